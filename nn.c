@@ -1,0 +1,6849 @@
+/* nn.c - the engine behind nn.h. Read nn.h first: it is the manual and holds every contract.
+ *
+ * THE HOUSE. A section calls only sections above it; `grep -n @@ nn.c` is the map.
+ *   @@CONFIG    compile-time switches and their contradictions
+ *   @@PLATFORM  compiler and architecture: the only place that asks who compiles
+ *   @@BASE      status, messages, checked sizes, allocation, random streams, CRC
+ *   @@CPU       what the processor can do
+ *   @@VEC       a small vector vocabulary, one dialect an instruction set
+ *   @@KERNEL    every inner loop, written once over the vocabulary
+ *   @@DISPATCH  picks a table of kernels
+ *   @@THREAD    a pool of workers and a parallel for
+ *   @@GEMM      the matrix product: packing and five loops
+ *   @@CONV      convolution and pooling
+ *   @@OPS       activations, norms, dropout, losses
+ *   @@RNN       the three recurrent cells
+ *   @@LAYER     the list of layer kinds, shapes, the builder calls
+ *   @@OPTIM     optimizers and schedules
+ *   @@MODEL     memory plan, build, forward, backward, step
+ *   @@DATA      file readers, data sets, augmentation
+ *   @@FIT       epochs over a data set
+ *   @@IO        models and checkpoints as bytes
+ *
+ * This file includes itself: once for every instruction set it compiles only @@VEC and @@KERNEL,
+ * with NN__INSTANCE saying which, between pragmas that let the compiler use that set there and
+ * nowhere else. So one plain `cc -O2 nn.c` holds them all and @@DISPATCH chooses at run time.
+ *
+ * LAYOUT INSIDE. A node's values are a matrix [rows, cols], cols = channels or features:
+ * an image has one row a pixel (NHWC), a sequence is time-major (row = t n + sample). So every layer
+ * that works on the last axis, from linear to softmax, is the same code for vectors, sequences and
+ * images, and a convolution reads contiguous channels. Arrays at the border are as nn.h says. */
+#ifndef NN__INSTANCE
+
+#if !defined _POSIX_C_SOURCE && !defined _WIN32
+#define _POSIX_C_SOURCE 200809L /* fsync and fileno, under -std=c99 too */
+#endif
+#ifndef _DARWIN_C_SOURCE
+#define _DARWIN_C_SOURCE 1 /* the number of cores, hidden by the line above */
+#endif
+#include "nn.h"
+
+#include <limits.h>
+#include <math.h>
+#include <stdarg.h>
+#include <string.h>
+#ifndef NN_NO_STDIO
+#include <stdio.h>
+#endif
+#ifndef NN_NO_MALLOC
+#include <stdlib.h>
+#endif
+
+/* ======================================= @@CONFIG ========================================== */
+#if defined NN_MALLOC != defined NN_FREE
+#error "define both NN_MALLOC and NN_FREE or neither"
+#endif
+#if defined NN_NO_MALLOC && defined NN_MALLOC
+#error "NN_NO_MALLOC and NN_MALLOC contradict each other"
+#endif
+#if !defined NN_MALLOC && !defined NN_NO_MALLOC
+#define NN_MALLOC(size) malloc(size)
+#define NN_FREE(memory) free(memory)
+#endif
+#if NN_MAX_NODES < 4 || NN_MAX_PARAMS < 4 || NN_MAX_THREADS < 1
+#error "NN_MAX_NODES and NN_MAX_PARAMS must be 4 or more, NN_MAX_THREADS 1 or more"
+#endif
+#define NN__PASTE2(a, b) a##b
+#define NN__PASTE(a, b) NN__PASTE2(a, b)
+#define NN__REAL_float 1
+#define NN__REAL_double 2
+#if NN__PASTE(NN__REAL_, NN_REAL) == 2
+#define NN__DOUBLE 1
+#elif NN__PASTE(NN__REAL_, NN_REAL) == 1
+#define NN__DOUBLE 0
+#else
+#error "NN_REAL must be float or double"
+#endif
+#ifndef NN__SELF
+#define NN__SELF "nn.c" /* the name under which this file can include itself */
+#endif
+
+/* ====================================== @@PLATFORM =========================================
+ * NN__SIMD_X86, NN__SIMD_NEON: vector kernels can be compiled here. NN__INLINE: inlined even where
+ * the compiler would rather not, for bodies whose constants must meet. NN__UNROLL: before a loop
+ * with a constant count whose array must live in registers. */
+#if defined __clang__
+#define NN__CLANG 1
+#else
+#define NN__CLANG 0
+#endif
+#if defined __GNUC__ && !defined __clang__ && !defined __TINYC__
+#define NN__GCC 1
+#else
+#define NN__GCC 0
+#endif
+#if defined _MSC_VER && !defined __clang__
+#define NN__MSVC 1
+#else
+#define NN__MSVC 0
+#endif
+
+#if NN__GCC || NN__CLANG
+#define NN__INLINE static inline __attribute__((always_inline))
+#elif NN__MSVC
+#define NN__INLINE static __forceinline
+#else
+#define NN__INLINE static inline
+#endif
+#if NN__GCC
+#define NN__UNROLL _Pragma("GCC unroll 64")
+#elif NN__CLANG
+#define NN__UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define NN__UNROLL
+#endif
+
+#define NN__SIMD_X86 0
+#define NN__SIMD_NEON 0
+#if !defined NN_NO_SIMD && !NN__DOUBLE && (NN__GCC || NN__CLANG || NN__MSVC)
+#if defined __x86_64__ || defined _M_X64
+#undef NN__SIMD_X86
+#define NN__SIMD_X86 1
+#include <immintrin.h>
+#if NN__MSVC
+#include <intrin.h>
+#endif
+#elif (defined __aarch64__ || defined _M_ARM64) && !defined __AARCH64EB__
+#undef NN__SIMD_NEON
+#define NN__SIMD_NEON 1
+#include <arm_neon.h>
+#endif
+#endif
+
+#ifndef NN_NO_THREADS
+#if defined _WIN32
+#define NN__WIN32 1
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#include <windows.h>
+#else
+#define NN__WIN32 0
+#include <pthread.h>
+#include <unistd.h>
+#endif
+#endif
+
+#define NN__ALIGN 64 /* bytes: a cache line, and the widest vector */
+
+/* Files: what C99 leaves open about writing one safely. */
+#ifndef NN_NO_STDIO
+#include <errno.h>
+#if defined _WIN32
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#include <windows.h>
+#include <io.h>
+#elif defined __unix__ || defined __APPLE__
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+/* Waits until a flushed file is on the disk; 0 when that failed. What cannot be synced (a pipe
+ * under a name, some network disks) says EINVAL, and there is nothing to wait for. */
+static int nn__sync(FILE *f)
+{
+#if defined _WIN32
+  return _commit(_fileno(f)) == 0;
+#elif defined __unix__ || defined __APPLE__
+  return fsync(fileno(f)) == 0 || errno == EINVAL;
+#else
+  (void)f;
+  return 1;
+#endif
+}
+
+/* Gives a file another's name, in one step where the system can; 0 when that failed. */
+static int nn__replace(const char *from, const char *to)
+{
+#if defined _WIN32
+  return MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0;
+#else
+  if (rename(from, to) == 0) return 1;
+#if !defined __unix__ && !defined __APPLE__
+  if (remove(to) == 0) return rename(from, to) == 0; /* C99 allows rename to refuse */
+#endif
+  return 0;
+#endif
+}
+
+/* 0 when the name is that of a device, a directory and the like: to rename a file over these
+ * would fail, or, for the superuser, would replace /dev/null. */
+static int nn__replaceable(const char *path)
+{
+#if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
+  struct stat s;
+  return stat(path, &s) != 0 || S_ISREG(s.st_mode);
+#else
+  (void)path;
+  return 1;
+#endif
+}
+#endif
+
+/* ======================================== @@BASE =========================================== */
+/* A printf of our own for messages: the C library's needs stdio, follows the locale (a decimal
+ * comma), and is several times the size of a small build. It knows %s %d %u %x %zu %lld %g %%,
+ * always closes the string and cuts what does not fit. */
+typedef struct nn__text {
+  char *to;
+  size_t size, used;
+} nn__text;
+
+static void nn__put_char(nn__text *t, char c)
+{
+  if (t->used + 1 < t->size) t->to[t->used++] = c;
+}
+
+static void nn__put_string(nn__text *t, const char *s)
+{
+  while (*s) nn__put_char(t, *s++);
+}
+
+static void nn__put_number(nn__text *t, unsigned long long value, unsigned base)
+{
+  char digit[24];
+  int n = 0;
+  do digit[n++] = "0123456789abcdef"[value % base];
+  while ((value /= base) != 0);
+  while (n > 0) nn__put_char(t, digit[--n]);
+}
+
+static void nn__put_signed(nn__text *t, long long value)
+{
+  if (value < 0) nn__put_char(t, '-');
+  nn__put_number(t, value < 0 ? 0ull - (unsigned long long)value : (unsigned long long)value, 10);
+}
+
+/* Six significant digits in the manner of %g, good to about the last of them. */
+static void nn__put_real(nn__text *t, double value)
+{
+  int exponent, scientific, point, i, last = 5;
+  char digit[6];
+  unsigned long rest;
+  if (value != value) {
+    nn__put_string(t, "nan");
+    return;
+  }
+  if (value < 0) nn__put_char(t, '-');
+  value = fabs(value);
+  if (value == HUGE_VAL) {
+    nn__put_string(t, "inf");
+    return;
+  }
+  if (value == 0) {
+    nn__put_char(t, '0');
+    return;
+  }
+  exponent = (int)floor(log10(value));
+  /* In two steps, because 10^(5 - exponent) may itself be too large for the smallest values. */
+  value = exponent < -200 ? value * 1e200 * pow(10, -195 - exponent)
+                          : value * pow(10, 5 - exponent);
+  rest = (unsigned long)(value + 0.5);
+  if (rest < 100000) { /* log10 was one too high, a hair under a power of ten */
+    rest = (unsigned long)(value * 10 + 0.5);
+    exponent--;
+  }
+  if (rest > 999999) {
+    rest /= 10;
+    exponent++;
+  }
+  for (i = 5; i >= 0; i--, rest /= 10) digit[i] = (char)('0' + rest % 10);
+  while (last > 0 && digit[last] == '0') last--;
+  scientific = exponent < -4 || exponent > 5;
+  point = scientific ? 0 : exponent; /* the point stands after this digit */
+  if (point < 0) {
+    nn__put_string(t, "0.");
+    for (i = point + 1; i < 0; i++) nn__put_char(t, '0');
+  }
+  for (i = 0; i <= last || i <= point; i++) {
+    nn__put_char(t, digit[i]);
+    if (i == point && i < last) nn__put_char(t, '.');
+  }
+  if (scientific) {
+    nn__put_string(t, exponent < 0 ? "e-" : "e+");
+    if (exponent < 0) exponent = -exponent;
+    if (exponent < 10) nn__put_char(t, '0');
+    nn__put_signed(t, exponent);
+  }
+}
+
+static void nn__format(char *to, size_t size, const char *format, va_list args)
+{
+  nn__text t;
+  t.to = to;
+  t.size = size;
+  t.used = 0;
+  if (size == 0) return;
+  for (; *format; format++) {
+    const char *s;
+    if (*format != '%') {
+      nn__put_char(&t, *format);
+      continue;
+    }
+    switch (*++format) {
+    case 's':
+      s = va_arg(args, const char *);
+      nn__put_string(&t, s ? s : "(null)");
+      break;
+    case 'd': nn__put_signed(&t, va_arg(args, int)); break;
+    case 'u': nn__put_number(&t, va_arg(args, unsigned), 10); break;
+    case 'x': nn__put_number(&t, va_arg(args, unsigned), 16); break;
+    case 'g': nn__put_real(&t, va_arg(args, double)); break;
+    case 'z': /* %zu */
+      nn__put_number(&t, va_arg(args, size_t), 10);
+      if (format[1] == 'u') format++;
+      break;
+    case 'l': /* %lld */
+      nn__put_signed(&t, va_arg(args, long long));
+      if (format[1] == 'l') format++;
+      if (format[1] == 'd') format++;
+      break;
+    case '\0': format--; break; /* a lone % at the end: the loop must still see the zero */
+    default: nn__put_char(&t, *format); break;
+    }
+  }
+  to[t.used] = '\0';
+}
+
+/* Explains a failure where the caller wants it explained, and returns it, so that a check is one
+ * line: return nn__say(why, NN_ERR_SHAPE, "..."). */
+static nn_status nn__say(nn_message *why, nn_status status, const char *format, ...)
+{
+  va_list args;
+  if (why == NULL) return status;
+  va_start(args, format);
+  nn__format(why->text, sizeof why->text, format, args);
+  va_end(args);
+  return status;
+}
+
+const char *nn_status_text(int status)
+{
+  switch (status) {
+  case NN_OK: return "ok";
+  case NN_STOPPED: return "stopped";
+  case NN_ERR_ARGUMENT: return "invalid argument";
+  case NN_ERR_MEMORY: return "out of memory";
+  case NN_ERR_SHAPE: return "shapes do not fit";
+  case NN_ERR_STATE: return "called in the wrong order";
+  case NN_ERR_IO: return "input or output failed";
+  case NN_ERR_FORMAT: return "malformed data";
+  case NN_ERR_LIMIT: return "too large";
+  case NN_ERR_UNSUPPORTED: return "not supported here";
+  case NN_ERR_DIVERGED: return "the loss diverged";
+  default: return "unknown status";
+  }
+}
+
+/* Sizes come from users and files, so every sum and product of them is checked: 1 when it fits
+ * in a size_t (of 32 bits too), 0 when it does not. */
+static int nn__mul(size_t a, size_t b, size_t *product)
+{
+  *product = a * b;
+  return a == 0 || b <= SIZE_MAX / a;
+}
+
+static int nn__add_size(size_t a, size_t b, size_t *sum)
+{
+  *sum = a + b;
+  return a <= SIZE_MAX - b;
+}
+
+/* The only two places that touch the heap. Size 0 asks for one byte, so that NULL always means out
+ * of memory. An allocator without release (an arena) keeps its memory. */
+static void *nn__allocate(const nn_allocator *a, size_t size)
+{
+  if (size == 0) size = 1;
+  if (a && a->allocate) return a->allocate(a->user, size);
+#ifdef NN_NO_MALLOC
+  return NULL;
+#else
+  return NN_MALLOC(size);
+#endif
+}
+
+static void nn__release(const nn_allocator *a, void *memory, size_t size)
+{
+  if (memory == NULL) return;
+  if (size == 0) size = 1;
+  if (a && a->allocate) {
+    if (a->release) a->release(a->user, memory, size);
+    return;
+  }
+#ifndef NN_NO_MALLOC
+  NN_FREE(memory);
+#endif
+}
+
+/* Philox4x32-10. A round multiplies two of the four counter words, keeps both halves of each
+ * product, and mixes in the other two words and the key; the key moves on by Weyl steps (the golden
+ * ratio and sqrt(3) - 1). Key = seed, counter = (block, stream): four numbers a block. */
+static void nn__random_block(uint64_t seed, uint64_t stream, uint64_t block, uint32_t out[4])
+{
+  uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32);
+  uint32_t c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
+  uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+  int round;
+  for (round = 0; round < 10; round++) {
+    uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
+    c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
+    c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
+    c1 = (uint32_t)b;
+    c3 = (uint32_t)a;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  out[0] = c0;
+  out[1] = c1;
+  out[2] = c2;
+  out[3] = c3;
+}
+
+uint32_t nn_random_at(uint64_t seed, uint64_t stream, uint64_t index)
+{
+  uint32_t word[4];
+  nn__random_block(seed, stream, index / 4, word);
+  return word[index % 4];
+}
+
+uint32_t nn_random_next(nn_random *r)
+{
+  return nn_random_at(r->seed, r->stream, r->counter++);
+}
+
+/* Lemire, "Fast random integer generation in an interval", 2019: the high half of a product is
+ * uniform once the first 2^32 mod n values of the low half are refused. */
+uint32_t nn_random_below(nn_random *r, uint32_t n)
+{
+  uint64_t product;
+  if (n == 0) return 0;
+  do product = (uint64_t)nn_random_next(r) * n;
+  while ((uint32_t)product < n && (uint32_t)product < (0u - n) % n);
+  return (uint32_t)(product >> 32);
+}
+
+double nn_random_uniform(nn_random *r)
+{
+  return nn_random_next(r) * (1.0 / 4294967296.0);
+}
+
+double nn_random_normal(nn_random *r)
+{
+  double radius = (nn_random_next(r) + 1.0) * (1.0 / 4294967296.0); /* (0,1]: log is finite */
+  double angle = nn_random_next(r) * (6.283185307179586 / 4294967296.0);
+  return sqrt(-2 * log(radius)) * cos(angle);
+}
+
+/* A Feistel network permutes 0 .. 2^bits - 1, the least power of two that covers count: each round
+ * XORs one half of the bits with a hash of the other half, which undoes itself, whatever the hash.
+ * Walking on from a value outside the range until it falls inside keeps it a permutation of the
+ * range, and takes less than two steps on average. A place outside the range wraps round. */
+uint32_t nn_shuffled(uint64_t seed, uint64_t epoch, uint32_t count, uint32_t place)
+{
+  uint32_t key[8], mask[2], half[2], value;
+  int bits = 1, low, round;
+  if (count < 2) return 0;
+  while (bits < 32 && (count - 1) >> bits) bits++;
+  low = (bits + 1) / 2;
+  mask[0] = ((uint32_t)1 << low) - 1;
+  mask[1] = ((uint32_t)1 << (bits - low)) - 1;
+  /* The tag in the high half keeps these streams apart from those of masks and initial values. */
+  epoch ^= (uint64_t)0x73687566u << 32;
+  nn__random_block(seed, epoch, 0, key);
+  nn__random_block(seed, epoch, 1, key + 4);
+  value = place % count;
+  do {
+    half[0] = value & mask[0];
+    half[1] = value >> low;
+    for (round = 0; round < 8; round++) {
+      uint32_t h = half[1 - round % 2] * 0x9E3779B1u + key[round];
+      h = (h ^ (h >> 16)) * 0x85EBCA6Bu; /* the finaliser of MurmurHash3 */
+      h = (h ^ (h >> 13)) * 0xC2B2AE35u;
+      half[round % 2] ^= (h ^ (h >> 16)) & mask[round % 2];
+    }
+    value = half[1] << low | half[0];
+  } while (value >= count);
+  return value;
+}
+
+/* CRC-32 is linear, so the CRC of a word is the XOR of those of its eight nibbles, and entry [k][n]
+ * is that of nibble n at place k. Four bytes a step from 512 bytes of tables. */
+static const uint32_t nn__crc_part[8][16] = {
+  {0x00000000, 0xB8BC6765, 0xAA09C88B, 0x12B5AFEE, 0x8F629757, 0x37DEF032, 0x256B5FDC, 0x9DD738B9,
+   0xC5B428EF, 0x7D084F8A, 0x6FBDE064, 0xD7018701, 0x4AD6BFB8, 0xF26AD8DD, 0xE0DF7733, 0x58631056},
+  {0x00000000, 0x5019579F, 0xA032AF3E, 0xF02BF8A1, 0x9B14583D, 0xCB0D0FA2, 0x3B26F703, 0x6B3FA09C,
+   0xED59B63B, 0xBD40E1A4, 0x4D6B1905, 0x1D724E9A, 0x764DEE06, 0x2654B999, 0xD67F4138, 0x866616A7},
+  {0x00000000, 0x01C26A37, 0x0384D46E, 0x0246BE59, 0x0709A8DC, 0x06CBC2EB, 0x048D7CB2, 0x054F1685,
+   0x0E1351B8, 0x0FD13B8F, 0x0D9785D6, 0x0C55EFE1, 0x091AF964, 0x08D89353, 0x0A9E2D0A, 0x0B5C473D},
+  {0x00000000, 0x1C26A370, 0x384D46E0, 0x246BE590, 0x709A8DC0, 0x6CBC2EB0, 0x48D7CB20, 0x54F16850,
+   0xE1351B80, 0xFD13B8F0, 0xD9785D60, 0xC55EFE10, 0x91AF9640, 0x8D893530, 0xA9E2D0A0, 0xB5C473D0},
+  {0x00000000, 0x191B3141, 0x32366282, 0x2B2D53C3, 0x646CC504, 0x7D77F445, 0x565AA786, 0x4F4196C7,
+   0xC8D98A08, 0xD1C2BB49, 0xFAEFE88A, 0xE3F4D9CB, 0xACB54F0C, 0xB5AE7E4D, 0x9E832D8E, 0x87981CCF},
+  {0x00000000, 0x4AC21251, 0x958424A2, 0xDF4636F3, 0xF0794F05, 0xBABB5D54, 0x65FD6BA7, 0x2F3F79F6,
+   0x3B83984B, 0x71418A1A, 0xAE07BCE9, 0xE4C5AEB8, 0xCBFAD74E, 0x8138C51F, 0x5E7EF3EC, 0x14BCE1BD},
+  {0x00000000, 0x77073096, 0xEE0E612C, 0x990951BA, 0x076DC419, 0x706AF48F, 0xE963A535, 0x9E6495A3,
+   0x0EDB8832, 0x79DCB8A4, 0xE0D5E91E, 0x97D2D988, 0x09B64C2B, 0x7EB17CBD, 0xE7B82D07, 0x90BF1D91},
+  {0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C,
+   0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C, 0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C},
+};
+
+uint32_t nn_crc32(uint32_t crc, const void *bytes, size_t size)
+{
+  const uint32_t(*part)[16] = nn__crc_part;
+  const unsigned char *p = (const unsigned char *)bytes;
+  crc = ~crc;
+  for (; size >= 4; size -= 4, p += 4) {
+    crc ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+    crc = part[0][crc & 15] ^ part[1][crc >> 4 & 15] ^ part[2][crc >> 8 & 15] ^
+          part[3][crc >> 12 & 15] ^ part[4][crc >> 16 & 15] ^ part[5][crc >> 20 & 15] ^
+          part[6][crc >> 24 & 15] ^ part[7][crc >> 28];
+  }
+  for (; size > 0; size--, p++) { /* one byte: what the top byte of a word would give */
+    crc ^= *p;
+    crc = part[6][crc & 15] ^ part[7][crc >> 4 & 15] ^ crc >> 8;
+  }
+  return ~crc;
+}
+
+/* ========================================= @@CPU =========================================== */
+#if NN__SIMD_X86
+/* cpuid leaf and subleaf to r[4] = eax, ebx, ecx, edx. */
+static void nn__cpuid(uint32_t leaf, uint32_t subleaf, uint32_t r[4])
+{
+#if NN__MSVC
+  int v[4];
+  __cpuidex(v, (int)leaf, (int)subleaf);
+  for (int i = 0; i < 4; i++) r[i] = (uint32_t)v[i];
+#else
+  __asm__ volatile("cpuid"
+                   : "=a"(r[0]), "=b"(r[1]), "=c"(r[2]), "=d"(r[3])
+                   : "a"(leaf), "c"(subleaf));
+#endif
+}
+
+/* Which registers the operating system saves: XCR0. Only when cpuid says that OSXSAVE is on. */
+static uint32_t nn__xcr0(void)
+{
+#if NN__MSVC
+  return (uint32_t)_xgetbv(0);
+#else
+  uint32_t low, high;
+  __asm__ volatile(".byte 0x0f, 0x01, 0xd0" /* xgetbv, for assemblers that do not know it */
+                   : "=a"(low), "=d"(high)
+                   : "c"(0));
+  (void)high;
+  return low;
+#endif
+}
+#endif
+
+int nn_isa_available(nn_isa isa)
+{
+  if (isa == NN_ISA_SCALAR || isa == NN_ISA_AUTO) return 1;
+#if NN__SIMD_NEON
+  return isa == NN_ISA_NEON; /* part of every aarch64 processor */
+#elif NN__SIMD_X86
+  if (isa == NN_ISA_SSE2) return 1; /* part of every x86-64 processor */
+  if (isa != NN_ISA_AVX2 && isa != NN_ISA_AVX512) return 0;
+  uint32_t r[4];
+  nn__cpuid(0, 0, r);
+  if (r[0] < 7) return 0;
+  nn__cpuid(1, 0, r);
+  const uint32_t fma_osxsave_avx = (1u << 12) | (1u << 27) | (1u << 28);
+  if ((r[2] & fma_osxsave_avx) != fma_osxsave_avx) return 0;
+  const uint32_t saved = nn__xcr0();
+  nn__cpuid(7, 0, r);
+  if ((saved & 0x06) != 0x06 || !(r[1] & (1u << 5))) return 0; /* xmm, ymm; AVX2 */
+  if (isa == NN_ISA_AVX2) return 1;
+  return (saved & 0xe6) == 0xe6 && (r[1] & (1u << 16)); /* opmask, zmm; AVX-512F */
+#else
+  return 0;
+#endif
+}
+
+nn_isa nn_isa_best(void)
+{
+  static const nn_isa order[] = {NN_ISA_AVX512, NN_ISA_AVX2, NN_ISA_NEON, NN_ISA_SSE2};
+  for (size_t i = 0; i < sizeof order / sizeof *order; i++)
+    if (nn_isa_available(order[i])) return order[i];
+  return NN_ISA_SCALAR;
+}
+
+static const char *const nn__isa_names[NN_ISA_COUNT] = {"auto", "scalar", "sse2",
+                                                        "avx2", "avx512", "neon"};
+
+const char *nn_isa_name(nn_isa isa)
+{
+  return (int)isa >= 0 && isa < NN_ISA_COUNT ? nn__isa_names[isa] : "unknown";
+}
+
+nn_status nn_isa_find(const char *name, nn_isa *isa)
+{
+  if (!name || !isa) return NN_ERR_ARGUMENT;
+  for (int i = 0; i < NN_ISA_COUNT; i++)
+    if (!strcmp(name, nn__isa_names[i])) return *isa = (nn_isa)i, NN_OK;
+  return NN_ERR_ARGUMENT;
+}
+
+/* ============================== the contract of the kernels ================================
+ * A kernel is a pure inner loop: it never allocates, never fails and touches only what it is given.
+ * A value never depends on its place in an array: a tail is computed by the same formula as the
+ * body, on a vector that is partly loaded and partly stored. No argument needs alignment.
+ *
+ * The product of a tile, C[m,n] = finish(A[m,k] B[k,n]) with m <= MR and n <= NR, is the heart. Every
+ * element is one chain of multiply-adds over ascending k, so tiles of any shape give the same bits.
+ * It comes in two forms, which differ in where A and B lie:
+ *   tile_packed  A in a panel a[k MR + i], B in a panel b[k NR + j], both padded with zeros;
+ *   tile_rows    row i of A anywhere: element k at a[i][o(k)]. o walks `segments` runs of `length`
+ *                elements, run s starting at skip[s], `a_step` apart. B's row k at b + k b_step.
+ *                a has MR pointers (repeat one for rows past m). B is read n wide if `exact`, else
+ *                up to the next multiple of the vector's width. A convolution without any im2col
+ *                is such a walk: the runs are the rows of the kernel window.
+ * finish: C = alpha AB + beta C + bias[j] (bias may be NULL), then max(0, .) if relu. beta = 0 never
+ * reads C. */
+typedef struct nn__finish {
+  nn_real alpha, beta;
+  const nn_real *bias;
+  int relu;
+} nn__finish;
+
+typedef struct nn__walk {
+  size_t segments, length;
+  const size_t *skip;
+  size_t a_step, b_step;
+  int exact;
+} nn__walk;
+
+typedef enum nn__act { /* element by element functions */
+  NN__ACT_RELU,
+  NN__ACT_LEAKY,
+  NN__ACT_GELU,
+  NN__ACT_SILU,
+  NN__ACT_TANH,
+  NN__ACT_SIGMOID,
+  NN__ACT_EXP /* not a layer: there for the tests of the error bound */
+} nn__act;
+
+/* One optimizer step over n elements; the formulas are in nn.h, the numbers of one step here.
+ * slot1, slot2: the state blocks, as far as the kind has them. */
+typedef struct nn__update {
+  int kind; /* nn_optimizer_kind */
+  int nesterov, first;
+  nn_real rate, momentum, alpha, beta1, beta2, eps, decay;
+  nn_real correction1, correction2; /* rate/(1 - beta1^t), 1/sqrt(1 - beta2^t) */
+  nn_real scale, limit;             /* clipping: g = clamp(scale g, limit); limit 0 = none */
+} nn__update;
+
+#define NN__MAX_MR 16
+#define NN__MAX_NR 32
+
+/* All arrays are row-major; n counts elements, rows and cols are a matrix's. */
+typedef struct nn__kernels {
+  nn_isa isa;
+  size_t vw, mr, nr;     /* vector width, tile height and width, in elements */
+  size_t mc, kc, nc;     /* block sizes of the product: mc kc in L2, kc nr in L1, kc nc in L3 */
+  void (*tile_packed)(size_t k, const nn_real *a, const nn_real *b, nn_real *c, size_t ldc, size_t m,
+                      size_t n, const nn__finish *f);
+  void (*tile_rows)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c,
+                    size_t ldc, size_t m, size_t n, const nn__finish *f);
+  /* to[k MR + i] = A[i,k], i < MR, zero past m; A[i,k] at a[i rs + k cs]. pack_b: b[k NR + j]. */
+  void (*pack_a)(nn_real *to, const nn_real *a, size_t rs, size_t cs, size_t m, size_t k);
+  void (*pack_b)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size_t k, size_t n);
+  /* y[j] = alpha sum_k x[k] w[j ldw + k] + beta y[j] + bias[j] */
+  void (*dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ldw, size_t k, size_t n,
+               const nn__finish *f);
+  void (*activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real slope);
+  void (*add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y = a + b */
+  void (*scale)(nn_real *y, nn_real s, size_t n);                        /* y = s y */
+  void (*fma)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y += a b */
+  /* sum[j] += sum of x[i,j] over rows: at most 256 a call, so that float sums stay short */
+  void (*sum_rows)(nn_real *sum, const nn_real *x, size_t ldx, size_t rows, size_t cols);
+  void (*affine_rows)(nn_real *y, const nn_real *x, const nn_real *p, const nn_real *q, size_t rows,
+                      size_t cols); /* y = p[j] x + q[j] */
+  void (*softmax)(nn_real *y, const nn_real *x, size_t rows, size_t cols);
+  /* Layer norm of one row of n: y = (x - mean) inverse w + b, and stats = {mean, what it lost to
+   * rounding, inverse}. */
+  void (*norm_row)(nn_real *y, const nn_real *x, const nn_real *w, const nn_real *b, size_t n,
+                   nn_real *stats);
+  /* y[j] = max over taps (the first among equals, a NaN wins); y[j] = s sum over taps */
+  void (*max_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n);
+  void (*sum_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n, nn_real s);
+  /* One sample's step of a cell over n units; equations at @@RNN. */
+  void (*rnn_row)(nn_real *g, nn_real *h, size_t n, int relu);
+  void (*lstm_row)(nn_real *g, const nn_real *c_before, nn_real *c, nn_real *h, size_t n);
+  void (*gru_row)(nn_real *g, const nn_real *u, const nn_real *h_before, nn_real *h, size_t n);
+#ifndef NN_NO_TRAINING
+  /* dx = dy f'(.): from x for GELU and SILU, from y for the others. dx may be dy. */
+  void (*activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *x, const nn_real *y,
+                        size_t n, nn_real slope);
+  void (*axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n); /* y += s x */
+  double (*sum_squares)(const nn_real *x, size_t n);
+  /* As sum_rows: of (x - mean[j]) y, of (x - mean[j])^2. */
+  void (*sum_rows_product)(nn_real *sum, const nn_real *x, const nn_real *mean, const nn_real *y,
+                           size_t rows, size_t cols);
+  void (*sum_rows_square)(nn_real *sum, const nn_real *x, const nn_real *mean, size_t rows,
+                          size_t cols);
+  void (*affine2_rows)(nn_real *z, const nn_real *x, const nn_real *y, const nn_real *p,
+                       const nn_real *q, const nn_real *r, size_t rows,
+                       size_t cols); /* z = p[j] x + q[j] y + r[j] */
+  void (*softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y, size_t rows, size_t cols);
+  void (*norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_real *dy, const nn_real *x,
+                        const nn_real *w, size_t n, const nn_real *stats); /* dw, db: += */
+  /* dx of tap t += dy where tap t is the first that equals y. */
+  void (*max_taps_back)(nn_real *const *dx, const nn_real *const *taps, size_t count,
+                        const nn_real *y, const nn_real *dy, size_t n);
+  void (*rnn_row_back)(nn_real *g, const nn_real *dh, size_t n, int relu);
+  void (*lstm_row_back)(nn_real *g, const nn_real *c_before, const nn_real *c, const nn_real *dh,
+                        nn_real *dc, size_t n);
+  void (*gru_row_back)(nn_real *g, nn_real *u, const nn_real *h_before, const nn_real *dh,
+                       nn_real *dh_before, size_t n);
+  void (*update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1, nn_real *slot2,
+                 size_t n);
+#endif
+} nn__kernels;
+
+#endif /* first reading */
+
+/* ========================================= @@VEC ===========================================
+ * The vocabulary. V is a vector of VW reals, M a mask of as many lanes.
+ *   v_load(p) v_store(p,v)           any alignment
+ *   v_part(p,n) v_put(p,v,n)         the first n < VW lanes; the others load as 0, store nothing
+ *   v_set(x) v_zero()                every lane x; 0
+ *   v_add v_sub v_mul v_div v_sqrt   lane by lane, rounded once
+ *   v_fma(a,b,c)                     a b + c, rounded once where the set has FMA, else twice
+ *   v_max(a,b) v_min(a,b)            a > b ? a : b and a < b ? a : b, so b when either is a NaN
+ *   v_gt(a,b) v_eq(a,b)              masks, false for a NaN; v_pick(m,a,b) = m ? a : b
+ *   v_round(x)                       to the nearest whole number, |x| < 2^21
+ *   v_exp2i(x,n)                     x 2^n, n whole lanes in -252 .. 254
+ *   v_sum(v)                         of all lanes */
+#ifdef NN__INSTANCE
+
+#if NN__INSTANCE == 1 /* ------------------------- scalar ---------------------------------- */
+#define NN__(name) name##_scalar
+#define NN__THIS_ISA NN_ISA_SCALAR
+#define VW 1
+#define MR 4
+#define NV 2
+#define V nn_real
+#define M int
+#define v_load(p) (*(p))
+#define v_store(p, v) (*(p) = (v))
+#define v_part(p, n) ((void)(n), *(p))
+#define v_put(p, v, n) ((void)(n), *(p) = (v))
+#define v_set(x) (x)
+#define v_zero() ((nn_real)0)
+#define v_add(a, b) ((a) + (b))
+#define v_sub(a, b) ((a) - (b))
+#define v_mul(a, b) ((a) * (b))
+#define v_div(a, b) ((a) / (b))
+#define v_fma(a, b, c) ((a) * (b) + (c))
+#define v_max(a, b) ((a) > (b) ? (a) : (b))
+#define v_min(a, b) ((a) < (b) ? (a) : (b))
+#define v_gt(a, b) ((a) > (b))
+#define v_eq(a, b) ((a) == (b))
+#define v_pick(m, a, b) ((m) ? (a) : (b))
+#define v_sum(v) (v)
+#if NN__DOUBLE
+#define v_sqrt(a) sqrt(a)
+#else
+#define v_sqrt(a) sqrtf(a)
+NN__INLINE V NN__(round)(V x) { return (V)(int)(x + (x < 0 ? -0.5f : 0.5f)); }
+NN__INLINE V NN__(exp2i)(V x, V n)
+{
+  const int whole = (int)n, half = whole / 2;
+  const uint32_t bits[2] = {(uint32_t)(half + 127) << 23, (uint32_t)(whole - half + 127) << 23};
+  float power[2];
+  memcpy(power, bits, sizeof power);
+  return x * power[0] * power[1];
+}
+#define v_round NN__(round)
+#define v_exp2i NN__(exp2i)
+#endif
+
+#elif NN__INSTANCE == 2 /* ------------------------ SSE2 ----------------------------------- */
+#define NN__(name) name##_sse2
+#define NN__THIS_ISA NN_ISA_SSE2
+#define VW 4
+#define MR 4
+#define NV 2
+#define V __m128
+#define M __m128
+#define v_load(p) _mm_loadu_ps(p)
+#define v_store(p, v) _mm_storeu_ps(p, v)
+#define v_part NN__(part)
+#define v_put NN__(put)
+#define v_set(x) _mm_set1_ps(x)
+#define v_zero() _mm_setzero_ps()
+#define v_add(a, b) _mm_add_ps(a, b)
+#define v_sub(a, b) _mm_sub_ps(a, b)
+#define v_mul(a, b) _mm_mul_ps(a, b)
+#define v_div(a, b) _mm_div_ps(a, b)
+#define v_sqrt(a) _mm_sqrt_ps(a)
+#define v_fma(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
+#define v_max(a, b) _mm_max_ps(a, b)
+#define v_min(a, b) _mm_min_ps(a, b)
+#define v_gt(a, b) _mm_cmpgt_ps(a, b)
+#define v_eq(a, b) _mm_cmpeq_ps(a, b)
+#define v_pick(m, a, b) _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, b))
+#define v_round(x) _mm_cvtepi32_ps(_mm_cvtps_epi32(x))
+#define v_exp2i NN__(exp2i)
+#define v_sum NN__(sum)
+NN__INLINE V NN__(part)(const float *p, size_t n)
+{
+  float lane[VW] = {0};
+  for (size_t i = 0; i < n; i++) lane[i] = p[i];
+  return _mm_loadu_ps(lane);
+}
+NN__INLINE void NN__(put)(float *p, V v, size_t n)
+{
+  float lane[VW];
+  _mm_storeu_ps(lane, v);
+  for (size_t i = 0; i < n; i++) p[i] = lane[i];
+}
+NN__INLINE V NN__(exp2i)(V x, V n)
+{
+  const __m128i whole = _mm_cvtps_epi32(n), half = _mm_srai_epi32(whole, 1);
+  const __m128i bias = _mm_set1_epi32(127), rest = _mm_sub_epi32(whole, half);
+  x = _mm_mul_ps(x, _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(half, bias), 23)));
+  return _mm_mul_ps(x, _mm_castsi128_ps(_mm_slli_epi32(_mm_add_epi32(rest, bias), 23)));
+}
+NN__INLINE float NN__(sum)(V v)
+{
+  v = _mm_add_ps(v, _mm_movehl_ps(v, v));
+  return _mm_cvtss_f32(_mm_add_ss(v, _mm_shuffle_ps(v, v, 1)));
+}
+
+#elif NN__INSTANCE == 3 /* --------------------- AVX2 + FMA -------------------------------- */
+#if NN__GCC
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+#elif NN__CLANG
+#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
+#endif
+#define NN__(name) name##_avx2
+#define NN__THIS_ISA NN_ISA_AVX2
+#define VW 8
+#define MR 6
+#define NV 2
+#define V __m256
+#define M __m256
+#define v_load(p) _mm256_loadu_ps(p)
+#define v_store(p, v) _mm256_storeu_ps(p, v)
+#define v_part(p, n) _mm256_maskload_ps(p, NN__(lanes)(n))
+#define v_put(p, v, n) _mm256_maskstore_ps(p, NN__(lanes)(n), v)
+#define v_set(x) _mm256_set1_ps(x)
+#define v_zero() _mm256_setzero_ps()
+#define v_add(a, b) _mm256_add_ps(a, b)
+#define v_sub(a, b) _mm256_sub_ps(a, b)
+#define v_mul(a, b) _mm256_mul_ps(a, b)
+#define v_div(a, b) _mm256_div_ps(a, b)
+#define v_sqrt(a) _mm256_sqrt_ps(a)
+#define v_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
+#define v_max(a, b) _mm256_max_ps(a, b)
+#define v_min(a, b) _mm256_min_ps(a, b)
+#define v_gt(a, b) _mm256_cmp_ps(a, b, _CMP_GT_OQ)
+#define v_eq(a, b) _mm256_cmp_ps(a, b, _CMP_EQ_OQ)
+#define v_pick(m, a, b) _mm256_blendv_ps(b, a, m)
+#define v_round(x) _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define v_exp2i NN__(exp2i)
+#define v_sum NN__(sum)
+NN__INLINE __m256i NN__(lanes)(size_t n)
+{
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+NN__INLINE V NN__(exp2i)(V x, V n)
+{
+  const __m256i whole = _mm256_cvtps_epi32(n), half = _mm256_srai_epi32(whole, 1);
+  const __m256i bias = _mm256_set1_epi32(127), rest = _mm256_sub_epi32(whole, half);
+  x = _mm256_mul_ps(x, _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(half, bias), 23)));
+  return _mm256_mul_ps(x,
+                       _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(rest, bias), 23)));
+}
+NN__INLINE float NN__(sum)(V v)
+{
+  __m128 s = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+  return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+#elif NN__INSTANCE == 4 /* ---------------------- AVX-512F --------------------------------- */
+#if NN__GCC
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx2,fma")
+#elif NN__CLANG
+#pragma clang attribute push(__attribute__((target("avx512f,avx2,fma"))), apply_to = function)
+#endif
+#define NN__(name) name##_avx512
+#define NN__THIS_ISA NN_ISA_AVX512
+#define VW 16
+#define MR 14
+#define NV 2
+#define V __m512
+#define M __mmask16
+#define v_load(p) _mm512_loadu_ps(p)
+#define v_store(p, v) _mm512_storeu_ps(p, v)
+#define v_part(p, n) _mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1), p)
+#define v_put(p, v, n) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n)) - 1), v)
+#define v_set(x) _mm512_set1_ps(x)
+#define v_zero() _mm512_setzero_ps()
+#define v_add(a, b) _mm512_add_ps(a, b)
+#define v_sub(a, b) _mm512_sub_ps(a, b)
+#define v_mul(a, b) _mm512_mul_ps(a, b)
+#define v_div(a, b) _mm512_div_ps(a, b)
+#define v_sqrt(a) _mm512_sqrt_ps(a)
+#define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define v_max(a, b) _mm512_max_ps(a, b)
+#define v_min(a, b) _mm512_min_ps(a, b)
+#define v_gt(a, b) _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ)
+#define v_eq(a, b) _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ)
+#define v_pick(m, a, b) _mm512_mask_blend_ps(m, b, a)
+#define v_round(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define v_exp2i(x, n) _mm512_scalef_ps(x, n)
+#define v_sum(v) _mm512_reduce_add_ps(v)
+
+#elif NN__INSTANCE == 5 /* ------------------------ NEON ----------------------------------- */
+#define NN__(name) name##_neon
+#define NN__THIS_ISA NN_ISA_NEON
+#define VW 4
+#define MR 8
+#define NV 3
+#define V float32x4_t
+#define M uint32x4_t
+#define v_load(p) vld1q_f32(p)
+#define v_store(p, v) vst1q_f32(p, v)
+#define v_part NN__(part)
+#define v_put NN__(put)
+#define v_set(x) vdupq_n_f32(x)
+#define v_zero() vdupq_n_f32(0)
+#define v_add(a, b) vaddq_f32(a, b)
+#define v_sub(a, b) vsubq_f32(a, b)
+#define v_mul(a, b) vmulq_f32(a, b)
+#define v_div(a, b) vdivq_f32(a, b)
+#define v_sqrt(a) vsqrtq_f32(a)
+#define v_fma(a, b, c) vfmaq_f32(c, a, b)
+#define v_max(a, b) NN__(max)(a, b)
+#define v_min(a, b) NN__(min)(a, b)
+#define v_gt(a, b) vcgtq_f32(a, b)
+#define v_eq(a, b) vceqq_f32(a, b)
+#define v_pick(m, a, b) vbslq_f32(m, a, b)
+#define v_round(x) vrndnq_f32(x)
+#define v_exp2i NN__(exp2i)
+#define v_sum(v) vaddvq_f32(v)
+NN__INLINE V NN__(max)(V a, V b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
+NN__INLINE V NN__(min)(V a, V b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
+NN__INLINE V NN__(part)(const float *p, size_t n)
+{
+  float lane[VW] = {0};
+  for (size_t i = 0; i < n; i++) lane[i] = p[i];
+  return vld1q_f32(lane);
+}
+NN__INLINE void NN__(put)(float *p, V v, size_t n)
+{
+  float lane[VW];
+  vst1q_f32(lane, v);
+  for (size_t i = 0; i < n; i++) p[i] = lane[i];
+}
+NN__INLINE V NN__(exp2i)(V x, V n)
+{
+  const int32x4_t whole = vcvtq_s32_f32(n), half = vshrq_n_s32(whole, 1);
+  const int32x4_t bias = vdupq_n_s32(127), rest = vsubq_s32(whole, half);
+  x = vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23)));
+  return vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(rest, bias), 23)));
+}
+#endif
+
+/* A vector of the first min(n, VW) lanes at p, and its way back. */
+NN__INLINE V NN__(v_get)(const nn_real *p, size_t n)
+{
+  return n >= VW ? v_load(p) : v_part(p, n);
+}
+NN__INLINE void NN__(v_set_n)(nn_real *p, V v, size_t n)
+{
+  if (n >= VW)
+    v_store(p, v);
+  else
+    v_put(p, v, n);
+}
+#define v_get NN__(v_get)
+#define v_give NN__(v_set_n)
+#define NR (NV * VW)
+
+/* ======================================= @@KERNEL ========================================== */
+
+/* exp(x) = 2^n exp(r), n = round(x/ln 2), |r| <= ln 2 / 2, r in two parts (Cody & Waite);
+ * exp(r) = 1 + r + r^2 Q(r) with Q the minimax polynomial of degree 4 (error 3e-9).
+ * Overflows to infinity, underflows through the subnormals to 0, keeps a NaN. */
+NN__INLINE V NN__(vexp)(V x)
+{
+#if NN__DOUBLE
+  return exp(x);
+#else
+  x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x));
+  const V n = v_round(v_mul(x, v_set(1.44269504f)));
+  V r = v_fma(n, v_set(-0.693359375f), x);
+  r = v_fma(n, v_set(2.12194440e-4f), r);
+  V q = v_set(1.38143182e-3f);
+  q = v_fma(q, r, v_set(8.36885162e-3f));
+  q = v_fma(q, r, v_set(4.16684002e-2f));
+  q = v_fma(q, r, v_set(1.66665196e-1f));
+  q = v_fma(q, r, v_set(4.99999940e-1f));
+  q = v_add(v_fma(q, v_mul(r, r), r), v_set(1.0f));
+  return v_exp2i(q, n);
+#endif
+}
+
+/* |x| < 0.65: x + x^3 T(x^2), T minimax of degree 4 (error 7e-9); else 1 - 2/(exp 2x + 1), which
+ * saturates to +-1 by itself. */
+NN__INLINE V NN__(vtanh)(V x)
+{
+#if NN__DOUBLE
+  return tanh(x);
+#else
+  const V u = v_mul(x, x);
+  V t = v_set(-5.52862462e-3f);
+  t = v_fma(t, u, v_set(2.04833056e-2f));
+  t = v_fma(t, u, v_set(-5.36929630e-2f));
+  t = v_fma(t, u, v_set(1.33308992e-1f));
+  t = v_fma(t, u, v_set(-3.33332628e-1f));
+  const V small = v_fma(v_mul(t, u), x, x);
+  const V e = NN__(vexp)(v_add(x, x));
+  const V large = v_sub(v_set(1.0f), v_div(v_set(2.0f), v_add(e, v_set(1.0f))));
+  return v_pick(v_gt(v_set(0.65f * 0.65f), u), small, large);
+#endif
+}
+
+/* 1/(1 + e) for x > 0, e/(1 + e) else, e = exp(-|x|): nothing overflows, so the relative error
+ * stays small down to the subnormals. */
+NN__INLINE V NN__(vsigmoid)(V x)
+{
+  const V one = v_set(1), e = NN__(vexp)(v_min(x, v_sub(v_zero(), x)));
+  return v_div(v_pick(v_gt(x, v_zero()), one, e), v_add(one, e));
+}
+
+/* Phi(x), the normal distribution function, and *density = exp(-x^2/2)/sqrt(2 pi).
+ * erfc(z) = exp(-z^2) P(t), t = 1/(1 + z/2), z = |x|/sqrt 2, P minimax of degree 9 (error 7e-8). */
+NN__INLINE V NN__(vphi)(V x, V *density)
+{
+#if NN__DOUBLE
+  *density = exp(-0.5 * x * x) * 0.39894228040143267794;
+  return 0.5 * erfc(-x * 0.70710678118654752440);
+#else
+  const V z = v_mul(v_max(v_sub(v_zero(), x), x), v_set(0.707106781f));
+  const V e = NN__(vexp)(v_mul(v_mul(x, x), v_set(-0.5f)));
+  const V t = v_div(v_set(1.0f), v_fma(z, v_set(0.5f), v_set(1.0f)));
+  V p = v_set(-6.14517964e-2f);
+  p = v_fma(p, t, v_set(2.97445417e-1f));
+  p = v_fma(p, t, v_set(-5.16904771e-1f));
+  p = v_fma(p, t, v_set(3.16386044e-1f));
+  p = v_fma(p, t, v_set(-5.69602437e-2f));
+  p = v_fma(p, t, v_set(2.17910588e-1f));
+  p = v_fma(p, t, v_set(2.38278449e-1f));
+  p = v_fma(p, t, v_set(2.83303708e-1f));
+  p = v_fma(p, t, v_set(2.81988233e-1f));
+  p = v_fma(p, t, v_set(4.34604545e-6f));
+  const V half_erfc = v_mul(v_mul(p, e), v_set(0.5f));
+  *density = v_mul(e, v_set(0.398942280f));
+  return v_pick(v_gt(x, v_zero()), v_sub(v_set(1.0f), half_erfc), half_erfc);
+#endif
+}
+
+/* ---- the tile ----------------------------------------------------------------------------- */
+
+/* Stores the first m rows and n columns of the accumulators; see nn__finish. */
+NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int nv, nn_real *c, size_t ldc, size_t m, size_t n,
+                                  const nn__finish *f)
+{
+  const V alpha = v_set(f->alpha), beta = v_set(f->beta);
+  const int reads = f->beta != 0;
+  NN__UNROLL
+  for (size_t i = 0; i < MR; i++)
+    NN__UNROLL
+    for (int v = 0; v < nv && i < m; v++) {
+      const size_t j = (size_t)v * VW;
+      nn_real *to = c + i * ldc + j;
+      V x = v_mul(alpha, acc[i][v]);
+      if (reads) x = v_fma(beta, v_get(to, n - j), x);
+      if (f->bias) x = v_add(x, v_get(f->bias + j, n - j));
+      if (f->relu) x = v_max(v_zero(), x);
+      v_give(to, x, n - j);
+    }
+}
+
+NN__INLINE void NN__(packed_body)(int nv, size_t k, const nn_real *a, const nn_real *b, nn_real *c,
+                                  size_t ldc, size_t m, size_t n, const nn__finish *f)
+{
+  V acc[MR][NV];
+  NN__UNROLL
+  for (int i = 0; i < MR; i++)
+    NN__UNROLL
+    for (int v = 0; v < nv; v++) acc[i][v] = v_zero();
+  for (; k; k--, a += MR, b += NR) {
+    V row[NV];
+    NN__UNROLL
+    for (int v = 0; v < nv; v++) row[v] = v_load(b + v * VW);
+    NN__UNROLL
+    for (int i = 0; i < MR; i++) {
+      const V x = v_set(a[i]);
+      NN__UNROLL
+      for (int v = 0; v < nv; v++) acc[i][v] = v_fma(x, row[v], acc[i][v]);
+    }
+  }
+  NN__(finish_tile)(acc, nv, c, ldc, m, n, f);
+}
+
+static void NN__(tile_packed)(size_t k, const nn_real *a, const nn_real *b, nn_real *c, size_t ldc,
+                              size_t m, size_t n, const nn__finish *f)
+{
+  if (n > (NV - 1) * VW)
+    NN__(packed_body)(NV, k, a, b, c, ldc, m, n, f);
+  else if (NV > 2 && n > VW)
+    NN__(packed_body)(NV - 1, k, a, b, c, ldc, m, n, f);
+  else
+    NN__(packed_body)(1, k, a, b, c, ldc, m, n, f);
+}
+
+NN__INLINE void NN__(rows_body)(int nv, int exact, const nn__walk *w, const nn_real *const *a,
+                                const nn_real *b, nn_real *c, size_t ldc, size_t m, size_t n,
+                                const nn__finish *f)
+{
+  V acc[MR][NV];
+  const nn_real *from[MR];
+  NN__UNROLL
+  for (int i = 0; i < MR; i++) {
+    from[i] = a[i];
+    NN__UNROLL
+    for (int v = 0; v < nv; v++) acc[i][v] = v_zero();
+  }
+  const size_t a_step = w->a_step, b_step = w->b_step, length = w->length;
+  for (size_t s = 0; s < w->segments; s++) {
+    size_t o = w->skip[s];
+    for (size_t left = length; left; left--, o += a_step, b += b_step) {
+      V row[NV];
+      NN__UNROLL
+      for (int v = 0; v < nv; v++)
+        row[v] = exact && v == nv - 1 ? v_get(b + v * VW, n - (size_t)v * VW) : v_load(b + v * VW);
+      NN__UNROLL
+      for (int i = 0; i < MR; i++) {
+        const V x = v_set(from[i][o]);
+        NN__UNROLL
+        for (int v = 0; v < nv; v++) acc[i][v] = v_fma(x, row[v], acc[i][v]);
+      }
+    }
+  }
+  NN__(finish_tile)(acc, nv, c, ldc, m, n, f);
+}
+
+static void NN__(tile_rows)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c,
+                            size_t ldc, size_t m, size_t n, const nn__finish *f)
+{
+  const int exact = w->exact && n % VW;
+  if (n > (NV - 1) * VW) {
+    if (exact)
+      NN__(rows_body)(NV, 1, w, a, b, c, ldc, m, n, f);
+    else
+      NN__(rows_body)(NV, 0, w, a, b, c, ldc, m, n, f);
+  } else if (NV > 2 && n > VW) {
+    NN__(rows_body)(NV - 1, 1, w, a, b, c, ldc, m, n, f);
+  } else if (exact) {
+    NN__(rows_body)(1, 1, w, a, b, c, ldc, m, n, f);
+  } else {
+    NN__(rows_body)(1, 0, w, a, b, c, ldc, m, n, f);
+  }
+}
+
+/* Copies a strided matrix into a panel `width` wide: to[k width + i] = from[i rs + k cs]. */
+NN__INLINE void NN__(pack)(nn_real *to, const nn_real *from, size_t rs, size_t cs, size_t count,
+                           size_t k, size_t width)
+{
+  if (rs == 1 && count == width) {
+    for (size_t p = 0; p < k; p++, to += width, from += cs) memcpy(to, from, width * sizeof *to);
+    return;
+  }
+  for (size_t p = 0; p < k; p++, to += width, from += cs) {
+    for (size_t i = 0; i < count; i++) to[i] = from[i * rs];
+    for (size_t i = count; i < width; i++) to[i] = 0;
+  }
+}
+
+static void NN__(pack_a)(nn_real *to, const nn_real *a, size_t rs, size_t cs, size_t m, size_t k)
+{
+  NN__(pack)(to, a, rs, cs, m, k, MR);
+}
+
+static void NN__(pack_b)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size_t k, size_t n)
+{
+  NN__(pack)(to, b, cs, rs, n, k, NR);
+}
+
+/* Four rows of w at a time, so that x is loaded once for four sums. */
+static void NN__(dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ldw, size_t k,
+                       size_t n, const nn__finish *f)
+{
+  for (size_t j = 0; j < n; j += 4) {
+    const nn_real *row[4];
+    V acc[4];
+    for (size_t r = 0; r < 4; r++) {
+      row[r] = w + (j + r < n ? j + r : j) * ldw;
+      acc[r] = v_zero();
+    }
+    for (size_t p = 0; p < k; p += VW) {
+      const V v = v_get(x + p, k - p);
+      NN__UNROLL
+      for (int r = 0; r < 4; r++) acc[r] = v_fma(v, v_get(row[r] + p, k - p), acc[r]);
+    }
+    for (size_t r = 0; r < 4 && j + r < n; r++) {
+      nn_real s = f->alpha * v_sum(acc[r]);
+      if (f->beta != 0) s += f->beta * y[j + r];
+      if (f->bias) s += f->bias[j + r];
+      y[j + r] = f->relu && s < 0 ? 0 : s;
+    }
+  }
+}
+
+/* ---- element by element ------------------------------------------------------------------- */
+
+NN__INLINE V NN__(act)(int act, V x, V slope)
+{
+  V density;
+  switch (act) {
+  case NN__ACT_RELU: return v_max(v_zero(), x);
+  case NN__ACT_LEAKY: return v_pick(v_gt(x, v_zero()), x, v_mul(slope, x));
+  case NN__ACT_GELU: return v_mul(x, NN__(vphi)(x, &density));
+  case NN__ACT_SILU: return v_mul(x, NN__(vsigmoid)(x));
+  case NN__ACT_TANH: return NN__(vtanh)(x);
+  case NN__ACT_SIGMOID: return NN__(vsigmoid)(x);
+  default: return NN__(vexp)(x);
+  }
+}
+
+NN__INLINE void NN__(activate_body)(int act, nn_real *y, const nn_real *x, size_t n, V slope)
+{
+  for (size_t i = 0; i < n; i += VW)
+    v_give(y + i, NN__(act)(act, v_get(x + i, n - i), slope), n - i);
+}
+
+#ifndef NN_NO_TRAINING
+/* The derivative, from x (GELU, SILU) or from y (the others).
+ * relu: y > 0; leaky: y > 0 ? 1 : slope; gelu: Phi + x phi; silu: s (1 + x (1 - s));
+ * tanh: 1 - y^2; sigmoid: y (1 - y); exp: y. */
+NN__INLINE V NN__(act_back)(int act, V x, V y, V slope)
+{
+  const V one = v_set(1);
+  V density;
+  switch (act) {
+  case NN__ACT_RELU: return v_pick(v_gt(y, v_zero()), one, v_zero());
+  case NN__ACT_LEAKY: return v_pick(v_gt(y, v_zero()), one, slope);
+  case NN__ACT_GELU: {
+    const V phi = NN__(vphi)(x, &density);
+    return v_fma(x, density, phi);
+  }
+  case NN__ACT_SILU: {
+    const V s = NN__(vsigmoid)(x);
+    return v_mul(s, v_fma(x, v_sub(one, s), one));
+  }
+  case NN__ACT_TANH: return v_sub(one, v_mul(y, y));
+  case NN__ACT_SIGMOID: return v_mul(y, v_sub(one, y));
+  default: return y;
+  }
+}
+
+#endif
+
+static void NN__(activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real slope)
+{
+  switch (act) { /* a constant for each copy of the body */
+  case NN__ACT_RELU: NN__(activate_body)(NN__ACT_RELU, y, x, n, v_set(slope)); break;
+  case NN__ACT_LEAKY: NN__(activate_body)(NN__ACT_LEAKY, y, x, n, v_set(slope)); break;
+  case NN__ACT_GELU: NN__(activate_body)(NN__ACT_GELU, y, x, n, v_set(slope)); break;
+  case NN__ACT_SILU: NN__(activate_body)(NN__ACT_SILU, y, x, n, v_set(slope)); break;
+  case NN__ACT_TANH: NN__(activate_body)(NN__ACT_TANH, y, x, n, v_set(slope)); break;
+  case NN__ACT_SIGMOID: NN__(activate_body)(NN__ACT_SIGMOID, y, x, n, v_set(slope)); break;
+  default: NN__(activate_body)(NN__ACT_EXP, y, x, n, v_set(slope)); break;
+  }
+}
+
+#ifndef NN_NO_TRAINING
+NN__INLINE void NN__(activate_back_body)(int act, nn_real *dx, const nn_real *dy, const nn_real *xy,
+                                         size_t n, V slope)
+{
+  for (size_t i = 0; i < n; i += VW) {
+    const V v = v_get(xy + i, n - i);
+    v_give(dx + i, v_mul(v_get(dy + i, n - i), NN__(act_back)(act, v, v, slope)), n - i);
+  }
+}
+
+static void NN__(activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *x,
+                                const nn_real *y, size_t n, nn_real slope)
+{
+  switch (act) {
+  case NN__ACT_RELU: NN__(activate_back_body)(NN__ACT_RELU, dx, dy, y, n, v_set(slope)); break;
+  case NN__ACT_LEAKY: NN__(activate_back_body)(NN__ACT_LEAKY, dx, dy, y, n, v_set(slope)); break;
+  case NN__ACT_GELU: NN__(activate_back_body)(NN__ACT_GELU, dx, dy, x, n, v_set(slope)); break;
+  case NN__ACT_SILU: NN__(activate_back_body)(NN__ACT_SILU, dx, dy, x, n, v_set(slope)); break;
+  case NN__ACT_TANH: NN__(activate_back_body)(NN__ACT_TANH, dx, dy, y, n, v_set(slope)); break;
+  case NN__ACT_SIGMOID: NN__(activate_back_body)(NN__ACT_SIGMOID, dx, dy, y, n, v_set(slope)); break;
+  default: NN__(activate_back_body)(NN__ACT_EXP, dx, dy, y, n, v_set(slope)); break;
+  }
+}
+#endif
+
+static void NN__(add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n)
+{
+  for (size_t i = 0; i < n; i += VW)
+    v_give(y + i, v_add(v_get(a + i, n - i), v_get(b + i, n - i)), n - i);
+}
+
+static void NN__(scale)(nn_real *y, nn_real s, size_t n)
+{
+  const V factor = v_set(s);
+  for (size_t i = 0; i < n; i += VW) v_give(y + i, v_mul(v_get(y + i, n - i), factor), n - i);
+}
+
+static void NN__(fma)(nn_real *y, const nn_real *a, const nn_real *b, size_t n)
+{
+  for (size_t i = 0; i < n; i += VW)
+    v_give(y + i, v_fma(v_get(a + i, n - i), v_get(b + i, n - i), v_get(y + i, n - i)), n - i);
+}
+
+#ifndef NN_NO_TRAINING
+static void NN__(axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n)
+{
+  const V factor = v_set(s);
+  for (size_t i = 0; i < n; i += VW)
+    v_give(y + i, v_fma(factor, v_get(x + i, n - i), v_get(y + i, n - i)), n - i);
+}
+#endif
+
+/* ---- sums --------------------------------------------------------------------------------- */
+
+#ifndef NN_NO_TRAINING
+static double NN__(sum_squares)(const nn_real *x, size_t n)
+{
+  double sum = 0; /* of short float sums */
+  for (size_t i = 0; i < n;) {
+    V part = v_zero();
+    const size_t end = n - i > 64 * VW ? i + 64 * VW : n;
+    for (; i < end; i += VW) {
+      const V v = v_get(x + i, n - i);
+      part = v_fma(v, v, part);
+    }
+    sum += (double)v_sum(part);
+  }
+  return sum;
+}
+#endif
+
+static void NN__(sum_rows)(nn_real *sum, const nn_real *x, size_t ldx, size_t rows, size_t cols)
+{
+  for (size_t j = 0; j < cols; j += VW) {
+    V s = v_zero();
+    for (size_t i = 0; i < rows; i++) s = v_add(s, v_get(x + i * ldx + j, cols - j));
+    v_give(sum + j, v_add(v_get(sum + j, cols - j), s), cols - j);
+  }
+}
+
+#ifndef NN_NO_TRAINING
+static void NN__(sum_rows_product)(nn_real *sum, const nn_real *x, const nn_real *mean,
+                                   const nn_real *y, size_t rows, size_t cols)
+{
+  for (size_t j = 0; j < cols; j += VW) {
+    const V mu = v_get(mean + j, cols - j);
+    V s = v_zero();
+    for (size_t i = 0; i < rows; i++) {
+      const V d = v_sub(v_get(x + i * cols + j, cols - j), mu);
+      s = v_fma(d, v_get(y + i * cols + j, cols - j), s);
+    }
+    v_give(sum + j, v_add(v_get(sum + j, cols - j), s), cols - j);
+  }
+}
+
+static void NN__(sum_rows_square)(nn_real *sum, const nn_real *x, const nn_real *mean, size_t rows,
+                                  size_t cols)
+{
+  for (size_t j = 0; j < cols; j += VW) {
+    const V mu = v_get(mean + j, cols - j);
+    V s = v_zero();
+    for (size_t i = 0; i < rows; i++) {
+      const V d = v_sub(v_get(x + i * cols + j, cols - j), mu);
+      s = v_fma(d, d, s);
+    }
+    v_give(sum + j, v_add(v_get(sum + j, cols - j), s), cols - j);
+  }
+}
+#endif
+
+static void NN__(affine_rows)(nn_real *y, const nn_real *x, const nn_real *p, const nn_real *q,
+                              size_t rows, size_t cols)
+{
+  for (size_t i = 0; i < rows; i++, x += cols, y += cols)
+    for (size_t j = 0; j < cols; j += VW)
+      v_give(y + j,
+             v_fma(v_get(p + j, cols - j), v_get(x + j, cols - j), v_get(q + j, cols - j)),
+             cols - j);
+}
+
+#ifndef NN_NO_TRAINING
+static void NN__(affine2_rows)(nn_real *z, const nn_real *x, const nn_real *y, const nn_real *p,
+                               const nn_real *q, const nn_real *r, size_t rows, size_t cols)
+{
+  for (size_t i = 0; i < rows; i++, x += cols, y += cols, z += cols)
+    for (size_t j = 0; j < cols; j += VW) {
+      const V t = v_fma(v_get(q + j, cols - j), v_get(y + j, cols - j), v_get(r + j, cols - j));
+      v_give(z + j, v_fma(v_get(p + j, cols - j), v_get(x + j, cols - j), t), cols - j);
+    }
+}
+#endif
+
+/* ---- rows --------------------------------------------------------------------------------- */
+
+/* y_j = exp(x_j - max) / sum exp(x_j - max). A row with a NaN becomes all NaN. */
+static void NN__(softmax)(nn_real *y, const nn_real *x, size_t rows, size_t cols)
+{
+  for (size_t i = 0; i < rows; i++, x += cols, y += cols) {
+    nn_real max = x[0];
+    for (size_t j = 1; j < cols; j++) max = x[j] > max ? x[j] : max;
+    const V shift = v_set(max);
+    V sum = v_zero();
+    for (size_t j = 0; j < cols; j += VW) {
+      const V e = NN__(vexp)(v_sub(v_get(x + j, cols - j), shift));
+      v_give(y + j, e, cols - j);
+      sum = v_add(sum, v_get(y + j, cols - j)); /* read back: lanes past the row count as 0 */
+    }
+    NN__(scale)(y, 1 / v_sum(sum), cols);
+  }
+}
+
+#ifndef NN_NO_TRAINING
+static void NN__(softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y, size_t rows,
+                               size_t cols)
+{
+  for (size_t i = 0; i < rows; i++, dx += cols, dy += cols, y += cols) {
+    V dot = v_zero();
+    for (size_t j = 0; j < cols; j += VW)
+      dot = v_fma(v_get(dy + j, cols - j), v_get(y + j, cols - j), dot);
+    const V mean = v_set(v_sum(dot));
+    for (size_t j = 0; j < cols; j += VW)
+      v_give(dx + j, v_mul(v_get(y + j, cols - j), v_sub(v_get(dy + j, cols - j), mean)), cols - j);
+  }
+}
+#endif
+
+/* (x - mean) inverse; stats = {mean, its rest, inverse}. */
+NN__INLINE V NN__(hat)(const nn_real *x, size_t n, const nn_real *stats)
+{
+  const V d = v_sub(v_sub(v_get(x, n), v_set(stats[0])), v_set(stats[1]));
+  return v_mul(d, v_set(stats[2]));
+}
+
+static void NN__(norm_row)(nn_real *y, const nn_real *x, const nn_real *w, const nn_real *b,
+                           size_t n, nn_real *stats)
+{
+  V sum = v_zero();
+  for (size_t j = 0; j < n; j += VW) sum = v_add(sum, v_get(x + j, n - j));
+  const nn_real mean = v_sum(sum) / (nn_real)n;
+  double rest = 0, square = 0; /* what rounding left out of the mean; the variance */
+  for (size_t j = 0; j < n; j++) rest += (double)(x[j] - mean);
+  rest /= (double)n;
+  for (size_t j = 0; j < n; j++) {
+    const double d = (double)(x[j] - mean) - rest;
+    square += d * d;
+  }
+  stats[0] = mean;
+  stats[1] = (nn_real)rest;
+  stats[2] = (nn_real)(1 / sqrt(square / (double)n + 1e-5));
+  for (size_t j = 0; j < n; j += VW)
+    v_give(y + j,
+           v_fma(NN__(hat)(x + j, n - j, stats), v_get(w + j, n - j), v_get(b + j, n - j)), n - j);
+}
+
+#ifndef NN_NO_TRAINING
+/* dx = inverse (g - mean(g) - xhat mean(g xhat)), g = dy w. */
+static void NN__(norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_real *dy,
+                                const nn_real *x, const nn_real *w, size_t n, const nn_real *stats)
+{
+  V sum_g = v_zero(), sum_gx = v_zero();
+  for (size_t j = 0; j < n; j += VW) {
+    const V d = v_get(dy + j, n - j), hat = NN__(hat)(x + j, n - j, stats);
+    const V g = v_mul(d, v_get(w + j, n - j));
+    sum_g = v_add(sum_g, g);
+    sum_gx = v_fma(g, hat, sum_gx);
+    v_give(dw + j, v_fma(d, hat, v_get(dw + j, n - j)), n - j);
+    v_give(db + j, v_add(d, v_get(db + j, n - j)), n - j);
+  }
+  const V mean_g = v_set(v_sum(sum_g) / (nn_real)n), mean_gx = v_set(v_sum(sum_gx) / (nn_real)n);
+  for (size_t j = 0; j < n; j += VW) {
+    const V hat = NN__(hat)(x + j, n - j, stats);
+    const V g = v_mul(v_get(dy + j, n - j), v_get(w + j, n - j));
+    v_give(dx + j, v_mul(v_set(stats[2]), v_sub(v_sub(g, mean_g), v_mul(hat, mean_gx))), n - j);
+  }
+}
+#endif
+
+/* ---- pooling ------------------------------------------------------------------------------ */
+
+static void NN__(max_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n)
+{
+  for (size_t j = 0; j < n; j += VW) {
+    V max = v_get(taps[0] + j, n - j);
+    for (size_t t = 1; t < count; t++) {
+      const V x = v_get(taps[t] + j, n - j);
+      max = v_pick(v_eq(x, x), v_pick(v_gt(x, max), x, max), x); /* x is not NaN ? .. : x */
+    }
+    v_give(y + j, max, n - j);
+  }
+}
+
+static void NN__(sum_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n,
+                           nn_real s)
+{
+  for (size_t j = 0; j < n; j += VW) {
+    V sum = v_zero();
+    for (size_t t = 0; t < count; t++) sum = v_add(sum, v_get(taps[t] + j, n - j));
+    v_give(y + j, v_mul(sum, v_set(s)), n - j);
+  }
+}
+
+#ifndef NN_NO_TRAINING
+static void NN__(max_taps_back)(nn_real *const *dx, const nn_real *const *taps, size_t count,
+                                const nn_real *y, const nn_real *dy, size_t n)
+{
+  for (size_t j = 0; j < n; j += VW) {
+    const V max = v_get(y + j, n - j);
+    V left = v_get(dy + j, n - j); /* what no tap has taken yet */
+    for (size_t t = 0; t < count; t++) {
+      const M hit = v_eq(v_get(taps[t] + j, n - j), max);
+      const V d = v_get(dx[t] + j, n - j);
+      v_give(dx[t] + j, v_add(d, v_pick(hit, left, v_zero())), n - j);
+      left = v_pick(hit, v_zero(), left);
+    }
+  }
+}
+#endif
+
+/* ---- cells -------------------------------------------------------------------------------- */
+
+/* g: W x + b + U h + c; becomes h. */
+static void NN__(rnn_row)(nn_real *g, nn_real *h, size_t n, int relu)
+{
+  for (size_t j = 0; j < n; j += VW) {
+    const V x = v_get(g + j, n - j);
+    const V y = relu ? v_max(v_zero(), x) : NN__(vtanh)(x);
+    v_give(g + j, y, n - j);
+    v_give(h + j, y, n - j);
+  }
+}
+
+#ifndef NN_NO_TRAINING
+/* g: h; becomes d(W x + ..). */
+static void NN__(rnn_row_back)(nn_real *g, const nn_real *dh, size_t n, int relu)
+{
+  for (size_t j = 0; j < n; j += VW) {
+    const V y = v_get(g + j, n - j);
+    const V d = relu ? NN__(act_back)(NN__ACT_RELU, y, y, y) : NN__(act_back)(NN__ACT_TANH, y, y, y);
+    v_give(g + j, v_mul(v_get(dh + j, n - j), d), n - j);
+  }
+}
+#endif
+
+/* g: the four sums i,f,g,o of n each; becomes their activations. */
+static void NN__(lstm_row)(nn_real *g, const nn_real *c_before, nn_real *c, nn_real *h, size_t n)
+{
+  for (size_t j = 0; j < n; j += VW) {
+    const size_t left = n - j;
+    const V i = NN__(vsigmoid)(v_get(g + j, left));
+    const V f = NN__(vsigmoid)(v_get(g + n + j, left));
+    const V z = NN__(vtanh)(v_get(g + 2 * n + j, left));
+    const V o = NN__(vsigmoid)(v_get(g + 3 * n + j, left));
+    const V now = v_fma(f, v_get(c_before + j, left), v_mul(i, z));
+    v_give(g + j, i, left);
+    v_give(g + n + j, f, left);
+    v_give(g + 2 * n + j, z, left);
+    v_give(g + 3 * n + j, o, left);
+    v_give(c + j, now, left);
+    v_give(h + j, v_mul(o, NN__(vtanh)(now)), left);
+  }
+}
+
+#ifndef NN_NO_TRAINING
+/* g: the activations; becomes the gradients of the four sums. dc: in d c, out d c_before. */
+static void NN__(lstm_row_back)(nn_real *g, const nn_real *c_before, const nn_real *c,
+                                const nn_real *dh, nn_real *dc, size_t n)
+{
+  const V one = v_set(1);
+  for (size_t j = 0; j < n; j += VW) {
+    const size_t left = n - j;
+    const V i = v_get(g + j, left), f = v_get(g + n + j, left);
+    const V z = v_get(g + 2 * n + j, left), o = v_get(g + 3 * n + j, left);
+    const V t = NN__(vtanh)(v_get(c + j, left)), d = v_get(dh + j, left);
+    const V now = v_fma(v_mul(d, o), v_sub(one, v_mul(t, t)), v_get(dc + j, left));
+    v_give(g + j, v_mul(v_mul(now, z), v_mul(i, v_sub(one, i))), left);
+    v_give(g + n + j, v_mul(v_mul(now, v_get(c_before + j, left)), v_mul(f, v_sub(one, f))), left);
+    v_give(g + 2 * n + j, v_mul(v_mul(now, i), v_sub(one, v_mul(z, z))), left);
+    v_give(g + 3 * n + j, v_mul(v_mul(d, t), v_mul(o, v_sub(one, o))), left);
+    v_give(dc + j, v_mul(now, f), left);
+  }
+}
+#endif
+
+/* g: the sums r,z with U h + c in them, and n without; u = U_n h + c_n. g becomes r,z,n. */
+static void NN__(gru_row)(nn_real *g, const nn_real *u, const nn_real *h_before, nn_real *h, size_t n)
+{
+  for (size_t j = 0; j < n; j += VW) {
+    const size_t left = n - j;
+    const V r = NN__(vsigmoid)(v_get(g + j, left)), z = NN__(vsigmoid)(v_get(g + n + j, left));
+    const V s = NN__(vtanh)(v_fma(r, v_get(u + j, left), v_get(g + 2 * n + j, left)));
+    v_give(g + j, r, left);
+    v_give(g + n + j, z, left);
+    v_give(g + 2 * n + j, s, left);
+    v_give(h + j, v_fma(z, v_sub(v_get(h_before + j, left), s), s), left);
+  }
+}
+
+#ifndef NN_NO_TRAINING
+/* g: r,z,n; becomes the gradients of W x + b; u: U_n h + c_n; becomes its gradient.
+ * dh_before = dh z, what does not pass through the products. It may be dh. */
+static void NN__(gru_row_back)(nn_real *g, nn_real *u, const nn_real *h_before, const nn_real *dh,
+                               nn_real *dh_before, size_t n)
+{
+  const V one = v_set(1);
+  for (size_t j = 0; j < n; j += VW) {
+    const size_t left = n - j;
+    const V r = v_get(g + j, left), z = v_get(g + n + j, left), s = v_get(g + 2 * n + j, left);
+    const V d = v_get(dh + j, left), before = v_get(h_before + j, left), un = v_get(u + j, left);
+    const V ds = v_mul(v_mul(d, v_sub(one, z)), v_sub(one, v_mul(s, s)));
+    v_give(g + j, v_mul(v_mul(ds, un), v_mul(r, v_sub(one, r))), left);
+    v_give(g + n + j, v_mul(v_mul(d, v_sub(before, s)), v_mul(z, v_sub(one, z))), left);
+    v_give(g + 2 * n + j, ds, left);
+    v_give(u + j, v_mul(ds, r), left);
+    v_give(dh_before + j, v_mul(d, z), left);
+  }
+}
+
+/* ---- optimizers --------------------------------------------------------------------------- */
+
+NN__INLINE void NN__(update_body)(int kind, const nn__update *u, nn_real *w, nn_real *g,
+                                  nn_real *slot1, nn_real *slot2, size_t n)
+{
+  const V rate = v_set(u->rate), momentum = v_set(u->momentum), eps = v_set(u->eps);
+  const V beta1 = v_set(u->beta1), rest1 = v_set(1 - u->beta1);
+  const V beta2 = v_set(u->beta2), rest2 = v_set(1 - u->beta2);
+  const V alpha = v_set(u->alpha), rest = v_set(1 - u->alpha), decay = v_set(u->decay);
+  const V correction1 = v_set(u->correction1), correction2 = v_set(u->correction2);
+  const V scale = v_set(u->scale), high = v_set(u->limit), low = v_set(-u->limit);
+  const V shrink = v_set(1 - u->rate * u->decay);
+  const int clamp = u->limit > 0, decays = u->decay != 0, moves = u->momentum != 0;
+  for (size_t i = 0; i < n; i += VW) {
+    const size_t left = n - i;
+    V x = v_get(w + i, left), d = v_mul(scale, v_get(g + i, left));
+    if (clamp) d = v_min(high, v_max(low, d));
+    if (decays) {
+      if (kind == NN_ADAMW)
+        x = v_mul(x, shrink);
+      else
+        d = v_fma(decay, x, d);
+    }
+    if (kind == NN_SGD) {
+      if (moves) {
+        V v = v_get(slot1 + i, left);
+        v = u->first ? d : v_fma(momentum, v, d);
+        v_give(slot1 + i, v, left);
+        d = u->nesterov ? v_fma(momentum, v, d) : v;
+      }
+      x = v_sub(x, v_mul(rate, d));
+    } else if (kind == NN_ADAGRAD) {
+      const V s = v_fma(d, d, v_get(slot1 + i, left));
+      v_give(slot1 + i, s, left);
+      x = v_sub(x, v_div(v_mul(rate, d), v_add(v_sqrt(s), eps)));
+    } else if (kind == NN_RMSPROP) {
+      const V s = v_fma(alpha, v_get(slot1 + i, left), v_mul(rest, v_mul(d, d)));
+      v_give(slot1 + i, s, left);
+      V q = v_div(d, v_add(v_sqrt(s), eps));
+      if (moves) {
+        q = v_fma(momentum, v_get(slot2 + i, left), q);
+        v_give(slot2 + i, q, left);
+      }
+      x = v_sub(x, v_mul(rate, q));
+    } else { /* ADAM, ADAMW */
+      const V m = v_fma(beta1, v_get(slot1 + i, left), v_mul(rest1, d));
+      const V s = v_fma(beta2, v_get(slot2 + i, left), v_mul(rest2, v_mul(d, d)));
+      v_give(slot1 + i, m, left);
+      v_give(slot2 + i, s, left);
+      x = v_sub(x, v_div(v_mul(correction1, m), v_fma(v_sqrt(s), correction2, eps)));
+    }
+    v_give(w + i, x, left);
+    v_give(g + i, v_zero(), left);
+  }
+}
+
+static void NN__(update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1, nn_real *slot2,
+                         size_t n)
+{
+  switch (u->kind) {
+  case NN_SGD: NN__(update_body)(NN_SGD, u, w, g, slot1, slot2, n); break;
+  case NN_ADAGRAD: NN__(update_body)(NN_ADAGRAD, u, w, g, slot1, slot2, n); break;
+  case NN_RMSPROP: NN__(update_body)(NN_RMSPROP, u, w, g, slot1, slot2, n); break;
+  case NN_ADAM: NN__(update_body)(NN_ADAM, u, w, g, slot1, slot2, n); break;
+  default: NN__(update_body)(NN_ADAMW, u, w, g, slot1, slot2, n); break;
+  }
+}
+#endif
+
+static const nn__kernels NN__(nn__table) = {
+    NN__THIS_ISA,
+    VW, MR, NR, MR * 12, 384, NR * 64,
+    NN__(tile_packed), NN__(tile_rows), NN__(pack_a), NN__(pack_b), NN__(dots),
+    NN__(activate), NN__(add), NN__(scale), NN__(fma), NN__(sum_rows), NN__(affine_rows),
+    NN__(softmax), NN__(norm_row), NN__(max_taps), NN__(sum_taps),
+    NN__(rnn_row), NN__(lstm_row), NN__(gru_row),
+#ifndef NN_NO_TRAINING
+    NN__(activate_back), NN__(axpy), NN__(sum_squares), NN__(sum_rows_product),
+    NN__(sum_rows_square), NN__(affine2_rows), NN__(softmax_back), NN__(norm_row_back),
+    NN__(max_taps_back), NN__(rnn_row_back), NN__(lstm_row_back), NN__(gru_row_back), NN__(update),
+#endif
+};
+
+#if NN__INSTANCE == 3 || NN__INSTANCE == 4
+#if NN__GCC
+#pragma GCC pop_options
+#elif NN__CLANG
+#pragma clang attribute pop
+#endif
+#endif
+#undef NN__
+#undef NN__THIS_ISA
+#undef VW
+#undef MR
+#undef NV
+#undef NR
+#undef V
+#undef M
+#undef v_load
+#undef v_store
+#undef v_part
+#undef v_put
+#undef v_set
+#undef v_zero
+#undef v_add
+#undef v_sub
+#undef v_mul
+#undef v_div
+#undef v_sqrt
+#undef v_fma
+#undef v_max
+#undef v_min
+#undef v_gt
+#undef v_eq
+#undef v_pick
+#undef v_round
+#undef v_exp2i
+#undef v_sum
+#undef v_get
+#undef v_give
+
+#else /* first reading: one instance after the other */
+#define NN__INSTANCE 1
+#include NN__SELF
+#undef NN__INSTANCE
+#if NN__SIMD_X86
+#define NN__INSTANCE 2
+#include NN__SELF
+#undef NN__INSTANCE
+#define NN__INSTANCE 3
+#include NN__SELF
+#undef NN__INSTANCE
+#define NN__INSTANCE 4
+#include NN__SELF
+#undef NN__INSTANCE
+#elif NN__SIMD_NEON
+#define NN__INSTANCE 5
+#include NN__SELF
+#undef NN__INSTANCE
+#endif
+#endif /* NN__INSTANCE */
+
+#ifndef NN__INSTANCE
+
+/* ====================================== @@DISPATCH ========================================= */
+
+static const nn__kernels *nn__kernels_for(nn_isa isa)
+{
+  if (isa == NN_ISA_AUTO) isa = nn_isa_best();
+  if (!nn_isa_available(isa)) return NULL;
+  switch (isa) {
+#if NN__SIMD_X86
+  case NN_ISA_SSE2: return &nn__table_sse2;
+  case NN_ISA_AVX2: return &nn__table_avx2;
+  case NN_ISA_AVX512: return &nn__table_avx512;
+#elif NN__SIMD_NEON
+  case NN_ISA_NEON: return &nn__table_neon;
+#endif
+  default: return &nn__table_scalar;
+  }
+}
+
+/* ======================================= @@THREAD ==========================================
+ * nn__parallel calls task(arg, index, thread) once for each index below count, on the pool's threads
+ * and the caller's, and returns when all are done. Which thread takes which index is left to chance,
+ * so a task may use `thread` only to find scratch space of its own: every result must depend on
+ * `index` alone. That is what makes the bits the same for any number of threads. */
+typedef void (*nn__task)(void *arg, size_t index, int thread);
+
+#ifdef NN_NO_THREADS
+typedef struct nn__pool {
+  int threads;
+} nn__pool;
+
+static int nn__cores(void) { return 1; }
+static nn_status nn__pool_start(nn__pool *p, int threads)
+{
+  p->threads = 1;
+  return threads > 1 ? NN_ERR_UNSUPPORTED : NN_OK;
+}
+static void nn__pool_stop(nn__pool *p) { (void)p; }
+static void nn__parallel(nn__pool *p, size_t count, nn__task task, void *arg)
+{
+  (void)p;
+  for (size_t i = 0; i < count; i++) task(arg, i, 0);
+}
+
+#else
+#if NN__WIN32
+typedef CRITICAL_SECTION nn__mutex;
+typedef CONDITION_VARIABLE nn__signal;
+typedef HANDLE nn__thread;
+#define nn__lock(m) EnterCriticalSection(m)
+#define nn__unlock(m) LeaveCriticalSection(m)
+#define nn__wait(s, m) SleepConditionVariableCS(s, m, INFINITE)
+#define nn__wake(s) WakeAllConditionVariable(s)
+static int nn__sync_init(nn__mutex *m, nn__signal *a, nn__signal *b)
+{
+  InitializeCriticalSection(m);
+  InitializeConditionVariable(a);
+  InitializeConditionVariable(b);
+  return 1;
+}
+static void nn__sync_free(nn__mutex *m, nn__signal *a, nn__signal *b)
+{
+  (void)a, (void)b; /* condition variables of Windows hold nothing */
+  DeleteCriticalSection(m);
+}
+static int nn__cores(void)
+{
+  SYSTEM_INFO info;
+  GetSystemInfo(&info);
+  return (int)info.dwNumberOfProcessors;
+}
+#else
+typedef pthread_mutex_t nn__mutex;
+typedef pthread_cond_t nn__signal;
+typedef pthread_t nn__thread;
+#define nn__lock(m) pthread_mutex_lock(m)
+#define nn__unlock(m) pthread_mutex_unlock(m)
+#define nn__wait(s, m) pthread_cond_wait(s, m)
+#define nn__wake(s) pthread_cond_broadcast(s)
+static int nn__sync_init(nn__mutex *m, nn__signal *a, nn__signal *b)
+{
+  if (pthread_mutex_init(m, NULL)) return 0;
+  if (pthread_cond_init(a, NULL)) return pthread_mutex_destroy(m), 0;
+  if (pthread_cond_init(b, NULL)) return pthread_cond_destroy(a), pthread_mutex_destroy(m), 0;
+  return 1;
+}
+static void nn__sync_free(nn__mutex *m, nn__signal *a, nn__signal *b)
+{
+  pthread_cond_destroy(b);
+  pthread_cond_destroy(a);
+  pthread_mutex_destroy(m);
+}
+static int nn__cores(void)
+{
+  const long n = sysconf(_SC_NPROCESSORS_ONLN);
+  return n > 0 && n < 65536 ? (int)n : 1;
+}
+#endif
+
+struct nn__pool;
+typedef struct nn__worker {
+  struct nn__pool *pool;
+  int number;
+  nn__thread thread;
+} nn__worker;
+
+typedef struct nn__pool {
+  int threads; /* with the caller's */
+  int ready;   /* mutex and signals exist */
+  nn__mutex mutex;
+  nn__signal start, done;
+  nn__task task; /* the present job, guarded by the mutex */
+  void *arg;
+  size_t count, next;
+  uint64_t job;
+  int working, quit;
+  nn__worker worker[NN_MAX_THREADS];
+} nn__pool;
+
+/* Takes indices until none is left; called and left with the mutex held. */
+static void nn__take_tasks(nn__pool *p, int thread)
+{
+  while (p->next < p->count) {
+    const size_t index = p->next++;
+    nn__unlock(&p->mutex);
+    p->task(p->arg, index, thread);
+    nn__lock(&p->mutex);
+  }
+}
+
+#if NN__WIN32
+static DWORD WINAPI nn__worker_main(void *arg)
+#else
+static void *nn__worker_main(void *arg)
+#endif
+{
+  nn__worker *w = arg;
+  nn__pool *p = w->pool;
+  uint64_t seen = 0;
+  nn__lock(&p->mutex);
+  for (;;) {
+    while (p->job == seen && !p->quit) nn__wait(&p->start, &p->mutex);
+    if (p->quit) break;
+    seen = p->job;
+    nn__take_tasks(p, w->number);
+    if (--p->working == 0) nn__wake(&p->done);
+  }
+  nn__unlock(&p->mutex);
+  return 0;
+}
+
+static void nn__pool_stop(nn__pool *p)
+{
+  if (!p->ready) return;
+  nn__lock(&p->mutex);
+  p->quit = 1;
+  nn__wake(&p->start);
+  nn__unlock(&p->mutex);
+  for (int i = 1; i < p->threads; i++) {
+#if NN__WIN32
+    WaitForSingleObject(p->worker[i].thread, INFINITE);
+    CloseHandle(p->worker[i].thread);
+#else
+    pthread_join(p->worker[i].thread, NULL);
+#endif
+  }
+  nn__sync_free(&p->mutex, &p->start, &p->done);
+  p->ready = 0;
+}
+
+static nn_status nn__pool_start(nn__pool *p, int threads)
+{
+  memset(p, 0, sizeof *p);
+  p->threads = 1;
+  if (threads <= 1) return NN_OK;
+  if (!nn__sync_init(&p->mutex, &p->start, &p->done)) return NN_ERR_MEMORY;
+  p->ready = 1;
+  for (int i = 1; i < threads; i++) {
+    nn__worker *w = &p->worker[i];
+    w->pool = p;
+    w->number = i;
+#if NN__WIN32
+    w->thread = CreateThread(NULL, 0, nn__worker_main, w, 0, NULL);
+    const int failed = w->thread == NULL;
+#else
+    const int failed = pthread_create(&w->thread, NULL, nn__worker_main, w) != 0;
+#endif
+    if (failed) {
+      nn__pool_stop(p);
+      return NN_ERR_MEMORY;
+    }
+    p->threads = i + 1;
+  }
+  return NN_OK;
+}
+
+static void nn__parallel(nn__pool *p, size_t count, nn__task task, void *arg)
+{
+  if (p->threads <= 1 || count <= 1) {
+    for (size_t i = 0; i < count; i++) task(arg, i, 0);
+    return;
+  }
+  nn__lock(&p->mutex);
+  p->task = task;
+  p->arg = arg;
+  p->count = count;
+  p->next = 0;
+  p->working = p->threads - 1;
+  p->job++;
+  nn__wake(&p->start);
+  nn__take_tasks(p, 0);
+  while (p->working) nn__wait(&p->done, &p->mutex);
+  nn__unlock(&p->mutex);
+}
+#endif
+
+/* ======================================== @@GEMM ===========================================
+ * C[m,n] = finish(A[m,k] B[k,n]), the operands given by the strides of their rows and columns, so a
+ * transpose is only another pair of strides. */
+typedef struct nn__matrix {
+  const nn_real *at;
+  size_t row, col; /* element (i,j) at at[i row + j col] */
+} nn__matrix;
+
+struct nn_context {
+  const nn__kernels *kernels;
+  nn__pool pool;
+  nn_allocator allocator;
+  size_t size;             /* bytes allocated, when nn_context_create did it */
+  size_t mc, kc, nc;       /* block sizes in use, no larger than the products to come need */
+  nn_real *pack_a, *pack_b; /* mc kc for each thread; kc nc */
+};
+
+static size_t nn__round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
+static size_t nn__min(size_t a, size_t b) { return a < b ? a : b; }
+static size_t nn__max(size_t a, size_t b) { return a > b ? a : b; }
+
+/* Block sizes for products of at most m x n x k; what packing then takes, in elements. */
+static void nn__context_limits(nn_context *c, size_t m, size_t n, size_t k)
+{
+  const nn__kernels *t = c->kernels;
+  c->mc = nn__min(t->mc, nn__round_up(nn__max(m, 1), t->mr));
+  c->kc = nn__min(t->kc, nn__max(k, 1));
+  c->nc = nn__min(t->nc, nn__round_up(nn__max(n, 1), t->nr));
+}
+static size_t nn__pack_a_size(const nn_context *c) { return nn__round_up(c->mc * c->kc, 16); }
+static size_t nn__pack_b_size(const nn_context *c) { return nn__round_up(c->kc * c->nc, 16); }
+
+typedef struct nn__product {
+  nn_context *context;
+  size_t m, n, k;
+  nn__matrix a, b;
+  nn_real *c;
+  size_t ldc;
+  nn__finish finish; /* of the present block of k */
+  size_t j0, p0;     /* where the present blocks of n and k start */
+  size_t nb, kb;     /* and how long they are */
+  size_t rows;       /* of C in one task */
+  int direct_a, direct_b;
+} nn__product;
+
+/* Panels of B a task packs. */
+enum { NN__PACK_TASK = 4 };
+
+static void nn__pack_b_task(void *arg, size_t index, int thread)
+{
+  const nn__product *p = arg;
+  const nn__kernels *t = p->context->kernels;
+  (void)thread;
+  for (size_t j = index * NN__PACK_TASK * t->nr, e = j + NN__PACK_TASK * t->nr; j < e; j += t->nr) {
+    if (j >= p->nb) return;
+    t->pack_b(p->context->pack_b + j * p->kb, p->b.at + p->p0 * p->b.row + (p->j0 + j) * p->b.col,
+              p->b.row, p->b.col, p->kb, nn__min(t->nr, p->nb - j));
+  }
+}
+
+/* Loops 3 to 1 round the micro-kernel: the rows of one task, panels of B, tiles of A. */
+static void nn__product_task(void *arg, size_t index, int thread)
+{
+  const nn__product *p = arg;
+  const nn__kernels *t = p->context->kernels;
+  const size_t mr = t->mr, nr = t->nr, first = index * p->rows;
+  const size_t last = nn__min(first + p->rows, p->m);
+  nn_real *const pack_a = p->context->pack_a + (size_t)thread * nn__pack_a_size(p->context);
+  const size_t no_skip = 0;
+  const nn__walk walk = {1, p->kb, &no_skip, p->a.col, p->direct_b ? p->b.row : nr, p->direct_b};
+  for (size_t i0 = first; i0 < last; i0 += p->context->mc) {
+    const size_t mb = nn__min(p->context->mc, last - i0);
+    const nn_real *a = p->a.at + i0 * p->a.row + p->p0 * p->a.col;
+    if (!p->direct_a)
+      for (size_t i = 0; i < mb; i += mr)
+        t->pack_a(pack_a + i * p->kb, a + i * p->a.row, p->a.row, p->a.col, nn__min(mr, mb - i),
+                  p->kb);
+    for (size_t j = 0; j < p->nb; j += nr) {
+      const size_t n = nn__min(nr, p->nb - j);
+      const nn_real *b = p->direct_b
+                             ? p->b.at + p->p0 * p->b.row + (p->j0 + j) * p->b.col
+                             : p->context->pack_b + j * p->kb;
+      nn__finish f = p->finish;
+      if (f.bias) f.bias += p->j0 + j;
+      for (size_t i = 0; i < mb; i += mr) {
+        const size_t m = nn__min(mr, mb - i);
+        nn_real *c = p->c + (i0 + i) * p->ldc + p->j0 + j;
+        if (!p->direct_a) {
+          t->tile_packed(p->kb, pack_a + i * p->kb, b, c, p->ldc, m, n, &f);
+        } else {
+          const nn_real *row[NN__MAX_MR];
+          for (size_t r = 0; r < mr; r++) row[r] = a + (i + (r < m ? r : 0)) * p->a.row;
+          t->tile_rows(&walk, row, b, c, p->ldc, m, n, &f);
+        }
+      }
+    }
+  }
+}
+
+/* One row of A against columns of B that are contiguous in k: plain dot products. */
+static void nn__dots_task(void *arg, size_t index, int thread)
+{
+  const nn__product *p = arg;
+  const size_t j = index * p->rows, n = nn__min(p->rows, p->n - j);
+  nn__finish f = p->finish;
+  (void)thread;
+  if (f.bias) f.bias += j;
+  for (size_t i = 0; i < p->m; i++)
+    p->context->kernels->dots(p->c + i * p->ldc + j, p->a.at + i * p->a.row,
+                              p->b.at + j * p->b.col, p->b.col, p->k, n, &f);
+}
+
+/* Loops 5 and 4: blocks of nc columns, then of kc of the inner dimension. */
+static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix a, nn__matrix b,
+                         nn_real *out, size_t ldc, const nn__finish *finish)
+{
+  const nn__kernels *t = c->kernels;
+  nn__product p = {c, m, n, k, a, b, out, ldc, *finish, 0, 0, 0, 0, 0, 0, 0};
+  if (!m || !n) return;
+  if (m <= 2 && a.col == 1 && b.row == 1 && k) {
+    p.rows = 64;
+    nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__dots_task, &p);
+    return;
+  }
+  /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile. */
+  p.direct_a = a.col == 1 && n <= 2 * t->nr;
+  p.direct_b = b.col == 1 && m <= t->mr;
+  if (p.direct_b) p.direct_a = 1;
+  const size_t threads = (size_t)c->pool.threads;
+  p.rows = threads == 1 ? m : nn__round_up((m + 4 * threads - 1) / (4 * threads), t->mr);
+  if (p.rows > c->mc) p.rows = c->mc;
+  for (p.j0 = 0; p.j0 < n; p.j0 += p.nb) {
+    p.nb = nn__min(c->nc, n - p.j0);
+    p.p0 = 0;
+    do {
+      p.kb = nn__min(c->kc, k - p.p0);
+      p.finish.beta = p.p0 ? 1 : finish->beta;
+      p.finish.bias = p.p0 + p.kb == k ? finish->bias : NULL;
+      p.finish.relu = p.p0 + p.kb == k && finish->relu;
+      const size_t panels = (p.nb + t->nr - 1) / t->nr;
+      if (!p.direct_b)
+        nn__parallel(&c->pool, (panels + NN__PACK_TASK - 1) / NN__PACK_TASK, nn__pack_b_task, &p);
+      nn__parallel(&c->pool, (m + p.rows - 1) / p.rows, nn__product_task, &p);
+      p.p0 += p.kb;
+    } while (p.p0 < k);
+  }
+}
+
+static nn__matrix nn__rows_of(const nn_real *at, size_t ld) /* a row-major matrix as it lies */
+{
+  const nn__matrix x = {at, ld, 1};
+  return x;
+}
+
+static nn__matrix nn__columns_of(const nn_real *at, size_t ld) /* and transposed */
+{
+  const nn__matrix x = {at, 1, ld};
+  return x;
+}
+
+nn_status nn_gemm(nn_context *c, int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
+                  nn_real alpha, const nn_real *a, size_t lda, const nn_real *b, size_t ldb,
+                  nn_real beta, nn_real *out, size_t ldc)
+{
+  if (!c) return NN_ERR_ARGUMENT;
+  if (!m || !n) return NN_OK;
+  if (!out || ldc < n) return NN_ERR_ARGUMENT;
+  if (k && (!a || !b || lda < (transpose_a ? m : k) || ldb < (transpose_b ? k : n)))
+    return NN_ERR_ARGUMENT;
+  const nn__finish f = {alpha, beta, NULL, 0};
+  nn__multiply(c, m, n, k, transpose_a ? nn__columns_of(a, lda) : nn__rows_of(a, lda),
+               transpose_b ? nn__columns_of(b, ldb) : nn__rows_of(b, ldb), out, ldc, &f);
+  return NN_OK;
+}
+
+/* The first address at or past p that is a multiple of NN__ALIGN. */
+static char *nn__aligned(void *p)
+{
+  const uintptr_t at = (uintptr_t)p;
+  return (char *)p + (nn__round_up((size_t)(at & (NN__ALIGN - 1)), NN__ALIGN) -
+                      (size_t)(at & (NN__ALIGN - 1)));
+}
+
+/* Kernels for an ISA and a thread count that config allows; 0 threads are as many as cores. */
+static nn_status nn__choose(nn_isa isa, int *threads, const nn__kernels **kernels)
+{
+  if (*threads < 0 || *threads > NN_MAX_THREADS) return NN_ERR_ARGUMENT;
+  if ((int)isa < 0 || isa >= NN_ISA_COUNT) return NN_ERR_ARGUMENT;
+  if (*threads == 0) *threads = nn__cores() < NN_MAX_THREADS ? nn__cores() : NN_MAX_THREADS;
+#ifdef NN_NO_THREADS
+  if (*threads > 1) return NN_ERR_UNSUPPORTED;
+#endif
+  *kernels = nn__kernels_for(isa);
+  return *kernels ? NN_OK : NN_ERR_UNSUPPORTED;
+}
+
+nn_context *nn_context_create(nn_isa isa, int threads, const nn_allocator *allocator)
+{
+  nn_context limits;
+  memset(&limits, 0, sizeof limits);
+  if (nn__choose(isa, &threads, &limits.kernels) != NN_OK) return NULL;
+  nn__context_limits(&limits, SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2);
+  const size_t head = nn__round_up(sizeof limits, NN__ALIGN);
+  const size_t reals = (size_t)threads * nn__pack_a_size(&limits) + nn__pack_b_size(&limits);
+  const size_t size = head + reals * sizeof(nn_real) + NN__ALIGN;
+  nn_context *c = nn__allocate(allocator, size);
+  if (!c) return NULL;
+  *c = limits;
+  if (allocator) c->allocator = *allocator;
+  c->size = size;
+  c->pack_b = (nn_real *)(void *)nn__aligned((char *)c + sizeof *c);
+  c->pack_a = c->pack_b + nn__pack_b_size(c);
+  if (nn__pool_start(&c->pool, threads) != NN_OK) {
+    nn__release(allocator, c, size);
+    return NULL;
+  }
+  return c;
+}
+
+void nn_context_destroy(nn_context *c)
+{
+  if (!c) return;
+  const nn_allocator allocator = c->allocator;
+  nn__pool_stop(&c->pool);
+  nn__release(&allocator, c, c->size);
+}
+
+/* ======================================= @@GRAPH ===========================================
+ * What a model is made of. The layer kinds are one list: number, name in files and listings, and
+ * what backward needs kept (its inputs X, its output Y). */
+#define NN__KINDS(K)                                                                              \
+  K(INPUT, "input", 0)                                                                            \
+  K(TOKENS, "tokens", 0)                                                                          \
+  K(CONV2D, "conv", NN__NEEDS_X)                                                                  \
+  K(LINEAR, "linear", NN__NEEDS_X)                                                                \
+  K(MAX_POOL, "max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                               \
+  K(AVG_POOL, "avg_pool", 0)                                                                       \
+  K(GLOBAL_MAX, "global_max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                           \
+  K(GLOBAL_AVG, "global_avg_pool", 0)                                                                   \
+  K(RELU, "relu", NN__NEEDS_Y)                                                                    \
+  K(LEAKY_RELU, "leaky_relu", NN__NEEDS_X)                                                         \
+  K(GELU, "gelu", NN__NEEDS_X)                                                                    \
+  K(SILU, "silu", NN__NEEDS_X)                                                                    \
+  K(TANH, "tanh", NN__NEEDS_Y)                                                                    \
+  K(SIGMOID, "sigmoid", NN__NEEDS_Y)                                                              \
+  K(SOFTMAX, "softmax", NN__NEEDS_Y)                                                              \
+  K(DROPOUT, "dropout", 0)                                                                        \
+  K(BATCH_NORM, "batch_norm", NN__NEEDS_X)                                                         \
+  K(LAYER_NORM, "layer_norm", NN__NEEDS_X)                                                         \
+  K(FLATTEN, "flatten", 0)                                                                        \
+  K(ADD, "add", 0)                                                                                \
+  K(CONCAT, "concat", 0)                                                                          \
+  K(EMBEDDING, "embedding", NN__NEEDS_X)                                                          \
+  K(RNN, "rnn", NN__NEEDS_X | NN__NEEDS_Y)                                                        \
+  K(LSTM, "lstm", NN__NEEDS_X | NN__NEEDS_Y)                                                      \
+  K(GRU, "gru", NN__NEEDS_X | NN__NEEDS_Y)                                                        \
+  K(LAST_STEP, "last_step", 0)                                                                     \
+  K(CROSS_ENTROPY, "cross_entropy", 0)                                                             \
+  K(SQUARED_ERROR, "squared_error", 0)                                                             \
+  K(BINARY_CROSS_ENTROPY, "binary_cross_entropy", 0)
+
+enum { NN__NEEDS_X = 1, NN__NEEDS_Y = 2 };
+#define NN__KIND_ENUM(name, text, needs) NN__##name,
+typedef enum nn__kind { NN__KINDS(NN__KIND_ENUM) NN__KIND_COUNT } nn__kind;
+
+/* A piece of the model's block: where it starts and, while planning, when it is in use. */
+typedef struct nn__piece {
+  size_t size;     /* in reals */
+  size_t offset;   /* in reals, from the start of the shared region */
+  int first, last; /* times of first and last use; last < first: not wanted */
+} nn__piece;
+
+typedef struct nn__node {
+  /* the description */
+  nn__kind kind;
+  int inputs, in[2];
+  char name[24];
+  int rank, dim[3];           /* shape at the border, batch left out */
+  nn_conv2d_options window;   /* convolution and pooling */
+  nn_recurrent_options cell;
+  int size;                   /* linear: out; embedding: vocabulary */
+  int no_bias;                /* linear */
+  double value;               /* slope, drop rate, label smoothing */
+  const nn_real *weights;     /* cross-entropy: class weights in the block, or the caller's */
+  int has_weights;
+  nn_init init;
+  double init_value;
+  /* what follows from it */
+  size_t rows, cols;          /* the matrix of one sample; shape inside */
+  int param, params;          /* first parameter and how many */
+  int users;                  /* nodes that read it */
+  /* the plan */
+  int share;                  /* the node whose arrays this one uses in place, or -1 */
+  int fused;                  /* a relu that its input's finish has already done */
+  int relu;                   /* convolution, linear: finish with a relu */
+  nn__piece y_piece, dy_piece, keep_piece, extra_piece;
+  size_t scratch, thread_scratch; /* reals wanted while it runs */
+  nn_real *y, *dy;            /* output and its gradient */
+  nn_real *keep;              /* what forward leaves to backward */
+  nn_real *extra;             /* where a second user's gradient is made before it is added */
+  nn_real *border;            /* an input's gradient as the caller sees it, if layouts differ */
+  nn_real *state;             /* carried from call to call */
+  size_t state_size;
+  int state_n;                /* samples the state belongs to; 0 = none yet */
+} nn__node;
+
+typedef struct nn__param {
+  char name[NN_NAME_SIZE];
+  const char *what; /* "weight", .. */
+  int layer;        /* of a cell, or -1 */
+  int node, rank, dim[4];
+  int buffer;       /* running statistics: not trained */
+  size_t count, offset; /* in the block of its sort */
+} nn__param;
+
+struct nn_model {
+  nn_config config;
+  nn_status status;
+  nn_message message;
+  int owns_model, owns_block, built;
+  nn__node node[NN_MAX_NODES];
+  nn__param param[NN_MAX_PARAMS];
+  int nodes, params;
+  int input[NN_MAX_INPUTS], inputs;
+  int output, loss;           /* nodes; loss -1: none */
+  nn_context context;         /* kernels, threads and packing space of its own */
+  /* the block */
+  void *block;
+  size_t block_size, plan_size;
+  nn_real *value, *gradient, *slot[2], *buffer; /* parameters, .., running statistics */
+  size_t values, buffers;     /* elements */
+  nn_real *shared;            /* activations, gradients and kept values, by nn__piece offsets */
+  nn_real *scratch, *thread_scratch;
+  size_t scratch_size, thread_scratch_size, shared_size;
+  nn_real *border;            /* the output as nn_output shows it, where layouts differ */
+  nn_real *stage;             /* a batch gathered by nn_fit */
+  int32_t *stage_labels, *lengths, *stage_lengths;
+  nn_real *stage_values;
+  int has_lengths;
+  const nn_real *x[NN_MAX_INPUTS];
+  /* the run */
+  int n, ran, training, lost; /* last forward: samples, done, for training; nn_loss done since */
+  uint64_t draws;             /* training forwards so far: the stream of dropout */
+#ifndef NN_NO_TRAINING
+  nn_optimizer optimizer;
+  int slots;
+#endif
+  int64_t steps;
+};
+
+/* ======================================== @@CONV ===========================================
+ * Convolution without im2col. With channels last, the inputs of one output pixel are kernel_h runs
+ * of kernel_w C contiguous numbers, so the product of a tile of MR pixels with NR output channels
+ * reads the image in place (tile_rows): a[i] is a pixel, a run is a row of the window. All three
+ * products of training are such walks:
+ *   forward   Y[pixel, o]     = sum over (u,v,c) of X[pixel s + (u,v) d, c] W[(u,v,c), o]
+ *   data      dX[pixel, c]    = the same walk over dY, spread out by s and padded, with W turned
+ *   weight    dW[(u,v,c), o]  = sum over pixels of X[pixel s + (u,v) d, c] dY[pixel, o]
+ * Padding is a copy of one image with zeros around it, in the thread's scratch. */
+typedef struct nn__conv {
+  const nn__kernels *kernels;
+  size_t n;                          /* images */
+  size_t h, w, c, oh, ow, oc;        /* of input and output */
+  size_t kh, kw, sh, sw, ph, pw, dh, dw;
+  size_t groups, cg, og;             /* input and output channels of a group */
+  /* forward walk: the padded image, runs of the window */
+  size_t hp, wp, runs, run;          /* kh kw cg = runs run */
+  /* data walk: dY spread out */
+  size_t hz, wz, zruns, zrun;
+  size_t chunks;                     /* partial sums of the weight gradient: fixed by the shapes */
+} nn__conv;
+
+static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__node *x, size_t n)
+{
+  const nn_conv2d_options *o = &node->window;
+  nn__conv c;
+  c.kernels = m->context.kernels;
+  c.n = n;
+  c.c = (size_t)x->dim[0], c.h = (size_t)x->dim[1], c.w = (size_t)x->dim[2];
+  c.oc = (size_t)node->dim[0], c.oh = (size_t)node->dim[1], c.ow = (size_t)node->dim[2];
+  c.kh = (size_t)o->kernel_h, c.kw = (size_t)o->kernel_w;
+  c.sh = (size_t)o->stride_h, c.sw = (size_t)o->stride_w;
+  c.ph = (size_t)o->pad_h, c.pw = (size_t)o->pad_w;
+  c.dh = (size_t)o->dilation_h, c.dw = (size_t)o->dilation_w;
+  c.groups = (size_t)o->groups;
+  c.cg = c.c / c.groups, c.og = c.oc / c.groups;
+  c.hp = c.h + 2 * c.ph, c.wp = c.w + 2 * c.pw;
+  const int dense = c.dw == 1 && c.groups == 1; /* a row of the window is one run */
+  c.runs = dense ? c.kh : c.kh * c.kw;
+  c.run = dense ? c.kw * c.c : c.cg;
+  c.hz = c.h + (c.kh - 1) * c.dh, c.wz = c.w + (c.kw - 1) * c.dw;
+  c.zruns = c.runs;
+  c.zrun = dense ? c.kw * c.oc : c.og;
+  const size_t partial = c.groups * c.kh * c.kw * c.cg * c.og + c.oc;
+  c.chunks = nn__min((size_t)m->config.batch, nn__max(1, nn__min(8, ((size_t)1 << 21) / partial)));
+  return c;
+}
+
+static int nn__depthwise(const nn__conv *c) { return c->groups > 1 && c->cg == 1 && c->og == 1; }
+
+/* Space for weights packed for one product: groups panels of k rows. */
+static size_t nn__conv_packed(const nn__conv *c, size_t k, size_t n)
+{
+  return c->groups * nn__round_up(n, c->kernels->nr) * k;
+}
+
+/* Where the pixels and runs of a walk lie; used as offsets, kept in scratch behind the weights. */
+static size_t nn__reals_for(size_t sizes) /* reals that hold so many size_t */
+{
+  return nn__round_up((sizes * sizeof(size_t) + sizeof(nn_real) - 1) / sizeof(nn_real), 16);
+}
+
+static size_t nn__conv_scratch(const nn__conv *c)
+{
+  if (nn__depthwise(c)) return c->kh * c->kw * c->c * (c->chunks + 2) + c->chunks * c->oc;
+  const size_t k = c->kh * c->kw * c->cg;
+  const size_t forward = nn__conv_packed(c, k, c->og) + nn__reals_for(c->oh * c->ow + c->runs);
+  const size_t data = nn__conv_packed(c, c->kh * c->kw * c->og, c->cg) +
+                      nn__reals_for(c->h * c->w + c->zruns);
+  const size_t weight = c->chunks * (c->groups * k * c->og + c->oc) + nn__reals_for(k + c->oh);
+  return nn__max(forward, nn__max(data, weight)) + 16;
+}
+
+static size_t nn__conv_thread_scratch(const nn__conv *c)
+{
+  const size_t padded = c->ph || c->pw ? c->hp * c->wp * c->c : 0;
+  return nn__max(padded, nn__depthwise(c) ? 0 : c->hz * c->wz * c->oc);
+}
+
+/* `image` [h,w,c] with pad zeros round it, in `to`; or the image itself where there is no padding. */
+static const nn_real *nn__padded(const nn__conv *c, const nn_real *image, nn_real *to)
+{
+  if (!c->ph && !c->pw) return image;
+  const size_t row = c->w * c->c, wide = c->wp * c->c, side = c->pw * c->c;
+  memset(to, 0, c->ph * wide * sizeof *to);
+  nn_real *at = to + c->ph * wide;
+  for (size_t y = 0; y < c->h; y++, at += wide) {
+    memset(at, 0, side * sizeof *to);
+    memcpy(at + side, image + y * row, row * sizeof *to);
+    memset(at + side + row, 0, side * sizeof *to);
+  }
+  memset(at, 0, c->ph * wide * sizeof *to);
+  return to;
+}
+
+/* One walk over one image: out[pixels, n] for every group, from packed weights. */
+typedef struct nn__correlation {
+  const nn__kernels *kernels;
+  const size_t *pixel, *skip;
+  size_t pixels, runs, run, groups, cg, og, ldc;
+  const nn_real *packed;
+  nn__finish finish;
+} nn__correlation;
+
+static void nn__correlate(const nn__correlation *q, const nn_real *image, nn_real *out)
+{
+  const nn__kernels *t = q->kernels;
+  const size_t mr = t->mr, nr = t->nr, k = q->runs * q->run;
+  const nn__walk walk = {q->runs, q->run, q->skip, 1, nr, 0};
+  const nn_real *b = q->packed;
+  for (size_t g = 0; g < q->groups; g++)
+    for (size_t j = 0; j < q->og; j += nr, b += k * nr) {
+      nn__finish f = q->finish;
+      if (f.bias) f.bias += g * q->og + j;
+      for (size_t i = 0; i < q->pixels; i += mr) {
+        const size_t m = nn__min(mr, q->pixels - i);
+        const nn_real *row[NN__MAX_MR];
+        for (size_t r = 0; r < mr; r++) row[r] = image + q->pixel[i + (r < m ? r : 0)] + g * q->cg;
+        t->tile_rows(&walk, row, b, out + i * q->ldc + g * q->og + j, q->ldc, m,
+                     nn__min(nr, q->og - j), &f);
+      }
+    }
+}
+
+/* Packs weights for a correlation: row k = (u,v,i), column j of group g is at(g,u,v,i,j). `turned`
+ * is the data gradient's: i runs over output channels, j over input channels, u and v backwards. */
+static void nn__conv_pack(const nn__conv *c, const nn_real *w, int turned, nn_real *to)
+{
+  const size_t nr = c->kernels->nr, taps = c->kh * c->kw;
+  const size_t ni = turned ? c->og : c->cg, nj = turned ? c->cg : c->og;
+  const size_t step_i = turned ? c->cg * taps : taps, step_j = turned ? taps : c->cg * taps;
+  for (size_t g = 0; g < c->groups; g++)
+    for (size_t j0 = 0; j0 < nj; j0 += nr)
+      for (size_t tap = 0; tap < taps; tap++) {
+        const nn_real *from = w + g * c->og * c->cg * taps + (turned ? taps - 1 - tap : tap);
+        for (size_t i = 0; i < ni; i++, to += nr)
+          for (size_t j = 0; j < nr; j++)
+            to[j] = j0 + j < nj ? from[i * step_i + (j0 + j) * step_j] : 0;
+      }
+}
+
+/* Offsets of runs in an image of row length `wide` pixels with `depth` channels. */
+static void nn__runs(const nn__conv *c, size_t wide, size_t depth, size_t *skip)
+{
+  for (size_t r = 0; r < c->runs; r++) {
+    const size_t u = c->runs == c->kh ? r : r / c->kw, v = c->runs == c->kh ? 0 : r % c->kw;
+    skip[r] = (u * c->dh * wide + v * c->dw) * depth;
+  }
+}
+
+typedef struct nn__conv_job {
+  const nn__conv *conv;
+  nn__correlation walk;
+  const nn_real *x, *dy, *w, *bias;
+  nn_real *y, *dx, *partial, *thread_scratch;
+  size_t thread_scratch_size;
+  const size_t *skip, *tap; /* weight gradient: rows of dY; offsets of (u,v,c) */
+  int relu;
+} nn__conv_job;
+
+static void nn__conv_forward_task(void *arg, size_t i, int thread)
+{
+  const nn__conv_job *job = arg;
+  const nn__conv *c = job->conv;
+  const nn_real *image = nn__padded(c, job->x + i * c->h * c->w * c->c,
+                                    job->thread_scratch + (size_t)thread * job->thread_scratch_size);
+  nn__correlate(&job->walk, image, job->y + i * c->oh * c->ow * c->oc);
+}
+
+/* Depthwise: every tap multiplies a vector of channels. w: [taps, c]. */
+static void nn__depthwise_forward_task(void *arg, size_t image, int thread)
+{
+  const nn__conv_job *job = arg;
+  const nn__conv *c = job->conv;
+  const nn__kernels *t = c->kernels;
+  const nn_real *x = nn__padded(c, job->x + image * c->h * c->w * c->c,
+                                job->thread_scratch + (size_t)thread * job->thread_scratch_size);
+  nn_real *y = job->y + image * c->oh * c->ow * c->c;
+  for (size_t i = 0; i < c->oh; i++)
+    for (size_t j = 0; j < c->ow; j++, y += c->c) {
+      if (job->bias)
+        memcpy(y, job->bias, c->c * sizeof *y);
+      else
+        memset(y, 0, c->c * sizeof *y);
+      for (size_t u = 0; u < c->kh; u++)
+        for (size_t v = 0; v < c->kw; v++)
+          t->fma(y, x + ((i * c->sh + u * c->dh) * c->wp + j * c->sw + v * c->dw) * c->c,
+                 job->w + (u * c->kw + v) * c->c, c->c);
+      if (job->relu) t->activate(NN__ACT_RELU, y, y, c->c, 0);
+    }
+}
+
+/* [c, taps] to [taps, c] and back. */
+static void nn__transpose(nn_real *to, const nn_real *from, size_t rows, size_t cols)
+{
+  for (size_t i = 0; i < rows; i++)
+    for (size_t j = 0; j < cols; j++) to[j * rows + i] = from[i * cols + j];
+}
+
+static void nn__conv_forward(nn_model *m, const nn__conv *c, const nn_real *x, const nn_real *w,
+                             const nn_real *bias, int relu, nn_real *y)
+{
+  nn__conv_job job;
+  memset(&job, 0, sizeof job);
+  job.conv = c, job.x = x, job.y = y, job.bias = bias, job.relu = relu;
+  job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
+  if (nn__depthwise(c)) {
+    nn__transpose(m->scratch, w, c->c, c->kh * c->kw);
+    job.w = m->scratch;
+    nn__parallel(&m->context.pool, c->n, nn__depthwise_forward_task, &job);
+    return;
+  }
+  nn_real *packed = m->scratch;
+  nn__conv_pack(c, w, 0, packed);
+  size_t *pixel = (size_t *)(void *)nn__aligned(packed + nn__conv_packed(c, c->runs * c->run, c->og));
+  size_t *skip = pixel + c->oh * c->ow;
+  for (size_t i = 0; i < c->oh; i++)
+    for (size_t j = 0; j < c->ow; j++) pixel[i * c->ow + j] = (i * c->sh * c->wp + j * c->sw) * c->c;
+  nn__runs(c, c->wp, c->c, skip);
+  const nn__correlation walk = {c->kernels, pixel, skip, c->oh * c->ow, c->runs, c->run, c->groups,
+                                c->cg, c->og, c->oc, packed, {1, 0, bias, relu}};
+  job.walk = walk;
+  nn__parallel(&m->context.pool, c->n, nn__conv_forward_task, &job);
+}
+
+#ifndef NN_NO_TRAINING
+/* dY spread out: Z[r,q] = dY[i,j] where i sh = r - (kh-1) dh + ph and so for j; else 0. */
+static void nn__spread(const nn__conv *c, const nn_real *dy, nn_real *z)
+{
+  const size_t top = (c->kh - 1) * c->dh, left = (c->kw - 1) * c->dw;
+  memset(z, 0, c->hz * c->wz * c->oc * sizeof *z);
+  for (size_t i = 0; i < c->oh; i++) {
+    const size_t r = i * c->sh + top; /* minus ph */
+    if (r < c->ph || r - c->ph >= c->hz) continue;
+    for (size_t j = 0; j < c->ow; j++) {
+      const size_t q = j * c->sw + left;
+      if (q < c->pw || q - c->pw >= c->wz) continue;
+      memcpy(z + ((r - c->ph) * c->wz + q - c->pw) * c->oc, dy + (i * c->ow + j) * c->oc,
+             c->oc * sizeof *z);
+    }
+  }
+}
+
+static void nn__conv_data_task(void *arg, size_t i, int thread)
+{
+  const nn__conv_job *job = arg;
+  const nn__conv *c = job->conv;
+  nn_real *z = job->thread_scratch + (size_t)thread * job->thread_scratch_size;
+  nn__spread(c, job->dy + i * c->oh * c->ow * c->oc, z);
+  nn__correlate(&job->walk, z, job->dx + i * c->h * c->w * c->c);
+}
+
+static void nn__depthwise_data_task(void *arg, size_t image, int thread)
+{
+  const nn__conv_job *job = arg;
+  const nn__conv *c = job->conv;
+  const nn_real *dy = job->dy + image * c->oh * c->ow * c->c;
+  nn_real *dx = job->dx + image * c->h * c->w * c->c;
+  (void)thread;
+  memset(dx, 0, c->h * c->w * c->c * sizeof *dx);
+  for (size_t i = 0; i < c->oh; i++)
+    for (size_t j = 0; j < c->ow; j++, dy += c->c)
+      for (size_t u = 0; u < c->kh; u++)
+        for (size_t v = 0; v < c->kw; v++) {
+          const size_t r = i * c->sh + u * c->dh, q = j * c->sw + v * c->dw;
+          if (r < c->ph || q < c->pw || r - c->ph >= c->h || q - c->pw >= c->w) continue;
+          c->kernels->fma(dx + ((r - c->ph) * c->w + q - c->pw) * c->c, dy,
+                          job->w + (u * c->kw + v) * c->c, c->c);
+        }
+}
+
+static void nn__conv_backward_data(nn_model *m, const nn__conv *c, const nn_real *dy,
+                                   const nn_real *w, nn_real *dx)
+{
+  nn__conv_job job;
+  memset(&job, 0, sizeof job);
+  job.conv = c, job.dy = dy, job.dx = dx;
+  job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
+  if (nn__depthwise(c)) {
+    nn__transpose(m->scratch, w, c->c, c->kh * c->kw);
+    job.w = m->scratch;
+    nn__parallel(&m->context.pool, c->n, nn__depthwise_data_task, &job);
+    return;
+  }
+  nn_real *packed = m->scratch;
+  nn__conv_pack(c, w, 1, packed);
+  size_t *pixel =
+      (size_t *)(void *)nn__aligned(packed + nn__conv_packed(c, c->zruns * c->zrun, c->cg));
+  size_t *skip = pixel + c->h * c->w;
+  for (size_t i = 0; i < c->h; i++)
+    for (size_t j = 0; j < c->w; j++) pixel[i * c->w + j] = (i * c->wz + j) * c->oc;
+  nn__runs(c, c->wz, c->oc, skip);
+  const nn__correlation walk = {c->kernels, pixel, skip, c->h * c->w, c->zruns, c->zrun, c->groups,
+                                c->og, c->cg, c->c, packed, {1, 0, NULL, 0}};
+  job.walk = walk;
+  nn__parallel(&m->context.pool, c->n, nn__conv_data_task, &job);
+}
+
+/* Sum over the rows of x[rows, cols] added to sum, in pieces short enough for float. */
+static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, size_t ldx,
+                         size_t rows, size_t cols)
+{
+  for (size_t i = 0; i < rows; i += 256)
+    t->sum_rows(sum, x + i * ldx, ldx, nn__min(256, rows - i), cols);
+}
+
+/* The images of one chunk, added up into the chunk's own partial [k, og] of every group and [oc]. */
+static void nn__conv_weight_task(void *arg, size_t chunk, int thread)
+{
+  const nn__conv_job *job = arg;
+  const nn__conv *c = job->conv;
+  const nn__kernels *t = c->kernels;
+  const size_t k = c->kh * c->kw * c->cg, mr = t->mr, nr = t->nr;
+  const size_t first = chunk * c->n / c->chunks, last = (chunk + 1) * c->n / c->chunks;
+  nn_real *dw = job->partial + chunk * (c->groups * k * c->og + c->oc);
+  nn_real *db = dw + c->groups * k * c->og;
+  nn_real *scratch = job->thread_scratch + (size_t)thread * job->thread_scratch_size;
+  const nn__walk walk = {c->oh, c->ow, job->skip, c->sw * c->c, c->oc, 1};
+  memset(dw, 0, (c->groups * k * c->og + c->oc) * sizeof *dw);
+  for (size_t image = first; image < last; image++) {
+    const nn_real *x = nn__padded(c, job->x + image * c->h * c->w * c->c, scratch);
+    const nn_real *dy = job->dy + image * c->oh * c->ow * c->oc;
+    nn__sum_rows(t, db, dy, c->oc, c->oh * c->ow, c->oc);
+    if (nn__depthwise(c)) { /* dw[tap, c] */
+      for (size_t i = 0; i < c->oh; i++)
+        for (size_t j = 0; j < c->ow; j++)
+          for (size_t tap = 0; tap < c->kh * c->kw; tap++) {
+            const size_t r = i * c->sh + tap / c->kw * c->dh, q = j * c->sw + tap % c->kw * c->dw;
+            t->fma(dw + tap * c->c, x + (r * c->wp + q) * c->c, dy + (i * c->ow + j) * c->c, c->c);
+          }
+      continue;
+    }
+    const nn__finish add = {1, 1, NULL, 0};
+    for (size_t g = 0; g < c->groups; g++)
+      for (size_t i = 0; i < k; i += mr) {
+        const size_t rows = nn__min(mr, k - i);
+        const nn_real *row[NN__MAX_MR];
+        for (size_t r = 0; r < mr; r++) row[r] = x + job->tap[i + (r < rows ? r : 0)] + g * c->cg;
+        for (size_t j = 0; j < c->og; j += nr)
+          t->tile_rows(&walk, row, dy + g * c->og + j, dw + (g * k + i) * c->og + j, c->og, rows,
+                       nn__min(nr, c->og - j), &add);
+      }
+  }
+}
+
+/* Adds the gradients of the weights [oc,cg,kh,kw] and of the bias (or NULL). */
+static void nn__conv_backward_weights(nn_model *m, const nn__conv *c, const nn_real *x,
+                                      const nn_real *dy, nn_real *dw, nn_real *db)
+{
+  const size_t taps = c->kh * c->kw, k = taps * c->cg;
+  const size_t partial = c->groups * k * c->og + c->oc;
+  nn__conv_job job;
+  memset(&job, 0, sizeof job);
+  job.conv = c, job.x = x, job.dy = dy, job.partial = m->scratch;
+  job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
+  if (!nn__depthwise(c)) {
+    size_t *tap = (size_t *)(void *)nn__aligned(m->scratch + c->chunks * partial);
+    size_t *skip = tap + k;
+    for (size_t i = 0; i < k; i++) {
+      const size_t u = i / c->cg / c->kw, v = i / c->cg % c->kw;
+      tap[i] = (u * c->dh * c->wp + v * c->dw) * c->c + i % c->cg;
+    }
+    for (size_t i = 0; i < c->oh; i++) skip[i] = i * c->sh * c->wp * c->c;
+    job.tap = tap, job.skip = skip;
+  }
+  nn__parallel(&m->context.pool, c->chunks, nn__conv_weight_task, &job);
+  for (size_t chunk = 1; chunk < c->chunks; chunk++) /* in order: the same bits for any threads */
+    c->kernels->add(m->scratch, m->scratch, m->scratch + chunk * partial, partial);
+  for (size_t g = 0; g < c->groups; g++)
+    for (size_t o = 0; o < c->og; o++)
+      for (size_t i = 0; i < c->cg; i++)
+        for (size_t tap = 0; tap < taps; tap++)
+          dw[((g * c->og + o) * c->cg + i) * taps + tap] +=
+              nn__depthwise(c) ? m->scratch[tap * c->c + g]
+                               : m->scratch[(g * k + tap * c->cg + i) * c->og + o];
+  if (db) c->kernels->add(db, db, m->scratch + c->groups * k * c->og, c->oc);
+}
+#endif
+
+/* ---- pooling ------------------------------------------------------------------------------ */
+
+typedef struct nn__pool_job {
+  const nn__kernels *kernels;
+  size_t h, w, c, oh, ow, kernel, stride, pad;
+  const nn_real *x, *y, *dy;
+  nn_real *out, *dx;
+  int max;
+} nn__pool_job;
+
+enum { NN__MAX_WINDOW = 32 }; /* largest pooling kernel; its taps lie on the stack */
+
+static nn__pool_job nn__pool_of(const nn_model *m, const nn__node *node, const nn__node *x)
+{
+  nn__pool_job p;
+  memset(&p, 0, sizeof p);
+  p.kernels = m->context.kernels;
+  p.c = (size_t)x->dim[0], p.h = (size_t)x->dim[1], p.w = (size_t)x->dim[2];
+  p.oh = (size_t)node->dim[1], p.ow = (size_t)node->dim[2];
+  p.kernel = (size_t)node->window.kernel_h, p.stride = (size_t)node->window.stride_h;
+  p.pad = (size_t)node->window.pad_h;
+  p.max = node->kind == NN__MAX_POOL || node->kind == NN__GLOBAL_MAX;
+  return p;
+}
+
+/* Offsets of the taps of output pixel (i,j) that lie inside the image, in row order. */
+static size_t nn__taps(const nn__pool_job *p, size_t i, size_t j, size_t *tap)
+{
+  size_t count = 0;
+  for (size_t r = i * p->stride; r < i * p->stride + p->kernel; r++)
+    for (size_t q = j * p->stride; q < j * p->stride + p->kernel; q++)
+      if (r >= p->pad && q >= p->pad && r - p->pad < p->h && q - p->pad < p->w)
+        tap[count++] = ((r - p->pad) * p->w + q - p->pad) * p->c;
+  return count;
+}
+
+static void nn__pool_forward_task(void *arg, size_t image, int thread)
+{
+  const nn__pool_job *p = arg;
+  const nn_real *x = p->x + image * p->h * p->w * p->c;
+  nn_real *y = p->out + image * p->oh * p->ow * p->c;
+  size_t tap[NN__MAX_WINDOW * NN__MAX_WINDOW];
+  const nn_real *at[NN__MAX_WINDOW * NN__MAX_WINDOW];
+  (void)thread;
+  for (size_t i = 0; i < p->oh; i++)
+    for (size_t j = 0; j < p->ow; j++, y += p->c) {
+      const size_t count = nn__taps(p, i, j, tap);
+      for (size_t t = 0; t < count; t++) at[t] = x + tap[t];
+      if (p->max)
+        p->kernels->max_taps(y, at, count, p->c);
+      else
+        p->kernels->sum_taps(y, at, count, p->c, 1 / (nn_real)(p->kernel * p->kernel));
+    }
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__pool_backward_task(void *arg, size_t image, int thread)
+{
+  const nn__pool_job *p = arg;
+  const nn_real *x = p->x + image * p->h * p->w * p->c;
+  const nn_real *y = p->y + image * p->oh * p->ow * p->c;
+  const nn_real *dy = p->dy + image * p->oh * p->ow * p->c;
+  nn_real *dx = p->dx + image * p->h * p->w * p->c;
+  size_t tap[NN__MAX_WINDOW * NN__MAX_WINDOW];
+  const nn_real *at[NN__MAX_WINDOW * NN__MAX_WINDOW];
+  nn_real *to[NN__MAX_WINDOW * NN__MAX_WINDOW];
+  const nn_real share = 1 / (nn_real)(p->kernel * p->kernel);
+  (void)thread;
+  memset(dx, 0, p->h * p->w * p->c * sizeof *dx);
+  for (size_t i = 0; i < p->oh; i++)
+    for (size_t j = 0; j < p->ow; j++, y += p->c, dy += p->c) {
+      const size_t count = nn__taps(p, i, j, tap);
+      if (p->max) {
+        for (size_t t = 0; t < count; t++) at[t] = x + tap[t], to[t] = dx + tap[t];
+        p->kernels->max_taps_back(to, at, count, y, dy, p->c);
+      } else {
+        for (size_t t = 0; t < count; t++) p->kernels->axpy(dx + tap[t], share, dy, p->c);
+      }
+    }
+}
+#endif
+
+/* Global pooling: one row of channels from rows of them. */
+static void nn__global_forward_task(void *arg, size_t image, int thread)
+{
+  const nn__pool_job *p = arg;
+  const nn_real *x = p->x + image * p->h * p->w * p->c;
+  nn_real *y = p->out + image * p->c;
+  const size_t pixels = p->h * p->w;
+  (void)thread;
+  if (p->max) {
+    memcpy(y, x, p->c * sizeof *y);
+    for (size_t i = 1; i < pixels; i++) {
+      const nn_real *taps[2] = {y, x + i * p->c};
+      p->kernels->max_taps(y, taps, 2, p->c);
+    }
+  } else {
+    memset(y, 0, p->c * sizeof *y);
+    for (size_t i = 0; i < pixels; i += 256)
+      p->kernels->sum_rows(y, x + i * p->c, p->c, nn__min(256, pixels - i), p->c);
+    p->kernels->scale(y, 1 / (nn_real)pixels, p->c);
+  }
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__global_backward_task(void *arg, size_t image, int thread)
+{
+  const nn__pool_job *p = arg;
+  const size_t pixels = p->h * p->w;
+  const nn_real *x = p->x + image * pixels * p->c, *y = p->y + image * p->c;
+  const nn_real *dy = p->dy + image * p->c;
+  nn_real *dx = p->dx + image * pixels * p->c;
+  (void)thread;
+  memset(dx, 0, pixels * p->c * sizeof *dx);
+  for (size_t i = 0; i < pixels && !p->max; i++)
+    p->kernels->axpy(dx + i * p->c, 1 / (nn_real)pixels, dy, p->c);
+  for (size_t j = 0; j < p->c && p->max; j++) /* the first that equals the maximum */
+    for (size_t i = 0; i < pixels; i++)
+      if (x[i * p->c + j] == y[j]) {
+        dx[i * p->c + j] = dy[j];
+        break;
+      }
+}
+#endif
+
+/* ========================================= @@OPS ===========================================
+ * Layers that work on [rows, cols] matrices. Forward and its backward stand together. */
+
+static nn__node *nn__in(nn_model *m, const nn__node *node, int k) { return &m->node[node->in[k]]; }
+static nn_real *nn__value(nn_model *m, int param)
+{
+  const nn__param *p = &m->param[param];
+  return (p->buffer ? m->buffer : m->value) + p->offset;
+}
+#ifndef NN_NO_TRAINING
+static nn_real *nn__grad(nn_model *m, int param) { return m->gradient + m->param[param].offset; }
+#endif
+
+/* Work that is split by elements or by rows: pieces of a fixed size, so that the split (and with it
+ * every sum) is the same for any number of threads. */
+typedef struct nn__each {
+  const nn__kernels *kernels;
+  const nn_real *x, *y, *dy;
+  nn_real *to;
+  size_t count, piece, cols;
+  nn_real slope;
+  int act;
+} nn__each;
+
+static void nn__run_each(nn_model *m, nn__each *e, nn__task task)
+{
+  if (e->piece == 0) e->piece = 1;
+  nn__parallel(&m->context.pool, (e->count + e->piece - 1) / e->piece, task, e);
+}
+
+/* ---- activations -------------------------------------------------------------------------- */
+
+static int nn__act_of(nn__kind kind)
+{
+  switch (kind) {
+  case NN__RELU: return NN__ACT_RELU;
+  case NN__LEAKY_RELU: return NN__ACT_LEAKY;
+  case NN__GELU: return NN__ACT_GELU;
+  case NN__SILU: return NN__ACT_SILU;
+  case NN__TANH: return NN__ACT_TANH;
+  default: return NN__ACT_SIGMOID;
+  }
+}
+
+static void nn__activate_task(void *arg, size_t index, int thread)
+{
+  const nn__each *e = arg;
+  const size_t i = index * e->piece;
+  (void)thread;
+  e->kernels->activate(e->act, e->to + i, e->x + i, nn__min(e->piece, e->count - i), e->slope);
+}
+
+static void nn__activation_forward(nn_model *m, nn__node *node, size_t n)
+{
+  nn__each e = {m->context.kernels, nn__in(m, node, 0)->y, NULL, NULL, node->y,
+                n * node->rows * node->cols, 16384, 0, (nn_real)node->value,
+                nn__act_of(node->kind)};
+  if (!node->fused) nn__run_each(m, &e, nn__activate_task);
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__activate_back_task(void *arg, size_t index, int thread)
+{
+  const nn__each *e = arg;
+  const size_t i = index * e->piece;
+  (void)thread;
+  e->kernels->activate_back(e->act, e->to + i, e->dy + i, e->x + i, e->y + i,
+                            nn__min(e->piece, e->count - i), e->slope);
+}
+
+/* dx = dy f'(x); in place when the arrays are shared. */
+static void nn__activation_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const nn_real *x = nn__in(m, node, 0)->y;
+  /* leaky relu's sign is x's: with a slope below 0 the sign of y would not tell. */
+  nn__each e = {m->context.kernels, x, node->kind == NN__LEAKY_RELU ? x : node->y, node->dy, dx,
+                n * node->rows * node->cols, 16384, 0, (nn_real)node->value,
+                nn__act_of(node->kind)};
+  nn__run_each(m, &e, nn__activate_back_task);
+}
+#endif
+
+static void nn__softmax_task(void *arg, size_t index, int thread)
+{
+  const nn__each *e = arg;
+  const size_t i = index * e->piece;
+  (void)thread;
+  e->kernels->softmax(e->to + i * e->cols, e->x + i * e->cols, nn__min(e->piece, e->count - i),
+                      e->cols);
+}
+
+static void nn__softmax_rows(nn_model *m, nn_real *to, const nn_real *x, size_t rows, size_t cols)
+{
+  nn__each e = {m->context.kernels, x, NULL, NULL, to, rows, 4096 / cols, cols, 0, 0};
+  nn__run_each(m, &e, nn__softmax_task);
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__softmax_back_task(void *arg, size_t index, int thread)
+{
+  const nn__each *e = arg;
+  const size_t i = index * e->piece;
+  (void)thread;
+  e->kernels->softmax_back(e->to + i * e->cols, e->dy + i * e->cols, e->y + i * e->cols,
+                           nn__min(e->piece, e->count - i), e->cols);
+}
+
+static void nn__softmax_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  nn__each e = {m->context.kernels, NULL, node->y, node->dy, dx,
+                n * node->rows, 4096 / node->cols, node->cols, 0, 0};
+  nn__run_each(m, &e, nn__softmax_back_task);
+}
+#endif
+
+/* ---- dropout ------------------------------------------------------------------------------ */
+
+typedef struct nn__drop {
+  const nn_real *from;
+  nn_real *to, scale;
+  size_t count;
+  uint64_t seed, stream;
+  uint32_t below; /* dropped when the random word is below this */
+} nn__drop;
+
+enum { NN__DROP_PIECE = 16384 };
+
+static void nn__drop_task(void *arg, size_t index, int thread)
+{
+  const nn__drop *d = arg;
+  const size_t first = index * NN__DROP_PIECE, last = nn__min(first + NN__DROP_PIECE, d->count);
+  (void)thread;
+  for (size_t i = first; i < last; i += 4) {
+    uint32_t word[4];
+    nn__random_block(d->seed, d->stream, i / 4, word);
+    for (size_t j = i; j < last && j < i + 4; j++)
+      d->to[j] = word[j - i] < d->below ? 0 : d->from[j] * d->scale;
+  }
+}
+
+/* to = mask from / (1 - rate). The mask follows from the seed, the training forward's number, and
+ * `site`, so backward calls this again with the gradient in place of the values. */
+static void nn__drop_out(nn_model *m, nn_real *to, const nn_real *from, size_t count, double rate,
+                         uint64_t site)
+{
+  nn__drop d = {from, to, (nn_real)(1 / (1 - rate)), count, m->config.seed,
+                (m->draws << 16 | site) ^ 0xD509000000000000u, (uint32_t)(rate * 4294967296.0)};
+  nn__parallel(&m->context.pool, (count + NN__DROP_PIECE - 1) / NN__DROP_PIECE, nn__drop_task, &d);
+}
+
+static uint64_t nn__site(const nn_model *m, const nn__node *node, int layer)
+{
+  return (uint64_t)(node - m->node) * 16 + (uint64_t)layer;
+}
+
+static void nn__dropout_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  const size_t count = n * node->rows * node->cols;
+  if (m->training && node->value > 0)
+    nn__drop_out(m, node->y, x->y, count, node->value, nn__site(m, node, 0));
+  else if (node->y != x->y)
+    memcpy(node->y, x->y, count * sizeof(nn_real));
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__dropout_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const size_t count = n * node->rows * node->cols;
+  if (node->value > 0)
+    nn__drop_out(m, dx, node->dy, count, node->value, nn__site(m, node, 0));
+  else if (dx != node->dy)
+    memcpy(dx, node->dy, count * sizeof(nn_real));
+}
+#endif
+
+/* ---- linear ------------------------------------------------------------------------------- */
+
+/* y[R,out] = x[R,in] W^T + b */
+static void nn__linear_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  const nn__finish f = {1, 0, node->no_bias ? NULL : nn__value(m, node->param + 1), node->relu};
+  nn__multiply(&m->context, n * node->rows, node->cols, x->cols, nn__rows_of(x->y, x->cols),
+               nn__columns_of(nn__value(m, node->param), x->cols), node->y, node->cols, &f);
+}
+
+#ifndef NN_NO_TRAINING
+/* dW[out,in] += dy^T x, db += sum of rows of dy, dx[R,in] = dy W */
+static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  const nn__finish add = {1, 1, NULL, 0}, set = {1, 0, NULL, 0};
+  const size_t rows = n * node->rows, in = x->cols, out = node->cols;
+  nn__multiply(&m->context, out, in, rows, nn__columns_of(node->dy, out), nn__rows_of(x->y, in),
+               nn__grad(m, node->param), in, &add);
+  if (!node->no_bias)
+    nn__sum_rows(m->context.kernels, nn__grad(m, node->param + 1), node->dy, out, rows, out);
+  if (dx)
+    nn__multiply(&m->context, rows, in, out, nn__rows_of(node->dy, out),
+                 nn__rows_of(nn__value(m, node->param), in), dx, in, &set);
+}
+#endif
+
+/* ---- batch norm --------------------------------------------------------------------------- */
+
+enum { NN__PARTS = 16 }; /* partial column sums, whatever the threads */
+
+#ifndef NN_NO_TRAINING
+typedef struct nn__columns {
+  const nn__kernels *kernels;
+  const nn_real *x, *y, *mean;
+  nn_real *sum; /* [PARTS, cols] */
+  size_t rows, cols;
+  int which; /* 0: x, 1: (x - mean)^2, 2: (x - mean) y */
+} nn__columns;
+
+static void nn__columns_task(void *arg, size_t part, int thread)
+{
+  const nn__columns *c = arg;
+  const size_t first = part * c->rows / NN__PARTS, last = (part + 1) * c->rows / NN__PARTS;
+  nn_real *sum = c->sum + part * c->cols;
+  (void)thread;
+  memset(sum, 0, c->cols * sizeof *sum);
+  for (size_t i = first; i < last; i += 256) {
+    const size_t rows = nn__min(256, last - i), at = i * c->cols;
+    if (c->which == 0)
+      c->kernels->sum_rows(sum, c->x + at, c->cols, rows, c->cols);
+    else if (c->which == 1)
+      c->kernels->sum_rows_square(sum, c->x + at, c->mean, rows, c->cols);
+    else
+      c->kernels->sum_rows_product(sum, c->x + at, c->mean, c->y + at, rows, c->cols);
+  }
+}
+
+/* Sums over rows, times factor, to `to` [cols]; uses PARTS cols of scratch. */
+static void nn__column_sums(nn_model *m, int which, const nn_real *x, const nn_real *mean,
+                            const nn_real *y, size_t rows, size_t cols, double factor, nn_real *to)
+{
+  nn__columns c = {m->context.kernels, x, y, mean, m->scratch, rows, cols, which};
+  nn__parallel(&m->context.pool, NN__PARTS, nn__columns_task, &c);
+  for (size_t j = 0; j < cols; j++) {
+    double sum = 0;
+    for (size_t part = 0; part < NN__PARTS; part++) sum += (double)c.sum[part * cols + j];
+    to[j] = (nn_real)(sum * factor);
+  }
+}
+
+#endif
+
+/* One pass over rows in pieces: to = p x + q, or to = p x + q y + r. */
+typedef struct nn__affine {
+  const nn__kernels *kernels;
+  const nn_real *x, *y, *p, *q, *r;
+  nn_real *to;
+  size_t rows, cols;
+} nn__affine;
+
+static void nn__affine_task(void *arg, size_t index, int thread)
+{
+  const nn__affine *a = arg;
+  const size_t i = index * 256, rows = nn__min(256, a->rows - i), at = i * a->cols;
+  (void)thread;
+  a->kernels->affine_rows(a->to + at, a->x + at, a->p, a->q, rows, a->cols);
+}
+
+/* keep: mean[C], inverse[C], then working rows p, q, r. Parameters: weight, bias, running_mean,
+ * running_var. */
+static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const nn_real *x = nn__in(m, node, 0)->y;
+  const size_t rows = n * node->rows, cols = node->cols;
+  const nn_real *w = nn__value(m, node->param), *b = nn__value(m, node->param + 1);
+  nn_real *running_mean = nn__value(m, node->param + 2);
+  nn_real *running_var = nn__value(m, node->param + 3);
+  nn_real *mean = node->keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
+#ifndef NN_NO_TRAINING
+  if (m->training) {
+    nn__column_sums(m, 0, x, NULL, NULL, rows, cols, 1 / (double)rows, mean);
+    nn__column_sums(m, 1, x, mean, NULL, rows, cols, 1 / (double)rows, inverse); /* variance */
+    const double unbias = rows > 1 ? (double)rows / (double)(rows - 1) : 1;
+    for (size_t j = 0; j < cols; j++) {
+      const double variance = (double)inverse[j];
+      running_mean[j] += (nn_real)(.1 * ((double)mean[j] - (double)running_mean[j]));
+      running_var[j] += (nn_real)(.1 * (variance * unbias - (double)running_var[j]));
+      inverse[j] = (nn_real)(1 / sqrt(variance + 1e-5));
+    }
+  }
+#endif
+  if (!m->training) {
+    for (size_t j = 0; j < cols; j++) {
+      mean[j] = running_mean[j];
+      inverse[j] = (nn_real)(1 / sqrt((double)running_var[j] + 1e-5));
+    }
+  }
+  for (size_t j = 0; j < cols; j++) {
+    p[j] = w[j] * inverse[j];
+    q[j] = b[j] - p[j] * mean[j];
+  }
+  nn__affine a = {m->context.kernels, x, NULL, p, q, NULL, node->y, rows, cols};
+  nn__parallel(&m->context.pool, (rows + 255) / 256, nn__affine_task, &a);
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__affine2_task(void *arg, size_t index, int thread)
+{
+  const nn__affine *a = arg;
+  const size_t i = index * 256, rows = nn__min(256, a->rows - i), at = i * a->cols;
+  (void)thread;
+  a->kernels->affine2_rows(a->to + at, a->x + at, a->y + at, a->p, a->q, a->r, rows, a->cols);
+}
+
+/* With xhat = (x - mean) inverse: dw += sum dy xhat, db += sum dy,
+ * dx = w inverse (dy - mean(dy) - xhat mean(dy xhat)) = p dy + q x + r. */
+static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const nn_real *x = nn__in(m, node, 0)->y;
+  const size_t rows = n * node->rows, cols = node->cols;
+  const nn_real *w = nn__value(m, node->param);
+  nn_real *dw = nn__grad(m, node->param), *db = nn__grad(m, node->param + 1);
+  nn_real *mean = node->keep, *inverse = mean + cols;
+  nn_real *p = inverse + cols, *q = p + cols, *r = q + cols;
+  nn__column_sums(m, 0, node->dy, NULL, NULL, rows, cols, 1, r);
+  nn__column_sums(m, 2, x, mean, node->dy, rows, cols, 1, q);
+  const nn_real share = 1 / (nn_real)rows;
+  for (size_t j = 0; j < cols; j++) {
+    const nn_real sum = r[j], sum_hat = q[j] * inverse[j];
+    dw[j] += sum_hat;
+    db[j] += sum;
+    p[j] = w[j] * inverse[j];
+    q[j] = -p[j] * inverse[j] * sum_hat * share;
+    r[j] = -p[j] * sum * share - q[j] * mean[j];
+  }
+  if (!dx) return;
+  nn__affine a = {m->context.kernels, node->dy, x, p, q, r, dx, rows, cols};
+  nn__parallel(&m->context.pool, (rows + 255) / 256, nn__affine2_task, &a);
+}
+#endif
+
+/* ---- layer norm --------------------------------------------------------------------------- */
+
+/* Weights of an image are [C,H,W] at the border and [H W,C] inside. */
+static const nn_real *nn__inside_weights(const nn__node *node, const nn_real *w, nn_real *to)
+{
+  if (node->rank != 3) return w;
+  nn__transpose(to, w, node->cols, node->rows);
+  return to;
+}
+
+static size_t nn__norm_length(const nn__node *node) /* what one mean is taken over */
+{
+  return node->rank == 3 ? node->rows * node->cols : node->cols;
+}
+
+typedef struct nn__norm {
+  const nn__kernels *kernels;
+  const nn_real *x, *w, *b, *dy;
+  nn_real *to, *stats, *partial;
+  size_t count, length;
+} nn__norm;
+
+static void nn__layer_norm_task(void *arg, size_t i, int thread)
+{
+  const nn__norm *j = arg;
+  (void)thread;
+  j->kernels->norm_row(j->to + i * j->length, j->x + i * j->length, j->w, j->b, j->length,
+                       j->stats + 3 * i);
+}
+
+static void nn__layer_norm_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const size_t length = nn__norm_length(node);
+  nn__norm j;
+  memset(&j, 0, sizeof j);
+  j.kernels = m->context.kernels;
+  j.x = nn__in(m, node, 0)->y;
+  j.w = nn__inside_weights(node, nn__value(m, node->param), m->scratch);
+  j.b = nn__inside_weights(node, nn__value(m, node->param + 1), m->scratch + length);
+  j.to = node->y, j.stats = node->keep, j.length = length;
+  nn__parallel(&m->context.pool, n * node->rows * node->cols / length, nn__layer_norm_task, &j);
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__layer_norm_back_task(void *arg, size_t part, int thread)
+{
+  const nn__norm *j = arg;
+  nn_real *dw = j->partial + part * 2 * j->length, *db = dw + j->length;
+  (void)thread;
+  memset(dw, 0, 2 * j->length * sizeof *dw);
+  for (size_t i = part * j->count / NN__PARTS; i < (part + 1) * j->count / NN__PARTS; i++)
+    j->kernels->norm_row_back(j->to + i * j->length, dw, db, j->dy + i * j->length,
+                              j->x + i * j->length, j->w, j->length, j->stats + 3 * i);
+}
+
+/* dx is always made, if only in scratch: the kernel gives all three. */
+static void nn__layer_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const size_t length = nn__norm_length(node);
+  nn__norm j;
+  memset(&j, 0, sizeof j);
+  j.kernels = m->context.kernels;
+  j.x = nn__in(m, node, 0)->y, j.dy = node->dy;
+  j.w = nn__inside_weights(node, nn__value(m, node->param), m->scratch);
+  j.to = dx ? dx : node->dy; /* in place: dy is not needed any more */
+  j.stats = node->keep, j.partial = m->scratch + 2 * length;
+  j.count = n * node->rows * node->cols / length, j.length = length;
+  nn__parallel(&m->context.pool, NN__PARTS, nn__layer_norm_back_task, &j);
+  for (size_t part = 1; part < NN__PARTS; part++)
+    j.kernels->add(j.partial, j.partial, j.partial + part * 2 * length, 2 * length);
+  nn_real *grads[2] = {nn__grad(m, node->param), nn__grad(m, node->param + 1)};
+  for (int k = 0; k < 2; k++) {
+    const nn_real *sum = j.partial + (size_t)k * length;
+    for (size_t r = 0; r < length / node->cols; r++)
+      for (size_t c = 0; c < node->cols; c++)
+        grads[k][node->rank == 3 ? c * node->rows + r : c] += sum[r * node->cols + c];
+  }
+}
+#endif
+
+/* ---- moving values ------------------------------------------------------------------------ */
+
+/* Between the border layout (batch first, channels first) and the inside's. A node's layouts are the
+ * same when each sample is one row. */
+static int nn__same_layout(const nn__node *node)
+{
+  return node->rows == 1 || (node->rank == 3 && node->cols == 1);
+}
+
+static void nn__copy_border(const nn__node *node, size_t n, nn_real *to, const nn_real *from,
+                            int inwards)
+{
+  const size_t rows = node->rows, cols = node->cols;
+  if (nn__same_layout(node)) {
+    memcpy(to, from, n * rows * cols * sizeof *to);
+  } else if (node->rank == 3) {
+    for (size_t i = 0; i < n; i++)
+      nn__transpose(to + i * rows * cols, from + i * rows * cols, inwards ? cols : rows,
+                    inwards ? rows : cols);
+  } else { /* [n, T, F] and [T, n, F] */
+    for (size_t i = 0; i < n; i++)
+      for (size_t t = 0; t < rows; t++) {
+        const size_t out = (i * rows + t) * cols, in = (t * n + i) * cols;
+        memcpy(to + (inwards ? in : out), from + (inwards ? out : in), cols * sizeof *to);
+      }
+  }
+}
+
+/* Flatten makes the border layout of its input into one row a sample. */
+static void nn__flatten_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  if (node->y != x->y) nn__copy_border(x, n, node->y, x->y, 0);
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__flatten_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  if (dx != node->dy) nn__copy_border(nn__in(m, node, 0), n, dx, node->dy, 1);
+}
+#endif
+
+static void nn__add_forward(nn_model *m, nn__node *node, size_t n)
+{
+  m->context.kernels->add(node->y, nn__in(m, node, 0)->y, nn__in(m, node, 1)->y,
+                          n * node->rows * node->cols);
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__add_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  (void)m;
+  memcpy(dx, node->dy, n * node->rows * node->cols * sizeof *dx);
+}
+#endif
+
+/* Rows of two matrices side by side. */
+static void nn__concat_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const nn__node *a = nn__in(m, node, 0), *b = nn__in(m, node, 1);
+  for (size_t r = 0; r < n * node->rows; r++) {
+    memcpy(node->y + r * node->cols, a->y + r * a->cols, a->cols * sizeof(nn_real));
+    memcpy(node->y + r * node->cols + a->cols, b->y + r * b->cols, b->cols * sizeof(nn_real));
+  }
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__concat_backward(nn_model *m, nn__node *node, size_t n, int which, nn_real *dx)
+{
+  const size_t cols = nn__in(m, node, which)->cols;
+  const size_t skip = which ? nn__in(m, node, 0)->cols : 0;
+  for (size_t r = 0; r < n * node->rows; r++)
+    memcpy(dx + r * cols, node->dy + r * node->cols + skip, cols * sizeof *dx);
+}
+#endif
+
+/* Tokens [n,T] batch first; rows of the table, time-major. */
+static nn_status nn__embedding_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const nn_real *tokens = nn__in(m, node, 0)->y, *table = nn__value(m, node->param);
+  for (size_t i = 0; i < n; i++)
+    for (size_t t = 0; t < node->rows; t++) {
+      const nn_real token = tokens[i * node->rows + t];
+      if (!(token >= 0 && token < (nn_real)node->size) || token != floor((double)token))
+        return nn__say(&m->message, NN_ERR_ARGUMENT,
+                       "%s: token %g of sample %zu is not a whole number in 0..%d", node->name,
+                       (double)token, i, node->size - 1);
+      memcpy(node->y + (t * n + i) * node->cols, table + (size_t)token * node->cols,
+             node->cols * sizeof(nn_real));
+    }
+  return NN_OK;
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__embedding_backward(nn_model *m, nn__node *node, size_t n)
+{
+  const nn_real *tokens = nn__in(m, node, 0)->y;
+  nn_real *dtable = nn__grad(m, node->param);
+  for (size_t i = 0; i < n; i++)
+    for (size_t t = 0; t < node->rows; t++) {
+      nn_real *row = dtable + (size_t)tokens[i * node->rows + t] * node->cols;
+      m->context.kernels->add(row, row, node->dy + (t * n + i) * node->cols, node->cols);
+    }
+}
+#endif
+
+/* The step before a sample's end: lengths, or the whole sequence. */
+static size_t nn__last_of(const nn_model *m, size_t i, size_t steps)
+{
+  return (m->has_lengths ? (size_t)m->lengths[i] : steps) - 1;
+}
+
+static void nn__last_step_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  for (size_t i = 0; i < n; i++)
+    memcpy(node->y + i * node->cols, x->y + (nn__last_of(m, i, x->rows) * n + i) * x->cols,
+           x->cols * sizeof(nn_real));
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__last_step_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  memset(dx, 0, n * x->rows * x->cols * sizeof *dx);
+  for (size_t i = 0; i < n; i++)
+    memcpy(dx + (nn__last_of(m, i, x->rows) * n + i) * x->cols, node->dy + i * node->cols,
+           x->cols * sizeof(nn_real));
+}
+#endif
+
+/* ---- losses ------------------------------------------------------------------------------- */
+#ifndef NN_NO_TRAINING
+
+/* Row r of the inside of `x` as (sample, place); place: the step, or the pixel. */
+static void nn__row_of(const nn__node *x, size_t n, size_t r, size_t *sample, size_t *place)
+{
+  *sample = x->rank == 2 ? r % n : r / x->rows;
+  *place = x->rank == 2 ? r / n : r % x->rows;
+}
+
+/* Whether a row counts: steps past a sample's end do not. */
+static int nn__row_counts(const nn_model *m, const nn__node *x, size_t sample, size_t place)
+{
+  return !(m->has_lengths && x->rank == 2 && place >= (size_t)m->lengths[sample]);
+}
+
+/* With p = softmax(x), W = sum of w_label: loss = [(1-s) w_label (-log p_label) +
+ * s/K sum_j w_j (-log p_j)] summed over rows / W, and d = [(1-s) w_label (p_j - [j = label]) +
+ * s/K (p_j sum_i w_i - w_j)] / W. d: [rows, K], or NULL. p goes to scratch. */
+static nn_status nn__cross_entropy_loss(nn_model *m, const nn__node *node, size_t n,
+                                        const int32_t *labels, nn_real *d, double *loss,
+                                        int64_t *correct)
+{
+  const nn__node *x = &m->node[node->in[0]];
+  const size_t rows = n * x->rows, classes = x->cols;
+  const double s = node->value;
+  const nn_real *w = node->weights;
+  double sum = 0, total = 0, all = 0;
+  *correct = 0;
+  if (!labels) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: labels are NULL", node->name);
+  for (size_t j = 0; j < classes; j++) all += w ? (double)w[j] : 1;
+  for (size_t i = 0; i < rows; i++)
+    if (labels[i] < -1 || labels[i] >= (int64_t)classes)
+      return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: label %d is not in 0..%zu (or -1)",
+                     node->name, (int)labels[i], classes - 1);
+  nn__softmax_rows(m, m->scratch, x->y, rows, classes);
+  for (size_t r = 0; r < rows; r++) {
+    size_t sample, place;
+    nn__row_of(x, n, r, &sample, &place);
+    const int32_t label = labels[sample * x->rows + place];
+    if (label < 0 || !nn__row_counts(m, x, sample, place)) continue;
+    const nn_real *p = m->scratch + r * classes, *at = x->y + r * classes;
+    const double weight = w ? (double)w[label] : 1;
+    size_t best = 0;
+    for (size_t j = 1; j < classes; j++)
+      if (at[j] > at[best]) best = j;
+    *correct += best == (size_t)label;
+    const double log_sum = (double)at[best] - log((double)p[best]); /* p[best] >= 1/K */
+    sum += (1 - s) * weight * (log_sum - (double)at[label]);
+    for (size_t j = 0; j < classes && s > 0; j++)
+      sum += s / (double)classes * (w ? (double)w[j] : 1) * (log_sum - (double)at[j]);
+    total += weight;
+  }
+  const double share = total > 0 ? 1 / total : 0;
+  *loss = sum * share;
+  if (!d) return NN_OK;
+  for (size_t r = 0; r < rows; r++) {
+    size_t sample, place;
+    nn__row_of(x, n, r, &sample, &place);
+    const int32_t label = labels[sample * x->rows + place];
+    nn_real *to = d + r * classes;
+    if (label < 0 || !nn__row_counts(m, x, sample, place)) {
+      memset(to, 0, classes * sizeof *to);
+      continue;
+    }
+    const double weight = w ? (double)w[label] : 1, smooth = s / (double)classes;
+    const nn_real *p = m->scratch + r * classes;
+    const nn_real scale = (nn_real)(((1 - s) * weight + smooth * all) * share);
+    for (size_t j = 0; j < classes; j++)
+      to[j] = p[j] * scale - (nn_real)(smooth * (w ? (double)w[j] : 1) * share);
+    to[label] -= (nn_real)((1 - s) * weight * share);
+  }
+  return NN_OK;
+}
+
+/* Mean squared error and binary cross-entropy: element by element against values [n, shape]. */
+static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, const nn_real *values,
+                                nn_real *d, double *loss)
+{
+  const nn__node *x = &m->node[node->in[0]];
+  const size_t rows = n * x->rows, cols = x->cols;
+  const int squared = node->kind == NN__SQUARED_ERROR;
+  size_t counted = 0;
+  double sum = 0;
+  if (!values) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: values are NULL", node->name);
+  nn__copy_border(x, n, m->scratch, values, 1);
+  for (size_t r = 0; r < rows; r++) {
+    size_t sample, place;
+    nn__row_of(x, n, r, &sample, &place);
+    counted += (size_t)nn__row_counts(m, x, sample, place);
+  }
+  const double share = 1 / ((double)counted * (double)cols);
+  for (size_t r = 0; r < rows; r++) {
+    size_t sample, place;
+    nn__row_of(x, n, r, &sample, &place);
+    const int counts = nn__row_counts(m, x, sample, place);
+    for (size_t i = r * cols; i < (r + 1) * cols; i++) {
+      const double v = (double)x->y[i], t = (double)m->scratch[i];
+      if (counts && squared)
+        sum += (v - t) * (v - t);
+      else if (counts) /* v NaN: passes through */
+        sum += (v < 0 ? 0 : v) - v * t + log1p(exp(-fabs(v)));
+      if (d && !counts)
+        d[i] = 0;
+      else if (d)
+        d[i] = (nn_real)((squared ? 2 * (v - t) : 1 / (1 + exp(-v)) - t) * share);
+    }
+  }
+  *loss = sum * share;
+  return NN_OK;
+}
+#endif
+
+/* ========================================= @@RNN ===========================================
+ * Each layer, for every step t and sample (g: the gates' sums; U has no transpose written):
+ *   rnn   h_t = act(W x_t + b + U h_{t-1} + c)
+ *   lstm  i,f,z,o = sig,sig,tanh,sig of W x_t + b + U h_{t-1} + c
+ *         c_t = f c_{t-1} + i z;   h_t = o tanh(c_t)
+ *   gru   r,z = sig(W x_t + b + U h_{t-1} + c);   u = U_n h_{t-1} + c_n
+ *         n = tanh(W_n x_t + b_n + r u);          h_t = (1 - z) n + z h_{t-1}
+ * W x + b is one product for all steps. Samples are independent of each other, so a thread takes a
+ * block of them through all steps without waiting for anyone; U is packed once a call.
+ * Backward goes the other way, leaves the gates' gradients where the gates were, and then makes the
+ * weight gradients as one product over all steps. */
+typedef struct nn__cell {
+  nn_model *m;
+  const nn__kernels *kernels;
+  nn__kind kind;
+  size_t n, steps, in, h, gates; /* gates: 1, 4, 3 */
+  size_t block;                  /* samples of one task */
+  int relu, first_step_too;      /* h0 is not zero: the product of step 0 counts */
+  nn_real *g, *c, *u;            /* [steps n, gates h], [steps n, h] lstm, [steps n, h] gru */
+  nn_real *h0, *c0;              /* [n, h] */
+  nn_real *y;                    /* [steps n, h] */
+  const nn_real *dy;
+  nn_real *dh, *dc;              /* [n, h] */
+  const nn_real *packed, *bias_u; /* U, for this direction; c_n of a gru */
+} nn__cell;
+
+static size_t nn__gates(nn__kind kind) { return kind == NN__LSTM ? 4 : kind == NN__GRU ? 3 : 1; }
+
+/* What one layer keeps, in reals; offsets in the order g, c or u, h0, c0, y (below the top), the
+ * dropped y. */
+static size_t nn__cell_keep(const nn_model *m, const nn__node *node)
+{
+  const size_t batch = (size_t)m->config.batch, h = node->cols, all = batch * node->rows;
+  return all * h * (nn__gates(node->kind) + (node->kind != NN__RNN)) + 2 * batch * h +
+         (node->cell.layers > 1 ? all * h : 0) +
+         (node->cell.layers > 1 && node->cell.dropout > 0 ? all * h : 0);
+}
+
+static size_t nn__cell_scratch(const nn_model *m, const nn__node *node)
+{
+  const size_t batch = (size_t)m->config.batch, h = node->cols, g = nn__gates(node->kind);
+  const size_t nr = m->context.kernels->nr, all = batch * node->rows;
+  const size_t packed = nn__max((g + 1) * nn__round_up(h, nr) * h + nr * h,
+                                nn__round_up(h, nr) * g * h);
+  return packed + g * h + 2 * batch * h + (node->cell.layers > 1 ? all * h : 0) + 64;
+}
+
+/* c[m,n] = finish(a[m,k] packed): a product whose B is already in panels, by the calling thread. */
+static void nn__packed_product(const nn__kernels *t, size_t m, size_t n, size_t k, const nn_real *a,
+                               size_t lda, const nn_real *packed, nn_real *c, size_t ldc,
+                               const nn__finish *finish)
+{
+  const size_t no_skip = 0, mr = t->mr, nr = t->nr;
+  const nn__walk walk = {1, k, &no_skip, 1, nr, 0};
+  for (size_t j = 0; j < n; j += nr, packed += k * nr) {
+    nn__finish f = *finish;
+    if (f.bias) f.bias += j;
+    for (size_t i = 0; i < m; i += mr) {
+      const size_t rows = nn__min(mr, m - i);
+      const nn_real *row[NN__MAX_MR];
+      for (size_t r = 0; r < mr; r++) row[r] = a + (i + (r < rows ? r : 0)) * lda;
+      t->tile_rows(&walk, row, packed, c + i * ldc + j, ldc, rows, nn__min(nr, n - j), &f);
+    }
+  }
+}
+
+/* Packs B[k,n] with element (i,j) at b[i rs + j cs]; returns the end. */
+static nn_real *nn__pack_panels(const nn__kernels *t, nn_real *to, const nn_real *b, size_t rs,
+                                size_t cs, size_t k, size_t n)
+{
+  for (size_t j = 0; j < n; j += t->nr, to += k * t->nr)
+    t->pack_b(to, b + j * cs, rs, cs, k, nn__min(t->nr, n - j));
+  return to;
+}
+
+static int nn__past_end(const nn__cell *q, size_t t, size_t sample)
+{
+  return q->m->has_lengths && t >= (size_t)q->m->lengths[sample];
+}
+
+static void nn__cell_forward_task(void *arg, size_t index, int thread)
+{
+  const nn__cell *q = arg;
+  const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
+  const size_t wide = q->gates * h, joint = q->kind == NN__GRU ? 2 * h : wide;
+  const nn__finish add = {1, 1, NULL, 0}, with_bias = {1, 0, q->bias_u, 0};
+  const nn_real *packed_u = q->packed + nn__round_up(joint, q->kernels->nr) * h;
+  (void)thread;
+  for (size_t t = 0; t < q->steps; t++) {
+    const size_t row = t * q->n + first;
+    const nn_real *before = t ? q->y + (row - q->n) * h : q->h0 + first * h;
+    nn_real *g = q->g + row * wide;
+    if (t || q->first_step_too)
+      nn__packed_product(q->kernels, rows, joint, h, before, h, q->packed, g, wide, &add);
+    if (q->kind == NN__GRU)
+      nn__packed_product(q->kernels, rows, h, t || q->first_step_too ? h : 0, before, h, packed_u,
+                         q->u + row * h, h, &with_bias);
+    for (size_t i = 0; i < rows; i++, g += wide, before += h) {
+      nn_real *y = q->y + (row + i) * h;
+      if (q->kind == NN__RNN) {
+        q->kernels->rnn_row(g, y, h, q->relu);
+      } else if (q->kind == NN__LSTM) {
+        const nn_real *c = t ? q->c + (row + i - q->n) * h : q->c0 + (first + i) * h;
+        q->kernels->lstm_row(g, c, q->c + (row + i) * h, y, h);
+      } else {
+        q->kernels->gru_row(g, q->u + (row + i) * h, before, y, h);
+      }
+      if (nn__past_end(q, t, first + i)) memset(y, 0, h * sizeof *y);
+    }
+  }
+}
+
+/* The arrays of layer `layer` inside keep and state. */
+static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
+{
+  const size_t batch = (size_t)m->config.batch, h = node->cols, all = batch * node->rows;
+  nn__cell q;
+  memset(&q, 0, sizeof q);
+  q.m = m, q.kernels = m->context.kernels, q.kind = node->kind;
+  q.n = n, q.steps = node->rows, q.h = h, q.gates = nn__gates(node->kind);
+  q.in = layer ? h : nn__in(m, node, 0)->cols;
+  q.relu = node->cell.relu, q.first_step_too = node->cell.carry;
+  const size_t threads = (size_t)m->context.pool.threads;
+  q.block = nn__round_up((n + threads - 1) / threads, q.kernels->mr);
+  nn_real *at = node->keep + (size_t)layer * nn__cell_keep(m, node);
+  q.g = at, at += all * h * q.gates;
+  if (node->kind == NN__LSTM) q.c = at, at += all * h;
+  if (node->kind == NN__GRU) q.u = at, at += all * h;
+  q.h0 = at, at += batch * h;
+  q.c0 = at, at += batch * h;
+  q.y = layer == node->cell.layers - 1 ? node->y : at;
+  return q;
+}
+
+/* The input of layer `layer`: x, or the output of the layer below (after dropout). */
+static const nn_real *nn__cell_input(nn_model *m, nn__node *node, int layer, size_t n)
+{
+  if (!layer) return nn__in(m, node, 0)->y;
+  const nn__cell below = nn__cell_of(m, node, layer - 1, n);
+  const size_t all = (size_t)m->config.batch * node->rows;
+  return m->training && node->cell.dropout > 0 ? below.y + all * node->cols : below.y;
+}
+
+static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const size_t h = node->cols, batch = (size_t)m->config.batch;
+  if (node->cell.carry && node->state_n != (int)n) {
+    memset(node->state, 0, node->state_size * sizeof *node->state);
+    node->state_n = (int)n;
+  }
+  for (int layer = 0; layer < node->cell.layers; layer++) {
+    nn__cell q = nn__cell_of(m, node, layer, n);
+    const int param = node->param + 4 * layer;
+    const nn_real *w = nn__value(m, param), *u = nn__value(m, param + 1);
+    const nn_real *b = nn__value(m, param + 2), *c = nn__value(m, param + 3);
+    const size_t wide = q.gates * h, joint = node->kind == NN__GRU ? 2 * h : wide;
+    nn_real *bias = m->scratch, *packed = bias + wide;
+    for (size_t j = 0; j < wide; j++) bias[j] = b[j] + (j < joint ? c[j] : 0);
+    q.bias_u = c + joint;
+    q.packed = packed;
+    nn_real *end = nn__pack_panels(q.kernels, packed, u, 1, h, h, joint);
+    if (node->kind == NN__GRU) nn__pack_panels(q.kernels, end, u + joint * h, 1, h, h, h);
+    nn_real *state = node->state + (size_t)layer * 2 * batch * h;
+    for (int k = 0; k < 2; k++) {
+      nn_real *start = k ? q.c0 : q.h0;
+      if (node->cell.carry)
+        memcpy(start, state + (size_t)k * batch * h, n * h * sizeof *start);
+      else
+        memset(start, 0, n * h * sizeof *start);
+    }
+    const nn__finish f = {1, 0, bias, 0};
+    const nn_real *x = nn__cell_input(m, node, layer, n);
+    nn__multiply(&m->context, q.steps * n, wide, q.in, nn__rows_of(x, q.in), nn__columns_of(w, q.in),
+                 q.g, wide, &f);
+    nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_forward_task, &q);
+    for (size_t i = 0; i < n && node->cell.carry; i++) {
+      const size_t last = nn__last_of(m, i, q.steps) * n + i;
+      memcpy(state + i * h, q.y + last * h, h * sizeof *state);
+      if (q.c) memcpy(state + (batch + i) * h, q.c + last * h, h * sizeof *state);
+    }
+    if (m->training && node->cell.dropout > 0 && layer < node->cell.layers - 1)
+      nn__drop_out(m, q.y + batch * q.steps * h, q.y, q.steps * n * h, node->cell.dropout,
+                   nn__site(m, node, layer));
+  }
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__cell_backward_task(void *arg, size_t index, int thread)
+{
+  const nn__cell *q = arg;
+  const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
+  const size_t wide = q->gates * h, joint = q->kind == NN__GRU ? 2 * h : wide;
+  const nn__finish set = {1, 0, NULL, 0}, add = {1, 1, NULL, 0};
+  const nn_real *packed_u = q->packed + nn__round_up(h, q->kernels->nr) * joint;
+  nn_real *const dh = q->dh + first * h, *const dc = q->dc + first * h;
+  (void)thread;
+  memset(dh, 0, rows * h * sizeof *dh);
+  memset(dc, 0, rows * h * sizeof *dc);
+  for (size_t t = q->steps; t-- > 0;) {
+    const size_t row = t * q->n + first;
+    q->kernels->add(dh, dh, q->dy + row * h, rows * h);
+    for (size_t i = 0; i < rows; i++) {
+      const size_t at = row + i;
+      nn_real *g = q->g + at * wide, *d = dh + i * h;
+      const nn_real *before = t ? q->y + (at - q->n) * h : q->h0 + (first + i) * h;
+      if (nn__past_end(q, t, first + i)) {
+        memset(g, 0, wide * sizeof *g);
+        memset(d, 0, h * sizeof *d);
+        if (q->u) memset(q->u + at * h, 0, h * sizeof *d);
+      } else if (q->kind == NN__RNN) {
+        q->kernels->rnn_row_back(g, d, h, q->relu);
+      } else if (q->kind == NN__LSTM) {
+        const nn_real *c = t ? q->c + (at - q->n) * h : q->c0 + (first + i) * h;
+        q->kernels->lstm_row_back(g, c, q->c + at * h, d, dc + i * h, h);
+      } else {
+        q->kernels->gru_row_back(g, q->u + at * h, before, d, d, h);
+      }
+    }
+    if (!t) break;
+    nn__packed_product(q->kernels, rows, h, joint, q->g + row * wide, wide, q->packed, dh, h,
+                       q->kind == NN__GRU ? &add : &set);
+    if (q->kind == NN__GRU)
+      nn__packed_product(q->kernels, rows, h, h, q->u + row * h, h, packed_u, dh, h, &add);
+  }
+}
+
+/* dW += dG^T X and the like, for the part of G that is columns from..from+count of g. */
+static void nn__cell_weights(nn_model *m, const nn_real *g, size_t ldg, size_t count,
+                             const nn_real *x, size_t in, size_t rows, nn_real *dw)
+{
+  const nn__finish add = {1, 1, NULL, 0};
+  nn__multiply(&m->context, count, in, rows, nn__columns_of(g, ldg), nn__rows_of(x, in), dw, in,
+               &add);
+}
+
+static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const size_t h = node->cols, batch = (size_t)m->config.batch;
+  const nn_real *dy = node->dy;
+  for (int layer = node->cell.layers - 1; layer >= 0; layer--) {
+    nn__cell q = nn__cell_of(m, node, layer, n);
+    const int param = node->param + 4 * layer;
+    const nn_real *w = nn__value(m, param), *u = nn__value(m, param + 1);
+    nn_real *dw = nn__grad(m, param), *du = nn__grad(m, param + 1);
+    nn_real *db = nn__grad(m, param + 2), *dc = nn__grad(m, param + 3);
+    const size_t wide = q.gates * h, joint = node->kind == NN__GRU ? 2 * h : wide;
+    const size_t all = q.steps * n;
+    q.dy = dy;
+    q.dh = m->scratch, q.dc = q.dh + batch * h;
+    nn_real *lower = q.dc + batch * h; /* gradient of the layer below */
+    nn_real *packed = lower + (node->cell.layers > 1 ? batch * q.steps * h : 0);
+    q.packed = packed;
+    nn_real *end = nn__pack_panels(q.kernels, packed, u, h, 1, joint, h);
+    if (node->kind == NN__GRU) nn__pack_panels(q.kernels, end, u + joint * h, h, 1, h, h);
+    nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
+
+    const nn_real *x = nn__cell_input(m, node, layer, n);
+    nn__cell_weights(m, q.g, wide, wide, x, q.in, all, dw);
+    /* h_{t-1} for t = 1.. is y one step earlier: n rows up */
+    nn__cell_weights(m, q.g + n * wide, wide, joint, q.y, h, all - n, du);
+    if (q.u) nn__cell_weights(m, q.u + n * h, h, h, q.y, h, all - n, du + joint * h);
+    if (q.first_step_too) {
+      nn__cell_weights(m, q.g, wide, joint, q.h0, h, n, du);
+      if (q.u) nn__cell_weights(m, q.u, h, h, q.h0, h, n, du + joint * h);
+    }
+    nn__sum_rows(q.kernels, db, q.g, wide, all, wide);
+    nn__sum_rows(q.kernels, dc, q.g, wide, all, joint);
+    if (q.u) nn__sum_rows(q.kernels, dc + joint, q.u, h, all, h);
+
+    nn_real *to = layer ? lower : dx;
+    const nn__finish set = {1, 0, NULL, 0};
+    if (to)
+      nn__multiply(&m->context, all, q.in, wide, nn__rows_of(q.g, wide), nn__rows_of(w, q.in), to,
+                   q.in, &set);
+    if (layer && node->cell.dropout > 0)
+      nn__drop_out(m, lower, lower, all * h, node->cell.dropout, nn__site(m, node, layer - 1));
+    dy = lower;
+  }
+}
+#endif
+
+/* ======================================= @@LAYER ===========================================
+ * Describing a model: the builder calls check their numbers and infer the shapes. */
+
+#define NN__KIND_TEXT(name, text, needs) text,
+static const char *const nn__kind_text[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_TEXT)};
+#define NN__KIND_NEEDS(name, text, needs) needs,
+static const unsigned char nn__kind_needs[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_NEEDS)};
+
+enum { NN__MAX_SIZE = 1 << 20, NN__MAX_CELL_LAYERS = 16, NN__MAX_BATCH = 1 << 20 };
+
+static int nn__is_loss(nn__kind kind) { return kind >= NN__CROSS_ENTROPY; }
+static int nn__is_cell(nn__kind kind)
+{
+  return kind == NN__RNN || kind == NN__LSTM || kind == NN__GRU;
+}
+static int nn__is_input(nn__kind kind) { return kind == NN__INPUT || kind == NN__TOKENS; }
+
+/* Keeps the first error of a description; gives -1, the number of no node. */
+static int nn__fail(nn_model *m, nn_status status, const char *format, ...)
+{
+  if (m && m->status == NN_OK) {
+    va_list args;
+    va_start(args, format);
+    nn__format(m->message.text, sizeof m->message.text, format, args);
+    va_end(args);
+    m->status = status;
+  }
+  return -1;
+}
+
+/* "[32,14,14]" */
+typedef struct nn__shape_text {
+  char text[48];
+} nn__shape_text;
+static const char *nn__shape(const nn__node *node, nn__shape_text *to)
+{
+  nn_message out = {{0}};
+  if (node->rank == 3)
+    nn__say(&out, NN_OK, "[%d,%d,%d]", node->dim[0], node->dim[1], node->dim[2]);
+  else if (node->rank == 2)
+    nn__say(&out, NN_OK, "[%d,%d]", node->dim[0], node->dim[1]);
+  else
+    nn__say(&out, NN_OK, "[%d]", node->dim[0]);
+  memcpy(to->text, out.text, sizeof to->text);
+  to->text[sizeof to->text - 1] = 0;
+  return to->text;
+}
+
+/* Reals that one array may have, so that every size made of a few of them fits size_t. */
+static int nn__too_large(double reals)
+{
+  return !(reals < (double)(SIZE_MAX / sizeof(nn_real) / 256));
+}
+
+/* Sets a node's shape, at the border and inside, and checks that a batch of it can be counted. */
+static int nn__set_shape(nn_model *m, nn__node *node, int rank, int a, int b, int c)
+{
+  node->rank = rank;
+  node->dim[0] = a, node->dim[1] = b, node->dim[2] = c;
+  node->rows = rank == 3 ? (size_t)b * (size_t)c : rank == 2 ? (size_t)a : 1;
+  node->cols = rank == 2 ? (size_t)b : (size_t)a;
+  const double each = (double)a * (rank > 1 ? b : 1) * (rank > 2 ? c : 1);
+  if (nn__too_large(each * m->config.batch))
+    return nn__fail(m, NN_ERR_LIMIT, "%s: an output of %g numbers for %d samples is too large",
+                    node->name, each, m->config.batch);
+  return 0;
+}
+
+/* A new node that reads a and b (-1: none); -1 and an error if it cannot be. Its number is only
+ * taken when the caller has no complaint: nn__added. */
+static nn__node *nn__begin(nn_model *m, nn__kind kind, int inputs, int a, int b)
+{
+  if (!m) return NULL;
+  if (m->built) nn__fail(m, NN_ERR_STATE, "%s added after nn_build", nn__kind_text[kind]);
+  if (m->status != NN_OK) return NULL;
+  if (m->nodes == NN_MAX_NODES) {
+    nn__fail(m, NN_ERR_LIMIT, "more than NN_MAX_NODES = %d layers", NN_MAX_NODES);
+    return NULL;
+  }
+  const int in[2] = {a, b};
+  nn__node *node = &m->node[m->nodes];
+  memset(node, 0, sizeof *node);
+  node->kind = kind, node->inputs = inputs, node->share = -1, node->param = -1;
+  int number = 1;
+  for (int i = 0; i < m->nodes; i++) number += m->node[i].kind == kind;
+  nn_message name = {{0}};
+  nn__say(&name, NN_OK, "%s%d", nn__kind_text[kind], number);
+  memcpy(node->name, name.text, sizeof node->name);
+  for (int i = 0; i < inputs; i++) {
+    if (in[i] < 0 || in[i] >= m->nodes) {
+      nn__fail(m, NN_ERR_ARGUMENT, "%s: its input %d is not a layer of this model", node->name,
+               in[i]);
+      return NULL;
+    }
+    if (nn__is_loss(m->node[in[i]].kind)) {
+      nn__fail(m, NN_ERR_ARGUMENT, "%s: a loss (%s) cannot be an input", node->name,
+               m->node[in[i]].name);
+      return NULL;
+    }
+    if (m->node[in[i]].kind == NN__TOKENS && kind != NN__EMBEDDING) {
+      nn__fail(m, NN_ERR_SHAPE, "%s: the tokens of %s go through nn_embedding first", node->name,
+               m->node[in[i]].name);
+      return NULL;
+    }
+    node->in[i] = in[i];
+  }
+  if (m->loss >= 0) {
+    nn__fail(m, NN_ERR_STATE, "%s: nothing can follow the loss (%s)", node->name,
+             m->node[m->loss].name);
+    return NULL;
+  }
+  return node;
+}
+
+static void nn__add_param(nn_model *m, nn__node *node, const char *what, int layer, int rank,
+                          size_t a, size_t b, size_t c, size_t d)
+{
+  if (m->params == NN_MAX_PARAMS) {
+    nn__fail(m, NN_ERR_LIMIT, "%s: more than NN_MAX_PARAMS = %d parameter arrays", node->name,
+             NN_MAX_PARAMS);
+    return;
+  }
+  nn__param *p = &m->param[m->params];
+  memset(p, 0, sizeof *p);
+  const size_t dim[4] = {a, b, c, d};
+  p->count = 1;
+  for (int i = 0; i < rank; i++) p->dim[i] = (int)dim[i], p->count *= dim[i];
+  p->what = what, p->layer = layer, p->node = m->nodes, p->rank = rank;
+  if (node->param < 0) node->param = m->params;
+  node->params++;
+  m->params++;
+}
+
+/* The parameters of a new node, as nn.h lists them. */
+static void nn__add_params(nn_model *m, nn__node *node)
+{
+  const nn__node *x = node->inputs ? &m->node[node->in[0]] : NULL;
+  const size_t cols = node->cols;
+  switch (node->kind) {
+  case NN__CONV2D:
+    nn__add_param(m, node, "weight", -1, 4, cols,
+                  (size_t)x->dim[0] / (size_t)node->window.groups, (size_t)node->window.kernel_h,
+                  (size_t)node->window.kernel_w);
+    if (!node->window.no_bias) nn__add_param(m, node, "bias", -1, 1, cols, 1, 1, 1);
+    break;
+  case NN__LINEAR:
+    nn__add_param(m, node, "weight", -1, 2, cols, x->cols, 1, 1);
+    if (!node->no_bias) nn__add_param(m, node, "bias", -1, 1, cols, 1, 1, 1);
+    break;
+  case NN__EMBEDDING:
+    nn__add_param(m, node, "weight", -1, 2, (size_t)node->size, cols, 1, 1);
+    break;
+  case NN__BATCH_NORM:
+    nn__add_param(m, node, "weight", -1, 1, cols, 1, 1, 1);
+    nn__add_param(m, node, "bias", -1, 1, cols, 1, 1, 1);
+    nn__add_param(m, node, "running_mean", -1, 1, cols, 1, 1, 1);
+    nn__add_param(m, node, "running_var", -1, 1, cols, 1, 1, 1);
+    for (int i = 1; i <= 2 && m->status == NN_OK; i++) m->param[m->params - i].buffer = 1;
+    break;
+  case NN__LAYER_NORM:
+    for (int k = 0; k < 2; k++)
+      nn__add_param(m, node, k ? "bias" : "weight", -1, node->rank == 3 ? 3 : 1, cols,
+                    (size_t)node->dim[1], (size_t)node->dim[2], 1);
+    break;
+  case NN__RNN:
+  case NN__LSTM:
+  case NN__GRU:
+    for (int layer = 0; layer < node->cell.layers; layer++) {
+      const size_t wide = nn__gates(node->kind) * cols, in = layer ? cols : x->cols;
+      nn__add_param(m, node, "weight_ih", layer, 2, wide, in, 1, 1);
+      nn__add_param(m, node, "weight_hh", layer, 2, wide, cols, 1, 1);
+      nn__add_param(m, node, "bias_ih", layer, 1, wide, 1, 1, 1);
+      nn__add_param(m, node, "bias_hh", layer, 1, wide, 1, 1, 1);
+    }
+    break;
+  default: break;
+  }
+}
+
+/* Takes the node that nn__begin gave and its caller filled in. */
+static int nn__added(nn_model *m)
+{
+  if (m->status == NN_OK) nn__add_params(m, &m->node[m->nodes]);
+  return m->status == NN_OK ? m->nodes++ : -1;
+}
+
+/* 1 if value is in low..high, else an error. */
+static int nn__in_range(nn_model *m, const nn__node *node, const char *what, int value, int low,
+                        int high)
+{
+  if (value >= low && value <= high) return 1;
+  nn__fail(m, value > high && high == NN__MAX_SIZE ? NN_ERR_LIMIT : NN_ERR_ARGUMENT,
+           "%s: %s is %d, must be %d..%d", node->name, what, value, low, high);
+  return 0;
+}
+
+static int nn__rank_is(nn_model *m, const nn__node *node, int rank)
+{
+  static const char *const sort[] = {"", "a vector [F]", "a sequence [T,F]", "an image [C,H,W]"};
+  const nn__node *x = &m->node[node->in[0]];
+  nn__shape_text t;
+  if (x->rank == rank) return 1;
+  nn__fail(m, NN_ERR_SHAPE, "%s: needs %s but %s gives %s%s", node->name, sort[rank], x->name,
+           nn__shape(x, &t), rank == 1 ? " (nn_flatten or nn_last_step first?)" : "");
+  return 0;
+}
+
+static int nn__input(nn_model *m, nn__kind kind, int rank, int a, int b, int c)
+{
+  nn__node *node = nn__begin(m, kind, 0, -1, -1);
+  if (!node) return -1;
+  if (m->inputs == NN_MAX_INPUTS)
+    return nn__fail(m, NN_ERR_LIMIT, "%s: more than NN_MAX_INPUTS = %d inputs", node->name,
+                    NN_MAX_INPUTS);
+  if (!nn__in_range(m, node, "the first size", a, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "the second size", b, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "the third size", c, 1, NN__MAX_SIZE))
+    return -1;
+  nn__set_shape(m, node, rank, a, b, c);
+  const int number = nn__added(m);
+  if (number >= 0) m->input[m->inputs++] = number;
+  return number;
+}
+
+int nn_input_image(nn_model *m, int channels, int height, int width)
+{
+  return nn__input(m, NN__INPUT, 3, channels, height, width);
+}
+int nn_input_sequence(nn_model *m, int steps, int features)
+{
+  return nn__input(m, NN__INPUT, 2, steps, features, 1);
+}
+int nn_input_vector(nn_model *m, int features)
+{
+  return nn__input(m, NN__INPUT, 1, features, 1, 1);
+}
+int nn_input_tokens(nn_model *m, int steps) { return nn__input(m, NN__TOKENS, 1, steps, 1, 1); }
+
+/* Outputs along one axis; 0 when the window does not fit. */
+static int nn__out_size(int size, int pad, int kernel, int dilation, int stride)
+{
+  const int64_t room = (int64_t)size + 2 * (int64_t)pad - (int64_t)dilation * (kernel - 1) - 1;
+  return room < 0 ? 0 : (int)(room / stride + 1);
+}
+
+int nn_conv2d_with(nn_model *m, int x, const nn_conv2d_options *options)
+{
+  nn__node *node = nn__begin(m, NN__CONV2D, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 3)) return -1;
+  if (!options) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
+  const nn_conv2d_options o = *options;
+  const nn__node *in = &m->node[x];
+  const int c = in->dim[0], h = in->dim[1], w = in->dim[2];
+  if (!nn__in_range(m, node, "out", o.out, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "kernel_h", o.kernel_h, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "kernel_w", o.kernel_w, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "stride_h", o.stride_h, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "stride_w", o.stride_w, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "pad_h", o.pad_h, 0, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "pad_w", o.pad_w, 0, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "dilation_h", o.dilation_h, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "dilation_w", o.dilation_w, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "groups", o.groups, 1, NN__MAX_SIZE))
+    return -1;
+  if (c % o.groups || o.out % o.groups)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: groups %d must divide the channels %d in and %d out",
+                    node->name, o.groups, c, o.out);
+  const int oh = nn__out_size(h, o.pad_h, o.kernel_h, o.dilation_h, o.stride_h);
+  const int ow = nn__out_size(w, o.pad_w, o.kernel_w, o.dilation_w, o.stride_w);
+  nn__shape_text t;
+  if (!oh || !ow)
+    return nn__fail(m, NN_ERR_SHAPE,
+                    "%s: a %dx%d kernel (dilation %dx%d) does not fit %s from %s with padding %dx%d",
+                    node->name, o.kernel_h, o.kernel_w, o.dilation_h, o.dilation_w,
+                    nn__shape(in, &t), in->name, o.pad_h, o.pad_w);
+  const double taps = (double)o.kernel_h * o.kernel_w;
+  const double tall = h + 2.0 * o.pad_h, wide = w + 2.0 * o.pad_w;
+  if (nn__too_large(taps * c / o.groups * o.out * 16) || nn__too_large(tall * wide * c) ||
+      nn__too_large((h + tall) * (w + wide) * o.out))
+    return nn__fail(m, NN_ERR_LIMIT, "%s: the convolution is too large", node->name);
+  node->window = o;
+  nn__set_shape(m, node, 3, o.out, oh, ow);
+  return nn__added(m);
+}
+
+int nn_conv2d(nn_model *m, int x, int out, int kernel, int stride, int pad)
+{
+  const nn_conv2d_options o = {out, kernel, kernel, stride, stride, pad, pad, 1, 1, 1, 0};
+  return nn_conv2d_with(m, x, &o);
+}
+
+static int nn__linear(nn_model *m, int x, int out, int no_bias)
+{
+  nn__node *node = nn__begin(m, NN__LINEAR, 1, x, -1);
+  if (!node) return -1;
+  const nn__node *in = &m->node[x];
+  nn__shape_text t;
+  if (in->rank == 3)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: needs a vector or a sequence but %s gives %s (nn_flatten "
+                    "first?)", node->name, in->name, nn__shape(in, &t));
+  if (!nn__in_range(m, node, "out", out, 1, NN__MAX_SIZE)) return -1;
+  if (nn__too_large((double)in->cols * out))
+    return nn__fail(m, NN_ERR_LIMIT, "%s: %zu x %d weights are too many", node->name, in->cols, out);
+  node->size = out;
+  node->no_bias = no_bias;
+  if (in->rank == 2)
+    nn__set_shape(m, node, 2, in->dim[0], out, 1);
+  else
+    nn__set_shape(m, node, 1, out, 1, 1);
+  return nn__added(m);
+}
+int nn_linear(nn_model *m, int x, int out) { return nn__linear(m, x, out, 0); }
+int nn_linear_no_bias(nn_model *m, int x, int out) { return nn__linear(m, x, out, 1); }
+
+static int nn__pool2d(nn_model *m, nn__kind kind, int x, int kernel, int stride, int pad)
+{
+  nn__node *node = nn__begin(m, kind, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 3)) return -1;
+  const nn__node *in = &m->node[x];
+  if (!nn__in_range(m, node, "kernel", kernel, 1, NN__MAX_WINDOW) ||
+      !nn__in_range(m, node, "stride", stride, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "pad", pad, 0, kernel / 2))
+    return -1;
+  const int oh = nn__out_size(in->dim[1], pad, kernel, 1, stride);
+  const int ow = nn__out_size(in->dim[2], pad, kernel, 1, stride);
+  nn__shape_text t;
+  if (!oh || !ow)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: a %dx%d window does not fit %s from %s", node->name,
+                    kernel, kernel, nn__shape(in, &t), in->name);
+  const nn_conv2d_options window = {in->dim[0], kernel, kernel, stride, stride, pad, pad, 1, 1, 1, 0};
+  node->window = window;
+  nn__set_shape(m, node, 3, in->dim[0], oh, ow);
+  return nn__added(m);
+}
+int nn_max_pool2d(nn_model *m, int x, int kernel, int stride, int pad)
+{
+  return nn__pool2d(m, NN__MAX_POOL, x, kernel, stride, pad);
+}
+int nn_avg_pool2d(nn_model *m, int x, int kernel, int stride, int pad)
+{
+  return nn__pool2d(m, NN__AVG_POOL, x, kernel, stride, pad);
+}
+
+static int nn__global_pool(nn_model *m, nn__kind kind, int x)
+{
+  nn__node *node = nn__begin(m, kind, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 3)) return -1;
+  nn__set_shape(m, node, 1, m->node[x].dim[0], 1, 1);
+  return nn__added(m);
+}
+int nn_global_max_pool(nn_model *m, int x) { return nn__global_pool(m, NN__GLOBAL_MAX, x); }
+int nn_global_avg_pool(nn_model *m, int x) { return nn__global_pool(m, NN__GLOBAL_AVG, x); }
+
+/* A layer that keeps its input's shape. */
+static int nn__same(nn_model *m, nn__kind kind, int x, double value)
+{
+  nn__node *node = nn__begin(m, kind, 1, x, -1);
+  if (!node) return -1;
+  const nn__node *in = &m->node[x];
+  node->value = value;
+  nn__set_shape(m, node, in->rank, in->dim[0], in->dim[1], in->dim[2]);
+  return nn__added(m);
+}
+int nn_relu(nn_model *m, int x) { return nn__same(m, NN__RELU, x, 0); }
+int nn_gelu(nn_model *m, int x) { return nn__same(m, NN__GELU, x, 0); }
+int nn_silu(nn_model *m, int x) { return nn__same(m, NN__SILU, x, 0); }
+int nn_tanh(nn_model *m, int x) { return nn__same(m, NN__TANH, x, 0); }
+int nn_sigmoid(nn_model *m, int x) { return nn__same(m, NN__SIGMOID, x, 0); }
+int nn_softmax(nn_model *m, int x) { return nn__same(m, NN__SOFTMAX, x, 0); }
+int nn_batch_norm(nn_model *m, int x) { return nn__same(m, NN__BATCH_NORM, x, 0); }
+int nn_layer_norm(nn_model *m, int x) { return nn__same(m, NN__LAYER_NORM, x, 0); }
+
+static int nn__finite(double x) { return x - x == 0; }
+
+int nn_leaky_relu(nn_model *m, int x, double slope)
+{
+  const nn__node *node = nn__begin(m, NN__LEAKY_RELU, 1, x, -1);
+  if (node && !nn__finite(slope))
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: slope %g is not finite", node->name, slope);
+  return nn__same(m, NN__LEAKY_RELU, x, slope);
+}
+
+int nn_dropout(nn_model *m, int x, double rate)
+{
+  const nn__node *node = nn__begin(m, NN__DROPOUT, 1, x, -1);
+  if (node && !(rate >= 0 && rate < 1))
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: rate is %g, must be 0 <= rate < 1", node->name, rate);
+  return nn__same(m, NN__DROPOUT, x, rate);
+}
+
+int nn_flatten(nn_model *m, int x)
+{
+  nn__node *node = nn__begin(m, NN__FLATTEN, 1, x, -1);
+  if (!node) return -1;
+  const nn__node *in = &m->node[x];
+  const double each = (double)in->rows * (double)in->cols;
+  if (each > INT_MAX)
+    return nn__fail(m, NN_ERR_LIMIT, "%s: %g numbers are too many", node->name, each);
+  nn__set_shape(m, node, 1, (int)(in->rows * in->cols), 1, 1);
+  return nn__added(m);
+}
+
+int nn_add(nn_model *m, int a, int b)
+{
+  nn__node *node = nn__begin(m, NN__ADD, 2, a, b);
+  if (!node) return -1;
+  const nn__node *x = &m->node[a], *y = &m->node[b];
+  nn__shape_text s, t;
+  if (x->rank != y->rank || memcmp(x->dim, y->dim, sizeof x->dim))
+    return nn__fail(m, NN_ERR_SHAPE, "%s: %s gives %s but %s gives %s", node->name, x->name,
+                    nn__shape(x, &s), y->name, nn__shape(y, &t));
+  nn__set_shape(m, node, x->rank, x->dim[0], x->dim[1], x->dim[2]);
+  return nn__added(m);
+}
+
+int nn_concat(nn_model *m, int a, int b)
+{
+  nn__node *node = nn__begin(m, NN__CONCAT, 2, a, b);
+  if (!node) return -1;
+  const nn__node *x = &m->node[a], *y = &m->node[b];
+  nn__shape_text s, t;
+  if (x->rank != y->rank || (x->rank == 2 && x->dim[0] != y->dim[0]) ||
+      (x->rank == 3 && (x->dim[1] != y->dim[1] || x->dim[2] != y->dim[2])) ||
+      (double)x->cols + (double)y->cols > INT_MAX)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: %s gives %s and %s gives %s, which do not lie side by side",
+                    node->name, x->name, nn__shape(x, &s), y->name, nn__shape(y, &t));
+  const int cols = (int)(x->cols + y->cols);
+  nn__set_shape(m, node, x->rank, x->rank == 2 ? x->dim[0] : cols, x->rank == 2 ? cols : x->dim[1],
+                x->dim[2]);
+  return nn__added(m);
+}
+
+int nn_embedding(nn_model *m, int x, int vocabulary, int width)
+{
+  nn__node *node = nn__begin(m, NN__EMBEDDING, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 1)) return -1;
+  if (m->node[x].kind != NN__TOKENS)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: needs nn_input_tokens but reads %s", node->name,
+                    m->node[x].name);
+  if (!nn__in_range(m, node, "vocabulary", vocabulary, 1, 1 << 24) || /* whole in float32 */
+      !nn__in_range(m, node, "width", width, 1, NN__MAX_SIZE))
+    return -1;
+  if (nn__too_large((double)vocabulary * width))
+    return nn__fail(m, NN_ERR_LIMIT, "%s: %d x %d weights are too many", node->name, vocabulary,
+                    width);
+  node->size = vocabulary;
+  nn__set_shape(m, node, 2, m->node[x].dim[0], width, 1);
+  return nn__added(m);
+}
+
+static int nn__cell_layer(nn_model *m, nn__kind kind, int x, const nn_recurrent_options *options)
+{
+  nn__node *node = nn__begin(m, kind, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 2)) return -1;
+  if (!options) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
+  node->cell = *options;
+  if (node->cell.layers == 0) node->cell.layers = 1;
+  node->cell.relu = kind == NN__RNN && options->relu;
+  const nn__node *in = &m->node[x];
+  if (!nn__in_range(m, node, "hidden", options->hidden, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "layers", node->cell.layers, 1, NN__MAX_CELL_LAYERS))
+    return -1;
+  if (!(options->dropout >= 0 && options->dropout < 1))
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: dropout is %g, must be 0 <= rate < 1", node->name,
+                    options->dropout);
+  const double h = options->hidden, all = (double)m->config.batch * (double)in->rows;
+  if (nn__too_large(4 * h * (double)in->cols) || nn__too_large(16 * h * h) ||
+      nn__too_large(8 * all * h * node->cell.layers))
+    return nn__fail(m, NN_ERR_LIMIT, "%s: the cell is too large", node->name);
+  nn__set_shape(m, node, 2, in->dim[0], options->hidden, 1);
+  return nn__added(m);
+}
+int nn_rnn_with(nn_model *m, int x, const nn_recurrent_options *options)
+{
+  return nn__cell_layer(m, NN__RNN, x, options);
+}
+int nn_lstm_with(nn_model *m, int x, const nn_recurrent_options *options)
+{
+  return nn__cell_layer(m, NN__LSTM, x, options);
+}
+int nn_gru_with(nn_model *m, int x, const nn_recurrent_options *options)
+{
+  return nn__cell_layer(m, NN__GRU, x, options);
+}
+int nn_rnn(nn_model *m, int x, int hidden)
+{
+  const nn_recurrent_options o = {hidden, 1, 0, 0, 0};
+  return nn_rnn_with(m, x, &o);
+}
+int nn_lstm(nn_model *m, int x, int hidden)
+{
+  const nn_recurrent_options o = {hidden, 1, 0, 0, 0};
+  return nn_lstm_with(m, x, &o);
+}
+int nn_gru(nn_model *m, int x, int hidden)
+{
+  const nn_recurrent_options o = {hidden, 1, 0, 0, 0};
+  return nn_gru_with(m, x, &o);
+}
+
+int nn_last_step(nn_model *m, int x)
+{
+  nn__node *node = nn__begin(m, NN__LAST_STEP, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 2)) return -1;
+  nn__set_shape(m, node, 1, m->node[x].dim[1], 1, 1);
+  return nn__added(m);
+}
+
+void nn_name(nn_model *m, int node, const char *name)
+{
+  if (!m) return;
+  if (m->built) {
+    nn__fail(m, NN_ERR_STATE, "nn_name after nn_build");
+    return;
+  }
+  if (m->status != NN_OK) return;
+  const size_t length = name ? strlen(name) : 0;
+  if (node < 0 || node >= m->nodes) {
+    nn__fail(m, NN_ERR_ARGUMENT, "nn_name: %d is not a layer of this model", node);
+    return;
+  }
+  if (length < 1 || length >= sizeof m->node[0].name) {
+    nn__fail(m, NN_ERR_ARGUMENT, "nn_name: %s: a name has 1..%zu characters", m->node[node].name,
+             sizeof m->node[0].name - 1);
+    return;
+  }
+  for (size_t i = 0; i < length; i++) {
+    const char c = name[i];
+    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+          c == '-' || c == '/')) {
+      nn__fail(m, NN_ERR_ARGUMENT, "nn_name: '%s': only letters, digits, '_', '-', '/'", name);
+      return;
+    }
+  }
+  for (int i = 0; i < m->nodes; i++)
+    if (i != node && !strcmp(m->node[i].name, name)) {
+      nn__fail(m, NN_ERR_ARGUMENT, "nn_name: layer %d already has the name %s", i, name);
+      return;
+    }
+  memset(m->node[node].name, 0, sizeof m->node[node].name);
+  memcpy(m->node[node].name, name, length);
+}
+
+void nn_set_init(nn_model *m, int node, nn_init init, double value)
+{
+  if (!m) return;
+  if (m->built) {
+    nn__fail(m, NN_ERR_STATE, "nn_set_init after nn_build");
+    return;
+  }
+  if (m->status != NN_OK) return;
+  if (node < 0 || node >= m->nodes) {
+    nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %d is not a layer of this model", node);
+    return;
+  }
+  if ((int)init < 0 || init > NN_INIT_CONSTANT || !nn__finite(value)) {
+    nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %s: no initialisation %d, or its value %g not finite",
+             m->node[node].name, (int)init, value);
+    return;
+  }
+  m->node[node].init = init;
+  m->node[node].init_value = value;
+}
+
+#ifndef NN_NO_TRAINING
+static int nn__loss(nn_model *m, nn__kind kind, int x, double value, const nn_real *weights)
+{
+  nn__node *node = nn__begin(m, kind, 1, x, -1);
+  if (!node) return -1;
+  const nn__node *in = &m->node[x];
+  nn__shape_text t;
+  if (kind == NN__CROSS_ENTROPY && (in->rank == 3 || in->cols > NN_MAX_CLASSES))
+    return nn__fail(m, NN_ERR_SHAPE,
+                    "%s: needs logits [K] or [T,K], K up to %d, but %s gives %s", node->name,
+                    NN_MAX_CLASSES, in->name, nn__shape(in, &t));
+  if (!(value >= 0 && value < 1))
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: smoothing is %g, must be 0 <= s < 1", node->name,
+                    value);
+  for (size_t i = 0; weights && i < in->cols; i++)
+    if (!(weights[i] >= 0) || !nn__finite((double)weights[i]))
+      return nn__fail(m, NN_ERR_ARGUMENT, "%s: class weight %zu is %g, must be 0 or more",
+                      node->name, i, (double)weights[i]);
+  node->value = value;
+  node->weights = weights;
+  node->has_weights = weights != NULL;
+  nn__set_shape(m, node, in->rank, in->dim[0], in->dim[1], in->dim[2]);
+  const int number = nn__added(m);
+  if (number >= 0) m->loss = number;
+  return number;
+}
+int nn_cross_entropy(nn_model *m, int x) { return nn__loss(m, NN__CROSS_ENTROPY, x, 0, NULL); }
+int nn_cross_entropy_with(nn_model *m, int x, double smoothing, const nn_real *weights)
+{
+  return nn__loss(m, NN__CROSS_ENTROPY, x, smoothing, weights);
+}
+int nn_mean_squared_error(nn_model *m, int x) { return nn__loss(m, NN__SQUARED_ERROR, x, 0, NULL); }
+int nn_binary_cross_entropy(nn_model *m, int x)
+{
+  return nn__loss(m, NN__BINARY_CROSS_ENTROPY, x, 0, NULL);
+}
+#endif
+
+/* ======================================== @@OPTIM ========================================== */
+#ifndef NN_NO_TRAINING
+
+double nn_schedule_rate(const nn_schedule *s, double rate, int64_t step)
+{
+  static const double pi = 3.14159265358979323846;
+  if (!s) return rate;
+  if (step < s->warmup) return rate * (double)(step + 1) / (double)s->warmup;
+  const double u = (double)(step - s->warmup), length = (double)(s->total - s->warmup);
+  switch (s->kind) {
+  case NN_STEP: return rate * pow(s->gamma, floor(u / (double)s->period));
+  case NN_EXPONENTIAL: return rate * pow(s->gamma, u / (double)s->period);
+  case NN_COSINE: {
+    const double part = length > 0 && u < length ? u / length : 1;
+    return s->floor + (rate - s->floor) * (1 + cos(pi * part)) / 2;
+  }
+  case NN_ONE_CYCLE: { /* between whole steps 0, peak and total - 1 */
+    const double last = (double)s->total - 1, peak = .3 * (double)s->total - 1;
+    const double t = (double)step < last ? (double)step : last;
+    const double low = rate / 25, end = low / 1e4;
+    const double from = t <= peak ? low : rate, to = t <= peak ? rate : end;
+    const double part = t <= peak ? (peak > 0 ? t / peak : 1)
+                                  : (last > peak ? (t - peak) / (last - peak) : 1);
+    return to + (from - to) * (1 + cos(pi * part)) / 2;
+  }
+  default: return rate;
+  }
+}
+
+static nn_optimizer nn__optimizer(nn_optimizer_kind kind, double rate)
+{
+  nn_optimizer o;
+  memset(&o, 0, sizeof o);
+  o.kind = kind, o.rate = rate;
+  o.alpha = .99, o.beta1 = .9, o.beta2 = .999;
+  o.eps = kind == NN_ADAGRAD ? 1e-10 : 1e-8;
+  return o;
+}
+nn_optimizer nn_sgd(double rate, double momentum)
+{
+  nn_optimizer o = nn__optimizer(NN_SGD, rate);
+  o.momentum = momentum;
+  return o;
+}
+nn_optimizer nn_adagrad(double rate) { return nn__optimizer(NN_ADAGRAD, rate); }
+nn_optimizer nn_rmsprop(double rate, double momentum)
+{
+  nn_optimizer o = nn__optimizer(NN_RMSPROP, rate);
+  o.momentum = momentum;
+  return o;
+}
+nn_optimizer nn_adam(double rate) { return nn__optimizer(NN_ADAM, rate); }
+nn_optimizer nn_adamw(double rate)
+{
+  nn_optimizer o = nn__optimizer(NN_ADAMW, rate);
+  o.weight_decay = .01;
+  return o;
+}
+
+/* State blocks an optimizer needs. */
+static int nn__slots(const nn_optimizer *o)
+{
+  switch (o->kind) {
+  case NN_SGD: return o->momentum > 0;
+  case NN_ADAGRAD: return 1;
+  case NN_RMSPROP: return 1 + (o->momentum > 0);
+  default: return 2;
+  }
+}
+
+/* NULL, or what is wrong. */
+static const char *nn__bad_optimizer(const nn_optimizer *o)
+{
+  const nn_schedule *s = &o->schedule;
+  if ((int)o->kind < 0 || o->kind > NN_ADAMW) return "no such kind";
+  if (!(o->rate > 0) || !nn__finite(o->rate)) return "rate must be above 0";
+  if (!(o->momentum >= 0) || !nn__finite(o->momentum)) return "momentum must be 0 or more";
+  if (!(o->alpha >= 0 && o->alpha < 1)) return "alpha must be 0 <= alpha < 1";
+  if (!(o->beta1 >= 0 && o->beta1 < 1)) return "beta1 must be 0 <= beta1 < 1";
+  if (!(o->beta2 >= 0 && o->beta2 < 1)) return "beta2 must be 0 <= beta2 < 1";
+  if (!(o->eps >= 0) || !nn__finite(o->eps)) return "eps must be 0 or more";
+  if (!(o->weight_decay >= 0) || !nn__finite(o->weight_decay))
+    return "weight_decay must be 0 or more";
+  if (o->nesterov && (o->kind != NN_SGD || !(o->momentum > 0)))
+    return "nesterov goes with SGD and a momentum";
+  if (!(o->clip_norm >= 0) || !(o->clip_value >= 0)) return "clipping limits must be 0 or more";
+  if ((int)s->kind < 0 || s->kind > NN_ONE_CYCLE) return "no such schedule";
+  if (s->warmup < 0) return "warmup must be 0 or more";
+  if ((s->kind == NN_STEP || s->kind == NN_EXPONENTIAL) &&
+      (s->period < 1 || !(s->gamma > 0) || !nn__finite(s->gamma)))
+    return "the schedule needs period 1 or more and gamma above 0";
+  if ((s->kind == NN_COSINE || s->kind == NN_ONE_CYCLE) && s->total <= s->warmup)
+    return "the schedule needs total above warmup";
+  if (s->kind == NN_COSINE && !(s->floor >= 0 && s->floor <= o->rate))
+    return "floor must be 0 <= floor <= rate";
+  if (s->kind == NN_ONE_CYCLE && s->warmup) return "one-cycle has a warm-up of its own";
+  return NULL;
+}
+
+nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (m->status != NN_OK && !m->built) return m->status;
+  const char *wrong = o ? nn__bad_optimizer(o) : "it is NULL";
+  if (wrong) {
+    if (m->built) return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "optimizer: %s", wrong);
+    nn__fail(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong);
+    return m->status;
+  }
+  if (m->built && !m->config.inference && nn__slots(o) > m->slots)
+    return m->status = nn__say(&m->message, NN_ERR_STATE,
+                               "optimizer: needs %d state blocks, %d were built", nn__slots(o),
+                               m->slots);
+  m->optimizer = *o;
+  return NN_OK;
+}
+
+nn_status nn_get_optimizer(const nn_model *m, nn_optimizer *o)
+{
+  if (!m || !o) return NN_ERR_ARGUMENT;
+  *o = m->optimizer;
+  return NN_OK;
+}
+#endif
+
+/* ======================================== @@MODEL ========================================== */
+
+nn_config nn_config_default(void)
+{
+  nn_config c;
+  memset(&c, 0, sizeof c);
+  c.batch = 32, c.threads = 1, c.seed = 1;
+  return c;
+}
+
+size_t nn_model_size(void) { return sizeof(nn_model); }
+
+nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
+{
+  nn_config c = config ? *config : nn_config_default();
+  const nn__kernels *kernels;
+  int threads = c.threads;
+  if (!memory || size < sizeof(nn_model) || c.batch < 1 || c.batch > NN__MAX_BATCH) return NULL;
+  if (nn__choose(c.isa, &threads, &kernels) != NN_OK) return NULL;
+  if (!c.allocator.allocate != !c.allocator.release) return NULL;
+  nn_model *m = memory;
+  memset(m, 0, sizeof *m);
+  m->config = c;
+  m->config.threads = threads;
+  m->config.isa = kernels->isa;
+  m->context.kernels = kernels;
+  m->context.pool.threads = 1;
+  m->loss = m->output = -1;
+#ifdef NN_NO_TRAINING
+  m->config.inference = 1;
+#else
+  m->optimizer = nn_sgd(.01, 0);
+#endif
+  return m;
+}
+
+nn_model *nn_create(const nn_config *config)
+{
+  const nn_allocator *allocator = config ? &config->allocator : NULL;
+  void *memory = nn__allocate(allocator, sizeof(nn_model));
+  nn_model *m = nn_create_in(memory, sizeof(nn_model), config);
+  if (m)
+    m->owns_model = 1;
+  else if (memory)
+    nn__release(allocator, memory, sizeof(nn_model));
+  return m;
+}
+
+void nn_destroy(nn_model *m)
+{
+  if (!m) return;
+  const nn_allocator allocator = m->config.allocator;
+  if (m->built) nn__pool_stop(&m->context.pool);
+  if (m->owns_block) nn__release(&allocator, m->block, m->block_size);
+  if (m->owns_model)
+    nn__release(&allocator, m, sizeof *m);
+  else
+    memset(m, 0, sizeof *m);
+}
+
+nn_status nn_model_status(const nn_model *m) { return m ? m->status : NN_ERR_ARGUMENT; }
+const char *nn_error(const nn_model *m)
+{
+  return m ? m->message.text : "no model: out of memory, or a value of config out of range";
+}
+
+/* A failure of a built model: recorded, but nothing sticks. */
+static nn_status nn__error(nn_model *m, nn_status status, const char *text)
+{
+  return m->status = nn__say(&m->message, status, "%s", text);
+}
+
+/* ---- parameters --------------------------------------------------------------------------- */
+
+/* Names and places of all parameters: within each sort in the order of the layers. */
+static void nn__place_params(nn_model *m)
+{
+  m->values = m->buffers = 0;
+  for (int i = 0; i < m->params && m->status == NN_OK; i++) {
+    nn__param *p = &m->param[i];
+    size_t *end = p->buffer ? &m->buffers : &m->values;
+    nn_message text = {{0}};
+    if (p->layer >= 0)
+      nn__say(&text, NN_OK, "%s.%s_l%d", m->node[p->node].name, p->what, p->layer);
+    else
+      nn__say(&text, NN_OK, "%s.%s", m->node[p->node].name, p->what);
+    memcpy(p->name, text.text, sizeof p->name - 1);
+    p->offset = *end;
+    *end += p->count;
+    if (nn__too_large((double)*end))
+      nn__fail(m, NN_ERR_LIMIT, "the parameters of the model are too many");
+  }
+}
+
+/* The index-th parameter of the public list: trained ones, then buffers. */
+static const nn__param *nn__listed(const nn_model *m, int index)
+{
+  for (int sort = 0; sort < 2; sort++)
+    for (int i = 0; i < m->params; i++)
+      if (m->param[i].buffer == sort && index-- == 0) return &m->param[i];
+  return NULL;
+}
+
+/* ---- the plan ----------------------------------------------------------------------------- */
+
+/* Time runs 0 .. N-1 for the forwards of N nodes, N for the loss, and 2 N - i for the backward of
+ * node i; END is after all. */
+static int nn__time_back(const nn_model *m, int node) { return 2 * m->nodes - node; }
+
+/* Whether the gradient of this node is ever wanted: something below it is trained. */
+static int nn__wants_gradient(const nn_model *m, int i)
+{
+  const nn__node *node = &m->node[i];
+  if (m->config.inference) return 0;
+  if (node->kind == NN__INPUT) return m->config.input_gradient;
+  if (node->kind == NN__TOKENS) return 0;
+  if (node->params) return 1;
+  for (int k = 0; k < node->inputs; k++)
+    if (nn__wants_gradient(m, node->in[k])) return 1;
+  return 0;
+}
+
+/* Layers that can write their output over their input, and their gradient likewise: backward needs
+ * no x, and what made x does not need it either. */
+static int nn__in_place(const nn_model *m, int i)
+{
+  const nn__node *node = &m->node[i];
+  if (!node->inputs || m->config.keep_activations) return 0;
+  const nn__node *x = &m->node[node->in[0]];
+  if (x->users != 1 || nn__is_input(x->kind) || nn__is_loss(node->kind)) return 0;
+  if (node->kind == NN__FLATTEN) return nn__same_layout(x);
+  const int simple = node->kind == NN__RELU || node->kind == NN__TANH ||
+                     node->kind == NN__SIGMOID || node->kind == NN__DROPOUT;
+  if (!simple) return 0;
+  int maker = node->in[0]; /* through what x is shared with */
+  for (;;) {
+    if (nn__kind_needs[m->node[maker].kind] & NN__NEEDS_Y) return 0;
+    if (m->node[maker].share < 0) return 1;
+    maker = m->node[maker].share;
+  }
+}
+
+static int nn__root(const nn_model *m, int i)
+{
+  while (m->node[i].share >= 0) i = m->node[i].share;
+  return i;
+}
+
+static void nn__lives(nn__piece *p, int from, int to)
+{
+  if (p->last < p->first) {
+    p->first = from, p->last = to;
+    return;
+  }
+  if (from < p->first) p->first = from;
+  if (to > p->last) p->last = to;
+}
+
+/* Space of its own that a node wants kept from forward to backward, and while it runs. */
+static size_t nn__keep_size(const nn_model *m, const nn__node *node)
+{
+  const size_t batch = (size_t)m->config.batch;
+  switch (node->kind) {
+  case NN__BATCH_NORM: return 5 * node->cols;
+  case NN__LAYER_NORM: return 3 * batch * node->rows * node->cols / nn__norm_length(node);
+  case NN__RNN:
+  case NN__LSTM:
+  case NN__GRU: return (size_t)node->cell.layers * nn__cell_keep(m, node);
+  default: return 0;
+  }
+}
+
+static void nn__scratch_size(const nn_model *m, nn__node *node)
+{
+  const size_t all = (size_t)m->config.batch * node->rows * node->cols;
+  node->scratch = node->thread_scratch = 0;
+  if (node->kind == NN__CONV2D) {
+    const nn__conv c = nn__conv_of(m, node, &m->node[node->in[0]], (size_t)m->config.batch);
+    node->scratch = nn__conv_scratch(&c);
+    node->thread_scratch = nn__conv_thread_scratch(&c);
+  } else if (node->kind == NN__BATCH_NORM) {
+    node->scratch = NN__PARTS * node->cols;
+  } else if (node->kind == NN__LAYER_NORM) {
+    node->scratch = (2 + 2 * NN__PARTS) * nn__norm_length(node);
+  } else if (nn__is_cell(node->kind)) {
+    node->scratch = nn__cell_scratch(m, node);
+  } else if (nn__is_loss(node->kind)) {
+    node->scratch = all;
+  }
+}
+
+/* First fit, the largest first: each piece at the lowest place where it meets no piece that lives at
+ * the same time. Returns the size of the region. */
+static size_t nn__place(nn_model *m)
+{
+  size_t end = 0;
+  for (;;) {
+    nn__piece *next = NULL;
+    for (int i = 0; i < 4 * m->nodes; i++) {
+      nn__node *node = &m->node[i / 4];
+      nn__piece *const pieces[4] = {&node->y_piece, &node->dy_piece, &node->keep_piece,
+                                    &node->extra_piece};
+      nn__piece *p = pieces[i % 4];
+      if (p->last >= p->first && p->offset == SIZE_MAX && (!next || p->size > next->size)) next = p;
+    }
+    if (!next) return end;
+    size_t at = 0;
+    for (int moved = 1; moved;) {
+      moved = 0;
+      for (int i = 0; i < 4 * m->nodes; i++) {
+        const nn__node *node = &m->node[i / 4];
+        const nn__piece *const pieces[4] = {&node->y_piece, &node->dy_piece, &node->keep_piece,
+                                            &node->extra_piece};
+        const nn__piece *p = pieces[i % 4];
+        if (p == next || p->last < p->first || p->offset == SIZE_MAX) continue;
+        if (p->first > next->last || p->last < next->first) continue;
+        if (at < p->offset + p->size && p->offset < at + next->size) {
+          at = p->offset + p->size;
+          moved = 1;
+        }
+      }
+    }
+    next->offset = at;
+    end = nn__max(end, at + next->size);
+  }
+}
+
+static void nn__want(nn__piece *p, size_t size)
+{
+  p->size = nn__round_up(size, 16);
+  p->offset = SIZE_MAX;
+}
+
+static void nn__plan_pieces(nn_model *m)
+{
+  const int count = m->nodes, loss_time = count, end = 2 * count + 1;
+  const size_t batch = (size_t)m->config.batch;
+  const int training = !m->config.inference, keep_all = m->config.keep_activations;
+  for (int i = 0; i < count; i++) {
+    nn__node *node = &m->node[i];
+    node->users = node->fused = node->relu = 0;
+    nn__want(&node->y_piece, batch * node->rows * node->cols);
+    nn__want(&node->dy_piece, batch * node->rows * node->cols);
+    nn__want(&node->extra_piece, batch * node->rows * node->cols);
+    nn__want(&node->keep_piece, nn__keep_size(m, node));
+    node->y_piece.last = node->dy_piece.last = node->extra_piece.last = node->keep_piece.last = -1;
+    node->y_piece.first = node->dy_piece.first = 0;
+    node->extra_piece.first = node->keep_piece.first = 0;
+    for (int k = 0; k < node->inputs; k++) m->node[node->in[k]].users++;
+    nn__scratch_size(m, node);
+  }
+  for (int i = 0; i < count; i++) {
+    nn__node *node = &m->node[i];
+    node->share = nn__in_place(m, i) ? node->in[0] : -1;
+    nn__node *maker = node->share >= 0 ? &m->node[node->share] : NULL;
+    if (maker && node->kind == NN__RELU &&
+        (maker->kind == NN__CONV2D || maker->kind == NN__LINEAR))
+      node->fused = maker->relu = 1;
+  }
+  for (int i = 0; i < count; i++) {
+    nn__node *node = &m->node[i];
+    const int wanted = nn__wants_gradient(m, i), back = nn__time_back(m, i);
+    const int needs = nn__kind_needs[node->kind];
+    nn__piece *y = &m->node[nn__root(m, i)].y_piece;
+    nn__piece *dy = &m->node[nn__root(m, i)].dy_piece;
+    if (!nn__is_loss(node->kind)) {
+      if (!nn__is_input(node->kind) || !nn__same_layout(node)) nn__lives(y, i, i);
+      if (i == m->output || keep_all) nn__lives(y, keep_all ? 0 : i, end);
+      if (wanted && (needs & NN__NEEDS_Y)) nn__lives(y, i, back);
+      if (wanted) nn__lives(dy, back, back);
+      if (wanted && i == m->output) nn__lives(dy, loss_time, back);
+      if (wanted && node->kind == NN__INPUT) nn__lives(dy, back, end);
+    }
+    if (node->keep_piece.size) nn__lives(&node->keep_piece, i, training && wanted ? back : i);
+    for (int k = 0; k < node->inputs; k++) {
+      const int in = node->in[k];
+      nn__node *x = &m->node[in];
+      nn__piece *xy = &m->node[nn__root(m, in)].y_piece;
+      if (!nn__is_input(x->kind) || !nn__same_layout(x)) {
+        nn__lives(xy, i, nn__is_loss(node->kind) ? loss_time : i);
+        if (wanted && (needs & NN__NEEDS_X)) nn__lives(xy, i, back);
+      }
+      if (nn__wants_gradient(m, in) && !nn__is_loss(node->kind)) {
+        nn__lives(&m->node[nn__root(m, in)].dy_piece, back, back);
+        if (x->users > 1) nn__lives(&x->extra_piece, back, nn__time_back(m, in));
+      }
+    }
+  }
+  m->shared_size = nn__place(m);
+}
+
+/* The products of a node, for the sizes of the packing space. */
+static void nn__count_products(const nn_model *m, size_t *rows, size_t *cols, size_t *inner)
+{
+  size_t most = 1;
+  for (int i = 0; i < m->nodes; i++) {
+    const nn__node *node = &m->node[i];
+    if (node->kind != NN__LINEAR && !nn__is_cell(node->kind)) continue;
+    const size_t wide = node->cols * (nn__is_cell(node->kind) ? nn__gates(node->kind) : 1);
+    const size_t batch_rows = (size_t)m->config.batch * node->rows;
+    most = nn__max(most, nn__max(batch_rows, nn__max(wide, m->node[node->in[0]].cols)));
+    most = nn__max(most, node->cols);
+  }
+  *rows = *cols = *inner = most;
+}
+
+/* ---- the block ---------------------------------------------------------------------------- */
+
+typedef struct nn__cursor {
+  char *base; /* NULL while only counting */
+  size_t used;
+  int overflow;
+} nn__cursor;
+
+static void *nn__carve(nn__cursor *c, size_t count, size_t each)
+{
+  size_t bytes;
+  if (!nn__mul(count, each, &bytes) || bytes > SIZE_MAX / 2 - NN__ALIGN ||
+      c->used > SIZE_MAX / 2 - NN__ALIGN) {
+    c->overflow = 1;
+    return NULL;
+  }
+  void *at = c->base ? c->base + c->used : NULL;
+  c->used = nn__round_up(c->used + bytes, NN__ALIGN);
+  return at;
+}
+
+static size_t nn__input_size(const nn_model *m) /* reals of one sample of the first input */
+{
+  const nn__node *x = &m->node[m->input[0]];
+  return x->rows * x->cols;
+}
+
+/* The one layout function: counts (base NULL) or carves up the block. */
+static size_t nn__layout(nn_model *m, char *base, int *overflow)
+{
+  nn__cursor c = {base, 0, 0};
+  const size_t real = sizeof(nn_real), batch = (size_t)m->config.batch;
+  const nn__node *out = &m->node[m->output];
+  m->value = nn__carve(&c, m->values, real);
+#ifndef NN_NO_TRAINING
+  m->slots = m->config.inference ? 0 : nn__slots(&m->optimizer);
+  if (!m->config.inference) {
+    m->gradient = nn__carve(&c, m->values, real);
+    for (int i = 0; i < m->slots; i++) m->slot[i] = nn__carve(&c, m->values, real);
+  }
+#endif
+  m->buffer = nn__carve(&c, m->buffers, real);
+  m->shared = nn__carve(&c, m->shared_size, real);
+  m->scratch = nn__carve(&c, m->scratch_size, real);
+  m->thread_scratch = nn__carve(&c, m->thread_scratch_size * (size_t)m->config.threads, real);
+  m->context.pack_a =
+      nn__carve(&c, nn__pack_a_size(&m->context) * (size_t)m->config.threads, real);
+  m->context.pack_b = nn__carve(&c, nn__pack_b_size(&m->context), real);
+  m->border = nn__same_layout(out) ? NULL : nn__carve(&c, batch * out->rows * out->cols, real);
+  m->lengths = nn__carve(&c, batch, sizeof(int32_t));
+  if (m->loss >= 0 && m->inputs == 1) {
+    m->stage = nn__carve(&c, batch * nn__input_size(m), real);
+    m->stage_values = nn__carve(&c, batch * out->rows * out->cols, real);
+    m->stage_labels = nn__carve(&c, batch * out->rows, sizeof(int32_t));
+    m->stage_lengths = nn__carve(&c, batch, sizeof(int32_t));
+  }
+  for (int i = 0; i < m->nodes; i++) {
+    nn__node *node = &m->node[i];
+    if (nn__is_cell(node->kind) && node->cell.carry) {
+      node->state_size = (size_t)node->cell.layers * 2 * batch * node->cols;
+      node->state = nn__carve(&c, node->state_size, real);
+    }
+    if (node->kind == NN__INPUT && m->config.input_gradient && !nn__same_layout(node))
+      node->border = nn__carve(&c, batch * node->rows * node->cols, real);
+    if (node->has_weights) {
+      nn_real *copy = nn__carve(&c, node->cols, real);
+      if (base && node->weights) memcpy(copy, node->weights, node->cols * real);
+      if (base) node->weights = copy;
+    }
+  }
+  *overflow = c.overflow;
+  return c.used;
+}
+
+/* Where each node's arrays are, once the block is there. */
+static void nn__point(nn_model *m)
+{
+  for (int i = 0; i < m->nodes; i++) {
+    nn__node *node = &m->node[i];
+    const nn__node *root = &m->node[nn__root(m, i)];
+    const nn__piece *y = &root->y_piece, *dy = &root->dy_piece;
+    node->y = y->last >= y->first ? m->shared + y->offset : NULL;
+    node->dy = dy->last >= dy->first ? m->shared + dy->offset : NULL;
+    if (node->keep_piece.last >= node->keep_piece.first)
+      node->keep = m->shared + node->keep_piece.offset;
+    if (node->extra_piece.last >= node->extra_piece.first)
+      node->extra = m->shared + node->extra_piece.offset;
+  }
+}
+
+static nn_status nn__plan(nn_model *m)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (m->status != NN_OK) return m->status;
+  if (m->built) return nn__error(m, NN_ERR_STATE, "nn_build: built already");
+  if (!m->inputs || m->nodes < 2) {
+    nn__fail(m, NN_ERR_STATE, "nn_build: no layers after the input");
+    return m->status;
+  }
+  m->output = m->loss >= 0 ? m->node[m->loss].in[0] : m->nodes - 1;
+  if (m->loss < 0 && nn__is_input(m->node[m->output].kind)) {
+    nn__fail(m, NN_ERR_STATE, "nn_build: the last layer is an input");
+    return m->status;
+  }
+  nn__place_params(m);
+  if (m->status != NN_OK) return m->status;
+  size_t rows, cols, inner;
+  nn__count_products(m, &rows, &cols, &inner);
+  nn__context_limits(&m->context, rows, cols, inner);
+  nn__plan_pieces(m);
+  m->scratch_size = m->thread_scratch_size = 0;
+  for (int i = 0; i < m->nodes; i++) {
+    m->scratch_size = nn__max(m->scratch_size, nn__round_up(m->node[i].scratch, 16));
+    m->thread_scratch_size =
+        nn__max(m->thread_scratch_size, nn__round_up(m->node[i].thread_scratch, 16));
+  }
+  int overflow;
+  m->plan_size = nn__layout(m, NULL, &overflow) + NN__ALIGN; /* so that any address will do */
+  if (overflow) nn__fail(m, NN_ERR_LIMIT, "nn_build: the model's memory cannot be counted");
+  return m->status;
+}
+
+nn_status nn_plan(nn_model *m, size_t *bytes)
+{
+  if (!bytes) return NN_ERR_ARGUMENT;
+  *bytes = 0;
+  const nn_status status = nn__plan(m);
+  if (status == NN_OK) *bytes = m->plan_size;
+  return status;
+}
+
+/* ---- initial values ----------------------------------------------------------------------- */
+
+static void nn__fill_uniform(nn_random *r, nn_real *w, size_t n, double bound)
+{
+  for (size_t i = 0; i < n; i++) w[i] = (nn_real)((2 * nn_random_uniform(r) - 1) * bound);
+}
+
+/* Rows of w[rows, cols] (or its columns, where there are more rows) made orthonormal by modified
+ * Gram-Schmidt, twice over for accuracy (Giraud et al. 2005). */
+static void nn__orthogonalise(nn_random *r, nn_real *w, size_t rows, size_t cols, double gain)
+{
+  const size_t count = nn__min(rows, cols), length = nn__max(rows, cols);
+  const size_t next = rows <= cols ? cols : 1, step = rows <= cols ? 1 : cols;
+  for (size_t i = 0; i < rows * cols; i++) w[i] = (nn_real)nn_random_normal(r);
+  for (size_t i = 0; i < count; i++) {
+    nn_real *v = w + i * next;
+    for (int pass = 0; pass < 2; pass++) {
+      for (size_t j = 0; j < i; j++) {
+        const nn_real *u = w + j * next;
+        double dot = 0;
+        for (size_t k = 0; k < length; k++) dot += (double)v[k * step] * (double)u[k * step];
+        for (size_t k = 0; k < length; k++)
+          v[k * step] = (nn_real)((double)v[k * step] - dot * (double)u[k * step]);
+      }
+      double square = 0;
+      for (size_t k = 0; k < length; k++) square += (double)v[k * step] * (double)v[k * step];
+      const double scale = square > 0 ? 1 / sqrt(square) : 0;
+      for (size_t k = 0; k < length; k++) v[k * step] = (nn_real)((double)v[k * step] * scale);
+    }
+  }
+  for (size_t i = 0; i < rows * cols; i++) w[i] = (nn_real)((double)w[i] * gain);
+}
+
+/* A parameter that is a weight matrix of units: more than one dimension, and no norm. */
+static void nn__init_weights(const nn__node *node, const nn__param *p, nn_random *r, nn_real *w)
+{
+  const size_t out = (size_t)p->dim[0], fan_in = p->count / out;
+  const size_t taps = p->rank == 4 ? (size_t)p->dim[2] * (size_t)p->dim[3] : 1;
+  const double in = (double)fan_in, sum = in + (double)(out * taps), value = node->init_value;
+  switch (node->init) {
+  case NN_INIT_HE_UNIFORM: nn__fill_uniform(r, w, p->count, value * sqrt(3 / in)); break;
+  case NN_INIT_XAVIER_UNIFORM: nn__fill_uniform(r, w, p->count, value * sqrt(6 / sum)); break;
+  case NN_INIT_HE_NORMAL:
+  case NN_INIT_XAVIER_NORMAL:
+  case NN_INIT_TRUNCATED_NORMAL: {
+    const double deviation = node->init == NN_INIT_HE_NORMAL       ? value / sqrt(in)
+                             : node->init == NN_INIT_XAVIER_NORMAL ? value * sqrt(2 / sum)
+                                                                   : value;
+    for (size_t i = 0; i < p->count; i++) {
+      double z = nn_random_normal(r);
+      while (node->init == NN_INIT_TRUNCATED_NORMAL && fabs(z) > 2) z = nn_random_normal(r);
+      w[i] = (nn_real)(z * deviation);
+    }
+    break;
+  }
+  case NN_INIT_ORTHOGONAL: nn__orthogonalise(r, w, out, fan_in, value); break;
+  default: /* embedding: normal */
+    if (node->kind == NN__EMBEDDING)
+      for (size_t i = 0; i < p->count; i++) w[i] = (nn_real)nn_random_normal(r);
+    else
+      nn__fill_uniform(r, w, p->count, 1 / sqrt(nn__is_cell(node->kind) ? (double)node->cols : in));
+  }
+}
+
+static void nn__initialise(nn_model *m, uint64_t seed)
+{
+  for (int i = 0; i < m->params; i++) {
+    const nn__param *p = &m->param[i];
+    const nn__node *node = &m->node[p->node];
+    const int place = i - node->param;
+    nn_real *w = nn__value(m, i);
+    nn_random r = {seed, (uint64_t)i ^ 0x1417000000000000u, 0};
+    const int norm = node->kind == NN__BATCH_NORM || node->kind == NN__LAYER_NORM;
+    if (norm || node->init == NN_INIT_CONSTANT) {
+      /* weight 1, bias 0, running mean 0, running variance 1 */
+      const nn_real value = norm ? (nn_real)(place == 0 || place == 3) : (nn_real)node->init_value;
+      for (size_t k = 0; k < p->count; k++) w[k] = value;
+    } else if (p->rank > 1) {
+      nn__init_weights(node, p, &r, w);
+    } else { /* biases: as wide as the default of the weights before them */
+      const nn__param *weight = &m->param[node->param];
+      const double in = nn__is_cell(node->kind) ? (double)node->cols
+                                                : (double)weight->count / weight->dim[0];
+      nn__fill_uniform(&r, w, p->count, 1 / sqrt(in));
+    }
+  }
+}
+
+/* A model that has done nothing yet. */
+static void nn__reset(nn_model *m)
+{
+#ifndef NN_NO_TRAINING
+  if (m->gradient) memset(m->gradient, 0, m->values * sizeof(nn_real));
+  for (int i = 0; i < m->slots; i++) memset(m->slot[i], 0, m->values * sizeof(nn_real));
+#endif
+  m->steps = 0, m->draws = 0, m->ran = m->lost = 0;
+  nn_reset_state(m);
+}
+
+nn_status nn_reinitialise(nn_model *m, uint64_t seed)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_reinitialise: not built");
+  m->config.seed = seed;
+  nn__reset(m);
+  nn__initialise(m, seed);
+  return NN_OK;
+}
+
+void nn_reset_state(nn_model *m)
+{
+  for (int i = 0; m && m->built && i < m->nodes; i++) {
+    nn__node *node = &m->node[i];
+    if (node->state) memset(node->state, 0, node->state_size * sizeof(nn_real));
+    node->state_n = 0;
+  }
+}
+
+/* ---- build -------------------------------------------------------------------------------- */
+
+static nn_status nn__build_at(nn_model *m, void *memory)
+{
+  int overflow;
+  const nn_status status = nn__pool_start(&m->context.pool, m->config.threads);
+  if (status != NN_OK) {
+    nn__fail(m, status, "nn_build: cannot start %d threads", m->config.threads);
+    return m->status;
+  }
+  m->block = memory;
+  m->block_size = m->plan_size;
+  nn__layout(m, nn__aligned(memory), &overflow);
+  nn__point(m);
+  m->built = 1;
+  nn__reset(m);
+  nn__initialise(m, m->config.seed);
+  return NN_OK;
+}
+
+nn_status nn_build_in(nn_model *m, void *memory, size_t size)
+{
+  const nn_status status = nn__plan(m);
+  if (status != NN_OK) return status;
+  if (!memory || size < m->plan_size) {
+    nn__fail(m, NN_ERR_MEMORY, "nn_build_in: needs %zu bytes, got %zu", m->plan_size, size);
+    return m->status;
+  }
+  return nn__build_at(m, memory);
+}
+
+nn_status nn_build(nn_model *m)
+{
+  nn_status status = nn__plan(m);
+  if (status != NN_OK) return status;
+  void *memory = nn__allocate(&m->config.allocator, m->plan_size);
+  if (!memory) {
+    nn__fail(m, NN_ERR_MEMORY, "nn_build: no %zu bytes of memory", m->plan_size);
+    return m->status;
+  }
+  const size_t size = m->plan_size;
+  status = nn__build_at(m, memory);
+  if (status == NN_OK)
+    m->owns_block = 1;
+  else
+    nn__release(&m->config.allocator, memory, size);
+  return status;
+}
+
+/* ---- forward ------------------------------------------------------------------------------ */
+
+static nn_status nn__forward_node(nn_model *m, int i, size_t n)
+{
+  nn__node *node = &m->node[i];
+  const nn__node *x = node->inputs ? nn__in(m, node, 0) : NULL;
+  switch (node->kind) {
+  case NN__CONV2D: {
+    const nn__conv c = nn__conv_of(m, node, x, n);
+    nn__conv_forward(m, &c, x->y, nn__value(m, node->param),
+                     node->window.no_bias ? NULL : nn__value(m, node->param + 1), node->relu,
+                     node->y);
+    break;
+  }
+  case NN__LINEAR: nn__linear_forward(m, node, n); break;
+  case NN__MAX_POOL:
+  case NN__AVG_POOL:
+  case NN__GLOBAL_MAX:
+  case NN__GLOBAL_AVG: {
+    nn__pool_job p = nn__pool_of(m, node, x);
+    const int global = node->kind == NN__GLOBAL_MAX || node->kind == NN__GLOBAL_AVG;
+    p.x = x->y, p.out = node->y;
+    nn__parallel(&m->context.pool, n, global ? nn__global_forward_task : nn__pool_forward_task, &p);
+    break;
+  }
+  case NN__RELU:
+  case NN__LEAKY_RELU:
+  case NN__GELU:
+  case NN__SILU:
+  case NN__TANH:
+  case NN__SIGMOID: nn__activation_forward(m, node, n); break;
+  case NN__SOFTMAX: nn__softmax_rows(m, node->y, x->y, n * node->rows, node->cols); break;
+  case NN__DROPOUT: nn__dropout_forward(m, node, n); break;
+  case NN__BATCH_NORM: nn__batch_norm_forward(m, node, n); break;
+  case NN__LAYER_NORM: nn__layer_norm_forward(m, node, n); break;
+  case NN__FLATTEN: nn__flatten_forward(m, node, n); break;
+  case NN__ADD: nn__add_forward(m, node, n); break;
+  case NN__CONCAT: nn__concat_forward(m, node, n); break;
+  case NN__EMBEDDING: return nn__embedding_forward(m, node, n);
+  case NN__RNN:
+  case NN__LSTM:
+  case NN__GRU: nn__cell_forward(m, node, n); break;
+  case NN__LAST_STEP: nn__last_step_forward(m, node, n); break;
+  default: break; /* inputs and losses */
+  }
+  return NN_OK;
+}
+
+/* Checks a batch and takes in its lengths. */
+static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
+{
+  if (!m->built) return nn__error(m, NN_ERR_STATE, "forward: not built");
+  if (!b || b->n < 1 || b->n > m->config.batch)
+    return m->status = nn__say(&m->message, NN_ERR_ARGUMENT,
+                               "forward: %d samples, must be 1..%d (config.batch)", b ? b->n : 0,
+                               m->config.batch);
+  for (int i = 0; i < m->inputs; i++)
+    if (!b->x[i])
+      return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "forward: x[%d] is NULL", i);
+  m->has_lengths = b->lengths != NULL;
+  if (!m->has_lengths) return NN_OK;
+  size_t steps = SIZE_MAX;
+  for (int i = 0; i < m->nodes; i++)
+    if (m->node[i].rank == 2) steps = nn__min(steps, m->node[i].rows);
+  for (int i = 0; i < b->n; i++) {
+    if (b->lengths[i] < 1 || (size_t)b->lengths[i] > steps)
+      return m->status = nn__say(&m->message, NN_ERR_ARGUMENT,
+                                 "forward: length %d of sample %d is not in 1..%zu",
+                                 (int)b->lengths[i], i, steps);
+    m->lengths[i] = b->lengths[i];
+  }
+  return NN_OK;
+}
+
+nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (training && m->config.inference)
+    return nn__error(m, NN_ERR_STATE, "forward: training asked of an inference model");
+  nn_status status = nn__check_batch(m, b);
+  if (status != NN_OK) return status;
+  const size_t n = (size_t)b->n;
+  m->n = b->n;
+  m->training = training != 0;
+  m->ran = m->lost = 0;
+  for (int k = 0; k < m->inputs; k++) {
+    nn__node *x = &m->node[m->input[k]];
+    if (nn__same_layout(x))
+      x->y = (nn_real *)(uintptr_t)(const void *)b->x[k]; /* only ever read */
+    else
+      nn__copy_border(x, n, x->y, b->x[k], 1);
+  }
+  for (int i = 0; i < m->nodes; i++)
+    if ((status = nn__forward_node(m, i, n)) != NN_OK) return m->status = status;
+  if (m->border) nn__copy_border(&m->node[m->output], n, m->border, m->node[m->output].y, 0);
+  m->draws += (uint64_t)m->training;
+  m->ran = 1;
+  return NN_OK;
+}
+
+const nn_real *nn_output(const nn_model *m)
+{
+  if (!m || !m->ran) return NULL;
+  return m->border ? m->border : m->node[m->output].y;
+}
+
+nn_status nn_read(const nn_model *m, int node, nn_real *to)
+{
+  if (!m || !to || node < 0 || node >= m->nodes) return NN_ERR_ARGUMENT;
+  const nn__node *x = &m->node[node];
+  if (!m->ran || nn__is_loss(x->kind)) return NN_ERR_STATE;
+  if (node != m->output && !m->config.keep_activations) return NN_ERR_STATE;
+  nn__copy_border(x, (size_t)m->n, to, x->y, 0);
+  return NN_OK;
+}
+
+nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels, nn_real *probabilities)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (m->built && m->node[m->output].rank != 1)
+    return nn__error(m, NN_ERR_SHAPE, "predict: the output is not a vector");
+  const nn_status status = nn_forward(m, b, 0);
+  if (status != NN_OK) return status;
+  const nn__node *out = &m->node[m->output];
+  for (int i = 0; i < b->n && labels; i++) {
+    const nn_real *row = out->y + (size_t)i * out->cols;
+    size_t best = 0;
+    for (size_t j = 1; j < out->cols; j++)
+      if (row[j] > row[best]) best = j;
+    labels[i] = (int32_t)best;
+  }
+  if (probabilities) nn__softmax_rows(m, probabilities, out->y, (size_t)b->n, out->cols);
+  return NN_OK;
+}
+
+/* ---- loss, backward, step ----------------------------------------------------------------- */
+#ifndef NN_NO_TRAINING
+
+nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct)
+{
+  double value = 0;
+  int64_t right = 0;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!m->ran || m->loss < 0)
+    return nn__error(m, NN_ERR_STATE, m->loss < 0 ? "loss: the model has none" : "loss: no forward");
+  if (!b || b->n != m->n)
+    return nn__error(m, NN_ERR_ARGUMENT, "loss: not the batch of the last forward");
+  const nn__node *node = &m->node[m->loss];
+  nn_real *d = m->training ? m->node[m->output].dy : NULL;
+  const nn_status status =
+      node->kind == NN__CROSS_ENTROPY
+          ? nn__cross_entropy_loss(m, node, (size_t)m->n, b->labels, d, &value, &right)
+          : nn__value_loss(m, node, (size_t)m->n, b->values, d, &value);
+  if (status != NN_OK) return m->status = status;
+  if (loss) *loss = value;
+  if (correct) *correct = right;
+  m->lost = m->training;
+  return NN_OK;
+}
+
+static void nn__backward_node(nn_model *m, nn__node *node, size_t n, int k, nn_real *dx)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  switch (node->kind) {
+  case NN__CONV2D: {
+    const nn__conv c = nn__conv_of(m, node, x, n);
+    nn__conv_backward_weights(m, &c, x->y, node->dy, nn__grad(m, node->param),
+                              node->window.no_bias ? NULL : nn__grad(m, node->param + 1));
+    if (dx) nn__conv_backward_data(m, &c, node->dy, nn__value(m, node->param), dx);
+    break;
+  }
+  case NN__LINEAR: nn__linear_backward(m, node, n, dx); break;
+  case NN__MAX_POOL:
+  case NN__AVG_POOL:
+  case NN__GLOBAL_MAX:
+  case NN__GLOBAL_AVG: {
+    nn__pool_job p = nn__pool_of(m, node, x);
+    const int global = node->kind == NN__GLOBAL_MAX || node->kind == NN__GLOBAL_AVG;
+    p.x = x->y, p.y = node->y, p.dy = node->dy, p.dx = dx;
+    nn__parallel(&m->context.pool, n, global ? nn__global_backward_task : nn__pool_backward_task,
+                 &p);
+    break;
+  }
+  case NN__RELU:
+  case NN__LEAKY_RELU:
+  case NN__GELU:
+  case NN__SILU:
+  case NN__TANH:
+  case NN__SIGMOID: nn__activation_backward(m, node, n, dx); break;
+  case NN__SOFTMAX: nn__softmax_backward(m, node, n, dx); break;
+  case NN__DROPOUT: nn__dropout_backward(m, node, n, dx); break;
+  case NN__BATCH_NORM: nn__batch_norm_backward(m, node, n, dx); break;
+  case NN__LAYER_NORM: nn__layer_norm_backward(m, node, n, dx); break;
+  case NN__FLATTEN: nn__flatten_backward(m, node, n, dx); break;
+  case NN__ADD: nn__add_backward(m, node, n, dx); break;
+  case NN__CONCAT: nn__concat_backward(m, node, n, k, dx); break;
+  case NN__EMBEDDING: nn__embedding_backward(m, node, n); break;
+  case NN__RNN:
+  case NN__LSTM:
+  case NN__GRU: nn__cell_backward(m, node, n, dx); break;
+  case NN__LAST_STEP: nn__last_step_backward(m, node, n, dx); break;
+  default: break;
+  }
+}
+
+/* From the output's gradient down: the first user of a node writes its gradient, the others add. */
+static nn_status nn__backward_all(nn_model *m)
+{
+  const size_t n = (size_t)m->n;
+  unsigned char started[NN_MAX_NODES] = {0};
+  m->draws--; /* dropout draws the masks of the forward again */
+  started[m->output] = 1;
+  for (int i = m->output; i >= 0; i--) {
+    nn__node *node = &m->node[i];
+    if (!started[i] || nn__is_input(node->kind)) continue;
+    for (int k = 0; k < (node->inputs > 0 ? node->inputs : 1); k++) {
+      nn__node *x = nn__in(m, node, k);
+      const int wanted = nn__wants_gradient(m, node->in[k]);
+      if (!wanted && !(node->params && k == 0)) continue;
+      nn_real *dx = !wanted ? NULL : started[node->in[k]] ? x->extra : x->dy;
+      nn__backward_node(m, node, n, k, dx);
+      if (dx && dx == x->extra) m->context.kernels->add(x->dy, x->dy, dx, n * x->rows * x->cols);
+      if (wanted) started[node->in[k]] = 1;
+    }
+  }
+  m->draws++;
+  for (int k = 0; k < m->inputs; k++) {
+    nn__node *x = &m->node[m->input[k]];
+    if (!started[m->input[k]] && x->dy) memset(x->dy, 0, n * x->rows * x->cols * sizeof(nn_real));
+    if (x->border && x->dy) nn__copy_border(x, n, x->border, x->dy, 0);
+  }
+  m->lost = 0;
+  m->ran = m->ran ? 2 : 0; /* output stays, but a second backward would find nothing */
+  return NN_OK;
+}
+
+nn_status nn_backward(nn_model *m)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!m->lost)
+    return nn__error(m, NN_ERR_STATE, "backward: needs a training forward and nn_loss before it");
+  return nn__backward_all(m);
+}
+
+nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient)
+{
+  if (!m || !output_gradient) return NN_ERR_ARGUMENT;
+  if (m->ran != 1 || !m->training)
+    return nn__error(m, NN_ERR_STATE, "backward: needs a training forward before it");
+  nn__node *out = &m->node[m->output];
+  if (!out->dy) return nn__error(m, NN_ERR_STATE, "backward: the model has nothing to train");
+  nn__copy_border(out, (size_t)m->n, out->dy, output_gradient, 1);
+  return nn__backward_all(m);
+}
+
+const nn_real *nn_input_gradient(const nn_model *m, int input)
+{
+  if (!m || input < 0 || input >= m->inputs || !m->config.input_gradient) return NULL;
+  const nn__node *x = &m->node[m->input[input]];
+  return x->kind == NN__TOKENS ? NULL : x->border ? x->border : x->dy;
+}
+
+/* Elements of one task over the flat blocks: few enough to share out, and a fixed number, so that
+ * partial sums do not depend on the threads. */
+enum { NN__FLAT_PIECE = 1 << 15, NN__FLAT_PARTS = 256 };
+
+typedef struct nn__flat {
+  nn_model *m;
+  nn__update update;
+  size_t first, count;
+  double sum[NN__FLAT_PARTS];
+} nn__flat;
+
+static void nn__norm_task(void *arg, size_t index, int thread)
+{
+  nn__flat *f = arg;
+  const size_t at = f->first + index * NN__FLAT_PIECE;
+  (void)thread;
+  f->sum[index] = f->m->context.kernels->sum_squares(f->m->gradient + at,
+                                                     nn__min(NN__FLAT_PIECE, f->count - at));
+}
+
+double nn_gradient_norm(nn_model *m)
+{
+  if (!m || !m->built || !m->gradient) return 0;
+  nn__flat f;
+  double sum = 0;
+  f.m = m, f.count = m->values;
+  for (f.first = 0; f.first < f.count; f.first += (size_t)NN__FLAT_PARTS * NN__FLAT_PIECE) {
+    const size_t left = f.count - f.first;
+    const size_t parts =
+        nn__min(NN__FLAT_PARTS, (left + NN__FLAT_PIECE - 1) / NN__FLAT_PIECE);
+    nn__parallel(&m->context.pool, parts, nn__norm_task, &f);
+    for (size_t i = 0; i < parts; i++) sum += f.sum[i];
+  }
+  return sqrt(sum);
+}
+
+static void nn__update_task(void *arg, size_t index, int thread)
+{
+  const nn__flat *f = arg;
+  nn_model *m = f->m;
+  const size_t at = index * NN__FLAT_PIECE;
+  (void)thread;
+  m->context.kernels->update(&f->update, m->value + at, m->gradient + at,
+                             m->slot[0] ? m->slot[0] + at : NULL,
+                             m->slot[1] ? m->slot[1] + at : NULL,
+                             nn__min(NN__FLAT_PIECE, m->values - at));
+}
+
+nn_status nn_step(nn_model *m)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!m->built || !m->gradient)
+    return nn__error(m, NN_ERR_STATE, "step: not built, or an inference model");
+  const nn_optimizer *o = &m->optimizer;
+  const double t = (double)(m->steps + 1), rate = nn_rate(m);
+  nn__flat f;
+  memset(&f, 0, sizeof f);
+  f.m = m;
+  nn__update *u = &f.update;
+  u->kind = (int)o->kind, u->nesterov = o->nesterov, u->first = m->steps == 0;
+  u->rate = (nn_real)rate, u->momentum = (nn_real)o->momentum, u->alpha = (nn_real)o->alpha;
+  u->beta1 = (nn_real)o->beta1, u->beta2 = (nn_real)o->beta2, u->eps = (nn_real)o->eps;
+  u->decay = (nn_real)o->weight_decay;
+  u->correction1 = (nn_real)(rate / (1 - pow(o->beta1, t)));
+  u->correction2 = (nn_real)(1 / sqrt(1 - pow(o->beta2, t)));
+  u->scale = 1, u->limit = (nn_real)o->clip_value;
+  if (o->clip_norm > 0) {
+    const double norm = nn_gradient_norm(m);
+    if (norm > o->clip_norm) u->scale = (nn_real)(o->clip_norm / (norm + 1e-6));
+  }
+  nn__parallel(&m->context.pool, (m->values + NN__FLAT_PIECE - 1) / NN__FLAT_PIECE, nn__update_task,
+               &f);
+  m->steps++;
+  return NN_OK;
+}
+
+nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct)
+{
+  double value = 0;
+  nn_status status = nn_forward(m, b, 1);
+  if (status == NN_OK) status = nn_loss(m, b, &value, correct);
+  if (status != NN_OK) return status;
+  if (loss) *loss = value;
+  if (!nn__finite(value))
+    return m->status = nn__say(&m->message, NN_ERR_DIVERGED,
+                               "train: the loss became %g at step %lld (rate %g)", value,
+                               (long long)m->steps, nn_rate(m));
+  status = nn_backward(m);
+  return status == NN_OK ? nn_step(m) : status;
+}
+
+nn_real *nn_gradients(nn_model *m, size_t *count)
+{
+  if (count) *count = m && m->built && m->gradient ? m->values : 0;
+  return m && m->built ? m->gradient : NULL;
+}
+
+void nn_zero_gradients(nn_model *m)
+{
+  if (m && m->built && m->gradient) memset(m->gradient, 0, m->values * sizeof(nn_real));
+}
+
+int64_t nn_steps(const nn_model *m) { return m ? m->steps : 0; }
+double nn_rate(const nn_model *m)
+{
+  return m ? nn_schedule_rate(&m->optimizer.schedule, m->optimizer.rate, m->steps) : 0;
+}
+#endif
+
+/* ---- looking in --------------------------------------------------------------------------- */
+
+nn_real *nn_parameters(nn_model *m, size_t *count)
+{
+  if (count) *count = m && m->built ? m->values : 0;
+  return m && m->built ? m->value : NULL;
+}
+
+int nn_param_count(const nn_model *m) { return m && m->built ? m->params : 0; }
+
+nn_status nn_get_param(nn_model *m, int index, nn_param *p)
+{
+  if (!m || !p) return NN_ERR_ARGUMENT;
+  if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_get_param: not built");
+  const nn__param *q = index >= 0 ? nn__listed(m, index) : NULL;
+  if (!q) return nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: no such parameter");
+  p->name = q->name, p->node = q->node, p->rank = q->rank, p->count = q->count;
+  memcpy(p->dim, q->dim, sizeof p->dim);
+  p->value = (q->buffer ? m->buffer : m->value) + q->offset;
+  p->gradient = q->buffer || !m->gradient ? NULL : m->gradient + q->offset;
+  return NN_OK;
+}
+
+nn_status nn_find_param(nn_model *m, const char *name, nn_param *p)
+{
+  if (!m || !name || !p) return NN_ERR_ARGUMENT;
+  for (int i = 0; i < nn_param_count(m); i++)
+    if (!strcmp(nn__listed(m, i)->name, name)) return nn_get_param(m, i, p);
+  return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "nn_find_param: no %s", name);
+}
+
+int nn_node_count(const nn_model *m) { return m ? m->nodes : 0; }
+
+nn_status nn_get_node(const nn_model *m, int index, nn_node_info *info)
+{
+  if (!m || !info || index < 0 || index >= m->nodes) return NN_ERR_ARGUMENT;
+  const nn__node *node = &m->node[index];
+  const nn__node *x = node->inputs ? &m->node[node->in[0]] : NULL;
+  memset(info, 0, sizeof *info);
+  info->kind = nn__kind_text[node->kind], info->name = node->name;
+  info->inputs = node->inputs, info->rank = node->rank;
+  memcpy(info->input, node->in, sizeof info->input);
+  memcpy(info->dim, node->dim, sizeof info->dim);
+  for (int i = 0; i < node->params; i++) info->params += m->param[node->param + i].count;
+  const double out = (double)node->rows * (double)node->cols;
+  if (node->kind == NN__CONV2D) {
+    const nn_conv2d_options *o = &node->window;
+    info->macs = out * o->kernel_h * o->kernel_w * (x->dim[0] / o->groups);
+  } else if (node->kind == NN__LINEAR) {
+    info->macs = out * (double)x->cols;
+  } else if (nn__is_cell(node->kind)) {
+    for (int layer = 0; layer < node->cell.layers; layer++)
+      info->macs += out * (double)nn__gates(node->kind) *
+                    (double)((layer ? node->cols : x->cols) + node->cols);
+  }
+  return NN_OK;
+}
+
+int nn_output_node(const nn_model *m) { return m && m->built ? m->output : -1; }
+
+nn_status nn_get_config(const nn_model *m, nn_config *c)
+{
+  if (!m || !c) return NN_ERR_ARGUMENT;
+  *c = m->config;
+  return NN_OK;
+}
+
+size_t nn_memory(const nn_model *m) { return m && m->built ? m->plan_size : 0; }
+
+/* ======================================== @@DATA =========================================== */
+/* ------------------------------------ arrays ------------------------------------ */
+
+static const nn_array nn__no_array; /* all zero */
+
+static size_t nn__type_size(nn_type type)
+{
+  switch (type) {
+  case NN_U8: return 1;
+  case NN_I32:
+  case NN_F32: return 4;
+  case NN_I64:
+  case NN_F64: return 8;
+  }
+  return 0;
+}
+
+void nn_array_free(nn_array *a)
+{
+  if (a == NULL) return;
+  nn__release(&a->allocator, a->data, a->count * nn__type_size(a->type));
+  *a = nn__no_array;
+}
+
+static int nn__big_endian_machine(void)
+{
+  const uint16_t one = 1;
+  return *(const unsigned char *)&one == 0;
+}
+
+/* Reverses the bytes of every element when the data's byte order is not the machine's. */
+static void nn__to_machine_order(void *data, size_t count, size_t size, int big_endian)
+{
+  unsigned char *p = (unsigned char *)data;
+  size_t i, j;
+  if (size == 1 || big_endian == nn__big_endian_machine()) return;
+  for (i = 0; i < count; i++, p += size) {
+    for (j = 0; j < size / 2; j++) {
+      unsigned char byte = p[j];
+      p[j] = p[size - 1 - j];
+      p[size - 1 - j] = byte;
+    }
+  }
+}
+
+/* Bytes to be read as an array: all of them in memory, or the head of a file whose size is known.
+ * Both go through the same header readers, so both refuse the same things in the same words. */
+#define NN__HEAD 4096 /* longest header read; NumPy's are 64, 128 or 192 bytes */
+typedef struct nn__source {
+  const char *name; /* what messages call it */
+  const unsigned char *head;
+  size_t there, size; /* bytes at head; bytes in all */
+  nn_message *why;
+} nn__source;
+
+/* Sets a->count from the shape, and checks that exactly the data it promises follows. */
+static nn_status nn__check_count(const nn__source *s, nn_array *a, size_t offset)
+{
+  size_t bytes, follow = s->size - offset;
+  int i, fits = 1;
+  a->count = 1;
+  for (i = 0; i < a->rank; i++) fits = fits && nn__mul(a->count, a->dim[i], &a->count);
+  if (!fits || !nn__mul(a->count, nn__type_size(a->type), &bytes))
+    return nn__say(s->why, NN_ERR_LIMIT,
+                   "%s: byte %zu: the shape in the header has more elements than fit in memory",
+                   s->name, offset);
+  if (bytes != follow)
+    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte %zu: the header promises %zu bytes, %zu %s",
+                   s->name, offset, bytes, follow,
+                   follow < bytes ? "are there: cut short" : "are there: not one whole array");
+  return NN_OK;
+}
+
+/* IDX: two zero bytes, type, rank, then rank sizes and the elements, all big-endian. */
+static nn_status nn__idx_head(const nn__source *s, nn_array *a, size_t *offset)
+{
+  const unsigned char *p = s->head;
+  int i;
+  if (s->there < 4)
+    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 0: %zu bytes are too few for an IDX header",
+                   s->name, s->there);
+  if (p[0] == 0x1f && p[1] == 0x8b)
+    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 0: compressed by gzip; unpack it first",
+                   s->name);
+  if (p[0] != 0 || p[1] != 0)
+    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 0: no IDX data, which starts with two zeros",
+                   s->name);
+  switch (p[2]) {
+  case 0x08: a->type = NN_U8; break;
+  case 0x0C: a->type = NN_I32; break;
+  case 0x0D: a->type = NN_F32; break;
+  case 0x0E: a->type = NN_F64; break;
+  default:
+    return nn__say(s->why, NN_ERR_FORMAT,
+                   "%s: byte 2: IDX type 0x%x is not 0x8, 0xc, 0xd or 0xe (u8, i32, f32, f64)",
+                   s->name, (unsigned)p[2]);
+  }
+  if (p[3] < 1 || p[3] > 8)
+    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 3: rank %d is not 1 .. 8", s->name, (int)p[3]);
+  a->rank = p[3];
+  *offset = 4 + 4 * (size_t)a->rank;
+  if (s->there < *offset)
+    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte %zu: the header ends before its %d sizes",
+                   s->name, s->there, a->rank);
+  for (i = 0, p += 4; i < a->rank; i++, p += 4)
+    a->dim[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+  return nn__check_count(s, a, *offset);
+}
+
+/* The npy header is a Python dictionary; NumPy reads it with Python's own parser. This scanner
+ * takes just what NumPy writes there: three keys in any order, strings, True and False, a tuple. */
+typedef struct nn__scanner {
+  const nn__source *source;
+  size_t at, end;
+} nn__scanner;
+
+static nn_status nn__unexpected(const nn__scanner *n, const char *reason)
+{
+  return nn__say(n->source->why, NN_ERR_FORMAT, "%s: byte %zu: npy header: %s", n->source->name,
+                 n->at, reason);
+}
+
+/* The next character after spaces, not taken; 0 at the end. */
+static int nn__peek(nn__scanner *n)
+{
+  while (n->at < n->end && n->source->head[n->at] == ' ') n->at++;
+  return n->at < n->end ? n->source->head[n->at] : 0;
+}
+
+static int nn__take(nn__scanner *n, int character)
+{
+  if (nn__peek(n) != character) return 0;
+  n->at++;
+  return 1;
+}
+
+static int nn__take_word(nn__scanner *n, const char *word)
+{
+  size_t length = strlen(word);
+  nn__peek(n);
+  if (n->end - n->at < length || memcmp(n->source->head + n->at, word, length) != 0) return 0;
+  n->at += length;
+  return 1;
+}
+
+/* A string in either quotes that is one of the words: its number, or -1 with nothing taken. */
+static int nn__take_quoted(nn__scanner *n, const char *const *words, int count)
+{
+  int i, quote = nn__peek(n);
+  size_t length, left;
+  if (quote != '\'' && quote != '"') return -1;
+  left = n->end - n->at - 1;
+  for (i = 0; i < count; i++) {
+    length = strlen(words[i]);
+    if (left > length && memcmp(n->source->head + n->at + 1, words[i], length) == 0 &&
+        n->source->head[n->at + 1 + length] == quote) {
+      n->at += length + 2;
+      return i;
+    }
+  }
+  return -1;
+}
+
+/* (), (3,), (2, 3) and (2, 3,), as Python has it. */
+static nn_status nn__take_shape(nn__scanner *n, nn_array *a)
+{
+  int c, comma = 1;
+  if (!nn__take(n, '(')) return nn__unexpected(n, "the shape is not a tuple");
+  while ((c = nn__peek(n)) != ')') {
+    size_t value = 0;
+    if (!comma || c < '0' || c > '9') return nn__unexpected(n, "the shape is not a tuple of sizes");
+    if (a->rank == 8)
+      return nn__say(n->source->why, NN_ERR_LIMIT, "%s: byte %zu: npy header: rank above 8",
+                     n->source->name, n->at);
+    for (; n->at < n->end && (c = n->source->head[n->at]) >= '0' && c <= '9'; n->at++) {
+      if (!nn__mul(value, 10, &value) || !nn__add_size(value, (size_t)(c - '0'), &value))
+        return nn__unexpected(n, "a size that does not fit in memory");
+    }
+    a->dim[a->rank++] = value;
+    comma = nn__take(n, ',');
+  }
+  if (a->rank == 1 && !comma) return nn__unexpected(n, "the shape is not a tuple");
+  n->at++;
+  return NN_OK;
+}
+
+/* npy: "\x93NUMPY", version, length of the header (2 bytes, from version 2 on 4, little-endian),
+ * header, data. Version 3 only allows other characters in names that are not read here. */
+static nn_status nn__npy_head(const nn__source *s, nn_array *a, size_t *offset)
+{
+  static const char *const keys[] = {"descr", "fortran_order", "shape"};
+  static const char *const types[] = {"|u1", "<i4", "<i8", "<f4", "<f8"};
+  static const nn_type type[] = {NN_U8, NN_I32, NN_I64, NN_F32, NN_F64};
+  const unsigned char *p = s->head;
+  nn__scanner n;
+  nn_status status;
+  unsigned seen = 0;
+  size_t length;
+  int i;
+  if (s->there < 10 || memcmp(p, "\x93NUMPY", 6) != 0)
+    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 0: no npy data, which starts with \\x93NUMPY",
+                   s->name);
+  if (p[6] < 1 || p[6] > 3 || p[7] != 0)
+    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 6: npy version %d.%d is not 1.0, 2.0 or 3.0",
+                   s->name, (int)p[6], (int)p[7]);
+  n.source = s;
+  n.at = p[6] == 1 ? 10 : 12;
+  if (s->there < n.at) return nn__unexpected(&n, "cut short");
+  length = (size_t)p[8] | (size_t)p[9] << 8;
+  if (p[6] > 1) length |= (size_t)p[10] << 16 | (size_t)p[11] << 24;
+  if (length > s->size - n.at) return nn__unexpected(&n, "cut short");
+  if (length > NN__HEAD - n.at)
+    return nn__say(s->why, NN_ERR_LIMIT, "%s: byte 8: a header of %zu bytes; at most %zu are read",
+                   s->name, length, NN__HEAD - n.at);
+  *offset = n.end = n.at + length;
+  if (!nn__take(&n, '{')) return nn__unexpected(&n, "{ expected");
+  while (nn__peek(&n) != '}') {
+    int key = nn__take_quoted(&n, keys, 3);
+    if (key < 0) return nn__unexpected(&n, "'descr', 'fortran_order' or 'shape' expected");
+    if (seen & 1u << key) return nn__unexpected(&n, "the same key again");
+    seen |= 1u << key;
+    if (!nn__take(&n, ':')) return nn__unexpected(&n, ": expected");
+    if (key == 0) {
+      if ((i = nn__take_quoted(&n, types, 5)) < 0)
+        return nn__unexpected(&n, "the type is not '|u1', '<i4', '<i8', '<f4' or '<f8'");
+      a->type = type[i];
+    } else if (key == 1) {
+      if (nn__take_word(&n, "True"))
+        return nn__unexpected(&n, "Fortran order; save numpy.ascontiguousarray(x) instead");
+      if (!nn__take_word(&n, "False")) return nn__unexpected(&n, "True or False expected");
+    } else if ((status = nn__take_shape(&n, a)) != NN_OK) {
+      return status;
+    }
+    if (!nn__take(&n, ',') && nn__peek(&n) != '}') return nn__unexpected(&n, ", or } expected");
+  }
+  n.at++;
+  if (seen != 7) return nn__unexpected(&n, "descr, fortran_order or shape is missing");
+  if (nn__peek(&n) != '\n' || n.at + 1 != n.end)
+    return nn__unexpected(&n, "} is not followed by spaces and one line end");
+  return nn__check_count(s, a, *offset);
+}
+
+typedef nn_status (*nn__head_reader)(const nn__source *s, nn_array *a, size_t *offset);
+
+/* Reads the header and allocates the data, which stay to be filled. */
+static nn_status nn__new_array(const nn__source *s, nn__head_reader read_head,
+                               const nn_allocator *allocator, nn_array *out, size_t *offset)
+{
+  nn_array a = nn__no_array;
+  nn_status status = read_head(s, &a, offset);
+  if (status != NN_OK) return status;
+  if (allocator) a.allocator = *allocator;
+  a.data = nn__allocate(&a.allocator, a.count * nn__type_size(a.type));
+  if (a.data == NULL)
+    return nn__say(s->why, NN_ERR_MEMORY, "%s: out of memory for %zu bytes", s->name,
+                   a.count * nn__type_size(a.type));
+  *out = a;
+  return NN_OK;
+}
+
+static nn_status nn__parse(const void *bytes, size_t size, const char *name,
+                           nn__head_reader read_head, int big_endian,
+                           const nn_allocator *allocator, nn_array *out, nn_message *why)
+{
+  nn__source s;
+  nn_status status;
+  size_t offset = 0;
+  if (out == NULL) return nn__say(why, NN_ERR_ARGUMENT, "%s: no array to read into", name);
+  *out = nn__no_array;
+  if (bytes == NULL) return nn__say(why, NN_ERR_ARGUMENT, "%s: no bytes given", name);
+  s.name = name;
+  s.head = (const unsigned char *)bytes;
+  s.there = s.size = size;
+  s.why = why;
+  status = nn__new_array(&s, read_head, allocator, out, &offset);
+  if (status != NN_OK) return status;
+  memcpy(out->data, s.head + offset, size - offset);
+  nn__to_machine_order(out->data, out->count, nn__type_size(out->type), big_endian);
+  return NN_OK;
+}
+
+nn_status nn_idx_parse(const void *bytes, size_t size, const nn_allocator *allocator,
+                              nn_array *out, nn_message *why)
+{
+  return nn__parse(bytes, size, "IDX data", nn__idx_head, 1, allocator, out, why);
+}
+
+nn_status nn_npy_parse(const void *bytes, size_t size, const nn_allocator *allocator,
+                              nn_array *out, nn_message *why)
+{
+  return nn__parse(bytes, size, "npy data", nn__npy_head, 0, allocator, out, why);
+}
+
+static nn_status nn__new_bytes(nn_array *a, int rank, const size_t *dim,
+                               const nn_allocator *allocator)
+{
+  int i;
+  *a = nn__no_array;
+  if (allocator) a->allocator = *allocator;
+  a->type = NN_U8;
+  a->rank = rank;
+  a->count = 1;
+  for (i = 0; i < rank; i++) {
+    a->dim[i] = dim[i];
+    a->count *= dim[i];
+  }
+  a->data = nn__allocate(&a->allocator, a->count);
+  if (a->data) return NN_OK;
+  *a = nn__no_array;
+  return NN_ERR_MEMORY;
+}
+
+nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray,
+                                  const nn_allocator *allocator, nn_array *pixels,
+                                  nn_array *labels, nn_message *why)
+{
+  const unsigned char *record = (const unsigned char *)bytes;
+  uint8_t *to;
+  size_t dim[4], count = size / 3073, i, j;
+  if (pixels) *pixels = nn__no_array;
+  if (labels) *labels = nn__no_array;
+  if (bytes == NULL || pixels == NULL || labels == NULL)
+    return nn__say(why, NN_ERR_ARGUMENT, "CIFAR-10 data: no bytes, or no arrays to read into");
+  if (size == 0 || size % 3073 != 0)
+    return nn__say(why, NN_ERR_FORMAT,
+                   "CIFAR-10 data: byte %zu: %zu bytes are not whole records of 3073 bytes",
+                   count * 3073, size);
+  for (i = 0; i < count; i++) {
+    if (record[i * 3073] > 9)
+      return nn__say(why, NN_ERR_FORMAT, "CIFAR-10 data: byte %zu: label %d is not 0 .. 9",
+                     i * 3073, (int)record[i * 3073]);
+  }
+  dim[0] = count;
+  dim[1] = gray ? 1 : 3;
+  dim[2] = dim[3] = 32;
+  if (nn__new_bytes(pixels, 4, dim, allocator) != NN_OK ||
+      nn__new_bytes(labels, 1, dim, allocator) != NN_OK) {
+    nn_array_free(pixels);
+    return nn__say(why, NN_ERR_MEMORY, "CIFAR-10 data: out of memory for %zu images", count);
+  }
+  to = (uint8_t *)pixels->data;
+  for (i = 0; i < count; i++, record += 3073) {
+    const unsigned char *r = record + 1, *g = r + 1024, *b = g + 1024;
+    ((uint8_t *)labels->data)[i] = record[0];
+    if (!gray) {
+      memcpy(to, r, 3072);
+      to += 3072;
+      continue;
+    }
+    for (j = 0; j < 1024; j++)
+      *to++ = (uint8_t)((299 * r[j] + 587 * g[j] + 114 * b[j] + 500) / 1000);
+  }
+  return NN_OK;
+}
+
+/* ------------------------------------- files ------------------------------------ */
+#ifndef NN_NO_STDIO
+
+/* Messages have room for the end of a path, which tells more than its start. */
+static const char *nn__path_end(const char *path)
+{
+  size_t length = strlen(path);
+  return length > 120 ? path + length - 120 : path;
+}
+
+static nn_status nn__file_failed(nn_message *why, const char *path, const char *what)
+{
+  int code = errno;
+  return nn__say(why, NN_ERR_IO, "%s: %s: %s", nn__path_end(path), what,
+                 code ? strerror(code) : "input/output error");
+}
+
+/* Opens a file and measures it. */
+static nn_status nn__open(const char *path, size_t limit, FILE **file, size_t *size,
+                          nn_message *why)
+{
+  nn_status status = NN_OK;
+  FILE *f;
+  long end;
+  if (path == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no path given");
+  errno = 0;
+  f = fopen(path, "rb");
+  if (f == NULL) return nn__file_failed(why, path, "cannot open");
+  /* A directory opens on POSIX, and has a size there, but cannot be read. */
+  if (getc(f) == EOF && ferror(f)) {
+    status = nn__file_failed(why, path, "cannot read");
+  } else if (fseek(f, 0, SEEK_END) != 0 || (end = ftell(f)) < 0 || fseek(f, 0, SEEK_SET) != 0) {
+    status = nn__file_failed(why, path, "cannot find its size");
+  } else if ((unsigned long)end > limit) {
+    status = nn__say(why, NN_ERR_LIMIT, "%s: larger than the %zu bytes that are read at most",
+                     nn__path_end(path), limit);
+  } else {
+    *file = f;
+    *size = (size_t)end;
+    return NN_OK;
+  }
+  fclose(f);
+  return status;
+}
+
+/* Reads exactly size bytes from a file that is at byte `at`. */
+static nn_status nn__read(FILE *f, const char *path, size_t at, void *to, size_t size,
+                          nn_message *why)
+{
+  size_t got;
+  errno = 0;
+  got = size ? fread(to, 1, size, f) : 0;
+  if (got == size) return NN_OK;
+  if (ferror(f)) return nn__file_failed(why, path, "cannot read");
+  return nn__say(why, NN_ERR_IO, "%s: byte %zu: became shorter while it was read",
+                 nn__path_end(path), at + got);
+}
+
+nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *allocator,
+                              nn_array *out, nn_message *why)
+{
+  FILE *f;
+  size_t size;
+  nn_status status;
+  if (out == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no array to read into");
+  *out = nn__no_array;
+  status = nn__open(path, limit, &f, &size, why);
+  if (status != NN_OK) return status;
+  status = nn__new_bytes(out, 1, &size, allocator);
+  if (status != NN_OK)
+    nn__say(why, status, "%s: out of memory for %zu bytes", nn__path_end(path), size);
+  else
+    status = nn__read(f, path, 0, out->data, size, why);
+  fclose(f);
+  if (status != NN_OK) nn_array_free(out);
+  return status;
+}
+
+/* The header from the file's first bytes, then the data straight to where they belong. */
+static nn_status nn__load_array(const char *path, nn__head_reader read_head, int big_endian,
+                                const nn_allocator *allocator, nn_array *out, nn_message *why)
+{
+  const size_t limit = SIZE_MAX / 2 < 0xFFFFFFFFu ? SIZE_MAX / 2 : 0xFFFFFFFFu; /* 4 GiB */
+  unsigned char head[NN__HEAD];
+  nn__source s;
+  nn_status status;
+  size_t offset = 0;
+  FILE *f;
+  if (out == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no array to read into");
+  *out = nn__no_array;
+  status = nn__open(path, limit, &f, &s.size, why);
+  if (status != NN_OK) return status;
+  s.name = nn__path_end(path);
+  s.head = head;
+  s.there = s.size < NN__HEAD ? s.size : NN__HEAD;
+  s.why = why;
+  status = nn__read(f, path, 0, head, s.there, why);
+  if (status == NN_OK) status = nn__new_array(&s, read_head, allocator, out, &offset);
+  if (status == NN_OK) {
+    memcpy(out->data, head + offset, s.there - offset);
+    status = nn__read(f, path, s.there, (unsigned char *)out->data + (s.there - offset),
+                      s.size - s.there, why);
+    nn__to_machine_order(out->data, out->count, nn__type_size(out->type), big_endian);
+  }
+  fclose(f);
+  if (status != NN_OK) nn_array_free(out);
+  return status;
+}
+
+nn_status nn_idx_load(const char *path, const nn_allocator *allocator, nn_array *out,
+                             nn_message *why)
+{
+  return nn__load_array(path, nn__idx_head, 1, allocator, out, why);
+}
+
+nn_status nn_npy_load(const char *path, const nn_allocator *allocator, nn_array *out,
+                             nn_message *why)
+{
+  return nn__load_array(path, nn__npy_head, 0, allocator, out, why);
+}
+
+/* A file that appears under its name only when it is whole and on the disk. After a failure the
+ * temporary file is gone and later calls do nothing, so the caller checks nn__write_end alone. */
+typedef struct nn__writer {
+  const char *path;
+  nn_message *why;
+  nn_status status;
+  FILE *file;
+  char temporary[4096];
+} nn__writer;
+
+static void nn__write_failed(nn__writer *w, const char *what)
+{
+  w->status = nn__file_failed(w->why, w->path, what);
+  if (w->file) fclose(w->file);
+  w->file = NULL;
+  remove(w->temporary);
+}
+
+static void nn__write_begin(nn__writer *w, const char *path, nn_message *why)
+{
+  size_t length = path ? strlen(path) : 0;
+  w->path = path;
+  w->why = why;
+  w->status = NN_OK;
+  w->file = NULL;
+  if (length == 0) {
+    w->status = nn__say(why, NN_ERR_ARGUMENT, "no path given");
+    return;
+  }
+  if (length + sizeof ".tmp" > sizeof w->temporary) {
+    w->status = nn__say(why, NN_ERR_LIMIT, "a path of %zu bytes is too long", length);
+    return;
+  }
+  /* To rename over a device or a directory would replace or fail on it: refuse first. */
+  if (!nn__replaceable(path)) {
+    w->status = nn__say(why, NN_ERR_IO, "%s: not a regular file", nn__path_end(path));
+    return;
+  }
+  memcpy(w->temporary, path, length);
+  memcpy(w->temporary + length, ".tmp", sizeof ".tmp");
+  errno = 0;
+  w->file = fopen(w->temporary, "wb");
+  if (w->file == NULL) w->status = nn__file_failed(why, path, "cannot write");
+}
+
+static void nn__write(nn__writer *w, const void *bytes, size_t size)
+{
+  if (w->status != NN_OK || size == 0) return;
+  errno = 0;
+  if (fwrite(bytes, 1, size, w->file) != size) nn__write_failed(w, "cannot write");
+}
+
+static nn_status nn__write_end(nn__writer *w)
+{
+  FILE *f = w->file;
+  if (w->status != NN_OK) return w->status;
+  errno = 0;
+  if (fflush(f) != 0 || !nn__sync(f)) {
+    nn__write_failed(w, "cannot write");
+    return w->status;
+  }
+  w->file = NULL;
+  if (fclose(f) != 0)
+    nn__write_failed(w, "cannot write");
+  else if (!nn__replace(w->temporary, w->path))
+    nn__write_failed(w, "cannot rename the new file to this name");
+  return w->status;
+}
+
+nn_status nn_file_write(const char *path, const void *bytes, size_t size,
+                               nn_message *why)
+{
+  nn__writer w;
+  if (bytes == NULL && size > 0) return nn__say(why, NN_ERR_ARGUMENT, "no bytes given");
+  nn__write_begin(&w, path, why);
+  nn__write(&w, bytes, size);
+  return nn__write_end(&w);
+}
+
+nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *why)
+{
+  const char *type = "";
+  unsigned char head[320], part[4096]; /* the header is at most 64 + 8 * 22 bytes, and padding */
+  nn__text t;
+  nn__writer w;
+  size_t count = 1, size, bytes, done;
+  int i, fits = a != NULL && a->rank >= 0 && a->rank <= 8;
+  for (i = 0; fits && i < a->rank; i++) fits = nn__mul(count, a->dim[i], &count);
+  size = fits ? nn__type_size(a->type) : 0;
+  if (size == 0 || count != a->count || !nn__mul(count, size, &bytes) || (bytes && !a->data))
+    return nn__say(why, NN_ERR_ARGUMENT, "nn_npy_save: type, shape, count and data do not agree");
+  switch (a->type) {
+  case NN_U8: type = "|u1"; break;
+  case NN_I32: type = "<i4"; break;
+  case NN_I64: type = "<i8"; break;
+  case NN_F32: type = "<f4"; break;
+  case NN_F64: type = "<f8"; break;
+  }
+  t.to = (char *)head;
+  t.size = sizeof head;
+  t.used = 10;
+  nn__put_string(&t, "{'descr': '");
+  nn__put_string(&t, type);
+  nn__put_string(&t, "', 'fortran_order': False, 'shape': (");
+  for (i = 0; i < a->rank; i++) {
+    nn__put_number(&t, a->dim[i], 10);
+    nn__put_string(&t, i + 1 < a->rank ? ", " : a->rank == 1 ? "," : "");
+  }
+  nn__put_string(&t, "), }");
+  while (t.used % 64 != 63) nn__put_char(&t, ' '); /* NumPy aligns the data to 64 bytes */
+  nn__put_char(&t, '\n');
+  memcpy(head, "\x93NUMPY\1\0", 8);
+  head[8] = (unsigned char)((t.used - 10) & 255);
+  head[9] = (unsigned char)((t.used - 10) >> 8);
+  nn__write_begin(&w, path, why);
+  nn__write(&w, head, t.used);
+  if (!nn__big_endian_machine()) {
+    nn__write(&w, a->data, bytes);
+    return nn__write_end(&w);
+  }
+  for (done = 0; done < bytes; done += count) { /* turned round a part at a time */
+    count = bytes - done < sizeof part ? bytes - done : sizeof part;
+    memcpy(part, (const unsigned char *)a->data + done, count);
+    nn__to_machine_order(part, count / size, size, 0);
+    nn__write(&w, part, count);
+  }
+  return nn__write_end(&w);
+}
+#endif
+
+/* ----------------------------- data sets and batches ---------------------------- */
+
+nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int count,
+                                    int channels, int height, int width)
+{
+  nn_dataset d;
+  int c;
+  memset(&d, 0, sizeof d);
+  d.count = count;
+  d.channels = channels;
+  d.height = height;
+  d.width = width;
+  d.pixels = pixels;
+  d.values = NULL;
+  d.labels = labels;
+  d.targets = NULL;
+  d.lengths = NULL;
+  for (c = 0; c < 4; c++) d.scale[c] = (nn_real)(1.0 / 255.0);
+  return d;
+}
+
+/* Elements of one channel of one sample; 0 when the data set is not a sound one. */
+static size_t nn__plane(const nn_dataset *d)
+{
+  size_t plane, sample;
+  if (d == NULL || d->count < 0 || d->channels < 1 || d->height < 1 || d->width < 1) return 0;
+  if ((d->pixels == NULL) == (d->values == NULL)) return 0;
+  if (!nn__mul((size_t)d->height, (size_t)d->width, &plane)) return 0;
+  if (!nn__mul(plane, (size_t)d->channels, &sample)) return 0;
+  return sample <= SIZE_MAX / sizeof(nn_real) ? plane : 0;
+}
+
+/* Adds up what the mean and the deviation of channels first .. last-1 are made of, in double:
+ * v - centre and its square, over the whole set. Bytes are counted first: exact, and quick. */
+static void nn__sums(const nn_dataset *d, size_t plane, int first, int last, double centre,
+                     double *sum, double *squares)
+{
+  uint64_t seen[256] = {0};
+  *sum = *squares = 0;
+  for (int image = 0; image < d->count; image++) {
+    for (int channel = first; channel < last; channel++) {
+      size_t at = ((size_t)image * (size_t)d->channels + (size_t)channel) * plane, end = at + plane;
+      for (; d->pixels && at < end; at++) seen[d->pixels[at]]++;
+      for (; at < end; at++) {
+        double v = (double)d->values[at] - centre;
+        *sum += v;
+        *squares += v * v;
+      }
+    }
+  }
+  for (int v = 0; v < 256; v++) {
+    *sum += (double)seen[v] * (v - centre);
+    *squares += (double)seen[v] * (v - centre) * (v - centre);
+  }
+}
+
+nn_status nn_dataset_standardise(nn_dataset *d)
+{
+  size_t plane = nn__plane(d);
+  double mean[4], deviation[4];
+  if (plane == 0 || d->count == 0) return NN_ERR_ARGUMENT;
+  int groups = d->channels > 4 ? 1 : d->channels; /* above four they share one mean and scale */
+  for (int group = 0; group < groups; group++) {
+    int last = d->channels > 4 ? d->channels : group + 1;
+    double elements = (double)plane * d->count * (last - group), sum, squares;
+    nn__sums(d, plane, group, last, 0, &sum, &squares);
+    mean[group] = sum / elements;
+    /* About the mean: sum of squares minus square of the sum would cancel. */
+    nn__sums(d, plane, group, last, mean[group], &sum, &squares);
+    deviation[group] = sqrt(squares / elements);
+    /* NaN and infinity in the data end here; a channel that is constant becomes all 0. */
+    if (!(deviation[group] <= 1e30) || !(fabs(mean[group]) <= 1e30)) return NN_ERR_ARGUMENT;
+    if (deviation[group] < 1e-30) deviation[group] = 1;
+  }
+  for (int channel = 0; channel < 4; channel++) {
+    int group = channel < groups ? channel : 0;
+    d->mean[channel] = (nn_real)mean[group];
+    d->scale[channel] = (nn_real)(1 / deviation[group]);
+  }
+  return NN_OK;
+}
+
+/* to = (from - mean) scale. Steps of a fixed length are what compilers turn into vector code at
+ * plain -O2 too; the rest has the same formula and so the same bits. */
+#define NN__NORMALISE(name, type)                                                                \
+  static void name(nn_real *restrict to, const type *restrict from, size_t n, nn_real mean,      \
+                   nn_real scale) {                                                              \
+    size_t i, j;                                                                                 \
+    for (i = 0; i + 16 <= n; i += 16)                                                            \
+      for (j = 0; j < 16; j++) to[i + j] = ((nn_real)from[i + j] - mean) * scale;                \
+    for (; i < n; i++) to[i] = ((nn_real)from[i] - mean) * scale;                                \
+  }
+NN__NORMALISE(nn__normalise_pixels, uint8_t)
+NN__NORMALISE(nn__normalise_values, nn_real)
+
+/* The changes of one image, the same for all its channels. */
+typedef struct nn__change {
+  int mirror, down, right;
+  size_t top, bottom, left, side; /* the cut-out: rows top .. bottom-1, columns left .. side-1 */
+} nn__change;
+
+/* Always four numbers, one block, for an image: where image k's begin does not depend on what the
+ * images before it drew. */
+static nn__change nn__draw_change(const nn_augment *a, const nn_dataset *d, nn_random *r)
+{
+  nn__change change;
+  uint32_t coin = nn_random_next(r), move = nn_random_next(r);
+  uint32_t row = nn_random_next(r), column = nn_random_next(r);
+  uint32_t moves = 2 * (uint32_t)a->shift + 1;
+  int64_t top, left;
+  change.mirror = a->flip && coin >> 31;
+  move = (uint32_t)((uint64_t)move * moves * moves >> 32);
+  change.down = (int)(move / moves) - a->shift;
+  change.right = (int)(move % moves) - a->shift;
+  top = (int64_t)((uint64_t)row * (uint32_t)d->height >> 32) - a->cutout / 2;
+  left = (int64_t)((uint64_t)column * (uint32_t)d->width >> 32) - a->cutout / 2;
+  change.bottom = (size_t)(top + a->cutout < d->height ? top + a->cutout : d->height);
+  change.side = (size_t)(left + a->cutout < d->width ? left + a->cutout : d->width);
+  change.top = (size_t)(top > 0 ? top : 0);
+  change.left = (size_t)(left > 0 ? left : 0);
+  return change;
+}
+
+/* In place on one normalised plane: mirrored, moved, cut out, in this order. */
+static void nn__change_plane(nn_real *x, int height, int width, const nn__change *change,
+                             nn_real fill)
+{
+  size_t w = (size_t)width, i, j;
+  size_t away = (size_t)(change->right < 0 ? -change->right : change->right);
+  int row;
+  if (change->mirror) {
+    for (row = 0; row < height; row++) {
+      nn_real *p = x + (size_t)row * w;
+      for (i = 0, j = w - 1; i < j; i++, j--) {
+        nn_real v = p[i];
+        p[i] = p[j];
+        p[j] = v;
+      }
+    }
+  }
+  if (change->down != 0 || change->right != 0) {
+    if (away > w) away = w;
+    for (row = 0; row < height; row++) { /* downwards from the bottom, so nothing is overwritten */
+      int to = change->down > 0 ? height - 1 - row : row, from = to - change->down;
+      nn_real *p = x + (size_t)to * w;
+      size_t begin = 0, end = w; /* what fill covers */
+      if (from >= 0 && from < height) {
+        const nn_real *q = x + (size_t)from * w;
+        if (change->right > 0) {
+          memmove(p + away, q, (w - away) * sizeof *p);
+          end = away;
+        } else {
+          memmove(p, q + away, (w - away) * sizeof *p);
+          begin = w - away;
+        }
+      }
+      for (i = begin; i < end; i++) p[i] = fill;
+    }
+  }
+  for (i = change->top; i < change->bottom; i++)
+    for (j = change->left; j < change->side; j++) x[i * w + j] = 0;
+}
+
+nn_status nn_gather(const nn_dataset *d, const int32_t *index, int n,
+                           const nn_augment *augment, nn_random *r, nn_real *x, int32_t *labels)
+{
+  size_t plane = nn__plane(d), from;
+  nn__change change = {0, 0, 0, 0, 0, 0, 0};
+  int i, c, changes = augment && (augment->flip || augment->shift || augment->cutout);
+  if (plane == 0 || n < 0 || (n > 0 && (index == NULL || x == NULL))) return NN_ERR_ARGUMENT;
+  if (labels && d->labels == NULL) return NN_ERR_ARGUMENT;
+  if (changes && (r == NULL || augment->cutout < 0 || augment->shift < 0 || augment->shift > 16383))
+    return NN_ERR_ARGUMENT;
+  for (i = 0; i < n; i++)
+    if (index[i] < 0 || index[i] >= d->count) return NN_ERR_ARGUMENT;
+  for (i = 0; i < n; i++) {
+    from = (size_t)index[i] * plane * (size_t)d->channels;
+    if (labels) labels[i] = d->labels[index[i]];
+    if (changes) change = nn__draw_change(augment, d, r);
+    for (c = 0; c < d->channels; c++, from += plane, x += plane) {
+      nn_real mean = d->mean[d->channels > 4 ? 0 : c], scale = d->scale[d->channels > 4 ? 0 : c];
+      if (d->pixels)
+        nn__normalise_pixels(x, d->pixels + from, plane, mean, scale);
+      else
+        nn__normalise_values(x, d->values + from, plane, mean, scale);
+      if (changes)
+        nn__change_plane(x, d->height, d->width, &change, (augment->fill - mean) * scale);
+    }
+  }
+  return NN_OK;
+}
+
+/* -------------------------------- drawn data sets ------------------------------- */
+
+/* Sample i draws its numbers from stream i, tagged as this set's, its noise from block 1000 on. */
+static double nn__between(nn_random *r, double low, double high)
+{
+  return low + (high - low) * nn_random_uniform(r);
+}
+
+static uint8_t nn__to_byte(double v)
+{
+  return (uint8_t)(v < 0 ? 0 : v > 255 ? 255 : v + 0.5);
+}
+
+/* The class of sample i: every ten samples in a row have each class once, in random order. */
+static int nn__drawn_class(uint64_t seed, int i)
+{
+  return (int)nn_shuffled(seed, (uint64_t)i / 10, 10, (uint32_t)i % 10);
+}
+
+/* Nearly normal noise of deviation 1, four values a block: the sum of a random word's four bytes
+ * (Irwin-Hall), far cheaper than Box-Muller and good enough for the eye. */
+static void nn__draw_noise(const nn_random *r, uint64_t block, double *noise, int count)
+{
+  uint32_t word[4];
+  for (int i = 0; i < count; i += 4) {
+    nn__random_block(r->seed, r->stream, block + (uint64_t)i / 4, word);
+    for (int j = 0; j < 4 && i + j < count; j++) {
+      uint32_t w = word[j];
+      int sum = (int)((w & 255) + (w >> 8 & 255) + (w >> 16 & 255) + (w >> 24));
+      noise[i + j] = (sum - 510) * (1 / 147.8);
+    }
+  }
+}
+
+/* How people write digits, three ways each: strokes through points "xxyy" of a box of 100 by 100,
+ * y downwards; ~ a smooth curve, - straight lines. Equal ends close a curve. */
+static const char *const nn__glyphs[10][3] = {
+  {"~5004 2718 1850 2782 5096 7382 8250 7318 5004",
+   "~6208 3010 1848 2885 5595 8072 7828 5504 4008",
+   "~5004 3120 2550 3180 5096 6980 7550 6920 5004"},
+  {"-5204 4896", "-3226 5404 5096", "-3224 5204 5296 -2896 7696"},
+  {"~2030 2812 5004 7616 7638 5062 2094 -2094 8292",
+   "~2226 4005 7014 7440 4676 2290 2678 5288 8290",
+   "-2216 5004 7620 7240 2094 8094"},
+  {"~2216 5004 7624 4446 ~4446 8066 6094 1884",
+   "-2206 7606 4642 ~4642 7852 7682 4896 2088",
+   "~2412 6006 7026 4448 7462 6888 4496 2090"},
+  {"-3206 2056 8256 -6630 6296", "-6296 6204 1666 8466",
+   "~2806 2430 2252 ~2252 5058 7650 -7404 7096"},
+  {"-7606 3006 2644 ~2644 5438 8064 6494 2088",
+   "~7806 3208 2446 5842 7668 5494 2284",
+   "-2806 2846 ~2846 6440 7866 5896 2086 -2806 7808"},
+  {"~7204 4216 2250 2680 5096 7678 7056 4654 2470",
+   "~5804 3030 2066 4096 7280 6454 3456 2066",
+   "~7616 5204 2640 2478 5296 7678 6252 3856 2468"},
+  {"-2006 8006 4496", "-2006 8006 4496 -3650 7450",
+   "~1818 3206 5614 8008 ~8008 5844 4896"},
+  {"~5048 2630 5004 7430 5048 2074 5096 8074 5048",
+   "~5004 2826 5048 7226 5004 ~5048 2272 5096 7872 5048",
+   "~7616 4804 2822 5046 7874 5096 2476 5046 7616"},
+  {"~7628 5404 2426 4852 7628 -7628 7296", "~7430 5204 2628 4852 7430 7268 5892 3090",
+   "~5404 2622 4850 7226 5404 ~7226 7460 6496"},
+};
+
+/* A canvas of squared distances to the nearest stroke: where strokes meet, ink does not add up. */
+#define NN__DIGIT 28
+typedef struct nn__canvas {
+  double square[NN__DIGIT * NN__DIGIT];
+  double reach; /* farther than this from a stroke nothing is inked */
+} nn__canvas;
+
+static void nn__draw_line(nn__canvas *c, const double *a, const double *b)
+{
+  double dx = b[0] - a[0], dy = b[1] - a[1], length = dx * dx + dy * dy;
+  double scale = length > 0 ? 1 / length : 0;
+  int left = (int)((a[0] < b[0] ? a[0] : b[0]) - c->reach + NN__DIGIT) - NN__DIGIT;
+  int right = (int)((a[0] < b[0] ? b[0] : a[0]) + c->reach + NN__DIGIT) - NN__DIGIT;
+  int top = (int)((a[1] < b[1] ? a[1] : b[1]) - c->reach + NN__DIGIT) - NN__DIGIT;
+  int bottom = (int)((a[1] < b[1] ? b[1] : a[1]) + c->reach + NN__DIGIT) - NN__DIGIT;
+  for (int y = top < 0 ? 0 : top; y <= bottom && y < NN__DIGIT; y++) {
+    for (int x = left < 0 ? 0 : left; x <= right && x < NN__DIGIT; x++) {
+      double px = x + 0.5 - a[0], py = y + 0.5 - a[1], t = (px * dx + py * dy) * scale;
+      t = t < 0 ? 0 : t > 1 ? 1 : t;
+      px -= t * dx;
+      py -= t * dy;
+      px = px * px + py * py;
+      if (px < c->square[y * NN__DIGIT + x]) c->square[y * NN__DIGIT + x] = px;
+    }
+  }
+}
+
+/* A Catmull-Rom spline through n points, five lines a span; straight between them if not smooth. */
+static void nn__draw_stroke(nn__canvas *c, double (*p)[2], int n, int smooth, int closed)
+{
+  for (int i = 0; i + 1 < n; i++)
+{
+    const double *before = i > 0 ? p[i - 1] : closed ? p[n - 2] : p[0];
+    const double *after = i + 2 < n ? p[i + 2] : closed ? p[1] : p[n - 1];
+    double from[2] = {p[i][0], p[i][1]}, to[2];
+    for (int step = 1; smooth && step < 5; step++) {
+      double t = step / 5.0;
+      for (int k = 0; k < 2; k++) {
+        double out = (p[i + 1][k] - before[k]) / 2, in = (after[k] - p[i][k]) / 2;
+        double gap = p[i + 1][k] - p[i][k];
+        to[k] = p[i][k] + t * (out + t * (3 * gap - 2 * out - in + t * (out + in - 2 * gap)));
+      }
+      nn__draw_line(c, from, to);
+      from[0] = to[0];
+      from[1] = to[1];
+    }
+    nn__draw_line(c, from, p[i + 1]);
+  }
+}
+
+static void nn__draw_digit(nn_random *r, int digit, uint8_t *pixels)
+{
+  nn__canvas canvas;
+  double noise[NN__DIGIT * NN__DIGIT], p[16][2];
+  const char *s = nn__glyphs[digit][nn_random_below(r, 3)];
+  /* A random hand: turn, slant, size and place; a wave that bends the paper; the pen. */
+  double turn = 0.16 * nn_random_normal(r), slant = 0.10 + 0.22 * nn_random_normal(r);
+  double wide = nn__between(r, 13, 21), high = nn__between(r, 17, 23);
+  double x0 = nn__between(r, 12, 16), y0 = nn__between(r, 12, 16);
+  double bend = nn__between(r, 0, 0.09), wave_x = nn__between(r, -6, 6);
+  double wave_y = nn__between(r, -6, 6), phase_x = nn__between(r, 0, 6.28);
+  double phase_y = nn__between(r, 0, 6.28), shake = nn__between(r, 0, 0.035);
+  double pen = nn__between(r, 0.7, 2.1), soft = nn__between(r, 0.7, 1.6);
+  double ink = nn__between(r, 140, 255), grain = nn__between(r, 0, 26);
+  double paper = nn__between(r, 0, 24), cosine = cos(turn), sine = sin(turn);
+  canvas.reach = pen + soft / 2;
+  for (int i = 0; i < NN__DIGIT * NN__DIGIT; i++) canvas.square[i] = 1e4;
+  while (*s) {
+    const char *stroke = s++;
+    int n = 0, closed;
+    for (; *s && *s != '~' && *s != '-'; s += s[4] == ' ' ? 5 : 4, n++) {
+      double x = ((s[0] - '0') * 10 + s[1] - '0') / 100.0 - 0.5;
+      double y = ((s[2] - '0') * 10 + s[3] - '0') / 100.0 - 0.5;
+      double u = x + bend * sin(wave_x * x + wave_y * y + phase_x) + shake * nn_random_normal(r);
+      double v = y + bend * sin(wave_y * x - wave_x * y + phase_y) + shake * nn_random_normal(r);
+      u = (u - slant * v) * wide;
+      v *= high;
+      p[n][0] = x0 + cosine * u - sine * v;
+      p[n][1] = y0 + sine * u + cosine * v;
+    }
+    closed = memcmp(stroke + 1, s - (*s ? 5 : 4), 4) == 0;
+    if (closed) memcpy(p[n - 1], p[0], sizeof p[0]);
+    nn__draw_stroke(&canvas, p, n, *stroke == '~', closed);
+  }
+  nn__draw_noise(r, 1000, noise, NN__DIGIT * NN__DIGIT);
+  for (int i = 0; i < NN__DIGIT * NN__DIGIT; i++) {
+    double cover = 0;
+    if (canvas.square[i] < canvas.reach * canvas.reach) {
+      cover = (canvas.reach - sqrt(canvas.square[i])) / soft;
+      if (cover > 1) cover = 1;
+    }
+    pixels[i] = nn__to_byte(paper + (ink - paper) * cover + grain * noise[i]);
+  }
+}
+
+void nn_draw_digits(uint64_t seed, int count, uint8_t *pixels, int32_t *labels)
+{
+  for (int i = 0; i < count; i++)
+{
+    nn_random r = {seed, ((uint64_t)0x64696769 << 32) + (uint64_t)i, 0};
+    int digit = nn__drawn_class(seed, i);
+    if (labels) labels[i] = digit;
+    if (pixels) nn__draw_digit(&r, digit, pixels + (size_t)i * (NN__DIGIT * NN__DIGIT));
+  }
+}
+
+/* Rises from 0 to 1/2 and falls again, once for every whole number that x passes; x > -64. */
+static double nn__zigzag(double x)
+{
+  x += 64; /* a conversion is a floor from here on, and far faster than one */
+  x -= (int)x;
+  return x < 0.5 ? x : 1 - x;
+}
+
+static double nn__either(double a, double b) /* inside at least one of two edges */
+{
+  return a < b ? a : b;
+}
+
+static double nn__both(double a, double b)
+{
+  return a > b ? a : b;
+}
+
+/* Signed distance, or nearly, from a point of the plane to the edge of a shape that about fills the
+ * disc of radius 1: negative inside. So a pixel's cover is a clamp, and shapes join by the smaller
+ * of two distances and intersect by the greater. */
+enum {
+  NN__DISC,
+  NN__RING,
+  NN__SQUARE,
+  NN__TRIANGLE,
+  NN__CROSS,
+  NN__STAR,
+  NN__CRESCENT,
+  NN__HEXAGON,
+  NN__BARS,
+  NN__CHECKS
+};
+
+static double nn__shape_edge(int kind, double x, double y)
+{
+  static const double point[5][2] = {/* directions of a pentagon's sides */
+                                     {0, 1},
+                                     {0.9510565, 0.3090170},
+                                     {0.5877853, -0.8090170},
+                                     {-0.5877853, -0.8090170},
+                                     {-0.9510565, 0.3090170}};
+  double ax = fabs(x), ay = fabs(y), most, second, d;
+  switch (kind) {
+  case NN__DISC: return sqrt(x * x + y * y) - 0.95;
+  case NN__RING: return fabs(sqrt(x * x + y * y) - 0.74) - 0.24;
+  case NN__SQUARE: return nn__both(ax, ay) - 0.82;
+  case NN__TRIANGLE: return nn__both(ax * 0.8660254 + y * 0.5, -y) - 0.55;
+  case NN__CROSS: return nn__both(nn__both(ax, ay) - 1, nn__either(ax, ay) - 0.30);
+  case NN__STAR: /* inside the lines of at least four of five sides */
+    most = second = -10;
+    for (int i = 0; i < 5; i++) {
+      d = x * point[i][0] + y * point[i][1];
+      if (d > second) second = d < most ? d : most;
+      if (d > most) most = d;
+    }
+    return second - 0.40;
+  case NN__CRESCENT:
+    d = sqrt((x - 0.50) * (x - 0.50) + y * y);
+    return nn__both(sqrt(x * x + y * y) - 1, 0.80 - d);
+  case NN__HEXAGON: return nn__both(ax * 0.8660254 + ay * 0.5, ay) - 0.85;
+  case NN__BARS: /* four bars in a square */
+    return nn__both(nn__both(ax, ay) - 0.95, 0.5 * (0.26 - nn__zigzag(y * 2)));
+  default: /* NN__CHECKS: a field is on where both zigzags are high or both are low */
+    ax = nn__zigzag(x * 1.05 + 0.25) - 0.25;
+    ay = nn__zigzag(y * 1.05 + 0.25) - 0.25;
+    d = nn__either(fabs(ax), fabs(ay));
+    return nn__both(nn__both(fabs(x), fabs(y)) - 0.95, ax * ay > 0 ? -d : d);
+  }
+}
+
+/* A surface: a colour, clouds (a random 5x5 grid, interpolated) and a fine weave across. */
+typedef struct nn__surface {
+  double colour[3], cloud[3][5][5], row[3][5];
+  double weave, along_x, along_y, phase;
+} nn__surface;
+
+static void nn__draw_surface(nn_random *r, nn__surface *s, double clouds)
+{
+  double turn = nn__between(r, 0, 6.28), fine = nn__between(r, 0.12, 0.42);
+  s->weave = nn__between(r, 0, 70);
+  s->along_x = fine * cos(turn);
+  s->along_y = fine * sin(turn);
+  s->phase = nn_random_uniform(r);
+  for (int y = 0; y < 5; y++) {
+    for (int x = 0; x < 5; x++) {
+      double light = nn__between(r, -clouds, clouds); /* mostly light, a little hue */
+      for (int k = 0; k < 3; k++)
+        s->cloud[k][y][x] = light + nn__between(r, -clouds, clouds) * 0.35;
+    }
+  }
+}
+
+#define NN__SHAPE 32
+/* Interpolates down to row y of the picture; along the row nn__surface_at goes on. */
+static void nn__surface_row(nn__surface *s, int y)
+{
+  double v = y * (4.0 / NN__SHAPE);
+  int j = (int)v;
+  v -= j;
+  for (int k = 0; k < 3; k++)
+    for (int i = 0; i < 5; i++)
+      s->row[k][i] = s->colour[k] + (1 - v) * s->cloud[k][j][i] + v * s->cloud[k][j + 1][i];
+}
+
+static void nn__surface_at(const nn__surface *s, int x, int y, double *colour)
+{
+  double u = x * (4.0 / NN__SHAPE);
+  double weave = s->weave * (nn__zigzag(x * s->along_x + y * s->along_y + s->phase) - 0.25);
+  int i = (int)u;
+  u -= i;
+  for (int k = 0; k < 3; k++)
+    colour[k] = s->row[k][i] + u * (s->row[k][i + 1] - s->row[k][i]) + weave;
+}
+
+static void nn__draw_shape(nn_random *r, int kind, uint8_t *pixels)
+{
+  nn__surface front, back;
+  double noise[NN__SHAPE * NN__SHAPE], turn = nn__between(r, 0, 6.2831853);
+  double size = nn__between(r, 8, 13.5), stretch = nn__between(r, 0.85, 1.18);
+  double x0 = 16 + (15.5 - size) * nn__between(r, -0.7, 0.7);
+  double y0 = 16 + (15.5 - size) * nn__between(r, -0.7, 0.7);
+  double cosine = cos(turn) / size, sine = sin(turn) / size, grain = nn__between(r, 3, 17);
+  double contrast, colour[3], over[3];
+  uint8_t *to = pixels;
+  do { /* two colours that differ enough to see the shape */
+    contrast = 0;
+    for (int k = 0; k < 3; k++) {
+      front.colour[k] = nn__between(r, 20, 235);
+      back.colour[k] = nn__between(r, 20, 235);
+      contrast += fabs(front.colour[k] - back.colour[k]);
+    }
+  } while (contrast < 200);
+  nn__draw_surface(r, &front, 25);
+  nn__draw_surface(r, &back, 40);
+  for (int y = 0; y < NN__SHAPE; y++) {
+    nn__surface_row(&back, y);
+    nn__surface_row(&front, y);
+    for (int x = 0; x < NN__SHAPE; x++, to++) {
+      double dx = x + 0.5 - x0, dy = y + 0.5 - y0;
+      double u = (cosine * dx + sine * dy) * stretch, v = (cosine * dy - sine * dx) / stretch;
+      double cover = 0.5 - nn__shape_edge(kind, u, v) * size;
+      cover = cover < 0 ? 0 : cover > 1 ? 1 : cover;
+      nn__surface_at(&back, x, y, colour);
+      if (cover > 0) {
+        nn__surface_at(&front, x, y, over);
+        for (int k = 0; k < 3; k++) colour[k] += cover * (over[k] - colour[k]);
+      }
+      for (int k = 0; k < 3; k++) to[k * NN__SHAPE * NN__SHAPE] = nn__to_byte(colour[k]);
+    }
+  }
+  for (int k = 0; k < 3; k++) {
+    nn__draw_noise(r, 1000 + 1000 * (uint64_t)k, noise, NN__SHAPE * NN__SHAPE);
+    for (int i = 0; i < NN__SHAPE * NN__SHAPE; i++, pixels++)
+      *pixels = nn__to_byte(*pixels + grain * noise[i]);
+  }
+}
+
+void nn_draw_shapes(uint64_t seed, int count, uint8_t *pixels, int32_t *labels)
+{
+  for (int i = 0; i < count; i++)
+{
+    nn_random r = {seed, ((uint64_t)0x73686170 << 32) + (uint64_t)i, 0};
+    int kind = nn__drawn_class(seed, i);
+    if (labels) labels[i] = kind;
+    if (pixels) nn__draw_shape(&r, kind, pixels + (size_t)i * (3 * NN__SHAPE * NN__SHAPE));
+  }
+}
+
+/* ========================================= @@FIT =========================================== */
+#ifndef NN_NO_TRAINING
+
+nn_fit_options nn_fit_default(void)
+{
+  nn_fit_options o;
+  memset(&o, 0, sizeof o);
+  o.epochs = 1;
+  return o;
+}
+
+/* Whether a data set can feed a model: the sizes of its samples and what its loss compares with. */
+static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char *who)
+{
+  if (!m->built || m->loss < 0 || m->inputs != 1)
+    return m->status = nn__say(&m->message, NN_ERR_STATE,
+                               "%s: needs a built model with a loss and one input", who);
+  if (!d || d->count < 1 || d->channels < 1 || d->height < 1 || d->width < 1 ||
+      (!d->pixels && !d->values))
+    return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "%s: the data set is empty", who);
+  const double each = (double)d->channels * d->height * d->width;
+  if (each != (double)nn__input_size(m))
+    return m->status =
+               nn__say(&m->message, NN_ERR_SHAPE, "%s: samples of %dx%dx%d numbers, %s takes %zu",
+                       who, d->channels, d->height, d->width, m->node[m->input[0]].name,
+                       nn__input_size(m));
+  const nn__node *out = &m->node[m->output];
+  const int labelled = m->node[m->loss].kind == NN__CROSS_ENTROPY;
+  if (labelled ? !d->labels : !d->targets)
+    return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "%s: the data set has no %s", who,
+                               labelled ? "labels" : "targets");
+  if (labelled ? out->rank != 1 : d->target_size != out->rows * out->cols)
+    return m->status = nn__say(&m->message, NN_ERR_SHAPE,
+                               "%s: a sample's labels or targets are not what the loss compares "
+                               "with", who);
+  return NN_OK;
+}
+
+/* n samples from `place` on to the stage, and the batch that shows them to the model. */
+static nn_status nn__stage(nn_model *m, const nn_dataset *d, const nn_augment *augment,
+                           int64_t epoch, int64_t place, int n, int shuffle, nn_batch *b)
+{
+  const size_t target = m->node[m->loss].kind == NN__CROSS_ENTROPY ? 0 : d->target_size;
+  const size_t each = nn__input_size(m);
+  for (int i = 0; i < n; i++) {
+    const int64_t at = place + i;
+    const int32_t index = shuffle ? (int32_t)nn_shuffled(m->config.seed, (uint64_t)epoch,
+                                                         (uint32_t)d->count, (uint32_t)at)
+                                  : (int32_t)at;
+    /* a stream for each sample of each epoch, so that augmentation is the same after a resume */
+    nn_random r = {m->config.seed ^ 0xA06E000000000000u,
+                   (uint64_t)epoch << 32 | (uint64_t)(uint32_t)index, 0};
+    const nn_status status = nn_gather(d, &index, 1, augment, &r, m->stage + (size_t)i * each,
+                                       target ? NULL : m->stage_labels + i);
+    if (status != NN_OK) return nn__error(m, status, "fit: the data set cannot be read");
+    if (target)
+      memcpy(m->stage_values + (size_t)i * target, d->targets + (size_t)index * target,
+             target * sizeof(nn_real));
+    if (d->lengths) m->stage_lengths[i] = d->lengths[index];
+  }
+  memset(b, 0, sizeof *b);
+  b->n = n;
+  b->x[0] = m->stage;
+  b->labels = target ? NULL : m->stage_labels;
+  b->values = target ? m->stage_values : NULL;
+  b->lengths = d->lengths ? m->stage_lengths : NULL;
+  return NN_OK;
+}
+
+nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options)
+{
+  if (!m || !options) return NN_ERR_ARGUMENT;
+  nn_status status = nn__check_dataset(m, train, "fit");
+  if (status != NN_OK) return status;
+  if (m->config.inference) return nn__error(m, NN_ERR_STATE, "fit: an inference model");
+  const int batch = options->batch ? options->batch : m->config.batch;
+  if (batch < 1 || batch > m->config.batch || options->epochs < 0 || options->steps < 0)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: batch, epochs or steps out of range");
+  const nn_augment *augment = &options->augment;
+  const int changes = augment->flip || augment->shift || augment->cutout;
+  nn_progress own;
+  memset(&own, 0, sizeof own);
+  nn_progress *p = options->progress ? options->progress : &own;
+  if (p->place < 0 || p->place >= train->count || p->epoch < 0)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: progress is of another data set");
+  while ((!options->epochs || p->epoch < options->epochs) &&
+         (!options->steps || p->step < options->steps)) {
+    if (p->place == 0) p->loss_sum = 0, p->correct = p->rows = 0;
+    const int64_t left = train->count - p->place;
+    const int n = left < batch ? (int)left : batch;
+    nn_batch b;
+    double loss = 0;
+    int64_t correct = 0;
+    status = nn__stage(m, train, changes ? augment : NULL, p->epoch, p->place, n,
+                       !options->no_shuffle, &b);
+    if (status == NN_OK) status = nn_train(m, &b, &loss, &correct);
+    if (status != NN_OK) return status;
+    p->step++;
+    p->place += n;
+    p->loss_sum += loss * n;
+    p->correct += correct;
+    p->rows += n;
+    p->loss = p->loss_sum / (double)p->rows;
+    p->accuracy = (double)p->correct / (double)p->rows;
+    int stop = 0;
+    const int whole = p->place == train->count;
+    if (whole) p->epoch++, p->place = 0;
+    if (options->on_step) stop |= options->on_step(options->user, m, p);
+    if (whole && options->on_epoch) stop |= options->on_epoch(options->user, m, p);
+    if (stop) return NN_STOPPED;
+    if (!options->epochs && !options->steps) return NN_OK; /* neither limit: one step */
+  }
+  return NN_OK;
+}
+
+nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
+{
+  if (!m || !result) return NN_ERR_ARGUMENT;
+  memset(result, 0, sizeof *result);
+  nn_status status = nn__check_dataset(m, d, "evaluate");
+  double sum = 0;
+  for (int place = 0; status == NN_OK && place < d->count; place += m->config.batch) {
+    const int left = d->count - place, n = left < m->config.batch ? left : m->config.batch;
+    nn_batch b;
+    double loss = 0;
+    int64_t correct = 0;
+    status = nn__stage(m, d, NULL, 0, place, n, 0, &b);
+    if (status == NN_OK) status = nn_forward(m, &b, 0);
+    if (status == NN_OK) status = nn_loss(m, &b, &loss, &correct);
+    sum += loss * n;
+    result->correct += correct;
+    result->rows += n;
+  }
+  if (status != NN_OK) return status;
+  result->loss = sum / (double)result->rows;
+  result->accuracy = (double)result->correct / (double)result->rows;
+  return NN_OK;
+}
+#endif
+
+#endif /* first reading */

@@ -1,0 +1,626 @@
+/* nn - convolutional and recurrent networks on a CPU, in one pair of C99 files.
+ *
+ * Put nn.h and nn.c into your program, compile nn.c with any C99 compiler, link libm (and
+ * pthreads, unless NN_NO_THREADS). There is nothing else to build, install or initialise.
+ *
+ *     nn_config config = nn_config_default();
+ *     config.batch = 64;
+ *     nn_model *m = nn_create(&config);
+ *     int x = nn_input_sequence(m, 28, 28);                  // 28 rows of 28 pixels
+ *     x = nn_gru(m, x, 128);
+ *     x = nn_last_step(m, x);
+ *     x = nn_linear(m, x, 10);
+ *     nn_cross_entropy(m, x);
+ *     nn_optimizer adam = nn_adam(1e-3);
+ *     nn_set_optimizer(m, &adam);
+ *     if (nn_build(m) != NN_OK) puts(nn_error(m));           // one check for all of the above
+ *     nn_fit_options fit = nn_fit_default();
+ *     nn_fit(m, &train, &fit);                               // or forward, loss, backward, step
+ *     nn_evaluate(m, &test, &result);
+ *     nn_destroy(m);
+ *
+ * HOW IT IS MEANT TO BE USED
+ *   Describe: builder calls add layers in order and return node numbers. An error (a wrong shape, a
+ *     bad value) sticks to the model, later calls do nothing, and nn_build returns it; nn_error has
+ *     a sentence that names the layer and the shapes.
+ *   Build:    nn_build takes one block of memory for everything (nn_plan tells its size, nn_build_in
+ *     uses yours). No call after it allocates, training included.
+ *   Run:      step level: nn_forward, nn_loss, nn_backward, nn_step (nn_train is all four);
+ *     fit level: nn_fit, nn_evaluate over an nn_dataset.
+ *   The engine never prints, exits, aborts, or reads the environment, and has no mutable globals.
+ *   Every call that can fail returns an nn_status. Passing NULL for a model is an error, not a crash.
+ *   A model may be used by one thread at a time; different models by different threads at once.
+ *
+ * CONVENTIONS are PyTorch's, so that weights move both ways
+ *   Row-major arrays, batch first: images [N,C,H,W], sequences [N,T,F], vectors [N,F].
+ *   Linear.weight [out,in]; Conv2d.weight [out,in/groups,kh,kw], cross-correlation; LSTM gates in the
+ *   order i,f,g,o; GRU r,z,n with the reset gate applied after the recurrent product; two biases a
+ *   cell. Parameter and gradient arrays keep these shapes; the layout inside is the engine's own.
+ *
+ * NUMBERS
+ *   float32 (-DNN_REAL=double gives a slow double-precision build for checking gradients).
+ *   Same seed, same build, same ISA: the same bits, for any number of threads, any run.
+ *   Across ISAs sums are taken in other orders: results agree within rounding, not to the bit.
+ *   exp, tanh, sigmoid in float32: relative error below 3e-7 in every ISA (tests measure it).
+ *
+ * LICENSE: MIT, see the end of nn.c.
+ */
+#ifndef NN_H
+#define NN_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NN_VERSION "0.1.0"
+
+/* ======================================= @@CONFIG ==========================================
+ * Compile-time switches, each given with -D to every file that includes nn.h.
+ * NN_REAL           float (default) or double. double: scalar kernels only, for checking.
+ * NN_NO_STDIO       no files: what takes a path is gone, what takes bytes in memory stays.
+ * NN_NO_THREADS     no threads API at all; config.threads above 1 is then NN_ERR_UNSUPPORTED.
+ * NN_NO_SIMD        only the portable scalar kernels; no intrinsics, no inline assembly.
+ * NN_NO_MALLOC      no malloc: models live in the caller's buffers or come from config.allocator.
+ * NN_NO_TRAINING    no gradients, losses, optimizers or fitting: inference only, least code.
+ * NN_MALLOC(n), NN_FREE(p)   replace malloc and free; define both or neither.
+ * NN_API            linkage of every public function (default: extern).
+ * NN_MAX_NODES      most layers of a model (default 256); about 400 bytes each in nn_create.
+ * NN_MAX_PARAMS     most parameter arrays of a model (default 512); about 100 bytes each.
+ * NN_MAX_THREADS    most threads of a model (default 64).                                    */
+#ifndef NN_REAL
+#define NN_REAL float
+#endif
+#ifndef NN_API
+#define NN_API extern
+#endif
+#ifndef NN_MAX_NODES
+#define NN_MAX_NODES 256
+#endif
+#ifndef NN_MAX_PARAMS
+#define NN_MAX_PARAMS 512
+#endif
+#ifndef NN_MAX_THREADS
+#define NN_MAX_THREADS 64
+#endif
+#define NN_MAX_INPUTS 4 /* most input layers of a model */
+#define NN_NAME_SIZE 40 /* bytes of a layer's or parameter's name, with the closing zero */
+#define NN_MAX_CLASSES 65536
+
+typedef NN_REAL nn_real;
+
+/* ======================================== @@BASE =========================================== */
+
+typedef enum nn_status {
+  NN_OK = 0,
+  NN_ERR_ARGUMENT = -1,    /* a value outside its documented range, or NULL where it may not be */
+  NN_ERR_MEMORY = -2,      /* the allocator returned NULL, or the caller's buffer is too small */
+  NN_ERR_SHAPE = -3,       /* layers whose shapes do not fit each other */
+  NN_ERR_STATE = -4,       /* calls in the wrong order: forward before build, and so on */
+  NN_ERR_IO = -5,          /* a file cannot be opened, read, written or renamed */
+  NN_ERR_FORMAT = -6,      /* a file's content is not what it should be */
+  NN_ERR_LIMIT = -7,       /* more layers, elements or bytes than a limit allows */
+  NN_ERR_UNSUPPORTED = -8, /* left out of this build, or not available on this processor */
+  NN_ERR_DIVERGED = -9,    /* the loss became NaN or infinite */
+  NN_STOPPED = 1           /* not an error: a callback asked nn_fit to stop */
+} nn_status;
+
+/* A status in words, "out of memory" and the like; never NULL. */
+NN_API const char *nn_status_text(int status);
+
+/* Where calls without a model put the sentence that explains a failure. May be NULL everywhere. */
+typedef struct nn_message {
+  char text[256];
+} nn_message;
+
+/* allocate returns memory aligned for any object or NULL; release gets the same size again.
+ * All zero means NN_MALLOC and NN_FREE. */
+typedef struct nn_allocator {
+  void *(*allocate)(void *user, size_t size);
+  void (*release)(void *user, void *memory, size_t size);
+  void *user;
+} nn_allocator;
+
+/* Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
+ * 1, 2, 3", SC 2011). The i-th number of a stream depends on (seed, stream, i) alone, so a mask or
+ * a shuffle is the same for any number of threads and after a restart. */
+typedef struct nn_random {
+  uint64_t seed, stream, counter;
+} nn_random;
+NN_API uint32_t nn_random_at(uint64_t seed, uint64_t stream, uint64_t index); /* any of 2^32 */
+NN_API uint32_t nn_random_next(nn_random *r);            /* and moves the counter on by one */
+NN_API uint32_t nn_random_below(nn_random *r, uint32_t n); /* 0 .. n-1, unbiased; 0 for n = 0 */
+NN_API double nn_random_uniform(nn_random *r);           /* [0,1), 32 bits of it random */
+NN_API double nn_random_normal(nn_random *r);            /* mean 0, deviation 1 (Box-Muller) */
+/* The place-th element of a random permutation of 0 .. count-1 that is fixed by (seed, epoch):
+ * a Feistel network walked until it falls inside the range, so no array is kept. O(1) expected. */
+NN_API uint32_t nn_shuffled(uint64_t seed, uint64_t epoch, uint32_t count, uint32_t place);
+
+/* ========================================= @@CPU ===========================================
+ * Which kernels run. AUTO takes the best that processor and operating system offer. */
+typedef enum nn_isa {
+  NN_ISA_AUTO = 0,
+  NN_ISA_SCALAR,
+  NN_ISA_SSE2,
+  NN_ISA_AVX2, /* with FMA */
+  NN_ISA_AVX512,
+  NN_ISA_NEON, /* aarch64 */
+  NN_ISA_COUNT
+} nn_isa;
+NN_API const char *nn_isa_name(nn_isa isa);           /* "auto", "scalar", "sse2", "avx2", ... */
+NN_API nn_status nn_isa_find(const char *name, nn_isa *isa); /* NN_ERR_ARGUMENT if unknown */
+NN_API int nn_isa_available(nn_isa isa);              /* 1 if compiled in and runnable here */
+NN_API nn_isa nn_isa_best(void);                      /* what AUTO means here; never AUTO */
+
+/* ======================================== @@GEMM ===========================================
+ * The matrix product alone, for programs that need nothing else. */
+typedef struct nn_context nn_context; /* kernels, threads and packing space; one user at a time */
+
+/* threads 1 .. NN_MAX_THREADS, 0 = one a core. allocator may be NULL. NULL when out of memory, when
+ * the ISA is not available or threads is out of range. Freed by nn_context_destroy (NULL is fine). */
+NN_API nn_context *nn_context_create(nn_isa isa, int threads, const nn_allocator *allocator);
+NN_API void nn_context_destroy(nn_context *c);
+
+/* C[m,n] = alpha op(A)[m,k] op(B)[k,n] + beta C, row-major; op transposes when its flag is set.
+ * lda, ldb, ldc: distance between stored rows, in elements (at least the stored row's length).
+ * beta = 0 overwrites C, NaN included. Any of m, n, k may be 0. C may not overlap A or B.
+ * Errors: NN_ERR_ARGUMENT for a NULL or a too small leading dimension. No allocation.
+ * The five loops round a micro-kernel are those of Goto and van de Geijn, "Anatomy of
+ * high-performance matrix multiplication", TOMS 2008. */
+NN_API nn_status nn_gemm(nn_context *c, int transpose_a, int transpose_b, size_t m, size_t n,
+                         size_t k, nn_real alpha, const nn_real *a, size_t lda, const nn_real *b,
+                         size_t ldb, nn_real beta, nn_real *out, size_t ldc);
+
+/* ======================================= @@LAYER ===========================================
+ * Describing a model. */
+typedef struct nn_model nn_model;
+
+typedef struct nn_config {
+  int batch;              /* most samples one call may carry, 1 .. 2^20; default 32 */
+  int threads;            /* 1 .. NN_MAX_THREADS, 0 = one a core; default 1 */
+  uint64_t seed;          /* of initial values, dropout and shuffling; default 1 */
+  nn_isa isa;             /* default NN_ISA_AUTO */
+  int inference;          /* 1: no gradients, no optimizer, activations share memory; default 0 */
+  int keep_activations;   /* 1: every node keeps its own array, so nn_read works for all of them */
+  int input_gradient;     /* 1: backward also computes the gradient of the inputs */
+  nn_allocator allocator; /* default: NN_MALLOC, NN_FREE */
+} nn_config;
+NN_API nn_config nn_config_default(void);
+
+/* An empty model; config may be NULL for the defaults, and is copied. NULL when out of memory or
+ * when a value of config is out of range. nn_create_in uses the caller's memory of at least
+ * nn_model_size() bytes, aligned for any object, which must outlive the model. */
+NN_API nn_model *nn_create(const nn_config *config);
+NN_API size_t nn_model_size(void);
+NN_API nn_model *nn_create_in(void *memory, size_t size, const nn_config *config);
+NN_API void nn_destroy(nn_model *m); /* frees what the engine allocated; NULL is fine */
+
+/* Status and sentence of the last failed call, "" when there was none; never NULL. While a model is
+ * being described the first error stays. */
+NN_API nn_status nn_model_status(const nn_model *m);
+NN_API const char *nn_error(const nn_model *m);
+
+/* Every builder below returns the new node's number, or -1 after an error. Shapes leave out the
+ * batch: [C,H,W] an image, [T,F] a sequence, [F] a vector. Numbers named in a range are checked. */
+NN_API int nn_input_image(nn_model *m, int channels, int height, int width);
+NN_API int nn_input_sequence(nn_model *m, int steps, int features);
+NN_API int nn_input_vector(nn_model *m, int features);
+NN_API int nn_input_tokens(nn_model *m, int steps); /* whole numbers, for nn_embedding: [T] */
+
+/* Cross-correlation [C,H,W] -> [out,OH,OW], OH = (H + 2 pad_h - dilation_h (kh-1) - 1)/stride_h + 1.
+ * y[o,i,j] = bias[o] + sum over c,u,v of w[o,c,u,v] x[c, i s + u d - p, j s + v d - p].
+ * Parameters: weight [out,C/groups,kh,kw], bias [out]. groups divides C and out; groups = C is the
+ * depthwise convolution. Every field 1 or more but pad (0 or more) and no_bias. */
+typedef struct nn_conv2d_options {
+  int out, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
+  int no_bias;
+} nn_conv2d_options;
+NN_API int nn_conv2d(nn_model *m, int x, int out, int kernel, int stride, int pad);
+NN_API int nn_conv2d_with(nn_model *m, int x, const nn_conv2d_options *options);
+
+/* y = x W^T + b over the last axis: [F] -> [out], [T,F] -> [T,out]. weight [out,F], bias [out]. */
+NN_API int nn_linear(nn_model *m, int x, int out);
+NN_API int nn_linear_no_bias(nn_model *m, int x, int out);
+
+/* Pooling [C,H,W] -> [C,OH,OW], OH = (H + 2 pad - kernel)/stride + 1; pad at most kernel/2.
+ * Max: padding never wins, a NaN does; among equals the first in row order gets the gradient.
+ * Average: padding counts as zeros (PyTorch's count_include_pad). Global: [C,H,W] -> [C]. */
+NN_API int nn_max_pool2d(nn_model *m, int x, int kernel, int stride, int pad);
+NN_API int nn_avg_pool2d(nn_model *m, int x, int kernel, int stride, int pad);
+NN_API int nn_global_max_pool(nn_model *m, int x);
+NN_API int nn_global_avg_pool(nn_model *m, int x);
+
+/* Element by element; the shape stays. */
+NN_API int nn_relu(nn_model *m, int x);                     /* max(x, 0) */
+NN_API int nn_leaky_relu(nn_model *m, int x, double slope); /* x > 0 ? x : slope x; slope finite */
+NN_API int nn_gelu(nn_model *m, int x);    /* x/2 (1 + erf(x/sqrt 2)), Hendrycks & Gimpel 2016 */
+NN_API int nn_silu(nn_model *m, int x);    /* x sigmoid(x) */
+NN_API int nn_tanh(nn_model *m, int x);
+NN_API int nn_sigmoid(nn_model *m, int x); /* 1/(1 + exp(-x)) */
+NN_API int nn_softmax(nn_model *m, int x); /* over channels or the last axis, shifted by the max */
+
+/* While training, each element is dropped with probability rate (0 <= rate < 1) and the others are
+ * scaled by 1/(1-rate) (Srivastava et al., JMLR 2014); a copy otherwise. Rate = 1 - "keep". */
+NN_API int nn_dropout(nn_model *m, int x, double rate);
+
+/* Batch norm (Ioffe & Szegedy 2015) over the batch (and all places of an image or steps of a
+ * sequence) for each channel or feature: y = (x - mean)/sqrt(var + 1e-5) weight + bias. Training
+ * uses the batch's mean and biased variance and moves running_mean and running_var (unbiased) by
+ * momentum .1; inference uses these. Layer norm (Ba et al. 2016): the same over each sample's last
+ * axis, or over all of an image; weight and bias have the shape that is normalised. */
+NN_API int nn_batch_norm(nn_model *m, int x);
+NN_API int nn_layer_norm(nn_model *m, int x);
+
+NN_API int nn_flatten(nn_model *m, int x);       /* [C,H,W] or [T,F] -> [C H W] or [T F] */
+NN_API int nn_add(nn_model *m, int a, int b);    /* the same shape */
+NN_API int nn_concat(nn_model *m, int a, int b); /* along channels or features, a first */
+/* Tokens [T] -> [T,width]; weight [vocabulary,width]. A token that is not a whole number in
+ * 0 .. vocabulary-1 makes nn_forward return NN_ERR_ARGUMENT. */
+NN_API int nn_embedding(nn_model *m, int x, int vocabulary, int width);
+
+/* Recurrent layers [T,F] -> [T,hidden], the top layer's output at every step. Layer k has
+ * weight_ih_lK [G hidden,in], weight_hh_lK [G hidden,hidden], bias_ih_lK, bias_hh_lK [G hidden],
+ * G = 1, 4, 3. h0 = c0 = 0, or with carry what the call before left (its gradient stops there:
+ * truncated back-propagation through time; nn_reset_state sets it to 0).
+ *   rnn:  h' = act(W x + b + U h + c), act = tanh (or relu)                    Elman 1990
+ *   lstm: i,f,o = sigmoid(..), g = tanh(..); c' = f c + i g; h' = o tanh(c')   Hochreiter & S. 1997
+ *   gru:  r,z = sigmoid(..); n = tanh(W x + b + r (U h + c)); h' = (1-z) n + z h    Cho et al. 2014
+ * dropout: between layers (not after the last). Samples may be of different lengths
+ * (nn_batch.lengths): steps past a sample's end give zeros and no gradient. */
+typedef struct nn_recurrent_options {
+  int hidden;     /* 1 or more */
+  int layers;     /* 1 .. 16; default 1 */
+  double dropout; /* 0 <= rate < 1; default 0 */
+  int relu;       /* nn_rnn_with only: relu for tanh */
+  int carry;      /* keep the last state for the next forward call; needs the same n */
+} nn_recurrent_options;
+NN_API int nn_rnn(nn_model *m, int x, int hidden);
+NN_API int nn_lstm(nn_model *m, int x, int hidden);
+NN_API int nn_gru(nn_model *m, int x, int hidden);
+NN_API int nn_rnn_with(nn_model *m, int x, const nn_recurrent_options *options);
+NN_API int nn_lstm_with(nn_model *m, int x, const nn_recurrent_options *options);
+NN_API int nn_gru_with(nn_model *m, int x, const nn_recurrent_options *options);
+/* [T,F] -> [F]: each sample's last step (its length's, where lengths are given). */
+NN_API int nn_last_step(nn_model *m, int x);
+
+/* Names a layer (letters, digits, '_', '-', '/'; unique; at most 23); without it kind and number: conv1. */
+NN_API void nn_name(nn_model *m, int node, const char *name);
+
+/* How a layer's weights start (biases keep the default), Glorot & Bengio 2010, He et al. 2015,
+ * Saxe et al. 2014. fan: inputs (fan_in) or outputs (fan_out) of one unit; value as stated. */
+typedef enum nn_init {
+  NN_INIT_DEFAULT = 0,      /* PyTorch's: uniform +-1/sqrt(fan_in), cells +-1/sqrt(hidden) */
+  NN_INIT_HE_UNIFORM,       /* +-value sqrt(3/fan_in); value = gain, sqrt(2) for relu */
+  NN_INIT_HE_NORMAL,        /* deviation value/sqrt(fan_in) */
+  NN_INIT_XAVIER_UNIFORM,   /* +-value sqrt(6/(fan_in + fan_out)) */
+  NN_INIT_XAVIER_NORMAL,    /* deviation value sqrt(2/(fan_in + fan_out)) */
+  NN_INIT_ORTHOGONAL,       /* rows (or columns) orthonormal, times value */
+  NN_INIT_TRUNCATED_NORMAL, /* deviation value, drawn again beyond 2 deviations */
+  NN_INIT_CONSTANT          /* value, biases too */
+} nn_init;
+NN_API void nn_set_init(nn_model *m, int node, nn_init init, double value);
+
+/* ======================================== @@OPTIM ========================================== */
+#ifndef NN_NO_TRAINING
+
+/* The loss, at most one, added last; each is a mean, and nn_output gives its input.
+ * Cross-entropy of softmax over x = logits [K] or [T,K] with labels 0..K-1 (label -1: left out).
+ *   With smoothing s in [0,1): target (1-s) onehot + s/K. With class weights w (K numbers, copied;
+ *   NULL = all 1): sum of w_label l / sum of w_label, PyTorch's weighted mean.
+ * Mean squared error: mean of (x - y)^2 over all elements. Binary cross-entropy from logits:
+ *   mean of max(x,0) - x y + log(1 + exp(-|x|)), y in [0,1]. */
+NN_API int nn_cross_entropy(nn_model *m, int x);
+NN_API int nn_cross_entropy_with(nn_model *m, int x, double smoothing, const nn_real *weights);
+NN_API int nn_mean_squared_error(nn_model *m, int x);
+NN_API int nn_binary_cross_entropy(nn_model *m, int x);
+
+/* rate(t) for step t = 0, 1, ..: during the first `warmup` steps rate (t+1)/warmup; then, with
+ * u = t - warmup and U = total - warmup:
+ *   CONSTANT     rate                          STEP    rate gamma^floor(u/period)
+ *   EXPONENTIAL  rate gamma^(u/period)         COSINE  floor + (rate - floor)(1 + cos(pi u/U))/2
+ *   ONE_CYCLE    up from rate/25 to rate over the first 30 % of total, then down to rate/25e4, both
+ *                along a cosine (Smith 2018; PyTorch's OneCycleLR); warmup is its own: leave it 0 */
+typedef enum nn_schedule_kind {
+  NN_CONSTANT = 0,
+  NN_STEP,
+  NN_EXPONENTIAL,
+  NN_COSINE,
+  NN_ONE_CYCLE
+} nn_schedule_kind;
+typedef struct nn_schedule {
+  nn_schedule_kind kind;
+  int64_t warmup, total, period; /* in steps; total for COSINE and ONE_CYCLE, period for the rest */
+  double gamma, floor;
+} nn_schedule;
+NN_API double nn_schedule_rate(const nn_schedule *s, double rate, int64_t step);
+
+/* The formulas and eps placement are PyTorch's; g is the gradient (+ weight_decay w, but ADAMW).
+ *   SGD      v = momentum v + g (first step: v = g);  w -= rate (nesterov ? g + momentum v : v)
+ *   ADAGRAD  s += g^2;  w -= rate g/(sqrt s + eps)                             Duchi et al. 2011
+ *   RMSPROP  s = alpha s + (1-alpha) g^2;  q = g/(sqrt s + eps);
+ *            momentum: v = momentum v + q, w -= rate v; else w -= rate q       Tieleman & Hinton 2012
+ *   ADAM     m = b1 m + (1-b1) g; s = b2 s + (1-b2) g^2;
+ *            w -= rate m/(1-b1^t) / (sqrt(s/(1-b2^t)) + eps), t = 1, 2, ..     Kingma & Ba 2015
+ *   ADAMW    w -= rate weight_decay w first, then as ADAM     Loshchilov & Hutter 2019 */
+typedef enum nn_optimizer_kind {
+  NN_SGD = 0,
+  NN_ADAGRAD,
+  NN_RMSPROP,
+  NN_ADAM,
+  NN_ADAMW
+} nn_optimizer_kind;
+typedef struct nn_optimizer {
+  nn_optimizer_kind kind;
+  double rate;                 /* > 0 */
+  double momentum;             /* >= 0; SGD and RMSPROP */
+  double alpha, beta1, beta2;  /* [0,1) */
+  double eps;                  /* >= 0 */
+  double weight_decay;         /* >= 0 */
+  int nesterov;                /* SGD with momentum only */
+  double clip_norm;            /* > 0: scale all gradients so that their 2-norm is at most this */
+  double clip_value;           /* > 0: then clamp every element to +- this */
+  nn_schedule schedule;        /* default NN_CONSTANT */
+} nn_optimizer;
+NN_API nn_optimizer nn_sgd(double rate, double momentum);     /* momentum 0: gradient descent */
+NN_API nn_optimizer nn_adagrad(double rate);                  /* eps 1e-10 */
+NN_API nn_optimizer nn_rmsprop(double rate, double momentum); /* alpha .99, eps 1e-8 */
+NN_API nn_optimizer nn_adam(double rate);                     /* .9, .999, eps 1e-8 */
+NN_API nn_optimizer nn_adamw(double rate);                    /* and weight decay .01 */
+
+/* Before nn_build: chooses the optimizer (default: SGD, rate .01). After it: changes numbers and
+ * schedule freely; the kind only if it needs no more state than was built (NN_ERR_STATE). */
+NN_API nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o);
+NN_API nn_status nn_get_optimizer(const nn_model *m, nn_optimizer *o);
+#endif
+
+/* ======================================== @@MODEL ==========================================
+ * Building and running. */
+
+/* Checks the description and tells the exact bytes nn_build takes (nn_create's come on top). */
+NN_API nn_status nn_plan(nn_model *m, size_t *bytes);
+/* Builds: lays out memory, sets initial values from the seed, starts threads. nn_build_in uses the
+ * caller's memory of at least nn_plan's bytes (any alignment), which must outlive the model.
+ * Errors: the description's first error, NN_ERR_MEMORY, NN_ERR_LIMIT, NN_ERR_STATE if built. */
+NN_API nn_status nn_build(nn_model *m);
+NN_API nn_status nn_build_in(nn_model *m, void *memory, size_t size);
+NN_API nn_status nn_reinitialise(nn_model *m, uint64_t seed); /* as freshly built with this seed */
+
+/* What a step works on. x[i] belongs to the i-th input layer: n samples of its shape, batch first,
+ * [N,C,H,W] for images. labels: [n] or [n,T] for the cross-entropy; values: [n, shape of the loss's
+ * input] for the other losses. lengths: [n] in 1..T for sequences, NULL = all of full length. */
+typedef struct nn_batch {
+  int n; /* 1 .. config.batch */
+  const nn_real *x[NN_MAX_INPUTS];
+  const int32_t *labels;
+  const nn_real *values;
+  const int32_t *lengths;
+} nn_batch;
+
+/* Runs the layers. training: dropout drops, batch norm uses the batch, and nn_backward may follow
+ * (the arrays x points to must stay until then). The output (see nn_output) stays until the next
+ * nn_forward. Without training nothing random and nothing of the batch's other samples enters. */
+NN_API nn_status nn_forward(nn_model *m, const nn_batch *b, int training);
+/* The last layer's output (the loss's input), [n, shape] in the border layout; NULL before forward. */
+NN_API const nn_real *nn_output(const nn_model *m);
+/* Copies one node's output of the last forward, border layout, to [n, shape]. Always there for the
+ * output node; for others only if built with keep_activations (NN_ERR_STATE otherwise). */
+NN_API nn_status nn_read(const nn_model *m, int node, nn_real *to);
+/* Forward, then each sample's most probable class to labels [n] (or NULL) and the softmax of the
+ * output to probabilities [n,K] (or NULL). The output must be a vector. */
+NN_API nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels,
+                            nn_real *probabilities);
+NN_API void nn_reset_state(nn_model *m); /* zeroes the state of layers that carry it */
+
+#ifndef NN_NO_TRAINING
+/* The loss of the last forward; loss may be NULL. correct (or NULL): rows whose greatest logit is
+ * the label (cross-entropy), 0 for other losses. */
+NN_API nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
+/* Adds d loss / d parameter to the gradients, after a training forward and nn_loss. */
+NN_API nn_status nn_backward(nn_model *m);
+/* The same from any given d / d output [n, shape] in place of a loss (border layout, of nn_output). */
+NN_API nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient);
+/* The gradient of the i-th input, [n, shape], border layout; NULL unless config.input_gradient. */
+NN_API const nn_real *nn_input_gradient(const nn_model *m, int input);
+/* Clips, moves the parameters along the gradients by the optimizer, zeroes the gradients, counts the
+ * step. Between nn_backward and this the flat gradients (nn_gradients) may be scaled, accumulated
+ * over several batches, or summed over several machines. */
+NN_API nn_status nn_step(nn_model *m);
+/* forward(training), loss, backward, step. NN_ERR_DIVERGED, with nothing changed, if the loss is
+ * NaN or infinite. */
+NN_API nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
+NN_API nn_real *nn_gradients(nn_model *m, size_t *count); /* all of them, in parameter order */
+NN_API void nn_zero_gradients(nn_model *m);
+NN_API int64_t nn_steps(const nn_model *m);               /* nn_step calls so far */
+NN_API double nn_rate(const nn_model *m);                 /* the rate the next nn_step will use */
+NN_API double nn_gradient_norm(nn_model *m);              /* 2-norm over all parameters */
+#endif
+
+/* All parameters as one block, and a view of each. Buffers (batch norm's running statistics) come
+ * after the trained ones in the list and lie in a block of their own. */
+typedef struct nn_param {
+  const char *name;  /* "conv1.weight" */
+  int node;          /* its layer */
+  int rank, dim[4];
+  size_t count;      /* elements */
+  nn_real *value;
+  nn_real *gradient; /* NULL for buffers and in inference models */
+} nn_param;
+NN_API nn_real *nn_parameters(nn_model *m, size_t *count); /* trained ones only */
+NN_API int nn_param_count(const nn_model *m);              /* arrays, buffers too */
+NN_API nn_status nn_get_param(nn_model *m, int index, nn_param *p);
+NN_API nn_status nn_find_param(nn_model *m, const char *name, nn_param *p);
+
+/* One layer, for listings. macs: multiply-adds of one sample's forward. */
+typedef struct nn_node_info {
+  const char *kind, *name;
+  int inputs, input[2];
+  int rank, dim[3];
+  size_t params;
+  double macs;
+} nn_node_info;
+NN_API int nn_node_count(const nn_model *m);
+NN_API nn_status nn_get_node(const nn_model *m, int node, nn_node_info *info);
+NN_API int nn_output_node(const nn_model *m);                   /* -1 before nn_build */
+NN_API nn_status nn_get_config(const nn_model *m, nn_config *c); /* with the ISA and threads in use */
+NN_API size_t nn_memory(const nn_model *m);                     /* nn_plan's bytes; 0 before build */
+
+/* ======================================== @@DATA ===========================================
+ * Data sets, readers, batches. */
+
+typedef enum nn_type { NN_U8 = 1, NN_I32, NN_I64, NN_F32, NN_F64 } nn_type;
+/* An array from a file. data is owned (nn_array_free) and in the machine's byte order. */
+typedef struct nn_array {
+  nn_type type;
+  int rank;
+  size_t dim[8];
+  size_t count; /* product of dim */
+  void *data;
+  nn_allocator allocator;
+} nn_array;
+NN_API void nn_array_free(nn_array *a); /* NULL and an all-zero array are fine */
+
+/* IDX (yann.lecun.com/exdb/mnist): big-endian, types u8, i32, f32, f64, rank 1..8; and npy versions
+ * 1 and 2 (NumPy's format documentation): |u1, <i4, <i8, <f4, <f8, C order. From bytes in memory.
+ * The array is checked against the bytes there before anything is allocated. allocator, why: or
+ * NULL. Errors: NN_ERR_FORMAT, NN_ERR_LIMIT, NN_ERR_MEMORY, with offset and reason in why. */
+NN_API nn_status nn_idx_parse(const void *bytes, size_t size, const nn_allocator *allocator,
+                              nn_array *out, nn_message *why);
+NN_API nn_status nn_npy_parse(const void *bytes, size_t size, const nn_allocator *allocator,
+                              nn_array *out, nn_message *why);
+/* CIFAR-10 binary (cs.toronto.edu/~kriz/cifar.html): records of a label byte and 3x32x32 pixels.
+ * Appends nothing: size must be a multiple of 3073 with labels 0..9. pixels [n,3,32,32] or, gray,
+ * [n,1,32,32] = round(.299 R + .587 G + .114 B) (ITU-R BT.601). Both arrays are U8 and owned. */
+NN_API nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray,
+                                  const nn_allocator *allocator, nn_array *pixels,
+                                  nn_array *labels, nn_message *why);
+#ifndef NN_NO_STDIO
+/* A whole file as a rank-1 U8 array. NN_ERR_LIMIT when it is larger than limit bytes. */
+NN_API nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *allocator,
+                              nn_array *out, nn_message *why);
+/* Writes to path.tmp, flushes to the disk, renames: an old file stays whole until the new one is. */
+NN_API nn_status nn_file_write(const char *path, const void *bytes, size_t size, nn_message *why);
+NN_API nn_status nn_idx_load(const char *path, const nn_allocator *allocator, nn_array *out,
+                             nn_message *why);
+NN_API nn_status nn_npy_load(const char *path, const nn_allocator *allocator, nn_array *out,
+                             nn_message *why);
+/* Writes an array as npy version 1 (all types). */
+NN_API nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *why);
+#endif
+
+/* Samples to learn from; borrows its arrays. Sample i is [channels,height,width] pixels (bytes) or
+ * values; the network gets (v - mean[c]) * scale[c], v = pixel or value, c = channel (or c = 0 when
+ * channels > 4). For sequences channels = 1, height = steps, width = features. */
+typedef struct nn_dataset {
+  int count, channels, height, width;
+  const uint8_t *pixels; /* one of these two */
+  const nn_real *values;
+  const int32_t *labels;  /* [count], or NULL */
+  const nn_real *targets; /* [count, target_size] for the value losses, or NULL */
+  size_t target_size;
+  const int32_t *lengths; /* [count], or NULL */
+  nn_real mean[4], scale[4];
+} nn_dataset;
+/* count .. width and the pixels set, mean 0, scale 1/255 (values 0..1), the rest empty. */
+NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int count,
+                                    int channels, int height, int width);
+/* Sets mean and scale so that each channel has mean 0 and deviation 1 over this set. */
+NN_API nn_status nn_dataset_standardise(nn_dataset *d);
+
+/* Random changes of a training image, drawn from (seed, stream of the epoch, place): mirrored left
+ * to right with probability 1/2; moved by up to `shift` pixels each way, edges filled with `fill`
+ * (before normalising); then a square of side `cutout` at a random centre set to the channel's mean
+ * (DeVries & Taylor 2017). All zero: nothing. */
+typedef struct nn_augment {
+  int flip, shift, cutout;
+  nn_real fill;
+} nn_augment;
+
+/* n samples, normalised, to x [n,C,H,W] and, where not NULL, their labels. index: n numbers in
+ * 0 .. count-1. augment may be NULL; r then too. NN_ERR_ARGUMENT for an index out of range. */
+NN_API nn_status nn_gather(const nn_dataset *d, const int32_t *index, int n,
+                           const nn_augment *augment, nn_random *r, nn_real *x, int32_t *labels);
+
+/* Data sets the engine draws itself, for tests and for machines without data. They are no one's
+ * benchmark. Digits: 28x28 gray, ten classes, from strokes under a random affine map, thickness and
+ * noise. Shapes: 32x32 RGB, ten classes of textured shapes. Sample i depends on (seed, i) alone.
+ * pixels: count*784 or count*3072 bytes; labels: count. */
+NN_API void nn_draw_digits(uint64_t seed, int count, uint8_t *pixels, int32_t *labels);
+NN_API void nn_draw_shapes(uint64_t seed, int count, uint8_t *pixels, int32_t *labels);
+
+/* Where a training run stands; saved in a checkpoint, so that a resumed run goes on to the same
+ * bits. */
+typedef struct nn_progress {
+  int64_t step;       /* steps done since the start of training */
+  int64_t epoch;      /* whole epochs done */
+  int64_t place;      /* samples of the present epoch already used */
+  double loss;        /* mean over the present epoch so far */
+  double accuracy;    /* the same, 0..1 (cross-entropy only) */
+  double loss_sum;    /* what the two means are made of */
+  int64_t correct, rows;
+} nn_progress;
+
+#ifndef NN_NO_TRAINING
+/* ========================================= @@FIT =========================================== */
+
+typedef struct nn_fit_options {
+  int64_t epochs;   /* stop after these many whole epochs; 0 = do not stop by epochs */
+  int64_t steps;    /* stop after these many steps; 0 = do not stop by steps */
+  int batch;        /* samples a step, 1 .. config.batch; 0 = config.batch. The last batch of an
+                       epoch may be smaller */
+  int no_shuffle;   /* 1: in the order of the data set */
+  nn_augment augment;
+  nn_progress *progress; /* where to start from, and kept up to date; NULL = from the beginning */
+  /* Called after every step / every whole epoch, if not NULL; non-zero stops nn_fit, which returns
+   * NN_STOPPED with progress ready to go on. */
+  int (*on_step)(void *user, nn_model *m, const nn_progress *p);
+  int (*on_epoch)(void *user, nn_model *m, const nn_progress *p);
+  void *user;
+} nn_fit_options;
+NN_API nn_fit_options nn_fit_default(void); /* one epoch, shuffled, no augmentation */
+
+/* Trains. The order of samples depends on the model's seed, the epoch and the place alone. Errors:
+ * NN_ERR_ARGUMENT (no labels or targets, sizes that differ from the input's), NN_ERR_STATE (no loss,
+ * inference model, more than one input), NN_ERR_DIVERGED. */
+NN_API nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options);
+
+typedef struct nn_evaluation {
+  double loss, accuracy;
+  int64_t correct, rows;
+} nn_evaluation;
+/* Loss and accuracy over a whole set, without training. */
+NN_API nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result);
+#endif
+
+/* ========================================== @@IO ===========================================
+ * A model in a file: the graph, every parameter and buffer by name; a checkpoint also has the
+ * optimizer, its state, the random state and the progress. Little-endian, versioned, a CRC-32 for
+ * every section; all of it is checked before anything is allocated for it. The format is described
+ * at @@IO in nn.c. config: batch, threads, isa, inference, allocator of the new model (NULL = the
+ * defaults; its seed is replaced by the file's). */
+typedef struct nn_load_result {
+  nn_model *model;      /* built and ready; destroy it; NULL after an error */
+  int is_checkpoint;
+  nn_progress progress; /* zeros unless a checkpoint */
+} nn_load_result;
+NN_API nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,
+                                nn_load_result *out, nn_message *why);
+/* Bytes that nn_save_memory needs; progress NULL: a model, else a checkpoint. 0 on error. */
+NN_API size_t nn_save_size(const nn_model *m, const nn_progress *progress);
+NN_API nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *bytes,
+                                size_t size);
+#ifndef NN_NO_STDIO
+NN_API nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out,
+                         nn_message *why);
+NN_API nn_status nn_save(nn_model *m, const char *path);
+NN_API nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress,
+                                    const char *path);
+#endif
+/* CRC-32 (ISO-HDLC, that of zip and PNG) of size bytes, going on from crc (0 to start). */
+NN_API uint32_t nn_crc32(uint32_t crc, const void *bytes, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* NN_H */
