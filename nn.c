@@ -25,9 +25,10 @@
  * nowhere else. So one plain `cc -O2 nn.c` holds them all and @@DISPATCH chooses at run time.
  *
  * LAYOUT INSIDE. A node's values are a matrix [rows, cols], cols = channels or features:
- * an image has one row a pixel (NHWC), a sequence is time-major (row = t n + sample). So every layer
- * that works on the last axis, from linear to softmax, is the same code for vectors, sequences and
- * images, and a convolution reads contiguous channels. Arrays at the border are as nn.h says. */
+ * an image has one row a pixel (NHWC), a sequence is time-major (row = t n + sample). So every
+ * layer that works on the last axis, from linear to softmax, is the same code for vectors,
+ * sequences and images, and a convolution reads contiguous channels. Arrays at the border are as
+ * nn.h says. */
 #ifndef NN__INSTANCE
 
 #if !defined _POSIX_C_SOURCE && !defined _WIN32
@@ -612,17 +613,17 @@ nn_status nn_isa_find(const char *name, nn_isa *isa)
  * A value never depends on its place in an array: a tail is computed by the same formula as the
  * body, on a vector that is partly loaded and partly stored. No argument needs alignment.
  *
- * The product of a tile, C[m,n] = finish(A[m,k] B[k,n]) with m <= MR and n <= NR, is the heart. Every
- * element is one chain of multiply-adds over ascending k, so tiles of any shape give the same bits.
- * It comes in two forms, which differ in where A and B lie:
+ * The product of a tile, C[m,n] = finish(A[m,k] B[k,n]) with m <= MR and n <= NR, is the heart.
+ * Every element is one chain of multiply-adds over ascending k, so tiles of any shape give the
+ * same bits. It comes in two forms, which differ in where A and B lie:
  *   tile_packed  A in a panel a[k MR + i], B in a panel b[k NR + j], both padded with zeros;
  *   tile_rows    row i of A anywhere: element k at a[i][o(k)]. o walks `segments` runs of `length`
  *                elements, run s starting at skip[s], `a_step` apart. B's row k at b + k b_step.
  *                a has MR pointers (repeat one for rows past m). B is read n wide if `exact`, else
  *                up to the next multiple of the vector's width. A convolution without any im2col
  *                is such a walk: the runs are the rows of the kernel window.
- * finish: C = alpha AB + beta C + bias[j] (bias may be NULL), then max(0, .) if relu. beta = 0 never
- * reads C. */
+ * finish: C = alpha AB + beta C + bias[j] (bias may be NULL), then max(0, .) if relu. beta = 0
+ * never reads C. */
 typedef struct nn__finish {
   nn_real alpha, beta;
   const nn_real *bias;
@@ -664,8 +665,8 @@ typedef struct nn__kernels {
   nn_isa isa;
   size_t vw, mr, nr;     /* vector width, tile height and width, in elements */
   size_t mc, kc, nc;     /* block sizes of the product: mc kc in L2, kc nr in L1, kc nc in L3 */
-  void (*tile_packed)(size_t k, const nn_real *a, const nn_real *b, nn_real *c, size_t ldc, size_t m,
-                      size_t n, const nn__finish *f);
+  void (*tile_packed)(size_t k, const nn_real *a, const nn_real *b, nn_real *c, size_t ldc,
+                      size_t m, size_t n, const nn__finish *f);
   void (*tile_rows)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c,
                     size_t ldc, size_t m, size_t n, const nn__finish *f);
   /* to[k MR + i] = A[i,k], i < MR, zero past m; A[i,k] at a[i rs + k cs]. pack_b: b[k NR + j]. */
@@ -1155,8 +1156,8 @@ NN__INLINE void NN__(rows_body)(int nv, int exact, const nn__walk *w, const nn_r
   NN__(finish_tile)(acc, nv, c, ldc, m, n, f);
 }
 
-static void NN__(tile_rows)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c,
-                            size_t ldc, size_t m, size_t n, const nn__finish *f)
+static void NN__(tile_rows)(const nn__walk *w, const nn_real *const *a, const nn_real *b,
+                            nn_real *c, size_t ldc, size_t m, size_t n, const nn__finish *f)
 {
   const int exact = w->exact && n % VW;
   if (n > (NV - 1) * VW) {
@@ -1303,7 +1304,9 @@ static void NN__(activate_back)(int act, nn_real *dx, const nn_real *dy, const n
   case NN__ACT_GELU: NN__(activate_back_body)(NN__ACT_GELU, dx, dy, x, n, v_set(slope)); break;
   case NN__ACT_SILU: NN__(activate_back_body)(NN__ACT_SILU, dx, dy, x, n, v_set(slope)); break;
   case NN__ACT_TANH: NN__(activate_back_body)(NN__ACT_TANH, dx, dy, y, n, v_set(slope)); break;
-  case NN__ACT_SIGMOID: NN__(activate_back_body)(NN__ACT_SIGMOID, dx, dy, y, n, v_set(slope)); break;
+  case NN__ACT_SIGMOID:
+    NN__(activate_back_body)(NN__ACT_SIGMOID, dx, dy, y, n, v_set(slope));
+    break;
   default: NN__(activate_back_body)(NN__ACT_EXP, dx, dy, y, n, v_set(slope)); break;
   }
 }
@@ -1561,7 +1564,8 @@ static void NN__(rnn_row_back)(nn_real *g, const nn_real *dh, size_t n, int relu
 {
   for (size_t j = 0; j < n; j += VW) {
     const V y = v_get(g + j, n - j);
-    const V d = relu ? NN__(act_back)(NN__ACT_RELU, y, y, y) : NN__(act_back)(NN__ACT_TANH, y, y, y);
+    const V d =
+        relu ? NN__(act_back)(NN__ACT_RELU, y, y, y) : NN__(act_back)(NN__ACT_TANH, y, y, y);
     v_give(g + j, v_mul(v_get(dh + j, n - j), d), n - j);
   }
 }
@@ -1608,7 +1612,8 @@ static void NN__(lstm_row_back)(nn_real *g, const nn_real *c_before, const nn_re
 #endif
 
 /* g: the sums r,z with U h + c in them, and n without; u = U_n h + c_n. g becomes r,z,n. */
-static void NN__(gru_row)(nn_real *g, const nn_real *u, const nn_real *h_before, nn_real *h, size_t n)
+static void NN__(gru_row)(nn_real *g, const nn_real *u, const nn_real *h_before, nn_real *h,
+                          size_t n)
 {
   for (size_t j = 0; j < n; j += VW) {
     const size_t left = n - j;
@@ -1697,8 +1702,8 @@ NN__INLINE void NN__(update_body)(int kind, const nn__update *u, nn_real *w, nn_
   }
 }
 
-static void NN__(update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1, nn_real *slot2,
-                         size_t n)
+static void NN__(update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1,
+                         nn_real *slot2, size_t n)
 {
   switch (u->kind) {
   case NN_SGD: NN__(update_body)(NN_SGD, u, w, g, slot1, slot2, n); break;
@@ -1804,10 +1809,10 @@ static const nn__kernels *nn__kernels_for(nn_isa isa)
 }
 
 /* ======================================= @@THREAD ==========================================
- * nn__parallel calls task(arg, index, thread) once for each index below count, on the pool's threads
- * and the caller's, and returns when all are done. Which thread takes which index is left to chance,
- * so a task may use `thread` only to find scratch space of its own: every result must depend on
- * `index` alone. That is what makes the bits the same for any number of threads. */
+ * nn__parallel calls task(arg, index, thread) once for each index below count, on the pool's
+ * threads and the caller's, and returns when all are done. Which thread takes which index is left
+ * to chance, so a task may use `thread` only to find scratch space of its own: every result must
+ * depend on `index` alone. That is what makes the bits the same for any number of threads. */
 typedef void (*nn__task)(void *arg, size_t index, int thread);
 
 #ifdef NN_NO_THREADS
@@ -2237,8 +2242,8 @@ void nn_context_destroy(nn_context *c)
   K(LINEAR, "linear", NN__NEEDS_X)                                                                \
   K(MAX_POOL, "max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                               \
   K(AVG_POOL, "avg_pool", 0)                                                                       \
-  K(GLOBAL_MAX, "global_max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                           \
-  K(GLOBAL_AVG, "global_avg_pool", 0)                                                                   \
+  K(GLOBAL_MAX, "global_max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                     \
+  K(GLOBAL_AVG, "global_avg_pool", 0)                                                             \
   K(RELU, "relu", NN__NEEDS_Y)                                                                    \
   K(LEAKY_RELU, "leaky_relu", NN__NEEDS_X)                                                         \
   K(GELU, "gelu", NN__NEEDS_X)                                                                    \
@@ -2429,7 +2434,7 @@ static size_t nn__conv_thread_scratch(const nn__conv *c)
   return nn__max(padded, nn__depthwise(c) ? 0 : c->hz * c->wz * c->oc);
 }
 
-/* `image` [h,w,c] with pad zeros round it, in `to`; or the image itself where there is no padding. */
+/* `image` [h,w,c] with zeros round it, in `to`; or the image itself where there is no padding. */
 static const nn_real *nn__padded(const nn__conv *c, const nn_real *image, nn_real *to)
 {
   if (!c->ph && !c->pw) return image;
@@ -2514,8 +2519,9 @@ static void nn__conv_forward_task(void *arg, size_t i, int thread)
 {
   const nn__conv_job *job = arg;
   const nn__conv *c = job->conv;
-  const nn_real *image = nn__padded(c, job->x + i * c->h * c->w * c->c,
-                                    job->thread_scratch + (size_t)thread * job->thread_scratch_size);
+  const nn_real *image =
+      nn__padded(c, job->x + i * c->h * c->w * c->c,
+                 job->thread_scratch + (size_t)thread * job->thread_scratch_size);
   nn__correlate(&job->walk, image, job->y + i * c->oh * c->ow * c->oc);
 }
 
@@ -2564,10 +2570,12 @@ static void nn__conv_forward(nn_model *m, const nn__conv *c, const nn_real *x, c
   }
   nn_real *packed = m->scratch;
   nn__conv_pack(c, w, 0, packed);
-  size_t *pixel = (size_t *)(void *)nn__aligned(packed + nn__conv_packed(c, c->runs * c->run, c->og));
+  size_t *pixel =
+      (size_t *)(void *)nn__aligned(packed + nn__conv_packed(c, c->runs * c->run, c->og));
   size_t *skip = pixel + c->oh * c->ow;
   for (size_t i = 0; i < c->oh; i++)
-    for (size_t j = 0; j < c->ow; j++) pixel[i * c->ow + j] = (i * c->sh * c->wp + j * c->sw) * c->c;
+    for (size_t j = 0; j < c->ow; j++)
+      pixel[i * c->ow + j] = (i * c->sh * c->wp + j * c->sw) * c->c;
   nn__runs(c, c->wp, c->c, skip);
   const nn__correlation walk = {c->kernels, pixel, skip, c->oh * c->ow, c->runs, c->run, c->groups,
                                 c->cg, c->og, c->oc, packed, {1, 0, bias, relu}};
@@ -2656,7 +2664,7 @@ static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, s
     t->sum_rows(sum, x + i * ldx, ldx, nn__min(256, rows - i), cols);
 }
 
-/* The images of one chunk, added up into the chunk's own partial [k, og] of every group and [oc]. */
+/* The images of one chunk, added up into the chunk's own partial: [k, og] of each group, [oc]. */
 static void nn__conv_weight_task(void *arg, size_t chunk, int thread)
 {
   const nn__conv_job *job = arg;
@@ -3275,8 +3283,8 @@ static void nn__layer_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
 
 /* ---- moving values ------------------------------------------------------------------------ */
 
-/* Between the border layout (batch first, channels first) and the inside's. A node's layouts are the
- * same when each sample is one row. */
+/* Between the border layout (batch first, channels first) and the inside's. A node's layouts are
+ * the same when each sample is one row. */
 static int nn__same_layout(const nn__node *node)
 {
   return node->rows == 1 || (node->rank == 3 && node->cols == 1);
@@ -3689,8 +3697,8 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
     }
     const nn__finish f = {1, 0, bias, 0};
     const nn_real *x = nn__cell_input(m, node, layer, n);
-    nn__multiply(&m->context, q.steps * n, wide, q.in, nn__rows_of(x, q.in), nn__columns_of(w, q.in),
-                 q.g, wide, &f);
+    nn__multiply(&m->context, q.steps * n, wide, q.in, nn__rows_of(x, q.in),
+                 nn__columns_of(w, q.in), q.g, wide, &f);
     nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_forward_task, &q);
     for (size_t i = 0; i < n && node->cell.carry; i++) {
       const size_t last = nn__last_of(m, i, q.steps) * n + i;
@@ -4069,10 +4077,11 @@ int nn_conv2d_with(nn_model *m, int x, const nn_conv2d_options *options)
   const int ow = nn__out_size(w, o.pad_w, o.kernel_w, o.dilation_w, o.stride_w);
   nn__shape_text t;
   if (!oh || !ow)
-    return nn__fail(m, NN_ERR_SHAPE,
-                    "%s: a %dx%d kernel (dilation %dx%d) does not fit %s from %s with padding %dx%d",
-                    node->name, o.kernel_h, o.kernel_w, o.dilation_h, o.dilation_w,
-                    nn__shape(in, &t), in->name, o.pad_h, o.pad_w);
+    return nn__fail(
+        m, NN_ERR_SHAPE,
+        "%s: a %dx%d kernel (dilation %dx%d) does not fit %s from %s with padding %dx%d",
+        node->name, o.kernel_h, o.kernel_w, o.dilation_h, o.dilation_w, nn__shape(in, &t), in->name,
+        o.pad_h, o.pad_w);
   const double taps = (double)o.kernel_h * o.kernel_w;
   const double tall = h + 2.0 * o.pad_h, wide = w + 2.0 * o.pad_w;
   if (nn__too_large(taps * c / o.groups * o.out * 16) || nn__too_large(tall * wide * c) ||
@@ -4100,7 +4109,8 @@ static int nn__linear(nn_model *m, int x, int out, int no_bias)
                     "first?)", node->name, in->name, nn__shape(in, &t));
   if (!nn__in_range(m, node, "out", out, 1, NN__MAX_SIZE)) return -1;
   if (nn__too_large((double)in->cols * out))
-    return nn__fail(m, NN_ERR_LIMIT, "%s: %zu x %d weights are too many", node->name, in->cols, out);
+    return nn__fail(m, NN_ERR_LIMIT, "%s: %zu x %d weights are too many", node->name, in->cols,
+                    out);
   node->size = out;
   node->no_bias = no_bias;
   if (in->rank == 2)
@@ -4127,7 +4137,8 @@ static int nn__pool2d(nn_model *m, nn__kind kind, int x, int kernel, int stride,
   if (!oh || !ow)
     return nn__fail(m, NN_ERR_SHAPE, "%s: a %dx%d window does not fit %s from %s", node->name,
                     kernel, kernel, nn__shape(in, &t), in->name);
-  const nn_conv2d_options window = {in->dim[0], kernel, kernel, stride, stride, pad, pad, 1, 1, 1, 0};
+  const nn_conv2d_options window = {in->dim[0], kernel, kernel, stride, stride, pad,
+                                    pad,        1,      1,      1,      0};
   node->window = window;
   nn__set_shape(m, node, 3, in->dim[0], oh, ow);
   return nn__added(m);
@@ -4222,8 +4233,9 @@ int nn_concat(nn_model *m, int a, int b)
   if (x->rank != y->rank || (x->rank == 2 && x->dim[0] != y->dim[0]) ||
       (x->rank == 3 && (x->dim[1] != y->dim[1] || x->dim[2] != y->dim[2])) ||
       (double)x->cols + (double)y->cols > INT_MAX)
-    return nn__fail(m, NN_ERR_SHAPE, "%s: %s gives %s and %s gives %s, which do not lie side by side",
-                    node->name, x->name, nn__shape(x, &s), y->name, nn__shape(y, &t));
+    return nn__fail(m, NN_ERR_SHAPE,
+                    "%s: %s gives %s and %s gives %s, which do not lie side by side", node->name,
+                    x->name, nn__shape(x, &s), y->name, nn__shape(y, &t));
   const int cols = (int)(x->cols + y->cols);
   nn__set_shape(m, node, x->rank, x->rank == 2 ? x->dim[0] : cols, x->rank == 2 ? cols : x->dim[1],
                 x->dim[2]);
@@ -4354,7 +4366,8 @@ void nn_set_init(nn_model *m, int node, nn_init init, double value)
     return;
   }
   if ((int)init < 0 || init > NN_INIT_CONSTANT || !nn__finite(value)) {
-    nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %s: no initialisation %d, or its value %g not finite",
+    nn__fail(m, NN_ERR_ARGUMENT,
+             "nn_set_init: %s: no initialisation %d, or its value %g not finite",
              m->node[node].name, (int)init, value);
     return;
   }
@@ -4716,8 +4729,8 @@ static void nn__scratch_size(const nn_model *m, nn__node *node)
   }
 }
 
-/* First fit, the largest first: each piece at the lowest place where it meets no piece that lives at
- * the same time. Returns the size of the region. */
+/* First fit, the largest first: each piece at the lowest place where it meets no piece that lives
+ * at the same time. Returns the size of the region. */
 static size_t nn__place(nn_model *m)
 {
   size_t end = 0;
@@ -5273,7 +5286,8 @@ nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct
   int64_t right = 0;
   if (!m) return NN_ERR_ARGUMENT;
   if (!m->ran || m->loss < 0)
-    return nn__error(m, NN_ERR_STATE, m->loss < 0 ? "loss: the model has none" : "loss: no forward");
+    return nn__error(m, NN_ERR_STATE,
+                     m->loss < 0 ? "loss: the model has none" : "loss: no forward");
   if (!b || b->n != m->n)
     return nn__error(m, NN_ERR_ARGUMENT, "loss: not the batch of the last forward");
   const nn__node *node = &m->node[m->loss];
@@ -6784,6 +6798,8 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
   const int batch = options->batch ? options->batch : m->config.batch;
   if (batch < 1 || batch > m->config.batch || options->epochs < 0 || options->steps < 0)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: batch, epochs or steps out of range");
+  if (!options->epochs && !options->steps && !options->on_step && !options->on_epoch)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: no epochs, no steps, and no callback to stop it");
   const nn_augment *augment = &options->augment;
   const int changes = augment->flip || augment->shift || augment->cutout;
   nn_progress own;
@@ -6816,7 +6832,6 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
     if (options->on_step) stop |= options->on_step(options->user, m, p);
     if (whole && options->on_epoch) stop |= options->on_epoch(options->user, m, p);
     if (stop) return NN_STOPPED;
-    if (!options->epochs && !options->steps) return NN_OK; /* neither limit: one step */
   }
   return NN_OK;
 }

@@ -23,19 +23,21 @@
  *   Describe: builder calls add layers in order and return node numbers. An error (a wrong shape, a
  *     bad value) sticks to the model, later calls do nothing, and nn_build returns it; nn_error has
  *     a sentence that names the layer and the shapes.
- *   Build:    nn_build takes one block of memory for everything (nn_plan tells its size, nn_build_in
- *     uses yours). No call after it allocates, training included.
+ *   Build:    nn_build takes one block of memory for everything (nn_plan tells its size, and
+ *     nn_build_in uses yours). No call after it allocates, training included.
  *   Run:      step level: nn_forward, nn_loss, nn_backward, nn_step (nn_train is all four);
  *     fit level: nn_fit, nn_evaluate over an nn_dataset.
  *   The engine never prints, exits, aborts, or reads the environment, and has no mutable globals.
- *   Every call that can fail returns an nn_status. Passing NULL for a model is an error, not a crash.
- *   A model may be used by one thread at a time; different models by different threads at once.
+ *   Every call that can fail returns an nn_status. Passing NULL for a model is an error, not a
+ *   crash. A model may be used by one thread at a time; different models by different threads at
+ *   once.
  *
  * CONVENTIONS are PyTorch's, so that weights move both ways
  *   Row-major arrays, batch first: images [N,C,H,W], sequences [N,T,F], vectors [N,F].
- *   Linear.weight [out,in]; Conv2d.weight [out,in/groups,kh,kw], cross-correlation; LSTM gates in the
- *   order i,f,g,o; GRU r,z,n with the reset gate applied after the recurrent product; two biases a
- *   cell. Parameter and gradient arrays keep these shapes; the layout inside is the engine's own.
+ *   Linear.weight [out,in]; Conv2d.weight [out,in/groups,kh,kw], cross-correlation; LSTM gates in
+ *   the order i,f,g,o; GRU r,z,n with the reset gate applied after the recurrent product; two
+ *   biases a cell. Parameter and gradient arrays keep these shapes; the layout inside is the
+ *   engine's own.
  *
  * NUMBERS
  *   float32 (-DNN_REAL=double gives a slow double-precision build for checking gradients).
@@ -159,7 +161,7 @@ NN_API nn_isa nn_isa_best(void);                      /* what AUTO means here; n
 typedef struct nn_context nn_context; /* kernels, threads and packing space; one user at a time */
 
 /* threads 1 .. NN_MAX_THREADS, 0 = one a core. allocator may be NULL. NULL when out of memory, when
- * the ISA is not available or threads is out of range. Freed by nn_context_destroy (NULL is fine). */
+ * the ISA is not available or threads is out of range. Freed by nn_context_destroy (or NULL). */
 NN_API nn_context *nn_context_create(nn_isa isa, int threads, const nn_allocator *allocator);
 NN_API void nn_context_destroy(nn_context *c);
 
@@ -185,6 +187,7 @@ typedef struct nn_config {
   int inference;          /* 1: no gradients, no optimizer, activations share memory; default 0 */
   int keep_activations;   /* 1: every node keeps its own array, so nn_read works for all of them */
   int input_gradient;     /* 1: backward also computes the gradient of the inputs */
+  int direct_convolution; /* 1: never by Winograd's transform: slower, nearer to the exact sum */
   nn_allocator allocator; /* default: NN_MALLOC, NN_FREE */
 } nn_config;
 NN_API nn_config nn_config_default(void);
@@ -209,7 +212,8 @@ NN_API int nn_input_sequence(nn_model *m, int steps, int features);
 NN_API int nn_input_vector(nn_model *m, int features);
 NN_API int nn_input_tokens(nn_model *m, int steps); /* whole numbers, for nn_embedding: [T] */
 
-/* Cross-correlation [C,H,W] -> [out,OH,OW], OH = (H + 2 pad_h - dilation_h (kh-1) - 1)/stride_h + 1.
+/* Cross-correlation [C,H,W] -> [out,OH,OW],
+ * OH = (H + 2 pad_h - dilation_h (kh - 1) - 1)/stride_h + 1.
  * y[o,i,j] = bias[o] + sum over c,u,v of w[o,c,u,v] x[c, i s + u d - p, j s + v d - p].
  * Parameters: weight [out,C/groups,kh,kw], bias [out]. groups divides C and out; groups = C is the
  * depthwise convolution. Every field 1 or more but pad (0 or more) and no_bias. */
@@ -285,7 +289,7 @@ NN_API int nn_gru_with(nn_model *m, int x, const nn_recurrent_options *options);
 /* [T,F] -> [F]: each sample's last step (its length's, where lengths are given). */
 NN_API int nn_last_step(nn_model *m, int x);
 
-/* Names a layer (letters, digits, '_', '-', '/'; unique; at most 23); without it kind and number: conv1. */
+/* Names a layer: 1..23 letters, digits, '_', '-', '/', unique. Default: kind and number, conv1. */
 NN_API void nn_name(nn_model *m, int node, const char *name);
 
 /* How a layer's weights start (biases keep the default), Glorot & Bengio 2010, He et al. 2015,
@@ -321,7 +325,7 @@ NN_API int nn_binary_cross_entropy(nn_model *m, int x);
  *   CONSTANT     rate                          STEP    rate gamma^floor(u/period)
  *   EXPONENTIAL  rate gamma^(u/period)         COSINE  floor + (rate - floor)(1 + cos(pi u/U))/2
  *   ONE_CYCLE    up from rate/25 to rate over the first 30 % of total, then down to rate/25e4, both
- *                along a cosine (Smith 2018; PyTorch's OneCycleLR); warmup is its own: leave it 0 */
+ *                along a cosine (Smith 2018; PyTorch's OneCycleLR); its warm-up is its own */
 typedef enum nn_schedule_kind {
   NN_CONSTANT = 0,
   NN_STEP,
@@ -340,7 +344,7 @@ NN_API double nn_schedule_rate(const nn_schedule *s, double rate, int64_t step);
  *   SGD      v = momentum v + g (first step: v = g);  w -= rate (nesterov ? g + momentum v : v)
  *   ADAGRAD  s += g^2;  w -= rate g/(sqrt s + eps)                             Duchi et al. 2011
  *   RMSPROP  s = alpha s + (1-alpha) g^2;  q = g/(sqrt s + eps);
- *            momentum: v = momentum v + q, w -= rate v; else w -= rate q       Tieleman & Hinton 2012
+ *            momentum: v = momentum v + q, w -= rate v; else w -= rate q     Tieleman & Hinton 2012
  *   ADAM     m = b1 m + (1-b1) g; s = b2 s + (1-b2) g^2;
  *            w -= rate m/(1-b1^t) / (sqrt(s/(1-b2^t)) + eps), t = 1, 2, ..     Kingma & Ba 2015
  *   ADAMW    w -= rate weight_decay w first, then as ADAM     Loshchilov & Hutter 2019 */
@@ -402,7 +406,7 @@ typedef struct nn_batch {
  * (the arrays x points to must stay until then). The output (see nn_output) stays until the next
  * nn_forward. Without training nothing random and nothing of the batch's other samples enters. */
 NN_API nn_status nn_forward(nn_model *m, const nn_batch *b, int training);
-/* The last layer's output (the loss's input), [n, shape] in the border layout; NULL before forward. */
+/* The output (the loss's input), [n, shape] in the border layout; NULL before nn_forward. */
 NN_API const nn_real *nn_output(const nn_model *m);
 /* Copies one node's output of the last forward, border layout, to [n, shape]. Always there for the
  * output node; for others only if built with keep_activations (NN_ERR_STATE otherwise). */
@@ -419,13 +423,13 @@ NN_API void nn_reset_state(nn_model *m); /* zeroes the state of layers that carr
 NN_API nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
 /* Adds d loss / d parameter to the gradients, after a training forward and nn_loss. */
 NN_API nn_status nn_backward(nn_model *m);
-/* The same from any given d / d output [n, shape] in place of a loss (border layout, of nn_output). */
+/* The same from a given d / d nn_output, [n, shape], in place of a loss. */
 NN_API nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient);
 /* The gradient of the i-th input, [n, shape], border layout; NULL unless config.input_gradient. */
 NN_API const nn_real *nn_input_gradient(const nn_model *m, int input);
-/* Clips, moves the parameters along the gradients by the optimizer, zeroes the gradients, counts the
- * step. Between nn_backward and this the flat gradients (nn_gradients) may be scaled, accumulated
- * over several batches, or summed over several machines. */
+/* Clips, moves the parameters along the gradients by the optimizer, zeroes the gradients, counts
+ * the step. Between nn_backward and this the flat gradients (nn_gradients) may be scaled,
+ * accumulated over several batches, or summed over several machines. */
 NN_API nn_status nn_step(nn_model *m);
 /* forward(training), loss, backward, step. NN_ERR_DIVERGED, with nothing changed, if the loss is
  * NaN or infinite. */
@@ -463,8 +467,8 @@ typedef struct nn_node_info {
 NN_API int nn_node_count(const nn_model *m);
 NN_API nn_status nn_get_node(const nn_model *m, int node, nn_node_info *info);
 NN_API int nn_output_node(const nn_model *m);                   /* -1 before nn_build */
-NN_API nn_status nn_get_config(const nn_model *m, nn_config *c); /* with the ISA and threads in use */
-NN_API size_t nn_memory(const nn_model *m);                     /* nn_plan's bytes; 0 before build */
+NN_API nn_status nn_get_config(const nn_model *m, nn_config *c); /* ISA and threads: those in use */
+NN_API size_t nn_memory(const nn_model *m); /* nn_plan's bytes; 0 before build */
 
 /* ======================================== @@DATA ===========================================
  * Data sets, readers, batches. */
@@ -499,7 +503,7 @@ NN_API nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray,
 /* A whole file as a rank-1 U8 array. NN_ERR_LIMIT when it is larger than limit bytes. */
 NN_API nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *allocator,
                               nn_array *out, nn_message *why);
-/* Writes to path.tmp, flushes to the disk, renames: an old file stays whole until the new one is. */
+/* Writes to path.tmp, syncs, renames: an old file stays until the new one is whole. */
 NN_API nn_status nn_file_write(const char *path, const void *bytes, size_t size, nn_message *why);
 NN_API nn_status nn_idx_load(const char *path, const nn_allocator *allocator, nn_array *out,
                              nn_message *why);
@@ -581,8 +585,8 @@ typedef struct nn_fit_options {
 NN_API nn_fit_options nn_fit_default(void); /* one epoch, shuffled, no augmentation */
 
 /* Trains. The order of samples depends on the model's seed, the epoch and the place alone. Errors:
- * NN_ERR_ARGUMENT (no labels or targets, sizes that differ from the input's), NN_ERR_STATE (no loss,
- * inference model, more than one input), NN_ERR_DIVERGED. */
+ * NN_ERR_ARGUMENT (no labels or targets, sizes that differ from the input's), NN_ERR_STATE (no
+ * loss, inference model, more than one input), NN_ERR_DIVERGED. */
 NN_API nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options);
 
 typedef struct nn_evaluation {
