@@ -460,10 +460,12 @@ double nn_random_normal(nn_random *r)
 /* A Feistel network permutes 0 .. 2^bits - 1, the least power of two that covers count: each round
  * XORs one half of the bits with a hash of the other half, which undoes itself, whatever the hash.
  * Walking on from a value outside the range until it falls inside keeps it a permutation of the
- * range, and takes less than two steps on average. A place outside the range wraps round. */
+ * range, and takes less than two steps on average. A place outside the range wraps round. Halves
+ * of one or two bits mix slowly: with 8 rounds some orders of 8 samples are visibly rarer, with 24
+ * a chi-square test over 100,000 epochs finds none. */
 uint32_t nn_shuffled(uint64_t seed, uint64_t epoch, uint32_t count, uint32_t place)
 {
-  uint32_t key[8], mask[2], half[2], value;
+  uint32_t key[24], mask[2], half[2], value;
   int bits = 1, low, round;
   if (count < 2) return 0;
   while (bits < 32 && (count - 1) >> bits) bits++;
@@ -472,13 +474,13 @@ uint32_t nn_shuffled(uint64_t seed, uint64_t epoch, uint32_t count, uint32_t pla
   mask[1] = ((uint32_t)1 << (bits - low)) - 1;
   /* The tag in the high half keeps these streams apart from those of masks and initial values. */
   epoch ^= (uint64_t)0x73687566u << 32;
-  nn__random_block(seed, epoch, 0, key);
-  nn__random_block(seed, epoch, 1, key + 4);
+  for (round = 0; round < 24; round += 4)
+    nn__random_block(seed, epoch, (uint64_t)round, key + round);
   value = place % count;
   do {
     half[0] = value & mask[0];
     half[1] = value >> low;
-    for (round = 0; round < 8; round++) {
+    for (round = 0; round < 24; round++) {
       uint32_t h = half[1 - round % 2] * 0x9E3779B1u + key[round];
       h = (h ^ (h >> 16)) * 0x85EBCA6Bu; /* the finaliser of MurmurHash3 */
       h = (h ^ (h >> 13)) * 0xC2B2AE35u;
@@ -2548,11 +2550,14 @@ static void nn__depthwise_forward_task(void *arg, size_t image, int thread)
     }
 }
 
-/* [c, taps] to [taps, c] and back. */
+/* to[cols, rows] = from[rows, cols]. */
 static void nn__transpose(nn_real *to, const nn_real *from, size_t rows, size_t cols)
 {
-  for (size_t i = 0; i < rows; i++)
-    for (size_t j = 0; j < cols; j++) to[j * rows + i] = from[i * cols + j];
+  for (size_t i0 = 0; i0 < rows; i0 += 16) { /* 16 rows at a time stay in the first-level cache */
+    const size_t end = nn__min(i0 + 16, rows);
+    for (size_t j = 0; j < cols; j++)
+      for (size_t i = i0; i < end; i++) to[j * rows + i] = from[i * cols + j];
+  }
 }
 
 static void nn__conv_forward(nn_model *m, const nn__conv *c, const nn_real *x, const nn_real *w,
