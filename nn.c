@@ -625,11 +625,12 @@ nn_status nn_isa_find(const char *name, nn_isa *isa)
  *                up to the next multiple of the vector's width. A convolution without any im2col
  *                is such a walk: the runs are the rows of the kernel window.
  * finish: C = alpha AB + beta C + bias[j] (bias may be NULL), then max(0, .) if relu. beta = 0
- * never reads C. */
+ * never reads C. across: C is stored transposed, element (i,j) at c[j ldc + i], and bias by i. */
 typedef struct nn__finish {
   nn_real alpha, beta;
   const nn_real *bias;
   int relu;
+  int across;
 } nn__finish;
 
 typedef struct nn__walk {
@@ -655,6 +656,7 @@ typedef struct nn__update {
   int kind; /* nn_optimizer_kind */
   int nesterov, first;
   nn_real rate, momentum, alpha, beta1, beta2, eps, decay;
+  nn_real rest, rest1, rest2;       /* 1 - alpha, 1 - beta1, 1 - beta2, rounded once */
   nn_real correction1, correction2; /* rate/(1 - beta1^t), 1/sqrt(1 - beta2^t) */
   nn_real scale, limit;             /* clipping: g = clamp(scale g, limit); limit 0 = none */
 } nn__update;
@@ -693,6 +695,12 @@ typedef struct nn__kernels {
   /* y[j] = max over taps (the first among equals, a NaN wins); y[j] = s sum over taps */
   void (*max_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n);
   void (*sum_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n, nn_real s);
+  /* Winograd's transforms of one tile, `c` channels wide; equations at @@CONV. Frequency f of the
+   * tile lies at v + f step, pixels at x + i row + j c. `out` and `out_back`: m = 4 or 6 pixels a
+   * side, of which rows x cols are inside the image. */
+  void (*winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c);
+  void (*winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *v, size_t step, int m,
+                       size_t rows, size_t cols, const nn__finish *f);
   /* One sample's step of a cell over n units; equations at @@RNN. */
   void (*rnn_row)(nn_real *g, nn_real *h, size_t n, int relu);
   void (*lstm_row)(nn_real *g, const nn_real *c_before, nn_real *c, nn_real *h, size_t n);
@@ -717,6 +725,8 @@ typedef struct nn__kernels {
   /* dx of tap t += dy where tap t is the first that equals y. */
   void (*max_taps_back)(nn_real *const *dx, const nn_real *const *taps, size_t count,
                         const nn_real *y, const nn_real *dy, size_t n);
+  void (*winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row, size_t c, int m,
+                            size_t rows, size_t cols);
   void (*rnn_row_back)(nn_real *g, const nn_real *dh, size_t n, int relu);
   void (*lstm_row_back)(nn_real *g, const nn_real *c_before, const nn_real *c, const nn_real *dh,
                         nn_real *dc, size_t n);
@@ -1080,6 +1090,21 @@ NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int nv, nn_real *c, size_t ldc,
 {
   const V alpha = v_set(f->alpha), beta = v_set(f->beta);
   const int reads = f->beta != 0;
+  if (f->across) {
+    nn_real tile[MR * NR];
+    NN__UNROLL
+    for (int i = 0; i < MR; i++)
+      NN__UNROLL
+      for (int v = 0; v < nv; v++) v_store(tile + i * NR + v * VW, acc[i][v]);
+    for (size_t j = 0; j < n; j++)
+      for (size_t i = 0; i < m; i++) {
+        nn_real *to = c + j * ldc + i, x = f->alpha * tile[i * NR + j];
+        if (reads) x += f->beta * *to;
+        if (f->bias) x += f->bias[i];
+        *to = f->relu && x < 0 ? 0 : x;
+      }
+    return;
+  }
   NN__UNROLL
   for (size_t i = 0; i < MR; i++)
     NN__UNROLL
@@ -1547,6 +1572,153 @@ static void NN__(max_taps_back)(nn_real *const *dx, const nn_real *const *taps, 
 }
 #endif
 
+/* ---- Winograd ----------------------------------------------------------------------------- */
+
+/* B^T d: row j holds the coefficients of prod over i of (x - a_i) without (x - a_j), for the points
+ * a = 0, 1, -1, 2, -2, 1/2, -1/2; the last row, for infinity, those of the whole product. */
+NN__INLINE void NN__(winograd_b)(V *d, int s)
+{
+  const V c5 = v_set((nn_real)5.25), c4 = v_set((nn_real)-4.25), half = v_set((nn_real).5);
+  const V quarter = v_set((nn_real).25), two = v_set(2), four = v_set(4);
+  const V d0 = d[0], d1 = d[s], d2 = d[2 * s], d3 = d[3 * s];
+  const V d4 = d[4 * s], d5 = d[5 * s], d6 = d[6 * s], d7 = d[7 * s];
+  const V e1 = v_add(v_fma(c4, d4, d2), d6), o1 = v_add(v_fma(c4, d3, d1), d5);
+  const V e2 = v_fma(quarter, d2, v_fma(v_set((nn_real)-1.25), d4, d6));
+  const V o2 = v_fma(half, d1, v_fma(v_set((nn_real)-2.5), d3, v_mul(two, d5)));
+  const V e3 = v_fma(four, d2, v_fma(v_set(-5), d4, d6));
+  const V o3 = v_fma(two, d1, v_fma(v_set((nn_real)-2.5), d3, v_mul(half, d5)));
+  d[0] = v_fma(c5, v_sub(d2, d4), v_sub(d6, d0));
+  d[s] = v_add(e1, o1);
+  d[2 * s] = v_sub(e1, o1);
+  d[3 * s] = v_add(e2, o2);
+  d[4 * s] = v_sub(e2, o2);
+  d[5 * s] = v_add(e3, o3);
+  d[6 * s] = v_sub(e3, o3);
+  d[7 * s] = v_fma(c5, v_sub(d3, d5), v_sub(d7, d1));
+}
+
+/* A^T: sums of a_j^i over the points for i < m, infinity in the last. */
+NN__INLINE void NN__(winograd_a)(V *d, int s, int m)
+{
+  const V s1 = v_add(d[s], d[2 * s]), d1 = v_sub(d[s], d[2 * s]);
+  const V s2 = v_add(d[3 * s], d[4 * s]), d2 = v_sub(d[3 * s], d[4 * s]);
+  const V s3 = v_add(d[5 * s], d[6 * s]), d3 = v_sub(d[5 * s], d[6 * s]);
+  const V last = d[7 * s];
+  d[0] = v_add(v_add(d[0], s1), v_add(s2, s3));
+  nn_real power = 2;
+  NN__UNROLL
+  for (int i = 1; i < 6; i++, power *= 2) {
+    if (i >= m) continue;
+    const V x = v_fma(v_set(power), i & 1 ? d2 : s2,
+                      v_fma(v_set(1 / power), i & 1 ? d3 : s3, i & 1 ? d1 : s1));
+    d[i * s] = i == m - 1 ? v_add(x, last) : x;
+  }
+}
+
+/* A: the polynomial with coefficients d_0 .. d_{m-1} at the points; infinity: d_{m-1}. */
+NN__INLINE void NN__(winograd_a_back)(V *d, int s, int m)
+{
+  const V last = d[(m - 1) * s];
+  V even[3], odd[3];
+  NN__UNROLL
+  for (int k = 0; k < 3; k++) { /* points 1, 2, 1/2 */
+    const nn_real a = k == 0 ? 1 : k == 1 ? 2 : (nn_real).5;
+    V e = d[0], o = v_mul(v_set(a), d[s]);
+    nn_real power = a;
+    NN__UNROLL
+    for (int i = 2; i < 6; i++) {
+      power *= a;
+      if (i >= m) continue;
+      if (i & 1)
+        o = v_fma(v_set(power), d[i * s], o);
+      else
+        e = v_fma(v_set(power), d[i * s], e);
+    }
+    even[k] = e, odd[k] = o;
+  }
+  NN__UNROLL
+  for (int k = 0; k < 3; k++) {
+    d[(1 + 2 * k) * s] = v_add(even[k], odd[k]);
+    d[(2 + 2 * k) * s] = v_sub(even[k], odd[k]);
+  }
+  d[7 * s] = last;
+}
+
+static void NN__(winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c)
+{
+  for (size_t j = 0; j < c; j += VW) {
+    V t[64];
+    for (size_t i = 0; i < 8; i++) {
+      for (size_t k = 0; k < 8; k++) t[i * 8 + k] = v_get(x + i * row + k * c + j, c - j);
+      NN__(winograd_b)(t + i * 8, 1);
+    }
+    for (size_t k = 0; k < 8; k++) {
+      NN__(winograd_b)(t + k, 8);
+      for (size_t i = 0; i < 8; i++) v_give(v + (i * 8 + k) * step + j, t[i * 8 + k], c - j);
+    }
+  }
+}
+
+NN__INLINE void NN__(winograd_out_body)(int m, nn_real *y, size_t row, size_t c, const nn_real *v,
+                                        size_t step, size_t rows, size_t cols, const nn__finish *f)
+{
+  for (size_t j = 0; j < c; j += VW) {
+    const V bias = f->bias ? v_get(f->bias + j, c - j) : v_zero();
+    V t[64];
+    for (size_t k = 0; k < 8; k++) {
+      for (size_t i = 0; i < 8; i++) t[i * 8 + k] = v_get(v + (i * 8 + k) * step + j, c - j);
+      NN__(winograd_a)(t + k, 8, m);
+    }
+    for (size_t i = 0; i < rows; i++) {
+      NN__(winograd_a)(t + i * 8, 1, m);
+      for (size_t k = 0; k < cols; k++) {
+        V x = v_add(t[i * 8 + k], bias);
+        if (f->relu) x = v_max(v_zero(), x);
+        v_give(y + i * row + k * c + j, x, c - j);
+      }
+    }
+  }
+}
+
+static void NN__(winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *v, size_t step,
+                               int m, size_t rows, size_t cols, const nn__finish *f)
+{
+  if (m == 4)
+    NN__(winograd_out_body)(4, y, row, c, v, step, rows, cols, f);
+  else
+    NN__(winograd_out_body)(6, y, row, c, v, step, rows, cols, f);
+}
+
+#ifndef NN_NO_TRAINING
+NN__INLINE void NN__(winograd_out_back_body)(int m, nn_real *v, size_t step, const nn_real *dy,
+                                             size_t row, size_t c, size_t rows, size_t cols)
+{
+  for (size_t j = 0; j < c; j += VW) {
+    V t[64];
+    for (int i = 0; i < m; i++) {
+      for (int k = 0; k < m; k++)
+        t[i * 8 + k] = (size_t)i < rows && (size_t)k < cols
+                           ? v_get(dy + (size_t)i * row + (size_t)k * c + j, c - j)
+                           : v_zero();
+      NN__(winograd_a_back)(t + i * 8, 1, m);
+    }
+    for (size_t k = 0; k < 8; k++) {
+      NN__(winograd_a_back)(t + k, 8, m);
+      for (size_t i = 0; i < 8; i++) v_give(v + (i * 8 + k) * step + j, t[i * 8 + k], c - j);
+    }
+  }
+}
+
+static void NN__(winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row,
+                                    size_t c, int m, size_t rows, size_t cols)
+{
+  if (m == 4)
+    NN__(winograd_out_back_body)(4, v, step, dy, row, c, rows, cols);
+  else
+    NN__(winograd_out_back_body)(6, v, step, dy, row, c, rows, cols);
+}
+#endif
+
 /* ---- cells -------------------------------------------------------------------------------- */
 
 /* g: W x + b + U h + c; becomes h. */
@@ -1654,9 +1826,9 @@ NN__INLINE void NN__(update_body)(int kind, const nn__update *u, nn_real *w, nn_
                                   nn_real *slot1, nn_real *slot2, size_t n)
 {
   const V rate = v_set(u->rate), momentum = v_set(u->momentum), eps = v_set(u->eps);
-  const V beta1 = v_set(u->beta1), rest1 = v_set(1 - u->beta1);
-  const V beta2 = v_set(u->beta2), rest2 = v_set(1 - u->beta2);
-  const V alpha = v_set(u->alpha), rest = v_set(1 - u->alpha), decay = v_set(u->decay);
+  const V beta1 = v_set(u->beta1), rest1 = v_set(u->rest1);
+  const V beta2 = v_set(u->beta2), rest2 = v_set(u->rest2);
+  const V alpha = v_set(u->alpha), rest = v_set(u->rest), decay = v_set(u->decay);
   const V correction1 = v_set(u->correction1), correction2 = v_set(u->correction2);
   const V scale = v_set(u->scale), high = v_set(u->limit), low = v_set(-u->limit);
   const V shrink = v_set(1 - u->rate * u->decay);
@@ -1719,15 +1891,47 @@ static void NN__(update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *s
 
 static const nn__kernels NN__(nn__table) = {
     NN__THIS_ISA,
-    VW, MR, NR, MR * 12, 384, NR * 64,
-    NN__(tile_packed), NN__(tile_rows), NN__(pack_a), NN__(pack_b), NN__(dots),
-    NN__(activate), NN__(add), NN__(scale), NN__(fma), NN__(sum_rows), NN__(affine_rows),
-    NN__(softmax), NN__(norm_row), NN__(max_taps), NN__(sum_taps),
-    NN__(rnn_row), NN__(lstm_row), NN__(gru_row),
+    VW,
+    MR,
+    NR,
+    MR * 12,
+    384,
+    NR * 64,
+    NN__(tile_packed),
+    NN__(tile_rows),
+    NN__(pack_a),
+    NN__(pack_b),
+    NN__(dots),
+    NN__(activate),
+    NN__(add),
+    NN__(scale),
+    NN__(fma),
+    NN__(sum_rows),
+    NN__(affine_rows),
+    NN__(softmax),
+    NN__(norm_row),
+    NN__(max_taps),
+    NN__(sum_taps),
+    NN__(winograd_in),
+    NN__(winograd_out),
+    NN__(rnn_row),
+    NN__(lstm_row),
+    NN__(gru_row),
 #ifndef NN_NO_TRAINING
-    NN__(activate_back), NN__(axpy), NN__(sum_squares), NN__(sum_rows_product),
-    NN__(sum_rows_square), NN__(affine2_rows), NN__(softmax_back), NN__(norm_row_back),
-    NN__(max_taps_back), NN__(rnn_row_back), NN__(lstm_row_back), NN__(gru_row_back), NN__(update),
+    NN__(activate_back),
+    NN__(axpy),
+    NN__(sum_squares),
+    NN__(sum_rows_product),
+    NN__(sum_rows_square),
+    NN__(affine2_rows),
+    NN__(softmax_back),
+    NN__(norm_row_back),
+    NN__(max_taps_back),
+    NN__(winograd_out_back),
+    NN__(rnn_row_back),
+    NN__(lstm_row_back),
+    NN__(gru_row_back),
+    NN__(update),
 #endif
 };
 
@@ -2090,10 +2294,11 @@ static void nn__product_task(void *arg, size_t index, int thread)
                              ? p->b.at + p->p0 * p->b.row + (p->j0 + j) * p->b.col
                              : p->context->pack_b + j * p->kb;
       nn__finish f = p->finish;
-      if (f.bias) f.bias += p->j0 + j;
+      if (f.bias && !f.across) f.bias += p->j0 + j;
       for (size_t i = 0; i < mb; i += mr) {
-        const size_t m = nn__min(mr, mb - i);
-        nn_real *c = p->c + (i0 + i) * p->ldc + p->j0 + j;
+        const size_t m = nn__min(mr, mb - i), ci = i0 + i, cj = p->j0 + j;
+        nn_real *c = p->c + (f.across ? cj * p->ldc + ci : ci * p->ldc + cj);
+        if (f.bias && f.across) f.bias = p->finish.bias + ci;
         if (!p->direct_a) {
           t->tile_packed(p->kb, pack_a + i * p->kb, b, c, p->ldc, m, n, &f);
         } else {
@@ -2125,6 +2330,7 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
 {
   const nn__kernels *t = c->kernels;
   nn__product p = {c, m, n, k, a, b, out, ldc, *finish, 0, 0, 0, 0, 0, 0, 0};
+  size_t kc = c->kc;
   if (!m || !n) return;
   if (m <= 2 && a.col == 1 && b.row == 1 && k) {
     p.rows = 64;
@@ -2133,16 +2339,26 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
   }
   /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile. */
   p.direct_a = a.col == 1 && n <= 2 * t->nr;
-  p.direct_b = b.col == 1 && m <= t->mr;
+  p.direct_b = b.col == 1 && m <= 8 * t->mr;
   if (p.direct_b) p.direct_a = 1;
+  /* Few rows times a large matrix that lies transposed, a linear layer's forward: turned round,
+   * C^T = B^T A^T reads the large one in place, and packs the few. Not where the rows would all
+   * meet in the same sets of the cache. */
+  if (a.col == 1 && b.row == 1 && m < n && k >= 512 && b.col % 1024 &&
+      nn__round_up(m, t->nr) * k <= nn__pack_b_size(c)) {
+    p.m = n, p.n = m, p.direct_a = 1, p.finish.across = 1;
+    p.a.at = b.at, p.a.row = b.col, p.a.col = 1;
+    p.b.at = a.at, p.b.row = 1, p.b.col = a.row;
+    m = p.m, n = p.n, kc = k;
+  }
   const size_t threads = (size_t)c->pool.threads;
   p.rows = threads == 1 ? m : nn__round_up((m + 4 * threads - 1) / (4 * threads), t->mr);
   if (p.rows > c->mc) p.rows = c->mc;
   for (p.j0 = 0; p.j0 < n; p.j0 += p.nb) {
-    p.nb = nn__min(c->nc, n - p.j0);
+    p.nb = nn__min(kc == c->kc ? c->nc : n, n - p.j0);
     p.p0 = 0;
     do {
-      p.kb = nn__min(c->kc, k - p.p0);
+      p.kb = nn__min(kc, k - p.p0);
       p.finish.beta = p.p0 ? 1 : finish->beta;
       p.finish.bias = p.p0 + p.kb == k ? finish->bias : NULL;
       p.finish.relu = p.p0 + p.kb == k && finish->relu;
@@ -2176,7 +2392,7 @@ nn_status nn_gemm(nn_context *c, int transpose_a, int transpose_b, size_t m, siz
   if (!out || ldc < n) return NN_ERR_ARGUMENT;
   if (k && (!a || !b || lda < (transpose_a ? m : k) || ldb < (transpose_b ? k : n)))
     return NN_ERR_ARGUMENT;
-  const nn__finish f = {alpha, beta, NULL, 0};
+  const nn__finish f = {alpha, beta, NULL, 0, 0};
   nn__multiply(c, m, n, k, transpose_a ? nn__columns_of(a, lda) : nn__rows_of(a, lda),
                transpose_b ? nn__columns_of(b, ldb) : nn__rows_of(b, ldb), out, ldc, &f);
   return NN_OK;
@@ -2377,7 +2593,23 @@ typedef struct nn__conv {
   /* data walk: dY spread out */
   size_t hz, wz, zruns, zrun;
   size_t chunks;                     /* partial sums of the weight gradient: fixed by the shapes */
+  int side;                          /* Winograd: outputs of a tile's side, 4 or 6; 0: direct */
 } nn__conv;
+
+enum { NN__TILE = 8 }; /* side of a tile of Winograd's transform; 64 frequencies */
+
+/* Winograd pays for 3x3 and 5x5 windows at stride 1 once there are channels enough to carry the
+ * transforms; `side` outputs then cost 64 products in place of side^2 k^2. */
+static int nn__winograd_side(const nn__conv *c)
+{
+  if (c->kh != c->kw || (c->kh != 3 && c->kh != 5) || c->groups > 1) return 0;
+  if (c->sh != 1 || c->sw != 1 || c->dh != 1 || c->dw != 1) return 0;
+  if (c->ph >= c->kh || c->pw >= c->kw) return 0; /* the data gradient's padding is k - 1 - p */
+  if (c->c < 16 || c->oc < 16 || c->c * c->oc > (size_t)1 << 16) return 0;
+  const size_t side = NN__TILE + 1 - c->kh;
+  const size_t tiles = ((c->oh + side - 1) / side) * ((c->ow + side - 1) / side);
+  return 2 * tiles * NN__TILE * NN__TILE <= c->oh * c->ow * c->kh * c->kw ? (int)side : 0;
+}
 
 static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__node *x, size_t n)
 {
@@ -2400,7 +2632,9 @@ static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__n
   c.hz = c.h + (c.kh - 1) * c.dh, c.wz = c.w + (c.kw - 1) * c.dw;
   c.zruns = c.runs;
   c.zrun = dense ? c.kw * c.oc : c.og;
-  const size_t partial = c.groups * c.kh * c.kw * c.cg * c.og + c.oc;
+  c.side = m->config.direct_convolution ? 0 : nn__winograd_side(&c);
+  const size_t taps = c.side ? NN__TILE * NN__TILE : c.kh * c.kw;
+  const size_t partial = c.groups * taps * c.cg * c.og + c.oc;
   c.chunks = nn__min((size_t)m->config.batch, nn__max(1, nn__min(8, ((size_t)1 << 21) / partial)));
   return c;
 }
@@ -2419,8 +2653,28 @@ static size_t nn__reals_for(size_t sizes) /* reals that hold so many size_t */
   return nn__round_up((sizes * sizeof(size_t) + sizeof(nn_real) - 1) / sizeof(nn_real), 16);
 }
 
+/* Winograd works on blocks of tiles whose frequencies fit the second-level cache. */
+static size_t nn__winograd_block(const nn__conv *c)
+{
+  const size_t tile = NN__TILE * NN__TILE * (c->c + c->oc) * sizeof(nn_real);
+  return c->kernels->mr * nn__max(1, 700 * 1024 / (tile * c->kernels->mr));
+}
+
+/* A padded image that whole tiles cover, for outputs of h x w and c channels. */
+static size_t nn__winograd_image(const nn__conv *c, size_t h, size_t w, size_t channels)
+{
+  const size_t side = (size_t)c->side, k = c->kh - 1;
+  return (nn__round_up(h, side) + k) * (nn__round_up(w, side) + k) * channels;
+}
+
 static size_t nn__conv_scratch(const nn__conv *c)
 {
+  if (c->side) {
+    const size_t nr = c->kernels->nr, taps = NN__TILE * NN__TILE;
+    const size_t packed = taps * nn__max(c->c * nn__round_up(c->oc, nr),
+                                         c->oc * nn__round_up(c->c, nr));
+    return nn__max(packed, c->chunks * (taps * c->c * c->oc + c->oc)) + 16;
+  }
   if (nn__depthwise(c)) return c->kh * c->kw * c->c * (c->chunks + 2) + c->chunks * c->oc;
   const size_t k = c->kh * c->kw * c->cg;
   const size_t forward = nn__conv_packed(c, k, c->og) + nn__reals_for(c->oh * c->ow + c->runs);
@@ -2432,6 +2686,10 @@ static size_t nn__conv_scratch(const nn__conv *c)
 
 static size_t nn__conv_thread_scratch(const nn__conv *c)
 {
+  if (c->side)
+    return nn__max(nn__winograd_image(c, c->oh, c->ow, c->c),
+                   nn__winograd_image(c, c->h, c->w, c->oc)) +
+           nn__winograd_block(c) * NN__TILE * NN__TILE * (c->c + c->oc);
   const size_t padded = c->ph || c->pw ? c->hp * c->wp * c->c : 0;
   return nn__max(padded, nn__depthwise(c) ? 0 : c->hz * c->wz * c->oc);
 }
@@ -2451,6 +2709,234 @@ static const nn_real *nn__padded(const nn__conv *c, const nn_real *image, nn_rea
   memset(at, 0, c->ph * wide * sizeof *to);
   return to;
 }
+
+/* ---- Winograd ----------------------------------------------------------------------------- */
+
+/* Fewer products for 3x3 and 5x5 windows (Lavin & Gray, CVPR 2016): with polynomials evaluated at
+ * the points 0, +-1, +-2, +-1/2 and infinity, an 8x8 tile of inputs d gives side x side outputs
+ *   Y = A^T [ (G g G^T) * (B^T d B) ] A          side = 6 for 3x3, 4 for 5x5; B is the same
+ * where * goes element by element, so each of the 64 frequencies is a product of matrices
+ * [tiles, c][c, oc]. The gradients are the same trilinear form read the other way round:
+ *   data    the forward of dY with turned weights;
+ *   weight  dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G.
+ * The transforms' coefficients reach 5.25 and 1/90, which costs accuracy: see NUMBERS in nn.h. */
+typedef struct nn__winograd {
+  const nn__conv *conv;
+  const nn_real *x, *dy;      /* images in; outputs' gradient for the weights */
+  nn_real *y;                 /* images out */
+  const nn_real *packed;      /* weights: 64 frequencies of panels */
+  nn_real *partial;           /* weight gradient */
+  size_t h, w, c;             /* of the images in */
+  size_t oh, ow, oc;          /* of the images out */
+  size_t top, left;           /* padding */
+  size_t tiles_w, tiles;      /* of one image */
+  size_t block;
+  nn_real *thread_scratch;
+  size_t thread_scratch_size;
+  nn__finish finish;
+} nn__winograd;
+
+/* Row j of G: a_j^i / prod over l of (a_j - a_l). */
+static nn_real nn__winograd_g(size_t j, size_t i, size_t k)
+{
+  static const double point[7] = {0, 1, -1, 2, -2, .5, -.5};
+  static const double share[7] = {1 / -1.0,       1 / -4.5,      1 / -4.5,     1 / 90.0,
+                                  1 / 90.0, 1 / 1.40625, 1 / 1.40625};
+  double power = 1;
+  if (j == 7) return i == k - 1;
+  for (size_t n = 0; n < i; n++) power *= point[j];
+  return (nn_real)(power * share[j]);
+}
+
+/* G g G^T of all weights, in panels: to[f][panel][i][NR]. `turned` as in nn__conv_pack. */
+static void nn__winograd_pack(const nn__conv *c, const nn_real *w, int turned, nn_real *to)
+{
+  const size_t nr = c->kernels->nr, k = c->kh;
+  const size_t ni = turned ? c->oc : c->c, nj = turned ? c->c : c->oc, wide = nn__round_up(nj, nr);
+  nn_real g[NN__TILE][5] = {{0}};
+  for (size_t f = 0; f < NN__TILE; f++)
+    for (size_t u = 0; u < k; u++) g[f][u] = nn__winograd_g(f, u, k);
+  for (size_t j = 0; j < wide; j++)
+    for (size_t i = 0; i < ni; i++) {
+      const nn_real *from = w + (turned ? i * c->c + j : j * c->c + i) * k * k;
+      nn_real half[NN__TILE][5] = {{0}}, *at = to + (j / nr * ni + i) * nr + j % nr;
+      for (size_t f = 0; f < NN__TILE && j < nj; f++)
+        for (size_t v = 0; v < k; v++)
+          for (size_t u = 0; u < k; u++)
+            half[f][v] += g[f][u] * from[turned ? k * k - 1 - u * k - v : u * k + v];
+      for (size_t f = 0; f < NN__TILE * NN__TILE; f++) {
+        nn_real sum = 0;
+        for (size_t v = 0; v < k; v++) sum += g[f % NN__TILE][v] * half[f / NN__TILE][v];
+        at[f * ni * wide] = sum;
+      }
+    }
+}
+
+/* The padded image of tile t, made when t enters a new image; and the place of t in it. */
+static const nn_real *nn__winograd_tile(const nn__winograd *q, size_t t, size_t *present,
+                                        nn_real *image, size_t *row)
+{
+  const size_t side = (size_t)q->conv->side, k = q->conv->kh - 1;
+  const size_t wide = nn__round_up(q->ow, side) + k, tall = nn__round_up(q->oh, side) + k;
+  const size_t number = t / q->tiles, at = t % q->tiles;
+  *row = wide * q->c;
+  if (number != *present) {
+    const size_t h = nn__min(q->h, tall - q->top), w = nn__min(q->w, wide - q->left);
+    const nn_real *from = q->x + number * q->h * q->w * q->c;
+    memset(image, 0, q->top * *row * sizeof *image);
+    for (size_t i = 0; i < h; i++) {
+      nn_real *to = image + (q->top + i) * *row;
+      memset(to, 0, q->left * q->c * sizeof *to);
+      memcpy(to + q->left * q->c, from + i * q->w * q->c, w * q->c * sizeof *to);
+      memset(to + (q->left + w) * q->c, 0, (wide - q->left - w) * q->c * sizeof *to);
+    }
+    memset(image + (q->top + h) * *row, 0, (tall - q->top - h) * *row * sizeof *image);
+    *present = number;
+  }
+  return image + at / q->tiles_w * side * *row + at % q->tiles_w * side * q->c;
+}
+
+/* The part of tile t's outputs that is inside: its first pixel and how many rows and columns. */
+static size_t nn__winograd_inside(const nn__winograd *q, size_t t, size_t *rows, size_t *cols)
+{
+  const size_t side = (size_t)q->conv->side, at = t % q->tiles;
+  const size_t i = at / q->tiles_w * side, j = at % q->tiles_w * side;
+  *rows = nn__min(side, q->oh - i);
+  *cols = nn__min(side, q->ow - j);
+  return ((t / q->tiles * q->oh + i) * q->ow + j) * q->oc;
+}
+
+static void nn__winograd_forward_task(void *arg, size_t index, int thread)
+{
+  const nn__winograd *q = arg;
+  const nn__kernels *t = q->conv->kernels;
+  const size_t first = index * q->block, taps = NN__TILE * NN__TILE;
+  const size_t count = nn__min(q->block, q->conv->n * q->tiles - first);
+  const size_t wide = nn__round_up(q->oc, t->nr), no_skip = 0;
+  const nn__walk walk = {1, q->c, &no_skip, 1, t->nr, 0};
+  const nn__finish set = {1, 0, NULL, 0, 0};
+  nn_real *v = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  nn_real *out = v + q->block * taps * q->c, *image = out + q->block * taps * q->oc;
+  size_t present = SIZE_MAX, row;
+  for (size_t i = 0; i < count; i++) {
+    const nn_real *x = nn__winograd_tile(q, first + i, &present, image, &row);
+    t->winograd_in(v + i * q->c, q->block * q->c, x, row, q->c);
+  }
+  for (size_t f = 0; f < taps; f++)
+    for (size_t j = 0; j < q->oc; j += t->nr)
+      for (size_t i = 0; i < count; i += t->mr) {
+        const size_t m = nn__min(t->mr, count - i);
+        const nn_real *a[NN__MAX_MR];
+        for (size_t r = 0; r < t->mr; r++) a[r] = v + (f * q->block + i + (r < m ? r : 0)) * q->c;
+        t->tile_rows(&walk, a, q->packed + (f * wide + j) * q->c,
+                     out + (f * q->block + i) * q->oc + j, q->oc, m, nn__min(t->nr, q->oc - j),
+                     &set);
+      }
+  for (size_t i = 0; i < count; i++) {
+    size_t rows, cols;
+    nn_real *y = q->y + nn__winograd_inside(q, first + i, &rows, &cols);
+    t->winograd_out(y, q->ow * q->oc, q->oc, out + i * q->oc, q->block * q->oc, q->conv->side,
+                    rows, cols, &q->finish);
+  }
+}
+
+/* The job of a forward (or, turned, of a data gradient: the forward of dY). */
+static nn__winograd nn__winograd_of(nn_model *m, const nn__conv *c, int turned)
+{
+  nn__winograd q;
+  memset(&q, 0, sizeof q);
+  q.conv = c;
+  q.h = turned ? c->oh : c->h, q.w = turned ? c->ow : c->w, q.c = turned ? c->oc : c->c;
+  q.oh = turned ? c->h : c->oh, q.ow = turned ? c->w : c->ow, q.oc = turned ? c->c : c->oc;
+  q.top = turned ? c->kh - 1 - c->ph : c->ph, q.left = turned ? c->kw - 1 - c->pw : c->pw;
+  const size_t side = (size_t)c->side;
+  q.tiles_w = (q.ow + side - 1) / side;
+  q.tiles = q.tiles_w * ((q.oh + side - 1) / side);
+  q.block = nn__winograd_block(c);
+  q.thread_scratch = m->thread_scratch, q.thread_scratch_size = m->thread_scratch_size;
+  return q;
+}
+
+static void nn__winograd_forward(nn_model *m, const nn__conv *c, int turned, const nn_real *x,
+                                 const nn_real *w, const nn_real *bias, int relu, nn_real *y)
+{
+  nn__winograd q = nn__winograd_of(m, c, turned);
+  const nn__finish finish = {1, 0, bias, relu, 0};
+  nn__winograd_pack(c, w, turned, m->scratch);
+  q.x = x, q.y = y, q.packed = m->scratch, q.finish = finish;
+  nn__parallel(&m->context.pool, (c->n * q.tiles + q.block - 1) / q.block,
+               nn__winograd_forward_task, &q);
+}
+
+#ifndef NN_NO_TRAINING
+/* One chunk of tiles: its own sums [64, c, oc] and, of dY, [oc]. */
+static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
+{
+  const nn__winograd *q = arg;
+  const nn__conv *c = q->conv;
+  const nn__kernels *t = c->kernels;
+  const size_t taps = NN__TILE * NN__TILE, all = c->n * q->tiles;
+  const size_t begin = chunk * all / c->chunks, end = (chunk + 1) * all / c->chunks;
+  nn_real *du = q->partial + chunk * (taps * q->c * q->oc + q->oc), *db = du + taps * q->c * q->oc;
+  nn_real *v = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  nn_real *d = v + q->block * taps * q->c, *image = d + q->block * taps * q->oc;
+  const nn__finish add = {1, 1, NULL, 0, 0};
+  const size_t no_skip = 0;
+  size_t present = SIZE_MAX, row;
+  memset(du, 0, (taps * q->c * q->oc + q->oc) * sizeof *du);
+  for (size_t first = begin; first < end; first += q->block) {
+    const size_t count = nn__min(q->block, end - first);
+    const nn__walk walk = {1, count, &no_skip, q->c, q->oc, 1};
+    for (size_t i = 0; i < count; i++) {
+      size_t rows, cols;
+      const nn_real *x = nn__winograd_tile(q, first + i, &present, image, &row);
+      t->winograd_in(v + i * q->c, q->block * q->c, x, row, q->c);
+      const nn_real *dy = q->dy + nn__winograd_inside(q, first + i, &rows, &cols);
+      t->winograd_out_back(d + i * q->oc, q->block * q->oc, dy, q->ow * q->oc, q->oc, c->side,
+                           rows, cols);
+      for (size_t k = 0; k < rows; k++)
+        t->sum_rows(db, dy + k * q->ow * q->oc, q->oc, cols, q->oc);
+    }
+    for (size_t f = 0; f < taps; f++)
+      for (size_t i = 0; i < q->c; i += t->mr) {
+        const size_t m = nn__min(t->mr, q->c - i);
+        const nn_real *a[NN__MAX_MR];
+        for (size_t r = 0; r < t->mr; r++) a[r] = v + f * q->block * q->c + i + (r < m ? r : 0);
+        for (size_t j = 0; j < q->oc; j += t->nr)
+          t->tile_rows(&walk, a, d + f * q->block * q->oc + j, du + (f * q->c + i) * q->oc + j,
+                       q->oc, m, nn__min(t->nr, q->oc - j), &add);
+      }
+  }
+}
+
+static void nn__winograd_weights(nn_model *m, const nn__conv *c, const nn_real *x,
+                                 const nn_real *dy, nn_real *dw, nn_real *db)
+{
+  const size_t taps = NN__TILE * NN__TILE, k = c->kh, partial = taps * c->c * c->oc + c->oc;
+  nn__winograd q = nn__winograd_of(m, c, 0);
+  nn_real *sum = m->scratch, g[NN__TILE][5] = {{0}};
+  q.x = x, q.dy = dy, q.partial = sum;
+  nn__parallel(&m->context.pool, c->chunks, nn__winograd_weight_task, &q);
+  for (size_t chunk = 1; chunk < c->chunks; chunk++) /* in order: the same bits for any threads */
+    c->kernels->add(sum, sum, sum + chunk * partial, partial);
+  if (db) c->kernels->add(db, db, sum + taps * c->c * c->oc, c->oc);
+  for (size_t f = 0; f < NN__TILE; f++)
+    for (size_t u = 0; u < k; u++) g[f][u] = nn__winograd_g(f, u, k);
+  for (size_t o = 0; o < c->oc; o++)
+    for (size_t i = 0; i < c->c; i++) {
+      const nn_real *at = sum + i * c->oc + o;
+      nn_real *to = dw + (o * c->c + i) * k * k, half[5][NN__TILE] = {{0}};
+      for (size_t u = 0; u < k; u++)
+        for (size_t f = 0; f < taps; f++)
+          half[u][f % NN__TILE] += g[f / NN__TILE][u] * at[f * c->c * c->oc];
+      for (size_t u = 0; u < k; u++)
+        for (size_t v = 0; v < k; v++)
+          for (size_t f = 0; f < NN__TILE; f++) to[u * k + v] += g[f][v] * half[u][f];
+    }
+}
+#endif
+
+/* ---- direct ------------------------------------------------------------------------------- */
 
 /* One walk over one image: out[pixels, n] for every group, from packed weights. */
 typedef struct nn__correlation {
@@ -2565,6 +3051,10 @@ static void nn__conv_forward(nn_model *m, const nn__conv *c, const nn_real *x, c
 {
   nn__conv_job job;
   memset(&job, 0, sizeof job);
+  if (c->side) {
+    nn__winograd_forward(m, c, 0, x, w, bias, relu, y);
+    return;
+  }
   job.conv = c, job.x = x, job.y = y, job.bias = bias, job.relu = relu;
   job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
   if (nn__depthwise(c)) {
@@ -2583,7 +3073,7 @@ static void nn__conv_forward(nn_model *m, const nn__conv *c, const nn_real *x, c
       pixel[i * c->ow + j] = (i * c->sh * c->wp + j * c->sw) * c->c;
   nn__runs(c, c->wp, c->c, skip);
   const nn__correlation walk = {c->kernels, pixel, skip, c->oh * c->ow, c->runs, c->run, c->groups,
-                                c->cg, c->og, c->oc, packed, {1, 0, bias, relu}};
+                                c->cg, c->og, c->oc, packed, {1, 0, bias, relu, 0}};
   job.walk = walk;
   nn__parallel(&m->context.pool, c->n, nn__conv_forward_task, &job);
 }
@@ -2639,6 +3129,10 @@ static void nn__conv_backward_data(nn_model *m, const nn__conv *c, const nn_real
 {
   nn__conv_job job;
   memset(&job, 0, sizeof job);
+  if (c->side) {
+    nn__winograd_forward(m, c, 1, dy, w, NULL, 0, dx);
+    return;
+  }
   job.conv = c, job.dy = dy, job.dx = dx;
   job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
   if (nn__depthwise(c)) {
@@ -2656,7 +3150,7 @@ static void nn__conv_backward_data(nn_model *m, const nn__conv *c, const nn_real
     for (size_t j = 0; j < c->w; j++) pixel[i * c->w + j] = (i * c->wz + j) * c->oc;
   nn__runs(c, c->wz, c->oc, skip);
   const nn__correlation walk = {c->kernels, pixel, skip, c->h * c->w, c->zruns, c->zrun, c->groups,
-                                c->og, c->cg, c->c, packed, {1, 0, NULL, 0}};
+                                c->og, c->cg, c->c, packed, {1, 0, NULL, 0, 0}};
   job.walk = walk;
   nn__parallel(&m->context.pool, c->n, nn__conv_data_task, &job);
 }
@@ -2695,7 +3189,7 @@ static void nn__conv_weight_task(void *arg, size_t chunk, int thread)
           }
       continue;
     }
-    const nn__finish add = {1, 1, NULL, 0};
+    const nn__finish add = {1, 1, NULL, 0, 0};
     for (size_t g = 0; g < c->groups; g++)
       for (size_t i = 0; i < k; i += mr) {
         const size_t rows = nn__min(mr, k - i);
@@ -2715,6 +3209,10 @@ static void nn__conv_backward_weights(nn_model *m, const nn__conv *c, const nn_r
   const size_t taps = c->kh * c->kw, k = taps * c->cg;
   const size_t partial = c->groups * k * c->og + c->oc;
   nn__conv_job job;
+  if (c->side) {
+    nn__winograd_weights(m, c, x, dy, dw, db);
+    return;
+  }
   memset(&job, 0, sizeof job);
   job.conv = c, job.x = x, job.dy = dy, job.partial = m->scratch;
   job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
@@ -3049,7 +3547,7 @@ static void nn__dropout_backward(nn_model *m, nn__node *node, size_t n, nn_real 
 static void nn__linear_forward(nn_model *m, nn__node *node, size_t n)
 {
   const nn__node *x = nn__in(m, node, 0);
-  const nn__finish f = {1, 0, node->no_bias ? NULL : nn__value(m, node->param + 1), node->relu};
+  const nn__finish f = {1, 0, node->no_bias ? NULL : nn__value(m, node->param + 1), node->relu, 0};
   nn__multiply(&m->context, n * node->rows, node->cols, x->cols, nn__rows_of(x->y, x->cols),
                nn__columns_of(nn__value(m, node->param), x->cols), node->y, node->cols, &f);
 }
@@ -3059,7 +3557,7 @@ static void nn__linear_forward(nn_model *m, nn__node *node, size_t n)
 static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const nn__node *x = nn__in(m, node, 0);
-  const nn__finish add = {1, 1, NULL, 0}, set = {1, 0, NULL, 0};
+  const nn__finish add = {1, 1, NULL, 0, 0}, set = {1, 0, NULL, 0, 0};
   const size_t rows = n * node->rows, in = x->cols, out = node->cols;
   nn__multiply(&m->context, out, in, rows, nn__columns_of(node->dy, out), nn__rows_of(x->y, in),
                nn__grad(m, node->param), in, &add);
@@ -3615,7 +4113,7 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
   const nn__cell *q = arg;
   const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
   const size_t wide = q->gates * h, joint = q->kind == NN__GRU ? 2 * h : wide;
-  const nn__finish add = {1, 1, NULL, 0}, with_bias = {1, 0, q->bias_u, 0};
+  const nn__finish add = {1, 1, NULL, 0, 0}, with_bias = {1, 0, q->bias_u, 0, 0};
   const nn_real *packed_u = q->packed + nn__round_up(joint, q->kernels->nr) * h;
   (void)thread;
   for (size_t t = 0; t < q->steps; t++) {
@@ -3700,7 +4198,7 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
       else
         memset(start, 0, n * h * sizeof *start);
     }
-    const nn__finish f = {1, 0, bias, 0};
+    const nn__finish f = {1, 0, bias, 0, 0};
     const nn_real *x = nn__cell_input(m, node, layer, n);
     nn__multiply(&m->context, q.steps * n, wide, q.in, nn__rows_of(x, q.in),
                  nn__columns_of(w, q.in), q.g, wide, &f);
@@ -3722,7 +4220,7 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
   const nn__cell *q = arg;
   const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
   const size_t wide = q->gates * h, joint = q->kind == NN__GRU ? 2 * h : wide;
-  const nn__finish set = {1, 0, NULL, 0}, add = {1, 1, NULL, 0};
+  const nn__finish set = {1, 0, NULL, 0, 0}, add = {1, 1, NULL, 0, 0};
   const nn_real *packed_u = q->packed + nn__round_up(h, q->kernels->nr) * joint;
   nn_real *const dh = q->dh + first * h, *const dc = q->dc + first * h;
   (void)thread;
@@ -3760,7 +4258,7 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
 static void nn__cell_weights(nn_model *m, const nn_real *g, size_t ldg, size_t count,
                              const nn_real *x, size_t in, size_t rows, nn_real *dw)
 {
-  const nn__finish add = {1, 1, NULL, 0};
+  const nn__finish add = {1, 1, NULL, 0, 0};
   nn__multiply(&m->context, count, in, rows, nn__columns_of(g, ldg), nn__rows_of(x, in), dw, in,
                &add);
 }
@@ -3800,7 +4298,7 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
     if (q.u) nn__sum_rows(q.kernels, dc + joint, q.u, h, all, h);
 
     nn_real *to = layer ? lower : dx;
-    const nn__finish set = {1, 0, NULL, 0};
+    const nn__finish set = {1, 0, NULL, 0, 0};
     if (to)
       nn__multiply(&m->context, all, q.in, wide, nn__rows_of(q.g, wide), nn__rows_of(w, q.in), to,
                    q.in, &set);
@@ -5473,6 +5971,8 @@ nn_status nn_step(nn_model *m)
   u->rate = (nn_real)rate, u->momentum = (nn_real)o->momentum, u->alpha = (nn_real)o->alpha;
   u->beta1 = (nn_real)o->beta1, u->beta2 = (nn_real)o->beta2, u->eps = (nn_real)o->eps;
   u->decay = (nn_real)o->weight_decay;
+  u->rest = (nn_real)(1 - o->alpha), u->rest1 = (nn_real)(1 - o->beta1);
+  u->rest2 = (nn_real)(1 - o->beta2);
   u->correction1 = (nn_real)(rate / (1 - pow(o->beta1, t)));
   u->correction2 = (nn_real)(1 / sqrt(1 - pow(o->beta2, t)));
   u->scale = 1, u->limit = (nn_real)o->clip_value;

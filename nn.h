@@ -44,6 +44,9 @@
  *   Same seed, same build, same ISA: the same bits, for any number of threads, any run.
  *   Across ISAs sums are taken in other orders: results agree within rounding, not to the bit.
  *   exp, tanh, sigmoid in float32: relative error below 3e-7 in every ISA (tests measure it).
+ *   3x3 and 5x5 convolutions at stride 1 with 16 channels or more go through Winograd's transform:
+ *   three to five times fewer products, errors below 1e-4 of the outputs' root mean square against
+ *   1e-5 for the direct sum, which config.direct_convolution asks for.
  *
  * LICENSE: MIT, see the end of nn.c.
  */

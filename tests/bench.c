@@ -1,0 +1,712 @@
+/* How fast nn.c is, beside its peers in the same run.
+ *
+ *   bench [--quick] [--only PART] [--threads LIST] [--isa NAME] [--csv FILE]
+ *
+ * For every thread count of the list (default 1) a process of its own is pinned to as many cores
+ * and measures: the FMA peak and the memory bandwidth of a core, the matrix product beside OpenBLAS
+ * and BLIS (opened at run time where installed), networks and layers beside PyTorch
+ * (tests/bench_torch.py, a child spoken with over pipes; $PYTHON, else /usr/bin/python3).
+ * Ours and the peers run in turn, A B A B, and the medians of the rounds are shown; a peer that is
+ * not installed is named as missing. --only: rows whose name has PART in it. The table goes to
+ * stdout and to build/bench.csv. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* sched_setaffinity; fork, dlopen, clock_gettime everywhere */
+#endif
+#include <dlfcn.h>
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../nn.h"
+
+#if defined(__GNUC__) && !defined(__TINYC__) && (defined(__x86_64__) || defined(__i386__))
+#define BENCH_X86
+#include <immintrin.h>
+#elif defined(__GNUC__) && defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#define MAX_ROUNDS 9
+#define MAX_PEERS 2
+
+static struct {
+  int threads, quick, rounds;
+  double round_seconds; /* at least this long is measured in one round */
+  const char *only, *csv_path;
+  nn_isa isa;
+  FILE *csv;
+  double peak; /* GFLOP/s of the cores in use */
+} bench;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Lets worker threads of a peer that still spin after their last call fall asleep. */
+static void settle(void) {
+  struct timespec t = {0, 0};
+  t.tv_nsec = bench.threads > 1 ? 20000000 : 1000000;
+  nanosleep(&t, NULL);
+}
+
+static void *memory(size_t size) {
+  void *p = NULL;
+  if (posix_memalign(&p, 64, size ? size : 64)) {
+    fprintf(stderr, "bench: out of memory\n");
+    exit(1);
+  }
+  memset(p, 0, size);
+  return p;
+}
+
+static nn_real *random_reals(size_t count) {
+  nn_real *x = (nn_real *)memory(count * sizeof *x);
+  for (size_t i = 0; i < count; i++)
+    x[i] = (nn_real)((double)nn_random_at(1, 2, i) / 2147483648.0 - 1.0);
+  return x;
+}
+
+static int by_size(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+static double median(double *x, int n) {
+  qsort(x, (size_t)n, sizeof *x, by_size);
+  return n % 2 ? x[n / 2] : .5 * (x[n / 2 - 1] + x[n / 2]);
+}
+
+/* ------------------------------------- the machine's limits ---------------------------------- */
+
+/* Twelve independent chains a = a b + c hide the latency of a fused multiply-add (4 or 5 cycles,
+ * two start in each). Every chain goes to 2 and stays there. Returns the operations done. */
+static volatile float sink;
+#define TWELVE(DO) DO(0) DO(1) DO(2) DO(3) DO(4) DO(5) DO(6) DO(7) DO(8) DO(9) DO(10) DO(11)
+#define START(k) a##k = set((float)k);
+#define STEP(k) a##k = fma(a##k, b, c);
+#define SUM(k) b = add(b, a##k);
+#define PEAK_LOOP(vector, lanes)                                            \
+  vector b = set(.5f), c = set(1.f);                                        \
+  vector a0, a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11;                  \
+  TWELVE(START)                                                             \
+  for (long i = 0; i < count; i++) { TWELVE(STEP) }                         \
+  TWELVE(SUM)                                                               \
+  sink = first(b);                                                          \
+  return 12. * 2. * lanes * (double)count;
+
+#ifdef BENCH_X86
+#define set _mm512_set1_ps
+#define fma _mm512_fmadd_ps
+#define add _mm512_add_ps
+#define first _mm512_cvtss_f32
+__attribute__((target("avx512f"))) static double flops_avx512(long count) {
+  PEAK_LOOP(__m512, 16)
+}
+#undef set
+#undef fma
+#undef add
+#undef first
+#define set _mm256_set1_ps
+#define fma _mm256_fmadd_ps
+#define add _mm256_add_ps
+#define first _mm256_cvtss_f32
+__attribute__((target("avx2,fma"))) static double flops_avx2(long count) {
+  PEAK_LOOP(__m256, 8)
+}
+#undef set
+#undef fma
+#undef add
+#undef first
+#define set _mm_set1_ps
+#define fma(x, y, z) _mm_add_ps(_mm_mul_ps(x, y), z)
+#define add _mm_add_ps
+#define first _mm_cvtss_f32
+__attribute__((target("sse2"))) static double flops_sse2(long count) {
+  PEAK_LOOP(__m128, 4)
+}
+#elif defined(__GNUC__) && defined(__aarch64__)
+#define set vdupq_n_f32
+#define fma(x, y, z) vfmaq_f32(z, x, y)
+#define add vaddq_f32
+#define first(x) vgetq_lane_f32(x, 0)
+static double flops_neon(long count) { PEAK_LOOP(float32x4_t, 4) }
+#endif
+#undef set
+#undef fma
+#undef add
+#undef first
+
+/* The most GFLOP/s that one core reached in short runs of the loop. */
+static double peak_of(const char *name, double (*flops)(long count)) {
+  double best = 0;
+  for (int round = 0; round < 15; round++) {
+    const long count = 3000000;
+    double start = now(), done = flops(count), rate = done / (now() - start) / 1e9;
+    if (rate > best) best = rate;
+  }
+  printf("peak of one core, %-18s %8.1f GFLOP/s\n", name, best);
+  return best;
+}
+
+static double fma_peak(void) {
+  double peak = 0, rate;
+#ifdef BENCH_X86
+  __builtin_cpu_init();
+  peak = peak_of("SSE2 multiply, add", flops_sse2);
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+      (rate = peak_of("AVX2 FMA", flops_avx2)) > peak)
+    peak = rate;
+  if (__builtin_cpu_supports("avx512f") && (rate = peak_of("AVX-512 FMA", flops_avx512)) > peak)
+    peak = rate;
+#elif defined(__GNUC__) && defined(__aarch64__)
+  (void)rate;
+  peak = peak_of("NEON FMA", flops_neon);
+#else
+  (void)rate;
+  printf("peak of one core: not known how to measure with this compiler and processor\n");
+#endif
+  return peak;
+}
+
+static void bandwidth(void) {
+  size_t n = (size_t)1 << (bench.quick ? 23 : 24); /* 32 or 64 MiB each */
+  float *a = (float *)memory(n * 4), *b = (float *)memory(n * 4), *c = (float *)memory(n * 4);
+  double copy = 0, triad = 0;
+  for (int round = 0; round < 7; round++) {
+    double t0 = now(), t1, t2;
+    memcpy(a, b, n * 4);
+    t1 = now();
+    for (size_t i = 0; i < n; i++) c[i] = a[i] + .5f * b[i];
+    t2 = now();
+    sink = c[n / 2];
+    if (8. * (double)n / (t1 - t0) > copy) copy = 8. * (double)n / (t1 - t0);
+    if (12. * (double)n / (t2 - t1) > triad) triad = 12. * (double)n / (t2 - t1);
+  }
+  printf("memory of one core: copy %.1f GB/s, triad %.1f GB/s\n", copy / 1e9, triad / 1e9);
+  free(a), free(b), free(c);
+}
+
+/* ------------------------------------- measuring in turn ------------------------------------- */
+
+/* Runs a thing some times; the seconds of what counts of it, below 0 if it failed. */
+typedef double (*runner)(void *what, int count);
+
+typedef struct contender {
+  const char *name;
+  runner run;
+  void *what;
+  int count, failed;
+  double ms[MAX_ROUNDS], median;
+} contender;
+
+static int wanted(const char *name) { return !bench.only || strstr(name, bench.only) != NULL; }
+
+/* How many runs fill a round. */
+static void calibrate(contender *c) {
+  double spent = c->run(c->what, 1);
+  for (c->count = 1; spent >= 0 && spent < bench.round_seconds && c->count < 1 << 24;) {
+    double more = 1.2 * bench.round_seconds / (spent / c->count + 1e-9);
+    int next = more < 4. * c->count ? (int)more : 4 * c->count;
+    c->count = next > c->count ? next : c->count + 1;
+    if (spent > .5 * bench.round_seconds) break;
+    spent = c->run(c->what, c->count);
+  }
+  c->failed = spent < 0;
+}
+
+/* One table row for each peer, or one alone when there is none. c[0] is ours. */
+static void measure(const char *name, const char *what, double flops, contender *c,
+                    int contenders) {
+  double gflops, share;
+  for (int i = 0; i < contenders; i++) {
+    calibrate(&c[i]);
+    settle();
+    if (c[i].failed) {
+      printf("%s: %s does not answer\n", name, c[i].name);
+      c[i--] = c[--contenders];
+    }
+  }
+  if (contenders == 0) return;
+  for (int round = 0; round < bench.rounds; round++)
+    for (int i = 0; i < contenders; i++) {
+      c[i].ms[round] = c[i].run(c[i].what, c[i].count) / c[i].count * 1e3;
+      settle();
+    }
+  for (int i = 0; i < contenders; i++) c[i].median = median(c[i].ms, bench.rounds);
+  gflops = flops / c[0].median / 1e6;
+  share = bench.peak > 0 ? gflops / bench.peak : 0;
+  for (int i = contenders > 1; i < contenders; i++) {
+    printf("%-30s %2d  %10.4g ms", name, bench.threads, c[0].median);
+    fprintf(bench.csv, "%s,%s,%d,%.6g", name, what, bench.threads, c[0].median);
+    if (i) {
+      printf("  %-8s %10.4g ms  ratio %5.2f", c[i].name, c[i].median, c[0].median / c[i].median);
+      fprintf(bench.csv, ",%s,%.6g,%.4g", c[i].name, c[i].median, c[0].median / c[i].median);
+    } else {
+      printf("  %-8s %10s     %11s", "no peer", "", "");
+      fprintf(bench.csv, ",,,");
+    }
+    printf("  %7.1f GFLOP/s  %5.1f %%\n", gflops, 100 * share);
+    fprintf(bench.csv, ",%.4g,%.4g\n", gflops, share);
+  }
+  fflush(stdout);
+  fflush(bench.csv);
+}
+
+/* -------------------------------------- matrix product --------------------------------------- */
+
+typedef void (*cblas_sgemm_function)(int order, int ta, int tb, int m, int n, int k, float alpha,
+                                     const float *a, int lda, const float *b, int ldb, float beta,
+                                     float *c, int ldc);
+
+typedef struct product {
+  nn_context *context;
+  cblas_sgemm_function blas;
+  int m, n, k, ta, tb;
+  nn_real *a, *b, *c;
+} product;
+
+static double run_ours(void *what, int count) {
+  product *p = (product *)what;
+  double start = now();
+  for (int i = 0; i < count; i++)
+    nn_gemm(p->context, p->ta, p->tb, (size_t)p->m, (size_t)p->n, (size_t)p->k, 1, p->a,
+            (size_t)(p->ta ? p->m : p->k), p->b, (size_t)(p->tb ? p->k : p->n), 0, p->c,
+            (size_t)p->n);
+  return now() - start;
+}
+
+static double run_blas(void *what, int count) {
+  product *p = (product *)what;
+  double start = now();
+  for (int i = 0; i < count; i++)
+    p->blas(101, p->ta ? 112 : 111, p->tb ? 112 : 111, p->m, p->n, p->k, 1.f,
+            (const float *)(const void *)p->a, p->ta ? p->m : p->k,
+            (const float *)(const void *)p->b, p->tb ? p->k : p->n, 0.f, (float *)(void *)p->c,
+            p->n);
+  return now() - start;
+}
+
+typedef struct library {
+  const char *name, *file, *set_threads;
+  cblas_sgemm_function sgemm;
+} library;
+
+/* dlsym gives an object pointer; ISO C has no cast from it to a function pointer. */
+static int symbol(void *handle, const char *name, void *function, size_t size) {
+  void *p = handle ? dlsym(handle, name) : NULL;
+  memcpy(function, &p, size);
+  return p != NULL;
+}
+
+static void open_library(library *l) {
+  void *handle = dlopen(l->file, RTLD_NOW | RTLD_LOCAL);
+  if (!symbol(handle, "cblas_sgemm", &l->sgemm, sizeof l->sgemm)) {
+    printf("%s: missing (%s)\n", l->name, l->file);
+    return;
+  }
+  if (strcmp(l->name, "BLIS") == 0) { /* its integers are of pointer's size */
+    void (*set)(intptr_t);
+    const char *(*version)(void);
+    if (symbol(handle, l->set_threads, &set, sizeof set)) set(bench.threads);
+    printf("%s: %s\n", l->name, symbol(handle, "bli_info_get_version_str", &version,
+                                       sizeof version) ? version() : "found");
+  } else {
+    void (*set)(int);
+    const char *(*config)(void);
+    if (symbol(handle, l->set_threads, &set, sizeof set)) set(bench.threads);
+    printf("%s: %s\n", l->name,
+           symbol(handle, "openblas_get_config", &config, sizeof config) ? config() : "found");
+  }
+}
+
+static void gemm_row(product *p, const library *libraries) {
+  char name[64];
+  contender c[1 + MAX_PEERS];
+  product theirs[MAX_PEERS];
+  int contenders = 1;
+  sprintf(name, "gemm_%dx%dx%d_%c%c", p->m, p->n, p->k, p->ta ? 't' : 'n', p->tb ? 't' : 'n');
+  if (!wanted(name)) return;
+  memset(c, 0, sizeof c);
+  p->a = random_reals((size_t)p->m * (size_t)p->k);
+  p->b = random_reals((size_t)p->k * (size_t)p->n);
+  p->c = random_reals((size_t)p->m * (size_t)p->n);
+  c[0].name = "nn", c[0].run = run_ours, c[0].what = p;
+  for (int i = 0; i < MAX_PEERS; i++) {
+    if (!libraries[i].sgemm) continue;
+    theirs[i] = *p;
+    theirs[i].blas = libraries[i].sgemm;
+    c[contenders].name = libraries[i].name;
+    c[contenders].run = run_blas, c[contenders].what = &theirs[i];
+    contenders++;
+  }
+  measure(name, "m x n x k product", 2. * p->m * p->n * p->k, c, contenders);
+  free(p->a), free(p->b), free(p->c);
+}
+
+static void gemms(void) {
+  static const int squares[] = {16,  24,  32,  48,  64,   96,   128,  192,
+                                256, 384, 512, 768, 1024, 1536, 2048};
+  /* The three products of a linear layer, those of recurrent and small nets. */
+  static const int shapes[][3] = {{100, 1024, 3136}, {100, 3136, 1024}, {1024, 3136, 100},
+                                  {128, 512, 128},   {128, 384, 128},   {64, 784, 800},
+                                  {1, 1024, 3136}};
+  library libraries[MAX_PEERS] = {
+      {"OpenBLAS", "libopenblas.so.0", "openblas_set_num_threads", NULL},
+      {"BLIS", "libblis.so.4", "bli_thread_set_num_threads", NULL}};
+  product p;
+  for (int i = 0; i < MAX_PEERS; i++) open_library(&libraries[i]);
+  memset(&p, 0, sizeof p);
+  p.context = nn_context_create(bench.isa, bench.threads, NULL);
+  if (!p.context) {
+    fprintf(stderr, "bench: no context\n");
+    exit(1);
+  }
+  for (size_t i = 0; i < sizeof squares / sizeof *squares; i++) {
+    int s = p.m = p.n = p.k = squares[i];
+    if (bench.quick && (s & (s - 1) || s > 1024)) continue;
+    for (int way = 0; way < (s == 64 || s == 256 || s == 1024 ? 4 : 1); way++) {
+      if (bench.quick && way) break;
+      p.ta = way & 1, p.tb = way >> 1;
+      gemm_row(&p, libraries);
+    }
+  }
+  for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+    for (int way = 0; way < 4; way++) {
+      p.m = shapes[i][0], p.n = shapes[i][1], p.k = shapes[i][2];
+      p.ta = way & 1, p.tb = way >> 1;
+      if (!bench.quick || way == 2) gemm_row(&p, libraries);
+    }
+  nn_context_destroy(p.context);
+}
+
+/* ----------------------------------------- PyTorch ------------------------------------------- */
+
+static struct {
+  pid_t pid;
+  FILE *in, *out; /* what it says, what is said to it */
+} torch;
+
+static void start_torch(const char *script) {
+  int to[2], from[2];
+  char threads[16], line[256];
+  const char *python = getenv("PYTHON");
+  if (!python) python = access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3" : "python3";
+  sprintf(threads, "%d", bench.threads);
+  if (access(script, R_OK) || pipe(to) || pipe(from)) {
+    printf("PyTorch: missing (%s)\n", script);
+    return;
+  }
+  fflush(stdout);
+  torch.pid = fork();
+  if (torch.pid == 0) {
+    dup2(to[0], 0), dup2(from[1], 1);
+    close(to[0]), close(to[1]), close(from[0]), close(from[1]);
+    setenv("OMP_NUM_THREADS", threads, 1);
+    setenv("OPENBLAS_NUM_THREADS", threads, 1);
+    execlp(python, python, script, threads, (char *)NULL);
+    _exit(127);
+  }
+  close(to[0]), close(from[1]);
+  torch.out = fdopen(to[1], "w");
+  torch.in = fdopen(from[0], "r");
+  if (torch.pid < 0 || !torch.in || !torch.out || !fgets(line, sizeof line, torch.in) ||
+      strncmp(line, "ready ", 6) != 0) {
+    printf("PyTorch: missing (%s with torch)\n", python);
+    if (torch.pid > 0) waitpid(torch.pid, NULL, 0);
+    torch.pid = 0;
+  } else
+    printf("PyTorch: %s", line + 6);
+}
+
+static double run_torch(void *what, int count) {
+  char line[64];
+  fprintf(torch.out, "%s %d\n", (const char *)what, count);
+  fflush(torch.out);
+  if (!fgets(line, sizeof line, torch.in)) return -1;
+  return strtod(line, NULL) * 1e-3 * count;
+}
+
+static void stop_torch(void) {
+  if (!torch.pid) return;
+  fclose(torch.out); /* the end of its input ends it */
+  fclose(torch.in);
+  waitpid(torch.pid, NULL, 0);
+}
+
+/* ------------------------------------------- nets -------------------------------------------- */
+
+typedef struct net {
+  nn_model *m;
+  nn_batch b;
+  nn_real *x, *gradient;
+  int32_t *labels;
+} net;
+
+static double run_training(void *what, int count) {
+  net *t = (net *)what;
+  double start = now();
+  for (int i = 0; i < count; i++)
+    if (nn_train(t->m, &t->b, NULL, NULL) != NN_OK) return -1;
+  return now() - start;
+}
+
+static double run_forward(void *what, int count) {
+  net *t = (net *)what;
+  double start = now();
+  for (int i = 0; i < count; i++)
+    if (nn_forward(t->m, &t->b, 0) != NN_OK) return -1;
+  return now() - start;
+}
+
+/* Only the way back is timed. */
+static double run_backward(void *what, int count) {
+  net *t = (net *)what;
+  double spent = 0;
+  for (int i = 0; i < count; i++) {
+    double start;
+    nn_zero_gradients(t->m);
+    if (nn_forward(t->m, &t->b, 1) != NN_OK) return -1;
+    start = now();
+    if (nn_backward_from(t->m, t->gradient) != NN_OK) return -1;
+    spent += now() - start;
+  }
+  return spent;
+}
+
+static nn_config config_of(int batch) {
+  nn_config c = nn_config_default();
+  c.batch = batch;
+  c.threads = bench.threads;
+  c.isa = bench.isa;
+  return c;
+}
+
+/* Multiply-adds of one sample: forward, and of its first layer with weights. */
+static double macs_of(const nn_model *m, double *first) {
+  double macs = 0;
+  *first = 0;
+  for (int i = 0; i < nn_node_count(m); i++) {
+    nn_node_info info;
+    if (nn_get_node(m, i, &info) != NN_OK) continue;
+    if (macs == 0) *first = info.macs;
+    macs += info.macs;
+  }
+  return macs;
+}
+
+/* Builds, fills, measures and destroys. passes: products of forward's size in what is timed. */
+static void net_row(const char *name, const char *what, nn_model *m, int batch, runner run,
+                    const char *request, double passes, int first_too) {
+  contender c[2];
+  net t;
+  double first, flops;
+  size_t in = 1, out = 1;
+  nn_node_info info;
+  memset(c, 0, sizeof c), memset(&t, 0, sizeof t);
+  t.m = m;
+  if (nn_build(m) != NN_OK) {
+    fprintf(stderr, "bench: %s: %s\n", name, nn_error(m));
+    exit(1);
+  }
+  nn_get_node(m, 0, &info);
+  for (int i = 0; i < info.rank; i++) in *= (size_t)info.dim[i];
+  nn_get_node(m, nn_output_node(m), &info);
+  for (int i = 0; i < info.rank; i++) out *= (size_t)info.dim[i];
+  t.x = random_reals(in * (size_t)batch);
+  t.gradient = random_reals(out * (size_t)batch);
+  t.labels = (int32_t *)memory((size_t)batch * sizeof *t.labels);
+  for (int i = 0; i < batch; i++) t.labels[i] = i % 10;
+  t.b.n = batch, t.b.x[0] = t.x, t.b.labels = t.labels;
+  flops = 2. * batch * passes * macs_of(m, &first);
+  if (!first_too) flops -= 2. * batch * first; /* no gradient of the input */
+  c[0].name = "nn", c[0].run = run, c[0].what = &t;
+  c[1].name = "PyTorch", c[1].run = run_torch, c[1].what = (void *)(uintptr_t)request;
+  if (run(&t, 1) < 0) {
+    fprintf(stderr, "bench: %s: %s\n", name, nn_error(m));
+    exit(1);
+  }
+  measure(name, what, flops, c, torch.pid ? 2 : 1);
+  free(t.x), free(t.gradient), free(t.labels);
+  nn_destroy(m);
+}
+
+static int lenet(nn_model *m, int channels, int side) {
+  int x = nn_input_image(m, channels, side, side);
+  x = nn_max_pool2d(m, nn_relu(m, nn_conv2d(m, x, 32, 5, 1, 2)), 2, 2, 0);
+  x = nn_max_pool2d(m, nn_relu(m, nn_conv2d(m, x, 64, 5, 1, 2)), 2, 2, 0);
+  x = nn_relu(m, nn_linear(m, nn_flatten(m, x), 1024));
+  return nn_linear(m, x, 10);
+}
+
+static void lenet_row(const char *name, int channels, int side, int batch, int training) {
+  char request[64];
+  nn_config c = config_of(batch);
+  nn_optimizer adam = nn_adam(1e-3);
+  nn_model *m;
+  int x;
+  if (!wanted(name)) return;
+  c.inference = !training;
+  m = nn_create(&c);
+  x = lenet(m, channels, side);
+  if (training) nn_cross_entropy(m, x), nn_set_optimizer(m, &adam);
+  sprintf(request, "lenet_%s:%d:%d:%d", training ? "train" : "forward", channels, side, batch);
+  net_row(name, training ? "LeNet5 training step with Adam" : "LeNet5 forward", m, batch,
+          training ? run_training : run_forward, request, training ? 3 : 1, !training);
+}
+
+static void cell_row(int cell, int layers, int hidden, int batch) {
+  static const char *const kinds[] = {"rnn", "lstm", "gru"};
+  nn_recurrent_options o = {0, 0, 0, 0, 0};
+  char name[64], request[64];
+  nn_config c = config_of(batch);
+  nn_optimizer adam = nn_adam(1e-3);
+  nn_model *m;
+  int x;
+  sprintf(name, "%s_%d_layer_h%d_b%d", kinds[cell], layers, hidden, batch);
+  if (!wanted(name)) return;
+  sprintf(request, "cell_train:%s:%d:%d:%d", kinds[cell], layers, hidden, batch);
+  o.hidden = hidden, o.layers = layers;
+  m = nn_create(&c);
+  x = nn_input_sequence(m, 28, 28);
+  x = cell == 0 ? nn_rnn_with(m, x, &o) : cell == 1 ? nn_lstm_with(m, x, &o)
+                                                    : nn_gru_with(m, x, &o);
+  nn_cross_entropy(m, nn_linear(m, nn_last_step(m, x), 10));
+  nn_set_optimizer(m, &adam);
+  net_row(name, "training step with Adam on 28 rows of 28", m, batch, run_training, request, 3, 0);
+}
+
+static void conv_row(int in, int out, int kernel, int side, int batch, int backward) {
+  char name[64], request[64];
+  nn_config c = config_of(batch);
+  nn_model *m;
+  int first = in <= 3; /* a first layer: nobody needs the gradient of its input */
+  sprintf(name, "conv_%d_%d_k%d_%dx%d_b%d_%s", in, out, kernel, side, side, batch,
+          backward ? "bwd" : "fwd");
+  if (!wanted(name)) return;
+  sprintf(request, "conv_%s:%d:%d:%d:%d:%d", backward ? "backward" : "forward", in, out, kernel,
+          side, batch);
+  c.inference = !backward;
+  c.input_gradient = backward && !first;
+  m = nn_create(&c);
+  nn_conv2d(m, nn_input_image(m, in, side, side), out, kernel, 1, kernel / 2);
+  net_row(name, backward ? "convolution backward" : "convolution forward", m, batch,
+          backward ? run_backward : run_forward, request, backward ? 2 : 1, !(backward && first));
+}
+
+static void nets(void) {
+  lenet_row("lenet_28_gray_b100", 1, 28, 100, 1);
+  lenet_row("lenet_32_rgb_b128", 3, 32, 128, 1);
+  for (int cell = 0; cell < 3; cell++) cell_row(cell, 1, 128, 128);
+  for (int cell = 0; cell < 3; cell++) cell_row(cell, 2, 128, 64);
+  lenet_row("lenet_28_gray_one_image", 1, 28, 1, 0);
+  for (int backward = 0; backward < 2; backward++) {
+    conv_row(1, 32, 5, 28, 100, backward);
+    conv_row(32, 64, 5, 14, 100, backward);
+    conv_row(64, 64, 3, 32, 64, backward);
+  }
+}
+
+/* -------------------------------------------- main ------------------------------------------- */
+
+static void pin(int cores) {
+#ifdef __linux__
+  cpu_set_t all, set;
+  int taken = 0;
+  CPU_ZERO(&all);
+  CPU_ZERO(&set);
+  if (sched_getaffinity(0, sizeof all, &all)) return;
+  for (size_t i = 0; i < CPU_SETSIZE && taken < cores; i++)
+    if (CPU_ISSET(i, &all)) {
+      CPU_SET(i, &set);
+      taken++;
+    }
+  if (taken < cores) printf("only %d cores are there\n", taken);
+  if (sched_setaffinity(0, sizeof set, &set)) perror("bench: cannot pin");
+#else
+  printf("not pinned: no sched_setaffinity here\n");
+#endif
+}
+
+static int run_all(int threads, const char *script) {
+  double core;
+  struct rusage usage;
+  bench.threads = threads;
+  signal(SIGPIPE, SIG_IGN); /* a peer that has died is noticed where its answer is missing */
+  pin(threads);
+  printf("\n%d thread%s, kernels %s\n", threads, threads > 1 ? "s" : "",
+         nn_isa_name(bench.isa == NN_ISA_AUTO ? nn_isa_best() : bench.isa));
+  core = fma_peak();
+  bench.peak = core * threads;
+  bandwidth();
+  start_torch(script);
+  gemms();
+  nets();
+  stop_torch();
+  getrusage(RUSAGE_SELF, &usage);
+  printf("other work took a core from this program %ld times; near 0 in a clean run\n",
+         usage.ru_nivcsw);
+  return 0;
+}
+
+static int help(void) {
+  fprintf(stderr,
+          "usage: bench [--quick] [--only PART] [--threads LIST] [--isa NAME] [--csv FILE]\n");
+  return 2;
+}
+
+int main(int argc, char **argv) {
+  const char *threads = "1", *script = "tests/bench_torch.py";
+  int failed = 0;
+  bench.csv_path = "build/bench.csv";
+  bench.rounds = 7, bench.round_seconds = .15;
+  for (int i = 1; i < argc; i++) {
+    const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+    if (strcmp(argv[i], "--quick") == 0) {
+      bench.quick = 1, bench.rounds = 3, bench.round_seconds = .03;
+      continue;
+    }
+    if (!value) return help();
+    if (strcmp(argv[i], "--only") == 0) bench.only = value;
+    else if (strcmp(argv[i], "--threads") == 0) threads = value;
+    else if (strcmp(argv[i], "--csv") == 0) bench.csv_path = value;
+    else if (strcmp(argv[i], "--isa") == 0) {
+      if (nn_isa_find(value, &bench.isa) != NN_OK || (bench.isa && !nn_isa_available(bench.isa))) {
+        fprintf(stderr, "bench: --isa %s: not available\n", value);
+        return 2;
+      }
+    } else return help();
+    i++;
+  }
+  bench.csv = fopen(bench.csv_path, "w");
+  if (!bench.csv) {
+    fprintf(stderr, "bench: %s: %s\n", bench.csv_path, strerror(errno));
+    return 1;
+  }
+  fprintf(bench.csv, "case,what,threads,ours_ms,peer,peer_ms,ratio,gflops,peak_share\n");
+  fflush(bench.csv);
+  /* A process for each count: the peers' pools of threads take their size and cores from it. */
+  for (const char *p = threads; *p && !failed;) {
+    char *end;
+    long n = strtol(p, &end, 10);
+    int status = 0;
+    pid_t child;
+    if (end == p || n < 1 || n > NN_MAX_THREADS || (*end && *end != ',')) return help();
+    p = *end ? end + 1 : end;
+    fflush(stdout);
+    child = fork();
+    if (child == 0) exit(run_all((int)n, script));
+    failed = child < 0 || waitpid(child, &status, 0) < 0 || status != 0;
+  }
+  fclose(bench.csv);
+  return failed;
+}

@@ -1,0 +1,500 @@
+#!/usr/bin/python3
+"""Remakes tests/goldens/torch.bin, what PyTorch computes for the cases of tests/test_torch.c.
+
+    /usr/bin/python3 tests/goldens.py            writes the file (Debian's python3-torch)
+    /usr/bin/python3 tests/goldens.py --float32  writes nothing; shows how far PyTorch's own
+                                                 float32 is from its float64, record by record
+
+Everything is computed in float64, so a comparison shows the error of nn.c alone. Weights and inputs
+are not stored: both sides draw them from an integer hash of their name and place. The file is a row
+of little-endian 32-bit words: a magic number, then one record after another:
+
+    key     FNV-1a hash of "case/what"
+    count   elements of the array
+    stride  1: all are stored; else elements 0, stride, 2 stride, .. are
+    values  float32
+    if stride > 1, two more float32: the sum of a[i] u(i), u drawn from the key, and the 2-norm of
+    a. One wrong element of a large array shows in the first as clearly as it would by itself.
+"""
+import os
+import struct
+import sys
+import warnings
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch.nn import (AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Embedding, Flatten, GELU, GRU,
+                      LayerNorm, LeakyReLU, Linear, LSTM, MaxPool2d, ModuleDict, ReLU, RNN, Sigmoid,
+                      SiLU, Softmax, Tanh)
+
+FLOAT32 = '--float32' in sys.argv
+MAGIC = 0x316c676e  # "ngl1"
+WHOLE = 160         # arrays up to this size are stored whole
+SAMPLES = 48        # of larger ones, about this many elements
+
+DTYPE = torch.float64
+records = {}
+
+
+# --- The hash that both sides share -------------------------------------------------------------
+
+def fnv1a(name):
+    h = 0x811c9dc5
+    for byte in name.encode():
+        h = ((h ^ byte) * 0x01000193) & 0xffffffff
+    return h
+
+
+def bits(key, count):
+    """count 32-bit numbers; the mixer is Wellons' lowbias32."""
+    x = (np.uint32(key) + np.arange(count, dtype=np.uint32) * np.uint32(0x9e3779b9))
+    x ^= x >> np.uint32(16)
+    x *= np.uint32(0x7feb352d)
+    x ^= x >> np.uint32(15)
+    x *= np.uint32(0x846ca68b)
+    x ^= x >> np.uint32(16)
+    return x
+
+
+def unit(key, count):
+    """Multiples of 2^-23 in [-1, 1): exact in float32, and so after scaling by a power of two."""
+    return ((bits(key, count) >> np.uint32(8)).astype(np.float64) - 2.0 ** 23) / 2.0 ** 23
+
+
+def uniform(name, shape, scale=1.0):
+    a = unit(fnv1a(name), int(np.prod(shape))) * scale
+    return torch.tensor(a.reshape(shape), dtype=DTYPE)
+
+
+def integers(name, shape, below):
+    a = bits(fnv1a(name), int(np.prod(shape))) % np.uint32(below)
+    return torch.tensor(a.astype(np.int64).reshape(shape))
+
+
+# --- Records ------------------------------------------------------------------------------------
+
+def put(name, value):
+    a = value.detach().double().numpy().ravel() if torch.is_tensor(value) else \
+        np.asarray(value, dtype=np.float64).ravel()
+    assert np.isfinite(a).all(), name
+    key = fnv1a(name)
+    assert key not in records, name
+    stride = 1 if a.size <= WHOLE else (a.size // SAMPLES) | 1
+    values = list(a[::stride])
+    if stride > 1:
+        values += [float((a * unit(key, a.size)).sum()), float(np.sqrt((a * a).sum()))]
+    records[key] = (name, a.size, stride, values, a if FLOAT32 else None)
+
+
+def write(path):
+    out = struct.pack('<I', MAGIC)
+    for key, (_, count, stride, values, _) in records.items():
+        out += struct.pack('<III', key, count, stride)
+        out += np.asarray(values, dtype='<f4').tobytes()
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + '.tmp', 'wb') as f:
+        f.write(out)
+    os.replace(path + '.tmp', path)
+    print('%s: %d records, %d bytes' % (path, len(records), len(out)))
+
+
+# --- Running one case ---------------------------------------------------------------------------
+
+def image(*shape, scale=1.0, below=0):
+    return shape, scale, below
+
+
+sequence = vector = image
+
+
+def tokens(steps, below):
+    return (steps,), 1.0, below
+
+
+def draw(name, spec, n):
+    """below > 0: whole numbers 0 .. below-1, else uniform in [-scale, scale)."""
+    shape, scale, below = spec
+    if below:
+        return integers(name, (n,) + shape, below).to(DTYPE)
+    return uniform(name, (n,) + shape, scale)
+
+
+def set_parameters(case, modules):
+    """Weights (rank 2 and more): the greatest power of two up to 1/sqrt(fan_in); the rest 1/2."""
+    with torch.no_grad():
+        for name, p in modules.named_parameters():
+            scale = 0.5
+            if p.dim() > 1:
+                scale = 1.0
+                while scale * scale * (p.numel() // p.shape[0]) > 1:
+                    scale /= 2
+            p.copy_(uniform(case + '/' + name, p.shape, scale))
+        for name, b in modules.named_buffers():
+            if name.endswith('running_mean') or name.endswith('running_var'):
+                b.copy_(uniform(case + '/' + name, b.shape, 0.5) + name.endswith('running_var'))
+
+
+def chain(modules, x):
+    for module in modules.values():
+        x = module(x)
+    return x
+
+
+def run(case, inputs, modules=None, function=None, n=3):
+    """One layer or small net: output, and gradients of inputs and parameters from a drawn d/d y."""
+    modules = ModuleDict(modules or {}).to(DTYPE)
+    function = function or (lambda L, x: chain(L, x))
+    set_parameters(case, modules)
+    xs = [draw('%s/x%d' % (case, i), spec, n) for i, spec in enumerate(inputs)]
+    modules.eval()
+    with torch.no_grad():
+        evaluated = function(modules, *xs)
+    modules.train()
+    for x in xs:
+        x.requires_grad_(True)
+    y = function(modules, *xs)
+    y.backward(uniform(case + '/dy', y.shape))
+    put(case + '/y', y)
+    if not torch.equal(evaluated, y):
+        put(case + '/eval', evaluated)
+    for i, (x, spec) in enumerate(zip(xs, inputs)):
+        if x.grad is not None:  # tokens have none
+            put('%s/dx%d' % (case, i), x.grad)
+    for name, p in modules.named_parameters():
+        put('%s/d %s' % (case, name), p.grad)
+    for name, b in modules.named_buffers():
+        if name.endswith('running_mean') or name.endswith('running_var'):
+            put('%s/after %s' % (case, name), b)
+
+
+def train(case, spec, modules, optimizer, steps, n, batches=1, classes=10, function=None,
+          before_step=None, schedule=None):
+    """The cross-entropy before each of some steps over fixed batches."""
+    modules = ModuleDict(modules).to(DTYPE)
+    function = function or (lambda L, x: chain(L, x))
+    set_parameters(case, modules)
+    xs = [draw('%s/x%d' % (case, i), spec, n) for i in range(batches)]
+    labels = [integers('%s/labels%d' % (case, i), (n,), classes) for i in range(batches)]
+    o = optimizer(list(modules.parameters()))
+    s = schedule(o) if schedule else None
+    losses = []
+    for step in range(steps):
+        o.zero_grad()
+        loss = F.cross_entropy(function(modules, xs[step % batches]), labels[step % batches])
+        loss.backward()
+        if before_step:
+            before_step(list(modules.parameters()))
+        losses.append(loss.item())
+        o.step()
+        if s:
+            s.step()
+    put(case + '/losses', losses)
+
+
+# --- The cases, in the order of test_torch.c ----------------------------------------------------
+
+def convolutions():
+    def conv(case, spec, out, kernel, stride=1, pad=0, **more):
+        run(case, [spec], {'layer': Conv2d(spec[0][0], out, kernel, stride, pad, **more)})
+    conv('conv', image(3, 7, 8), 4, 3, 1, 1)
+    conv('conv_valid', image(2, 6, 9), 5, 3)
+    conv('conv_stride', image(3, 9, 10), 5, 3, 2, 1)
+    conv('conv_1x1', image(8, 6, 5), 7, 1)
+    conv('conv_1x1_stride', image(8, 6, 5), 7, 1, 2)
+    conv('conv_wide_padding', image(2, 4, 5), 3, 3, 1, 4)
+    conv('conv_whole', image(4, 5, 6), 9, (5, 6))
+    conv('conv_gray', image(1, 28, 28), 8, 5, 1, 2)
+    conv('conv_rgb', image(3, 17, 15), 9, 5, 1, 2)
+    conv('conv_3x3', image(16, 14, 14), 24, 3, 1, 1)
+    conv('conv_5x5', image(8, 14, 14), 16, 5, 1, 2)
+    conv('conv_dilated', image(3, 9, 9), 4, 3, 1, 2, dilation=2)
+    conv('conv_groups', image(4, 8, 7), 6, 3, 1, 1, groups=2)
+    conv('conv_depthwise', image(6, 9, 7), 6, 3, 1, 1, groups=6)
+    conv('conv_multiplier', image(4, 8, 8), 8, 3, 2, 1, groups=4)
+    conv('conv_rectangular', image(4, 9, 12), 6, (2, 5), (2, 1), (1, 2), dilation=(1, 2), groups=2)
+    conv('conv_no_bias', image(3, 6, 6), 4, 3, 1, 1, bias=False)
+
+
+def linears():
+    run('linear', [vector(7)], {'layer': Linear(7, 5)})
+    run('linear_sequence', [sequence(4, 6)], {'layer': Linear(6, 3)})
+    run('linear_no_bias', [vector(9)], {'layer': Linear(9, 4, bias=False)})
+    run('linear_large', [vector(300)], {'layer': Linear(300, 130)}, n=5)
+
+
+def pools():
+    run('max_pool', [image(2, 8, 9)], {'layer': MaxPool2d(2, 2)})
+    run('max_pool_overlap', [image(3, 9, 8)], {'layer': MaxPool2d(3, 2, 1)})
+    run('max_pool_dense', [image(2, 6, 7)], {'layer': MaxPool2d(3, 1, 1)})
+    run('max_pool_ties', [image(2, 8, 8, below=3)], {'layer': MaxPool2d(3, 2, 1)})
+    run('avg_pool', [image(2, 8, 9)], {'layer': AvgPool2d(2, 2)})
+    run('avg_pool_overlap', [image(3, 9, 8)], {'layer': AvgPool2d(3, 2, 1)})
+    run('avg_pool_dense', [image(2, 6, 7)], {'layer': AvgPool2d(3, 1)})
+    run('global_max_pool', [image(5, 4, 6)],
+        function=lambda L, x: F.max_pool2d(x, (4, 6)).flatten(1))
+    run('global_avg_pool', [image(5, 4, 6)], function=lambda L, x: x.mean((2, 3)))
+
+
+ACTIVATIONS = [('relu', ReLU), ('leaky_relu', lambda: LeakyReLU(0.1)), ('gelu', GELU),
+               ('silu', SiLU), ('tanh', Tanh), ('sigmoid', Sigmoid)]
+
+
+def activations():
+    for name, make in ACTIVATIONS:
+        run(name, [vector(37, scale=8.0)], {'layer': make()})
+        run(name + '_sequence', [sequence(3, 7, scale=2.0)], {'layer': make()})
+        run(name + '_image', [image(5, 3, 3, scale=2.0)], {'layer': make()})
+        run(name + '_at_zero', [vector(9, below=2)], {'layer': make()})
+        run('linear_' + name, [vector(7)], {'layer': Linear(7, 18), 'act': make()})
+        run('conv_' + name, [image(3, 6, 5)], {'layer': Conv2d(3, 9, 3, 1, 1), 'act': make()})
+    run('softmax', [vector(11, scale=4.0)], {'layer': Softmax(1)})
+    run('softmax_sequence', [sequence(4, 5, scale=4.0)], {'layer': Softmax(2)})
+    run('softmax_image', [image(6, 3, 4, scale=4.0)], {'layer': Softmax(1)})
+
+
+def norms():
+    run('batch_norm', [vector(5)], {'layer': BatchNorm1d(5)}, n=7)
+    run('batch_norm_sequence', [sequence(4, 3)], {'layer': BatchNorm1d(3)},
+        lambda L, x: L['layer'](x.transpose(1, 2)).transpose(1, 2))
+    run('batch_norm_image', [image(5, 4, 3)], {'layer': BatchNorm2d(5)})
+    run('layer_norm', [vector(9)], {'layer': LayerNorm(9)})
+    run('layer_norm_sequence', [sequence(4, 9)], {'layer': LayerNorm(9)})
+    run('layer_norm_image', [image(3, 4, 5)], {'layer': LayerNorm([3, 4, 5])})
+
+
+def shapes():
+    run('flatten_image', [image(3, 4, 5)], {'layer': Flatten()})
+    run('flatten_sequence', [sequence(4, 5)], {'layer': Flatten()})
+    run('add', [image(3, 4, 5)] * 2, function=lambda L, a, b: a + b)
+    run('add_twice', [vector(6)], function=lambda L, a: a + a)
+    run('concat_image', [image(3, 4, 5), image(2, 4, 5)],
+        function=lambda L, a, b: torch.cat((a, b), 1))
+    run('concat_sequence', [sequence(4, 3), sequence(4, 5)],
+        function=lambda L, a, b: torch.cat((a, b), 2))
+    run('concat_vector', [vector(4), vector(3)], function=lambda L, a, b: torch.cat((a, b), 1))
+    run('embedding', [tokens(5, 7)], {'layer': Embedding(7, 4)}, lambda L, x: L['layer'](x.long()))
+
+
+def nets():
+    """Layers that meet each other: layouts at the borders, fusion, branches."""
+    run('net_pool', [image(3, 12, 11)],
+        {'conv': Conv2d(3, 17, 5, 1, 2), 'relu': ReLU(), 'pool': MaxPool2d(2, 2),
+         'flatten': Flatten(), 'fc': Linear(17 * 6 * 5, 6)})
+    run('net_norm', [image(3, 8, 8)],
+        {'conv': Conv2d(3, 8, 3, 1, 1, bias=False), 'norm': BatchNorm2d(8), 'relu': ReLU(),
+         'next': Conv2d(8, 5, 3, 2, 1), 'pool': AvgPool2d(2, 2)})
+    run('net_residual', [image(4, 6, 6)],
+        {'a': Conv2d(4, 4, 3, 1, 1), 'b': Conv2d(4, 4, 3, 1, 1), 'c': Conv2d(8, 3, 1)},
+        lambda L, x: L['c'](torch.cat((F.relu(x + L['b'](F.relu(L['a'](x)))), x), 1)))
+    run('net_tokens', [tokens(6, 9)],
+        {'embed': Embedding(9, 5), 'cell': GRU(5, 8, batch_first=True), 'fc': Linear(8, 3)},
+        lambda L, x: L['fc'](L['cell'](L['embed'](x.long()))[0][:, -1]))
+    run('net_mixed', [sequence(5, 6)],
+        {'cell': LSTM(6, 7, batch_first=True), 'norm': LayerNorm(7), 'fc': Linear(7, 4)},
+        lambda L, x: F.silu(L['fc'](L['norm'](L['cell'](x)[0]))).flatten(1))
+
+
+CELLS = [('rnn', RNN, {}), ('rnn_relu', RNN, {'nonlinearity': 'relu'}), ('lstm', LSTM, {}),
+         ('gru', GRU, {})]
+LENGTHS = [6, 1, 4]
+CELL_IN, CELL_HIDDEN, CELL_STEPS = 5, 7, 6
+
+
+def cells():
+    def last(y):
+        return y[:, -1]
+
+    def packed(cell, x):
+        p = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor(LENGTHS), batch_first=True,
+                                                    enforce_sorted=False)
+        return torch.nn.utils.rnn.pad_packed_sequence(cell(p)[0], batch_first=True)[0]
+
+    def packed_last(cell, x):
+        return torch.stack([packed(cell, x)[i, k - 1] for i, k in enumerate(LENGTHS)])
+
+    ways = [('', lambda L, x: L['layer'](x)[0]), ('_last', lambda L, x: last(L['layer'](x)[0])),
+            ('_lengths', lambda L, x: packed(L['layer'], x)),
+            ('_lengths_last', lambda L, x: packed_last(L['layer'], x))]
+    for name, make, options in CELLS:
+        for layers in (1, 2):
+            for way, function in ways:
+                cell = make(CELL_IN, CELL_HIDDEN, layers, batch_first=True, **options)
+                run('%s_%d%s' % (name, layers, way), [sequence(CELL_STEPS, CELL_IN)],
+                    {'layer': cell}, function)
+        run(name + '_wide', [sequence(4, 28)],
+            {'layer': make(28, 40, 1, batch_first=True, **options)}, ways[1][1], n=9)
+
+    def carried(L, x):
+        with torch.no_grad():
+            state = L['layer'](uniform(carried.case + '/before0', x.shape))[1]
+        return L['layer'](x, state)[0]
+
+    for name, make, options in CELLS:
+        carried.case = name + '_carry'
+        run(carried.case, [sequence(CELL_STEPS, CELL_IN)],
+            {'layer': make(CELL_IN, CELL_HIDDEN, 2, batch_first=True, **options)}, carried)
+
+
+def losses():
+    def loss(case, shape, function, n=6, scale=4.0):
+        x = uniform(case + '/x0', (n,) + shape, scale).requires_grad_(True)
+        value = function(x)
+        value.backward()
+        put(case + '/loss', [value.item()])
+        put(case + '/dx0', x.grad)
+
+    def labels(case, shape, classes, ignored):
+        a = integers(case + '/labels', shape, classes)
+        if ignored:
+            a[integers(case + '/ignored', shape, 3) == 0] = -1
+        return a
+
+    def cross_entropy(case, shape, smoothing=0.0, weighted=False, ignored=False, **more):
+        n, classes = 6, shape[-1]
+        y = labels(case, (n,) + shape[:-1], classes, ignored)
+        w = 1.25 + uniform(case + '/weights', (classes,)) if weighted else None
+        loss(case, shape, lambda x: F.cross_entropy(
+            x.reshape(-1, classes), y.reshape(-1), weight=w, ignore_index=-1,
+            label_smoothing=smoothing), **more)
+        x = uniform(case + '/x0', (n,) + shape)
+        put(case + '/correct', [(x.argmax(-1) == y).sum().item()])
+
+    cross_entropy('ce', (10,))
+    cross_entropy('ce_far', (10,), scale=64.0)
+    cross_entropy('ce_smooth', (7,), smoothing=0.125)
+    cross_entropy('ce_weights', (7,), weighted=True)
+    cross_entropy('ce_ignored', (7,), ignored=True)
+    cross_entropy('ce_smooth_ignored', (7,), smoothing=0.125, ignored=True)
+    cross_entropy('ce_weights_ignored', (7,), weighted=True, ignored=True)
+    cross_entropy('ce_sequence', (4, 5), smoothing=0.25, ignored=True)
+    cross_entropy('ce_smooth_weights', (7,), smoothing=0.125, weighted=True)
+    for case, shape in (('mse', (5,)), ('mse_image', (2, 3, 4))):
+        loss(case, shape, lambda x: F.mse_loss(x, uniform(case + '/values', x.shape)))
+    for case, shape, scale in (('bce', (5,), 4.0), ('bce_far', (5,), 128.0),
+                               ('bce_image', (2, 3, 4), 4.0)):
+        loss(case, shape, lambda x: F.binary_cross_entropy_with_logits(
+            x, uniform(case + '/values', x.shape, 0.5) + 0.5), scale=scale)
+
+
+def optimizers():
+    O = torch.optim
+    clip_norm = lambda p: torch.nn.utils.clip_grad_norm_(p, 0.125)
+    clip_value = lambda p: torch.nn.utils.clip_grad_value_(p, 0.015625)
+    one_cycle = lambda o: O.lr_scheduler.OneCycleLR(o, 0.5, total_steps=101, cycle_momentum=False)
+    for case, make, more in [
+            ('sgd', lambda p: O.SGD(p, 0.1), {}),
+            ('sgd_decay', lambda p: O.SGD(p, 0.1, weight_decay=0.01), {}),
+            ('sgd_momentum', lambda p: O.SGD(p, 0.1, 0.9), {}),
+            ('sgd_momentum_decay', lambda p: O.SGD(p, 0.1, 0.9, weight_decay=0.01), {}),
+            ('sgd_nesterov', lambda p: O.SGD(p, 0.1, 0.9, nesterov=True), {}),
+            ('sgd_nesterov_decay', lambda p: O.SGD(p, 0.1, 0.9, weight_decay=0.01, nesterov=True),
+             {}),
+            ('adagrad', lambda p: O.Adagrad(p, 0.05), {}),
+            ('adagrad_decay', lambda p: O.Adagrad(p, 0.05, weight_decay=0.01), {}),
+            ('rmsprop', lambda p: O.RMSprop(p, 0.005), {}),
+            ('rmsprop_decay', lambda p: O.RMSprop(p, 0.005, weight_decay=0.01), {}),
+            ('rmsprop_momentum', lambda p: O.RMSprop(p, 0.001, momentum=0.9), {}),
+            ('rmsprop_momentum_decay',
+             lambda p: O.RMSprop(p, 0.001, momentum=0.9, weight_decay=0.01), {}),
+            ('adam', lambda p: O.Adam(p, 0.01), {}),
+            ('adam_decay', lambda p: O.Adam(p, 0.01, weight_decay=0.01), {}),
+            ('adamw', lambda p: O.AdamW(p, 0.01), {}),
+            ('adamw_decay', lambda p: O.AdamW(p, 0.01, weight_decay=0.5), {}),
+            ('adagrad_eps', lambda p: O.Adagrad(p, 0.1, eps=0.125), {}),
+            ('rmsprop_eps', lambda p: O.RMSprop(p, 0.02, alpha=0.75, eps=0.125), {}),
+            ('adam_eps', lambda p: O.Adam(p, 0.05, betas=(0.75, 0.875), eps=0.125), {}),
+            ('adamw_eps', lambda p: O.AdamW(p, 0.05, betas=(0.75, 0.875), eps=0.125), {}),
+            ('sgd_clip_norm', lambda p: O.SGD(p, 0.1, 0.9), {'before_step': clip_norm}),
+            ('sgd_clip_value', lambda p: O.SGD(p, 0.1, 0.9), {'before_step': clip_value}),
+            ('adam_clip_norm', lambda p: O.Adam(p, 0.01), {'before_step': clip_norm}),
+            ('sgd_one_cycle', lambda p: O.SGD(p, 0.5), {'schedule': one_cycle})]:
+        train('optimizer_' + case, vector(6, scale=2.0),
+              {'fc1': Linear(6, 8), 'tanh': Tanh(), 'fc2': Linear(8, 3)}, make, 100, 12, classes=3,
+              **more)
+
+
+def schedules():
+    L = torch.optim.lr_scheduler
+
+    def rates(case, make, steps):
+        o = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.5)
+        s = make(o)
+        out = []
+        for _ in range(steps):
+            out.append(o.param_groups[0]['lr'])
+            o.step()
+            s.step()
+        put('schedule_' + case + '/rates', out)
+
+    def warm(o, then):
+        return L.SequentialLR(o, [L.LinearLR(o, 1 / 5, 1.0, 4), then], [5])
+
+    warnings.filterwarnings('ignore', 'The epoch parameter')  # SequentialLR's own doing
+
+    rates('step', lambda o: L.StepLR(o, 7, 0.5), 40)
+    rates('exponential', lambda o: L.ExponentialLR(o, 0.9), 40)
+    rates('exponential_period', lambda o: L.ExponentialLR(o, 0.5 ** (1 / 8)), 40)
+    rates('cosine', lambda o: L.CosineAnnealingLR(o, 40, 0.01), 41)
+    rates('one_cycle', lambda o: L.OneCycleLR(o, 0.5, total_steps=40), 40)
+    rates('one_cycle_odd', lambda o: L.OneCycleLR(o, 0.5, total_steps=37), 37)
+    rates('warm_step', lambda o: warm(o, L.StepLR(o, 7, 0.5)), 40)
+    rates('warm_cosine', lambda o: warm(o, L.CosineAnnealingLR(o, 35, 0.01)), 40)
+
+
+def lenet(channels, side):
+    return {'conv1': Conv2d(channels, 32, 5, 1, 2), 'relu1': ReLU(), 'pool1': MaxPool2d(2, 2),
+            'conv2': Conv2d(32, 64, 5, 1, 2), 'relu2': ReLU(), 'pool2': MaxPool2d(2, 2),
+            'flatten': Flatten(), 'fc1': Linear(64 * (side // 4) ** 2, 1024), 'relu3': ReLU(),
+            'fc2': Linear(1024, 10)}
+
+
+def last_step(name):
+    return lambda L, x: L['fc'](L[name](x)[0][:, -1])
+
+
+def whole():
+    """Whole networks: logits, gradients, and the first steps of training."""
+    run('lenet_gray', [image(1, 28, 28)], lenet(1, 28))
+    run('lenet_rgb', [image(3, 32, 32)], lenet(3, 32))
+    train('lenet_adam', image(1, 28, 28), lenet(1, 28), lambda p: torch.optim.Adam(p, 1e-3), 12, 8,
+          batches=2)
+    train('lenet_momentum', image(1, 28, 28), lenet(1, 28),
+          lambda p: torch.optim.SGD(p, 0.02, 0.9), 12, 8, batches=2)
+    for name, make, options in CELLS:
+        train(name + '_adam', sequence(28, 28),
+              {'cell': make(28, 64, 2, batch_first=True, **options), 'fc': Linear(64, 10)},
+              lambda p: torch.optim.Adam(p, 2e-3), 20, 16, batches=2, function=last_step('cell'))
+
+
+def everything():
+    records.clear()
+    torch.manual_seed(0)
+    for part in (convolutions, linears, pools, activations, norms, shapes, nets, cells, losses,
+                 optimizers, schedules, whole):
+        part()
+
+
+def main():
+    global DTYPE
+    torch.set_default_dtype(DTYPE)
+    everything()
+    if not FLOAT32:
+        here = os.path.dirname(os.path.abspath(__file__))
+        write(os.path.join(here, 'goldens', 'torch.bin'))
+        return
+    exact = dict(records)
+    DTYPE = torch.float32
+    torch.set_default_dtype(DTYPE)
+    everything()
+    rows = []
+    for key, (name, count, _, _, a) in exact.items():
+        b = records[key][4]
+        scale = np.abs(a) + np.sqrt((a * a).mean()) + 1e-30
+        rows.append((float((np.abs(a - b) / scale).max()), name, count))
+    for worst, name, count in sorted(rows, reverse=True)[:60]:
+        print('%10.2e  %-40s %d' % (worst, name, count))
+
+
+if __name__ == '__main__':
+    main()

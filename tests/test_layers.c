@@ -1,0 +1,1438 @@
+/* Every layer's forward pass against its definition, written here once more in double precision and
+ * without any of the engine's code; shapes; what is refused while describing a model, and how. */
+#include "test.h"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+static const double EPS = sizeof(nn_real) == 4 ? 1.2e-7 : 2.3e-16;
+
+/* Each layer runs in a model for inference, and in one for training without and with the training
+ * flag. */
+enum { INFERENCE, EVALUATION, TRAINING, MODES };
+#ifdef NN_NO_TRAINING
+enum { LAST_MODE = INFERENCE };
+#else
+enum { LAST_MODE = TRAINING };
+#endif
+
+/* Layers are compared with exact sums; only conv2d_winograd asks for the other way. */
+static int direct_convolution = 1;
+
+static nn_model *begin(int batch, int mode) {
+  nn_config c = test_config();
+  c.direct_convolution = direct_convolution;
+  nn_model *m;
+  c.batch = batch;
+  c.inference = mode == INFERENCE;
+  m = nn_create(&c);
+  CHECK(m != NULL);
+  return m;
+}
+
+/* Builds, and gives every parameter and buffer a value that is not its initial one. */
+static int ready(nn_model *m) {
+  int i, count;
+  if (!CHECK_OK(nn_build(m))) {
+    fprintf(stderr, "    %s\n", nn_error(m));
+    return 0;
+  }
+  count = nn_param_count(m);
+  for (i = 0; i < count; i++) {
+    nn_param p;
+    size_t j;
+    if (!CHECK_OK(nn_get_param(m, i, &p))) return 0;
+    test_fill(p.value, p.count, (uint32_t)i + 77);
+    if (strstr(p.name, "running_var"))
+      for (j = 0; j < p.count; j++) p.value[j] += (nn_real)1.5;
+  }
+  return 1;
+}
+
+static const nn_real *forward(nn_model *m, int n, const nn_real *x, const int32_t *lengths,
+                              int mode) {
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  b.n = n, b.x[0] = x, b.lengths = lengths;
+  if (!CHECK_OK(nn_forward(m, &b, mode == TRAINING))) {
+    fprintf(stderr, "    %s\n", nn_error(m));
+    return NULL;
+  }
+  return nn_output(m);
+}
+
+static const nn_real *param(nn_model *m, const char *name) {
+  nn_param p;
+  if (!CHECK_OK(nn_find_param(m, name, &p))) {
+    fprintf(stderr, "    no %s\n", name);
+    return NULL;
+  }
+  return p.value;
+}
+
+/* Compares with what the oracle got; tol is relative to max(1, |want|). */
+static int agree(const nn_real *got, const double *want, size_t n, double tol, const char *what) {
+  size_t i;
+  if (!got) return CHECK(got != NULL);
+  for (i = 0; i < n; i++) {
+    double size = fabs(want[i]) > 1 ? fabs(want[i]) : 1;
+    if ((double)got[i] == want[i] || fabs((double)got[i] - want[i]) <= tol * size) continue;
+    if (test_fail(__FILE__, __LINE__))
+      fprintf(stderr, "%s: y[%lu] = %.9g, wanted %.9g\n", what, (unsigned long)i, (double)got[i],
+              want[i]);
+    return 0;
+  }
+  return 1;
+}
+
+static double *doubles(size_t n) { return (double *)test_memory(n * sizeof(double)); }
+static nn_real *inputs(size_t n, uint32_t seed) {
+  nn_real *x = test_reals(n);
+  test_fill(x, n, seed);
+  return x;
+}
+static int same_dims(nn_model *m, int node, int rank, int a, int b, int c) {
+  nn_node_info i;
+  return CHECK_OK(nn_get_node(m, node, &i)) && CHECK_INT(i.rank, rank) && CHECK_INT(i.dim[0], a) &&
+         (rank < 2 || CHECK_INT(i.dim[1], b)) && (rank < 3 || CHECK_INT(i.dim[2], c));
+}
+
+/* ---------------------------------------------------------------- convolution and pooling ---- */
+
+/* The five lines that nn.h gives as the definition. x [n,C,H,W] -> y [n,O,OH,OW]. */
+static void conv_oracle(const nn_conv2d_options *o, int n, int C, int H, int W, int OH, int OW,
+                        const nn_real *x, const nn_real *w, const nn_real *bias, double *y) {
+  int s, k, i, j, c, u, v, per = C / o->groups, maps = o->out / o->groups;
+  for (s = 0; s < n; s++)
+    for (k = 0; k < o->out; k++)
+      for (i = 0; i < OH; i++)
+        for (j = 0; j < OW; j++) {
+          double sum = bias ? (double)bias[k] : 0;
+          for (c = 0; c < per; c++)
+            for (u = 0; u < o->kernel_h; u++)
+              for (v = 0; v < o->kernel_w; v++) {
+                int r = i * o->stride_h + u * o->dilation_h - o->pad_h;
+                int q = j * o->stride_w + v * o->dilation_w - o->pad_w;
+                if (r < 0 || r >= H || q < 0 || q >= W) continue;
+                sum += (double)w[((k * per + c) * o->kernel_h + u) * o->kernel_w + v] *
+                       (double)x[((s * C + k / maps * per + c) * H + r) * W + q];
+              }
+          *y++ = sum;
+        }
+}
+
+static int conv_case(int n, int C, int H, int W, nn_conv2d_options o) {
+  int OH = H + 2 * o.pad_h - o.dilation_h * (o.kernel_h - 1) - 1, mode, held = 1;
+  int OW = W + 2 * o.pad_w - o.dilation_w * (o.kernel_w - 1) - 1;
+  char what[160];
+  sprintf(what,
+          "conv n %d C %d H %d W %d out %d kernel %dx%d stride %dx%d pad %dx%d dilation %dx%d "
+          "groups %d",
+          n, C, H, W, o.out, o.kernel_h, o.kernel_w, o.stride_h, o.stride_w, o.pad_h, o.pad_w,
+          o.dilation_h, o.dilation_w, o.groups);
+  for (mode = 0; mode <= LAST_MODE && held; mode++) {
+    nn_model *m = begin(n, mode);
+    int y = nn_conv2d_with(m, nn_input_image(m, C, H, W), &o);
+    if (OH < 0 || OW < 0) {
+      held = CHECK_INT(y, -1) && CHECK_STATUS(nn_build(m), NN_ERR_SHAPE);
+    } else if (ready(m)) {
+      int oh = OH / o.stride_h + 1, ow = OW / o.stride_w + 1;
+      size_t size = (size_t)(n * o.out * oh * ow);
+      nn_real *x = inputs((size_t)(n * C * H * W), 5);
+      double *want = doubles(size), terms = C / o.groups * o.kernel_h * o.kernel_w;
+      held = same_dims(m, y, 3, o.out, oh, ow);
+      if (held) {
+        conv_oracle(&o, n, C, H, W, oh, ow, x, param(m, "conv1.weight"),
+                    o.no_bias ? NULL : param(m, "conv1.bias"), want);
+        /* Winograd's error is stated against the root mean square of the outputs. */
+        double tol = EPS * (terms + 8), square = 0;
+        size_t k;
+        for (k = 0; k < size; k++) square += want[k] * want[k];
+        if (!direct_convolution) tol += 840 * EPS * sqrt(square / (double)size);
+        held = agree(forward(m, n, x, NULL, mode), want, size, tol, what);
+      }
+      free(x);
+      free(want);
+    } else {
+      held = 0;
+    }
+    if (!held) fprintf(stderr, "    %s, mode %d\n", what, mode);
+    nn_destroy(m);
+  }
+  return held;
+}
+
+static nn_conv2d_options conv_options(int out, int kernel, int stride, int pad, int groups) {
+  nn_conv2d_options o;
+  memset(&o, 0, sizeof o);
+  o.out = out, o.kernel_h = o.kernel_w = kernel, o.stride_h = o.stride_w = stride;
+  o.pad_h = o.pad_w = pad, o.dilation_h = o.dilation_w = 1, o.groups = groups;
+  return o;
+}
+
+static uint32_t dice_state;
+static int dice(int from, int to) { /* from .. to, repeatable */
+  dice_state = dice_state * 1664525u + 1013904223u;
+  return from + (int)((dice_state >> 10) % (uint32_t)(to - from + 1));
+}
+
+static void conv2d_usual(void) {
+  static const int shape[][8] = {
+      /* n, C, H, W, out, kernel, stride, pad */
+      {2, 1, 28, 28, 32, 5, 1, 2}, {2, 32, 14, 14, 64, 5, 1, 2}, {3, 3, 32, 32, 6, 5, 1, 0},
+      {2, 8, 9, 9, 16, 3, 1, 1},   {2, 3, 31, 29, 8, 7, 2, 3},   {2, 16, 7, 7, 33, 1, 1, 0},
+      {2, 16, 7, 7, 12, 1, 2, 0},  {1, 1, 1, 1, 1, 1, 1, 0},     {1, 1, 1, 1, 3, 3, 1, 1},
+      {1, 5, 3, 3, 7, 3, 1, 0},    {1, 4, 17, 5, 4, 3, 3, 1},    {2, 2, 11, 40, 17, 4, 4, 0},
+      {1, 2, 6, 6, 2, 9, 1, 4},    {1, 1, 4, 70, 2, 3, 1, 1},    {1, 1, 70, 4, 2, 3, 1, 1}};
+  size_t i;
+  for (i = 0; i < COUNT(shape); i++) {
+    const int *s = shape[i];
+    if (!conv_case(s[0], s[1], s[2], s[3], conv_options(s[4], s[5], s[6], s[7], 1))) return;
+  }
+}
+
+/* 3x3 and 5x5 windows with channels enough, at every way tiles can stick out of the image. */
+static void conv2d_winograd(void) {
+  int i;
+  dice_state = 3;
+  direct_convolution = 0;
+  for (i = 0; i < 60; i++) {
+    int kernel = i & 1 ? 5 : 3, C = dice(16, 40);
+    nn_conv2d_options o = conv_options(dice(16, 70), kernel, 1, 0, 1);
+    o.pad_h = dice(0, kernel - 1), o.pad_w = dice(0, kernel - 1);
+    o.no_bias = i % 5 == 0;
+    if (!conv_case(dice(1, 3), C, dice(10, 26), dice(10, 26), o)) break;
+  }
+  direct_convolution = 1;
+}
+
+static void conv2d_any(void) {
+  int i;
+  dice_state = 1;
+  for (i = 0; i < 500; i++) {
+    int groups = dice(0, 3) == 0 ? dice(1, 4) : 1, C = groups * dice(1, 6);
+    nn_conv2d_options o = conv_options(groups * dice(1, 9), 1, 1, 0, groups);
+    o.kernel_h = dice(1, 5), o.kernel_w = dice(1, 5), o.stride_h = dice(1, 3),
+    o.stride_w = dice(1, 3);
+    o.pad_h = dice(0, 3), o.pad_w = dice(0, 3), o.dilation_h = dice(1, 3),
+    o.dilation_w = dice(1, 3);
+    o.no_bias = dice(0, 3) == 0;
+    if (!conv_case(dice(1, 3), C, dice(1, 20), dice(1, 20), o)) return;
+  }
+}
+
+/* groups = C, one or several maps a channel, at every width round a vector's. */
+static void conv2d_depthwise(void) {
+  int i;
+  for (i = 1; i <= 36; i++) {
+    nn_conv2d_options o = conv_options(i, 3, 1, 1, i);
+    if (!conv_case(2, i, 5, 6, o)) return;
+    o.out = 2 * i, o.stride_h = 2, o.dilation_w = 2;
+    if (!conv_case(1, i, 7, i, o)) return;
+  }
+}
+
+static void pool_case(int kind, int n, int C, int H, int W, int kernel, int stride, int pad) {
+  int OH = H + 2 * pad - kernel, OW = W + 2 * pad - kernel, mode;
+  char what[120];
+  sprintf(what, "%s n %d C %d H %d W %d kernel %d stride %d pad %d",
+          kind ? "avg_pool2d" : "max_pool2d", n, C, H, W, kernel, stride, pad);
+  for (mode = 0; mode <= LAST_MODE; mode++) {
+    nn_model *m = begin(n, mode);
+    int in = nn_input_image(m, C, H, W), y;
+    y = kind ? nn_avg_pool2d(m, in, kernel, stride, pad)
+             : nn_max_pool2d(m, in, kernel, stride, pad);
+    if (pad > kernel / 2 || OH < 0 || OW < 0) {
+      CHECK_INT(y, -1);
+      CHECK(nn_build(m) != NN_OK);
+    } else if (ready(m)) {
+      int oh = OH / stride + 1, ow = OW / stride + 1, s, i, j, u, v;
+      nn_real *x = inputs((size_t)(n * C * H * W), 9);
+      double *want = doubles((size_t)(n * C * oh * ow)), *to = want;
+      for (i = 0; i < n * C * H * W; i++) x[i] -= 3; /* padding, were it zeros, would win */
+      for (s = 0; s < n * C; s++)
+        for (i = 0; i < oh; i++)
+          for (j = 0; j < ow; j++) {
+            double best = -INFINITY, sum = 0;
+            for (u = 0; u < kernel; u++)
+              for (v = 0; v < kernel; v++) {
+                int r = i * stride + u - pad, q = j * stride + v - pad;
+                double e;
+                if (r < 0 || r >= H || q < 0 || q >= W) continue;
+                e = (double)x[(s * H + r) * W + q];
+                sum += e;
+                if (e > best) best = e;
+              }
+            *to++ = kind ? sum / (kernel * kernel) : best;
+          }
+      same_dims(m, y, 3, C, oh, ow);
+      agree(forward(m, n, x, NULL, mode), want, (size_t)(n * C * oh * ow),
+            kind ? EPS * (kernel * kernel + 4) : 0, what);
+      free(x);
+      free(want);
+    }
+    nn_destroy(m);
+  }
+}
+
+static void pools(void) {
+  int i, kind;
+  dice_state = 2;
+  for (kind = 0; kind < 2; kind++) {
+    pool_case(kind, 2, 32, 28, 28, 2, 2, 0);
+    pool_case(kind, 1, 3, 8, 8, 3, 2, 1);
+    for (i = 0; i < 150 && !test_state.bad; i++) {
+      int kernel = dice(1, 5);
+      pool_case(kind, dice(1, 3), dice(1, 20), dice(1, 15), dice(1, 15), kernel, dice(1, 4),
+                dice(0, kernel / 2 + 1));
+    }
+  }
+}
+
+static void global_pools(void) {
+  int C, kind, mode;
+  for (C = 1; C <= 40; C++)
+    for (kind = 0; kind < 2; kind++)
+      for (mode = 0; mode <= LAST_MODE; mode++) {
+        int n = 2, H = 1 + C % 7, W = 1 + C % 5, i, j, y;
+        nn_model *m = begin(n, mode);
+        nn_real *x = inputs((size_t)(n * C * H * W), 3);
+        double *want = doubles((size_t)(n * C));
+        y = nn_input_image(m, C, H, W);
+        y = kind ? nn_global_avg_pool(m, y) : nn_global_max_pool(m, y);
+        for (i = 0; i < n * C; i++) {
+          double sum = 0, best = -INFINITY;
+          for (j = 0; j < H * W; j++) {
+            double e = (double)x[i * H * W + j];
+            sum += e, best = e > best ? e : best;
+          }
+          want[i] = kind ? sum / (H * W) : best;
+        }
+        if (ready(m)) {
+          same_dims(m, y, 1, C, 0, 0);
+          agree(forward(m, n, x, NULL, mode), want, (size_t)(n * C), kind ? EPS * (H * W + 4) : 0,
+                kind ? "global_avg_pool" : "global_max_pool");
+        }
+        free(x);
+        free(want);
+        nn_destroy(m);
+      }
+}
+
+static void max_pool_takes_nan(void) {
+  int at, mode;
+  for (mode = 0; mode <= LAST_MODE; mode++)
+    for (at = 0; at < 16; at++) {
+      nn_model *m = begin(1, mode);
+      nn_real x[16];
+      const nn_real *y;
+      int i;
+      nn_max_pool2d(m, nn_input_image(m, 1, 4, 4), 2, 2, 0);
+      for (i = 0; i < 16; i++) x[i] = i == at ? (nn_real)NAN : (nn_real)(i * 7 % 5);
+      if (ready(m) && (y = forward(m, 1, x, NULL, mode)) != NULL)
+        for (i = 0; i < 4; i++) CHECK((y[i] != y[i]) == (i == at / 8 * 2 + at % 4 / 2));
+      nn_destroy(m);
+    }
+}
+
+/* ------------------------------------------------------------------------ element by element -- */
+
+typedef struct Function {
+  const char *name;
+  int (*add)(nn_model *m, int x);
+  double (*exact)(double x);
+  double relative; /* bound on |error| / |exact|, for float */
+  double to_x;     /* or on |error| / |x| */
+} Function;
+
+static double exact_relu(double x) { return x > 0 ? x : 0; }
+static int add_leaky(nn_model *m, int x) { return nn_leaky_relu(m, x, 0.1); }
+static double exact_leaky(double x) { return x > 0 ? x : 0.1 * x; }
+static double exact_sigmoid(double x) { return 1 / (1 + exp(-x)); }
+static double exact_silu(double x) { return x / (1 + exp(-x)); }
+static double exact_gelu(double x) { return x / 2 * erfc(-x / sqrt(2)); }
+static const Function functions[] = {
+    {"relu", nn_relu, exact_relu, 0, 0},    {"leaky_relu", add_leaky, exact_leaky, 1.2e-7, 0},
+    {"tanh", nn_tanh, tanh, 3e-7, 0},       {"sigmoid", nn_sigmoid, exact_sigmoid, 3e-7, 0},
+    {"silu", nn_silu, exact_silu, 5e-7, 0}, {"gelu", nn_gelu, exact_gelu, 0, 5e-7}};
+
+/* Over the whole range of float, about a million numbers. A result below the smallest normal number
+ * may be rounded or flushed to 0. The worst relative errors are printed by NN_VERBOSE. */
+static void functions_over_all_floats(void) {
+  enum { WIDTH = 4096 };
+  size_t f;
+  nn_real *x = test_reals(WIDTH);
+  for (f = 0; f < COUNT(functions); f++) {
+    const Function *fn = &functions[f];
+    nn_model *m = begin(1, INFERENCE);
+    uint64_t bits = 0;
+    double worst = 0, worst_x = 0;
+    fn->add(m, nn_input_vector(m, WIDTH));
+    if (!ready(m)) break;
+    while (bits < ((uint64_t)1 << 32)) {
+      const nn_real *y;
+      int i;
+      for (i = 0; i < WIDTH; i++, bits += 4093) {
+        uint32_t pattern = (uint32_t)bits;
+        float value;
+        memcpy(&value, &pattern, sizeof value);
+        x[i] = (nn_real)value;
+      }
+      y = forward(m, 1, x, NULL, INFERENCE);
+      for (i = 0; y && i < WIDTH; i++) {
+        double in = (double)x[i], want = fn->exact(in), off;
+        if (in != in) {
+          CHECK(y[i] != y[i]); /* a NaN must come out, or training would hide that it diverged */
+          continue;
+        }
+        if (want != want || fabs(in) > 3e38) continue; /* tried one by one below */
+        off = fabs((double)y[i] - want);
+        if (off <= 1.2e-38) continue;
+        off /= fn->to_x > 0 ? fabs(in) : fabs(want);
+        if (!(off <= worst)) worst = off, worst_x = in;
+      }
+      if (!y) break;
+    }
+    if (getenv("NN_VERBOSE")) printf("%s: worst error %.3g, at %.9g\n", fn->name, worst, worst_x);
+    if (!(worst <= (fn->to_x > 0 ? fn->to_x : fn->relative)) && test_fail(__FILE__, __LINE__))
+      fprintf(stderr, "%s: error %.3g at %.9g\n", fn->name, worst, worst_x);
+    nn_destroy(m);
+  }
+  free(x);
+}
+
+/* Infinities, and that a value does not depend on where in an array it stands. */
+static void functions_at_the_ends(void) {
+  size_t f;
+  for (f = 0; f < COUNT(functions); f++) {
+    const Function *fn = &functions[f];
+    static const double odd[] = {INFINITY, 3.4e38, 0, -0.0, -3.4e38, -INFINITY};
+    int width, i;
+    double first[8] = {0};
+    for (width = 1; width <= 70; width++) {
+      nn_model *m = begin(3, INFERENCE);
+      nn_real *x = test_reals((size_t)(3 * width));
+      const nn_real *y;
+      fn->add(m, nn_input_vector(m, width));
+      for (i = 0; i < 3 * width; i++) x[i] = (nn_real)((i % 8 - 4) * 0.7309);
+      if (ready(m) && (y = forward(m, 3, x, NULL, INFERENCE)) != NULL)
+        for (i = 0; i < 3 * width; i++) {
+          if (width == 1 && i < 3) first[i] = (double)y[i];
+          if (width == 3 && i < 8) first[i] = (double)y[i];
+          if (width > 3 && (double)y[i] != first[i % 8] && test_fail(__FILE__, __LINE__))
+            fprintf(stderr, "%s: place %d of %d gives other bits\n", fn->name, i, width);
+        }
+      free(x);
+      nn_destroy(m);
+    }
+    for (i = 0; i < (int)COUNT(odd); i++) {
+      nn_model *m = begin(1, INFERENCE);
+      nn_real x = (nn_real)odd[i];
+      const nn_real *y;
+      double want = fn->exact((double)x);
+      fn->add(m, nn_input_vector(m, 1));
+      if (ready(m) && (y = forward(m, 1, &x, NULL, INFERENCE)) != NULL) {
+        if (want == want) CHECK_NEAR(*y, want, 5e-7);
+        else CHECK(*y != *y || *y == 0); /* -inf times 0 */
+      }
+      if (test_state.bad) fprintf(stderr, "    %s(%g)\n", fn->name, (double)x);
+      nn_destroy(m);
+    }
+  }
+}
+
+/* ---------------------------------------------------------------------------------- softmax -- */
+
+/* rows of K numbers, `apart` elements between the numbers of a row */
+static void softmax_oracle(const nn_real *x, double *y, int K, int apart) {
+  double top = -INFINITY, sum = 0;
+  int k;
+  for (k = 0; k < K; k++) top = (double)x[k * apart] > top ? (double)x[k * apart] : top;
+  for (k = 0; k < K; k++) sum += exp((double)x[k * apart] - top);
+  for (k = 0; k < K; k++) y[k * apart] = exp((double)x[k * apart] - top) / sum;
+}
+
+static void softmax(void) {
+  int K, kind, mode;
+  for (K = 1; K <= 70; K += K < 36 ? 1 : 17)
+    for (kind = 0; kind < 3; kind++)
+      for (mode = 0; mode <= LAST_MODE; mode++) {
+        int n = 3, rest = kind ? 5 : 1, size = n * K * rest, i;
+        nn_model *m = begin(n, mode);
+        nn_real *x = inputs((size_t)size, (uint32_t)K);
+        double *want = doubles((size_t)size);
+        int in = kind == 0   ? nn_input_vector(m, K)
+                 : kind == 1 ? nn_input_sequence(m, rest, K)
+                             : nn_input_image(m, K, 1, rest);
+        nn_softmax(m, in);
+        for (i = 0; i < size; i++) x[i] *= 20;
+        for (i = 0; i < n * rest; i++) {
+          int at = kind == 2 ? i / rest * K * rest + i % rest : i * K;
+          softmax_oracle(x + at, want + at, K, kind == 2 ? rest : 1);
+        }
+        if (ready(m)) agree(forward(m, n, x, NULL, mode), want, (size_t)size, 1e-6, "softmax");
+        free(x);
+        free(want);
+        nn_destroy(m);
+      }
+}
+
+static void softmax_extremes(void) {
+  static const double in[][4] = {{1e30, -1e30, 1e30, 0},       {-1e30, -1e30, -1e30, -1e30},
+                                 {-INFINITY, 1, 2, -INFINITY}, {88.8, 88.8, 0, -88.8},
+                                 {3e38, -3e38, 0, 3e38},       {1e-30, 0, -1e-30, 1e-40}};
+  size_t i;
+  for (i = 0; i < COUNT(in); i++) {
+    nn_model *m = begin(1, INFERENCE);
+    nn_real x[4];
+    double want[4];
+    int k;
+    nn_softmax(m, nn_input_vector(m, 4));
+    for (k = 0; k < 4; k++) x[k] = (nn_real)in[i][k];
+    softmax_oracle(x, want, 4, 1);
+    if (ready(m)) agree(forward(m, 1, x, NULL, INFERENCE), want, 4, 1e-6, "softmax");
+    nn_destroy(m);
+  }
+}
+
+static void softmax_shows_nan(void) {
+  static const double in[][4] = {{NAN, 1, 2, 3}, {1, 2, 3, NAN}};
+  size_t i;
+  for (i = 0; i < COUNT(in); i++) {
+    nn_model *m = begin(1, INFERENCE);
+    nn_real x[4];
+    const nn_real *y;
+    int k;
+    nn_softmax(m, nn_input_vector(m, 4));
+    for (k = 0; k < 4; k++) x[k] = (nn_real)in[i][k];
+    if (ready(m) && (y = forward(m, 1, x, NULL, INFERENCE)) != NULL)
+      CHECK(y[0] != y[0] && y[1] != y[1] && y[2] != y[2] && y[3] != y[3]);
+    nn_destroy(m);
+  }
+}
+
+/* ------------------------------------------------------------------------------------ norms -- */
+
+/* An input of one of three kinds, as [outer, C, inner]: the norm is over outer and inner for each
+ * of C. A sequence [n,T,F] is [n T, F, 1]. */
+static int norm_input(nn_model *m, int kind, int C, int inner) {
+  if (kind == 0) return nn_input_vector(m, C);
+  if (kind == 1) return nn_input_sequence(m, inner, C);
+  return nn_input_image(m, C, 2, inner);
+}
+
+static void batch_norm(void) {
+  int C, kind, mode;
+  for (C = 1; C <= 37; C += 1 + C / 6)
+    for (kind = 0; kind < 3; kind++)
+      for (mode = 0; mode <= LAST_MODE; mode++) {
+        int n = 4, inner = 3, outer = kind == 1 ? n * inner : n, in = kind == 2 ? 2 * inner : 1;
+        int size = outer * C * in, c, i, j, count = outer * in;
+        nn_model *m = begin(n, mode);
+        nn_real *x = inputs((size_t)size, (uint32_t)C + 1), *old_mean = test_reals((size_t)C);
+        nn_real *old_var = test_reals((size_t)C);
+        double *want = doubles((size_t)size);
+        nn_batch_norm(m, norm_input(m, kind, C, inner));
+        for (i = 0; i < size; i++)
+          x[i] = x[i] * 3 + 40; /* var by E[x^2] - mean^2 would lose digits */
+        if (ready(m)) {
+          const nn_real *w = param(m, "batch_norm1.weight"), *b = param(m, "batch_norm1.bias");
+          const nn_real *rm = param(m, "batch_norm1.running_mean");
+          const nn_real *rv = param(m, "batch_norm1.running_var");
+          const nn_real *y;
+          if (!w || !b || !rm || !rv) return;
+          memcpy(old_mean, rm, (size_t)C * sizeof *rm);
+          memcpy(old_var, rv, (size_t)C * sizeof *rv);
+          y = forward(m, n, x, NULL, mode);
+          for (c = 0; c < C; c++) {
+            double mean = 0, var = 0;
+            for (i = 0; i < outer; i++)
+              for (j = 0; j < in; j++) mean += (double)x[(i * C + c) * in + j] / count;
+            for (i = 0; i < outer; i++)
+              for (j = 0; j < in; j++)
+                var += pow((double)x[(i * C + c) * in + j] - mean, 2) / count;
+            if (mode == TRAINING) {
+              CHECK_NEAR(rm[c], 0.9 * (double)old_mean[c] + 0.1 * mean, 2e-6);
+              CHECK_NEAR(rv[c], 0.9 * (double)old_var[c] + 0.1 * var * count / (count - 1), 2e-5);
+            } else {
+              CHECK(rm[c] == old_mean[c] && rv[c] == old_var[c]);
+              mean = (double)rm[c], var = (double)rv[c];
+            }
+            for (i = 0; i < outer; i++)
+              for (j = 0; j < in; j++) {
+                int at = (i * C + c) * in + j;
+                want[at] = ((double)x[at] - mean) / sqrt(var + 1e-5) * (double)w[c] + (double)b[c];
+              }
+          }
+          agree(y, want, (size_t)size, 3e-5, "batch_norm");
+        }
+        free(x);
+        free(want);
+        free(old_mean);
+        free(old_var);
+        nn_destroy(m);
+        if (test_state.bad) {
+          fprintf(stderr, "    C %d kind %d mode %d\n", C, kind, mode);
+          return;
+        }
+      }
+}
+
+static void layer_norm(void) {
+  int F, kind, mode;
+  for (F = 1; F <= 70; F += 1 + F / 6)
+    for (kind = 0; kind < 3; kind++)
+      for (mode = 0; mode <= LAST_MODE; mode++) {
+        int n = 3, inner = 4, rows = kind == 1 ? n * inner : n,
+            width = kind == 2 ? F * 2 * inner : F;
+        int i, j;
+        nn_model *m = begin(n, mode);
+        nn_real *x = inputs((size_t)(rows * width), (uint32_t)F);
+        double *want = doubles((size_t)(rows * width));
+        nn_layer_norm(m, norm_input(m, kind, F, inner));
+        for (i = 0; i < rows * width; i++) x[i] = x[i] * 3 + 40;
+        if (ready(m)) {
+          const nn_real *w = param(m, "layer_norm1.weight"), *b = param(m, "layer_norm1.bias");
+          if (!w || !b) return;
+          for (i = 0; i < rows; i++) {
+            double mean = 0, var = 0;
+            for (j = 0; j < width; j++) mean += (double)x[i * width + j] / width;
+            for (j = 0; j < width; j++) var += pow((double)x[i * width + j] - mean, 2) / width;
+            for (j = 0; j < width; j++)
+              want[i * width + j] = ((double)x[i * width + j] - mean) / sqrt(var + 1e-5) *
+                                        (double)w[j] +
+                                    (double)b[j];
+          }
+          agree(forward(m, n, x, NULL, mode), want, (size_t)(rows * width), F == 1 ? 2e-3 : 3e-5,
+                "layer_norm");
+        }
+        free(x);
+        free(want);
+        nn_destroy(m);
+        if (test_state.bad) {
+          fprintf(stderr, "    F %d kind %d mode %d\n", F, kind, mode);
+          return;
+        }
+      }
+}
+
+/* --------------------------------------------------------- linear, embedding, add, concat, .. --
+ */
+
+static void linear(void) {
+  static const int sizes[] = {1, 2, 3, 5, 8, 16, 17, 31, 33, 64, 97};
+  size_t a, b;
+  int mode, kind, bias;
+  for (a = 0; a < COUNT(sizes); a++)
+    for (b = 0; b < COUNT(sizes); b++)
+      for (mode = 0; mode <= LAST_MODE; mode++) {
+        int in = sizes[a], out = sizes[b], n = 3, rows, i, j, k;
+        nn_model *m = begin(n, mode);
+        nn_real *x;
+        double *want;
+        kind = (int)(a + b) & 1, bias = (int)(a * 3 + b) % 4 != 0, rows = kind ? n * 5 : n;
+        x = inputs((size_t)(rows * in), 8), want = doubles((size_t)(rows * out));
+        k = kind ? nn_input_sequence(m, 5, in) : nn_input_vector(m, in);
+        k = bias ? nn_linear(m, k, out) : nn_linear_no_bias(m, k, out);
+        if (ready(m)) {
+          const nn_real *w = param(m, "linear1.weight"),
+                        *c = bias ? param(m, "linear1.bias") : NULL;
+          nn_param none;
+          if (!bias) CHECK(nn_find_param(m, "linear1.bias", &none) != NN_OK);
+          kind ? same_dims(m, k, 2, 5, out, 0) : same_dims(m, k, 1, out, 0, 0);
+          for (i = 0; w && i < rows; i++)
+            for (j = 0; j < out; j++) {
+              double sum = c ? (double)c[j] : 0;
+              for (k = 0; k < in; k++) sum += (double)w[j * in + k] * (double)x[i * in + k];
+              want[i * out + j] = sum;
+            }
+          agree(forward(m, n, x, NULL, mode), want, (size_t)(rows * out), EPS * (in + 8), "linear");
+        }
+        free(x);
+        free(want);
+        nn_destroy(m);
+      }
+}
+
+static void embedding(void) {
+  int width, mode;
+  for (width = 1; width <= 40; width += 3)
+    for (mode = 0; mode <= LAST_MODE; mode++) {
+      enum { N = 2, T = 5, V = 7 };
+      static const nn_real tokens[N * T] = {0, 6, 3, 3, 1, 5, 0, 2, 4, 6};
+      static const double wrong[] = {7, -1, 0.5, 1e30, NAN, INFINITY, -1e-3, 4294967296.0};
+      nn_model *m = begin(N, mode);
+      nn_batch batch;
+      nn_real bad[N * T];
+      int i, j, y = nn_embedding(m, nn_input_tokens(m, T), V, width);
+      if (ready(m)) {
+        const nn_real *w = param(m, "embedding1.weight"), *got = forward(m, N, tokens, NULL, mode);
+        same_dims(m, y, 2, T, width, 0);
+        for (i = 0; w && got && i < N * T; i++)
+          for (j = 0; j < width; j++) CHECK(got[i * width + j] == w[(int)tokens[i] * width + j]);
+        memset(&batch, 0, sizeof batch);
+        batch.n = N, batch.x[0] = bad;
+        for (i = 0; i < (int)COUNT(wrong); i++) {
+          memcpy(bad, tokens, sizeof bad);
+          bad[i] = (nn_real)wrong[i];
+          if (!CHECK_STATUS(nn_forward(m, &batch, mode == TRAINING), NN_ERR_ARGUMENT))
+            fprintf(stderr, "    token %g\n", wrong[i]);
+          CHECK_HAS(nn_error(m), "embedding1");
+        }
+      }
+      nn_destroy(m);
+    }
+}
+
+static void add_and_concat(void) {
+  int kind, mode, C;
+  for (C = 1; C <= 35; C += 2)
+    for (kind = 0; kind < 3; kind++)
+      for (mode = 0; mode <= LAST_MODE; mode++) {
+        int n = 2, more = C % 5 + 1, inner = 3,
+            rest = kind == 0   ? 1
+                   : kind == 1 ? inner
+                               : 2 * inner;
+        nn_model *m = begin(n, mode);
+        int a = norm_input(m, kind, C, inner), b = norm_input(m, kind, more, inner), sum, y, i, c,
+            r;
+        nn_real *xa = inputs((size_t)(n * C * rest), 1), *xb = inputs((size_t)(n * more * rest), 2);
+        nn_batch batch;
+        const nn_real *got;
+        sum = nn_add(m, a, nn_relu(m, a));
+        y = nn_concat(m, sum, b);
+        memset(&batch, 0, sizeof batch);
+        batch.n = n, batch.x[0] = xa, batch.x[1] = xb;
+        if (ready(m) && CHECK_OK(nn_forward(m, &batch, mode == TRAINING)) &&
+            (got = nn_output(m)) != NULL) {
+          int all = C + more;
+          kind == 0   ? same_dims(m, y, 1, all, 0, 0)
+          : kind == 1 ? same_dims(m, y, 2, inner, all, 0)
+                      : same_dims(m, y, 3, all, 2, inner);
+          for (i = 0; i < n; i++)
+            for (c = 0; c < all; c++)
+              for (r = 0; r < rest; r++) {
+                int cc = c < C ? c : c - C, wide = c < C ? C : more;
+                nn_real v =
+                    (c < C
+                         ? xa
+                         : xb)[kind == 2 ? (i * wide + cc) * rest + r : (i * rest + r) * wide + cc];
+                nn_real want = c < C ? v + (v > 0 ? v : 0) : v;
+                CHECK(got[kind == 2 ? (i * all + c) * rest + r : (i * rest + r) * all + c] == want);
+              }
+        }
+        free(xa);
+        free(xb);
+        nn_destroy(m);
+      }
+}
+
+/* Flatten and dropout without training change nothing; the border layout is NCHW whatever is
+ * inside. The same node twice, and a node read by several, are ordinary. */
+static void copies(void) {
+  int C, mode;
+  for (C = 1; C <= 35; C += 3)
+    for (mode = 0; mode <= LAST_MODE; mode++) {
+      int n = 2, H = 3, W = 5, size = n * C * H * W, i, x0, d;
+      nn_model *m = begin(n, mode);
+      nn_real *x = inputs((size_t)size, 4);
+      const nn_real *y;
+      x0 = nn_input_image(m, C, H, W);
+      d = nn_dropout(m, x0, mode == TRAINING ? 0 : 0.5);
+      d = nn_flatten(m, nn_add(m, d, nn_add(m, x0, x0)));
+      if (ready(m) && (y = forward(m, n, x, NULL, mode)) != NULL) {
+        same_dims(m, d, 1, C * H * W, 0, 0);
+        for (i = 0; i < size; i++) CHECK_NEAR(y[i], 3 * (double)x[i], 2 * EPS);
+      }
+      free(x);
+      nn_destroy(m);
+    }
+}
+
+/* A convolution's output in the border layout, read from the middle of a net, is the flattened one.
+ */
+static void read_any_node(void) {
+  nn_config c = test_config();
+  nn_model *m;
+  nn_real *x = inputs(2 * 3 * 7 * 6, 1), *at = test_reals(2 * 5 * 7 * 6),
+          *flat = test_reals(2 * 5 * 7 * 6);
+  int conv, f;
+  c.batch = 2, c.keep_activations = 1;
+  m = nn_create(&c);
+  conv = nn_conv2d(m, nn_input_image(m, 3, 7, 6), 5, 3, 1, 1);
+  f = nn_flatten(m, conv);
+  nn_linear(m, nn_relu(m, f), 4);
+  if (ready(m) && forward(m, 2, x, NULL, EVALUATION)) {
+    nn_real *logits = test_reals(8);
+    CHECK_OK(nn_read(m, conv, at));
+    CHECK_OK(nn_read(m, f, flat));
+    CHECK_SAME(at, flat, 2 * 5 * 7 * 6 * sizeof *at);
+    CHECK_OK(nn_read(m, 0, at));
+    CHECK_SAME(at, x, 2 * 3 * 7 * 6 * sizeof *at);
+    CHECK_OK(nn_read(m, nn_output_node(m), logits));
+    CHECK_SAME(logits, nn_output(m), 8 * sizeof *logits);
+    CHECK_STATUS(nn_read(m, -1, at), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_read(m, 99, at), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_read(m, conv, NULL), NN_ERR_ARGUMENT);
+    free(logits);
+  }
+  nn_destroy(m);
+  c.keep_activations = 0, c.inference = 1;
+  m = nn_create(&c);
+  conv = nn_conv2d(m, nn_input_image(m, 3, 7, 6), 5, 3, 1, 1);
+  nn_linear(m, nn_flatten(m, conv), 4);
+  if (ready(m)) {
+    CHECK_STATUS(nn_read(m, nn_output_node(m), at), NN_ERR_STATE);
+    if (forward(m, 2, x, NULL, INFERENCE)) CHECK_STATUS(nn_read(m, conv, at), NN_ERR_STATE);
+  }
+  nn_destroy(m);
+  free(x);
+  free(at);
+  free(flat);
+}
+
+/* ------------------------------------------------------------------------- recurrent layers -- */
+
+enum { RNN, RELU, LSTM, GRU, CELLS };
+static const char *const cell_name[] = {"rnn", "rnn", "lstm", "gru"};
+
+static int add_cell(nn_model *m, int x, int cell, int hidden, int layers, int carry) {
+  nn_recurrent_options o;
+  memset(&o, 0, sizeof o);
+  o.hidden = hidden, o.layers = layers, o.relu = cell == RELU, o.carry = carry;
+  return cell == LSTM  ? nn_lstm_with(m, x, &o)
+         : cell == GRU ? nn_gru_with(m, x, &o)
+                       : nn_rnn_with(m, x, &o);
+}
+
+static double dot(const nn_real *w, const double *x, int n) {
+  double sum = 0;
+  int i;
+  for (i = 0; i < n; i++) sum += (double)w[i] * x[i];
+  return sum;
+}
+
+/* One layer over one sample of `steps` steps: x [steps,F] -> y [steps,H]; h and c are its state. */
+static void cell_oracle(int cell, int steps, int F, int H, const double *x, const nn_real *wi,
+                        const nn_real *wh, const nn_real *bi, const nn_real *bh, double *h,
+                        double *c, double *y) {
+  double *next = doubles((size_t)H);
+  int t, j;
+  for (t = 0; t < steps; t++, x += F, y += H) {
+    for (j = 0; j < H; j++) {
+#define GATE_X(g) (dot(wi + ((g)*H + j) * F, x, F) + (double)bi[(g)*H + j])
+#define GATE_H(g) (dot(wh + ((g)*H + j) * H, h, H) + (double)bh[(g)*H + j])
+      if (cell == LSTM) {
+        double i = exact_sigmoid(GATE_X(0) + GATE_H(0)), f = exact_sigmoid(GATE_X(1) + GATE_H(1));
+        double g = tanh(GATE_X(2) + GATE_H(2)), o = exact_sigmoid(GATE_X(3) + GATE_H(3));
+        c[j] = f * c[j] + i * g;
+        next[j] = o * tanh(c[j]);
+      } else if (cell == GRU) {
+        double r = exact_sigmoid(GATE_X(0) + GATE_H(0)), z = exact_sigmoid(GATE_X(1) + GATE_H(1));
+        double n = tanh(GATE_X(2) + r * GATE_H(2));
+        next[j] = (1 - z) * n + z * h[j];
+      } else {
+        double a = GATE_X(0) + GATE_H(0);
+        next[j] = cell == RELU ? exact_relu(a) : tanh(a);
+      }
+    }
+    memcpy(h, next, (size_t)H * sizeof *h);
+    memcpy(y, next, (size_t)H * sizeof *h);
+  }
+  free(next);
+}
+
+/* All layers for one sample; h, c [layers,H]. Steps past the end stay 0. */
+static void stack_oracle(nn_model *m, const char *name, int cell, int layers, int T, int steps,
+                         int F, int H, const nn_real *x, double *h, double *c, double *y) {
+  double *in = doubles((size_t)(T * F)), *out = NULL;
+  int i, k, width = F;
+  for (i = 0; i < steps * F; i++) in[i] = (double)x[i];
+  for (k = 0; k < layers; k++) {
+    char text[4][64];
+    const nn_real *w[4];
+    out = doubles((size_t)(T * H));
+    sprintf(text[0], "%s.weight_ih_l%d", name, k);
+    sprintf(text[1], "%s.weight_hh_l%d", name, k);
+    sprintf(text[2], "%s.bias_ih_l%d", name, k);
+    sprintf(text[3], "%s.bias_hh_l%d", name, k);
+    for (i = 0; i < 4; i++) w[i] = param(m, text[i]);
+    if (w[0] && w[1] && w[2] && w[3])
+      cell_oracle(cell, steps, width, H, in, w[0], w[1], w[2], w[3], h + k * H, c + k * H, out);
+    free(in);
+    in = out, width = H;
+  }
+  memcpy(y, in, (size_t)(T * H) * sizeof *y);
+  free(in);
+}
+
+static int cell_case(int cell, int n, int T, int F, int H, int layers, int with_lengths) {
+  int mode, i, held = 1;
+  char what[120], name[16];
+  nn_real *x = inputs((size_t)(n * T * F), 6);
+  double *want = doubles((size_t)(n * T * H)), *last = doubles((size_t)(n * H));
+  int32_t lengths[16];
+  sprintf(name, "%s1", cell_name[cell]);
+  for (i = 0; i < n; i++) lengths[i] = with_lengths ? 1 + (i * 5 + 2) % T : T;
+  for (mode = 0; mode <= 2 * LAST_MODE + 1 && held; mode++) {
+    int only_last = mode & 1, k;
+    nn_model *m = begin(n, mode / 2);
+    int y = add_cell(m, nn_input_sequence(m, T, F), cell, H, layers, 0);
+    if (only_last) y = nn_last_step(m, y);
+    sprintf(what, "%s%s n %d T %d F %d H %d layers %d%s%s mode %d", cell_name[cell],
+            cell == RELU ? " relu" : "", n, T, F, H, layers, with_lengths ? " lengths" : "",
+            only_last ? " last step" : "", mode / 2);
+    held = ready(m);
+    if (held) {
+      double *h = doubles((size_t)(layers * H)), *c = doubles((size_t)(layers * H));
+      size_t count;
+      nn_real *p = nn_parameters(m, &count);
+      for (i = 0; i < (int)count; i++)
+        p[i] /= (nn_real)sqrt((double)(H + F)); /* keep relu bounded */
+      if (only_last) same_dims(m, y, 1, H, 0, 0);
+      else same_dims(m, y, 2, T, H, 0);
+      for (i = 0; i < n; i++) {
+        memset(h, 0, (size_t)(layers * H) * sizeof *h);
+        memset(c, 0, (size_t)(layers * H) * sizeof *c);
+        stack_oracle(m, name, cell, layers, T, lengths[i], F, H, x + i * T * F, h, c,
+                     want + i * T * H);
+        for (k = 0; k < H; k++) last[i * H + k] = want[(i * T + lengths[i] - 1) * H + k];
+      }
+      held = agree(forward(m, n, x, with_lengths ? lengths : NULL, mode / 2),
+                   only_last ? last : want, (size_t)(n * H * (only_last ? 1 : T)), 1e-5, what);
+      free(h);
+      free(c);
+    }
+    nn_destroy(m);
+  }
+  free(x);
+  free(want);
+  free(last);
+  return held;
+}
+
+static void recurrent(void) {
+  static const int shape[][5] = {/* n, T, F, H, layers */
+                                 {1, 1, 1, 1, 1},  {2, 3, 4, 5, 1},    {3, 7, 28, 33, 2},
+                                 {5, 4, 3, 16, 3}, {1, 28, 28, 17, 1}, {7, 2, 65, 31, 2},
+                                 {9, 5, 8, 8, 1},  {16, 3, 1, 40, 2},  {4, 6, 13, 1, 2}};
+  size_t i;
+  int cell;
+  for (cell = 0; cell < CELLS; cell++)
+    for (i = 0; i < COUNT(shape); i++) {
+      const int *s = shape[i];
+      if (!cell_case(cell, s[0], s[1], s[2], s[3], s[4], 0)) break;
+      if (!cell_case(cell, s[0], s[1], s[2], s[3], s[4], 1)) break;
+    }
+}
+
+/* Every width of hidden state past two vectors: all tails of the fused gates. */
+static void recurrent_widths(void) {
+  int cell, H;
+  for (cell = 0; cell < CELLS; cell++)
+    for (H = 1; H <= 36; H++)
+      if (!cell_case(cell, 3, 2, 1 + H % 4, H, 1, H & 1)) break;
+}
+
+/* With carry, a sequence in two calls gives what it gives in one; reset begins anew. */
+static void recurrent_carry(void) {
+  int cell;
+  for (cell = 0; cell < CELLS; cell++) {
+    enum { N = 3, T = 4, F = 5, H = 9 };
+    nn_model *whole = begin(N, INFERENCE), *half = begin(N, INFERENCE);
+    nn_real *x = inputs(N * 2 * T * F, 3), *part = test_reals(N * T * F), want[N * 2 * T * H];
+    nn_real first[N * T * H];
+    const nn_real *y;
+    int i, k;
+    add_cell(whole, nn_input_sequence(whole, 2 * T, F), cell, H, 2, 0);
+    add_cell(half, nn_input_sequence(half, T, F), cell, H, 2, 1);
+    if (ready(whole) && ready(half)) {
+      size_t count;
+      nn_real *p = nn_parameters(whole, &count), *q = nn_parameters(half, &count);
+      memcpy(q, p, count * sizeof *q);
+      y = forward(whole, N, x, NULL, INFERENCE);
+      if (y) memcpy(want, y, sizeof want);
+      for (k = 0; y && k < 2; k++) {
+        for (i = 0; i < N; i++)
+          memcpy(part + i * T * F, x + (i * 2 * T + k * T) * F, T * F * sizeof *part);
+        y = forward(half, N, part, NULL, INFERENCE);
+        for (i = 0; y && i < N; i++)
+          CHECK_NEAR_ALL(y + i * T * H, want + (i * 2 * T + k * T) * H, T * H, 1e-6);
+        if (y && k == 0) memcpy(first, y, sizeof first);
+      }
+      for (i = 0; i < N; i++) memcpy(part + i * T * F, x + i * 2 * T * F, T * F * sizeof *part);
+      nn_reset_state(half);
+      y = forward(half, N, part, NULL, INFERENCE);
+      CHECK_SAME(y, first, sizeof first);
+      y = forward(half, N, part, NULL, INFERENCE);
+      if (y) CHECK(memcmp(y, first, sizeof first) != 0);
+    }
+    free(x);
+    free(part);
+    nn_destroy(whole);
+    nn_destroy(half);
+  }
+}
+
+static void wrong_lengths(void) {
+  static const int32_t wrong[][2] = {{0, 3}, {3, -1}, {5, 1}, {1, INT32_MAX}};
+  size_t i;
+  nn_model *m = begin(2, INFERENCE);
+  nn_real *x = inputs(2 * 4 * 3, 3);
+  nn_last_step(m, nn_gru(m, nn_input_sequence(m, 4, 3), 5));
+  if (ready(m))
+    for (i = 0; i < COUNT(wrong); i++) {
+      nn_batch b;
+      memset(&b, 0, sizeof b);
+      b.n = 2, b.x[0] = x, b.lengths = wrong[i];
+      CHECK_STATUS(nn_forward(m, &b, 0), NN_ERR_ARGUMENT);
+      CHECK(nn_error(m)[0] != 0);
+    }
+  free(x);
+  nn_destroy(m);
+}
+
+/* ---------------------------------------------------------------------------- whole networks -- */
+
+/* A net with a layer of nearly every kind. */
+static void mixed_net(nn_model *m) {
+  int x = nn_input_image(m, 2, 12, 10), y, z;
+  x = nn_relu(m, nn_batch_norm(m, nn_conv2d(m, x, 9, 3, 1, 1)));
+  y = nn_silu(m, nn_conv2d(m, x, 9, 3, 1, 1));
+  x = nn_max_pool2d(m, nn_add(m, x, y), 2, 2, 0);
+  z = nn_gelu(m, nn_avg_pool2d(m, x, 3, 1, 1));
+  x = nn_concat(m, x, z);
+  y = nn_global_avg_pool(m, x);
+  x = nn_tanh(m, nn_linear(m, nn_flatten(m, x), 21));
+  x = nn_concat(m, nn_layer_norm(m, x), nn_sigmoid(m, y));
+  nn_linear(m, nn_dropout(m, x, 0.5), 7);
+}
+
+static void batch_sizes(void) {
+  enum { MOST = 9, IN = 2 * 12 * 10, OUT = 7 };
+  int mode, n;
+  for (mode = INFERENCE; mode <= EVALUATION && mode <= LAST_MODE; mode++) {
+    nn_model *m = begin(MOST, mode), *one = begin(1, mode);
+    nn_real *x = inputs(MOST * IN, 12), alone[MOST * OUT], twice[MOST * OUT];
+    mixed_net(m);
+    mixed_net(one);
+    if (ready(m) && ready(one)) {
+      for (n = 0; n < MOST; n++) {
+        const nn_real *y = forward(one, 1, x + n * IN, NULL, mode);
+        if (y) memcpy(alone + n * OUT, y, OUT * sizeof *y);
+      }
+      for (n = 1; n <= MOST; n++) {
+        const nn_real *y = forward(m, n, x, NULL, mode);
+        CHECK_NEAR_ALL(y, alone, n * OUT, 5e-6);
+        if (y) memcpy(twice, y, (size_t)(n * OUT) * sizeof *y);
+        CHECK_SAME(forward(m, n, x, NULL, mode), twice, (size_t)(n * OUT) * sizeof *twice);
+      }
+      for (n = -1; n <= MOST + 1; n++) {
+        nn_batch b;
+        memset(&b, 0, sizeof b);
+        b.n = n, b.x[0] = x;
+        if (n < 1 || n > MOST) CHECK_STATUS(nn_forward(m, &b, 0), NN_ERR_ARGUMENT);
+      }
+    }
+    free(x);
+    nn_destroy(m);
+    nn_destroy(one);
+  }
+}
+
+/* One build for inference and one for training give the same output for the same parameters. */
+static void inference_and_training_agree(void) {
+#ifdef NN_NO_TRAINING
+  SKIP("built without training");
+#else
+  nn_model *a = begin(3, INFERENCE), *b = begin(3, EVALUATION);
+  nn_real *x = inputs(3 * 240, 2), first[21];
+  mixed_net(a);
+  mixed_net(b);
+  if (ready(a) && ready(b)) {
+    const nn_real *y = forward(a, 3, x, NULL, INFERENCE);
+    if (y) memcpy(first, y, sizeof first);
+    CHECK_NEAR_ALL(forward(b, 3, x, NULL, EVALUATION), first, 21, 5e-6);
+    CHECK(nn_memory(a) < nn_memory(b));
+  }
+  free(x);
+  nn_destroy(a);
+  nn_destroy(b);
+#endif
+}
+
+static void same_bits_for_any_threads(void) {
+#ifdef NN_NO_THREADS
+  SKIP("built without threads");
+#else
+  nn_real *x = inputs(6 * 240, 2), first[42];
+  int threads;
+  for (threads = 1; threads <= 4; threads++) {
+    nn_config c = test_config();
+    nn_model *m;
+    const nn_real *y;
+    c.batch = 6, c.threads = threads;
+    m = nn_create(&c);
+    mixed_net(m);
+    if (ready(m) && (y = forward(m, 6, x, NULL, EVALUATION)) != NULL) {
+      if (threads == 1) memcpy(first, y, sizeof first);
+      else CHECK_SAME(y, first, sizeof first);
+    }
+    nn_destroy(m);
+  }
+  free(x);
+#endif
+}
+
+static void predict(void) {
+  enum { N = 4, K = 7 };
+  nn_model *m = begin(N, INFERENCE);
+  nn_real *x = inputs(N * 240, 2), probability[N * K];
+  int32_t label[N];
+  int i, k;
+  mixed_net(m);
+  if (ready(m)) {
+    nn_batch b;
+    memset(&b, 0, sizeof b);
+    b.n = N, b.x[0] = x;
+    CHECK_OK(nn_predict(m, &b, label, probability));
+    for (i = 0; i < N; i++) {
+      const nn_real *logit = nn_output(m) + i * K;
+      double want[K];
+      int best = 0;
+      softmax_oracle(logit, want, K, 1);
+      for (k = 1; k < K; k++)
+        if (logit[k] > logit[best]) best = k;
+      CHECK_INT(label[i], best);
+      agree(probability + i * K, want, K, 1e-6, "nn_predict");
+    }
+    CHECK_OK(nn_predict(m, &b, NULL, NULL));
+    b.x[0] = NULL;
+    CHECK_STATUS(nn_predict(m, &b, label, probability), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_predict(m, NULL, label, probability), NN_ERR_ARGUMENT);
+  }
+  free(x);
+  nn_destroy(m);
+  m = begin(1, INFERENCE);
+  nn_relu(m, nn_input_image(m, 1, 2, 2));
+  if (ready(m)) {
+    nn_real in[4] = {1, 2, 3, 4};
+    nn_batch b;
+    memset(&b, 0, sizeof b);
+    b.n = 1, b.x[0] = in;
+    CHECK(nn_predict(m, &b, label, probability) != NN_OK); /* not a vector */
+  }
+  nn_destroy(m);
+}
+
+/* ------------------------------------------------------------------------ describing a model -- */
+
+/* The first error stays, later calls do nothing, every later call that needs a built model says no,
+ * and the sentence names what it should: the layer, and the shapes. NN_OK: any error will do. */
+static void refused(nn_model *m, int line, nn_status want, const char *a, const char *b,
+                    const char *c) {
+  nn_status status = nn_build(m);
+  char sentence[512];
+  nn_real x[16] = {0};
+  nn_batch batch;
+  size_t bytes;
+  int bad = test_state.bad;
+  if (want != NN_OK) CHECK_STATUS(status, want);
+  else CHECK(status != NN_OK);
+  strncpy(sentence, nn_error(m), sizeof sentence - 1);
+  sentence[sizeof sentence - 1] = 0;
+  CHECK(strlen(sentence) > 10);
+  CHECK_HAS(sentence, a);
+  CHECK_HAS(sentence, b);
+  CHECK_HAS(sentence, c);
+  CHECK_INT(nn_input_vector(m, 3), -1);
+  CHECK_INT(nn_linear(m, 0, 3), -1);
+  CHECK_STATUS(nn_model_status(m), status);
+  CHECK_TEXT(nn_error(m), sentence);
+  CHECK_STATUS(nn_plan(m, &bytes), status);
+  CHECK_STATUS(nn_build(m), status);
+  memset(&batch, 0, sizeof batch);
+  batch.n = 1, batch.x[0] = x;
+  CHECK_STATUS(nn_forward(m, &batch, 0), NN_ERR_STATE);
+  CHECK(nn_output(m) == NULL);
+  if (test_state.bad != bad && bad < TEST_MAX_LINES)
+    fprintf(stderr, "    the mistake of line %d: %s\n", line, sentence);
+  nn_destroy(m);
+}
+#define REFUSED(status, a, b, c, mistake)  \
+  do {                                     \
+    nn_model *m = begin(2, EVALUATION);    \
+    mistake;                               \
+    refused(m, __LINE__, status, a, b, c); \
+  } while (0)
+
+static int image(nn_model *m) { return nn_input_image(m, 3, 8, 8); }
+static void conv_with(nn_model *m, int stride, int dilation, int groups) {
+  nn_conv2d_options o = conv_options(4, 3, stride, 0, groups);
+  o.dilation_h = o.dilation_w = dilation;
+  nn_conv2d_with(m, image(m), &o);
+}
+
+static void wrong_shapes(void) {
+  const nn_status e = NN_ERR_SHAPE;
+  REFUSED(e, "add1", "[3,8,8]", "[4,8,8]", nn_add(m, image(m), nn_input_image(m, 4, 8, 8)));
+  REFUSED(e, "add1", "[6]", "[2,3]", nn_add(m, nn_input_vector(m, 6), nn_input_sequence(m, 2, 3)));
+  REFUSED(e, "concat1", "[3,8,8]", "[3,8,9]", nn_concat(m, image(m), nn_input_image(m, 3, 8, 9)));
+  REFUSED(e, "concat1", "[4,2]", "[5,2]",
+          nn_concat(m, nn_input_sequence(m, 4, 2), nn_input_sequence(m, 5, 2)));
+  REFUSED(e, "conv1", "[10]", "", nn_conv2d(m, nn_input_vector(m, 10), 4, 3, 1, 1));
+  REFUSED(e, "conv1", "[3,8,8]", "9", nn_conv2d(m, image(m), 4, 9, 1, 0));
+  REFUSED(e, "conv1", "[3,8,8]", "5", conv_with(m, 1, 5, 1));
+  REFUSED(e, "conv1", "groups", "2", conv_with(m, 1, 1, 2));
+  REFUSED(e, "conv1", "groups", "3", conv_with(m, 1, 1, 3));
+  REFUSED(e, "max_pool1", "[4,4]", "", nn_max_pool2d(m, nn_input_sequence(m, 4, 4), 2, 2, 0));
+  REFUSED(e, "max_pool1", "[3,8,8]", "9", nn_max_pool2d(m, image(m), 9, 1, 0));
+  REFUSED(e, "global_avg_pool1", "[8]", "", nn_global_avg_pool(m, nn_input_vector(m, 8)));
+  REFUSED(e, "linear1", "[3,8,8]", "", nn_linear(m, image(m), 10));
+  REFUSED(e, "rnn1", "[8]", "", nn_rnn(m, nn_input_vector(m, 8), 10));
+  REFUSED(e, "lstm1", "[3,8,8]", "", nn_lstm(m, image(m), 10));
+  REFUSED(e, "last_step1", "[8]", "", nn_last_step(m, nn_input_vector(m, 8)));
+  REFUSED(e, "embedding1", "", "", nn_embedding(m, nn_input_vector(m, 8), 10, 4));
+  REFUSED(e, "linear1", "", "", nn_linear(m, nn_input_tokens(m, 8), 4));
+}
+
+static void recurrent_with(nn_model *m, int layers, double rate) {
+  nn_recurrent_options o;
+  memset(&o, 0, sizeof o);
+  o.hidden = 4, o.layers = layers, o.dropout = rate;
+  nn_gru_with(m, nn_input_sequence(m, 3, 4), &o);
+}
+static int vector(nn_model *m) { return nn_input_vector(m, 4); }
+
+static void wrong_values(void) {
+  const nn_status e = NN_ERR_ARGUMENT;
+  REFUSED(e, "conv1", "", "", nn_conv2d(m, image(m), 0, 3, 1, 1));
+  REFUSED(e, "conv1", "", "", nn_conv2d(m, image(m), 4, 0, 1, 1));
+  REFUSED(e, "conv1", "", "", nn_conv2d(m, image(m), 4, 3, 0, 1));
+  REFUSED(e, "conv1", "", "", nn_conv2d(m, image(m), 4, 3, 1, -1));
+  REFUSED(e, "conv1", "", "", conv_with(m, 1, 0, 1));
+  REFUSED(e, "conv1", "", "", conv_with(m, -1, 1, 1));
+  REFUSED(e, "conv1", "", "", conv_with(m, 1, 1, 0));
+  REFUSED(e, "conv1", "", "", nn_conv2d_with(m, image(m), NULL));
+  REFUSED(e, "avg_pool1", "", "", nn_avg_pool2d(m, image(m), 2, 2, 2));
+  REFUSED(e, "avg_pool1", "", "", nn_avg_pool2d(m, image(m), 0, 2, 0));
+  REFUSED(e, "max_pool1", "", "", nn_max_pool2d(m, image(m), 2, 0, 0));
+  REFUSED(e, "linear1", "", "", nn_linear(m, vector(m), 0));
+  REFUSED(e, "gru1", "", "", nn_gru(m, nn_input_sequence(m, 3, 8), 0));
+  REFUSED(e, "gru1", "16", "17", recurrent_with(m, 17, 0));
+  REFUSED(e, "gru1", "-1", "", recurrent_with(m, -1, 0));
+  REFUSED(e, "gru1", "", "", recurrent_with(m, 2, 1));
+  REFUSED(e, "lstm1", "", "", nn_lstm_with(m, nn_input_sequence(m, 3, 4), NULL));
+  REFUSED(e, "embedding1", "", "", nn_embedding(m, nn_input_tokens(m, 8), 0, 4));
+  REFUSED(e, "input1", "", "", nn_input_image(m, 0, 8, 8));
+  REFUSED(e, "input1", "-8", "", nn_input_image(m, 1, -8, 8));
+  REFUSED(e, "input1", "", "", nn_input_sequence(m, 0, 8));
+  REFUSED(e, "input1", "", "", nn_input_vector(m, 0));
+  REFUSED(e, "relu1", "7", "", (vector(m), nn_relu(m, 7)));
+  REFUSED(e, "relu1", "", "", (vector(m), nn_relu(m, -1)));
+  REFUSED(e, "dropout1", "", "", nn_dropout(m, vector(m), 1));
+  REFUSED(e, "dropout1", "", "", nn_dropout(m, vector(m), -0.1));
+  REFUSED(e, "dropout1", "", "", nn_dropout(m, vector(m), NAN));
+  REFUSED(e, "leaky_relu1", "", "", nn_leaky_relu(m, vector(m), NAN));
+  REFUSED(e, "leaky_relu1", "", "", nn_leaky_relu(m, vector(m), INFINITY));
+  REFUSED(e, "twin", "", "", (nn_name(m, vector(m), "twin"), nn_name(m, vector(m), "twin")));
+  REFUSED(e, "a b", "", "", nn_name(m, vector(m), "a b"));
+  REFUSED(e, "", "", "", nn_name(m, vector(m), ""));
+  REFUSED(e, "", "", "", nn_name(m, vector(m), NULL));
+  REFUSED(e, "23", "", "", nn_name(m, vector(m), "abcdefghijklmnopqrstuvwx"));
+  REFUSED(e, "3", "", "", (vector(m), nn_name(m, 3, "x")));
+  REFUSED(e, "3", "", "", (vector(m), nn_set_init(m, 3, NN_INIT_CONSTANT, 0)));
+  REFUSED(e, "linear1", "", "", nn_set_init(m, nn_linear(m, vector(m), 2), (nn_init)99, 0));
+  REFUSED(e, "linear1", "", "", nn_set_init(m, nn_linear(m, vector(m), 2), NN_INIT_CONSTANT, NAN));
+}
+
+static void too_large(void) {
+  const int most = 2147483647;
+  int i;
+  REFUSED(NN_ERR_LIMIT, "", "", "", nn_linear(m, nn_input_vector(m, most), most));
+  REFUSED(NN_ERR_LIMIT, "", "", "", nn_relu(m, nn_input_image(m, most, most, most)));
+  REFUSED(NN_OK, "conv1", "", "", nn_conv2d(m, image(m), 4, most, 1, 0));
+  REFUSED(NN_OK, "conv1", "", "", nn_conv2d(m, image(m), 4, 3, 1, most));
+  REFUSED(NN_OK, "conv1", "", "", nn_conv2d(m, image(m), most, 3, 1, 1));
+  REFUSED(NN_OK, "conv1", "", "", conv_with(m, most, most, 1));
+  REFUSED(NN_OK, "max_pool1", "", "", nn_max_pool2d(m, image(m), most, most, most));
+  REFUSED(NN_OK, "gru1", "", "", nn_gru(m, nn_input_sequence(m, 3, 4), most));
+  REFUSED(NN_OK, "embedding1", "", "", nn_embedding(m, nn_input_tokens(m, 3), most, most));
+  REFUSED(NN_ERR_LIMIT, "4", "", "", for (i = 0; i < NN_MAX_INPUTS + 1; i++) vector(m));
+  REFUSED(NN_ERR_LIMIT, "", "", "",
+          for (i = 0; i <= NN_MAX_NODES; i++) i ? nn_relu(m, 0) : vector(m));
+}
+
+static void nothing_described(void) {
+  nn_model *m = begin(2, EVALUATION);
+  CHECK_STATUS(nn_build(m), NN_ERR_STATE);
+  CHECK(strlen(nn_error(m)) > 10);
+  nn_destroy(m);
+}
+
+static void null_is_an_error(void) {
+  nn_config c;
+  nn_param p;
+  nn_node_info info;
+  size_t count = 1;
+  nn_real x = 0;
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  CHECK_INT(nn_input_vector(NULL, 3), -1);
+  CHECK_INT(nn_relu(NULL, 0), -1);
+  CHECK_INT(nn_conv2d(NULL, 0, 1, 1, 1, 0), -1);
+  CHECK_INT(nn_gru(NULL, 0, 1), -1);
+  nn_name(NULL, 0, "x");
+  nn_set_init(NULL, 0, NN_INIT_CONSTANT, 0);
+  nn_destroy(NULL);
+  nn_reset_state(NULL);
+  CHECK_STATUS(nn_build(NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_plan(NULL, &count), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_build_in(NULL, &x, 4), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_reinitialise(NULL, 1), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_forward(NULL, &b, 0), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_read(NULL, 0, &x), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_predict(NULL, &b, NULL, NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_get_param(NULL, 0, &p), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_find_param(NULL, "x", &p), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_get_node(NULL, 0, &info), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_get_config(NULL, &c), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_model_status(NULL), NN_ERR_ARGUMENT);
+  CHECK(nn_error(NULL) != NULL);
+  CHECK(nn_output(NULL) == NULL);
+  CHECK(nn_parameters(NULL, &count) == NULL);
+  CHECK_INT(nn_param_count(NULL), 0);
+  CHECK_INT(nn_node_count(NULL), 0);
+  CHECK_INT(nn_output_node(NULL), -1);
+  CHECK(nn_memory(NULL) == 0);
+}
+
+static void wrong_configs(void) {
+  nn_config good = test_config(), c;
+  nn_model *m;
+#define NO_MODEL(change) (c = good, change, m = nn_create(&c), CHECK(m == NULL), nn_destroy(m))
+  NO_MODEL(c.batch = 0);
+  NO_MODEL(c.batch = -1);
+  NO_MODEL(c.batch = (1 << 20) + 1);
+  NO_MODEL(c.threads = -1);
+  NO_MODEL(c.threads = NN_MAX_THREADS + 1);
+  NO_MODEL(c.isa = NN_ISA_COUNT);
+  NO_MODEL(c.isa = (nn_isa)-1);
+  NO_MODEL((c.allocator.allocate = test_allocate, c.allocator.release = NULL));
+#undef NO_MODEL
+#ifndef NN_NO_MALLOC
+  m = nn_create(NULL);
+  CHECK(m != NULL);
+  nn_destroy(m);
+#endif
+  m = nn_create(&good);
+  nn_linear(m, nn_input_vector(m, 2), 3);
+  CHECK_OK(nn_build(m));
+  CHECK_OK(nn_get_config(m, &c));
+  CHECK(c.isa != NN_ISA_AUTO && (good.isa == NN_ISA_AUTO || c.isa == good.isa));
+  CHECK_INT(c.threads, good.threads);
+  CHECK_INT(c.batch, good.batch);
+  CHECK_STATUS(nn_build(m), NN_ERR_STATE);
+  nn_destroy(m);
+}
+
+static void describes_itself(void) {
+  nn_model *m = begin(2, INFERENCE);
+  nn_node_info info;
+  nn_param p;
+  nn_real *all;
+  size_t count;
+  int x = nn_input_image(m, 3, 10, 8), conv, lin, i;
+  conv = nn_conv2d(m, x, 6, 3, 1, 0);
+  nn_name(m, conv, "first/conv-1_a");
+  x = nn_relu(m, nn_batch_norm(m, conv));
+  lin = nn_linear(m, nn_flatten(m, x), 10);
+  CHECK_INT(nn_node_count(m), 6);
+  CHECK_OK(nn_get_node(m, conv, &info));
+  CHECK_TEXT(info.name, "first/conv-1_a");
+  CHECK_INT(info.params, 6 * 3 * 9 + 6);
+  CHECK_NEAR(info.macs, 6 * 8 * 6 * 27, 0);
+  CHECK_INT(info.inputs, 1);
+  CHECK_INT(info.input[0], 0);
+  CHECK_OK(nn_get_node(m, lin, &info));
+  CHECK_TEXT(info.name, "linear1");
+  CHECK_TEXT(info.kind, "linear");
+  CHECK_NEAR(info.macs, 10 * 288, 0);
+  CHECK_STATUS(nn_get_node(m, -1, &info), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_get_node(m, 6, &info), NN_ERR_ARGUMENT);
+  CHECK_INT(nn_output_node(m), -1);
+  CHECK(nn_memory(m) == 0);
+  CHECK_OK(nn_plan(m, &count));
+  CHECK_OK(nn_build(m));
+  CHECK(nn_memory(m) == count);
+  CHECK_INT(nn_output_node(m), lin);
+  all = nn_parameters(m, &count);
+  CHECK(all != NULL);
+  CHECK_INT(count, 6 * 27 + 6 + 6 + 6 + 10 * 288 + 10);
+  CHECK_INT(nn_param_count(m), 8);
+  for (i = 0; i < nn_param_count(m); i++) {
+    static const char *const names[] = {"first/conv-1_a.weight",    "first/conv-1_a.bias",
+                                        "batch_norm1.weight",       "batch_norm1.bias",
+                                        "linear1.weight",           "linear1.bias",
+                                        "batch_norm1.running_mean", "batch_norm1.running_var"};
+    CHECK_OK(nn_get_param(m, i, &p));
+    CHECK_TEXT(p.name, names[i]);
+    if (i < 6) CHECK(p.value >= all && p.value + p.count <= all + count);
+    else CHECK(p.value < all || p.value >= all + count);
+    CHECK(p.gradient == NULL);
+    if (i == 0) {
+      CHECK_INT(p.rank, 4);
+      CHECK(p.dim[0] == 6 && p.dim[1] == 3 && p.dim[2] == 3 && p.dim[3] == 3);
+      CHECK_INT(p.node, conv);
+    }
+    if (i == 2)
+      for (x = 0; x < 6; x++) CHECK(p.value[x] == 1);
+    if (i == 3)
+      for (x = 0; x < 6; x++) CHECK(p.value[x] == 0);
+    if (i == 6)
+      for (x = 0; x < 6; x++) CHECK(p.value[x] == 0);
+    if (i == 7)
+      for (x = 0; x < 6; x++) CHECK(p.value[x] == 1);
+  }
+  CHECK_STATUS(nn_get_param(m, -1, &p), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_get_param(m, 8, &p), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_find_param(m, "nobody", &p), NN_ERR_ARGUMENT);
+  nn_destroy(m);
+}
+
+int main(void) {
+  test_isa();
+  RUN(conv2d_usual);
+  RUN(conv2d_winograd);
+  RUN(conv2d_any);
+  RUN(conv2d_depthwise);
+  RUN(pools);
+  RUN(global_pools);
+  RUN(max_pool_takes_nan);
+  RUN(functions_over_all_floats);
+  RUN(functions_at_the_ends);
+  RUN(softmax);
+  RUN(softmax_extremes);
+  RUN(softmax_shows_nan);
+  RUN(batch_norm);
+  RUN(layer_norm);
+  RUN(linear);
+  RUN(embedding);
+  RUN(add_and_concat);
+  RUN(copies);
+  RUN(read_any_node);
+  RUN(recurrent);
+  RUN(recurrent_widths);
+  RUN(recurrent_carry);
+  RUN(wrong_lengths);
+  RUN(batch_sizes);
+  RUN(inference_and_training_agree);
+  RUN(same_bits_for_any_threads);
+  RUN(predict);
+  RUN(wrong_shapes);
+  RUN(wrong_values);
+  RUN(too_large);
+  RUN(nothing_described);
+  RUN(null_is_an_error);
+  RUN(wrong_configs);
+  RUN(describes_itself);
+  return test_end("layers");
+}

@@ -1,0 +1,261 @@
+#!/usr/bin/env bash
+# Drives the program as a person would: help, mistakes, a short run, Ctrl-C, resuming, predicting.
+# usage: [NN_BIN=build/nn] tests/test_program.sh
+# It needs no data set: small IDX and CIFAR-10 files are made here, the rest is drawn by the program.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+nn=$(realpath "${NN_BIN:-${BUILD:-build}/nn}")
+[ -x "$nn" ] || { echo "test_program: $nn is not there; run make first" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+unset NN_DATA NN_ISA NO_COLOR COLUMNS
+passed=0 failed=0
+
+ok() { # ok DESCRIPTION COMMAND.. : the command succeeds
+  local what=$1
+  shift
+  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $what"; fi
+}
+
+# run WORDS..: the program; its exit status in $rc, its output in out and err
+run() { "$nn" "$@" > out 2> err < /dev/null; rc=$?; }
+one_line() { [ "$(wc -l < "$1")" = 1 ] && [ -s "$1" ]; }
+
+# refused STATUS PATTERN WORDS..: that status, one line on stderr that matches, nothing on stdout
+refused() {
+  local status=$1 pattern=$2
+  shift 2
+  run "$@"
+  if [ $rc = "$status" ] && one_line err && [ ! -s out ] && grep -Eq -- "$pattern" err; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    echo "FAILED: nn $* -> $rc, expected $status and one line with '$pattern':"
+    head -3 err
+  fi
+}
+
+# ---- help and version ----
+run --help
+ok 'help exits 0 and is on stdout' test $rc = 0 -a -s out -a ! -s err
+for command in cifar10 mnist demo info predict data; do
+  ok "help names $command" grep -q "^  $command " out
+done
+for command in cifar10 mnist demo info predict data; do
+  "$nn" $command --help > help 2> err
+  ok "$command --help" test $? = 0 -a -s help -a ! -s err
+  "$nn" help $command | cmp -s - help
+  ok "help $command is the same" test $? = 0
+  ok "$command --help has short lines" awk 'length > 100 { exit 1 }' help
+done
+run --version
+ok 'version' grep -Eq '^nn [0-9]+\.[0-9]+\.[0-9]+$' out
+
+# ---- every kind of mistake on the command line: exit 2, one line ----
+refused 2 'which command'
+refused 2 "no command 'mnits'; did you mean mnist" mnits
+refused 2 "no command 'xyzzy'" xyzzy
+refused 2 'one argument too many' mnist extra
+refused 2 'did you mean --optimizer' mnist --optmizer adam
+refused 2 'did you mean --epochs' mnist --epoch=3
+refused 2 'unknown option --frobnicate' mnist --frobnicate 1
+refused 2 'options begin with --' mnist -q
+refused 2 'no option --gray' mnist --gray
+refused 2 'no option --cell' cifar10 --cell gru
+refused 2 'needs a value' mnist --lr
+refused 2 'needs a value' mnist --lr --quiet
+refused 2 'takes no value' mnist --quiet=1
+refused 2 'is none of .*did you mean lstm' mnist --cell lstn
+refused 2 'is none of' mnist --optimizer best
+refused 2 'is none of' cifar10 --size 29
+for value in '' abc nan inf -1 1e999 0x1 ' 1' '1 ' 1,5 --1; do
+  refused 2 '--lr' mnist "--lr=$value"
+done
+for value in '' 0 -1 1.5 1e2 99999999999999999999 ten; do
+  refused 2 '--batch' mnist "--batch=$value"
+done
+refused 2 '--keep' mnist --keep 0
+refused 2 '--keep' mnist --keep 1.01
+refused 2 '--pad1' cifar10 --pad1 3
+refused 2 '--augment' mnist --augment flip,tilt
+refused 2 '--augment' mnist --augment shift=0
+refused 2 'is empty' mnist --out ''
+refused 2 'control character' mnist --out $'a\nb'
+refused 2 'exclude each other' mnist --epochs 1 --steps 1
+refused 2 'goes only with' mnist --cell gru --relu
+refused 2 'goes only with' mnist --cell cnn --layers 2
+refused 2 'goes only with' mnist --momentum .5
+refused 2 'goes only with' mnist --gamma .5
+refused 2 'goes only with' mnist --pad1 1
+refused 2 'usage: nn info' info
+refused 2 'usage: nn predict' predict model
+NN_ISA=sse3 refused 2 'NN_ISA.*is none of' mnist
+case $(uname -m) in x86_64 | i?86) other=neon ;; *) other=sse2 ;; esac
+refused 2 'cannot run here' mnist --isa $other
+
+# ---- small data sets of this test's own; the pixels are bytes of the program ----
+word() { # a number as four big-endian bytes
+  printf "\\$(printf %o $(($1 >> 24 & 255)))\\$(printf %o $(($1 >> 16 & 255)))"
+  printf "\\$(printf %o $(($1 >> 8 & 255)))\\$(printf %o $(($1 & 255)))"
+}
+classes() { for ((i = 0; i < $1; i += 10)); do printf '\0\1\2\3\4\5\6\7\10\11'; done; }
+images() { printf '\0\0\10\3'; word "$1"; word 28; word 28; head -c $(($1 * 784)) "$nn"; }
+labels() { printf '\0\0\10\1'; word "$1"; classes "$1"; }
+mkdir -p set/mnist set/cifar-10-batches-bin
+images 100 > set/mnist/train-images-idx3-ubyte
+labels 100 > set/mnist/train-labels-idx1-ubyte
+images 50 > set/mnist/t10k-images-idx3-ubyte
+labels 50 > set/mnist/t10k-labels-idx1-ubyte
+for name in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
+  for k in 3 5; do printf "\\$k"; head -c 3072 "$nn"; done > set/cifar-10-batches-bin/$name.bin
+done
+small=(mnist --data set --quiet --batch 8 --hidden 16)
+
+run data --data set
+ok 'data tells what is there' grep -q 'mnist .*unknown origin, 100 + 50 images' out
+ok 'data never calls other files CIFAR-10 itself' grep -q 'cifar10 .*not the published' out
+NN_DATA=set run data
+ok 'NN_DATA is looked into' grep -q '100 + 50 images' out
+cp -r set data
+run data
+ok 'data/ is looked into' grep -q 'mnist .*from data/mnist' out
+rm -r data
+
+# ---- missing and damaged files: exit 1, one line ----
+refused 1 'no MNIST files in nowhere' mnist --data nowhere
+refused 1 'no CIFAR-10 files in nowhere' cifar10 --data nowhere
+damaged() { # damaged FILE BYTES PATTERN WORDS..: with that file of the set cut to so many bytes
+  local file=$1 bytes=$2
+  rm -rf cut && cp -r set cut
+  if [ "$bytes" = none ]; then rm "cut/$file"; else head -c "$bytes" "set/$file" > "cut/$file"; fi
+  shift 2
+  refused 1 "$@" --data cut --quiet
+}
+for bytes in none 0 3 10 20 5000; do
+  damaged mnist/train-images-idx3-ubyte $bytes 'train-images' mnist
+done
+damaged mnist/t10k-labels-idx1-ubyte 57 't10k-labels' mnist
+damaged cifar-10-batches-bin/test_batch.bin none 'test_batch' cifar10
+damaged cifar-10-batches-bin/data_batch_3.bin 5000 'data_batch_3' cifar10
+rm -rf cut && cp -r set cut
+{ printf '\0\0\10\1'; word 50; head -c 50 /dev/zero | tr '\0' '\12'; } > cut/mnist/t10k-labels-idx1-ubyte
+refused 1 'label 10 of sample 0' mnist --data cut --quiet
+cp set/mnist/train-labels-idx1-ubyte cut/mnist/t10k-labels-idx1-ubyte
+refused 1 '100 labels for 50 images' mnist --data cut --quiet
+refused 1 'cannot be made' "${small[@]}" --out set/mnist/train-images-idx3-ubyte/sub
+refused 1 'missing|No such|cannot' info nothing.nn
+refused 1 '' info set/mnist/train-images-idx3-ubyte
+
+# ---- a short run leaves everything behind ----
+run "${small[@]}" --epochs 2 --cell lstm
+ok 'a run exits 0, silent on stderr with --quiet' test $rc = 0 -a ! -s err
+ok 'its result is one line that names the data' grep -q '^LSTM on IDX images of unknown origin: ' out
+for file in settings.txt log.csv best.nn last.nn report.html; do
+  ok "it writes $file" test -s runs/lstm-001/$file
+done
+ok 'log.csv has its columns' grep -qx \
+  'step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds' runs/lstm-001/log.csv
+ok 'log.csv ends with the last step' grep -q '^26,2,' runs/lstm-001/log.csv
+ok 'report.html needs no network' test -z "$(grep -Eo 'https?:/|url[(]|@import' runs/lstm-001/report.html)"
+ok 'report.html has both curves' test "$(grep -c '<svg' runs/lstm-001/report.html)" = 2
+run mnist --data set --batch 8 --hidden 16 --epochs 1 --cell mlp --out named/run
+ok 'progress says which data' grep -q '^data: IDX images of unknown origin, .*from set/mnist' err
+ok 'one line an epoch where stderr is no terminal' test "$(grep -c 'epoch 1/1' err)" = 1
+ok 'no control characters there' test -z "$(tr -d '\n\40-\176' < err)"
+refused 1 'already holds a run' "${small[@]}" --out named/run
+run "${small[@]}" --cell cnn --steps 4
+ok 'filters are in the report of a convolutional network' \
+  test "$(grep -c 'data:image/png;base64' runs/cnn-001/report.html)" = 2
+run cifar10 --quiet --steps 2 --size 28 --gray --hidden 8 --batch 4
+ok 'without data the program draws its own, and says so' grep -q '^LeNet5 on drawn shapes gray' out
+run mnist --data set --quiet --cell rnn --relu --optimizer sgd --lr 1000 --steps 200 --hidden 64
+ok 'a loss that explodes is one clear line' test $rc = 1 -a "$(grep -c 'lower --lr' err)" = 1
+run mnist --data set --quiet --cell gru --layers 2 --keep .8 --optimizer adamw --schedule cosine \
+  --warmup 2 --clip-norm 1 --weight-decay .1 --augment flip,shift=2,cutout=4 --steps 6 --hidden 8
+ok 'all these options together' test $rc = 0
+ok 'the settings hold the command that repeats the run' grep -q \
+  '^run.command=nn mnist --cell gru --optimizer adamw .*--augment flip,shift=2,cutout=4 --data set$' \
+  runs/gru-001/settings.txt
+
+# ---- Ctrl-C and resuming: the same bits as without interruption, for other thread counts too ----
+long=("${small[@]}" --cell gru --steps 3000 --test-every 500 --save-every 50 --keep .9 --layers 2)
+run "${long[@]}" --threads 1 --out whole
+ok 'the uninterrupted run' test $rc = 0
+interrupted() { # interrupted SIGNAL WORDS..: sends it once the run has saved; its status in $rc
+  local signal=$1 before
+  shift
+  before=$(cksum part/last.nn 2> /dev/null)
+  "$nn" "$@" > out 2> err < /dev/null &
+  local pid=$!
+  for ((i = 0; i < 500; i++)); do
+    [ "$(cksum part/last.nn 2> /dev/null)" = "$before" ] || break
+    sleep .02
+  done
+  kill -"$signal" $pid
+  wait $pid
+  rc=$?
+}
+interrupted INT "${long[@]}" --threads 2 --out part
+ok 'Ctrl-C exits 130' test $rc = 130
+ok 'it says how to go on' grep -q "saved; go on with: $nn mnist --resume part" err
+ok 'on one line' one_line err
+interrupted TERM mnist --resume part --quiet --threads 1
+ok 'SIGTERM exits 143' test $rc = 143
+cp part/last.nn saved.nn
+refused 2 'lr .* is not what this run has' mnist --resume part --lr .5
+refused 2 'cell .* is not what this run has' mnist --resume part --cell rnn
+refused 2 'leave --out away' mnist --resume part --out other
+refused 1 'nn mnist' cifar10 --resume part
+refused 1 'other data' mnist --resume part --quiet --data "$(rm -rf cut; cp -r set cut
+  labels 50 | tr '\5' '\6' > cut/mnist/t10k-labels-idx1-ubyte; echo cut)"
+refused 1 'not the folder of a run' mnist --resume nowhere
+head -c 3000 saved.nn > part/last.nn
+refused 1 'last.nn' mnist --resume part --quiet
+cp named/run/last.nn part/last.nn
+refused 1 'not a checkpoint of the run' mnist --resume part --quiet
+cp saved.nn part/last.nn
+run mnist --resume part --quiet --threads 2 --cell gru
+ok 'the resumed run finishes' test $rc = 0
+for file in best.nn last.nn; do ok "$file has the same bits" cmp whole/$file part/$file; done
+for d in whole part; do cut -d , -f 1-6 $d/log.csv > $d.csv; done
+ok 'log.csv is the same but for the seconds' cmp whole.csv part.csv
+run mnist --resume part --quiet
+ok 'resuming a finished run changes nothing' test $rc = 0
+ok 'its model neither' cmp whole/last.nn part/last.nn
+
+# ---- info and predict ----
+run info whole/best.nn
+ok 'info lists the layers' grep -Eq 'linear' out
+run info whole/last.nn
+ok 'info knows a checkpoint' grep -Eq 'checkpoint.*parameters' out
+ok 'and its place' grep -q 'at step 3000' out
+test_set=set/mnist/t10k
+run predict whole/best.nn $test_set-images-idx3-ubyte
+ok 'predict prints a line for each image' test $rc = 0 -a "$(wc -l < out)" = 51
+run predict whole/last.nn $test_set-images-idx3-ubyte --labels $test_set-labels-idx1-ubyte
+accuracy=$(awk -F, 'END { printf "%.2f %%", 100 * $6 }' whole/log.csv)
+ok 'its accuracy is the one of the log' grep -q "^accuracy $accuracy " out
+run predict runs/cifar10-001/best.nn set/cifar-10-batches-bin/test_batch.bin
+ok 'predict reads CIFAR-10 files' test $rc = 0 -a "$(wc -l < out)" = 4
+refused 1 'images-idx3' predict runs/cifar10-001/best.nn $test_set-labels-idx1-ubyte
+refused 1 'labels for' predict whole/best.nn $test_set-images-idx3-ubyte \
+  --labels set/mnist/train-labels-idx1-ubyte
+refused 1 '' predict whole/best.nn nothing
+for bytes in 0 10 500 3000; do
+  head -c $bytes whole/best.nn > cut.nn
+  refused 1 'cut.nn' info cut.nn
+done
+"$nn" --help > /dev/full 2> err
+ok 'a full disk is an error' test $? = 1
+
+# ---- the demonstration ----
+run demo --data set --steps 2 --out shown --quiet
+ok 'demo exits 0' test $rc = 0
+for name in LeNet5 RNN LSTM GRU; do ok "its table has $name" grep -q "^$name .*unknown origin" out; done
+ok 'it writes report.html' test -s shown/report.html
+ok 'with every network and curve' test "$(grep -c '<svg' shown/report.html)" = 12
+ok 'that needs no network' test -z "$(grep -Eo 'https?:/|url[(]|@import' shown/report.html)"
+
+echo "program: $passed passed, $failed failed"
+[ $failed = 0 ]

@@ -1,0 +1,1145 @@
+/* Training: optimizers against their formulas in double precision, schedules, clipping, dropout,
+ * initial values, learning, and that every promise about bits, memory and threads is kept. */
+#if !defined _WIN32 && !defined _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200112L /* pthreads, for models in threads of the caller */
+#endif
+#include "test.h"
+
+#ifdef NN_NO_TRAINING
+static void training(void) { SKIP("built without training"); }
+int main(void) {
+  RUN(training);
+  return test_end("train");
+}
+#else
+
+#if !defined NN_NO_THREADS && !defined _WIN32
+#include <pthread.h>
+#define CALLER_THREADS
+#endif
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+static const int is_float = sizeof(nn_real) == 4;
+
+/* ------------------------------------------------------------------------ models to train ---- */
+
+enum { CNN, RNN, LSTM, GRU, KINDS };
+enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10 };
+
+/* LeNet5 with few maps, or one recurrent layer over the rows. */
+static void describe(nn_model *m, int kind, int hidden) {
+  int x;
+  if (kind == CNN) {
+    x = nn_input_image(m, 1, SIDE, SIDE);
+    x = nn_max_pool2d(m, nn_relu(m, nn_conv2d(m, x, 8, 5, 1, 2)), 2, 2, 0);
+    x = nn_max_pool2d(m, nn_relu(m, nn_conv2d(m, x, 12, 5, 1, 2)), 2, 2, 0);
+    x = nn_relu(m, nn_batch_norm(m, nn_linear(m, nn_flatten(m, x), hidden)));
+    x = nn_dropout(m, x, 0.3);
+  } else {
+    x = nn_input_sequence(m, SIDE, SIDE);
+    x = kind == RNN    ? nn_rnn(m, x, hidden)
+        : kind == LSTM ? nn_lstm(m, x, hidden)
+                       : nn_gru(m, x, hidden);
+    x = nn_last_step(m, x);
+  }
+  nn_cross_entropy(m, nn_linear(m, x, CLASSES));
+}
+
+static nn_model *model_with(const nn_config *c, int kind, int hidden, double rate) {
+  nn_model *m = nn_create(c);
+  nn_optimizer adam = nn_adam(rate);
+  if (!CHECK(m != NULL)) return NULL;
+  describe(m, kind, hidden);
+  nn_set_optimizer(m, &adam);
+  if (CHECK_OK(nn_build(m))) return m;
+  fprintf(stderr, "    %s\n", nn_error(m));
+  nn_destroy(m);
+  return NULL;
+}
+
+/* Digits that the engine draws: `count` to learn from, and as many again to be tested on. */
+static uint8_t *pixels;
+static int32_t *labels;
+enum { MOST = 3000 };
+static nn_dataset digits(int from, int count) {
+  if (!pixels) {
+    pixels = (uint8_t *)test_memory((size_t)MOST * PIXELS);
+    labels = (int32_t *)test_memory(MOST * sizeof *labels);
+    nn_draw_digits(7, MOST, pixels, labels);
+  }
+  return nn_dataset_pixels(pixels + (size_t)from * PIXELS, labels + from, count, 1, SIDE, SIDE);
+}
+
+static uint32_t bits_of(nn_model *m) { /* a checksum over parameters and buffers */
+  uint32_t crc = 0;
+  int i;
+  for (i = 0; i < nn_param_count(m); i++) {
+    nn_param p;
+    CHECK_OK(nn_get_param(m, i, &p));
+    crc = nn_crc32(crc, p.value, p.count * sizeof *p.value);
+  }
+  return crc;
+}
+
+static int fit(nn_model *m, const nn_dataset *d, int64_t steps) {
+  nn_fit_options o = nn_fit_default();
+  o.epochs = 0, o.steps = steps;
+  return CHECK_OK(nn_fit(m, d, &o));
+}
+
+/* --------------------------------------------------------------- optimizers and schedules ---- */
+
+/* One step of the formulas in nn.h. s and v are the state. */
+static void step_oracle(const nn_optimizer *o, double rate, int t, double g, double *w, double *s,
+                        double *v) {
+  if (o->kind == NN_ADAMW) *w -= rate * o->weight_decay * *w;
+  else g += o->weight_decay * *w;
+  switch (o->kind) {
+    case NN_SGD:
+      *v = t == 1 ? g : o->momentum * *v + g;
+      *w -= rate * (o->nesterov ? g + o->momentum * *v : o->momentum > 0 ? *v : g);
+      break;
+    case NN_ADAGRAD:
+      *s += g * g;
+      *w -= rate * g / (sqrt(*s) + o->eps);
+      break;
+    case NN_RMSPROP:
+      *s = o->alpha * *s + (1 - o->alpha) * g * g;
+      g /= sqrt(*s) + o->eps;
+      *v = o->momentum * *v + g;
+      *w -= rate * *v;
+      break;
+    default:
+      *v = o->beta1 * *v + (1 - o->beta1) * g;
+      *s = o->beta2 * *s + (1 - o->beta2) * g * g;
+      *w -= rate * *v / (1 - pow(o->beta1, t)) / (sqrt(*s / (1 - pow(o->beta2, t))) + o->eps);
+      break;
+  }
+}
+
+/* A model of n parameters whose gradients the test writes itself, which nn.h allows. */
+static nn_model *plain_model(int n, const nn_optimizer *o) {
+  nn_config c = test_config();
+  nn_model *m;
+  c.batch = 1;
+  m = nn_create(&c);
+  nn_mean_squared_error(m, nn_linear_no_bias(m, nn_input_vector(m, n), 1));
+  if (CHECK_OK(nn_set_optimizer(m, o)) && CHECK_OK(nn_build(m))) return m;
+  fprintf(stderr, "    %s\n", nn_error(m));
+  nn_destroy(m);
+  return NULL;
+}
+
+static int optimizer_case(int n, const nn_optimizer *o, int steps, const char *what) {
+  nn_model *m = plain_model(n, o);
+  double *w = (double *)test_memory((size_t)n * 3 * sizeof(double)), *s = w + n, *v = s + n;
+  nn_real *g, *p;
+  int t, i, held = m != NULL;
+  size_t count;
+  if (!m) return 0;
+  p = nn_parameters(m, &count), g = nn_gradients(m, &count);
+  CHECK_INT(count, n);
+  for (i = 0; i < n; i++) w[i] = (double)p[i];
+  for (t = 1; t <= steps && held; t++) {
+    double norm = 0, scale = 1, rate = nn_schedule_rate(&o->schedule, o->rate, t - 1);
+    CHECK_NEAR(nn_rate(m), rate, 0);
+    test_fill(g, (size_t)n, (uint32_t)t);
+    for (i = 0; i < n; i++) norm += (double)g[i] * (double)g[i];
+    norm = sqrt(norm);
+    held = CHECK_NEAR(nn_gradient_norm(m), norm, is_float ? 2e-6 : 1e-13);
+    if (o->clip_norm > 0 && norm > o->clip_norm) scale = o->clip_norm / (norm + 1e-6);
+    for (i = 0; i < n; i++) {
+      double x = (double)g[i] * scale;
+      if (o->clip_value > 0) x = fmax(-o->clip_value, fmin(o->clip_value, x));
+      step_oracle(o, rate, t, x, &w[i], &s[i], &v[i]);
+    }
+    CHECK_OK(nn_step(m));
+    CHECK_INT(nn_steps(m), t);
+    for (i = 0; i < n && held; i++) {
+      held = CHECK(g[i] == 0) && CHECK_NEAR(p[i], w[i], is_float ? 2e-6 * (1 + t / 4) : 1e-11);
+      if (!held) fprintf(stderr, "    %s: parameter %d of %d, step %d\n", what, i, n, t);
+    }
+  }
+  free(w);
+  nn_destroy(m);
+  return held;
+}
+
+static void optimizers(void) {
+  static const int sizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 70001};
+  nn_optimizer o[14];
+  size_t i, k, n = 0;
+  o[n++] = nn_sgd(0.1, 0);
+  o[n++] = nn_sgd(0.1, 0.9);
+  o[n] = nn_sgd(0.1, 0.9), o[n++].nesterov = 1;
+  o[n] = nn_sgd(0.1, 0.5), o[n++].weight_decay = 0.1;
+  o[n++] = nn_adagrad(0.1);
+  o[n] = nn_adagrad(0.1), o[n++].weight_decay = 0.1;
+  o[n++] = nn_rmsprop(0.01, 0);
+  o[n] = nn_rmsprop(0.01, 0.9), o[n].alpha = 0.9, o[n++].weight_decay = 0.1;
+  o[n++] = nn_adam(0.01);
+  o[n] = nn_adam(0.01), o[n].beta1 = 0.5, o[n].beta2 = 0.9, o[n].eps = 1e-3,
+  o[n++].weight_decay = 0.1;
+  o[n++] = nn_adamw(0.01);
+  o[n] = nn_adamw(0.05), o[n++].weight_decay = 0.5;
+  o[n] = nn_sgd(0.1, 0.9), o[n].clip_norm = 0.5, o[n++].clip_value = 0.2;
+  o[n] = nn_adam(0.01), o[n].clip_value = 0.3, o[n].schedule.kind = NN_COSINE;
+  o[n].schedule.total = 30, o[n].schedule.warmup = 5, o[n++].schedule.floor = 1e-3;
+  CHECK(n == COUNT(o));
+  for (i = 0; i < n; i++)
+    for (k = 0; k < COUNT(sizes); k++) {
+      char what[40];
+      sprintf(what, "optimizer %d of the list", (int)i);
+      if (!optimizer_case(sizes[k], &o[i], sizes[k] > 1000 ? 3 : 40, what)) return;
+    }
+}
+
+static void optimizer_defaults(void) {
+  nn_optimizer o = nn_adam(1);
+  CHECK(o.beta1 == 0.9 && o.beta2 == 0.999 && o.eps == 1e-8 && o.weight_decay == 0);
+  o = nn_adamw(1);
+  CHECK(o.kind == NN_ADAMW && o.weight_decay == 0.01);
+  o = nn_rmsprop(1, 0.5);
+  CHECK(o.alpha == 0.99 && o.eps == 1e-8 && o.momentum == 0.5);
+  o = nn_adagrad(1);
+  CHECK(o.eps == 1e-10 && o.kind == NN_ADAGRAD);
+  o = nn_sgd(1, 0.5);
+  CHECK(o.momentum == 0.5 && !o.nesterov && o.schedule.kind == NN_CONSTANT && o.clip_norm == 0);
+}
+
+static void wrong_optimizers(void) {
+  nn_optimizer good = nn_sgd(0.1, 0.9), o, now;
+  nn_model *m = plain_model(3, &good);
+  nn_real *p = nn_parameters(m, NULL);
+  int i;
+#define REFUSED(change)                                     \
+  do {                                                      \
+    o = good;                                               \
+    change;                                                 \
+    CHECK_STATUS(nn_set_optimizer(m, &o), NN_ERR_ARGUMENT); \
+    CHECK(nn_error(m)[0] != 0);                             \
+    CHECK_OK(nn_get_optimizer(m, &now));                    \
+    CHECK(now.rate == good.rate && now.kind == good.kind);  \
+  } while (0)
+  REFUSED(o.rate = 0);
+  REFUSED(o.rate = -1);
+  REFUSED(o.rate = NAN);
+  REFUSED(o.rate = INFINITY);
+  REFUSED(o.momentum = -0.1);
+  REFUSED(o.beta1 = 1);
+  REFUSED(o.beta2 = -0.1);
+  REFUSED(o.alpha = 1);
+  REFUSED(o.eps = -1);
+  REFUSED(o.weight_decay = -1);
+  REFUSED(o.weight_decay = NAN);
+  REFUSED(o.clip_norm = NAN);
+  REFUSED(o.clip_value = -1);
+  REFUSED(o.kind = (nn_optimizer_kind)9);
+  REFUSED(o.kind = (nn_optimizer_kind)-1);
+  REFUSED(o.schedule.kind = (nn_schedule_kind)9);
+  REFUSED(o.schedule.kind = NN_STEP);
+  REFUSED(o.schedule.kind = NN_COSINE);
+  REFUSED(o.schedule.warmup = -1);
+  REFUSED(o.momentum = 0; o.nesterov = 1);
+#undef REFUSED
+  CHECK_STATUS(nn_set_optimizer(m, NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_set_optimizer(NULL, &good), NN_ERR_ARGUMENT);
+  o = nn_adam(0.1); /* two blocks of state, where one was built */
+  CHECK_STATUS(nn_set_optimizer(m, &o), NN_ERR_STATE);
+  o = nn_adagrad(0.1);
+  CHECK_OK(nn_set_optimizer(m, &o));
+  nn_destroy(m);
+  /* Another kind must not read the state of the one before as its own: a momentum below 0 has no
+   * root. */
+  o = nn_adam(0.1);
+  m = plain_model(3, &o);
+  p = nn_parameters(m, NULL);
+  for (i = 0; i < 6; i++) {
+    nn_real *g = nn_gradients(m, NULL);
+    g[0] = -1, g[1] = 1, g[2] = (nn_real)-0.5;
+    CHECK_OK(nn_step(m));
+    o = i % 2 ? nn_adagrad(0.1) : nn_rmsprop(0.1, 0.5);
+    CHECK_OK(nn_set_optimizer(m, &o));
+    CHECK(p[0] - p[0] == 0 && p[1] - p[1] == 0 && p[2] - p[2] == 0);
+  }
+  nn_destroy(m);
+}
+
+static void schedules(void) {
+  nn_schedule s;
+  int64_t t;
+  memset(&s, 0, sizeof s);
+  for (t = 0; t < 200; t += 7) CHECK_NEAR(nn_schedule_rate(&s, 0.5, t), 0.5, 0);
+  CHECK_NEAR(nn_schedule_rate(NULL, 0.5, 3), 0.5, 0);
+  s.warmup = 10, s.period = 20, s.gamma = 0.5, s.total = 110;
+  for (t = 0; t < 200; t++) {
+    double u = (double)(t - 10), ramp = (double)(t + 1) / 10, part = u < 100 ? u / 100 : 1;
+    s.kind = NN_STEP;
+    CHECK_NEAR(nn_schedule_rate(&s, 3, t), t < 10 ? 3 * ramp : 3 * pow(0.5, floor(u / 20)), 1e-15);
+    s.kind = NN_EXPONENTIAL;
+    CHECK_NEAR(nn_schedule_rate(&s, 3, t), t < 10 ? 3 * ramp : 3 * pow(0.5, u / 20), 1e-15);
+    s.kind = NN_COSINE, s.floor = 0.1;
+    CHECK_NEAR(nn_schedule_rate(&s, 3, t),
+               t < 10 ? 3 * ramp : 0.1 + 2.9 * (1 + cos(3.14159265358979 * part)) / 2, 1e-13);
+    s.kind = NN_CONSTANT;
+    CHECK_NEAR(nn_schedule_rate(&s, 3, t), t < 10 ? 3 * ramp : 3, 1e-15);
+  }
+  memset(&s, 0, sizeof s);
+  s.kind = NN_ONE_CYCLE, s.total = 100;
+  CHECK_NEAR(nn_schedule_rate(&s, 1, 0), 1.0 / 25, 1e-14);
+  CHECK_NEAR(nn_schedule_rate(&s, 1, 29), 1, 1e-14);
+  CHECK_NEAR(nn_schedule_rate(&s, 1, 99) * 25e4, 1, 1e-9);
+  for (t = 1; t < 100; t++) {
+    double now = nn_schedule_rate(&s, 1, t), before = nn_schedule_rate(&s, 1, t - 1);
+    CHECK(t <= 29 ? now > before : now < before);
+  }
+  CHECK_NEAR(nn_schedule_rate(&s, 1, 1000) * 25e4, 1, 1e-9);
+}
+
+/* --------------------------------------------------------------------------- initial values -- */
+
+static nn_param weight_with(nn_model *m, nn_init init, double value, int in, int out) {
+  nn_param p;
+  int x = nn_linear(m, nn_input_vector(m, in), out);
+  memset(&p, 0, sizeof p);
+  nn_set_init(m, x, init, value);
+  if (CHECK_OK(nn_build(m))) CHECK_OK(nn_find_param(m, "linear1.weight", &p));
+  return p;
+}
+
+static void moments(const nn_param *p, double *mean, double *deviation, double *most) {
+  size_t i;
+  double sum = 0, squares = 0;
+  *most = 0;
+  for (i = 0; i < p->count; i++) {
+    double v = (double)p->value[i];
+    sum += v, squares += v * v;
+    if (fabs(v) > *most) *most = fabs(v);
+  }
+  *mean = sum / (double)p->count;
+  *deviation = sqrt(squares / (double)p->count - *mean * *mean);
+}
+
+static void initial_values(void) {
+  enum { IN = 300, OUT = 200 };
+  static const struct {
+    nn_init init;
+    double value, deviation, most; /* most 0: no bound */
+  } want[] = {{NN_INIT_DEFAULT, 0, 0.0333333, 0.0577350},
+              {NN_INIT_HE_UNIFORM, 1.4142136, 0.0816497, 0.1414214},
+              {NN_INIT_HE_NORMAL, 1.4142136, 0.0816497, 0},
+              {NN_INIT_XAVIER_UNIFORM, 1, 0.0632456, 0.1095445},
+              {NN_INIT_XAVIER_NORMAL, 1, 0.0632456, 0},
+              {NN_INIT_TRUNCATED_NORMAL, 0.1, 0.0879626, 0.2},
+              {NN_INIT_CONSTANT, 0.25, 0, 0.25}};
+  size_t i, j, k;
+  nn_config c = test_config();
+  for (i = 0; i < COUNT(want); i++) {
+    nn_model *m = nn_create(&c);
+    nn_param p = weight_with(m, want[i].init, want[i].value, IN, OUT);
+    double mean, deviation, most;
+    moments(&p, &mean, &deviation, &most);
+    if (want[i].init != NN_INIT_CONSTANT)
+      CHECK(fabs(mean) < 5 * want[i].deviation / sqrt(IN * OUT));
+    CHECK(fabs(deviation - want[i].deviation) < 0.015 * want[i].deviation + 1e-6);
+    if (want[i].most > 0) CHECK(most <= want[i].most * 1.00001 && most > want[i].most * 0.99);
+    if (test_state.bad)
+      fprintf(stderr, "    init %d: deviation %g most %g\n", (int)i, deviation, most);
+    CHECK_OK(nn_find_param(m, "linear1.bias", &p));
+    moments(&p, &mean, &deviation, &most);
+    if (want[i].init == NN_INIT_CONSTANT) CHECK_NEAR(most, 0.25, 0);
+    else CHECK(most <= 0.0577351 && most > 0.05);
+    nn_destroy(m);
+  }
+  for (i = 0; i < 2; i++) { /* rows orthonormal where there are fewer, else columns */
+    nn_model *m = nn_create(&c);
+    int in = i ? 30 : 50, out = i ? 50 : 30, few = 30, many = 50;
+    nn_param p = weight_with(m, NN_INIT_ORTHOGONAL, 2, in, out);
+    for (j = 0; p.value && j < (size_t)few; j++)
+      for (k = 0; k <= j; k++) {
+        double sum = 0;
+        int l;
+        for (l = 0; l < many; l++)
+          sum += i ? (double)p.value[(size_t)l * 30 + j] * (double)p.value[(size_t)l * 30 + k]
+                   : (double)p.value[j * 50 + (size_t)l] * (double)p.value[k * 50 + (size_t)l];
+        CHECK_NEAR(sum, j == k ? 4 : 0, 1e-5);
+      }
+    nn_destroy(m);
+  }
+}
+
+/* The defaults of the other layers: +-1/sqrt(fan_in), and +-1/sqrt(hidden) in the cells. */
+static void initial_values_of_layers(void) {
+  nn_config c = test_config();
+  nn_model *m = nn_create(&c);
+  nn_conv2d_options o = {64, 5, 3, 1, 1, 0, 0, 1, 1, 2, 0};
+  static const struct {
+    const char *name;
+    double most;
+  } want[] = {{"conv1.weight", 0.091287},   {"conv1.bias", 0.091287},
+              {"gru1.weight_ih_l0", 0.125}, {"gru1.weight_hh_l0", 0.125},
+              {"gru1.bias_ih_l0", 0.125},   {"gru1.bias_hh_l0", 0.125}};
+  size_t i;
+  nn_conv2d_with(m, nn_input_image(m, 16, 9, 9), &o);
+  nn_gru(m, nn_input_sequence(m, 4, 20), 64);
+  CHECK_OK(nn_build(m));
+  for (i = 0; i < COUNT(want); i++) {
+    nn_param p;
+    double mean, deviation, most;
+    if (!CHECK_OK(nn_find_param(m, want[i].name, &p))) continue;
+    moments(&p, &mean, &deviation, &most);
+    if (!CHECK(most <= want[i].most * 1.0001 && most > want[i].most * 0.93))
+      fprintf(stderr, "    %s: most %g\n", want[i].name, most);
+  }
+  nn_destroy(m);
+}
+
+/* The same seed gives the same values, another seed others; as freshly built after training. */
+static void seeds(void) {
+  nn_config c = test_config();
+  nn_dataset d = digits(0, 64);
+  uint32_t first, again, other;
+  nn_model *a, *b;
+  c.batch = 16;
+  a = model_with(&c, CNN, 20, 1e-3), b = model_with(&c, CNN, 20, 1e-3);
+  if (!a || !b) return;
+  first = bits_of(a);
+  CHECK(first == bits_of(b));
+  fit(a, &d, 6);
+  again = bits_of(a);
+  CHECK(again != first);
+  CHECK_OK(nn_reinitialise(a, c.seed));
+  CHECK(bits_of(a) == first);
+  CHECK_INT(nn_steps(a), 0);
+  fit(a, &d, 6);
+  CHECK(bits_of(a) == again);
+  CHECK_OK(nn_reinitialise(a, c.seed + 1));
+  other = bits_of(a);
+  CHECK(other != first);
+  nn_destroy(b);
+  c.seed++;
+  b = model_with(&c, CNN, 20, 1e-3);
+  if (b) CHECK(bits_of(b) == other);
+  nn_destroy(a);
+  nn_destroy(b);
+}
+
+/* ----------------------------------------------------------------------------------- dropout -- */
+
+static void dropout(void) {
+  enum { N = 50, F = 2003 };
+  nn_config c = test_config();
+  nn_real *x = test_reals(N * F), *first = test_reals(N * F);
+  double rate = 0.3;
+  int run, i;
+  c.batch = N;
+  for (i = 0; i < N * F; i++) x[i] = 1;
+  for (run = 0; run < 2; run++) {
+    nn_model *m = nn_create(&c);
+    nn_batch b;
+    int t;
+    memset(&b, 0, sizeof b);
+    b.n = N, b.x[0] = x;
+    i = nn_input_vector(m, F);
+    nn_add(m, nn_dropout(m, i, rate), nn_dropout(m, i, rate));
+    CHECK_OK(nn_build(m));
+    for (t = 0; t < 3; t++) {
+      double count[3] = {0, 0, 0};
+      const nn_real *y;
+      CHECK_OK(nn_forward(m, &b, 1));
+      y = nn_output(m);
+      for (i = 0; i < N * F; i++) {
+        double kept = (double)y[i] * (1 - rate);
+        int k = (int)(kept + 0.5);
+        CHECK_NEAR(kept, k, 1e-6);
+        if (k >= 0 && k <= 2) count[k]++;
+      }
+      /* two masks that know nothing of each other: .09, .42, .49 of all, within 5 deviations */
+      CHECK(fabs(count[0] / (N * F) - 0.09) < 5 * sqrt(0.09 * 0.91 / (N * F)));
+      CHECK(fabs(count[1] / (N * F) - 0.42) < 5 * sqrt(0.42 * 0.58 / (N * F)));
+      CHECK(fabs(count[2] / (N * F) - 0.49) < 5 * sqrt(0.49 * 0.51 / (N * F)));
+      if (run == 0 && t == 0) memcpy(first, y, N * F * sizeof *y);
+      if (run == 1 && t == 0) CHECK_SAME(first, y, N * F * sizeof *y); /* the same seed */
+      if (t == 1) CHECK(memcmp(first, y, N * F * sizeof *y) != 0);     /* another step */
+    }
+    CHECK_OK(nn_forward(m, &b, 0));
+    for (i = 0; i < N * F; i++) CHECK(nn_output(m)[i] == 2);
+    nn_destroy(m);
+  }
+  free(x);
+  free(first);
+}
+
+/* Between recurrent layers, and not after the last. */
+static void dropout_between_cells(void) {
+  nn_config c = test_config();
+  nn_model *m = nn_create(&c);
+  nn_recurrent_options o = {40, 2, 0.5, 0, 0};
+  nn_real x[32 * 3 * 4], plain[32 * 3 * 40];
+  nn_batch b;
+  const nn_real *y;
+  size_t i, zeros = 0;
+  memset(&b, 0, sizeof b);
+  b.n = 32, b.x[0] = x;
+  test_fill(x, COUNT(x), 1);
+  nn_gru_with(m, nn_input_sequence(m, 3, 4), &o);
+  CHECK_OK(nn_build(m));
+  CHECK_OK(nn_forward(m, &b, 0));
+  memcpy(plain, nn_output(m), sizeof plain);
+  CHECK_OK(nn_forward(m, &b, 1));
+  y = nn_output(m);
+  for (i = 0; i < COUNT(plain); i++) zeros += y[i] == 0;
+  CHECK_INT(zeros, 0);
+  CHECK(memcmp(y, plain, sizeof plain) != 0);
+  CHECK_OK(nn_forward(m, &b, 0));
+  CHECK_SAME(nn_output(m), plain, sizeof plain);
+  nn_destroy(m);
+}
+
+/* ---------------------------------------------------------------------------------- learning -- */
+
+static void learns(void) {
+  static const double enough[] = {0.9, 0.4, 0.7, 0.7};
+  nn_config c = test_config();
+  nn_dataset train = digits(0, 2000), test = digits(2000, 1000);
+  int kind;
+  c.batch = 32;
+  for (kind = 0; kind < KINDS; kind++) {
+    nn_model *m = model_with(&c, kind, 32, kind == RNN ? 2e-3 : 5e-3);
+    nn_fit_options o = nn_fit_default();
+    nn_evaluation before, after;
+    o.epochs = kind == CNN ? 1 : 8;
+    if (!m) return;
+    CHECK_OK(nn_evaluate(m, &test, &before));
+    CHECK(before.accuracy < 0.3 && fabs(before.loss - 2.3) < 0.3);
+    CHECK_OK(nn_fit(m, &train, &o));
+    CHECK_OK(nn_evaluate(m, &test, &after));
+    CHECK(after.loss < before.loss);
+    CHECK_INT(after.rows, 1000);
+    CHECK_NEAR(after.accuracy, (double)after.correct / 1000, 1e-12);
+    if (!CHECK(after.accuracy > enough[kind]) || getenv("NN_VERBOSE"))
+      printf("  kind %d: accuracy %.3f, loss %.3f\n", kind, after.accuracy, after.loss);
+    nn_destroy(m);
+  }
+}
+
+/* Regression through nn_fit, from values, with lengths: the sum of a sequence's numbers. */
+static void fits_values(void) {
+  enum { COUNT_ = 256, T = 6 };
+  nn_config c = test_config();
+  nn_dataset d;
+  nn_real *x = test_reals(COUNT_ * T), *y = test_reals(COUNT_);
+  int32_t lengths[COUNT_];
+  nn_model *m;
+  nn_evaluation before, after;
+  nn_fit_options o = nn_fit_default();
+  nn_optimizer adam = nn_adam(1e-2);
+  int i, j;
+  test_fill(x, COUNT_ * T, 4);
+  for (i = 0; i < COUNT_; i++)
+    for (lengths[i] = 1 + i % T, j = 0; j < lengths[i]; j++) y[i] += x[i * T + j] / 4;
+  memset(&d, 0, sizeof d);
+  d.count = COUNT_, d.channels = 1, d.height = T, d.width = 1;
+  d.values = x, d.targets = y, d.target_size = 1, d.lengths = lengths;
+  for (i = 0; i < 4; i++) d.scale[i] = 1;
+  m = nn_create(&c);
+  nn_mean_squared_error(
+      m, nn_linear(m, nn_last_step(m, nn_gru(m, nn_input_sequence(m, T, 1), 12)), 1));
+  nn_set_optimizer(m, &adam);
+  CHECK_OK(nn_build(m));
+  CHECK_OK(nn_evaluate(m, &d, &before));
+  o.epochs = 25;
+  CHECK_OK(nn_fit(m, &d, &o));
+  CHECK_OK(nn_evaluate(m, &d, &after));
+  if (!CHECK(after.loss < before.loss / 20)) printf("  loss %g -> %g\n", before.loss, after.loss);
+  nn_destroy(m);
+  free(x);
+  free(y);
+}
+
+typedef struct Watch {
+  int64_t steps, epochs, stop_at;
+  nn_progress last;
+} Watch;
+static int on_step(void *user, nn_model *m, const nn_progress *p) {
+  Watch *w = (Watch *)user;
+  w->steps++;
+  w->last = *p;
+  CHECK_INT(p->step, nn_steps(m));
+  return w->stop_at == p->step;
+}
+static int on_epoch(void *user, nn_model *m, const nn_progress *p) {
+  Watch *w = (Watch *)user;
+  (void)m;
+  w->epochs++;
+  CHECK_INT(p->place, 0);
+  CHECK_INT(p->epoch, w->epochs);
+  CHECK_INT(p->rows, 70);
+  return 0;
+}
+
+static void fit_counts(void) {
+  nn_config c = test_config();
+  nn_dataset d = digits(0, 70), wrong;
+  nn_model *m;
+  nn_fit_options o = nn_fit_default();
+  nn_progress p;
+  nn_evaluation e;
+  Watch w = {0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}};
+  int i;
+  c.batch = 16;
+  m = model_with(&c, RNN, 8, 1e-3);
+  if (!m) return;
+  o.on_step = on_step, o.on_epoch = on_epoch, o.user = &w, o.epochs = 2;
+  CHECK_OK(nn_fit(m, &d, &o)); /* 70 = 4 * 16 + 6: five steps an epoch */
+  CHECK(w.steps == 10 && w.epochs == 2);
+  CHECK(w.last.loss > 0 && w.last.accuracy >= 0 && w.last.accuracy <= 1);
+  nn_reinitialise(m, 1);
+  memset(&w, 0, sizeof w);
+  memset(&p, 0, sizeof p);
+  o.epochs = 0, o.steps = 7, o.progress = &p;
+  CHECK_OK(nn_fit(m, &d, &o));
+  CHECK(w.steps == 7 && p.step == 7 && p.epoch == 1 && p.place == 32);
+  w.stop_at = 9, o.steps = 100;
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_STOPPED);
+  CHECK(p.step == 9 && p.epoch == 1 && p.place == 64);
+  o.batch = 17;
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
+  o.batch = -1;
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
+  o.batch = 0;
+  wrong = d, wrong.labels = NULL;
+  CHECK_STATUS(nn_fit(m, &wrong, &o), NN_ERR_ARGUMENT);
+  wrong = d, wrong.width = 27;
+  CHECK(nn_fit(m, &wrong, &o) != NN_OK);
+  wrong = d, wrong.pixels = NULL;
+  CHECK_STATUS(nn_fit(m, &wrong, &o), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_fit(m, NULL, &o), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_fit(m, &d, NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_fit(NULL, &d, &o), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_evaluate(m, NULL, &e), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_evaluate(m, &d, NULL), NN_ERR_ARGUMENT);
+  p.place = 70;
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
+  p.place = -1;
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
+  nn_destroy(m);
+  for (i = 0; i < 2; i++) { /* without a loss; for inference */
+    c.inference = i;
+    m = nn_create(&c);
+    if (i) describe(m, RNN, 4);
+    else nn_linear(m, nn_flatten(m, nn_input_sequence(m, SIDE, SIDE)), CLASSES);
+    CHECK_OK(nn_build(m));
+    o = nn_fit_default();
+    CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_STATE);
+    nn_destroy(m);
+  }
+}
+
+/* The loss over a set is the mean over its samples, whatever the batches. */
+static void evaluate_is_a_mean(void) {
+  nn_config c = test_config();
+  nn_dataset d = digits(0, 70), one;
+  nn_model *m;
+  nn_evaluation whole, part;
+  double sum = 0;
+  int64_t correct = 0;
+  int i;
+  c.batch = 16;
+  m = model_with(&c, LSTM, 8, 1e-3);
+  if (!m) return;
+  CHECK_OK(nn_evaluate(m, &d, &whole));
+  for (i = 0; i < 70; i++) {
+    one = digits(i, 1);
+    CHECK_OK(nn_evaluate(m, &one, &part));
+    sum += part.loss / 70;
+    correct += part.correct;
+  }
+  CHECK_NEAR(whole.loss, sum, 1e-6);
+  CHECK_INT(whole.correct, correct);
+  nn_destroy(m);
+}
+
+/* A loss that is not finite is reported and changes nothing. */
+static void diverged(void) {
+  nn_config c = test_config();
+  nn_real *x = test_reals(4 * PIXELS);
+  int32_t label[4] = {0, 1, 2, 3};
+  nn_model *m;
+  nn_batch b;
+  int kind;
+  c.batch = 4;
+  memset(&b, 0, sizeof b);
+  b.n = 4, b.x[0] = x, b.labels = label;
+  for (kind = 0; kind < KINDS; kind++) {
+    uint32_t before;
+    double loss = 0;
+    m = model_with(&c, kind, 8, 1e-3);
+    if (!m) break;
+    test_fill(x, 4 * PIXELS, 1);
+    CHECK_OK(nn_train(m, &b, &loss, NULL));
+    before = bits_of(m);
+    x[PIXELS + 400] = (nn_real)NAN;
+    CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED);
+    CHECK(nn_error(m)[0] != 0);
+    if (!CHECK(bits_of(m) == before)) fprintf(stderr, "    kind %d: nn_train changed it\n", kind);
+    CHECK_INT(nn_steps(m), 1);
+    CHECK_NEAR(nn_gradient_norm(m), 0, 0);
+    test_fill(x, 4 * PIXELS, 2);
+    CHECK_OK(nn_train(m, &b, &loss, NULL));
+    CHECK(loss == loss);
+    nn_destroy(m);
+  }
+  free(x);
+}
+
+/* Several small batches and one step, or two machines whose gradients are averaged, are one large
+ * batch; and nn_train is forward, loss, backward, step. */
+static void accumulation(void) {
+  nn_config c = test_config();
+  nn_model *one, *four, *train;
+  nn_real x[16 * 12], *g;
+  int32_t label[16];
+  nn_batch b;
+  double loss[3];
+  size_t count, i;
+  int k, step;
+  nn_model **all[3];
+  all[0] = &one, all[1] = &four, all[2] = &train;
+  c.batch = 16;
+  for (k = 0; k < 3; k++) {
+    nn_optimizer o = nn_sgd(0.5, 0.9);
+    nn_model *m = *all[k] = nn_create(&c);
+    nn_cross_entropy(m, nn_linear(m, nn_tanh(m, nn_linear(m, nn_input_vector(m, 12), 20)), 5));
+    nn_set_optimizer(m, &o);
+    CHECK_OK(nn_build(m));
+  }
+  memset(&b, 0, sizeof b);
+  for (step = 0; step < 5; step++) {
+    test_fill(x, COUNT(x), (uint32_t)step + 1);
+    for (i = 0; i < 16; i++) label[i] = (int32_t)(i * 3 + (size_t)step) % 5;
+    b.n = 16, b.x[0] = x, b.labels = label;
+    CHECK_OK(nn_train(train, &b, &loss[2], NULL));
+    CHECK_OK(nn_forward(one, &b, 1));
+    CHECK_OK(nn_loss(one, &b, &loss[0], NULL));
+    CHECK_OK(nn_backward(one));
+    CHECK_OK(nn_step(one));
+    CHECK(loss[0] == loss[2]);
+    for (loss[1] = 0, k = 0; k < 4; k++) {
+      double part;
+      b.n = 4, b.x[0] = x + k * 4 * 12, b.labels = label + k * 4;
+      CHECK_OK(nn_forward(four, &b, 1));
+      CHECK_OK(nn_loss(four, &b, &part, NULL));
+      CHECK_OK(nn_backward(four));
+      loss[1] += part / 4;
+    }
+    g = nn_gradients(four, &count);
+    for (i = 0; i < count; i++) g[i] /= 4;
+    CHECK_OK(nn_step(four));
+    CHECK_NEAR(loss[1], loss[0], 1e-5);
+  }
+  CHECK(bits_of(one) == bits_of(train));
+  CHECK_NEAR_ALL(nn_parameters(four, NULL), nn_parameters(one, NULL), count, 1e-5);
+  nn_destroy(one);
+  nn_destroy(four);
+  nn_destroy(train);
+}
+
+/* Calls in the wrong order say so and do no harm. */
+static void wrong_order(void) {
+  nn_config c = test_config();
+  nn_model *m = nn_create(&c);
+  nn_real x[4] = {1, 2, 3, 4}, d[6] = {0};
+  int32_t label[2] = {1, 0};
+  nn_batch b;
+  double loss;
+  size_t count = 9;
+  memset(&b, 0, sizeof b);
+  b.n = 2, b.x[0] = x, b.labels = label;
+  nn_cross_entropy(m, nn_linear(m, nn_input_vector(m, 2), 3));
+  CHECK_STATUS(nn_step(m), NN_ERR_STATE);
+  CHECK_STATUS(nn_backward(m), NN_ERR_STATE);
+  CHECK_STATUS(nn_loss(m, &b, &loss, NULL), NN_ERR_STATE);
+  CHECK(nn_gradients(m, &count) == NULL);
+  CHECK(nn_input_gradient(m, 0) == NULL);
+  nn_destroy(m);
+  m = nn_create(&c);
+  nn_cross_entropy(m, nn_linear(m, nn_input_vector(m, 2), 3));
+  CHECK_OK(nn_build(m));
+  CHECK_STATUS(nn_loss(m, &b, &loss, NULL), NN_ERR_STATE);
+  CHECK_STATUS(nn_backward(m), NN_ERR_STATE);
+  CHECK_STATUS(nn_backward_from(m, d), NN_ERR_STATE);
+  CHECK_OK(nn_forward(m, &b, 0));
+  CHECK_OK(nn_loss(m, &b, &loss, NULL));
+  CHECK_STATUS(nn_backward(m), NN_ERR_STATE); /* not a training forward */
+  CHECK_STATUS(nn_backward_from(m, d), NN_ERR_STATE);
+  CHECK_OK(nn_forward(m, &b, 1));
+  CHECK_STATUS(nn_backward(m), NN_ERR_STATE); /* no loss */
+  CHECK_OK(nn_loss(m, &b, &loss, NULL));
+  CHECK_OK(nn_backward(m));
+  CHECK_STATUS(nn_backward(m), NN_ERR_STATE); /* twice */
+  CHECK(nn_output(m) != NULL);
+  CHECK_OK(nn_step(m));
+  CHECK(nn_input_gradient(m, 0) == NULL); /* not asked for */
+  CHECK_INT(nn_linear(m, 0, 3), -1);      /* built */
+  CHECK_STATUS(nn_backward_from(m, NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_backward(NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_step(NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_train(NULL, &b, &loss, NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_train(m, NULL, &loss, NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_loss(NULL, &b, &loss, NULL), NN_ERR_ARGUMENT);
+  nn_zero_gradients(NULL);
+  CHECK_NEAR(nn_gradient_norm(NULL), 0, 0);
+  nn_destroy(m);
+  c.inference = 1;
+  m = nn_create(&c);
+  nn_cross_entropy(m, nn_linear(m, nn_input_vector(m, 2), 3));
+  CHECK_OK(nn_build(m));
+  CHECK_STATUS(nn_forward(m, &b, 1), NN_ERR_STATE);
+  CHECK_OK(nn_forward(m, &b, 0));
+  CHECK_STATUS(nn_step(m), NN_ERR_STATE);
+  CHECK(nn_gradients(m, &count) == NULL);
+  nn_destroy(m);
+}
+
+/* -------------------------------------------------------------------- bits, memory, threads -- */
+
+static void same_bits_for_any_threads(void) {
+#ifdef NN_NO_THREADS
+  SKIP("built without threads");
+#else
+  nn_dataset d = digits(0, 96);
+  int kind, threads;
+  for (kind = 0; kind < KINDS; kind++) {
+    uint32_t one = 0;
+    for (threads = 1; threads <= 4; threads++) {
+      nn_config c = test_config();
+      nn_model *m;
+      uint32_t bits;
+      c.batch = 19, c.threads = threads;
+      m = model_with(&c, kind, 24, 1e-2);
+      if (!m || !fit(m, &d, 8)) return;
+      bits = bits_of(m);
+      if (threads == 1) one = bits;
+      else if (!CHECK(bits == one)) fprintf(stderr, "    kind %d, %d threads\n", kind, threads);
+      nn_destroy(m);
+    }
+  }
+#endif
+}
+
+/* An allocator that counts, checks sizes, and can fail the n-th request. */
+typedef struct Counter {
+  long calls, live, fail_at; /* fail_at 0: never */
+  size_t bytes;
+} Counter;
+static void *count_allocate(void *user, size_t size) {
+  Counter *c = (Counter *)user;
+  void *p;
+  if (++c->calls == c->fail_at) return NULL;
+  p = malloc(size ? size : 1);
+  if (p) c->live++, c->bytes += size;
+  return p;
+}
+static void count_release(void *user, void *memory, size_t size) {
+  Counter *c = (Counter *)user;
+  if (!memory) return;
+  c->live--, c->bytes -= size; /* wraps when the size is not the one asked for */
+  free(memory);
+}
+static nn_allocator counting(Counter *c) {
+  nn_allocator a;
+  a.allocate = count_allocate, a.release = count_release, a.user = c;
+  return a;
+}
+
+/* After nn_build nothing allocates: training, evaluating, saving, changing the optimizer. */
+static void no_allocation_after_build(void) {
+  nn_dataset d = digits(0, 64);
+  int kind;
+  for (kind = 0; kind < KINDS; kind++) {
+    Counter count = {0, 0, 0, 0};
+    nn_config c = test_config();
+    nn_model *m;
+    nn_evaluation e;
+    nn_optimizer o;
+    size_t planned;
+    void *bytes;
+    long calls;
+    c.allocator = counting(&count), c.batch = 16;
+    m = nn_create(&c);
+    CHECK_INT(count.calls, 1);
+    describe(m, kind, 12);
+    CHECK_OK(nn_plan(m, &planned));
+    CHECK_INT(count.calls, 1);
+    CHECK_OK(nn_build(m));
+    CHECK_INT(count.calls, 2);
+    CHECK_INT(count.bytes, planned + nn_model_size());
+    calls = count.calls;
+    fit(m, &d, 5);
+    CHECK_OK(nn_evaluate(m, &d, &e));
+    CHECK_OK(nn_get_optimizer(m, &o));
+    CHECK_OK(nn_set_optimizer(m, &o));
+    bytes = test_memory(nn_save_size(m, NULL));
+    CHECK_OK(nn_save_memory(m, NULL, bytes, nn_save_size(m, NULL)));
+    CHECK_OK(nn_reinitialise(m, 3));
+    CHECK_INT(count.calls, calls);
+    free(bytes);
+    nn_destroy(m);
+    CHECK(count.live == 0 && count.bytes == 0);
+  }
+}
+
+static void every_failing_allocation(void) {
+  long n;
+  int done = 0;
+  for (n = 1; n < 50 && !done; n++) {
+    Counter count = {0, 0, 0, 0};
+    nn_config c = test_config();
+    nn_model *m;
+    nn_context *x;
+    nn_load_result load;
+    nn_message why;
+    void *bytes = NULL;
+    size_t size = 0;
+    c.allocator = counting(&count);
+    count.fail_at = n;
+    x = nn_context_create(test_isa(), test_threads(), &c.allocator);
+    m = nn_create(&c);
+    if (m) {
+      nn_status status;
+      describe(m, GRU, 5);
+      status = nn_build(m);
+      if (status != NN_OK) {
+        CHECK_STATUS(status, NN_ERR_MEMORY);
+        CHECK_HAS(nn_error(m), "memory");
+        CHECK(nn_output(m) == NULL && nn_parameters(m, NULL) == NULL);
+      } else {
+        size = nn_save_size(m, NULL);
+        bytes = test_memory(size);
+        CHECK_OK(nn_save_memory(m, NULL, bytes, size));
+      }
+    }
+    if (bytes) {
+      nn_status status = nn_load_memory(bytes, size, &c, &load, &why);
+      if (status == NN_OK) done = count.calls < n;
+      else CHECK_STATUS(status, NN_ERR_MEMORY), CHECK(load.model == NULL && why.text[0]);
+      if (status == NN_OK) nn_destroy(load.model);
+    }
+    nn_destroy(m);
+    nn_context_destroy(x);
+    free(bytes);
+    if (!CHECK(count.live == 0 && count.bytes == 0))
+      fprintf(stderr, "    %ld blocks, %ld bytes lost when request %ld failed\n", count.live,
+              (long)count.bytes, n);
+  }
+  CHECK(done);
+}
+
+/* The caller's memory, at any alignment: the same bits, and nothing beyond it is touched. */
+static void caller_memory(void) {
+  nn_dataset d = digits(0, 48);
+  nn_config c = test_config();
+  int kind, shift;
+  c.batch = 16;
+  for (kind = 0; kind < KINDS; kind++) {
+    nn_model *own = model_with(&c, kind, 10, 1e-3);
+    uint32_t want;
+    if (!own || !fit(own, &d, 4)) return;
+    want = bits_of(own);
+    for (shift = 0; shift < 70; shift = shift * 2 + 1) {
+      enum { GUARD = 64 };
+      size_t size = 0, i;
+      unsigned char *raw;
+      void *place = test_memory(nn_model_size());
+      nn_config without = c;
+      nn_model *m;
+      nn_optimizer adam = nn_adam(1e-3);
+      m = nn_create_in(place, nn_model_size(), &without);
+      if (!CHECK(m != NULL)) return;
+      describe(m, kind, 10);
+      nn_set_optimizer(m, &adam);
+      CHECK_OK(nn_plan(m, &size));
+      raw = (unsigned char *)test_memory(size + 2 * GUARD + (size_t)shift);
+      memset(raw, 0xA5, size + 2 * GUARD + (size_t)shift);
+      CHECK_STATUS(nn_build_in(m, raw + GUARD + shift, size - 1), NN_ERR_MEMORY);
+      nn_destroy(m);
+      m = nn_create_in(place, nn_model_size(), &without);
+      describe(m, kind, 10);
+      nn_set_optimizer(m, &adam);
+      CHECK_OK(nn_build_in(m, raw + GUARD + shift, size));
+      CHECK(nn_memory(m) == size);
+      if (fit(m, &d, 4) && !CHECK(bits_of(m) == want))
+        fprintf(stderr, "    kind %d, shifted by %d\n", kind, shift);
+      nn_destroy(m);
+      for (i = 0; i < GUARD; i++)
+        CHECK(raw[i] == 0xA5 && raw[GUARD + (size_t)shift + size + i] == 0xA5);
+      free(raw);
+      free(place);
+    }
+    nn_destroy(own);
+  }
+  {
+    char small[16];
+    CHECK(nn_create_in(small, sizeof small, &c) == NULL);
+    CHECK(nn_create_in(NULL, nn_model_size(), &c) == NULL);
+  }
+}
+
+/* What comes back after a stop goes on as if nothing had happened: dropout, batch norm, shuffling,
+ * augmentation, the optimizer's state, in the middle of an epoch and at its end. */
+static void resume(void) {
+  nn_dataset d = digits(0, 70);
+  nn_config c = test_config();
+  int kind, at;
+  c.batch = 16;
+  for (kind = 0; kind < KINDS; kind++) {
+    nn_fit_options o = nn_fit_default();
+    nn_model *m;
+    nn_progress whole;
+    uint32_t want;
+    memset(&whole, 0, sizeof whole);
+    o.epochs = 0, o.steps = 12, o.augment.flip = 1, o.augment.shift = 2, o.augment.cutout = 5;
+    o.progress = &whole;
+    m = model_with(&c, kind, 12, 1e-2);
+    if (!m || !CHECK_OK(nn_fit(m, &d, &o))) return;
+    want = bits_of(m);
+    nn_destroy(m);
+    for (at = 1; at < 12; at += 2) { /* 5 is the end of an epoch */
+      nn_progress p;
+      nn_load_result load;
+      nn_message why;
+      size_t size;
+      void *bytes;
+      memset(&p, 0, sizeof p);
+      memset(&load, 0, sizeof load);
+      m = model_with(&c, kind, 12, 1e-2);
+      if (!m) return;
+      o.progress = &p, o.steps = at;
+      CHECK_OK(nn_fit(m, &d, &o));
+      size = nn_save_size(m, &p);
+      bytes = test_memory(size);
+      CHECK_OK(nn_save_memory(m, &p, bytes, size));
+      nn_destroy(m);
+      if (CHECK_OK(nn_load_memory(bytes, size, &c, &load, &why))) {
+        CHECK(load.is_checkpoint);
+        CHECK_SAME(&load.progress, &p, sizeof p);
+        o.progress = &load.progress, o.steps = 12;
+        CHECK_OK(nn_fit(load.model, &d, &o));
+        if (!CHECK(bits_of(load.model) == want))
+          fprintf(stderr, "    kind %d, step %d\n", kind, at);
+        CHECK_SAME(&load.progress, &whole, sizeof whole);
+        nn_destroy(load.model);
+      } else {
+        fprintf(stderr, "    %s\n", why.text);
+      }
+      free(bytes);
+    }
+  }
+}
+
+/* Several models at once in threads of the caller train to the bits of one alone. */
+#ifdef CALLER_THREADS
+typedef struct Job {
+  nn_dataset data;
+  int kind, threads;
+  uint32_t bits;
+  nn_status status;
+} Job;
+static void *train_one(void *argument) {
+  Job *job = (Job *)argument;
+  nn_config c = test_config();
+  nn_fit_options o = nn_fit_default();
+  nn_optimizer adam = nn_adam(1e-3);
+  nn_model *m;
+  int i;
+  c.batch = 16, c.threads = job->threads;
+  m = nn_create(&c);
+  describe(m, job->kind, 16);
+  nn_set_optimizer(m, &adam);
+  job->status = nn_build(m);
+  if (job->status == NN_OK) job->status = nn_fit(m, &job->data, &o);
+  for (i = 0; job->status == NN_OK && i < nn_param_count(m); i++) {
+    nn_param p;
+    nn_get_param(m, i, &p);
+    job->bits = nn_crc32(job->bits, p.value, p.count * sizeof *p.value);
+  }
+  nn_destroy(m);
+  return NULL;
+}
+#endif
+
+static void models_in_threads(void) {
+#ifndef CALLER_THREADS
+  SKIP("no pthreads in this build");
+#else
+  enum { JOBS = 8 };
+  Job job[JOBS], alone[KINDS];
+  pthread_t thread[JOBS];
+  int i;
+  memset(job, 0, sizeof job);
+  memset(alone, 0, sizeof alone);
+  for (i = 0; i < KINDS; i++) {
+    alone[i].data = digits(0, 64), alone[i].kind = i, alone[i].threads = 1;
+    train_one(&alone[i]);
+    CHECK_OK(alone[i].status);
+  }
+  for (i = 0; i < JOBS; i++) {
+    job[i] = alone[i % KINDS];
+    job[i].bits = 0, job[i].threads = 1 + i / KINDS;
+    CHECK(pthread_create(&thread[i], NULL, train_one, &job[i]) == 0);
+  }
+  for (i = 0; i < JOBS; i++) {
+    CHECK(pthread_join(thread[i], NULL) == 0);
+    CHECK_OK(job[i].status);
+    CHECK(job[i].bits == alone[i % KINDS].bits);
+  }
+#endif
+}
+
+/* A graph in which every node is read twice has 2^n paths; planning it must not walk them all. */
+static void many_paths(void) {
+  nn_config c = test_config();
+  nn_model *m = nn_create(&c);
+  nn_real in[3] = {0, 0, 0};
+  nn_batch b;
+  int x = nn_input_vector(m, 3), i;
+  for (i = 0; i < 200; i++) x = nn_add(m, x, x);
+  nn_linear(m, x, 2);
+  CHECK_OK(nn_build(m));
+  memset(&b, 0, sizeof b);
+  b.n = 1, b.x[0] = in;
+  CHECK_OK(nn_forward(m, &b, 1));
+  nn_destroy(m);
+}
+
+int main(void) {
+  test_isa();
+  RUN(optimizers);
+  RUN(optimizer_defaults);
+  RUN(wrong_optimizers);
+  RUN(schedules);
+  RUN(initial_values);
+  RUN(initial_values_of_layers);
+  RUN(seeds);
+  RUN(dropout);
+  RUN(dropout_between_cells);
+  RUN(learns);
+  RUN(fits_values);
+  RUN(fit_counts);
+  RUN(evaluate_is_a_mean);
+  RUN(diverged);
+  RUN(accumulation);
+  RUN(wrong_order);
+  RUN(same_bits_for_any_threads);
+  RUN(no_allocation_after_build);
+  RUN(every_failing_allocation);
+  RUN(caller_memory);
+  RUN(resume);
+  RUN(models_in_threads);
+  RUN(many_paths);
+  free(pixels);
+  free(labels);
+  return test_end("train");
+}
+#endif
