@@ -6750,6 +6750,61 @@ static void nn__sums(const nn_dataset *d, size_t plane, int first, int last, dou
   }
 }
 
+void nn_dataset_free(nn_dataset *d)
+{
+  if (!d) return;
+  nn_array_free(&d->owned[0]);
+  nn_array_free(&d->owned[1]);
+  memset(d, 0, sizeof *d);
+}
+
+#ifndef NN_NO_STDIO
+/* The label file's bytes become the int32 the engine works with, in place of the array read. */
+static nn_status nn__widen_labels(nn_array *labels, const nn_allocator *allocator, nn_message *why)
+{
+  size_t size;
+  if (!nn__mul(labels->count, sizeof(int32_t), &size))
+    return nn__say(why, NN_ERR_LIMIT, "too many labels");
+  int32_t *wide = nn__allocate(allocator, size);
+  if (!wide) return nn__say(why, NN_ERR_MEMORY, "no %zu bytes of memory for labels", size);
+  for (size_t i = 0; i < labels->count; i++) wide[i] = ((const uint8_t *)labels->data)[i];
+  nn_array old = *labels;
+  labels->type = NN_I32;
+  labels->data = wide;
+  nn_array_free(&old);
+  return NN_OK;
+}
+
+nn_status nn_dataset_load(const char *images, const char *labels, const nn_allocator *allocator,
+                          nn_dataset *out, nn_message *why)
+{
+  if (!images || !labels || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
+  nn_dataset d;
+  memset(&d, 0, sizeof d);
+  memset(out, 0, sizeof *out);
+  nn_array *x = &d.owned[0], *y = &d.owned[1];
+  nn_status status = nn_idx_load(images, allocator, x, why);
+  if (status == NN_OK) status = nn_idx_load(labels, allocator, y, why);
+  if (status == NN_OK && (x->type != NN_U8 || (x->rank != 3 && x->rank != 4) || !x->count))
+    status = nn__say(why, NN_ERR_FORMAT, "%s: not images of bytes [n,h,w] or [n,c,h,w]", images);
+  if (status == NN_OK && (y->type != NN_U8 || y->rank != 1 || y->count != x->dim[0]))
+    status = nn__say(why, NN_ERR_FORMAT, "%s: not one label of a byte for each of the %zu images",
+                     labels, x->dim[0]);
+  for (int i = 0; status == NN_OK && i < x->rank; i++)
+    if (x->dim[i] > INT_MAX) status = nn__say(why, NN_ERR_LIMIT, "%s: too many images", images);
+  if (status == NN_OK) status = nn__widen_labels(y, allocator, why);
+  if (status != NN_OK) {
+    nn_dataset_free(&d);
+    return status;
+  }
+  const size_t *dim = x->dim + x->rank - 2;
+  *out = nn_dataset_pixels(x->data, y->data, (int)x->dim[0], x->rank == 4 ? (int)x->dim[1] : 1,
+                           (int)dim[0], (int)dim[1]);
+  memcpy(out->owned, d.owned, sizeof d.owned);
+  return NN_OK;
+}
+#endif
+
 nn_status nn_dataset_standardise(nn_dataset *d)
 {
   size_t plane = nn__plane(d);

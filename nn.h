@@ -516,7 +516,7 @@ NN_API nn_status nn_npy_load(const char *path, const nn_allocator *allocator, nn
 NN_API nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *why);
 #endif
 
-/* Samples to learn from; borrows its arrays. Sample i is [channels,height,width] pixels (bytes) or
+/* Samples to learn from; borrows its arrays, but those in `owned`. Sample i is [channels,height,width] pixels (bytes) or
  * values; the network gets (v - mean[c]) * scale[c], v = pixel or value, c = channel (or c = 0 when
  * channels > 4). For sequences channels = 1, height = steps, width = features. */
 typedef struct nn_dataset {
@@ -528,10 +528,18 @@ typedef struct nn_dataset {
   size_t target_size;
   const int32_t *lengths; /* [count], or NULL */
   nn_real mean[4], scale[4];
+  nn_array owned[2]; /* what nn_dataset_load read; all zero otherwise */
 } nn_dataset;
 /* count .. width and the pixels set, mean 0, scale 1/255 (values 0..1), the rest empty. */
 NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int count,
                                     int channels, int height, int width);
+#ifndef NN_NO_STDIO
+/* An IDX pair, bytes [n,h,w] or [n,c,h,w] and labels [n], as MNIST comes: values 0..1 as above. Frees
+ * with nn_dataset_free. Errors: those of nn_idx_load, NN_ERR_FORMAT when the two do not match. */
+NN_API nn_status nn_dataset_load(const char *images, const char *labels,
+                                 const nn_allocator *allocator, nn_dataset *out, nn_message *why);
+#endif
+NN_API void nn_dataset_free(nn_dataset *d); /* NULL and a set that owns nothing are fine */
 /* Sets mean and scale so that each channel has mean 0 and deviation 1 over this set. */
 NN_API nn_status nn_dataset_standardise(nn_dataset *d);
 

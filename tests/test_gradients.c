@@ -378,7 +378,8 @@ static void cells(void) {
   for (cell = 0; cell < CELLS; cell++)
     for (i = 0; i < COUNT(shape); i++)
       for (layers = 1; layers <= 3; layers++)
-        for (how = 0; how < 8; how++) { /* bits: lengths, last step only, dropout or a cell below */
+        for (how = layers == 3 ? 5 : 0; how < 8; how++) { /* bits: lengths, last step only, dropout
+                                                             or layers below */
           const int *s = shape[i];
           int n = s[0], T = s[1], F = s[2], k, x, held;
           nn_recurrent_options o = {0, 0, 0, 0, 0};
