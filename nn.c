@@ -7421,4 +7421,727 @@ nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
 }
 #endif
 
+/* ========================================= @@IO ============================================ */
+/* A model as bytes. Everything is little-endian, written and read byte by byte: u32 and u64 have no
+ * sign, f64 is the bits of an IEEE 754 binary64, real those of a binary32 or binary64 as the header
+ * says (either loads into either build), flag a u32 that is 0 or 1, text one byte of length and so
+ * many bytes 0x21..0x7E.
+ *
+ *   header    8 bytes 89 6E 6E 0D 0A 1A 0A 00, which a text-mode transfer would change
+ *             u32 0x01020304 (byte-order mark), u32 version = 1, u32 bytes of a real: 4 or 8
+ *             u64 size of the whole file, u32 CRC-32 of the 28 bytes before it
+ *   sections  to the end of the file, each: tag of 4 letters, u64 length of the body, the body,
+ *             u32 CRC-32 of tag, length and body. Any order, none twice. A reader that does not
+ *             know a tag skips it if its first letter is small and refuses the file if it is not.
+ *
+ *   CONF  u64 seed
+ *   GRPH  u32 number of layers; each:
+ *         text kind (as in NN__KINDS), text name, u32 nn_init, f64 its value,
+ *         u32 number of inputs, u32 each of them: a layer before this one; then, by kind,
+ *           input              u32 rank, rank times u32 size
+ *           tokens             u32 steps
+ *           conv               u32 out, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w,
+ *                              dilation_h, dilation_w, groups, flag no_bias
+ *           linear             u32 out, flag no_bias
+ *           max_pool, avg_pool u32 kernel, stride, pad
+ *           leaky_relu, dropout  f64 slope or rate
+ *           embedding          u32 vocabulary, width
+ *           rnn, lstm, gru     u32 hidden, layers, f64 dropout, flag relu, flag carry
+ *           cross_entropy      f64 smoothing, u32 number of class weights (or 0), real each
+ *   PARM  u32 number of arrays, the trained ones before the running statistics; each: text name,
+ *         u32 rank, rank times u32 size; then the reals of all of them in the same order
+ * and in a checkpoint, all three or none:
+ *   OPTM  u32 nn_optimizer_kind, f64 rate, momentum, alpha, beta1, beta2, eps, weight_decay,
+ *         clip_norm, clip_value, flag nesterov, u32 nn_schedule_kind, u64 warmup, total, period,
+ *         f64 gamma, floor, u64 steps done, u32 number of state blocks (what the optimizer needs);
+ *         each block: a real for every trained real of PARM
+ *   STAT  u64 training passes done (the stream of dropout); for each layer with carry, in order:
+ *         u32 samples n (0: no state), for each of its layers real h [n,hidden], lstm c [n,hidden]
+ *   PROG  u64 step, epoch, place, correct, rows, f64 loss, accuracy, loss_sum (nn_progress)
+ * Enumerations are the numbers in nn.h; counts in u64 are at most 2^53. A checkpoint is taken
+ * between steps: gradients that no nn_step has used yet are not in it. Going on from it gives the
+ * same bits if config.batch and ISA are the same; state carried for more samples than config.batch
+ * is dropped.
+ *
+ * LOADING. The sections are found and their CRCs checked. Then they are walked with no place to put
+ * anything: layers go through the builder calls, which check every number and shape, and the arrays
+ * of PARM must be those that the layers make. Only then the model is built, and a second walk fills
+ * it. NaN and infinite parameters are taken as they are, so a run that diverged can be looked at.
+ * What is allocated: nn_model_size, and nn_plan's bytes. These are copies of the parameters, a few
+ * times the file at most, and activations. A few bytes of layers can ask for huge images, so what
+ * is not parameters must stay below config.batch times 256 MiB (a full-HD image through a small
+ * net) or, where that is more, 4096 times the file: NN_ERR_LIMIT. */
+enum { NN__IO_VERSION = 1, NN__IO_MARK = 0x01020304, NN__IO_HEADER = 32, NN__IO_AROUND = 16 };
+static const unsigned char nn__io_magic[8] = {0x89, 0x6E, 0x6E, 0x0D, 0x0A, 0x1A, 0x0A, 0};
+static const int64_t nn__io_most = (int64_t)1 << 53; /* exact as a double, and room to count on */
+
+/* One vocabulary reads, writes and counts: each word goes one step through the bytes, taking the
+ * value from there or putting it there. After a failure nothing moves and what is read is zero. */
+typedef struct nn__io {
+  nn_model *m;
+  nn_progress progress;
+  int checkpoint;
+  int reading, wide;         /* bytes of a real */
+  size_t at;                 /* bytes gone through, for messages too */
+  const unsigned char *from; /* reading: the whole file */
+  size_t end;                /* reading: where the present section ends */
+  void (*sink)(void *to, const void *bytes, size_t size); /* writing; NULL: only counts */
+  void *to;
+  uint32_t crc;              /* writing: of the present section so far */
+  const char *section;
+  nn_status status;
+  nn_message *why;
+} nn__io;
+
+static void nn__io_fail(nn__io *s, nn_status status, const char *format, ...)
+{
+  nn_message reason;
+  va_list args;
+  if (s->status != NN_OK) return;
+  va_start(args, format);
+  nn__format(reason.text, sizeof reason.text, format, args);
+  va_end(args);
+  s->status = nn__say(s->why, status, "%s, byte %zu: %s", s->section, s->at, reason.text);
+}
+
+static void nn__io_bytes(nn__io *s, void *bytes, size_t size)
+{
+  if (s->reading && s->status == NN_OK && size > s->end - s->at)
+    nn__io_fail(s, NN_ERR_FORMAT, "cut short: %zu bytes should follow, %zu do", size,
+                s->end - s->at);
+  if (s->status != NN_OK) {
+    if (s->reading) memset(bytes, 0, size);
+    return;
+  }
+  if (s->reading) {
+    memcpy(bytes, s->from + s->at, size);
+  } else if (s->sink) {
+    s->crc = nn_crc32(s->crc, bytes, size);
+    s->sink(s->to, bytes, size);
+  }
+  s->at += size;
+}
+
+static void nn__io_uint(nn__io *s, uint64_t *x, int bytes)
+{
+  unsigned char b[8];
+  for (int i = 0; i < bytes; i++) b[i] = (unsigned char)(*x >> 8 * i & 255);
+  nn__io_bytes(s, b, (size_t)bytes);
+  if (!s->reading) return;
+  *x = 0;
+  for (int i = bytes; i-- > 0;) *x = *x << 8 | b[i];
+}
+
+static void nn__io_whole(nn__io *s, int bytes, const char *what, int64_t *x, int64_t low,
+                         int64_t high)
+{
+  uint64_t bits = (uint64_t)*x;
+  nn__io_uint(s, &bits, bytes);
+  if (s->status == NN_OK && (bits < (uint64_t)low || bits > (uint64_t)high)) {
+    s->at -= (size_t)bytes;
+    nn__io_fail(s, s->reading ? NN_ERR_FORMAT : NN_ERR_ARGUMENT, "%s is %lld, must be %lld..%lld",
+                what, (long long)bits, (long long)low, (long long)high);
+  }
+  if (s->reading) *x = s->status == NN_OK ? (int64_t)bits : low;
+}
+static void nn__io_count(nn__io *s, const char *what, int64_t *x)
+{
+  nn__io_whole(s, 8, what, x, 0, nn__io_most);
+}
+static void nn__io_int(nn__io *s, const char *what, int *x, int low, int high)
+{
+  int64_t whole = *x;
+  nn__io_whole(s, 4, what, &whole, low, high);
+  *x = (int)whole;
+}
+static void nn__io_flag(nn__io *s, int *x)
+{
+  *x = *x != 0;
+  nn__io_int(s, "a flag", x, 0, 1);
+}
+static void nn__io_size(nn__io *s, int *x) { nn__io_int(s, "a size", x, 0, INT_MAX); }
+
+static void nn__io_double(nn__io *s, double *x)
+{
+  uint64_t bits;
+  memcpy(&bits, x, sizeof bits);
+  nn__io_uint(s, &bits, 8);
+  memcpy(x, &bits, sizeof bits);
+}
+
+static void nn__io_text(nn__io *s, const char *what, char *text, int size)
+{
+  unsigned char length = s->reading ? 0 : (unsigned char)strlen(text);
+  nn__io_bytes(s, &length, 1);
+  if (length >= size) nn__io_fail(s, NN_ERR_FORMAT, "%s of %d characters", what, (int)length);
+  if (s->reading) memset(text, 0, (size_t)size);
+  if (s->status != NN_OK) return;
+  nn__io_bytes(s, text, length);
+  for (int i = 0; i < length && s->status == NN_OK; i++)
+    if (text[i] < 0x21 || text[i] > 0x7E)
+      nn__io_fail(s, NN_ERR_FORMAT, "%s has a character 0x%x", what, (unsigned char)text[i]);
+}
+
+static nn_real nn__real_of(uint64_t bits, int wide)
+{
+  const uint32_t low = (uint32_t)bits;
+  float narrow;
+  double x;
+  memcpy(&narrow, &low, sizeof narrow);
+  memcpy(&x, &bits, sizeof x);
+  return wide == 4 ? (nn_real)narrow : (nn_real)x;
+}
+
+/* x NULL: goes past them. */
+static void nn__io_reals(nn__io *s, nn_real *x, size_t count)
+{
+  enum { PART = 256 };
+  const size_t wide = (size_t)s->wide;
+  if (s->status == NN_OK && s->reading && count > (s->end - s->at) / wide)
+    nn__io_fail(s, NN_ERR_FORMAT, "cut short: %zu numbers should follow, %zu bytes do", count,
+                s->end - s->at);
+  if (s->status != NN_OK) return;
+  if (s->reading ? !x : !s->sink) {
+    s->at += count * wide;
+    return;
+  }
+  for (size_t done = 0; done < count; done += PART) {
+    unsigned char bytes[PART * 8], *b = bytes;
+    const size_t part = nn__min(PART, count - done);
+    for (size_t i = 0; i < part && !s->reading; i++) {
+#if NN__DOUBLE
+      uint64_t bits;
+#else
+      uint32_t bits;
+#endif
+      memcpy(&bits, &x[done + i], sizeof bits);
+      for (size_t k = 0; k < wide; k++) *b++ = (unsigned char)(bits >> 8 * k & 255);
+    }
+    nn__io_bytes(s, bytes, part * wide);
+    for (size_t i = 0; i < part && s->reading; i++, b += wide) {
+      uint64_t bits = 0;
+      for (size_t k = wide; k-- > 0;) bits = bits << 8 | b[k];
+      x[done + i] = nn__real_of(bits, s->wide);
+    }
+  }
+}
+
+/* ---- the sections ------------------------------------------------------------------------- */
+
+static void nn__io_conf(nn__io *s) { nn__io_uint(s, &s->m->config.seed, 8); }
+
+/* Reading: into node->weights, where that is not NULL. */
+static void nn__io_class_weights(nn__io *s, nn__node *node)
+{
+  nn_real *to = (nn_real *)(uintptr_t)(const void *)node->weights; /* in the model's own block */
+  int count = node->has_weights ? (int)node->cols : 0;
+  nn__io_int(s, "the number of class weights", &count, 0, NN_MAX_CLASSES);
+  if (!s->reading) nn__io_reals(s, to, (size_t)count);
+  for (int i = 0; i < count && s->reading && s->status == NN_OK; i++) {
+    nn_real w = 0;
+    nn__io_reals(s, &w, 1);
+    if (!(w >= 0) || !nn__finite((double)w))
+      nn__io_fail(s, NN_ERR_FORMAT, "class weight %d is %g, must be 0 or more", i, (double)w);
+    if (to) to[i] = w;
+  }
+  if (s->reading) node->size = count;
+}
+
+/* A layer's description: what its builder call takes. */
+static void nn__io_node(nn__io *s, nn__node *d)
+{
+  nn_conv2d_options *w = &d->window;
+  nn_recurrent_options *cell = &d->cell;
+  char kind[24] = "";
+  int init = (int)d->init, i = 0;
+  if (!s->reading) memcpy(kind, nn__kind_text[d->kind], strlen(nn__kind_text[d->kind]) + 1);
+  nn__io_text(s, "a kind", kind, sizeof kind);
+  while (i < NN__KIND_COUNT && strcmp(kind, nn__kind_text[i])) i++;
+  if (i == NN__KIND_COUNT) nn__io_fail(s, NN_ERR_FORMAT, "no kind of layer is a \"%s\"", kind);
+  if (s->status != NN_OK) return;
+  d->kind = (nn__kind)i;
+  nn__io_text(s, "a name", d->name, sizeof d->name);
+  nn__io_int(s, "the initialisation", &init, 0, NN_INIT_CONSTANT);
+  d->init = (nn_init)init;
+  nn__io_double(s, &d->init_value);
+  nn__io_int(s, "the number of inputs", &d->inputs, 0, 2);
+  for (i = 0; i < d->inputs; i++) nn__io_size(s, &d->in[i]);
+  switch (d->kind) {
+  case NN__INPUT:
+    nn__io_int(s, "the rank", &d->rank, 1, 3);
+    for (i = 0; i < d->rank; i++) nn__io_size(s, &d->dim[i]);
+    break;
+  case NN__TOKENS: nn__io_size(s, &d->dim[0]); break;
+  case NN__CONV2D: {
+    int *const size[] = {&w->out,   &w->kernel_h, &w->kernel_w,   &w->stride_h,   &w->stride_w,
+                         &w->pad_h, &w->pad_w,    &w->dilation_h, &w->dilation_w, &w->groups};
+    for (i = 0; i < 10; i++) nn__io_size(s, size[i]);
+    nn__io_flag(s, &w->no_bias);
+    break;
+  }
+  case NN__LINEAR: nn__io_size(s, &d->size), nn__io_flag(s, &d->no_bias); break;
+  case NN__MAX_POOL:
+  case NN__AVG_POOL:
+    nn__io_size(s, &w->kernel_h), nn__io_size(s, &w->stride_h), nn__io_size(s, &w->pad_h);
+    break;
+  case NN__LEAKY_RELU:
+  case NN__DROPOUT: nn__io_double(s, &d->value); break;
+  case NN__EMBEDDING: nn__io_size(s, &d->size), nn__io_size(s, &d->dim[1]); break;
+  case NN__RNN:
+  case NN__LSTM:
+  case NN__GRU:
+    nn__io_size(s, &cell->hidden);
+    nn__io_int(s, "the number of layers", &cell->layers, 1, NN__MAX_CELL_LAYERS);
+    nn__io_double(s, &cell->dropout);
+    nn__io_flag(s, &cell->relu), nn__io_flag(s, &cell->carry);
+    break;
+  case NN__CROSS_ENTROPY: nn__io_double(s, &d->value), nn__io_class_weights(s, d); break;
+  default: break;
+  }
+}
+
+/* The builder call: the layer's number, or -1 and the model's error. */
+static int nn__add_described(nn_model *m, const nn__node *d)
+{
+  const nn_conv2d_options *w = &d->window;
+  const int x = d->in[0], rank = d->rank, *dim = d->dim;
+  switch (d->kind) {
+  case NN__INPUT:
+    return nn__input(m, d->kind, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1);
+  case NN__TOKENS: return nn_input_tokens(m, dim[0]);
+  case NN__CONV2D: return nn_conv2d_with(m, x, w);
+  case NN__LINEAR: return nn__linear(m, x, d->size, d->no_bias);
+  case NN__MAX_POOL:
+  case NN__AVG_POOL: return nn__pool2d(m, d->kind, x, w->kernel_h, w->stride_h, w->pad_h);
+  case NN__GLOBAL_MAX:
+  case NN__GLOBAL_AVG: return nn__global_pool(m, d->kind, x);
+  case NN__LEAKY_RELU: return nn_leaky_relu(m, x, d->value);
+  case NN__DROPOUT: return nn_dropout(m, x, d->value);
+  case NN__FLATTEN: return nn_flatten(m, x);
+  case NN__ADD: return nn_add(m, x, d->in[1]);
+  case NN__CONCAT: return nn_concat(m, x, d->in[1]);
+  case NN__EMBEDDING: return nn_embedding(m, x, d->size, dim[1]);
+  case NN__RNN:
+  case NN__LSTM:
+  case NN__GRU: return nn__cell_layer(m, d->kind, x, &d->cell);
+  case NN__LAST_STEP: return nn_last_step(m, x);
+  case NN__CROSS_ENTROPY:
+  case NN__SQUARED_ERROR:
+  case NN__BINARY_CROSS_ENTROPY: return nn__loss(m, d->kind, x, d->value, NULL);
+  default: return nn__same(m, d->kind, x, 0);
+  }
+}
+
+/* The model's own error as one of the file. */
+static void nn__io_take_error(nn__io *s)
+{
+  const nn_status e = s->m->status;
+  const int file = e == NN_ERR_ARGUMENT || e == NN_ERR_SHAPE || e == NN_ERR_STATE;
+  if (e != NN_OK) nn__io_fail(s, file ? NN_ERR_FORMAT : e, "%s", s->m->message.text);
+}
+
+/* Adds a layer. The arrays will be filled from the file, so until then every layer starts with a
+ * constant: to draw numbers, or make them orthogonal, could take long. */
+static void nn__io_add(nn__io *s, int number, const nn__node *d)
+{
+  nn_model *m = s->m;
+  nn__node *node = &m->node[number];
+  nn__add_described(m, d);
+  nn_name(m, number, d->name);
+  nn_set_init(m, number, d->init, d->init_value);
+  nn__io_take_error(s);
+  if (s->status != NN_OK) return;
+  node->init = NN_INIT_CONSTANT, node->init_value = 0;
+  if (node->inputs != d->inputs)
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d inputs, takes %d", d->name, d->inputs, node->inputs);
+  if (node->kind != NN__CROSS_ENTROPY || !d->size) return;
+  node->has_weights = 1;
+  if ((size_t)d->size != node->cols)
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights for %zu classes", d->name, d->size,
+                node->cols);
+}
+
+static void nn__io_graph(nn__io *s)
+{
+  nn_model *m = s->m;
+  int count = m->nodes;
+  nn__io_int(s, "the number of layers", &count, 2, INT_MAX);
+  for (int i = 0; i < count && s->status == NN_OK; i++) {
+    const size_t start = s->at;
+    nn__node d;
+    memset(&d, 0, sizeof d);
+    if (!s->reading) d = m->node[i];
+    if (m->built) d.weights = m->node[i].weights;
+    nn__io_node(s, &d);
+    if (!s->reading || s->status != NN_OK) continue;
+    if (m->built) {
+      m->node[i].init = d.init, m->node[i].init_value = d.init_value;
+    } else {
+      const size_t end = s->at;
+      s->at = start; /* where messages point */
+      nn__io_add(s, i, &d);
+      s->at = end;
+    }
+  }
+  if (s->status != NN_OK || m->built) return;
+  nn__place_params(m);
+  nn__io_take_error(s);
+}
+
+static void nn__io_params(nn__io *s)
+{
+  nn_model *m = s->m;
+  int count = m->params;
+  nn__io_int(s, "the number of arrays", &count, 0, INT_MAX);
+  if (count != m->params)
+    nn__io_fail(s, NN_ERR_FORMAT, "%d arrays, but the layers have %d", count, m->params);
+  for (int k = 0; k < count && s->status == NN_OK; k++) {
+    const size_t start = s->at;
+    const nn__param *own = nn__listed(m, k);
+    nn__param p = *own;
+    nn__io_text(s, "a name", p.name, sizeof p.name);
+    nn__io_int(s, "the rank", &p.rank, 1, 4);
+    for (int i = 0; i < p.rank; i++) nn__io_size(s, &p.dim[i]);
+    if (!strcmp(p.name, own->name) && p.rank == own->rank && !memcmp(p.dim, own->dim, sizeof p.dim))
+      continue;
+    s->at = start;
+    nn__io_fail(s, NN_ERR_FORMAT, "array %d is %s, where the layers have %s%s", k, p.name,
+                own->name, strcmp(p.name, own->name) ? "" : " of another shape");
+  }
+  nn__io_reals(s, m->value, m->values);
+  nn__io_reals(s, m->buffer, m->buffers);
+}
+
+static void nn__io_optimizer(nn__io *s)
+{
+#ifdef NN_NO_TRAINING
+  (void)s; /* the section is checked like all others, but not looked into */
+#else
+  nn_model *m = s->m;
+  nn_optimizer o = m->optimizer;
+  double *const number[] = {&o.rate, &o.momentum,     &o.alpha,     &o.beta1,     &o.beta2,
+                            &o.eps,  &o.weight_decay, &o.clip_norm, &o.clip_value};
+  int kind = (int)o.kind, schedule = (int)o.schedule.kind;
+  nn__io_int(s, "the optimizer", &kind, 0, NN_ADAMW);
+  for (size_t i = 0; i < sizeof number / sizeof *number; i++) nn__io_double(s, number[i]);
+  nn__io_flag(s, &o.nesterov);
+  nn__io_int(s, "the schedule", &schedule, 0, NN_ONE_CYCLE);
+  nn__io_count(s, "warmup", &o.schedule.warmup);
+  nn__io_count(s, "total", &o.schedule.total);
+  nn__io_count(s, "period", &o.schedule.period);
+  nn__io_double(s, &o.schedule.gamma);
+  nn__io_double(s, &o.schedule.floor);
+  o.kind = (nn_optimizer_kind)kind, o.schedule.kind = (nn_schedule_kind)schedule;
+  const char *wrong = nn__bad_optimizer(&o);
+  if (wrong) nn__io_fail(s, NN_ERR_FORMAT, "%s", wrong);
+  nn__io_count(s, "the number of steps", &m->steps);
+  int slots = nn__slots(&o);
+  nn__io_int(s, "the number of state blocks", &slots, slots, slots);
+  if (s->status != NN_OK) return;
+  if (s->reading) m->optimizer = o;
+  for (int i = 0; i < slots; i++) nn__io_reals(s, m->slot[i], m->values);
+#endif
+}
+
+static void nn__io_state(nn__io *s)
+{
+  nn_model *m = s->m;
+  const size_t batch = (size_t)m->config.batch;
+  nn__io_uint(s, &m->draws, 8);
+  for (int i = 0; i < m->nodes; i++) {
+    nn__node *node = &m->node[i];
+    if (!nn__is_cell(node->kind) || !node->cell.carry) continue;
+    int n = node->state_n;
+    nn__io_int(s, "samples of carried state", &n, 0, NN__MAX_BATCH);
+    nn_real *state = m->built && n <= m->config.batch ? node->state : NULL;
+    for (int k = 0; k < 2 * node->cell.layers; k++) /* of each layer h, then c */
+      if (k % 2 == 0 || node->kind == NN__LSTM)
+        nn__io_reals(s, state ? state + (size_t)k * batch * node->cols : NULL,
+                     (size_t)n * node->cols);
+    if (s->reading && state && s->status == NN_OK) node->state_n = n;
+  }
+}
+
+static void nn__io_progress(nn__io *s)
+{
+  nn_progress *p = &s->progress;
+  nn__io_count(s, "step", &p->step);
+  nn__io_count(s, "epoch", &p->epoch);
+  nn__io_count(s, "place", &p->place);
+  nn__io_count(s, "correct", &p->correct);
+  nn__io_count(s, "rows", &p->rows);
+  nn__io_double(s, &p->loss);
+  nn__io_double(s, &p->accuracy);
+  nn__io_double(s, &p->loss_sum);
+}
+
+enum { NN__MODEL_SECTIONS = 3, NN__SECTIONS = 6 }; /* of a model; of a checkpoint */
+static const struct nn__section {
+  char tag[5];
+  int training; /* not for inference */
+  void (*walk)(nn__io *s);
+} nn__section[NN__SECTIONS] = {{"CONF", 0, nn__io_conf},   {"GRPH", 0, nn__io_graph},
+                               {"PARM", 0, nn__io_params}, {"OPTM", 1, nn__io_optimizer},
+                               {"STAT", 1, nn__io_state},  {"PROG", 0, nn__io_progress}};
+
+static void nn__io_header(nn__io *s, size_t size)
+{
+  unsigned char magic[8];
+  int64_t mark = NN__IO_MARK, total = (int64_t)size;
+  int version = NN__IO_VERSION;
+  memcpy(magic, nn__io_magic, sizeof magic);
+  s->section = "header";
+  nn__io_bytes(s, magic, sizeof magic);
+  if (memcmp(magic, nn__io_magic, sizeof magic))
+    s->at = 0, nn__io_fail(s, NN_ERR_FORMAT, "not a model or checkpoint of nn");
+  nn__io_whole(s, 4, "the byte-order mark", &mark, NN__IO_MARK, NN__IO_MARK);
+  nn__io_int(s, "the version", &version, 1, INT_MAX);
+  if (version > NN__IO_VERSION)
+    nn__io_fail(s, NN_ERR_FORMAT, "version %d of the format; this build reads up to %d", version,
+                NN__IO_VERSION);
+  nn__io_int(s, "the size of a number", &s->wide, 4, 8);
+  if (s->wide % 4) nn__io_fail(s, NN_ERR_FORMAT, "numbers of %d bytes, not 4 or 8", s->wide);
+  nn__io_count(s, "the size of the file", &total);
+  uint64_t crc = s->reading && s->status == NN_OK ? nn_crc32(0, s->from, s->at) : s->crc;
+  const uint64_t computed = crc;
+  nn__io_uint(s, &crc, 4);
+  if (crc != computed)
+    nn__io_fail(s, NN_ERR_FORMAT, "damaged: the header's CRC-32 does not match");
+  if (total != (int64_t)size)
+    nn__io_fail(s, NN_ERR_FORMAT, "%lld bytes should be here, %zu are: %s", (long long)total, size,
+                total > (int64_t)size ? "cut short" : "something follows the file");
+}
+
+/* ---- loading ------------------------------------------------------------------------------ */
+
+/* Where the body of each known section is (end 0: not there), once all sections are seen whole. */
+static void nn__io_find(nn__io *s, size_t size, size_t begin[NN__SECTIONS],
+                        size_t end[NN__SECTIONS])
+{
+  const size_t head = NN__IO_AROUND - 4;
+  memset(end, 0, NN__SECTIONS * sizeof *end);
+  while (s->status == NN_OK && s->at < size) {
+    const size_t start = s->at;
+    char tag[4];
+    uint64_t length = 0, crc = 0;
+    int k = 0;
+    s->section = "section";
+    nn__io_bytes(s, tag, 4);
+    nn__io_uint(s, &length, 8);
+    while (k < NN__SECTIONS && memcmp(tag, nn__section[k].tag, 4)) k++;
+    if (k < NN__SECTIONS) s->section = nn__section[k].tag;
+    if (s->status == NN_OK && (size - s->at < 4 || length > size - s->at - 4))
+      nn__io_fail(s, NN_ERR_FORMAT, "a length of %lld, %zu bytes are left", (long long)length,
+                  size - s->at);
+    if (s->status != NN_OK) return;
+    s->at += (size_t)length;
+    nn__io_uint(s, &crc, 4);
+    s->at = start;
+    if (crc != nn_crc32(0, s->from + start, head + (size_t)length))
+      nn__io_fail(s, NN_ERR_FORMAT, "damaged: the section's CRC-32 does not match");
+    else if (k == NN__SECTIONS && !(tag[0] >= 'a' && tag[0] <= 'z'))
+      nn__io_fail(s, NN_ERR_FORMAT, "this build does not know it, and cannot do without it");
+    else if (k < NN__SECTIONS && end[k])
+      nn__io_fail(s, NN_ERR_FORMAT, "twice in the file");
+    if (s->status != NN_OK) return;
+    s->at += NN__IO_AROUND + (size_t)length;
+    if (k == NN__SECTIONS) continue;
+    begin[k] = start + head, end[k] = s->at - 4;
+    s->checkpoint |= k >= NN__MODEL_SECTIONS;
+  }
+  for (int k = 0; k < (s->checkpoint ? NN__SECTIONS : NN__MODEL_SECTIONS); k++)
+    if (!end[k]) s->section = nn__section[k].tag, nn__io_fail(s, NN_ERR_FORMAT, "missing");
+}
+
+/* Builds, if the file answers for the memory that takes. */
+static void nn__io_build(nn__io *s, size_t size, size_t graph)
+{
+  nn_model *m = s->m;
+  size_t bytes, copies = 1;
+  s->section = nn__section[1].tag, s->at = graph;
+  nn_plan(m, &bytes);
+  nn__io_take_error(s);
+  if (s->status != NN_OK) return;
+#ifndef NN_NO_TRAINING
+  if (!m->config.inference) copies += 1 + (size_t)m->slots;
+#endif
+  bytes -= (m->values * copies + m->buffers) * sizeof(nn_real);
+  const size_t each = bytes / (size_t)m->config.batch;
+  const size_t most = size < SIZE_MAX >> 12 ? size << 12 : SIZE_MAX;
+  if (each > nn__max(most, (size_t)1 << 28))
+    nn__io_fail(s, NN_ERR_LIMIT, "a sample takes %zu bytes, too many for a file of %zu", each,
+                size);
+  else if (nn_build(m) != NN_OK)
+    s->status = nn__say(s->why, m->status, "%s", m->message.text);
+}
+
+nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,
+                         nn_load_result *out, nn_message *why)
+{
+  nn_config c = config ? *config : nn_config_default();
+  const nn__kernels *kernels;
+  size_t begin[NN__SECTIONS], end[NN__SECTIONS];
+  nn__io s;
+  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
+  memset(out, 0, sizeof *out);
+  if (!bytes) return nn__say(why, NN_ERR_ARGUMENT, "no bytes given");
+  const nn_status usable = c.batch < 1 || c.batch > NN__MAX_BATCH
+                               ? NN_ERR_ARGUMENT
+                               : nn__choose(c.isa, &c.threads, &kernels);
+  if (usable != NN_OK)
+    return nn__say(why, usable, "config: batch %d, threads %d or isa %d: %s", c.batch, c.threads,
+                   (int)c.isa, nn_status_text(usable));
+  memset(&s, 0, sizeof s);
+  s.reading = 1, s.from = bytes, s.end = size, s.why = why;
+  nn__io_header(&s, size);
+  nn__io_find(&s, size, begin, end);
+  if (s.status != NN_OK) return s.status;
+  s.m = nn_create(&c);
+  if (!s.m) return nn__say(why, NN_ERR_MEMORY, "no %zu bytes of memory", sizeof(nn_model));
+  for (int walk = 0; walk < 2; walk++) { /* checks, then fills */
+    for (int k = 0; k < NN__SECTIONS && s.status == NN_OK; k++) {
+      if (!end[k] || (nn__section[k].training && s.m->config.inference)) continue;
+      s.section = nn__section[k].tag, s.at = begin[k], s.end = end[k];
+      nn__section[k].walk(&s);
+      if (s.at != s.end) nn__io_fail(&s, NN_ERR_FORMAT, "%zu bytes too many", s.end - s.at);
+    }
+    if (s.status == NN_OK && !walk) nn__io_build(&s, size, begin[1]);
+  }
+  if (s.status != NN_OK) {
+    nn_destroy(s.m);
+    return s.status;
+  }
+  out->model = s.m, out->is_checkpoint = s.checkpoint, out->progress = s.progress;
+  return NN_OK;
+}
+
+/* ---- saving ------------------------------------------------------------------------------- */
+
+/* All of the file, to the sink; or, without one, only checked and counted. */
+static void nn__io_write(nn__io *s)
+{
+  const int sections = s->checkpoint ? NN__SECTIONS : NN__MODEL_SECTIONS;
+  size_t length[NN__SECTIONS], size = NN__IO_HEADER;
+  for (int k = 0; k < sections; k++) {
+    nn__io count = *s;
+    count.sink = NULL, count.at = 0, count.section = nn__section[k].tag;
+    nn__section[k].walk(&count);
+    s->status = count.status;
+    if (s->status != NN_OK) return;
+    length[k] = count.at;
+    size += NN__IO_AROUND + length[k];
+  }
+  s->at = 0, s->crc = 0;
+  nn__io_header(s, size);
+  for (int k = 0; k < sections; k++) {
+    char tag[5];
+    uint64_t body = length[k];
+    memcpy(tag, nn__section[k].tag, sizeof tag);
+    s->section = nn__section[k].tag, s->crc = 0;
+    nn__io_bytes(s, tag, 4);
+    nn__io_uint(s, &body, 8);
+    nn__section[k].walk(s);
+    uint64_t crc = s->crc;
+    nn__io_uint(s, &crc, 4);
+  }
+}
+
+/* Ready to write, s->at the size that it will have. */
+static nn_status nn__io_saver(nn__io *s, const nn_model *m, const nn_progress *progress,
+                              nn_message *why)
+{
+  memset(s, 0, sizeof *s);
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!m->built) return nn__say(why, NN_ERR_STATE, "save: not built");
+  if (progress && m->config.inference)
+    return nn__say(why, NN_ERR_STATE, "save: no checkpoint can be made of an inference model");
+  s->m = (nn_model *)(uintptr_t)(const void *)m; /* only ever read */
+  s->wide = (int)sizeof(nn_real), s->why = why;
+  if (progress) s->checkpoint = 1, s->progress = *progress;
+  nn__io_write(s);
+  return s->status;
+}
+
+size_t nn_save_size(const nn_model *m, const nn_progress *progress)
+{
+  nn__io s;
+  return nn__io_saver(&s, m, progress, NULL) == NN_OK ? s.at : 0;
+}
+
+static void nn__io_to_memory(void *to, const void *bytes, size_t size)
+{
+  unsigned char **at = to;
+  memcpy(*at, bytes, size);
+  *at += size;
+}
+
+nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *bytes, size_t size)
+{
+  nn__io s;
+  nn_status status = nn__io_saver(&s, m, progress, m ? &m->message : NULL);
+  if (!m) return status;
+  if (status == NN_OK && !bytes) return nn__error(m, NN_ERR_ARGUMENT, "save: no memory given");
+  if (status == NN_OK && size < s.at)
+    status = nn__say(&m->message, NN_ERR_MEMORY, "save: needs %zu bytes, got %zu", s.at, size);
+  if (status != NN_OK) return m->status = status;
+  unsigned char *at = bytes;
+  s.sink = nn__io_to_memory, s.to = &at;
+  nn__io_write(&s);
+  return NN_OK;
+}
+
+#ifndef NN_NO_STDIO
+nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out, nn_message *why)
+{
+  nn_array file;
+  nn_message reason;
+  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
+  memset(out, 0, sizeof *out);
+  nn_status status = nn_file_read(path, SIZE_MAX, config ? &config->allocator : NULL, &file, why);
+  if (status != NN_OK) return status;
+  status = nn_load_memory(file.data, file.count, config, out, &reason);
+  nn_array_free(&file);
+  return status == NN_OK ? status : nn__say(why, status, "%s: %s", nn__path_end(path), reason.text);
+}
+
+static void nn__io_to_file(void *to, const void *bytes, size_t size) { nn__write(to, bytes, size); }
+
+/* Straight to the file: saving takes no memory. */
+static nn_status nn__save(nn_model *m, const nn_progress *progress, const char *path)
+{
+  nn__io s;
+  nn__writer writer;
+  nn_status status = nn__io_saver(&s, m, progress, m ? &m->message : NULL);
+  if (!m) return status;
+  if (status == NN_OK) {
+    nn__write_begin(&writer, path, &m->message);
+    s.sink = nn__io_to_file, s.to = &writer;
+    nn__io_write(&s);
+    status = nn__write_end(&writer);
+  }
+  return status == NN_OK ? status : (m->status = status);
+}
+
+nn_status nn_save(nn_model *m, const char *path) { return nn__save(m, NULL, path); }
+
+nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress, const char *path)
+{
+  if (m && !progress) return nn__error(m, NN_ERR_ARGUMENT, "save: a checkpoint needs a progress");
+  return nn__save(m, progress, path);
+}
+#endif
+
 #endif /* first reading */
+
+/* LICENSE: MIT. Copyright (c) 2026 the nn authors.
+ * Permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+ * associated documentation files (the "Software"), to deal in the Software without restriction,
+ * including without limitation the rights to use, copy, modify, merge, publish, distribute,
+ * sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is
+ * furnished to do so, subject to the following conditions: The above copyright notice and this
+ * permission notice shall be included in all copies or substantial portions of the Software.
+ * THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT
+ * NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND
+ * NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM,
+ * DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT
+ * OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE. */
