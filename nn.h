@@ -516,9 +516,10 @@ NN_API nn_status nn_npy_load(const char *path, const nn_allocator *allocator, nn
 NN_API nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *why);
 #endif
 
-/* Samples to learn from; borrows its arrays, but those in `owned`. Sample i is [channels,height,width] pixels (bytes) or
- * values; the network gets (v - mean[c]) * scale[c], v = pixel or value, c = channel (or c = 0 when
- * channels > 4). For sequences channels = 1, height = steps, width = features. */
+/* Samples to learn from; borrows its arrays, but those in `owned`. Sample i is
+ * [channels,height,width] pixels (bytes) or values; the network gets (v - mean[c]) * scale[c],
+ * v = pixel or value, c = channel (or c = 0 when channels > 4). For sequences channels = 1,
+ * height = steps, width = features. */
 typedef struct nn_dataset {
   int count, channels, height, width;
   const uint8_t *pixels; /* one of these two */
@@ -534,7 +535,7 @@ typedef struct nn_dataset {
 NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int count,
                                     int channels, int height, int width);
 #ifndef NN_NO_STDIO
-/* An IDX pair, bytes [n,h,w] or [n,c,h,w] and labels [n], as MNIST comes: values 0..1 as above. Frees
+/* An IDX pair, bytes [n,h,w] or [n,c,h,w] and labels [n], as MNIST comes; values 0..1. Frees
  * with nn_dataset_free. Errors: those of nn_idx_load, NN_ERR_FORMAT when the two do not match. */
 NN_API nn_status nn_dataset_load(const char *images, const char *labels,
                                  const nn_allocator *allocator, nn_dataset *out, nn_message *why);
