@@ -1,0 +1,102 @@
+# nn: `make` builds build/nn, `make run` does everything; `make help` lists the rest.
+# CC, CFLAGS, LDFLAGS, DEFINES (-DNN_NO_THREADS and so on), BUILD (folder) and RUNNER (an emulator
+# that the tests run under) may be set on the command line.
+BUILD = build
+PREFIX = /usr/local
+CFLAGS = -O2
+WARN = -std=c99 -pedantic -Wall -Wextra
+COMPILE = $(CC) $(WARN) $(CFLAGS) $(DEFINES)
+LIBS = -lm -lpthread
+APT = apt-get install -y -qq --no-install-recommends
+
+# The first list runs once for every ISA of the machine, the second once.
+SUITES = gemm layers train io torch
+SUITES_ONCE = data gradients
+SCRIPTS = tests/test_fetch.sh tests/test_program.sh tests/lint
+PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
+
+all: $(BUILD)/nn
+
+$(BUILD)/nn: $(BUILD)/main.o $(BUILD)/nn.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(BUILD)/nn.o: nn.c nn.h
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ nn.c
+
+$(BUILD)/main.o: main.c nn.h | stb
+	@mkdir -p $(@D)
+	$(COMPILE) -c -o $@ main.c
+
+# The gradient checks need the engine in double precision.
+$(BUILD)/double/nn.o: nn.c nn.h
+	@mkdir -p $(@D)
+	$(COMPILE) -DNN_REAL=double -c -o $@ nn.c
+
+$(BUILD)/tests/test_gradients: tests/test_gradients.c tests/test.h nn.h $(BUILD)/double/nn.o
+	@mkdir -p $(@D)
+	$(COMPILE) -DNN_REAL=double $(LDFLAGS) -o $@ $< $(BUILD)/double/nn.o $(LIBS)
+
+$(BUILD)/tests/%: tests/%.c tests/test.h nn.h $(BUILD)/nn.o
+	@mkdir -p $(@D)
+	$(COMPILE) $(LDFLAGS) -o $@ $< $(BUILD)/nn.o $(LIBS)
+
+# stb_image_write.h, for main.c. `make run` and `make test` install it where they may.
+run test lint bench: INSTALL = yes
+stb:
+	@echo '#include <stb/stb_image_write.h>' | $(CC) -E - > /dev/null 2>&1 && exit 0; \
+	if [ "$(INSTALL)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  echo 'installing libstb-dev (stb_image_write.h, for PNG files)'; \
+	  { apt-get update -qq && $(APT) libstb-dev; } > /dev/null && exit 0; fi; \
+	echo 'stb/stb_image_write.h is missing. Install it: sudo apt-get install libstb-dev' >&2; exit 1
+
+# Real images to learn from: what is there, else MNIST from its public homes, else Debian's
+# Fashion-MNIST. Without any of them the program draws its own and says so.
+images:
+	@for d in data/mnist data/fashion-mnist /usr/share/datasets/fashion-mnist; do \
+	  for f in $$d/train-images-idx3-ubyte; do [ ! -f $$f ] || exit 0; done; done; \
+	data/fetch mnist --timeout 5 --limit 40 && exit 0; \
+	to=data/fashion-mnist from=/usr/share/datasets/fashion-mnist; \
+	if [ ! -d $$from ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  echo 'installing dataset-fashion-mnist instead'; \
+	  { apt-get update -qq; $(APT) dataset-fashion-mnist; } > /dev/null || true; fi; \
+	if [ -d $$from ]; then mkdir -p $$to.part && for f in $$from/*-ubyte.gz; do \
+	  gzip -dc $$f > $$to.part/$$(basename $$f .gz) || exit 1; done && mv $$to.part $$to; fi
+
+run: $(BUILD)/nn images
+	$(BUILD)/nn demo
+
+suites: $(PROGRAMS) $(BUILD)/tests/isas
+	@BUILD='$(BUILD)' RUNNER='$(RUNNER)' tests/run_suites '$(SUITES)' '$(SUITES_ONCE)' ''
+
+test: $(BUILD)/nn $(PROGRAMS) $(BUILD)/tests/isas
+	@BUILD='$(BUILD)' RUNNER='$(RUNNER)' tests/run_suites '$(SUITES)' '$(SUITES_ONCE)' '$(SCRIPTS)'
+
+lint: $(BUILD)/nn.o
+	@BUILD='$(BUILD)' tests/lint
+
+bench: $(BUILD)/tests/bench
+	$(BUILD)/tests/bench
+
+goldens:
+	python3 tests/goldens.py
+
+install: $(BUILD)/nn
+	install -D $(BUILD)/nn $(DESTDIR)$(PREFIX)/bin/nn
+
+clean:
+	rm -rf $(BUILD)
+
+help:
+	@echo 'make          build $(BUILD)/nn'
+	@echo 'make run      all set-up included: train LeNet5, RNN, LSTM and GRU, write runs/report.html'
+	@echo 'make test     all set-up included: every test (under 5 minutes)'
+	@echo 'make suites   the C tests alone'
+	@echo 'make lint     who owns what in nn.c, symbol names, line length'
+	@echo 'make bench    speed of the kernels'
+	@echo 'make goldens  make tests/goldens anew from PyTorch (needs python3-torch)'
+	@echo 'make install  copy nn to $(PREFIX)/bin'
+	@echo 'make clean    remove $(BUILD)'
+	@echo 'data/fetch    download MNIST and CIFAR-10; .ci/run runs every check there is'
+
+.PHONY: all run test suites lint bench goldens install clean help stb images

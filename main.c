@@ -1,0 +1,2449 @@
+/* nn, the program: trains LeNet5 on CIFAR-10 and recurrent networks on the rows of MNIST.
+ *
+ * It holds commands, options, the choice of data, run folders and reports. Everything numeric is a
+ * call of nn.h. Sections, each under a banner and calling only sections above it:
+ *   @@SYSTEM   what differs between operating systems: terminal, clock, folders, signals
+ *   @@TEXT     growing text, numbers for people, errors
+ *   @@OPTIONS  one table of options: it parses, explains, writes and reads them back
+ *   @@DATA     which data set is used, and its name
+ *   @@NET      the networks and optimizers that the options describe
+ *   @@REPORT   report.html: curves (SVG), filters (PNG), tables
+ *   @@RUN      a run's folder, its training, checkpoints, resuming
+ *   @@COMMANDS cifar10, mnist, demo, info, predict, data; main
+ * A wrong command line ends with one line on stderr and exit 2, anything else that goes wrong with
+ * one line and exit 1. Results go to stdout, progress to stderr.
+ */
+#ifndef _WIN32
+#define _POSIX_C_SOURCE 200809L
+#define _DEFAULT_SOURCE /* the terminal's size is not in POSIX */
+#define _DARWIN_C_SOURCE
+#endif
+#include "nn.h"
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#if defined NN_NO_STDIO || defined NN_NO_MALLOC || defined NN_NO_TRAINING
+#error "main.c needs files, malloc and training: build nn.c without these switches for it"
+#endif
+
+/* ======================================= @@SYSTEM ==========================================
+ * The only place that knows the operating system and the compiler. */
+#ifdef _WIN32
+#include <direct.h>
+#include <io.h>
+#else
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
+
+#if defined __GNUC__ && !defined _WIN32 /* where the checks know other formats */
+#define PRINTF_LIKE(text, values) __attribute__((format(printf, text, values)))
+#else
+#define PRINTF_LIKE(text, values)
+#endif
+#ifdef __GNUC__
+#define NO_RETURN __attribute__((noreturn))
+#else
+#define NO_RETURN
+#endif
+
+#ifdef __GNUC__
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wconversion"
+#pragma GCC diagnostic ignored "-Wsign-conversion"
+#pragma GCC diagnostic ignored "-Wunused-function"
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
+#endif
+#define STB_IMAGE_WRITE_STATIC
+#define STB_IMAGE_WRITE_IMPLEMENTATION
+#include <stb/stb_image_write.h>
+#ifdef __GNUC__
+#pragma GCC diagnostic pop
+#endif
+
+enum { PATH_SIZE = 4096 };
+
+/* The signal that asks the program to stop, 0 while there is none: its only global variable. */
+static volatile sig_atomic_t stop_signal;
+static void on_signal(int number) { stop_signal = number; }
+
+#ifdef _WIN32
+static void catch_signals(void) {
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+}
+static int terminal_columns(void) { return 0; }
+static int is_terminal(FILE *f) { return _isatty(_fileno(f)); }
+static int make_folder(const char *path) { return _mkdir(path); }
+static double now(void) { return (double)clock() / CLOCKS_PER_SEC; } /* wall time there */
+static FILE *open_gzip(const char *path) { return (void)path, NULL; }
+static int close_gzip(FILE *f) { return (void)f, -1; }
+#else
+/* The second signal of a kind ends the program at once. */
+static void catch_signals(void) {
+  struct sigaction action;
+  memset(&action, 0, sizeof action);
+  action.sa_handler = on_signal;
+  action.sa_flags = (int)(SA_RESTART | SA_RESETHAND);
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+}
+static int terminal_columns(void) {
+  struct winsize size;
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+static int is_terminal(FILE *f) { return isatty(fileno(f)); }
+static int make_folder(const char *path) { return mkdir(path, 0777); }
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+/* Only ever called with paths that are constants of this file, so nothing needs quoting. */
+static FILE *open_gzip(const char *path) {
+  char command[PATH_SIZE];
+  snprintf(command, sizeof command, "gzip -dc '%s'", path);
+  return popen(command, "r");
+}
+static int close_gzip(FILE *f) { return pclose(f); }
+#endif
+
+static int file_exists(const char *path) {
+  FILE *f = fopen(path, "rb");
+  if (f) fclose(f);
+  return f != NULL;
+}
+
+/* ======================================== @@TEXT =========================================== */
+
+/* One line on stderr: nothing that was typed or read can break it. */
+static void say(const char *format, va_list list, const char *tail) {
+  char line[2 * PATH_SIZE];
+  vsnprintf(line, sizeof line, format, list);
+  for (char *c = line; *c; c++)
+    if (iscntrl((unsigned char)*c)) *c = '?';
+  fflush(stdout);
+  fprintf(stderr, "nn: %s%s\n", line, tail);
+}
+
+NO_RETURN PRINTF_LIKE(1, 2) static void fail(const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  say(format, list, "");
+  va_end(list);
+  exit(1);
+}
+
+/* For a wrong command line: the sentence, then where help is. */
+NO_RETURN PRINTF_LIKE(2, 3) static void wrong(const char *command, const char *format, ...) {
+  char tail[64];
+  va_list list;
+  snprintf(tail, sizeof tail, " (nn %s%s--help explains)", command, *command ? " " : "");
+  va_start(list, format);
+  say(format, list, tail);
+  va_end(list);
+  exit(2);
+}
+
+/* A text that grows; size leaves out the closing zero. */
+struct text {
+  char *data;
+  size_t size, room;
+};
+
+static void text_bytes(struct text *t, const char *bytes, size_t n) {
+  if (n >= t->room - t->size) {
+    size_t room = 2 * t->room + n + 256;
+    char *data = realloc(t->data, room);
+    if (!data) fail("out of memory");
+    t->data = data;
+    t->room = room;
+  }
+  memcpy(t->data + t->size, bytes, n);
+  t->size += n;
+  t->data[t->size] = 0;
+}
+
+static void text_put(struct text *t, const char *s) {
+  text_bytes(t, s, strlen(s));
+}
+
+PRINTF_LIKE(2, 3) static void text_add(struct text *t, const char *format, ...) {
+  char line[2 * PATH_SIZE + 256];
+  va_list list;
+  va_start(list, format);
+  vsnprintf(line, sizeof line, format, list);
+  va_end(list);
+  text_put(t, line);
+}
+
+/* Puts s where HTML text or an attribute's value stands. */
+static void text_html(struct text *t, const char *s) {
+  for (; *s; s++) {
+    const char *name = *s == '&'   ? "&amp;"
+                       : *s == '<' ? "&lt;"
+                       : *s == '>' ? "&gt;"
+                       : *s == '"' ? "&quot;"
+                                   : NULL;
+    if (name) text_put(t, name);
+    else text_bytes(t, s, 1);
+  }
+}
+
+/* Puts s so that a shell reads it as one word. */
+static void text_word(struct text *t, const char *s) {
+  const char *plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./,=+:@%";
+  if (*s && strspn(s, plain) == strlen(s)) {
+    text_put(t, s);
+    return;
+  }
+  text_put(t, "'");
+  for (; *s; s++) {
+    if (*s == '\'') text_put(t, "'\\''");
+    else text_bytes(t, s, 1);
+  }
+  text_put(t, "'");
+}
+
+static void text_free(struct text *t) {
+  free(t->data);
+  memset(t, 0, sizeof *t);
+}
+
+static void text_save(const struct text *t, const char *path) {
+  nn_message why;
+  if (nn_file_write(path, t->data, t->size, &why)) fail("%s", why.text);
+}
+
+PRINTF_LIKE(2, 3) static void path_of(char path[PATH_SIZE], const char *format, ...) {
+  va_list list;
+  int size;
+  va_start(list, format);
+  size = vsnprintf(path, PATH_SIZE, format, list);
+  va_end(list);
+  if (size < 0 || size >= PATH_SIZE) fail("a path is longer than %d bytes", PATH_SIZE - 1);
+}
+
+/* A number in words of its own; sprinted into one of these, so that several fit in one printf. */
+struct word {
+  char text[48];
+};
+
+/* 1234567 -> 1,234,567 */
+static struct word grouped(double value) {
+  char digits[32];
+  struct word w;
+  size_t i, n, k = 0;
+  snprintf(digits, sizeof digits, "%.0f", value);
+  for (i = 0, n = strlen(digits); i < n; i++) {
+    if (i > 0 && (n - i) % 3 == 0 && digits[i - 1] != '-') w.text[k++] = ',';
+    w.text[k++] = digits[i];
+  }
+  w.text[k] = 0;
+  return w;
+}
+
+/* Seconds as 8.4 s, 93 s, or 12:34 and 1:02:03 from a hundred on. */
+static struct word duration(double seconds) {
+  struct word w;
+  int s = (int)(seconds < 0 ? 0 : seconds > 1e9 ? 1e9 : seconds + .5);
+  if (seconds < 9.95) snprintf(w.text, sizeof w.text, "%.1f s", seconds < 0 ? 0 : seconds);
+  else if (s < 100) snprintf(w.text, sizeof w.text, "%d s", s);
+  else if (s < 3600) snprintf(w.text, sizeof w.text, "%d:%02d min", s / 60, s % 60);
+  else snprintf(w.text, sizeof w.text, "%d:%02d:%02d h", s / 3600, s / 60 % 60, s % 60);
+  return w;
+}
+
+static struct word percent(double share) {
+  struct word w;
+  snprintf(w.text, sizeof w.text, "%.2f %%", 100 * share);
+  return w;
+}
+
+/* Letters to insert, remove or replace to turn a into b (Levenshtein 1966). */
+static size_t distance(const char *a, const char *b) {
+  size_t row[64], i, j, n = strlen(b);
+  if (n >= 64) return 99;
+  for (j = 0; j <= n; j++) row[j] = j;
+  for (i = 0; a[i]; i++) {
+    size_t corner = row[0]++;
+    for (j = 1; j <= n; j++) {
+      size_t best = corner + (a[i] != b[j - 1]);
+      corner = row[j];
+      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      if (row[j] + 1 < best) best = row[j] + 1;
+      row[j] = best;
+    }
+  }
+  return row[n];
+}
+
+/* Whether `name` may have been meant by `typed`, more likely than one of this score; lowers it. */
+static int closer(const char *typed, const char *name, size_t *score) {
+  size_t d = distance(typed, name), n = strlen(typed);
+  if (n >= 3 && strncmp(typed, name, n) == 0) d = 1;
+  if (d >= *score || d > 2 || d >= n) return 0;
+  *score = d;
+  return 1;
+}
+
+/* The whole of s as a plain decimal number; 0 if it is anything else (spaces, nan, hexadecimal).
+ * The program never calls setlocale, so the point is a point everywhere. */
+static int read_number(const char *s, double *value) {
+  char *end;
+  if (!*s || s[strspn(s, "0123456789.eE+-")]) return 0;
+  *value = strtod(s, &end);
+  return *end == 0 && *value - *value == 0;
+}
+
+/* ======================================= @@OPTIONS ==========================================
+ * Every option is one entry of this list and nothing else: the parser, --help, settings.txt and the
+ * command that repeats a run are all made from it. */
+enum { CIFAR10 = 1, MNIST = 2, DEMO = 4, INFO = 8, PREDICT = 16, SOURCES = 32 };
+enum { TRAIN = CIFAR10 | MNIST, RUNS = TRAIN | DEMO, USES_DATA = RUNS | SOURCES };
+
+enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
+
+/* O(name, text, kind, commands, what a value looks like, default, least, most, explanation).
+ * A default of "" is filled in by complete() or means "not used". */
+#define OPTIONS(O)                                                                                 \
+  O(CELL, "cell", CHOICE, MNIST, "rnn|lstm|gru|cnn|mlp", "gru", 0, 0,                              \
+    "the network; rnn, lstm and gru read an image row by row, cnn is LeNet5")                      \
+  O(OPTIMIZER, "optimizer", CHOICE, TRAIN, "sgd|momentum|adagrad|rmsprop|adam|adamw", "adam", 0,   \
+    0, "sgd is plain gradient descent")                                                            \
+  O(LR, "lr", REAL, TRAIN, "RATE", "", 1e-9, 1000,                                                 \
+    "learning rate (default .001; momentum and adagrad .01; sgd .05)")                             \
+  O(MOMENTUM, "momentum", REAL, TRAIN, "M", "", 0, 1,                                              \
+    "of momentum (default .9) and rmsprop (default 0)")                                            \
+  O(WEIGHT_DECAY, "weight-decay", REAL, TRAIN, "D", "", 0, 10, "default 0; adamw .01")             \
+  O(CLIP_NORM, "clip-norm", REAL, TRAIN, "N", "0", 0, 1e9,                                         \
+    "scale the gradients down to this 2-norm; 0: never")                                           \
+  O(SCHEDULE, "schedule", CHOICE, TRAIN, "constant|step|exponential|cosine|one-cycle", "constant", \
+    0, 0, "how the learning rate moves")                                                           \
+  O(WARMUP, "warmup", WHOLE, TRAIN, "STEPS", "0", 0, 1e9, "rise linearly to the learning rate")    \
+  O(GAMMA, "gamma", REAL, TRAIN, "G", ".1", 1e-9, 1,                                               \
+    "step, exponential: times this in every period")                                               \
+  O(PERIOD, "period", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                          \
+    "step, exponential: length of a period (default: a third of the run)")                         \
+  O(BATCH, "batch", WHOLE, TRAIN, "N", "64", 1, 65536, "samples in a step")                        \
+  O(EPOCHS, "epochs", WHOLE, TRAIN, "N", "", 1, 1e6,                                               \
+    "passes over the training images (default 10, unless --steps is given)")                       \
+  O(STEPS, "steps", WHOLE, RUNS, "N", "", 1, 1e12, "length in steps instead of epochs")            \
+  O(BUDGET, "budget", WHOLE, DEMO, "SECONDS", "100", 10, 86400,                                    \
+    "for all networks together; how many steps fit is measured (--steps fixes them)")              \
+  O(KEEP, "keep", REAL, TRAIN, "SHARE", "", .01, 1,                                                \
+    "share that dropout keeps, after the first linear layer (default .5), or between and after "   \
+    "recurrent layers (default 1)")                                                                \
+  O(HIDDEN, "hidden", WHOLE, TRAIN, "N", "", 1, 65536,                                             \
+    "units of a recurrent layer (default 128), of the linear one of cnn (1024) and mlp (800)")     \
+  O(LAYERS, "layers", WHOLE, MNIST, "N", "1", 1, 16, "stacked recurrent layers")                   \
+  O(RELU, "relu", FLAG, MNIST, "", "", 0, 0, "rnn: relu in place of tanh")                         \
+  O(ACTIVATION, "activation", CHOICE, TRAIN, "relu|tanh", "relu", 0, 0,                            \
+    "cnn: after the first linear layer")                                                           \
+  O(PAD1, "pad1", WHOLE, TRAIN, "N", "2", 0, 2,                                                    \
+    "cnn: zeros round the first convolution's images; 2 keeps their size")                         \
+  O(PAD2, "pad2", WHOLE, TRAIN, "N", "2", 0, 2, "cnn: zeros round the second one")                 \
+  O(SIZE, "size", CHOICE, CIFAR10 | SOURCES, "28|32", "32", 0, 0,                                  \
+    "28: the 28x28 gray subset where there is one, else the middle of each image")                 \
+  O(GRAY, "gray", FLAG, CIFAR10 | SOURCES, "", "", 0, 0, "images turned gray (ITU-R 601)")         \
+  O(AUGMENT, "augment", TEXT, TRAIN, "flip,shift=N,cutout=N", "", 0, 0,                            \
+    "random changes of the training images: mirrored, moved by up to N pixels, a square blanked")  \
+  O(TEST_EVERY, "test-every", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                  \
+    "test, and save the best (default: every epoch; with --steps a tenth of the run)")             \
+  O(SAVE_EVERY, "save-every", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                  \
+    "save a checkpoint (default: at every test)")                                                  \
+  O(SEED, "seed", WHOLE, RUNS, "N", "1", 0, 9e15, "of initial values, order and dropout")          \
+  O(THREADS, "threads", WHOLE, RUNS | PREDICT, "N", "0", 0, NN_MAX_THREADS,                        \
+    "0: one a core; the results are the same for any number")                                      \
+  O(ISA, "isa", CHOICE, RUNS | PREDICT, "auto|scalar|sse2|avx2|avx512|neon", "", 0, 0,             \
+    "kernels to use (default: NN_ISA of the environment, else auto)")                              \
+  O(DATA, "data", TEXT, USES_DATA, "DIR", "", 0, 0,                                                \
+    "where the images are (default: NN_DATA of the environment, then data, then system folders)")  \
+  O(OUT, "out", TEXT, RUNS, "DIR", "", 0, 0,                                                       \
+    "folder to write (default: the next free runs/NAME-NNN; demo: runs)")                          \
+  O(RESUME, "resume", TEXT, TRAIN, "DIR", "", 0, 0,                                                \
+    "go on with the run in this folder, with its own settings, to the same bits")                  \
+  O(LABELS, "labels", TEXT, PREDICT, "FILE", "", 0, 0,                                             \
+    "the true classes (IDX or npy), to compare with")                                              \
+  O(QUIET, "quiet", FLAG, RUNS, "", "", 0, 0, "no progress, only results and errors")
+
+enum option {
+#define O(id, name, kind, commands, form, standard, least, most, help) OPT_##id,
+  OPTIONS(O)
+#undef O
+      OPTION_COUNT
+};
+
+static const struct option_entry {
+  const char *name;
+  enum kind kind;
+  int commands;
+  const char *form, *standard;
+  double least, most;
+  const char *help;
+} options[] = {
+#define O(id, name, kind, commands, form, standard, least, most, help)                             \
+  {name, kind, commands, form, standard, least, most, help},
+    OPTIONS(O)
+#undef O
+};
+
+static const struct command {
+  const char *name;
+  int bit, operands;
+  const char *form, *summary, *more;
+} commands[] = {
+    {"cifar10", CIFAR10, 0, "[options]", "train LeNet5 on CIFAR-10",
+     "examples:\n"
+     "  nn cifar10 --gray --pad2 1 --activation tanh --keep 1 --batch 128 --optimizer adagrad \\\n"
+     "      --epochs 20\n"
+     "  nn cifar10 --size 28 --gray --batch 50 --epochs 15\n"},
+    {"mnist", MNIST, 0, "[options]", "train a recurrent or other network on MNIST",
+     "examples:\n"
+     "  nn mnist --cell gru --layers 2\n"
+     "  nn mnist --cell rnn --relu --layers 2 --optimizer adagrad\n"
+     "  nn mnist --cell cnn --epochs 5 --schedule one-cycle --augment shift=2\n"},
+    {"demo", DEMO, 0, "[options]", "train LeNet5, RNN, LSTM and GRU and compare them",
+     "It trains on the best data at hand, prints one table and writes report.html.\n"},
+    {"info", INFO, 1, "MODEL", "list the layers of a model or checkpoint", ""},
+    {"predict", PREDICT, 2, "MODEL IMAGES [options]", "classify images with a trained model",
+     "IMAGES: IDX, npy [n,h,w] or [n,c,h,w], or a CIFAR-10 .bin file. Bytes are normalised as in\n"
+     "training (settings.txt beside the model says how), floating-point numbers are not.\n"
+     "Prints a line for each image: its index, the most probable class, that probability.\n"},
+    {"data", SOURCES, 0, "[options]", "say which data would be used", ""},
+};
+enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+
+static const struct command *find_command(const char *name) {
+  for (int i = 0; i < COMMAND_COUNT; i++)
+    if (strcmp(commands[i].name, name) == 0) return &commands[i];
+  return NULL;
+}
+
+/* The option named by the first n bytes of `name`, if a command in the mask has it; else -1. */
+static int find_option(const char *name, size_t n, int mask) {
+  for (int o = 0; o < OPTION_COUNT; o++)
+    if ((options[o].commands & mask) && strlen(options[o].name) == n &&
+        strncmp(options[o].name, name, n) == 0)
+      return o;
+  return -1;
+}
+
+/* text "" : not set. number is the value of numbers, 1 for a flag, the place of a choice. */
+struct value {
+  const char *text;
+  double number;
+  int given; /* on the command line */
+};
+
+struct settings {
+  const struct command *command;
+  struct value v[OPTION_COUNT];
+  const char *operand[2];
+};
+
+static double number_of(const struct settings *s, enum option o) { return s->v[o].number; }
+static int whole_of(const struct settings *s, enum option o) { return (int)s->v[o].number; }
+static int is_set(const struct settings *s, enum option o) { return s->v[o].text[0] != 0; }
+static int is_choice(const struct settings *s, enum option o, const char *choice) {
+  return strcmp(s->v[o].text, choice) == 0;
+}
+
+/* Finds `text` among the words of "a|b|c"; else -1, and *why says so. */
+static int read_choice(const char *form, const char *text, char why[256]) {
+  char word[32], best[32] = "";
+  size_t score = 99;
+  const char *at = form;
+  for (int k = 0; *at; k++) {
+    const size_t n = strcspn(at, "|");
+    snprintf(word, sizeof word, "%.*s", (int)n, at);
+    if (strcmp(word, text) == 0) return k;
+    if (closer(text, word, &score)) strcpy(best, word);
+    at += n + (at[n] == '|');
+  }
+  snprintf(why, 256, "is none of %s%s%s%s", form, *best ? "; did you mean " : "", best,
+           *best ? "?" : "");
+  return -1;
+}
+
+/* Sets an option; *why is "" when the text is good, else the end of a sentence. */
+static void set_option(struct settings *s, enum option o, const char *text, char why[256]) {
+  const struct option_entry *e = &options[o];
+  struct value *v = &s->v[o];
+  *why = 0;
+  v->text = text;
+  v->number = 1;
+  if (e->kind == CHOICE) {
+    v->number = read_choice(e->form, text, why);
+  } else if (e->kind == WHOLE || e->kind == REAL) {
+    const int whole = e->kind == WHOLE;
+    if (!read_number(text, &v->number) || v->number < e->least || v->number > e->most ||
+        (whole && text[strspn(text, "0123456789")]))
+      snprintf(why, 256, "is not a %snumber from %.10g to %.10g", whole ? "whole " : "", e->least,
+               e->most);
+  } else if (e->kind == TEXT) {
+    if (!*text) snprintf(why, 256, "is empty");
+    for (; *text; text++)
+      if (iscntrl((unsigned char)*text)) snprintf(why, 256, "has a control character");
+  }
+}
+
+/* Sets an option to a text of the program's own, unless it has a value. */
+static void fill(struct settings *s, enum option o, const char *text) {
+  char why[256];
+  if (!is_set(s, o) && *text) set_option(s, o, text, why);
+}
+
+static void set_standards(struct settings *s, const struct command *c) {
+  memset(s, 0, sizeof *s);
+  s->command = c;
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    s->v[o].text = "";
+    fill(s, (enum option)o, options[o].standard);
+  }
+}
+
+/* --name FORM, then the explanation, wrapped at column 96. */
+static void help_option(const char *name, const char *form, const char *help,
+                        const char *standard) {
+  struct text t = {0};
+  int column = printf("  --%s%s%s", name, *form ? " " : "", form);
+  if (column > 24) column = printf("\n") - 1;
+  printf("%*s", 26 - column, "");
+  text_add(&t, *standard ? "%s (default %s)" : "%s%s", help, standard);
+  column = 26;
+  for (const char *at = t.data; *at;) {
+    const int n = (int)strcspn(at, " ");
+    if (column + n > 96) column = printf("\n%26s", "") - 1;
+    column += printf("%.*s%s", n, at, at[n] ? " " : "");
+    at += n + (at[n] == ' ');
+  }
+  putchar('\n');
+  text_free(&t);
+}
+
+static void help_command(const struct command *c) {
+  printf("nn %s: %s\nusage: nn %s %s\n%soptions:\n", c->name, c->summary, c->name, c->form,
+         c->more);
+  for (int o = 0; o < OPTION_COUNT; o++)
+    if (options[o].commands & c->bit)
+      help_option(options[o].name, options[o].form, options[o].help, options[o].standard);
+  help_option("help", "", "this text", "");
+}
+
+static void help_all(void) {
+  puts("nn: convolutional and recurrent networks on a CPU\nusage: nn COMMAND [options]\ncommands:");
+  for (int i = 0; i < COMMAND_COUNT; i++)
+    printf("  %-10s%s\n", commands[i].name, commands[i].summary);
+  puts("nn COMMAND --help lists the options of a command, nn --version tells the version.\n"
+       "Images are looked for in --data DIR, $NN_DATA, data/ and system folders; data/fetch\n"
+       "downloads them. Without any, the program draws its own and says so.\n"
+       "Ctrl-C saves a run; --resume goes on with it.");
+}
+
+/* Ends with the sentence for an option that the command does not have. */
+NO_RETURN static void unknown_option(const struct command *c, const char *typed) {
+  const char *best = NULL;
+  size_t score = 99, n = strcspn(typed, "=");
+  char name[64];
+  snprintf(name, sizeof name, "%.*s", (int)n, typed);
+  if (find_option(name, n, ~0) >= 0) wrong(c->name, "nn %s has no option --%s", c->name, name);
+  for (int o = 0; o < OPTION_COUNT; o++)
+    if ((options[o].commands & c->bit) && closer(name, options[o].name, &score))
+      best = options[o].name;
+  if (best) wrong(c->name, "unknown option --%s; did you mean --%s?", name, best);
+  wrong(c->name, "unknown option --%s", name);
+}
+
+/* Reads the command line after the command's name. Answers --help itself. */
+static void parse(struct settings *s, const struct command *c, int count,
+                  const char *const *words) {
+  int operands = 0;
+  set_standards(s, c);
+  for (int i = 0; i < count; i++)
+    if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) {
+      help_command(c);
+      exit(fflush(stdout) ? 1 : 0);
+    }
+  for (int i = 0; i < count; i++) {
+    const char *word = words[i];
+    if (word[0] != '-') {
+      if (operands == c->operands) wrong(c->name, "'%s' is one argument too many", word);
+      s->operand[operands++] = word;
+      continue;
+    }
+    if (word[1] != '-') wrong(c->name, "unknown option %s; options begin with --", word);
+    word += 2;
+    const size_t n = strcspn(word, "=");
+    const char *value = word[n] ? word + n + 1 : NULL;
+    const int o = find_option(word, n, c->bit);
+    if (o < 0) unknown_option(c, word);
+    if (options[o].kind == FLAG) {
+      if (value) wrong(c->name, "--%s takes no value", options[o].name);
+      value = "yes";
+    } else if (!value) {
+      if (i + 1 == count || strncmp(words[i + 1], "--", 2) == 0)
+        wrong(c->name, "--%s needs a value: %s", options[o].name, options[o].form);
+      value = words[++i];
+    }
+    char why[256];
+    set_option(s, (enum option)o, value, why);
+    if (*why) wrong(c->name, "--%s: '%s' %s", options[o].name, value, why);
+    s->v[o].given = 1;
+  }
+  if (operands < c->operands) wrong(c->name, "usage: nn %s %s", c->name, c->form);
+}
+
+/* What an option needs to mean anything; else naming it is an error, and it has no value. */
+static void needs(struct settings *s, enum option o, int met, const char *what) {
+  if (met) return;
+  if (s->v[o].given) wrong(s->command->name, "--%s goes only with %s", options[o].name, what);
+  s->v[o].text = "";
+}
+
+static int is_recurrent(const struct settings *s) {
+  return s->command->bit == MNIST && number_of(s, OPT_CELL) < 3;
+}
+static int is_cnn(const struct settings *s) {
+  return s->command->bit == CIFAR10 || is_choice(s, OPT_CELL, "cnn");
+}
+
+/* --isa, else NN_ISA, else auto; kernels that cannot run here are an error. */
+static void complete_isa(struct settings *s) {
+  const char *text = getenv("NN_ISA"), *name = is_set(s, OPT_ISA) ? "--isa" : "NN_ISA";
+  char why[256] = "";
+  nn_isa isa;
+  if (!is_set(s, OPT_ISA)) set_option(s, OPT_ISA, text && *text ? text : "auto", why);
+  text = s->v[OPT_ISA].text;
+  if (*why) wrong(s->command->name, "%s: '%s' %s", name, text, why);
+  if (nn_isa_find(text, &isa) || (isa != NN_ISA_AUTO && !nn_isa_available(isa)))
+    wrong(s->command->name, "%s: %s kernels cannot run here; the best that can are %s", name, text,
+          nn_isa_name(nn_isa_best()));
+}
+
+/* --augment: flip,shift=N,cutout=N, or some of them. 0 if it is anything else. */
+static int read_augment(const char *text, nn_augment *a) {
+  memset(a, 0, sizeof *a);
+  while (*text) {
+    const size_t n = strcspn(text, ",");
+    char word[32], *value;
+    double number = 0;
+    snprintf(word, sizeof word, "%.*s", (int)n, text);
+    text += n + (text[n] == ',');
+    value = strchr(word, '=');
+    if (value) *value++ = 0;
+    if (value && (value[strspn(value, "0123456789")] || !read_number(value, &number))) return 0;
+    if (value && (number < 1 || number > 16)) return 0;
+    if (strcmp(word, "flip") == 0 && !value) a->flip = 1;
+    else if (strcmp(word, "shift") == 0 && value) a->shift = (int)number;
+    else if (strcmp(word, "cutout") == 0 && value) a->cutout = (int)number;
+    else return 0;
+  }
+  return 1;
+}
+
+/* Fills in what depends on other options, and refuses what does not go together. */
+static void complete(struct settings *s) {
+  const int cells = is_recurrent(s), cnn = is_cnn(s);
+  const int periods = is_choice(s, OPT_SCHEDULE, "step") ||
+                      is_choice(s, OPT_SCHEDULE, "exponential");
+  const int momentum = is_choice(s, OPT_OPTIMIZER, "momentum");
+  const int rmsprop = is_choice(s, OPT_OPTIMIZER, "rmsprop");
+  nn_augment augment;
+  if (s->v[OPT_EPOCHS].given && s->v[OPT_STEPS].given)
+    wrong(s->command->name, "--epochs and --steps exclude each other");
+  if (!read_augment(s->v[OPT_AUGMENT].text, &augment))
+    wrong(s->command->name,
+          "--augment: '%s' is not made of flip, shift=N and cutout=N with N from 1 to 16",
+          s->v[OPT_AUGMENT].text);
+  needs(s, OPT_LAYERS, cells, "--cell rnn, lstm or gru");
+  needs(s, OPT_RELU, cells && is_choice(s, OPT_CELL, "rnn"), "--cell rnn");
+  needs(s, OPT_ACTIVATION, cnn, "--cell cnn");
+  needs(s, OPT_PAD1, cnn, "--cell cnn");
+  needs(s, OPT_PAD2, cnn, "--cell cnn");
+  needs(s, OPT_MOMENTUM, momentum || rmsprop, "--optimizer momentum or rmsprop");
+  needs(s, OPT_GAMMA, periods, "--schedule step or exponential");
+  needs(s, OPT_PERIOD, periods, "--schedule step or exponential");
+  needs(s, OPT_WARMUP, !is_choice(s, OPT_SCHEDULE, "one-cycle"),
+        "another --schedule: one-cycle has a rise of its own");
+  if (!is_set(s, OPT_STEPS)) fill(s, OPT_EPOCHS, "10");
+  fill(s, OPT_LR, is_choice(s, OPT_OPTIMIZER, "sgd") ? ".05"
+                  : momentum || is_choice(s, OPT_OPTIMIZER, "adagrad") ? ".01" : ".001");
+  if (momentum || rmsprop) fill(s, OPT_MOMENTUM, momentum ? ".9" : "0");
+  fill(s, OPT_WEIGHT_DECAY, is_choice(s, OPT_OPTIMIZER, "adamw") ? ".01" : "0");
+  fill(s, OPT_KEEP, cells ? "1" : ".5");
+  fill(s, OPT_HIDDEN, cells ? "128" : cnn ? "1024" : "800");
+  complete_isa(s);
+}
+
+/* Options that say where and how fast, not what comes out: a resumed run may change them. */
+static int is_outward(int o) {
+  return o == OPT_OUT || o == OPT_RESUME || o == OPT_QUIET || o == OPT_DATA || o == OPT_THREADS;
+}
+
+/* What settings.txt begins with: every option, one key=value a line, and the command line. Facts
+ * that are no options follow, as run.KEY=value. */
+static void text_settings(struct text *t, const struct settings *s) {
+  text_add(t, "command=%s\n", s->command->name);
+  for (int o = 0; o < OPTION_COUNT; o++)
+    if ((options[o].commands & s->command->bit) && is_set(s, (enum option)o) && o != OPT_OUT &&
+        o != OPT_RESUME && o != OPT_QUIET)
+      text_add(t, "%s=%s\n", options[o].name, s->v[o].text);
+  text_add(t, "run.command=nn %s", s->command->name);
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    if (!s->v[o].given || (is_outward(o) && o != OPT_DATA)) continue;
+    text_add(t, " --%s", options[o].name);
+    if (options[o].kind != FLAG) text_put(t, " "), text_word(t, s->v[o].text);
+  }
+  text_put(t, "\n");
+}
+
+/* The value of a key in such a text, copied to `to`; 0 if it is not there. */
+static int find_fact(const char *text, const char *key, char *to, size_t size) {
+  const size_t n = strlen(key);
+  for (; text && *text; text = strchr(text, '\n'), text += text != NULL)
+    if (strncmp(text, key, n) == 0 && text[n] == '=') {
+      text += n + 1;
+      return snprintf(to, size, "%.*s", (int)strcspn(text, "\r\n"), text) < (int)size;
+    }
+  return 0;
+}
+
+/* A small file as text with a closing zero; the caller frees it. NULL if it is not there. */
+static char *read_text(const char *path) {
+  struct text t = {0};
+  nn_array bytes;
+  nn_message why;
+  if (!file_exists(path)) return NULL;
+  if (nn_file_read(path, (size_t)1 << 26, NULL, &bytes, &why)) fail("%s", why.text);
+  text_bytes(&t, bytes.data, bytes.count);
+  nn_array_free(&bytes);
+  return t.data;
+}
+
+/* The options in settings.txt; its text is cut into lines, which the settings point to. */
+static void read_settings(struct settings *s, const char *path, char *text) {
+  char *next;
+  int number = 1;
+  for (char *line = text; line; line = next, number++) {
+    next = strchr(line, '\n');
+    if (next) *next++ = 0;
+    line[strcspn(line, "\r")] = 0;
+    if (!*line || *line == '#' || strncmp(line, "run.", 4) == 0) continue;
+    char *value = strchr(line, '='), why[256];
+    if (!value) fail("%s: line %d is not key=value", path, number);
+    *value++ = 0;
+    if (strcmp(line, "command") == 0) {
+      if (strcmp(value, s->command->name) != 0)
+        fail("%s is of nn %s; resume it by nn %s --resume", path, value, value);
+      continue;
+    }
+    const int o = find_option(line, strlen(line), s->command->bit);
+    if (o < 0) fail("%s: line %d: unknown setting '%s'", path, number, line);
+    set_option(s, (enum option)o, value, why);
+    if (*why) fail("%s: line %d: '%s' %s", path, number, value, why);
+  }
+}
+
+/* ========================================= @@DATA ===========================================
+ * A data set is only called by a name that it has proved: MNIST and the like by the checksum of
+ * their arrays, CIFAR-10 by its sizes and first labels. */
+struct data {
+  nn_dataset train, test;
+  uint8_t *pixels[2]; /* what the two borrow: train, test */
+  int32_t *labels[2];
+  char name[80];         /* "MNIST"; what every figure on it is labelled with */
+  char where[PATH_SIZE]; /* a folder, or how it was made */
+  uint32_t crc;          /* of pixels and labels, so that a resumed run meets the same data */
+};
+
+enum {
+  CLASSES = 10, CIFAR_RECORD = 3073,
+  DIGITS = 20000, DIGIT_TESTS = 2000, SHAPES = 10000, SHAPE_TESTS = 1000 /* when drawn */
+};
+static const char *const idx_names[4] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
+                                         "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
+static const char *const cifar_names[6] = {"data_batch_1.bin", "data_batch_2.bin",
+                                           "data_batch_3.bin", "data_batch_4.bin",
+                                           "data_batch_5.bin", "test_batch.bin"};
+/* CRC-32 over train pixels, train labels, test pixels, test labels. */
+static const struct {
+  uint32_t crc;
+  const char *name;
+} known_sets[] = {{0x1939f699, "MNIST"},
+                  {0xc7a95b27, "Fashion-MNIST"},
+                  {0x23b3297d, "CIFAR-10 gray 28x28 subset"}};
+/* Debian's package dataset-fashion-mnist keeps the four files here, each with .gz at its end. */
+static const char system_folder[] = "/usr/share/datasets/fashion-mnist";
+
+static void *allocate(size_t count, size_t size) {
+  void *memory = calloc(count ? count : 1, size);
+  if (!memory) fail("out of memory");
+  return memory;
+}
+
+static void data_free(struct data *d) {
+  for (int i = 0; i < 2; i++) free(d->pixels[i]), free(d->labels[i]);
+  memset(d, 0, sizeof *d);
+}
+
+/* Labels as the engine wants them, each below `classes`. Frees the array. */
+static int32_t *take_labels(nn_array *a, int classes, const char *path) {
+  int32_t *labels = allocate(a->count, sizeof *labels);
+  for (size_t i = 0; i < a->count; i++) {
+    const int64_t v = a->type == NN_U8    ? ((const uint8_t *)a->data)[i]
+                      : a->type == NN_I32 ? ((const int32_t *)a->data)[i]
+                      : a->type == NN_I64 ? ((const int64_t *)a->data)[i]
+                                          : -1;
+    if (v < 0 || v >= classes)
+      fail("%s: label %lld of sample %zu is not 0 .. %d", path, (long long)v, i, classes - 1);
+    labels[i] = (int32_t)v;
+  }
+  nn_array_free(a);
+  return labels;
+}
+
+/* Pixels in memory of this program. Frees the array. */
+static uint8_t *take_pixels(nn_array *a) {
+  uint8_t *pixels = allocate(a->count, 1);
+  memcpy(pixels, a->data, a->count);
+  nn_array_free(a);
+  return pixels;
+}
+
+/* One IDX file; from the system's folder gzipped. */
+static nn_array read_idx(const char *folder, int which, char path[PATH_SIZE]) {
+  const int rank = which & 1 ? 1 : 3;
+  nn_array a;
+  nn_message why;
+  if (folder == system_folder) {
+    struct text t = {0};
+    char block[4096];
+    path_of(path, "%s/%s.gz", folder, idx_names[which]);
+    FILE *f = open_gzip(path);
+    if (!f) fail("%s cannot be unpacked here; unpack it into data/fashion-mnist", path);
+    for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;) text_bytes(&t, block, n);
+    if (close_gzip(f) != 0) fail("%s is damaged, or there is no gzip to unpack it", path);
+    if (nn_idx_parse(t.data, t.size, NULL, &a, &why)) fail("%s: %s", path, why.text);
+    text_free(&t);
+  } else {
+    path_of(path, "%s/%s", folder, idx_names[which]);
+    if (!file_exists(path))
+      fail("%s is missing or cannot be read, though others of its set are there", path);
+    if (nn_idx_load(path, NULL, &a, &why)) fail("%s", why.text);
+  }
+  if (a.type != NN_U8 || a.rank != rank || a.count == 0)
+    fail("%s is not an IDX file of %s", path, rank == 1 ? "byte labels" : "byte images");
+  if (a.dim[0] > INT32_MAX / 8 || (rank == 3 && (a.dim[1] > 4096 || a.dim[2] > 4096)))
+    fail("%s: more or larger images than nn takes", path);
+  return a;
+}
+
+static void load_idx(struct data *d, const char *folder) {
+  char path[PATH_SIZE];
+  for (int i = 0; i < 2; i++) {
+    nn_array images = read_idx(folder, 2 * i, path), labels = read_idx(folder, 2 * i + 1, path);
+    const int n = (int)images.dim[0], h = (int)images.dim[1], w = (int)images.dim[2];
+    if (labels.dim[0] != images.dim[0])
+      fail("%s has %zu labels for %d images", path, labels.dim[0], n);
+    if (i && (h != d->train.height || w != d->train.width))
+      fail("%s/%s has images of another size than %s", folder, idx_names[2], idx_names[0]);
+    d->crc = nn_crc32(d->crc, images.data, images.count);
+    d->crc = nn_crc32(d->crc, labels.data, labels.count);
+    d->pixels[i] = take_pixels(&images);
+    d->labels[i] = take_labels(&labels, CLASSES, path);
+    *(i ? &d->test : &d->train) = nn_dataset_pixels(d->pixels[i], d->labels[i], n, 1, h, w);
+  }
+  snprintf(d->name, sizeof d->name, "IDX images of unknown origin");
+  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
+    if (known_sets[i].crc == d->crc) snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
+  path_of(d->where, "%s", folder);
+}
+
+/* The middle 28x28 of n planes of 32x32, in place. */
+static void crop_28(uint8_t *pixels, size_t n) {
+  uint8_t *to = pixels;
+  for (size_t plane = 0; plane < n; plane++)
+    for (size_t y = 0; y < 28; y++, to += 28)
+      memmove(to, pixels + plane * 1024 + (y + 2) * 32 + 2, 28);
+}
+
+/* Train and test set from CIFAR-10 records, which it frees. */
+static void take_records(struct data *d, struct text records[2], int gray, int size) {
+  const int channels = gray ? 1 : 3;
+  for (int i = 0; i < 2; i++) {
+    nn_array images, labels;
+    nn_message why;
+    if (nn_cifar10_parse(records[i].data, records[i].size, gray, NULL, &images, &labels, &why))
+      fail("%s: %s", d->where, why.text);
+    const int n = (int)labels.count;
+    d->crc = nn_crc32(d->crc, records[i].data, records[i].size);
+    text_free(&records[i]);
+    d->pixels[i] = take_pixels(&images);
+    d->labels[i] = take_labels(&labels, CLASSES, d->where);
+    if (size == 28) crop_28(d->pixels[i], (size_t)(n * channels));
+    *(i ? &d->test : &d->train) =
+        nn_dataset_pixels(d->pixels[i], d->labels[i], n, channels, size, size);
+  }
+  if (gray) strcat(d->name, " gray");
+  if (size == 28) strcat(d->name, ", middle 28x28");
+}
+
+static void load_cifar(struct data *d, const char *folder, int gray, int size) {
+  /* The published files begin with these classes. */
+  static const char first[2][10] = {{6, 9, 9, 4, 1, 1, 2, 7, 8, 3}, {3, 8, 8, 0, 6, 6, 1, 6, 3, 1}};
+  struct text records[2] = {{0}, {0}};
+  int published = 1;
+  for (int k = 0; k < 6; k++) {
+    char path[PATH_SIZE];
+    nn_array bytes;
+    nn_message why;
+    path_of(path, "%s/%s", folder, cifar_names[k]);
+    if (!file_exists(path))
+      fail("%s is missing or cannot be read, though others of its set are there", path);
+    if (nn_file_read(path, (size_t)1 << 30, NULL, &bytes, &why)) fail("%s", why.text);
+    if (bytes.count == 0 || bytes.count % CIFAR_RECORD != 0)
+      fail("%s: %zu bytes are not whole records of %d: cut short?", path, bytes.count,
+           CIFAR_RECORD);
+    text_bytes(&records[k == 5], bytes.data, bytes.count);
+    nn_array_free(&bytes);
+  }
+  for (int i = 0; i < 2; i++) {
+    published = published && records[i].size == (size_t)CIFAR_RECORD * (i ? 10000 : 50000);
+    for (int j = 0; published && j < 10; j++)
+      published = records[i].data[j * CIFAR_RECORD] == first[i][j];
+  }
+  snprintf(d->name, sizeof d->name, published ? "CIFAR-10" : "CIFAR-10 (not the published files)");
+  path_of(d->where, "%s", folder);
+  take_records(d, records, gray, size);
+}
+
+/* The images that the program draws itself. Their seeds are fixed: they are a data set. */
+static void draw(struct data *d, int cifar, int gray, int size) {
+  const size_t each = cifar ? 3072 : 784;
+  struct text records[2] = {{0}, {0}};
+  snprintf(d->name, sizeof d->name, cifar ? "drawn shapes" : "drawn digits");
+  path_of(d->where, "the program itself");
+  for (int half = 0; half < 2; half++) {
+    const int n = cifar ? (half ? SHAPE_TESTS : SHAPES) : (half ? DIGIT_TESTS : DIGITS);
+    uint8_t *pixels = d->pixels[half] = allocate((size_t)n, each);
+    int32_t *labels = d->labels[half] = allocate((size_t)n, sizeof *labels);
+    (cifar ? nn_draw_shapes : nn_draw_digits)(half ? 2 : 1, n, pixels, labels);
+    d->crc = nn_crc32(d->crc, pixels, (size_t)n * each);
+    *(half ? &d->test : &d->train) = nn_dataset_pixels(pixels, labels, n, 1, 28, 28);
+    for (int i = 0; cifar && i < n; i++) {
+      const char label = (char)labels[i];
+      text_bytes(&records[half], &label, 1);
+      text_bytes(&records[half], (const char *)pixels + (size_t)i * each, each);
+    }
+    if (cifar) free(pixels), free(labels);
+  }
+  if (cifar) take_records(d, records, gray, size);
+}
+
+/* Whether any of the files are in PLACE/SUB; the folder's path is left in `folder`. */
+static int any_there(char folder[PATH_SIZE], const char *place, const char *sub,
+                     const char *const *names, int count) {
+  char path[PATH_SIZE];
+  path_of(folder, "%s%s%s", place, *sub ? "/" : "", sub);
+  for (int i = 0; i < count; i++) {
+    path_of(path, "%s/%s", folder, names[i]);
+    if (file_exists(path)) return 1;
+  }
+  return 0;
+}
+
+/* Loads from one place if any of the files are there, in the usual folders or directly; else 0. */
+static int load_from(struct data *d, const char *place, int cifar, int gray, int size) {
+  char folder[PATH_SIZE];
+  const int idx = !cifar || (gray && size == 28);
+  if (idx && (any_there(folder, place, cifar ? "cifar10-28gray" : "mnist", idx_names, 4) ||
+              any_there(folder, place, "", idx_names, 4) ||
+              (!cifar && any_there(folder, place, "fashion-mnist", idx_names, 4)))) {
+    load_idx(d, folder);
+    return 1;
+  }
+  if (cifar && (any_there(folder, place, "cifar-10-batches-bin", cifar_names, 6) ||
+                any_there(folder, place, "", cifar_names, 6))) {
+    load_cifar(d, folder, gray, size);
+    return 1;
+  }
+  return 0;
+}
+
+/* Which data: --data and nothing else, or $NN_DATA, data, the system's, and if `draws` those the
+ * program draws. 0 if there are none; with `draws` that is an error instead. */
+static int data_find(struct data *d, const struct settings *s, int cifar, int draws) {
+  const char *place = s->v[OPT_DATA].text, *environment = getenv("NN_DATA");
+  const int gray = is_set(s, OPT_GRAY), size = is_choice(s, OPT_SIZE, "28") ? 28 : 32;
+  char path[PATH_SIZE];
+  memset(d, 0, sizeof *d);
+  if (*place) {
+    if (load_from(d, place, cifar, gray, size)) return 1;
+    if (!draws) return 0;
+    fail("no %s files in %s: %s should be there or in %s (data/fetch %s downloads them)",
+         cifar ? "CIFAR-10" : "MNIST", place, cifar ? cifar_names[0] : idx_names[0],
+         cifar ? "cifar-10-batches-bin" : "mnist", cifar ? "cifar10" : "mnist");
+  }
+  if (environment && *environment && load_from(d, environment, cifar, gray, size)) return 1;
+  if (load_from(d, "data", cifar, gray, size)) return 1;
+  path_of(path, "%s/%s.gz", system_folder, idx_names[0]);
+  if (!cifar && file_exists(path)) {
+    load_idx(d, system_folder);
+    return 1;
+  }
+  if (draws) draw(d, cifar, gray, size);
+  return draws;
+}
+
+/* The values a network gets: MNIST 0..1; 32x32 images (x - .5)/.5; 28x28 ones standardised over the
+ * training images. Mean and scale are written to settings.txt. */
+static void data_normalise(struct data *d, int cifar) {
+  if (!cifar) return;
+  if (d->train.height == 28) nn_dataset_standardise(&d->train);
+  for (int c = 0; c < 4; c++) {
+    if (d->train.height == 32) d->train.mean[c] = (nn_real)127.5;
+    if (d->train.height == 32) d->train.scale[c] = (nn_real)(1 / 127.5);
+    d->test.mean[c] = d->train.mean[c];
+    d->test.scale[c] = d->train.scale[c];
+  }
+}
+
+/* "MNIST, 60,000 + 10,000 images 28x28, from data/mnist" */
+static void text_data(struct text *t, const struct data *d) {
+  text_add(t, "%s, %s + %s images %dx%d%s, from %s", d->name, grouped(d->train.count).text,
+           grouped(d->test.count).text, d->train.height, d->train.width,
+           d->train.channels == 3 ? " in colour" : "", d->where);
+}
+
+/* ========================================== @@NET =========================================== */
+
+static const char *net_name(const struct settings *s) {
+  static const char *const names[] = {"RNN", "LSTM", "GRU", "LeNet5", "MLP"};
+  return s->command->bit == CIFAR10 ? "LeNet5" : names[whole_of(s, OPT_CELL)];
+}
+
+/* As tables that compare have it. */
+static const char *net_label(const struct settings *s) {
+  return is_cnn(s) ? "CNN (LeNet5)" : net_name(s);
+}
+
+static int add_dropout(nn_model *m, int x, const struct settings *s) {
+  double keep = number_of(s, OPT_KEEP);
+  return keep < 1 ? nn_dropout(m, x, 1 - keep) : x;
+}
+
+/* LeCun et al. 1998, as it is used today: two convolutions with max pooling, two linear layers. */
+static int add_lenet5(nn_model *m, int x, const struct settings *s) {
+  x = nn_relu(m, nn_conv2d(m, x, 32, 5, 1, whole_of(s, OPT_PAD1)));
+  x = nn_max_pool2d(m, x, 2, 2, 0);
+  x = nn_relu(m, nn_conv2d(m, x, 64, 5, 1, whole_of(s, OPT_PAD2)));
+  x = nn_max_pool2d(m, x, 2, 2, 0);
+  x = nn_linear(m, nn_flatten(m, x), whole_of(s, OPT_HIDDEN));
+  x = is_choice(s, OPT_ACTIVATION, "tanh") ? nn_tanh(m, x) : nn_relu(m, x);
+  return nn_linear(m, add_dropout(m, x, s), CLASSES);
+}
+
+/* Rows of an image, top to bottom, as the steps of a sequence. */
+static int add_recurrent(nn_model *m, int x, const struct settings *s) {
+  nn_recurrent_options o;
+  memset(&o, 0, sizeof o);
+  o.hidden = whole_of(s, OPT_HIDDEN);
+  o.layers = whole_of(s, OPT_LAYERS);
+  o.dropout = 1 - number_of(s, OPT_KEEP);
+  o.relu = is_set(s, OPT_RELU);
+  x = is_choice(s, OPT_CELL, "rnn")    ? nn_rnn_with(m, x, &o)
+      : is_choice(s, OPT_CELL, "lstm") ? nn_lstm_with(m, x, &o)
+                                       : nn_gru_with(m, x, &o);
+  return nn_linear(m, add_dropout(m, nn_last_step(m, x), s), CLASSES);
+}
+
+static nn_optimizer optimizer_of(const struct settings *s, int64_t total) {
+  static const nn_schedule_kind kinds[] = {NN_CONSTANT, NN_STEP, NN_EXPONENTIAL, NN_COSINE,
+                                           NN_ONE_CYCLE};
+  double rate = number_of(s, OPT_LR), momentum = number_of(s, OPT_MOMENTUM);
+  nn_optimizer o = is_choice(s, OPT_OPTIMIZER, "adagrad")   ? nn_adagrad(rate)
+                   : is_choice(s, OPT_OPTIMIZER, "rmsprop") ? nn_rmsprop(rate, momentum)
+                   : is_choice(s, OPT_OPTIMIZER, "adam")    ? nn_adam(rate)
+                   : is_choice(s, OPT_OPTIMIZER, "adamw")   ? nn_adamw(rate)
+                                                            : nn_sgd(rate, momentum);
+  o.weight_decay = number_of(s, OPT_WEIGHT_DECAY);
+  o.clip_norm = number_of(s, OPT_CLIP_NORM);
+  o.schedule.kind = kinds[whole_of(s, OPT_SCHEDULE)];
+  o.schedule.warmup = (int64_t)number_of(s, OPT_WARMUP);
+  o.schedule.total = total;
+  o.schedule.period = is_set(s, OPT_PERIOD) ? (int64_t)number_of(s, OPT_PERIOD)
+                                            : (total + 2) / 3;
+  o.schedule.gamma = number_of(s, OPT_GAMMA);
+  if (o.schedule.warmup > total) wrong(s->command->name, "--warmup is longer than the run");
+  return o;
+}
+
+static nn_config config_of(const struct settings *s) {
+  nn_config c = nn_config_default();
+  if (s->command->bit & TRAIN) {
+    c.batch = whole_of(s, OPT_BATCH);
+    c.seed = (uint64_t)number_of(s, OPT_SEED);
+  }
+  c.threads = whole_of(s, OPT_THREADS);
+  nn_isa_find(s->v[OPT_ISA].text, &c.isa);
+  return c;
+}
+
+/* The network and optimizer that the settings describe, built. */
+static nn_model *build_model(const struct settings *s, const struct data *d, int64_t total) {
+  nn_config c = config_of(s);
+  nn_optimizer o = optimizer_of(s, total);
+  nn_model *m = nn_create(&c);
+  const nn_dataset *t = &d->train;
+  int x;
+  if (!m) fail("a model cannot be made: out of memory, or --threads is too large");
+  if (is_recurrent(s)) {
+    x = add_recurrent(m, nn_input_sequence(m, t->height, t->width), s);
+  } else {
+    x = nn_input_image(m, t->channels, t->height, t->width);
+    if (is_cnn(s)) {
+      x = add_lenet5(m, x, s);
+    } else {
+      x = nn_relu(m, nn_linear(m, nn_flatten(m, x), whole_of(s, OPT_HIDDEN)));
+      x = nn_linear(m, add_dropout(m, x, s), CLASSES);
+    }
+  }
+  nn_cross_entropy(m, x);
+  nn_set_optimizer(m, &o);
+  if (nn_build(m)) fail("the network cannot be built: %s", nn_error(m));
+  return m;
+}
+
+static size_t parameter_count(nn_model *m) {
+  size_t count = 0;
+  nn_parameters(m, &count);
+  return count;
+}
+
+/* ========================================= @@REPORT =========================================
+ * One file that needs nothing else: styles, curves and pictures are inside. Colours are CSS
+ * variables, so that the curves follow the reader's light or dark mode. */
+
+/* A line of log.csv: means over the steps since the line before; test figures NAN if not tested. */
+struct row {
+  int64_t step;
+  double epoch, loss, accuracy, test_loss, test_accuracy, seconds;
+};
+
+struct picture {
+  int width, height;
+  double most; /* the absolute value that white and black stand for */
+  unsigned char *rgba;
+};
+
+struct run {
+  struct settings s;
+  const struct data *d;
+  const char *program; /* as it was called */
+  char folder[PATH_SIZE];
+  nn_model *m;
+  int64_t total, per_epoch, test_every, save_every, row_every; /* in steps */
+  size_t parameters;
+  nn_progress progress;
+  double sum_before, window_loss; /* the sums that the next row is made of */
+  int64_t correct_before, rows_before, window_correct, window_rows;
+  double seconds, started;              /* of training so far; when the present stretch began */
+  double session_seconds, drawn;        /* since this process began; last redrawing */
+  int64_t session_step;                 /* where it began */
+  int live, colour, quiet;
+  struct row *rows;
+  size_t row_count;
+  struct text facts;          /* what settings.txt holds */
+  struct picture filters[2];  /* of the first layer, at the start and now; none if not conv */
+};
+
+/* The row with the best test accuracy, the last tested one; NULL if there is none. */
+static const struct row *best_row(const struct run *r) {
+  const struct row *best = NULL;
+  size_t i;
+  for (i = 0; i < r->row_count; i++)
+    if (!isnan(r->rows[i].test_accuracy) &&
+        (!best || r->rows[i].test_accuracy > best->test_accuracy + 1e-9))
+      best = &r->rows[i];
+  return best;
+}
+static const struct row *last_tested(const struct run *r) {
+  size_t i = r->row_count;
+  while (i > 0 && isnan(r->rows[i - 1].test_accuracy)) i--;
+  return i ? &r->rows[i - 1] : NULL;
+}
+
+/* The first layer's filters side by side, white the greatest weight and black its negative. */
+static struct picture picture_filters(nn_model *m) {
+  enum { COLUMNS = 8 };
+  struct picture p = {0, 0, 0, NULL};
+  nn_param w;
+  int f, c, y, x;
+  if (nn_get_param(m, 0, &w) || w.rank != 4) return p;
+  p.width = COLUMNS * (w.dim[3] + 1) - 1;
+  p.height = (w.dim[0] + COLUMNS - 1) / COLUMNS * (w.dim[2] + 1) - 1;
+  p.rgba = calloc((size_t)p.width * (size_t)p.height, 4);
+  if (!p.rgba) fail("out of memory");
+  for (f = 0; (size_t)f < w.count; f++) p.most = fmax(p.most, fabs((double)w.value[f]));
+  for (f = 0; f < w.dim[0]; f++)
+    for (y = 0; y < w.dim[2]; y++)
+      for (x = 0; x < w.dim[3]; x++) {
+        int row = f / COLUMNS * (w.dim[2] + 1) + y, column = f % COLUMNS * (w.dim[3] + 1) + x;
+        unsigned char *to = p.rgba + 4 * (row * p.width + column);
+        for (c = 0; c < 3; c++) {
+          int channel = w.dim[1] == 3 ? c : 0;
+          double v = (double)w.value[((f * w.dim[1] + channel) * w.dim[2] + y) * w.dim[3] + x];
+          to[c] = (unsigned char)(127.5 + (p.most > 0 ? 127.5 * v / p.most : 0));
+        }
+        to[3] = 255;
+      }
+  return p;
+}
+
+static void collect_png(void *text, void *bytes, int size) {
+  text_bytes(text, bytes, (size_t)size);
+}
+
+static void html_picture(struct text *t, const struct picture *p, const char *what) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  struct text png = {0};
+  size_t i;
+  stbi_write_png_to_func(collect_png, &png, p->width, p->height, 4, p->rgba, 4 * p->width);
+  text_put(t, "<figure class=card><img alt=\"");
+  text_add(t, "filters %s\" src=\"data:image/png;base64,", what);
+  for (i = 0; i < png.size; i += 3) {
+    unsigned long v = 0;
+    char four[5] = "====";
+    size_t k, n = png.size - i < 3 ? png.size - i : 3;
+    for (k = 0; k < 3; k++) v = v << 8 | (k < n ? (unsigned char)png.data[i + k] : 0u);
+    for (k = 0; k <= n; k++) four[k] = digits[v >> (18 - 6 * k) & 63];
+    text_bytes(t, four, 4);
+  }
+  text_add(t, "\"><figcaption>%s; white +%.2g, black -%.2g</figcaption></figure>\n", what, p->most,
+           p->most);
+  text_free(&png);
+}
+
+enum { MOST_RUNS = 8 };
+struct series {
+  char name[160];
+  int colour, thin; /* thin: a line without dots */
+  size_t count;
+  double *x, *y;
+};
+
+/* 1, 2 or 5 times a power of ten, such that at most `most` of them fit in the range. */
+static double nice_step(double range, int most) {
+  double power = pow(10, floor(log10(range / most)));
+  double k = range / most / power;
+  return power * (k <= 1 ? 1 : k <= 2 ? 2 : k <= 5 ? 5 : 10);
+}
+
+static const char style[] =
+    "<style>\n"
+    ":root{color-scheme:light dark;--page:#f6f7f8;--card:#fff;--ink:#1b1f24;--soft:#57606a;"
+    "--line:#dfe3e8;--c0:#1f6feb;--c1:#d4480b;--c2:#2a8540;--c3:#8a3fc4;--c4:#0e7c86}\n"
+    "@media(prefers-color-scheme:dark){:root{--page:#0f1216;--card:#171b21;--ink:#e6e9ed;"
+    "--soft:#9aa4b0;--line:#2b323b;--c0:#6cabff;--c1:#ff9457;--c2:#5fd07c;--c3:#c793ff;"
+    "--c4:#4fd1dc}}\n"
+    "*{box-sizing:border-box}\n"
+    "body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif;"
+    "overflow-wrap:anywhere}\n"
+    "main{max-width:66rem;margin:auto;padding:1.5rem 1rem 3rem}\n"
+    "h1{font-size:1.7rem;line-height:1.2;margin:0}h2{font-size:1.2rem;margin:2.2rem 0 .7rem}"
+    "h3{font-size:1rem;margin:0}p{margin:.3rem 0}\n"
+    ".soft,figcaption,th,.k span,.s span,svg text{color:var(--soft);fill:var(--soft)}\n"
+    ".card,.k div{background:var(--card);border:1px solid var(--line);border-radius:.6rem}"
+    ".card{margin:0;padding:.8rem 1rem;min-width:0}\n"
+    ".grid{display:grid;gap:1rem;grid-template-columns:"
+    "repeat(auto-fit,minmax(min(100%,25rem),1fr))}\n"
+    ".k{display:flex;flex-wrap:wrap;gap:.7rem;margin:1.2rem 0}"
+    ".k div{flex:1 1 8.6rem;padding:.6rem .9rem}.k b{display:block;font-size:1.35rem;"
+    "line-height:1.3}.k span{font-size:.82rem}\n"
+    ".s{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));"
+    "gap:0 1.5rem;font-size:.9rem}.s div{border-bottom:1px solid var(--line);padding:.2rem 0}"
+    ".s div{display:flex;gap:.6rem}"
+    ".s span{flex:0 0 7rem}.s b{font-weight:400}\n"
+    "ul{list-style:none;display:flex;flex-wrap:wrap;gap:.1rem 1rem;margin:.2rem 0;padding:0;"
+    "font-size:.85rem;color:var(--soft)}li::before{content:'';display:inline-block;width:1.1rem;"
+    "height:.2rem;border-radius:.1rem;background:var(--c);margin-right:.4rem;vertical-align:.25em}"
+    "li.thin::before{height:.1rem}\n"
+    "svg{display:block;width:100%;height:auto}svg text{font-size:14px}.g{stroke:var(--line)}"
+    ".l{fill:none;stroke:var(--c);stroke-width:2.4;stroke-linejoin:round}.l.thin{stroke-width:1.3}"
+    "circle{fill:var(--c)}\n"
+    ".c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}"
+    "b.net{color:var(--c)}\n"
+    "img{display:block;width:100%;max-width:30rem;image-rendering:pixelated;margin:auto}"
+    "figcaption{font-size:.85rem;margin-top:.5rem}\n"
+    "table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}"
+    "th,td{text-align:right;padding:.3rem 0 .3rem .7rem;border-bottom:1px solid var(--line);"
+    "overflow-wrap:normal}th{font-weight:500}.a{text-align:left}"
+    "tr>:first-child{padding-left:0}"
+    "tr:last-child>*{border:0}\n"
+    "details{margin-top:1rem}summary{cursor:pointer;font-weight:600;margin-bottom:.3rem}"
+    "code{font-size:.9rem}\n"
+    "@media(max-width:34rem){.wide{display:none}svg text{font-size:18px}h1{font-size:1.4rem}"
+    "table{font-size:.8rem}th,td{padding-left:.4rem}}\n"
+    "</style>\n";
+
+/* The plotting area of every figure, and the values at its edges; of y perhaps the logarithms. */
+enum { LEFT = 54, RIGHT = 466, TOP = 12, BOTTOM = 248 };
+struct axes {
+  double x_most, low, high;
+  int logarithmic;
+};
+static double place_x(const struct axes *a, double x) {
+  return LEFT + (RIGHT - LEFT) * x / a->x_most;
+}
+static double place_y(const struct axes *a, double y) {
+  if (a->logarithmic) y = log10(y);
+  return BOTTOM - (BOTTOM - TOP) * (y - a->low) / (a->high - a->low);
+}
+
+static void html_y_tick(struct text *t, const struct axes *a, double y, double label) {
+  const double at = place_y(a, y);
+  text_add(t, "<path class=g d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%g</text>\n",
+           LEFT, at, RIGHT, LEFT - 6, at + 5, label);
+}
+
+/* Chooses what the axes span, and draws ticks and names. 0 if there is nothing to show. Losses that
+ * span much get a logarithmic axis. */
+static int html_axes(struct text *t, struct axes *a, const char *title, const char *x_name,
+                     int is_share, const struct series *list, int count) {
+  double low = HUGE_VAL, high = -HUGE_VAL, step;
+  a->x_most = a->logarithmic = 0;
+  for (int i = 0; i < count; i++)
+    for (size_t k = 0; k < list[i].count; k++) {
+      a->x_most = fmax(a->x_most, list[i].x[k]);
+      low = fmin(low, list[i].y[k]);
+      high = fmax(high, list[i].y[k]);
+    }
+  if (!(low <= high) || !(a->x_most > 0)) return 0;
+  text_add(t, "<figure class=card><h3>%s</h3><ul>", title);
+  for (int i = 0; i < count; i++) {
+    text_add(t, "<li class=\"c%d%s\">", list[i].colour, list[i].thin ? " thin" : "");
+    text_html(t, list[i].name);
+  }
+  text_add(t, "</ul><svg viewBox=\"0 0 480 300\" role=img aria-label=\"%s against %s\">\n", title,
+           x_name);
+  a->logarithmic = !is_share && low > 0 && high / low > 25;
+  if (a->logarithmic) {
+    static const double steps[] = {1, 2, 5};
+    const int dense = high / low < 150;
+    a->low = log10(low);
+    a->high = log10(high);
+    for (double power = pow(10, floor(a->low)); power <= high; power *= 10)
+      for (int i = 0; i < (dense ? 3 : 1); i++)
+        if (power * steps[i] >= low && power * steps[i] <= high)
+          html_y_tick(t, a, power * steps[i], power * steps[i]);
+  } else {
+    step = nice_step(fmax(is_share ? high - low : high, 1e-6), 6);
+    a->low = is_share ? floor(low / step + 1e-9) * step : fmin(low, 0);
+    a->high = ceil(high / step - 1e-9) * step;
+    if (a->high <= a->low) a->low = a->high - step;
+    for (int i = 0; a->low + i * step <= a->high + step * .01; i++) {
+      const double y = a->low + i * step;
+      html_y_tick(t, a, y, floor((is_share ? 100 * y : y) * 1e6 + .5) / 1e6);
+    }
+  }
+  step = nice_step(a->x_most, 6);
+  for (int i = 0; i * step <= a->x_most * 1.0001; i++)
+    text_add(t, "<path class=g d=\"M%.1f %dv5\"/><text x=%.1f y=%d text-anchor=middle>%g</text>\n",
+             place_x(a, i * step), BOTTOM, place_x(a, i * step), BOTTOM + 21, i * step);
+  text_add(t, "<path class=g d=\"M%d %dH%d\"/><text x=%d y=292 text-anchor=middle>%s</text>\n",
+           LEFT, BOTTOM, RIGHT, (LEFT + RIGHT) / 2, x_name);
+  return 1;
+}
+
+/* A figure with axes, ticks and a legend. Frees the series. */
+static void html_chart(struct text *t, const char *title, const char *x_name, int is_share,
+                       struct series *list, int count) {
+  struct axes a;
+  const int any = html_axes(t, &a, title, x_name, is_share, list, count);
+  for (int i = 0; i < count; i++) {
+    const struct series *s = &list[i];
+    if (any) text_add(t, "<path class=\"l c%d%s\" d=\"", s->colour, s->thin ? " thin" : "");
+    for (size_t k = 0; any && k < s->count; k++)
+      text_add(t, "%c%.1f %.1f", k ? 'L' : 'M', place_x(&a, s->x[k]), place_y(&a, s->y[k]));
+    if (any) text_put(t, "\"/>\n");
+    for (size_t k = 0; any && !s->thin && s->count <= 60 && k < s->count; k++)
+      text_add(t, "<circle class=c%d r=3 cx=%.1f cy=%.1f><title>%g: %.4g</title></circle>\n",
+               s->colour, place_x(&a, s->x[k]), place_y(&a, s->y[k]), s->x[k],
+               is_share ? 100 * s->y[k] : s->y[k]);
+    free(s->x);
+    free(s->y);
+  }
+  if (any) text_put(t, "</svg></figure>\n");
+}
+
+enum { SHOW_LOSS = 1, SHOW_TEST = 2, AGAINST_SECONDS = 4 };
+static struct series series_of(const struct run *r, int what) {
+  struct series s;
+  memset(&s, 0, sizeof s);
+  s.x = allocate(r->row_count, sizeof *s.x);
+  s.y = allocate(r->row_count, sizeof *s.y);
+  for (size_t i = 0; i < r->row_count; i++) {
+    const struct row *w = &r->rows[i];
+    const double y = what & SHOW_TEST ? (what & SHOW_LOSS ? w->test_loss : w->test_accuracy)
+                                      : (what & SHOW_LOSS ? w->loss : w->accuracy);
+    if (isnan(y)) continue;
+    s.x[s.count] = what & AGAINST_SECONDS ? w->seconds : w->epoch;
+    s.y[s.count++] = y;
+  }
+  s.thin = !(what & SHOW_TEST);
+  s.colour = what & SHOW_TEST ? 1 : 0;
+  snprintf(s.name, sizeof s.name, "%s", what & SHOW_TEST ? "test" : "training");
+  return s;
+}
+
+/* Training and test curves of one run. */
+static void html_curves(struct text *t, const struct run *r, int loss) {
+  struct series list[2] = {series_of(r, loss), series_of(r, loss | SHOW_TEST)};
+  html_chart(t, loss ? "Loss, nats" : "Accuracy, %", "epoch", !loss, list, 2);
+}
+
+/* Test curves of several runs against time. */
+static void html_compared(struct text *t, struct run *const *runs, int count, int loss) {
+  struct series list[MOST_RUNS];
+  for (int i = 0; i < count; i++) {
+    list[i] = series_of(runs[i], SHOW_TEST | AGAINST_SECONDS | loss);
+    list[i].colour = i % 5;
+    snprintf(list[i].name, sizeof list[i].name, "%s, %s", net_name(&runs[i]->s), runs[i]->d->name);
+  }
+  html_chart(t, loss ? "Test loss, nats" : "Test accuracy, %", "seconds of training", !loss, list,
+             count);
+}
+
+static void html_figure(struct text *t, const char *value, const char *name) {
+  text_add(t, "<div><b>%s</b><span>%s</span></div>", value, name);
+}
+
+/* What settings.txt holds, as a grid of names and values. */
+static void html_settings(struct text *t, const char *line) {
+  for (; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+    const size_t fact = strncmp(line, "run.", 4) ? 0 : 4, key = strcspn(line, "=\n");
+    if (line[key] != '=' || *line == '#' || strncmp(line, "command=", 8) == 0) continue;
+    text_put(t, "<div><span>");
+    text_bytes(t, line + fact, key - fact);
+    text_put(t, "</span><b>");
+    for (size_t k = key + 1; line[k] && line[k] != '\n'; k++) {
+      const char one[2] = {line[k], 0};
+      text_html(t, one);
+    }
+    text_put(t, "</b></div>\n");
+  }
+}
+
+/* A line for every test; training figures are means since the test before. */
+static void html_tests(struct text *t, const struct run *r) {
+  double loss = 0, share = 0, sum = 0;
+  text_put(t, "<table><tr><th class=\"a wide\">step<th class=a>epoch<th class=wide>training loss"
+              "<th>training accuracy<th>test loss<th>test accuracy<th class=wide>seconds</tr>\n");
+  for (size_t i = 0; i < r->row_count; i++) {
+    const struct row *w = &r->rows[i];
+    const double steps = (double)(w->step - (i ? w[-1].step : 0));
+    loss += steps * w->loss;
+    share += steps * w->accuracy;
+    sum += steps;
+    if (isnan(w->test_accuracy)) continue;
+    text_add(t, "<tr><td class=\"a wide\">%s<td class=a>%.3g<td class=wide>%.4f<td>%s<td>%.4f<td>%s"
+                "<td class=wide>%.1f</tr>\n", grouped((double)w->step).text, w->epoch, loss / sum,
+             percent(share / sum).text, w->test_loss, percent(w->test_accuracy).text, w->seconds);
+    loss = share = sum = 0;
+  }
+  text_put(t, "</table>\n");
+}
+
+/* Figures, curves, filters and settings of one run. */
+static void html_run(struct text *t, const struct run *r, int alone) {
+  const struct row *best = best_row(r), *last = last_tested(r);
+  const double done = (double)r->progress.epoch * r->d->train.count + (double)r->progress.place;
+  const char *open = alone ? " open" : "";
+  struct text data = {0};
+  text_data(&data, r->d);
+  text_put(t, "<p class=soft>Data: ");
+  text_html(t, data.data);
+  text_free(&data);
+  text_put(t, "</p>\n<div class=k>");
+  if (best) {
+    char name[64];
+    snprintf(name, sizeof name, "best test accuracy (epoch %.3g)", best->epoch);
+    html_figure(t, percent(best->test_accuracy).text, name);
+    html_figure(t, percent(last->test_accuracy).text, "last test accuracy");
+  }
+  html_figure(t, duration(r->seconds).text, "training, tests left out");
+  html_figure(t, grouped((double)r->parameters).text, "parameters");
+  if (r->seconds > 0) html_figure(t, grouped(done / r->seconds).text, "samples a second");
+  text_put(t, "</div>\n");
+  if (r->progress.step < r->total)
+    text_add(t, "<p><b>Not finished</b>: step %s of %s.</p>\n",
+             grouped((double)r->progress.step).text, grouped((double)r->total).text);
+  text_put(t, "<div class=grid>\n");
+  html_curves(t, r, 0);
+  html_curves(t, r, SHOW_LOSS);
+  text_put(t, "</div>\n");
+  if (r->filters[0].rgba) {
+    text_put(t, "<h2>First layer's filters</h2><div class=grid>\n");
+    html_picture(t, &r->filters[0], "before training");
+    html_picture(t, &r->filters[1], "after training");
+    text_put(t, "</div>\n");
+  }
+  text_add(t, "<details%s><summary>Tests</summary>", open);
+  html_tests(t, r);
+  text_add(t, "</details>\n<details%s><summary>Settings</summary><div class=s>\n", open);
+  html_settings(t, r->facts.data);
+  text_put(t, "</div></details>\n");
+}
+
+/* The table and the curves over which several runs are compared. */
+static void html_comparison(struct text *t, struct run *const *runs, int count) {
+  text_put(t, "<div class=card style=\"margin:1.2rem 0\"><table><tr><th class=a>network<th class=a>"
+              "data<th>test accuracy<th class=wide>best<th>training<th>parameters</tr>\n");
+  for (int i = 0; i < count; i++) {
+    const struct row *last = last_tested(runs[i]), *best = best_row(runs[i]);
+    text_add(t, "<tr><td class=a><b class=\"net c%d\">%s</b><td class=a>", i % 5,
+             net_label(&runs[i]->s));
+    text_html(t, runs[i]->d->name);
+    text_add(t, "<td>%s<td class=wide>%s<td>%s<td>%s</tr>\n",
+             last ? percent(last->test_accuracy).text : "-",
+             best ? percent(best->test_accuracy).text : "-", duration(runs[i]->seconds).text,
+             grouped((double)runs[i]->parameters).text);
+  }
+  text_put(t, "</table></div>\n<div class=grid>\n");
+  html_compared(t, runs, count, 0);
+  html_compared(t, runs, count, SHOW_LOSS);
+  text_put(t, "</div>\n");
+}
+
+/* runs: one, or several to compare. */
+static void write_report(const char *path, struct run *const *runs, int count) {
+  struct text t = {0}, title = {0};
+  text_add(&title, "%s on %s", net_name(&runs[0]->s), runs[0]->d->name);
+  text_put(&t, "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>"
+               "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>");
+  text_html(&t, count > 1 ? "Networks compared" : title.data);
+  text_put(&t, "</title>\n");
+  text_put(&t, style);
+  text_put(&t, "</head><body><main>\n");
+  if (count > 1) {
+    text_put(&t, "<h1>Networks compared</h1>\n");
+    html_comparison(&t, runs, count);
+  }
+  for (int i = 0; i < count; i++) {
+    text_free(&title);
+    text_add(&title, "%s on %s", net_name(&runs[i]->s), runs[i]->d->name);
+    text_put(&t, count > 1 ? "<h2>" : "<h1>");
+    text_html(&t, title.data);
+    text_put(&t, count > 1 ? "</h2>\n" : "</h1>\n");
+    html_run(&t, runs[i], count == 1);
+  }
+  text_add(&t, "<p class=soft style=\"margin-top:2rem\">nn %s</p>\n</main></body></html>\n",
+           NN_VERSION);
+  text_save(&t, path);
+  text_free(&t);
+  text_free(&title);
+}
+
+/* ========================================== @@RUN ===========================================
+ * A run's folder holds settings.txt; log.csv; best.nn, the model with the best test accuracy;
+ * last.nn, the checkpoint to go on from; progress.txt, what log.csv needs besides to go on; and
+ * report.html. */
+
+/* Makes a folder and those above it. */
+static void make_folders(const char *path) {
+  char part[PATH_SIZE];
+  size_t i, n = strlen(path);
+  for (i = 1; i <= n; i++) {
+    if (i < n && path[i] != '/') continue;
+    path_of(part, "%.*s", (int)i, path);
+    if (make_folder(part) && errno != EEXIST && i == n)
+      fail("the folder %s cannot be made: %s", path, strerror(errno));
+  }
+}
+
+/* The folder that --out names, or the first free BASE/NAME-NNN. */
+static void choose_folder(struct run *r, const char *base, const char *name) {
+  char path[PATH_SIZE];
+  int i;
+  if (is_set(&r->s, OPT_OUT)) {
+    path_of(r->folder, "%s", r->s.v[OPT_OUT].text);
+    make_folders(r->folder);
+    path_of(path, "%s/settings.txt", r->folder);
+    if (file_exists(path))
+      fail("%s already holds a run: give another --out, or go on with it by --resume %s", r->folder,
+           r->folder);
+    return;
+  }
+  make_folders(base);
+  for (i = 1;; i++) {
+    path_of(r->folder, "%s/%s-%03d", base, name, i);
+    if (make_folder(r->folder) == 0) return;
+    if (errno != EEXIST)
+      fail("the folder %s cannot be made: %s", r->folder, strerror(errno));
+  }
+}
+
+static void text_facts(struct text *t, const struct run *r) {
+  const nn_dataset *d = &r->d->train;
+  nn_config used;
+  int c;
+  nn_get_config(r->m, &used);
+  text_settings(t, &r->s);
+  text_add(t, "run.version=%s\nrun.network=%s\nrun.parameters=%zu\nrun.total-steps=%lld\n",
+           NN_VERSION, net_name(&r->s), r->parameters, (long long)r->total);
+  text_add(t, "run.kernels=%s\nrun.threads-used=%d\n", nn_isa_name(used.isa), used.threads);
+  text_add(t, "run.data-name=%s\nrun.data-from=%s\nrun.data-crc=%08lx\n", r->d->name,
+           r->d->where, (unsigned long)r->d->crc);
+  text_add(t, "run.images=%d + %d\n", r->d->train.count, r->d->test.count);
+  for (c = 0; c < d->channels; c++)
+    text_add(t, "%s%.9g", c ? "," : "run.mean=", (double)d->mean[c]);
+  for (c = 0; c < d->channels; c++)
+    text_add(t, "%s%.9g", c ? "," : "\nrun.scale=", (double)d->scale[c]);
+  text_put(t, "\n");
+}
+
+static void add_row(struct run *r, const struct row *row) {
+  if ((r->row_count & (r->row_count + 1)) == 0) { /* doubles at 0, 1, 3, 7, .. */
+    struct row *rows = realloc(r->rows, (2 * r->row_count + 1) * sizeof *rows);
+    if (!rows) fail("out of memory");
+    r->rows = rows;
+  }
+  r->rows[r->row_count++] = *row;
+}
+
+static const char log_head[] =
+    "step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds\n";
+
+/* Writes everything but the models. */
+static void write_log(struct run *r) {
+  struct text t = {0};
+  char path[PATH_SIZE];
+  size_t i;
+  text_put(&t, log_head);
+  for (i = 0; i < r->row_count; i++) {
+    const struct row *w = &r->rows[i];
+    text_add(&t, "%lld,%.6g,%.9g,%.9g,", (long long)w->step, w->epoch, w->loss, w->accuracy);
+    if (isnan(w->test_accuracy)) text_put(&t, ",,");
+    else text_add(&t, "%.9g,%.9g,", w->test_loss, w->test_accuracy);
+    text_add(&t, "%.3f\n", w->seconds);
+  }
+  path_of(path, "%s/log.csv", r->folder);
+  text_save(&t, path);
+  path_of(path, "%s/report.html", r->folder);
+  write_report(path, &r, 1);
+  text_free(&t);
+}
+
+static void write_checkpoint(struct run *r) {
+  struct text t = {0};
+  char path[PATH_SIZE];
+  text_add(&t, "step=%lld\nseconds=%.3f\nloss=%.17g\ncorrect=%lld\nrows=%lld\n",
+           (long long)r->progress.step, r->seconds, r->window_loss, (long long)r->window_correct,
+           (long long)r->window_rows);
+  path_of(path, "%s/progress.txt", r->folder);
+  text_save(&t, path);
+  text_free(&t);
+  path_of(path, "%s/last.nn", r->folder);
+  if (nn_save_checkpoint(r->m, &r->progress, path)) fail("%s", nn_error(r->m));
+}
+
+/* Reads log.csv up to the checkpoint's step, and progress.txt if it is of that very step (a run
+ * killed between the two files only loses a part of the next line's training figures). */
+static void read_log(struct run *r) {
+  char path[PATH_SIZE], *text, *line, *next;
+  int number = 1;
+  path_of(path, "%s/log.csv", r->folder);
+  text = read_text(path);
+  if (text && strncmp(text, log_head, sizeof log_head - 1)) fail("%s: not a log of nn", path);
+  for (line = text ? text + sizeof log_head - 1 : NULL; line && *line; line = next) {
+    double v[7];
+    struct row row;
+    int k;
+    number++;
+    next = line + strcspn(line, "\n");
+    if (*next) *next++ = 0;
+    for (k = 0; k < 7; k++) {
+      size_t n = strcspn(line, ",");
+      int more = line[n] == ',';
+      line[n] = 0;
+      if (n == 0 && (k == 4 || k == 5)) v[k] = NAN;
+      else if (!read_number(line, &v[k])) break;
+      if (!more && k < 6) break;
+      line += n + (size_t)more;
+    }
+    if (k < 7) fail("%s: line %d is damaged", path, number);
+    row.step = (int64_t)v[0], row.epoch = v[1], row.loss = v[2], row.accuracy = v[3];
+    row.test_loss = v[4], row.test_accuracy = v[5], row.seconds = v[6];
+    if (row.step <= r->progress.step) add_row(r, &row);
+  }
+  free(text);
+  if (r->row_count) r->seconds = r->rows[r->row_count - 1].seconds;
+  path_of(path, "%s/progress.txt", r->folder);
+  text = read_text(path);
+  if (text) {
+    static const char *const keys[] = {"step", "seconds", "loss", "correct", "rows"};
+    double v[5];
+    char value[64];
+    int k;
+    for (k = 0; k < 5; k++)
+      if (!find_fact(text, keys[k], value, sizeof value) || !read_number(value, &v[k])) break;
+    if (k == 5 && (int64_t)v[0] == r->progress.step) {
+      r->seconds = v[1];
+      r->window_loss = v[2];
+      r->window_correct = (int64_t)v[3];
+      r->window_rows = (int64_t)v[4];
+    }
+    free(text);
+  }
+}
+
+/* Steps, intervals and the model of a run. */
+static void run_prepare(struct run *r) {
+  const struct settings *s = &r->s;
+  int64_t batch = (int64_t)number_of(s, OPT_BATCH);
+  r->per_epoch = (r->d->train.count + batch - 1) / batch;
+  r->total = is_set(s, OPT_STEPS) ? (int64_t)number_of(s, OPT_STEPS)
+                                  : (int64_t)number_of(s, OPT_EPOCHS) * r->per_epoch;
+  r->test_every = is_set(s, OPT_TEST_EVERY) ? (int64_t)number_of(s, OPT_TEST_EVERY)
+                  : is_set(s, OPT_STEPS)    ? (r->total + 9) / 10
+                                            : r->per_epoch;
+  r->save_every = is_set(s, OPT_SAVE_EVERY) ? (int64_t)number_of(s, OPT_SAVE_EVERY)
+                                            : r->test_every;
+  r->row_every = r->total < 2000 ? 10 : (r->total + 199) / 200;
+  r->m = build_model(s, r->d, r->total);
+  r->parameters = parameter_count(r->m);
+  r->filters[0] = picture_filters(r->m);
+  r->filters[1] = picture_filters(r->m);
+  r->quiet = is_set(s, OPT_QUIET);
+  r->live = !r->quiet && is_terminal(stderr) &&
+            strcmp(getenv("TERM") ? getenv("TERM") : "dumb", "dumb") != 0;
+  r->colour = r->live && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+}
+
+/* A new run: settings are complete, d is there. */
+static void run_new(struct run *r, const char *base) {
+  char path[PATH_SIZE];
+  run_prepare(r);
+  choose_folder(r, base, r->s.command->bit == CIFAR10 ? "cifar10" : r->s.v[OPT_CELL].text);
+  text_facts(&r->facts, r);
+  path_of(path, "%s/settings.txt", r->folder);
+  text_save(&r->facts, path);
+}
+
+/* Puts the checkpoint of the run's folder in place of the fresh model. */
+static void run_load(struct run *r, const char *facts) {
+  char path[PATH_SIZE], value[64], crc[16];
+  nn_load_result loaded;
+  nn_config c = config_of(&r->s);
+  nn_message why;
+  snprintf(crc, sizeof crc, "%08lx", (unsigned long)r->d->crc);
+  if (!find_fact(facts, "run.data-crc", value, sizeof value) || strcmp(value, crc) != 0)
+    fail("%s was trained on other data than %s (%s): give its --data", r->folder, r->d->name,
+         r->d->where);
+  run_prepare(r);
+  path_of(path, "%s/last.nn", r->folder);
+  if (!file_exists(path)) fail("%s is missing: this run was never saved; start it anew", path);
+  if (nn_load(path, &c, &loaded, &why)) fail("%s", why.text);
+  if (!loaded.is_checkpoint || parameter_count(loaded.model) != r->parameters ||
+      loaded.progress.step > r->total)
+    fail("%s is not a checkpoint of the run that settings.txt beside it describes", path);
+  nn_destroy(r->m);
+  r->m = loaded.model;
+  r->progress = loaded.progress;
+  free(r->filters[1].rgba);
+  r->filters[1] = picture_filters(r->m);
+  read_log(r);
+  text_put(&r->facts, facts);
+}
+
+static void run_free(struct run *r) {
+  nn_destroy(r->m);
+  free(r->rows);
+  free(r->filters[0].rgba);
+  free(r->filters[1].rgba);
+  text_free(&r->facts);
+}
+
+/* "epoch 3/10" or "step 300/3000" */
+static struct word where_of(const struct run *r) {
+  struct word w;
+  if (is_set(&r->s, OPT_STEPS)) {
+    snprintf(w.text, sizeof w.text, "step %lld/%lld", (long long)r->progress.step,
+             (long long)r->total);
+  } else {
+    int64_t epoch = (r->progress.step + r->per_epoch - 1) / r->per_epoch;
+    snprintf(w.text, sizeof w.text, "epoch %lld/%lld", (long long)epoch,
+             (long long)(r->total / r->per_epoch));
+  }
+  return w;
+}
+
+static double samples_per_second(const struct run *r, double seconds) {
+  double steps = (double)(r->progress.step - r->session_step);
+  return seconds > 0 ? steps * r->d->train.count / (double)r->per_epoch / seconds : 0;
+}
+
+/* Whether the terminal shows UTF-8, by the variables that setlocale would look at. */
+static int shows_utf8(void) {
+  static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+  const char *value = NULL;
+  for (int i = 0; i < 3 && !(value && *value); i++) value = getenv(names[i]);
+  return value && (strstr(value, "UTF-8") || strstr(value, "utf8") || strstr(value, "UTF8"));
+}
+
+/* Draws the live line: as many of its parts as fit, so that it never wraps. */
+static void draw_live(struct run *r, double time) {
+  enum { BAR = 1, PARTS = 6, LEAST_BAR = 12, MOST_BAR = 32 };
+  static const int order[PARTS] = {0, 2, BAR, 3, 5, 4}; /* which matter most */
+  const double seconds = r->session_seconds + time - r->started;
+  const double done = (double)(r->progress.step - r->session_step);
+  const double left = seconds * (double)(r->total - r->progress.step) / (done > 0 ? done : 1);
+  const char *columns = getenv("COLUMNS");
+  double wide = 0;
+  char part[PARTS][64] = {{0}};
+  int width = terminal_columns(), bar = 0;
+  struct text t = {0};
+  if (columns && read_number(columns, &wide) && wide >= 1 && (width <= 0 || wide < width))
+    width = (int)fmin(wide, 1000);
+  int room = (width > 0 ? width : 80) - 1; /* some terminals wrap at the last column */
+  snprintf(part[0], 64, "%s %s", net_name(&r->s), where_of(r).text);
+  snprintf(part[2], 64, "  loss %.4f", r->progress.loss);
+  snprintf(part[3], 64, "  acc %.2f %%", 100 * r->progress.accuracy);
+  snprintf(part[4], 64, "  %s samples/s", grouped(samples_per_second(r, seconds)).text);
+  snprintf(part[5], 64, "  %s left", duration(left).text);
+  for (int i = 0; i < PARTS; i++) {
+    const int n = order[i] == BAR ? LEAST_BAR : (int)strlen(part[order[i]]);
+    if (n > room) part[order[i]][0] = 0;
+    else room -= n, bar += order[i] == BAR ? n : 0;
+  }
+  if (bar > 0) bar = bar + room < MOST_BAR ? bar + room : MOST_BAR;
+  text_add(&t, "\r%s", part[0]);
+  if (bar > 0) {
+    const int utf8 = shows_utf8();
+    const int full = (int)((bar - 2) * (double)r->progress.step / (double)r->total + .5);
+    text_add(&t, "  %s", r->colour ? "\033[36m" : "");
+    for (int i = 0; i < bar - 2; i++) {
+      if (i == full && r->colour) text_put(&t, "\033[2m");
+      if (utf8) text_put(&t, i < full || r->colour ? "\342\224\201" : "\342\224\200");
+      else text_put(&t, i < full ? "#" : "-");
+    }
+    if (r->colour) text_put(&t, "\033[0m");
+  }
+  for (int i = 2; i < PARTS; i++) text_put(&t, part[i]);
+  fprintf(stderr, "%s\033[K", t.data);
+  fflush(stderr);
+  text_free(&t);
+  r->drawn = time;
+}
+
+static void clear_live(const struct run *r) {
+  if (r->live) fputs("\r\033[K", stderr);
+}
+
+/* nn_fit's callback: sums for the next row, the live line, and whether to stop. */
+static int on_step(void *user, nn_model *m, const nn_progress *p) {
+  struct run *r = user;
+  double time = r->live ? now() : 0;
+  (void)m;
+  if (p->rows <= r->rows_before) r->sum_before = 0, r->correct_before = r->rows_before = 0;
+  r->window_loss += p->loss_sum - r->sum_before;
+  r->window_correct += p->correct - r->correct_before;
+  r->window_rows += p->rows - r->rows_before;
+  r->sum_before = p->loss_sum;
+  r->correct_before = p->correct;
+  r->rows_before = p->rows;
+  if (r->live && time - r->drawn >= .1) draw_live(r, time);
+  return stop_signal != 0;
+}
+
+/* Tests, keeps the best model, and tells. */
+static void run_test(struct run *r, struct row *row) {
+  const struct row *best = best_row(r);
+  char path[PATH_SIZE];
+  nn_evaluation e;
+  if (nn_evaluate(r->m, &r->d->test, &e)) {
+    clear_live(r);
+    fail("%s", nn_error(r->m));
+  }
+  row->test_loss = e.loss;
+  row->test_accuracy = e.accuracy;
+  if (!best || e.accuracy > best->test_accuracy + 1e-9) {
+    path_of(path, "%s/best.nn", r->folder);
+    if (nn_save(r->m, path)) {
+      clear_live(r);
+      fail("%s", nn_error(r->m));
+    }
+  }
+  if (r->quiet) return;
+  clear_live(r);
+  fprintf(stderr, "%s %s  loss %.4f  accuracy %s  test %s%s  %s samples/s  %s\n", net_name(&r->s),
+          where_of(r).text, r->progress.loss, percent(r->progress.accuracy).text,
+          percent(e.accuracy).text,
+          !best || e.accuracy > best->test_accuracy + 1e-9 ? " (best)" : "",
+          grouped(samples_per_second(r, r->session_seconds)).text, duration(r->seconds).text);
+}
+
+static int64_t next_multiple(int64_t step, int64_t every) {
+  return (step / every + 1) * every;
+}
+
+/* Trains to the end or to a signal; everything is written when it returns. 0, or the signal. */
+static int run_train(struct run *r) {
+  nn_fit_options fit = nn_fit_default();
+  nn_status status = NN_OK;
+  fit.epochs = 0;
+  read_augment(r->s.v[OPT_AUGMENT].text, &fit.augment);
+  fit.augment.fill = r->d->train.mean[0];
+  fit.progress = &r->progress;
+  fit.on_step = on_step;
+  fit.user = r;
+  r->sum_before = r->progress.loss_sum;
+  r->correct_before = r->progress.correct;
+  r->rows_before = r->progress.rows;
+  r->session_step = r->progress.step;
+  r->session_seconds = 0;
+  catch_signals();
+  while (r->progress.step < r->total && !stop_signal && status == NN_OK) {
+    int64_t step = r->progress.step, stop = r->total;
+    double spent;
+    if (next_multiple(step, r->test_every) < stop) stop = next_multiple(step, r->test_every);
+    if (next_multiple(step, r->save_every) < stop) stop = next_multiple(step, r->save_every);
+    if (next_multiple(step, r->row_every) < stop) stop = next_multiple(step, r->row_every);
+    fit.steps = stop;
+    r->started = now();
+    status = nn_fit(r->m, &r->d->train, &fit);
+    spent = now() - r->started;
+    r->seconds += spent;
+    r->session_seconds += spent;
+    step = r->progress.step;
+    if (step == stop && (status == NN_OK || status == NN_STOPPED)) {
+      int tests = step % r->test_every == 0 || step == r->total;
+      if (tests || step % r->row_every == 0) {
+        struct row row = {0, 0, 0, 0, NAN, NAN, 0};
+        row.step = step;
+        row.epoch = (double)step / (double)r->per_epoch;
+        row.loss = r->window_loss / (double)r->window_rows;
+        row.accuracy = (double)r->window_correct / (double)r->window_rows;
+        row.seconds = r->seconds;
+        r->window_loss = 0;
+        r->window_correct = r->window_rows = 0;
+        if (tests) run_test(r, &row);
+        add_row(r, &row);
+      }
+      const int saves = step % r->save_every == 0;
+      if ((tests || saves) && step < r->total && !stop_signal) {
+        write_log(r); /* first: a checkpoint's log must not lack a line when all ends here */
+        if (saves) write_checkpoint(r);
+      }
+    }
+  }
+  clear_live(r);
+  free(r->filters[1].rgba);
+  r->filters[1] = picture_filters(r->m);
+  write_log(r);
+  write_checkpoint(r);
+  if (status == NN_ERR_DIVERGED)
+    fail("the loss became infinite after step %lld: lower --lr or give --clip-norm 1 (%s)",
+         (long long)r->progress.step, r->folder);
+  if (status < 0) fail("%s", nn_error(r->m));
+  if (r->progress.step < r->total) {
+    struct text t = {0};
+    text_word(&t, r->program);
+    text_add(&t, " %s --resume ", r->s.command->name);
+    text_word(&t, r->folder);
+    fprintf(stderr, "nn: stopped at step %lld of %lld and saved; go on with: %s\n",
+            (long long)r->progress.step, (long long)r->total, t.data);
+    text_free(&t);
+    return stop_signal;
+  }
+  return 0;
+}
+
+static void tell_start(const struct run *r) {
+  struct text t = {0};
+  nn_config used;
+  if (r->quiet) return;
+  nn_get_config(r->m, &used);
+  text_add(&t, "%s: %s parameters, %s steps of %d, %s, %d thread%s, in %s\n", net_name(&r->s),
+           grouped((double)r->parameters).text, grouped((double)r->total).text,
+           whole_of(&r->s, OPT_BATCH), nn_isa_name(used.isa), used.threads,
+           used.threads == 1 ? "" : "s", r->folder);
+  fputs(t.data, stderr);
+  text_free(&t);
+}
+
+static void tell_data(const struct data *d, int quiet) {
+  struct text t = {0};
+  text_data(&t, d);
+  if (!quiet) fprintf(stderr, "data: %s\n", t.data);
+  text_free(&t);
+}
+
+/* ======================================= @@COMMANDS ========================================= */
+
+/* What a resumed run may not change; the others are taken over from the command line. */
+static void check_resumed(const struct settings *s, const struct settings *typed) {
+  int o;
+  for (o = 0; o < OPTION_COUNT; o++) {
+    const struct value *a = &s->v[o], *b = &typed->v[o];
+    if (!b->given || is_outward(o)) continue;
+    if (!*a->text || a->number != b->number ||
+        (options[o].kind == TEXT && strcmp(a->text, b->text) != 0))
+      wrong(s->command->name, "--%s %s is not what this run has (%s): leave it away to resume",
+            options[o].name, b->text, *a->text ? a->text : "none");
+  }
+}
+
+static int run_command(struct settings *typed, const char *program) {
+  struct run r;
+  struct data d;
+  int cifar = typed->command->bit == CIFAR10, stopped;
+  char *facts = NULL, *lines = NULL, path[PATH_SIZE], isa[32], why[256];
+  memset(&r, 0, sizeof r);
+  r.program = program;
+  if (is_set(typed, OPT_RESUME)) {
+    if (typed->v[OPT_OUT].given)
+      wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
+    path_of(r.folder, "%s", typed->v[OPT_RESUME].text);
+    path_of(path, "%s/settings.txt", r.folder);
+    facts = read_text(path);
+    lines = read_text(path);
+    if (!facts || !lines) fail("%s is missing: %s is not the folder of a run", path, r.folder);
+    set_standards(&r.s, typed->command);
+    read_settings(&r.s, path, lines);
+    if (find_fact(facts, "run.kernels", isa, sizeof isa)) {
+      set_option(&r.s, OPT_ISA, isa, why);
+      if (*why) fail("%s: run.kernels %s", path, why);
+    }
+    check_resumed(&r.s, typed);
+    if (typed->v[OPT_DATA].given) r.s.v[OPT_DATA] = typed->v[OPT_DATA];
+    if (typed->v[OPT_THREADS].given) r.s.v[OPT_THREADS] = typed->v[OPT_THREADS];
+    r.s.v[OPT_QUIET] = typed->v[OPT_QUIET];
+  } else {
+    r.s = *typed;
+  }
+  complete(&r.s);
+  data_find(&d, &r.s, cifar, 1);
+  data_normalise(&d, cifar);
+  tell_data(&d, is_set(&r.s, OPT_QUIET));
+  r.d = &d;
+  if (facts) run_load(&r, facts);
+  else run_new(&r, "runs");
+  tell_start(&r);
+  stopped = run_train(&r);
+  if (!stopped) {
+    const struct row *last = last_tested(&r), *best = best_row(&r);
+    printf("%s on %s: test accuracy %s (best %s at epoch %.3g), %s parameters, %s; "
+           "%s/report.html\n",
+           net_name(&r.s), d.name, percent(last->test_accuracy).text,
+           percent(best->test_accuracy).text, best->epoch, grouped((double)r.parameters).text,
+           duration(r.seconds).text, r.folder);
+  }
+  run_free(&r);
+  data_free(&d);
+  free(facts);
+  free(lines);
+  return stopped ? 128 + stopped : 0;
+}
+
+/* Seconds of a training step and of a test, measured on a model that is then thrown away. */
+static void measure(const struct run *r, double *step, double *test) {
+  nn_model *m = build_model(&r->s, r->d, 1000000);
+  nn_fit_options fit = nn_fit_default();
+  nn_dataset part = r->d->test;
+  nn_evaluation e;
+  nn_progress p;
+  double start = now();
+  memset(&p, 0, sizeof p);
+  fit.epochs = 0;
+  fit.progress = &p;
+  do {
+    if (p.step == 5) start = now(); /* the first steps bring the memory in and do not count */
+    fit.steps = p.step + 5;
+    if (nn_fit(m, &r->d->train, &fit)) fail("%s", nn_error(m));
+  } while (p.step < 10 || (now() - start < .8 && p.step < 500));
+  *step = (now() - start) / (double)(p.step - 5);
+  if (part.count > 1000) part.count = 1000;
+  start = now();
+  if (nn_evaluate(m, &part, &e)) fail("%s", nn_error(m));
+  *test = (now() - start) * r->d->test.count / part.count;
+  nn_destroy(m);
+}
+
+/* The networks of the demonstration and their parts of the time. Of the last two, the one whose
+ * images are at hand. */
+static const struct {
+  double part;
+  const char *words[9];
+} demo_nets[] = {
+    {2, {"mnist", "--cell", "cnn", "--schedule", "one-cycle", "--lr", ".002"}},
+    {1, {"mnist", "--cell", "rnn", "--relu", "--schedule", "one-cycle", "--lr", ".002"}},
+    {1.5, {"mnist", "--cell", "lstm", "--schedule", "one-cycle", "--lr", ".01"}},
+    {1.5, {"mnist", "--cell", "gru", "--schedule", "one-cycle", "--lr", ".01"}},
+    {2, {"cifar10", "--schedule", "one-cycle", "--lr", ".002"}},
+    {2, {"cifar10", "--schedule", "one-cycle", "--lr", ".002", "--size", "28", "--gray"}},
+};
+enum { DEMO_NETS = sizeof demo_nets / sizeof *demo_nets };
+
+struct demo {
+  struct run runs[DEMO_NETS], *list[DEMO_NETS];
+  double part[DEMO_NETS];
+  char steps[DEMO_NETS][24], interval[DEMO_NETS][24]; /* what their settings point to */
+  struct data digits, photos;
+  int count;
+};
+
+/* As if it had been given on the command line. */
+static void give(struct settings *s, enum option o, const char *text) {
+  char why[256];
+  set_option(s, o, text, why);
+  s->v[o].given = 1;
+}
+
+/* Settings and data of every network that there is data for. */
+static void demo_prepare(struct demo *demo, struct settings *typed, const char *program) {
+  static const enum option shared[] = {OPT_SEED, OPT_THREADS, OPT_ISA, OPT_DATA, OPT_QUIET};
+  const int quiet = is_set(typed, OPT_QUIET);
+  complete_isa(typed);
+  data_find(&demo->digits, typed, 0, 1);
+  tell_data(&demo->digits, quiet);
+  for (int i = 0; i < DEMO_NETS; i++) {
+    struct run *r = &demo->runs[demo->count];
+    const char *const *words = demo_nets[i].words;
+    const int cifar = strcmp(words[0], "cifar10") == 0;
+    int count = 1;
+    while (count < 9 && words[count]) count++;
+    parse(&r->s, find_command(words[0]), count - 1, words + 1);
+    for (int k = 0; k < 5; k++) r->s.v[shared[k]] = typed->v[shared[k]];
+    give(&r->s, OPT_STEPS, is_set(typed, OPT_STEPS) ? typed->v[OPT_STEPS].text : "1");
+    complete(&r->s);
+    if (cifar && (demo->photos.train.count || !data_find(&demo->photos, &r->s, 1, 0))) continue;
+    if (cifar) {
+      data_normalise(&demo->photos, 1);
+      tell_data(&demo->photos, quiet);
+    }
+    r->d = cifar ? &demo->photos : &demo->digits;
+    r->program = program;
+    demo->part[demo->count] = demo_nets[i].part;
+    demo->list[demo->count++] = r;
+  }
+}
+
+/* The table of all runs, on stdout. */
+static void demo_table(const struct demo *demo) {
+  int width = 4;
+  for (int i = 0; i < demo->count; i++)
+    if ((int)strlen(demo->list[i]->d->name) > width)
+      width = (int)strlen(demo->list[i]->d->name);
+  printf("%-12s  %-*s  %13s  %8s  %9s  %10s\n", "network", width, "data", "test accuracy", "best",
+         "training", "parameters");
+  for (int i = 0; i < demo->count; i++) {
+    const struct run *r = demo->list[i];
+    printf("%-12s  %-*s  %13s  %8s  %9s  %10s\n", net_label(&r->s), width, r->d->name,
+           percent(last_tested(r)->test_accuracy).text, percent(best_row(r)->test_accuracy).text,
+           duration(r->seconds).text, grouped((double)r->parameters).text);
+  }
+}
+
+/* All four networks on the same digits, and LeNet5 on CIFAR-10 where that is at hand. Without
+ * --steps each gets as many as fit in its part of the time left; its settings tell how many. */
+static int demo_command(struct settings *typed, const char *program) {
+  const char *base = is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : "runs";
+  const double end = now() + number_of(typed, OPT_BUDGET);
+  struct demo *demo = allocate(1, sizeof *demo);
+  int stopped = 0;
+  demo_prepare(demo, typed, program);
+  for (int i = 0; i < demo->count && !stopped; i++) {
+    struct run *r = demo->list[i];
+    double step, test, parts = 0, tests = 8, steps = number_of(&r->s, OPT_STEPS);
+    for (int k = i; k < demo->count; k++) parts += demo->part[k];
+    if (!is_set(typed, OPT_STEPS)) {
+      measure(r, &step, &test);
+      const double share = (end - now()) * demo->part[i] / parts - 1; /* a second to save */
+      tests = fmin(fmax(floor(.15 * share / test), 2), 8);
+      steps = fmax(floor((share - tests * test) / step / 50), 1) * 50;
+    }
+    snprintf(demo->steps[i], sizeof demo->steps[i], "%.0f", steps);
+    snprintf(demo->interval[i], sizeof demo->interval[i], "%.0f", ceil(steps / tests));
+    give(&r->s, OPT_STEPS, demo->steps[i]);
+    give(&r->s, OPT_TEST_EVERY, demo->interval[i]);
+    fill(&r->s, OPT_SAVE_EVERY, demo->steps[i]);
+    run_new(r, base);
+    tell_start(r);
+    stopped = run_train(r);
+  }
+  if (!stopped) {
+    char path[PATH_SIZE];
+    demo_table(demo);
+    path_of(path, "%s/report.html", base);
+    write_report(path, demo->list, demo->count);
+    printf("report: %s\n", path);
+  }
+  for (int i = 0; i < demo->count; i++) run_free(demo->list[i]);
+  data_free(&demo->digits);
+  data_free(&demo->photos);
+  free(demo);
+  return stopped ? 128 + stopped : 0;
+}
+
+/* nn data: which images a training command would use. */
+static int data_command(struct settings *s) {
+  int cifar;
+  for (cifar = 0; cifar < 2; cifar++) {
+    const char *name = cifar ? "cifar10" : "mnist";
+    struct data d;
+    if (data_find(&d, s, cifar, 0)) {
+      struct text t = {0};
+      text_data(&t, &d);
+      printf("%-8s %s\n", name, t.data);
+      text_free(&t);
+    } else if (is_set(s, OPT_DATA)) {
+      printf("%-8s nothing in %s\n", name, s->v[OPT_DATA].text);
+    } else {
+      printf("%-8s images drawn by the program; data/fetch %s downloads the real ones\n", name,
+             name);
+    }
+    data_free(&d);
+  }
+  return 0;
+}
+
+static nn_load_result load_model(const char *path, const nn_config *c) {
+  nn_load_result loaded;
+  nn_message why;
+  if (nn_load(path, c, &loaded, &why)) fail("%s", why.text);
+  return loaded;
+}
+
+static struct word shape_of(const int *dim, int rank) {
+  struct word w;
+  int i, used = 0;
+  w.text[0] = 0;
+  for (i = 0; i < rank && used < 40; i++)
+    used += snprintf(w.text + used, sizeof w.text - (size_t)used, "%s%d", i ? "x" : "", dim[i]);
+  return w;
+}
+
+static int info_command(const struct settings *s) {
+  nn_config c = nn_config_default();
+  nn_load_result loaded;
+  double macs = 0;
+  int i;
+  c.batch = 1;
+  loaded = load_model(s->operand[0], &c);
+  printf("%s: %s, %s parameters\n", s->operand[0], loaded.is_checkpoint ? "checkpoint" : "model",
+         grouped((double)parameter_count(loaded.model)).text);
+  if (loaded.is_checkpoint) {
+    static const char *const names[] = {"SGD", "Adagrad", "RMSprop", "Adam", "AdamW"};
+    nn_optimizer o;
+    nn_get_optimizer(loaded.model, &o);
+    printf("at step %lld, %lld samples into epoch %lld; %s, learning rate %g\n",
+           (long long)loaded.progress.step, (long long)loaded.progress.place,
+           (long long)loaded.progress.epoch + 1, names[o.kind], o.rate);
+  }
+  printf("%-4s %-18s %-18s %-8s %12s %12s %14s\n", "node", "name", "kind", "from", "output",
+         "parameters", "multiply-adds");
+  for (i = 0; i < nn_node_count(loaded.model); i++) {
+    nn_node_info n;
+    char from[32] = "";
+    if (nn_get_node(loaded.model, i, &n)) continue;
+    if (n.inputs == 1) snprintf(from, sizeof from, "%d", n.input[0]);
+    if (n.inputs == 2) snprintf(from, sizeof from, "%d,%d", n.input[0], n.input[1]);
+    printf("%-4d %-18s %-18s %-8s %12s %12s %14s\n", i, n.name, n.kind, from,
+           shape_of(n.dim, n.rank).text, grouped((double)n.params).text, grouped(n.macs).text);
+    macs += n.macs;
+  }
+  printf("%s multiply-adds to classify one sample\n", grouped(macs).text);
+  nn_destroy(loaded.model);
+  return 0;
+}
+
+static int ends_with(const char *s, const char *end) {
+  size_t n = strlen(s), k = strlen(end);
+  return n >= k && strcmp(s + n - k, end) == 0;
+}
+
+static nn_array load_array(const char *path) {
+  nn_array a;
+  nn_message why;
+  if (!file_exists(path)) fail("%s: %s", path, strerror(errno));
+  if ((ends_with(path, ".npy") ? nn_npy_load : nn_idx_load)(path, NULL, &a, &why))
+    fail("%s", why.text);
+  return a;
+}
+
+/* The images of `nn predict`, in memory of their own. */
+struct images {
+  nn_dataset d;
+  uint8_t *pixels;
+  nn_real *values;
+  int32_t *labels; /* CIFAR-10 files bring them */
+};
+
+static void load_images(struct images *to, const char *path, const nn_node_info *in) {
+  const int rank = in->rank, width = in->dim[rank - 1];
+  const int channels = rank == 3 ? in->dim[0] : 1;
+  const int height = rank == 3 ? in->dim[1] : rank == 2 ? in->dim[0] : 1;
+  size_t need = (size_t)channels * (size_t)height * (size_t)width, each = 1;
+  nn_array a;
+  if (ends_with(path, ".bin")) {
+    nn_array bytes, labels;
+    nn_message why;
+    if (rank != 3) fail("%s: the model takes no CIFAR-10 images", path);
+    if (nn_file_read(path, (size_t)1 << 30, NULL, &bytes, &why)) fail("%s", why.text);
+    if (nn_cifar10_parse(bytes.data, bytes.count, channels == 1, NULL, &a, &labels, &why))
+      fail("%s: %s", path, why.text);
+    if (width == 28 && height == 28) {
+      crop_28(a.data, a.count / 1024);
+      a.dim[2] = a.dim[3] = 28;
+    }
+    to->labels = take_labels(&labels, CLASSES, path);
+    nn_array_free(&bytes);
+  } else {
+    a = load_array(path);
+  }
+  for (int i = 1; i < a.rank; i++) each *= a.dim[i];
+  if (a.rank < 2 || each != need || a.dim[0] > INT32_MAX / 8)
+    fail("%s: %zu numbers an image; the model takes %s", path, each, shape_of(in->dim, rank).text);
+  if (a.type != NN_U8 && a.type != NN_F32 && a.type != NN_F64)
+    fail("%s: its numbers are neither bytes nor floating point", path);
+  const size_t count = a.dim[0] * each;
+  if (a.type == NN_U8) to->pixels = allocate(count, 1);
+  else to->values = allocate(count, sizeof *to->values);
+  for (size_t i = 0; i < count; i++) {
+    if (a.type == NN_U8) to->pixels[i] = ((const uint8_t *)a.data)[i];
+    if (a.type == NN_F32) to->values[i] = (nn_real)((const float *)a.data)[i];
+    if (a.type == NN_F64) to->values[i] = (nn_real)((const double *)a.data)[i];
+  }
+  to->d = nn_dataset_pixels(to->pixels, NULL, (int)a.dim[0], channels, height, width);
+  to->d.values = to->values;
+  for (int c = 0; to->values && c < 4; c++) to->d.mean[c] = 0, to->d.scale[c] = 1;
+  nn_array_free(&a);
+}
+
+/* Mean and scale from the settings.txt beside the model; 0..1 without it. */
+static void find_normalisation(const char *model, nn_dataset *d) {
+  static const char *const keys[] = {"run.mean", "run.scale"};
+  char path[PATH_SIZE], value[128], *text;
+  const char *slash = strrchr(model, '/');
+  int k, c;
+  path_of(path, "%.*ssettings.txt", slash ? (int)(slash - model + 1) : 0, model);
+  text = read_text(path);
+  if (!text) {
+    fprintf(stderr, "%s is not there: bytes are taken as 0..1\n", path);
+    return;
+  }
+  for (k = 0; k < 2; k++) {
+    char *word = value, *end;
+    if (!find_fact(text, keys[k], value, sizeof value)) fail("%s has no %s", path, keys[k]);
+    for (c = 0; c < d->channels && c < 4; c++, word = end + (*end == ',')) {
+      double v;
+      char one[64];
+      end = word + strcspn(word, ",");
+      snprintf(one, sizeof one, "%.*s", (int)(end - word), word);
+      if (!read_number(one, &v)) fail("%s: %s is damaged", path, keys[k]);
+      (k ? d->scale : d->mean)[c] = (nn_real)v;
+    }
+  }
+  free(text);
+}
+
+static int predict_command(struct settings *s) {
+  enum { AT_ONCE = 256 };
+  struct images images = {0};
+  nn_node_info in, out;
+  int32_t index[AT_ONCE], found[AT_ONCE];
+  int right = 0;
+  complete_isa(s);
+  nn_config c = config_of(s);
+  c.batch = AT_ONCE;
+  c.inference = 1;
+  nn_load_result loaded = load_model(s->operand[0], &c);
+  nn_model *m = loaded.model;
+  if (nn_get_node(m, 0, &in) || nn_get_node(m, nn_output_node(m), &out) || out.rank != 1)
+    fail("%s is not a model that classifies images", s->operand[0]);
+  load_images(&images, s->operand[1], &in);
+  const nn_dataset *d = &images.d;
+  const size_t classes = (size_t)out.dim[0];
+  if (is_set(s, OPT_LABELS)) {
+    const char *path = s->v[OPT_LABELS].text;
+    nn_array a = load_array(path);
+    if (a.rank != 1 || a.count != (size_t)d->count)
+      fail("%s has %zu labels for %d images", path, a.count, d->count);
+    free(images.labels);
+    images.labels = take_labels(&a, out.dim[0], path);
+  }
+  if (d->pixels) find_normalisation(s->operand[0], &images.d);
+  nn_real *x = allocate(AT_ONCE * (size_t)(d->channels * d->height * d->width), sizeof *x);
+  nn_real *share = allocate(AT_ONCE * classes, sizeof *share);
+  printf("index class probability%s\n", images.labels ? " label" : "");
+  for (int i = 0; i < d->count; i += AT_ONCE) {
+    nn_batch b;
+    memset(&b, 0, sizeof b);
+    b.n = d->count - i < AT_ONCE ? d->count - i : AT_ONCE;
+    b.x[0] = x;
+    for (int k = 0; k < b.n; k++) index[k] = i + k;
+    if (nn_gather(d, index, b.n, NULL, NULL, x, NULL) || nn_predict(m, &b, found, share))
+      fail("%s", nn_error(m));
+    for (int k = 0; k < b.n; k++) {
+      printf("%d %d %.4f", i + k, (int)found[k],
+             (double)share[(size_t)k * classes + (size_t)found[k]]);
+      if (images.labels) printf(" %d", (int)images.labels[i + k]);
+      putchar('\n');
+      right += images.labels && images.labels[i + k] == found[k];
+    }
+  }
+  if (images.labels)
+    printf("accuracy %s (%d of %d)\n", percent((double)right / d->count).text, right, d->count);
+  nn_destroy(m);
+  free(images.pixels);
+  free(images.values);
+  free(images.labels);
+  free(x);
+  free(share);
+  return 0;
+}
+
+int main(int count, char **argv) {
+  const char *const *words = (const char *const *)argv;
+  const char *name = count > 1 ? argv[1] : NULL, *best = NULL;
+  const struct command *c;
+  struct settings s;
+  size_t score = 99;
+  int result = 0;
+  if (!name) wrong("", "which command? cifar10, mnist, demo, info, predict or data");
+  c = find_command(name);
+  if (c) {
+    parse(&s, c, count - 2, words + 2);
+    switch (c->bit) {
+      case DEMO: result = demo_command(&s, argv[0]); break;
+      case SOURCES: result = data_command(&s); break;
+      case INFO: result = info_command(&s); break;
+      case PREDICT: result = predict_command(&s); break;
+      default: result = run_command(&s, argv[0]); break;
+    }
+  } else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+    if (count > 2 && !(c = find_command(argv[2]))) wrong("", "there is no command '%s'", argv[2]);
+    if (c) help_command(c);
+    else help_all();
+  } else if (strcmp(name, "--version") == 0) {
+    puts("nn " NN_VERSION);
+  } else {
+    for (int i = 0; i < COMMAND_COUNT; i++)
+      if (closer(name, commands[i].name, &score)) best = commands[i].name;
+    if (best) wrong("", "there is no command '%s'; did you mean %s?", name, best);
+    wrong("", "there is no command '%s'", name);
+  }
+  if (fflush(stdout) || ferror(stdout)) fail("the results cannot be written: %s", strerror(errno));
+  return result;
+}
