@@ -10,10 +10,11 @@
  *   @@DISPATCH  picks a table of kernels
  *   @@THREAD    a pool of workers and a parallel for
  *   @@GEMM      the matrix product: packing and five loops
+ *   @@GRAPH     what a model is made of; the list of layer kinds
  *   @@CONV      convolution and pooling
  *   @@OPS       activations, norms, dropout, losses
  *   @@RNN       the three recurrent cells
- *   @@LAYER     the list of layer kinds, shapes, the builder calls
+ *   @@LAYER     the builder calls: checks and shapes
  *   @@OPTIM     optimizers and schedules
  *   @@MODEL     memory plan, build, forward, backward, step
  *   @@DATA      file readers, data sets, augmentation
@@ -2514,6 +2515,7 @@ typedef struct nn__node {
   size_t rows, cols;          /* the matrix of one sample; shape inside */
   int param, params;          /* first parameter and how many */
   int users;                  /* nodes that read it */
+  int wanted;                 /* whether the gradient of its output is */
   /* the plan */
   int share;                  /* the node whose arrays this one uses in place, or -1 */
   int fused;                  /* a relu that its input's finish has already done */
@@ -4190,7 +4192,7 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
     q.packed = packed;
     nn_real *end = nn__pack_panels(q.kernels, packed, u, 1, h, h, joint);
     if (node->kind == NN__GRU) nn__pack_panels(q.kernels, end, u + joint * h, 1, h, h, h);
-    nn_real *state = node->state + (size_t)layer * 2 * batch * h;
+    nn_real *state = node->cell.carry ? node->state + (size_t)layer * 2 * batch * h : NULL;
     for (int k = 0; k < 2; k++) {
       nn_real *start = k ? q.c0 : q.h0;
       if (node->cell.carry)
@@ -4395,7 +4397,11 @@ static nn__node *nn__begin(nn_model *m, nn__kind kind, int inputs, int a, int b)
   int number = 1;
   for (int i = 0; i < m->nodes; i++) number += m->node[i].kind == kind;
   nn_message name = {{0}};
-  nn__say(&name, NN_OK, "%s%d", nn__kind_text[kind], number);
+  for (int taken = 1; taken; number++) { /* nn_name may have given the name to another */
+    nn__say(&name, NN_OK, "%s%d", nn__kind_text[kind], number);
+    taken = 0;
+    for (int i = 0; i < m->nodes; i++) taken |= !strcmp(m->node[i].name, name.text);
+  }
   memcpy(node->name, name.text, sizeof node->name);
   for (int i = 0; i < inputs; i++) {
     if (in[i] < 0 || in[i] >= m->nodes) {
@@ -4878,7 +4884,6 @@ void nn_set_init(nn_model *m, int node, nn_init init, double value)
   m->node[node].init_value = value;
 }
 
-#ifndef NN_NO_TRAINING
 static int nn__loss(nn_model *m, nn__kind kind, int x, double value, const nn_real *weights)
 {
   nn__node *node = nn__begin(m, kind, 1, x, -1);
@@ -4904,6 +4909,7 @@ static int nn__loss(nn_model *m, nn__kind kind, int x, double value, const nn_re
   if (number >= 0) m->loss = number;
   return number;
 }
+#ifndef NN_NO_TRAINING
 int nn_cross_entropy(nn_model *m, int x) { return nn__loss(m, NN__CROSS_ENTROPY, x, 0, NULL); }
 int nn_cross_entropy_with(nn_model *m, int x, double smoothing, const nn_real *weights)
 {
@@ -5003,7 +5009,10 @@ static const char *nn__bad_optimizer(const nn_optimizer *o)
     return "nesterov goes with SGD and a momentum";
   if (!(o->clip_norm >= 0) || !(o->clip_value >= 0)) return "clipping limits must be 0 or more";
   if ((int)s->kind < 0 || s->kind > NN_ONE_CYCLE) return "no such schedule";
-  if (s->warmup < 0) return "warmup must be 0 or more";
+  const int64_t most = (int64_t)1 << 53; /* exact as a double, and so in files */
+  if (s->warmup < 0 || s->warmup > most || s->total < 0 || s->total > most || s->period < 0 ||
+      s->period > most)
+    return "warmup, total and period must be 0..2^53";
   if ((s->kind == NN_STEP || s->kind == NN_EXPONENTIAL) &&
       (s->period < 1 || !(s->gamma > 0) || !nn__finite(s->gamma)))
     return "the schedule needs period 1 or more and gamma above 0";
@@ -5151,17 +5160,7 @@ static const nn__param *nn__listed(const nn_model *m, int index)
 static int nn__time_back(const nn_model *m, int node) { return 2 * m->nodes - node; }
 
 /* Whether the gradient of this node is ever wanted: something below it is trained. */
-static int nn__wants_gradient(const nn_model *m, int i)
-{
-  const nn__node *node = &m->node[i];
-  if (m->config.inference) return 0;
-  if (node->kind == NN__INPUT) return m->config.input_gradient;
-  if (node->kind == NN__TOKENS) return 0;
-  if (node->params) return 1;
-  for (int k = 0; k < node->inputs; k++)
-    if (nn__wants_gradient(m, node->in[k])) return 1;
-  return 0;
-}
+static int nn__wants_gradient(const nn_model *m, int i) { return m->node[i].wanted; }
 
 /* Layers that can write their output over their input, and their gradient likewise: backward needs
  * no x, and what made x does not need it either. */
@@ -5291,6 +5290,9 @@ static void nn__plan_pieces(nn_model *m)
     node->extra_piece.first = node->keep_piece.first = 0;
     for (int k = 0; k < node->inputs; k++) m->node[node->in[k]].users++;
     nn__scratch_size(m, node);
+    node->wanted = node->kind == NN__INPUT ? m->config.input_gradient : node->params > 0;
+    for (int k = 0; k < node->inputs; k++) node->wanted |= m->node[node->in[k]].wanted;
+    if (m->config.inference) node->wanted = 0;
   }
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
@@ -7444,7 +7446,8 @@ nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
  *                              dilation_h, dilation_w, groups, flag no_bias
  *           linear             u32 out, flag no_bias
  *           max_pool, avg_pool u32 kernel, stride, pad
- *           leaky_relu, dropout  f64 slope or rate
+ *           leaky_relu         f64 slope
+ *           dropout            f64 rate
  *           embedding          u32 vocabulary, width
  *           rnn, lstm, gru     u32 hidden, layers, f64 dropout, flag relu, flag carry
  *           cross_entropy      f64 smoothing, u32 number of class weights (or 0), real each
