@@ -655,7 +655,7 @@ typedef enum nn__act { /* element by element functions */
  * slot1, slot2: the state blocks, as far as the kind has them. */
 typedef struct nn__update {
   int kind; /* nn_optimizer_kind */
-  int nesterov, first;
+  int nesterov;
   nn_real rate, momentum, alpha, beta1, beta2, eps, decay;
   nn_real rest, rest1, rest2;       /* 1 - alpha, 1 - beta1, 1 - beta2, rounded once */
   nn_real correction1, correction2; /* rate/(1 - beta1^t), 1/sqrt(1 - beta2^t) */
@@ -1847,7 +1847,7 @@ NN__INLINE void NN__(update_body)(int kind, const nn__update *u, nn_real *w, nn_
     if (kind == NN_SGD) {
       if (moves) {
         V v = v_get(slot1 + i, left);
-        v = u->first ? d : v_fma(momentum, v, d);
+        v = v_fma(momentum, v, d);
         v_give(slot1 + i, v, left);
         d = u->nesterov ? v_fma(momentum, v, d) : v;
       }
@@ -2573,6 +2573,7 @@ struct nn_model {
   int slots;
 #endif
   int64_t steps;
+  int64_t state_steps;        /* of them, those that the optimizer's state is made of */
 };
 
 /* ======================================== @@CONV ===========================================
@@ -3650,8 +3651,10 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
     const double unbias = rows > 1 ? (double)rows / (double)(rows - 1) : 1;
     for (size_t j = 0; j < cols; j++) {
       const double variance = (double)inverse[j];
-      running_mean[j] += (nn_real)(.1 * ((double)mean[j] - (double)running_mean[j]));
-      running_var[j] += (nn_real)(.1 * (variance * unbias - (double)running_var[j]));
+      if (variance - variance == 0) { /* a NaN or infinity would stay for ever */
+        running_mean[j] += (nn_real)(.1 * ((double)mean[j] - (double)running_mean[j]));
+        running_var[j] += (nn_real)(.1 * (variance * unbias - (double)running_var[j]));
+      }
       inverse[j] = (nn_real)(1 / sqrt(variance + 1e-5));
     }
   }
@@ -5038,6 +5041,10 @@ nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
     return m->status = nn__say(&m->message, NN_ERR_STATE,
                                "optimizer: needs %d state blocks, %d were built", nn__slots(o),
                                m->slots);
+  if (m->built && o->kind != m->optimizer.kind) { /* another kind's state means nothing to it */
+    for (int i = 0; i < m->slots; i++) memset(m->slot[i], 0, m->values * sizeof(nn_real));
+    m->state_steps = 0;
+  }
   m->optimizer = *o;
   return NN_OK;
 }
@@ -5575,7 +5582,7 @@ static void nn__reset(nn_model *m)
   if (m->gradient) memset(m->gradient, 0, m->values * sizeof(nn_real));
   for (int i = 0; i < m->slots; i++) memset(m->slot[i], 0, m->values * sizeof(nn_real));
 #endif
-  m->steps = 0, m->draws = 0, m->ran = m->lost = 0;
+  m->steps = m->state_steps = 0, m->draws = 0, m->ran = m->lost = 0;
   nn_reset_state(m);
 }
 
@@ -5964,12 +5971,12 @@ nn_status nn_step(nn_model *m)
   if (!m->built || !m->gradient)
     return nn__error(m, NN_ERR_STATE, "step: not built, or an inference model");
   const nn_optimizer *o = &m->optimizer;
-  const double t = (double)(m->steps + 1), rate = nn_rate(m);
+  const double t = (double)(m->state_steps + 1), rate = nn_rate(m);
   nn__flat f;
   memset(&f, 0, sizeof f);
   f.m = m;
   nn__update *u = &f.update;
-  u->kind = (int)o->kind, u->nesterov = o->nesterov, u->first = m->steps == 0;
+  u->kind = (int)o->kind, u->nesterov = o->nesterov;
   u->rate = (nn_real)rate, u->momentum = (nn_real)o->momentum, u->alpha = (nn_real)o->alpha;
   u->beta1 = (nn_real)o->beta1, u->beta2 = (nn_real)o->beta2, u->eps = (nn_real)o->eps;
   u->decay = (nn_real)o->weight_decay;
@@ -5985,6 +5992,7 @@ nn_status nn_step(nn_model *m)
   nn__parallel(&m->context.pool, (m->values + NN__FLAT_PIECE - 1) / NN__FLAT_PIECE, nn__update_task,
                &f);
   m->steps++;
+  m->state_steps++;
   return NN_OK;
 }
 
@@ -7456,7 +7464,8 @@ nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
  * and in a checkpoint, all three or none:
  *   OPTM  u32 nn_optimizer_kind, f64 rate, momentum, alpha, beta1, beta2, eps, weight_decay,
  *         clip_norm, clip_value, flag nesterov, u32 nn_schedule_kind, u64 warmup, total, period,
- *         f64 gamma, floor, u64 steps done, u32 number of state blocks (what the optimizer needs);
+ *         f64 gamma, floor, u64 steps done, u64 of them those in the state, u32 number of state
+ *         blocks (what the optimizer needs);
  *         each block: a real for every trained real of PARM
  *   STAT  u64 training passes done (the stream of dropout); for each layer with carry, in order:
  *         u32 samples n (0: no state), for each of its layers real h [n,hidden], lstm c [n,hidden]
@@ -7838,6 +7847,7 @@ static void nn__io_optimizer(nn__io *s)
   const char *wrong = nn__bad_optimizer(&o);
   if (wrong) nn__io_fail(s, NN_ERR_FORMAT, "%s", wrong);
   nn__io_count(s, "the number of steps", &m->steps);
+  nn__io_count(s, "the steps in the state", &m->state_steps);
   int slots = nn__slots(&o);
   nn__io_int(s, "the number of state blocks", &slots, slots, slots);
   if (s->status != NN_OK) return;

@@ -314,8 +314,8 @@ NN_API void nn_set_init(nn_model *m, int node, nn_init init, double value);
 
 /* The loss, at most one, added last; each is a mean, and nn_output gives its input.
  * Cross-entropy of softmax over x = logits [K] or [T,K] with labels 0..K-1 (label -1: left out).
- *   With smoothing s in [0,1): target (1-s) onehot + s/K. With class weights w (K numbers, copied;
- *   NULL = all 1): sum of w_label l / sum of w_label, PyTorch's weighted mean.
+ *   With smoothing s in [0,1): target (1-s) onehot + s/K. With class weights w (K numbers, which
+ *   nn_build copies; NULL = all 1): sum of w_label l / sum of w_label, PyTorch's weighted mean.
  * Mean squared error: mean of (x - y)^2 over all elements. Binary cross-entropy from logits:
  *   mean of max(x,0) - x y + log(1 + exp(-|x|)), y in [0,1]. */
 NN_API int nn_cross_entropy(nn_model *m, int x);
@@ -344,7 +344,7 @@ typedef struct nn_schedule {
 NN_API double nn_schedule_rate(const nn_schedule *s, double rate, int64_t step);
 
 /* The formulas and eps placement are PyTorch's; g is the gradient (+ weight_decay w, but ADAMW).
- *   SGD      v = momentum v + g (first step: v = g);  w -= rate (nesterov ? g + momentum v : v)
+ *   SGD      v = momentum v + g;  w -= rate (nesterov ? g + momentum v : v)
  *   ADAGRAD  s += g^2;  w -= rate g/(sqrt s + eps)                             Duchi et al. 2011
  *   RMSPROP  s = alpha s + (1-alpha) g^2;  q = g/(sqrt s + eps);
  *            momentum: v = momentum v + q, w -= rate v; else w -= rate q     Tieleman & Hinton 2012
@@ -377,7 +377,8 @@ NN_API nn_optimizer nn_adam(double rate);                     /* .9, .999, eps 1
 NN_API nn_optimizer nn_adamw(double rate);                    /* and weight decay .01 */
 
 /* Before nn_build: chooses the optimizer (default: SGD, rate .01). After it: changes numbers and
- * schedule freely; the kind only if it needs no more state than was built (NN_ERR_STATE). */
+ * schedule freely; the kind only if it needs no more state than was built (NN_ERR_STATE), and then
+ * its state starts from 0. */
 NN_API nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o);
 NN_API nn_status nn_get_optimizer(const nn_model *m, nn_optimizer *o);
 #endif
@@ -434,8 +435,8 @@ NN_API const nn_real *nn_input_gradient(const nn_model *m, int input);
  * the step. Between nn_backward and this the flat gradients (nn_gradients) may be scaled,
  * accumulated over several batches, or summed over several machines. */
 NN_API nn_status nn_step(nn_model *m);
-/* forward(training), loss, backward, step. NN_ERR_DIVERGED, with nothing changed, if the loss is
- * NaN or infinite. */
+/* forward(training), loss, backward, step. NN_ERR_DIVERGED if the loss is NaN or infinite: no
+ * parameter, gradient or state has changed (and running statistics never take a NaN). */
 NN_API nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
 NN_API nn_real *nn_gradients(nn_model *m, size_t *count); /* all of them, in parameter order */
 NN_API void nn_zero_gradients(nn_model *m);

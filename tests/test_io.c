@@ -61,7 +61,7 @@ static void sequences(nn_model *m) {
   x = nn_last_step(m, nn_rnn(m, nn_rnn_with(m, x, &o), 4));
 #ifndef NN_NO_TRAINING
   {
-    nn_real weights[3] = {1, 2, (nn_real)0.5};
+    static const nn_real weights[3] = {1, 2, (nn_real)0.5};
     nn_cross_entropy_with(m, nn_linear(m, x, 3), 0.1, weights);
   }
 #else
