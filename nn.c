@@ -4365,7 +4365,7 @@ static const char *nn__shape(const nn__node *node, nn__shape_text *to)
 /* Reals that one array may have, so that every size made of a few of them fits size_t. */
 static int nn__too_large(double reals)
 {
-  return !(reals < (double)(SIZE_MAX / sizeof(nn_real) / 256));
+  return !(reals < (double)(SIZE_MAX / sizeof(nn_real) / 64));
 }
 
 /* Sets a node's shape, at the border and inside, and checks that a batch of it can be counted. */

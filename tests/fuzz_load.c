@@ -213,8 +213,10 @@ static int random_layer(nn_model *m, int x) {
     conv.groups = info.dim[0];
     conv.out = info.dim[0];
     return info.rank == 3 ? nn_conv2d_with(m, x, &conv) : nn_rnn_with(m, x, &cell);
-  case 15: return info.rank == 3 ? nn_max_pool2d(m, x, kernel, stride, pad) : nn_lstm_with(m, x, &cell);
-  case 16: return info.rank == 3 ? nn_avg_pool2d(m, x, kernel, stride, pad) : nn_gru_with(m, x, &cell);
+  case 15:
+    return info.rank == 3 ? nn_max_pool2d(m, x, kernel, stride, pad) : nn_lstm_with(m, x, &cell);
+  case 16:
+    return info.rank == 3 ? nn_avg_pool2d(m, x, kernel, stride, pad) : nn_gru_with(m, x, &cell);
   case 17: return info.rank == 3 ? nn_global_max_pool(m, x) : nn_last_step(m, x);
   default: return info.rank == 3 ? nn_global_avg_pool(m, x) : nn_last_step(m, x);
   }
@@ -280,9 +282,10 @@ static size_t place(const uint8_t *data, size_t size, size_t *section) {
 }
 
 static size_t mutate(uint8_t *data, size_t size) {
-  static const uint32_t numbers[] = {0, 1, 2, 3, 4, 5, 8, 16, 127, 128, 255, 256, 4095, 65535, 65536,
-                                     1u << 20, (1u << 20) + 1, 1u << 24, 0x7FFFFFFF, 0x80000000,
-                                     0xFFFFFFFF};
+  static const uint32_t numbers[] = {0,          1,     2,     3,        4,             5,
+                                     8,          16,    127,   128,      255,           256,
+                                     511,        4095,  65535, 65536,    1u << 20,      1u << 24,
+                                     0x7FFFFFFF, 1u << 31, 0xFFFFFFFF, (1u << 20) + 1};
   static const uint64_t reals[] = {0, 0x3FF0000000000000, 0xBFF0000000000000, 0x7FF0000000000000,
                                    0x7FF8000000000000, 0x7FE0000000000000, 1, 0x3FE0000000000000};
   size_t section = 0, at = place(data, size, &section), n;
@@ -297,7 +300,7 @@ static size_t mutate(uint8_t *data, size_t size) {
   case 2: data[at] = (uint8_t)(data[at] + up_to(8) - 4); break;
   case 3:
   case 4:
-    if (end - at >= 4) put(data + at, numbers[up_to(20)], 4);
+    if (end - at >= 4) put(data + at, numbers[up_to(21)], 4);
     break;
   case 5:
     if (end - at >= 8) put(data + at, reals[up_to(7)], 8);
