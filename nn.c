@@ -2603,7 +2603,7 @@ enum { NN__TILE = 8 }; /* side of a tile of Winograd's transform; 64 frequencies
 
 /* Winograd pays for 3x3 and 5x5 windows at stride 1 once there are channels enough to carry the
  * transforms; `side` outputs then cost 64 products in place of side^2 k^2. */
-static int nn__winograd_side(const nn__conv *c)
+static int nn__winograd_side(const nn__conv *c, size_t batch)
 {
   if (c->kh != c->kw || (c->kh != 3 && c->kh != 5) || c->groups > 1) return 0;
   if (c->sh != 1 || c->sw != 1 || c->dh != 1 || c->dw != 1) return 0;
@@ -2611,6 +2611,7 @@ static int nn__winograd_side(const nn__conv *c)
   if (c->c < 16 || c->oc < 16 || c->c * c->oc > (size_t)1 << 16) return 0;
   const size_t side = NN__TILE + 1 - c->kh;
   const size_t tiles = ((c->oh + side - 1) / side) * ((c->ow + side - 1) / side);
+  if (batch * tiles < 64) return 0; /* too few to carry the transform of the weights */
   return 2 * tiles * NN__TILE * NN__TILE <= c->oh * c->ow * c->kh * c->kw ? (int)side : 0;
 }
 
@@ -2635,7 +2636,7 @@ static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__n
   c.hz = c.h + (c.kh - 1) * c.dh, c.wz = c.w + (c.kw - 1) * c.dw;
   c.zruns = c.runs;
   c.zrun = dense ? c.kw * c.oc : c.og;
-  c.side = m->config.direct_convolution ? 0 : nn__winograd_side(&c);
+  c.side = m->config.direct_convolution ? 0 : nn__winograd_side(&c, (size_t)m->config.batch);
   const size_t taps = c.side ? NN__TILE * NN__TILE : c.kh * c.kw;
   const size_t partial = c.groups * taps * c.cg * c.og + c.oc;
   c.chunks = nn__min((size_t)m->config.batch, nn__max(1, nn__min(8, ((size_t)1 << 21) / partial)));
