@@ -783,7 +783,10 @@ typedef struct nn__kernels {
 #define v_sqrt(a) sqrt(a)
 #else
 #define v_sqrt(a) sqrtf(a)
-NN__INLINE V NN__(round)(V x) { return (V)(int)(x + (x < 0 ? -0.5f : 0.5f)); }
+NN__INLINE V NN__(round)(V x)
+{
+  return x == x ? (V)(int)(x + (x < 0 ? -0.5f : 0.5f)) : 0; /* no int for a NaN */
+}
 NN__INLINE V NN__(exp2i)(V x, V n)
 {
   const int whole = (int)n, half = whole / 2;
@@ -5270,6 +5273,7 @@ static size_t nn__place(nn_model *m)
         }
       }
     }
+    if (at > SIZE_MAX / 64) return SIZE_MAX; /* more than nn__carve will count */
     next->offset = at;
     end = nn__max(end, at + next->size);
   }

@@ -199,7 +199,7 @@ static void conv2d_winograd(void) {
     nn_conv2d_options o = conv_options(dice(16, 70), kernel, 1, 0, 1);
     o.pad_h = dice(0, kernel - 1), o.pad_w = dice(0, kernel - 1);
     o.no_bias = i % 5 == 0;
-    if (!conv_case(dice(1, 3), C, dice(10, 26), dice(10, 26), o)) break;
+    if (!conv_case(dice(5, 7), C, dice(10, 26), dice(10, 26), o)) break;
   }
   direct_convolution = 1;
 }
