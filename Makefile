@@ -11,8 +11,8 @@ APT = apt-get install -y -qq --no-install-recommends
 
 # The first list runs once for every ISA of the machine, the second once.
 SUITES = gemm layers train io torch
-SUITES_ONCE = data gradients
-SCRIPTS = tests/test_fetch.sh tests/test_program.sh tests/lint
+SUITES_ONCE = data gradients fuzz_load
+SCRIPTS = tests/test_fetch.sh tests/test_program.sh tests/test_readme.sh tests/lint
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
 all: $(BUILD)/nn

@@ -936,7 +936,7 @@ NN__INLINE float NN__(sum)(V v)
 #define v_gt(a, b) _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ)
 #define v_eq(a, b) _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ)
 #define v_pick(m, a, b) _mm512_mask_blend_ps(m, b, a)
-#define v_round(x) _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define v_round(x) _mm512_cvtepi32_ps(_mm512_cvtps_epi32(x))
 #define v_exp2i(x, n) _mm512_scalef_ps(x, n)
 #define v_sum(v) _mm512_reduce_add_ps(v)
 
@@ -1110,9 +1110,10 @@ NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int nv, nn_real *c, size_t ldc,
     return;
   }
   NN__UNROLL
-  for (size_t i = 0; i < MR; i++)
+  for (size_t i = 0; i < MR; i++) {
+    if (i >= m) continue;
     NN__UNROLL
-    for (int v = 0; v < nv && i < m; v++) {
+    for (int v = 0; v < nv; v++) {
       const size_t j = (size_t)v * VW;
       nn_real *to = c + i * ldc + j;
       V x = v_mul(alpha, acc[i][v]);
@@ -1121,6 +1122,7 @@ NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int nv, nn_real *c, size_t ldc,
       if (f->relu) x = v_max(v_zero(), x);
       v_give(to, x, n - j);
     }
+  }
 }
 
 NN__INLINE void NN__(packed_body)(int nv, size_t k, const nn_real *a, const nn_real *b, nn_real *c,

@@ -1,9 +1,9 @@
 /* Fuzzes nn_load_memory: any bytes give a model or a clear error, and leave nothing behind.
  *
- *   cc -I. tests/fuzz_load.c nn.c -lm -lpthread       20000 mutations of drawn models, fixed seed
+ *   cc -I. tests/test_fuzz_load.c nn.c -lm -lpthread       20000 mutations of drawn models, fixed seed
  *   fuzz_load -n RUNS [-s SEED]                       as many as wanted, from another seed
  *   fuzz_load FILE...                                 replays files
- *   clang -fsanitize=fuzzer,address,undefined -DNN_LIBFUZZER -I. tests/fuzz_load.c nn.c
+ *   clang -fsanitize=fuzzer,address,undefined -DNN_LIBFUZZER -I. tests/test_fuzz_load.c nn.c
  *                                                     grows its own corpus
  *
  * Every input is loaded as it is and with its CRCs made right, or nearly nothing would get past
@@ -378,7 +378,8 @@ int main(int argc, char **argv) {
   }
   free(seed);
   if (loaded) printf("%ld of them loaded\n", loaded);
-  printf("fuzz_load: %ld passed, %ld failed\n", done - bad, bad);
+  printf("%ld files, %ld of them treated wrongly\n", done, bad);
+  printf("fuzz_load: %d passed, %d failed\n", !bad, bad != 0);
   return bad != 0;
 }
 #endif
