@@ -1,10 +1,10 @@
 /* Fuzzes nn_load_memory: any bytes give a model or a clear error, and leave nothing behind.
  *
- *   cc -I. tests/test_fuzz_load.c nn.c -lm -lpthread       20000 mutations of drawn models, fixed seed
- *   fuzz_load -n RUNS [-s SEED]                       as many as wanted, from another seed
- *   fuzz_load FILE...                                 replays files
+ *   cc -I. tests/test_fuzz_load.c nn.c -lm -lpthread   20000 mutations of drawn models, fixed seed
+ *   test_fuzz_load -n RUNS [-s SEED]                   as many as wanted, from another seed
+ *   test_fuzz_load FILE...                             replays files
  *   clang -fsanitize=fuzzer,address,undefined -DNN_LIBFUZZER -I. tests/test_fuzz_load.c nn.c
- *                                                     grows its own corpus
+ *                                                      grows its own corpus
  *
  * Every input is loaded as it is and with its CRCs made right, or nearly nothing would get past
  * them. What loads must save and load again to the same bytes, and run. */
