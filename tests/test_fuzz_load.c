@@ -245,7 +245,9 @@ static uint8_t *random_model(size_t *size) {
   }
   if (up_to(3) == 0) nn_name(r.model, x, "a-name/of_1");
 #ifndef NN_NO_TRAINING
-  const nn_optimizer some[] = {nn_sgd(.1, 0), nn_sgd(.1, .9), nn_rmsprop(.1, .9), nn_adamw(.1)};
+  nn_optimizer some[4]; /* one by one, which tcc takes */
+  some[0] = nn_sgd(.1, 0), some[1] = nn_sgd(.1, .9);
+  some[2] = nn_rmsprop(.1, .9), some[3] = nn_adamw(.1);
   static const nn_real weights[1 << 16];
   if (x >= 0 && up_to(1)) {
     if (up_to(2) == 0)

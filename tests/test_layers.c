@@ -404,7 +404,7 @@ static void functions_at_the_ends(void) {
   size_t f;
   for (f = 0; f < COUNT(functions); f++) {
     const Function *fn = &functions[f];
-    static const double odd[] = {INFINITY, 3.4e38, 0, -0.0, -3.4e38, -INFINITY};
+    const double odd[] = {INFINITY, 3.4e38, 0, -0.0, -3.4e38, -INFINITY};
     int width, i;
     double first[8] = {0};
     for (width = 1; width <= 70; width++) {
@@ -494,7 +494,7 @@ static void softmax_extremes(void) {
 }
 
 static void softmax_shows_nan(void) {
-  static const double in[][4] = {{NAN, 1, 2, 3}, {1, 2, 3, NAN}};
+  const double in[][4] = {{NAN, 1, 2, 3}, {1, 2, 3, NAN}};
   size_t i;
   for (i = 0; i < COUNT(in); i++) {
     nn_model *m = begin(1, INFERENCE);
@@ -658,7 +658,7 @@ static void embedding(void) {
     for (mode = 0; mode <= LAST_MODE; mode++) {
       enum { N = 2, T = 5, V = 7 };
       static const nn_real tokens[N * T] = {0, 6, 3, 3, 1, 5, 0, 2, 4, 6};
-      static const double wrong[] = {7, -1, 0.5, 1e30, NAN, INFINITY, -1e-3, 4294967296.0};
+      const double wrong[] = {7, -1, 0.5, 1e30, NAN, INFINITY, -1e-3, 4294967296.0};
       nn_model *m = begin(N, mode);
       nn_batch batch;
       nn_real bad[N * T];
