@@ -476,7 +476,7 @@ static void softmax(void) {
 }
 
 static void softmax_extremes(void) {
-  static const double in[][4] = {{1e30, -1e30, 1e30, 0},       {-1e30, -1e30, -1e30, -1e30},
+  const double in[][4] = {{1e30, -1e30, 1e30, 0},       {-1e30, -1e30, -1e30, -1e30},
                                  {-INFINITY, 1, 2, -INFINITY}, {88.8, 88.8, 0, -88.8},
                                  {3e38, -3e38, 0, 3e38},       {1e-30, 0, -1e-30, 1e-40}};
   size_t i;
