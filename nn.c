@@ -377,6 +377,7 @@ static int nn__add_size(size_t a, size_t b, size_t *sum)
  * of memory. An allocator without release (an arena) keeps its memory. */
 static void *nn__allocate(const nn_allocator *a, size_t size)
 {
+  if (a && !a->allocate != !a->release) return NULL; /* half an allocator: nothing could be freed */
   if (size == 0) size = 1;
   if (a && a->allocate) return a->allocate(a->user, size);
 #ifdef NN_NO_MALLOC
