@@ -1,9 +1,6 @@
 /* Prints the names of the ISAs whose kernels can run in this build on this machine, then after a
  * dash those that cannot; the test runner runs the suites once for each of the first. */
-#include <stdio.h>
-#include <string.h>
-
-#include "../nn.h"
+#include "test.h"
 
 int main(int argc, char **argv) {
   int isa;
