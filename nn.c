@@ -5324,7 +5324,9 @@ static void nn__plan_pieces(nn_model *m)
     nn__piece *y = &m->node[nn__root(m, i)].y_piece;
     nn__piece *dy = &m->node[nn__root(m, i)].dy_piece;
     if (!nn__is_loss(node->kind)) {
-      if (!nn__is_input(node->kind) || !nn__same_layout(node)) nn__lives(y, i, i);
+      /* an input is copied in before anything runs */
+      if (!nn__is_input(node->kind) || !nn__same_layout(node))
+        nn__lives(y, nn__is_input(node->kind) ? 0 : i, i);
       if (i == m->output || keep_all) nn__lives(y, keep_all ? 0 : i, end);
       if (wanted && (needs & NN__NEEDS_Y)) nn__lives(y, i, back);
       if (wanted) nn__lives(dy, back, back);
@@ -5721,18 +5723,16 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
   for (int i = 0; i < m->inputs; i++)
     if (!b->x[i])
       return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "forward: x[%d] is NULL", i);
-  m->has_lengths = b->lengths != NULL;
-  if (!m->has_lengths) return NN_OK;
   size_t steps = SIZE_MAX;
   for (int i = 0; i < m->nodes; i++)
     if (m->node[i].rank == 2) steps = nn__min(steps, m->node[i].rows);
-  for (int i = 0; i < b->n; i++) {
+  for (int i = 0; i < b->n && b->lengths; i++)
     if (b->lengths[i] < 1 || (size_t)b->lengths[i] > steps)
       return m->status = nn__say(&m->message, NN_ERR_ARGUMENT,
                                  "forward: length %d of sample %d is not in 1..%zu",
                                  (int)b->lengths[i], i, steps);
-    m->lengths[i] = b->lengths[i];
-  }
+  m->has_lengths = b->lengths != NULL;
+  if (b->lengths) memcpy(m->lengths, b->lengths, (size_t)b->n * sizeof *m->lengths);
   return NN_OK;
 }
 
@@ -5741,12 +5741,12 @@ nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
   if (!m) return NN_ERR_ARGUMENT;
   if (training && m->config.inference)
     return nn__error(m, NN_ERR_STATE, "forward: training asked of an inference model");
+  m->ran = m->lost = 0; /* a refused forward leaves nothing to go on from */
   nn_status status = nn__check_batch(m, b);
   if (status != NN_OK) return status;
   const size_t n = (size_t)b->n;
   m->n = b->n;
   m->training = training != 0;
-  m->ran = m->lost = 0;
   for (int k = 0; k < m->inputs; k++) {
     nn__node *x = &m->node[m->input[k]];
     if (nn__same_layout(x))
@@ -5902,7 +5902,7 @@ static nn_status nn__backward_all(nn_model *m)
 nn_status nn_backward(nn_model *m)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (!m->lost)
+  if (!m->lost || m->ran != 1) /* backward uses up what forward left */
     return nn__error(m, NN_ERR_STATE, "backward: needs a training forward and nn_loss before it");
   return nn__backward_all(m);
 }
@@ -6011,10 +6011,12 @@ nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correc
   if (status == NN_OK) status = nn_loss(m, b, &value, correct);
   if (status != NN_OK) return status;
   if (loss) *loss = value;
-  if (!nn__finite(value))
+  if (!nn__finite(value)) {
+    nn_reset_state(m); /* a carried NaN would come back for ever */
     return m->status = nn__say(&m->message, NN_ERR_DIVERGED,
                                "train: the loss became %g at step %lld (rate %g)", value,
                                (long long)m->steps, nn_rate(m));
+  }
   status = nn_backward(m);
   return status == NN_OK ? nn_step(m) : status;
 }

@@ -436,7 +436,8 @@ NN_API const nn_real *nn_input_gradient(const nn_model *m, int input);
  * accumulated over several batches, or summed over several machines. */
 NN_API nn_status nn_step(nn_model *m);
 /* forward(training), loss, backward, step. NN_ERR_DIVERGED if the loss is NaN or infinite: no
- * parameter, gradient or state has changed (and running statistics never take a NaN). */
+ * parameter, gradient or optimizer state has changed, running statistics never take a NaN, and
+ * carried state is reset. */
 NN_API nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
 NN_API nn_real *nn_gradients(nn_model *m, size_t *count); /* all of them, in parameter order */
 NN_API void nn_zero_gradients(nn_model *m);

@@ -40,12 +40,14 @@ static void draw(nn_real *to, size_t count, uint32_t key, double scale, double o
   for (size_t i = 0; i < count; i++) to[i] = (nn_real)(offset + scale * unit(key, i));
 }
 
+#ifndef NN_NO_TRAINING
 static int32_t *draw_labels(const char *net, const char *name, size_t count, int classes) {
   int32_t *to = (int32_t *)test_memory(count * sizeof *to);
   for (size_t i = 0; i < count; i++)
     to[i] = (int32_t)(bits(key_of(net, name, ""), i) % (uint32_t)classes);
   return to;
 }
+#endif
 
 /* --------------------------------------- the records ---------------------------------------- */
 
