@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../nn.h"
+#include "test.h"
 
 /* ---- the allocator under the loader: counts, and knows the documented bound ---- */
 
