@@ -107,6 +107,9 @@ typedef struct Bytes {
 } Bytes;
 static Bytes save(nn_model *m, const nn_progress *p) {
   Bytes b;
+#ifdef NN_NO_TRAINING
+  p = NULL; /* there are only models to save */
+#endif
   b.size = nn_save_size(m, p);
   CHECK(b.size > 0);
   b.at = (unsigned char *)test_memory(b.size);
