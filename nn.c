@@ -206,7 +206,7 @@ static int nn__replaceable(const char *path)
 
 /* ======================================== @@BASE =========================================== */
 /* A printf of our own for messages: the C library's needs stdio, follows the locale (a decimal
- * comma), and is several times the size of a small build. It knows %s %d %u %x %zu %lld %g %%,
+ * comma), and is several times the size of a small build. It knows %s %d %u %x %zu %lld %llu %g %%,
  * always closes the string and cuts what does not fit. */
 typedef struct nn__text {
   char *to;
@@ -317,10 +317,13 @@ static void nn__format(char *to, size_t size, const char *format, va_list args)
       nn__put_number(&t, va_arg(args, size_t), 10);
       if (format[1] == 'u') format++;
       break;
-    case 'l': /* %lld */
-      nn__put_signed(&t, va_arg(args, long long));
+    case 'l': /* %lld, %llu */
+      if (!strncmp(format, "llu", 3))
+        nn__put_number(&t, va_arg(args, unsigned long long), 10);
+      else
+        nn__put_signed(&t, va_arg(args, long long));
       if (format[1] == 'l') format++;
-      if (format[1] == 'd') format++;
+      if (format[1] == 'd' || format[1] == 'u') format++;
       break;
     case '\0': format--; break; /* a lone % at the end: the loop must still see the zero */
     default: nn__put_char(&t, *format); break;
@@ -619,13 +622,11 @@ nn_status nn_isa_find(const char *name, nn_isa *isa)
  *
  * The product of a tile, C[m,n] = finish(A[m,k] B[k,n]) with m <= MR and n <= NR, is the heart.
  * Every element is one chain of multiply-adds over ascending k, so tiles of any shape give the
- * same bits. It comes in two forms, which differ in where A and B lie:
- *   tile_packed  A in a panel a[k MR + i], B in a panel b[k NR + j], both padded with zeros;
- *   tile_rows    row i of A anywhere: element k at a[i][o(k)]. o walks `segments` runs of `length`
- *                elements, run s starting at skip[s], `a_step` apart. B's row k at b + k b_step.
- *                a has MR pointers (repeat one for rows past m). B is read n wide if `exact`, else
- *                up to the next multiple of the vector's width. A convolution without any im2col
- *                is such a walk: the runs are the rows of the kernel window.
+ * same bits. Row i of A lies anywhere: its element k is at a[i][o(k)]. o walks `segments` runs of
+ * `length` elements, run s starting at skip[s], `a_step` apart; so A may be stored by rows, by
+ * columns (a[i] = a[0] + i) or packed, and a convolution without any im2col is such a walk, too:
+ * the runs are the rows of the kernel window. B's row k is at b + k b_step, and is read n wide if
+ * `exact`, else up to the next multiple of the vector's width (a packed panel: b[k NR + j]).
  * finish: C = alpha AB + beta C + bias[j] (bias may be NULL), then max(0, .) if relu. beta = 0
  * never reads C. across: C is stored transposed, element (i,j) at c[j ldc + i], and bias by i. */
 typedef struct nn__finish {
@@ -670,14 +671,13 @@ typedef struct nn__update {
 typedef struct nn__kernels {
   nn_isa isa;
   size_t vw, mr, nr;     /* vector width, tile height and width, in elements */
+  size_t mr2;            /* the next smaller height that has code of its own */
   size_t mc, kc, nc;     /* block sizes of the product: mc kc in L2, kc nr in L1, kc nc in L3 */
-  void (*tile_packed)(size_t k, const nn_real *a, const nn_real *b, nn_real *c, size_t ldc,
-                      size_t m, size_t n, const nn__finish *f);
-  void (*tile_rows)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c,
-                    size_t ldc, size_t m, size_t n, const nn__finish *f);
-  /* to[k MR + i] = A[i,k], i < MR, zero past m; A[i,k] at a[i rs + k cs]. pack_b: b[k NR + j]. */
-  void (*pack_a)(nn_real *to, const nn_real *a, size_t rs, size_t cs, size_t m, size_t k);
-  void (*pack_b)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size_t k, size_t n);
+  void (*tile)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c, size_t ldc,
+               size_t m, size_t n, const nn__finish *f);
+  /* Panels of NR columns each: to[(j/NR k + p) NR + j mod NR] = B[p,j], zero past n; B[p,j] at
+   * b[p rs + j cs]. */
+  void (*pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size_t k, size_t n);
   /* y[j] = alpha sum_k x[k] w[j ldw + k] + beta y[j] + bias[j] */
   void (*dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ldw, size_t k, size_t n,
                const nn__finish *f);
@@ -685,6 +685,7 @@ typedef struct nn__kernels {
   void (*add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y = a + b */
   void (*scale)(nn_real *y, nn_real s, size_t n);                        /* y = s y */
   void (*fma)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y += a b */
+  void (*axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n);       /* y += s x */
   /* sum[j] += sum of x[i,j] over rows: at most 256 a call, so that float sums stay short */
   void (*sum_rows)(nn_real *sum, const nn_real *x, size_t ldx, size_t rows, size_t cols);
   void (*affine_rows)(nn_real *y, const nn_real *x, const nn_real *p, const nn_real *q, size_t rows,
@@ -711,7 +712,6 @@ typedef struct nn__kernels {
   /* dx = dy f'(.): from x for GELU and SILU, from y for the others. dx may be dy. */
   void (*activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *x, const nn_real *y,
                         size_t n, nn_real slope);
-  void (*axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n); /* y += s x */
   double (*sum_squares)(const nn_real *x, size_t n);
   /* As sum_rows: of (x - mean[j]) y, of (x - mean[j])^2. */
   void (*sum_rows_product)(nn_real *sum, const nn_real *x, const nn_real *mean, const nn_real *y,
@@ -752,7 +752,9 @@ typedef struct nn__kernels {
  *   v_gt(a,b) v_eq(a,b)              masks, false for a NaN; v_pick(m,a,b) = m ? a : b
  *   v_round(x)                       to the nearest whole number, |x| < 2^21
  *   v_exp2i(x,n)                     x 2^n, n whole lanes in -252 .. 254
- *   v_sum(v)                         of all lanes */
+ *   v_sum(v)                         of all lanes
+ *   v_zip_low(a,b) v_zip_high(a,b)   a0 b0 a1 b1 .. of the low, of the high halves
+ * and of the tile: MR rows (MR2, MR3 for what is left over) of NV vectors. */
 #ifdef NN__INSTANCE
 
 #if NN__INSTANCE == 1 /* ------------------------- scalar ---------------------------------- */
@@ -760,6 +762,8 @@ typedef struct nn__kernels {
 #define NN__THIS_ISA NN_ISA_SCALAR
 #define VW 1
 #define MR 4
+#define MR2 2
+#define MR3 1
 #define NV 2
 #define V nn_real
 #define M int
@@ -780,6 +784,8 @@ typedef struct nn__kernels {
 #define v_eq(a, b) ((a) == (b))
 #define v_pick(m, a, b) ((m) ? (a) : (b))
 #define v_sum(v) (v)
+#define v_zip_low(a, b) (a)
+#define v_zip_high(a, b) (b)
 #if NN__DOUBLE
 #define v_sqrt(a) sqrt(a)
 #else
@@ -805,6 +811,8 @@ NN__INLINE V NN__(exp2i)(V x, V n)
 #define NN__THIS_ISA NN_ISA_SSE2
 #define VW 4
 #define MR 4
+#define MR2 2
+#define MR3 1
 #define NV 2
 #define V __m128
 #define M __m128
@@ -825,6 +833,8 @@ NN__INLINE V NN__(exp2i)(V x, V n)
 #define v_gt(a, b) _mm_cmpgt_ps(a, b)
 #define v_eq(a, b) _mm_cmpeq_ps(a, b)
 #define v_pick(m, a, b) _mm_or_ps(_mm_and_ps(m, a), _mm_andnot_ps(m, b))
+#define v_zip_low(a, b) _mm_unpacklo_ps(a, b)
+#define v_zip_high(a, b) _mm_unpackhi_ps(a, b)
 #define v_round(x) _mm_cvtepi32_ps(_mm_cvtps_epi32(x))
 #define v_exp2i NN__(exp2i)
 #define v_sum NN__(sum)
@@ -864,6 +874,8 @@ NN__INLINE float NN__(sum)(V v)
 #define NN__THIS_ISA NN_ISA_AVX2
 #define VW 8
 #define MR 6
+#define MR2 4
+#define MR3 2
 #define NV 2
 #define V __m256
 #define M __m256
@@ -884,6 +896,10 @@ NN__INLINE float NN__(sum)(V v)
 #define v_gt(a, b) _mm256_cmp_ps(a, b, _CMP_GT_OQ)
 #define v_eq(a, b) _mm256_cmp_ps(a, b, _CMP_EQ_OQ)
 #define v_pick(m, a, b) _mm256_blendv_ps(b, a, m)
+#define v_zip_low(a, b) \
+  _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x20)
+#define v_zip_high(a, b) \
+  _mm256_permute2f128_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b), 0x31)
 #define v_round(x) _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define v_exp2i NN__(exp2i)
 #define v_sum NN__(sum)
@@ -917,6 +933,8 @@ NN__INLINE float NN__(sum)(V v)
 #define NN__THIS_ISA NN_ISA_AVX512
 #define VW 16
 #define MR 14
+#define MR2 8
+#define MR3 4
 #define NV 2
 #define V __m512
 #define M __mmask16
@@ -937,15 +955,24 @@ NN__INLINE float NN__(sum)(V v)
 #define v_gt(a, b) _mm512_cmp_ps_mask(a, b, _CMP_GT_OQ)
 #define v_eq(a, b) _mm512_cmp_ps_mask(a, b, _CMP_EQ_OQ)
 #define v_pick(m, a, b) _mm512_mask_blend_ps(m, b, a)
+#define v_zip_low(a, b) _mm512_permutex2var_ps(a, NN__(zip)(0), b)
+#define v_zip_high(a, b) _mm512_permutex2var_ps(a, NN__(zip)(8), b)
 #define v_round(x) _mm512_cvtepi32_ps(_mm512_cvtps_epi32(x))
 #define v_exp2i(x, n) _mm512_scalef_ps(x, n)
 #define v_sum(v) _mm512_reduce_add_ps(v)
+NN__INLINE __m512i NN__(zip)(int first)
+{
+  const __m512i order = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+  return _mm512_add_epi32(order, _mm512_set1_epi32(first));
+}
 
 #elif NN__INSTANCE == 5 /* ------------------------ NEON ----------------------------------- */
 #define NN__(name) name##_neon
 #define NN__THIS_ISA NN_ISA_NEON
 #define VW 4
 #define MR 8
+#define MR2 4
+#define MR3 2
 #define NV 3
 #define V float32x4_t
 #define M uint32x4_t
@@ -966,6 +993,8 @@ NN__INLINE float NN__(sum)(V v)
 #define v_gt(a, b) vcgtq_f32(a, b)
 #define v_eq(a, b) vceqq_f32(a, b)
 #define v_pick(m, a, b) vbslq_f32(m, a, b)
+#define v_zip_low(a, b) vzip1q_f32(a, b)
+#define v_zip_high(a, b) vzip2q_f32(a, b)
 #define v_round(x) vrndnq_f32(x)
 #define v_exp2i NN__(exp2i)
 #define v_sum(v) vaddvq_f32(v)
@@ -1090,15 +1119,15 @@ NN__INLINE V NN__(vphi)(V x, V *density)
 /* ---- the tile ----------------------------------------------------------------------------- */
 
 /* Stores the first m rows and n columns of the accumulators; see nn__finish. */
-NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int nv, nn_real *c, size_t ldc, size_t m, size_t n,
-                                  const nn__finish *f)
+NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int mr, int nv, nn_real *c, size_t ldc, size_t m,
+                                  size_t n, const nn__finish *f)
 {
   const V alpha = v_set(f->alpha), beta = v_set(f->beta);
   const int reads = f->beta != 0;
   if (f->across) {
     nn_real tile[MR * NR];
     NN__UNROLL
-    for (int i = 0; i < MR; i++)
+    for (int i = 0; i < mr; i++)
       NN__UNROLL
       for (int v = 0; v < nv; v++) v_store(tile + i * NR + v * VW, acc[i][v]);
     for (size_t j = 0; j < n; j++)
@@ -1111,12 +1140,12 @@ NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int nv, nn_real *c, size_t ldc,
     return;
   }
   NN__UNROLL
-  for (size_t i = 0; i < MR; i++) {
-    if (i >= m) continue;
+  for (int i = 0; i < mr; i++) {
+    if ((size_t)i >= m) continue;
     NN__UNROLL
     for (int v = 0; v < nv; v++) {
       const size_t j = (size_t)v * VW;
-      nn_real *to = c + i * ldc + j;
+      nn_real *to = c + (size_t)i * ldc + j;
       V x = v_mul(alpha, acc[i][v]);
       if (reads) x = v_fma(beta, v_get(to, n - j), x);
       if (f->bias) x = v_add(x, v_get(f->bias + j, n - j));
@@ -1126,48 +1155,16 @@ NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int nv, nn_real *c, size_t ldc,
   }
 }
 
-NN__INLINE void NN__(packed_body)(int nv, size_t k, const nn_real *a, const nn_real *b, nn_real *c,
-                                  size_t ldc, size_t m, size_t n, const nn__finish *f)
-{
-  V acc[MR][NV];
-  NN__UNROLL
-  for (int i = 0; i < MR; i++)
-    NN__UNROLL
-    for (int v = 0; v < nv; v++) acc[i][v] = v_zero();
-  for (; k; k--, a += MR, b += NR) {
-    V row[NV];
-    NN__UNROLL
-    for (int v = 0; v < nv; v++) row[v] = v_load(b + v * VW);
-    NN__UNROLL
-    for (int i = 0; i < MR; i++) {
-      const V x = v_set(a[i]);
-      NN__UNROLL
-      for (int v = 0; v < nv; v++) acc[i][v] = v_fma(x, row[v], acc[i][v]);
-    }
-  }
-  NN__(finish_tile)(acc, nv, c, ldc, m, n, f);
-}
-
-static void NN__(tile_packed)(size_t k, const nn_real *a, const nn_real *b, nn_real *c, size_t ldc,
-                              size_t m, size_t n, const nn__finish *f)
-{
-  if (n > (NV - 1) * VW)
-    NN__(packed_body)(NV, k, a, b, c, ldc, m, n, f);
-  else if (NV > 2 && n > VW)
-    NN__(packed_body)(NV - 1, k, a, b, c, ldc, m, n, f);
-  else
-    NN__(packed_body)(1, k, a, b, c, ldc, m, n, f);
-}
-
-NN__INLINE void NN__(rows_body)(int nv, int exact, const nn__walk *w, const nn_real *const *a,
-                                const nn_real *b, nn_real *c, size_t ldc, size_t m, size_t n,
-                                const nn__finish *f)
+/* mr rows of nv vectors: constants wherever this is called, so acc becomes registers. */
+NN__INLINE void NN__(tile_body)(int mr, int nv, int exact, const nn__walk *w,
+                                const nn_real *const *a, const nn_real *b, nn_real *c, size_t ldc,
+                                size_t m, size_t n, const nn__finish *f)
 {
   V acc[MR][NV];
   const nn_real *from[MR];
   NN__UNROLL
-  for (int i = 0; i < MR; i++) {
-    from[i] = a[i];
+  for (int i = 0; i < mr; i++) {
+    from[i] = a[(size_t)i < m ? i : 0]; /* rows past m are computed and dropped */
     NN__UNROLL
     for (int v = 0; v < nv; v++) acc[i][v] = v_zero();
   }
@@ -1180,56 +1177,88 @@ NN__INLINE void NN__(rows_body)(int nv, int exact, const nn__walk *w, const nn_r
       for (int v = 0; v < nv; v++)
         row[v] = exact && v == nv - 1 ? v_get(b + v * VW, n - (size_t)v * VW) : v_load(b + v * VW);
       NN__UNROLL
-      for (int i = 0; i < MR; i++) {
+      for (int i = 0; i < mr; i++) {
         const V x = v_set(from[i][o]);
         NN__UNROLL
         for (int v = 0; v < nv; v++) acc[i][v] = v_fma(x, row[v], acc[i][v]);
       }
     }
   }
-  NN__(finish_tile)(acc, nv, c, ldc, m, n, f);
+  NN__(finish_tile)(acc, mr, nv, c, ldc, m, n, f);
 }
 
-static void NN__(tile_rows)(const nn__walk *w, const nn_real *const *a, const nn_real *b,
-                            nn_real *c, size_t ldc, size_t m, size_t n, const nn__finish *f)
+NN__INLINE void NN__(tile_high)(int mr, const nn__walk *w, const nn_real *const *a,
+                                const nn_real *b, nn_real *c, size_t ldc, size_t m, size_t n,
+                                const nn__finish *f)
 {
   const int exact = w->exact && n % VW;
   if (n > (NV - 1) * VW) {
     if (exact)
-      NN__(rows_body)(NV, 1, w, a, b, c, ldc, m, n, f);
+      NN__(tile_body)(mr, NV, 1, w, a, b, c, ldc, m, n, f);
     else
-      NN__(rows_body)(NV, 0, w, a, b, c, ldc, m, n, f);
+      NN__(tile_body)(mr, NV, 0, w, a, b, c, ldc, m, n, f);
   } else if (NV > 2 && n > VW) {
-    NN__(rows_body)(NV - 1, 1, w, a, b, c, ldc, m, n, f);
+    NN__(tile_body)(mr, NV - 1, 1, w, a, b, c, ldc, m, n, f);
   } else if (exact) {
-    NN__(rows_body)(1, 1, w, a, b, c, ldc, m, n, f);
+    NN__(tile_body)(mr, 1, 1, w, a, b, c, ldc, m, n, f);
   } else {
-    NN__(rows_body)(1, 0, w, a, b, c, ldc, m, n, f);
+    NN__(tile_body)(mr, 1, 0, w, a, b, c, ldc, m, n, f);
   }
 }
 
-/* Copies a strided matrix into a panel `width` wide: to[k width + i] = from[i rs + k cs]. */
-NN__INLINE void NN__(pack)(nn_real *to, const nn_real *from, size_t rs, size_t cs, size_t count,
-                           size_t k, size_t width)
+static void NN__(tile)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c,
+                       size_t ldc, size_t m, size_t n, const nn__finish *f)
 {
-  if (rs == 1 && count == width) {
-    for (size_t p = 0; p < k; p++, to += width, from += cs) memcpy(to, from, width * sizeof *to);
-    return;
-  }
-  for (size_t p = 0; p < k; p++, to += width, from += cs) {
-    for (size_t i = 0; i < count; i++) to[i] = from[i * rs];
-    for (size_t i = count; i < width; i++) to[i] = 0;
+  if (m > MR2)
+    NN__(tile_high)(MR, w, a, b, c, ldc, m, n, f);
+  else if (m > MR3)
+    NN__(tile_high)(MR2, w, a, b, c, ldc, m, n, f);
+  else
+    NN__(tile_high)(MR3, w, a, b, c, ldc, m, n, f);
+}
+
+/* x[i] = column i of the matrix that has x[0], x[1], .. as its rows: interleaving the upper half of
+ * the rows with the lower one moves one bit of a column's number into the row's; VW = 2^stages. */
+NN__INLINE void NN__(transpose)(V x[VW])
+{
+  V y[VW];
+  NN__UNROLL
+  for (int bit = 1; bit < VW; bit *= 2) {
+    NN__UNROLL
+    for (int i = 0; i < VW; i++) y[i] = x[i];
+    NN__UNROLL
+    for (int i = 0; i < VW / 2; i++) {
+      x[2 * i] = v_zip_low(y[i], y[i + VW / 2]);
+      x[2 * i + 1] = v_zip_high(y[i], y[i + VW / 2]);
+    }
   }
 }
 
-static void NN__(pack_a)(nn_real *to, const nn_real *a, size_t rs, size_t cs, size_t m, size_t k)
+static void NN__(pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size_t k, size_t n)
 {
-  NN__(pack)(to, a, rs, cs, m, k, MR);
-}
-
-static void NN__(pack_b)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size_t k, size_t n)
-{
-  NN__(pack)(to, b, cs, rs, n, k, NR);
+  const size_t whole = cs == 1 ? n / NR : 0; /* panels of rows that are copied as they lie */
+  for (size_t p = 0; whole && p < k; p++)
+    for (size_t j = 0; j < whole; j++)
+      memcpy(to + (j * k + p) * NR, b + p * rs + j * NR, NR * sizeof *to);
+  to += whole * k * NR;
+  for (size_t j = whole * NR; j < n; j += VW) {
+    nn_real *panel = to + (j / NR - whole) * k * NR + j % NR;
+    for (size_t p = 0; p < k; p += VW) {
+      const size_t count = k - p < VW ? k - p : VW;
+      V x[VW];
+      if (rs == 1) {
+        NN__UNROLL
+        for (size_t i = 0; i < VW; i++)
+          x[i] = j + i < n ? v_get(b + (j + i) * cs + p, count) : v_zero();
+        NN__(transpose)(x);
+      } else {
+        for (size_t q = 0; q < count; q++) x[q] = v_get(b + (p + q) * rs + j, n - j);
+      }
+      for (size_t q = 0; q < count; q++) v_store(panel + (p + q) * NR, x[q]);
+    }
+  }
+  for (size_t j = (n + VW - 1) / VW * VW; j % NR; j += VW) /* the rest of the last panel */
+    for (size_t p = 0; p < k; p++) v_store(to + ((j / NR - whole) * k + p) * NR + j % NR, v_zero());
 }
 
 /* Four rows of w at a time, so that x is loaded once for four sums. */
@@ -1364,14 +1393,12 @@ static void NN__(fma)(nn_real *y, const nn_real *a, const nn_real *b, size_t n)
     v_give(y + i, v_fma(v_get(a + i, n - i), v_get(b + i, n - i), v_get(y + i, n - i)), n - i);
 }
 
-#ifndef NN_NO_TRAINING
 static void NN__(axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n)
 {
   const V factor = v_set(s);
   for (size_t i = 0; i < n; i += VW)
     v_give(y + i, v_fma(factor, v_get(x + i, n - i), v_get(y + i, n - i)), n - i);
 }
-#endif
 
 /* ---- sums --------------------------------------------------------------------------------- */
 
@@ -1901,18 +1928,18 @@ static const nn__kernels NN__(nn__table) = {
     VW,
     MR,
     NR,
+    MR2,
     MR * 12,
     384,
     NR * 64,
-    NN__(tile_packed),
-    NN__(tile_rows),
-    NN__(pack_a),
-    NN__(pack_b),
+    NN__(tile),
+    NN__(pack),
     NN__(dots),
     NN__(activate),
     NN__(add),
     NN__(scale),
     NN__(fma),
+    NN__(axpy),
     NN__(sum_rows),
     NN__(affine_rows),
     NN__(softmax),
@@ -1926,7 +1953,6 @@ static const nn__kernels NN__(nn__table) = {
     NN__(gru_row),
 #ifndef NN_NO_TRAINING
     NN__(activate_back),
-    NN__(axpy),
     NN__(sum_squares),
     NN__(sum_rows_product),
     NN__(sum_rows_square),
@@ -1953,6 +1979,8 @@ static const nn__kernels NN__(nn__table) = {
 #undef NN__THIS_ISA
 #undef VW
 #undef MR
+#undef MR2
+#undef MR3
 #undef NV
 #undef NR
 #undef V
@@ -1976,6 +2004,8 @@ static const nn__kernels NN__(nn__table) = {
 #undef v_pick
 #undef v_round
 #undef v_exp2i
+#undef v_zip_low
+#undef v_zip_high
 #undef v_sum
 #undef v_get
 #undef v_give
@@ -2235,6 +2265,8 @@ struct nn_context {
   nn_real *pack_a, *pack_b; /* mc kc for each thread; kc nc */
 };
 
+enum { NN__PAD = 16 }; /* elements between the rows of a packed A */
+
 static size_t nn__round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
 static size_t nn__min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t nn__max(size_t a, size_t b) { return a > b ? a : b; }
@@ -2247,7 +2279,7 @@ static void nn__context_limits(nn_context *c, size_t m, size_t n, size_t k)
   c->kc = nn__min(t->kc, nn__max(k, 1));
   c->nc = nn__min(t->nc, nn__round_up(nn__max(n, 1), t->nr));
 }
-static size_t nn__pack_a_size(const nn_context *c) { return nn__round_up(c->mc * c->kc, 16); }
+static size_t nn__pack_a_size(const nn_context *c) { return c->mc * (c->kc + NN__PAD); }
 static size_t nn__pack_b_size(const nn_context *c) { return nn__round_up(c->kc * c->nc, 16); }
 
 typedef struct nn__product {
@@ -2263,19 +2295,35 @@ typedef struct nn__product {
   int direct_a, direct_b;
 } nn__product;
 
-/* Panels of B a task packs. */
-enum { NN__PACK_TASK = 4 };
+/* Rows of the next tile when `left` are left: as many as fit, but two even tiles rather than a full
+ * and a small one that would compute much for nothing. */
+static size_t nn__tile_height(const nn__kernels *t, size_t left)
+{
+  return left <= t->mr ? left : left <= 2 * t->mr2 ? (left + 1) / 2 : t->mr;
+}
+
+/* Panels of B a task packs; rows up to which B is read where it lies. */
+enum { NN__PACK_TASK = 4, NN__DIRECT_B = 144 };
 
 static void nn__pack_b_task(void *arg, size_t index, int thread)
 {
   const nn__product *p = arg;
   const nn__kernels *t = p->context->kernels;
+  const size_t j = index * NN__PACK_TASK * t->nr;
   (void)thread;
-  for (size_t j = index * NN__PACK_TASK * t->nr, e = j + NN__PACK_TASK * t->nr; j < e; j += t->nr) {
-    if (j >= p->nb) return;
-    t->pack_b(p->context->pack_b + j * p->kb, p->b.at + p->p0 * p->b.row + (p->j0 + j) * p->b.col,
-              p->b.row, p->b.col, p->kb, nn__min(t->nr, p->nb - j));
-  }
+  t->pack(p->context->pack_b + j * p->kb, p->b.at + p->p0 * p->b.row + (p->j0 + j) * p->b.col,
+          p->b.row, p->b.col, p->kb, nn__min(NN__PACK_TASK * t->nr, p->nb - j));
+}
+
+/* Brings A[m,kb] together, so that its rows neither meet in the same sets of the cache nor lie on a
+ * page each: rows as rows, NN__PAD further apart than long; columns as columns of `height`. */
+static void nn__pack_a(const nn__product *p, nn_real *to, const nn_real *a, size_t m)
+{
+  if (p->a.col == 1)
+    for (size_t i = 0; i < m; i++, to += p->kb + NN__PAD)
+      memcpy(to, a + i * p->a.row, p->kb * sizeof *to);
+  else
+    for (size_t k = 0; k < p->kb; k++, to += m) memcpy(to, a + k * p->a.col, m * sizeof *to);
 }
 
 /* Loops 3 to 1 round the micro-kernel: the rows of one task, panels of B, tiles of A. */
@@ -2283,18 +2331,18 @@ static void nn__product_task(void *arg, size_t index, int thread)
 {
   const nn__product *p = arg;
   const nn__kernels *t = p->context->kernels;
-  const size_t mr = t->mr, nr = t->nr, first = index * p->rows;
-  const size_t last = nn__min(first + p->rows, p->m);
+  const size_t nr = t->nr, first = index * p->rows, last = nn__min(first + p->rows, p->m);
   nn_real *const pack_a = p->context->pack_a + (size_t)thread * nn__pack_a_size(p->context);
-  const size_t no_skip = 0;
-  const nn__walk walk = {1, p->kb, &no_skip, p->a.col, p->direct_b ? p->b.row : nr, p->direct_b};
+  const size_t no_skip = 0, by_rows = p->a.col == 1;
+  nn__walk walk = {1, p->kb, &no_skip, p->a.col, p->direct_b ? p->b.row : nr, p->direct_b};
   for (size_t i0 = first; i0 < last; i0 += p->context->mc) {
     const size_t mb = nn__min(p->context->mc, last - i0);
     const nn_real *a = p->a.at + i0 * p->a.row + p->p0 * p->a.col;
-    if (!p->direct_a)
-      for (size_t i = 0; i < mb; i += mr)
-        t->pack_a(pack_a + i * p->kb, a + i * p->a.row, p->a.row, p->a.col, nn__min(mr, mb - i),
-                  p->kb);
+    const size_t packed_row = by_rows ? p->kb + NN__PAD : p->kb;
+    for (size_t i = 0, m; !p->direct_a && i < mb; i += m) {
+      m = nn__tile_height(t, mb - i);
+      nn__pack_a(p, pack_a + i * packed_row, a + i * p->a.row, m);
+    }
     for (size_t j = 0; j < p->nb; j += nr) {
       const size_t n = nn__min(nr, p->nb - j);
       const nn_real *b = p->direct_b
@@ -2302,17 +2350,17 @@ static void nn__product_task(void *arg, size_t index, int thread)
                              : p->context->pack_b + j * p->kb;
       nn__finish f = p->finish;
       if (f.bias && !f.across) f.bias += p->j0 + j;
-      for (size_t i = 0; i < mb; i += mr) {
-        const size_t m = nn__min(mr, mb - i), ci = i0 + i, cj = p->j0 + j;
+      for (size_t i = 0, m; i < mb; i += m) {
+        m = nn__tile_height(t, mb - i);
+        const size_t ci = i0 + i, cj = p->j0 + j;
         nn_real *c = p->c + (f.across ? cj * p->ldc + ci : ci * p->ldc + cj);
         if (f.bias && f.across) f.bias = p->finish.bias + ci;
-        if (!p->direct_a) {
-          t->tile_packed(p->kb, pack_a + i * p->kb, b, c, p->ldc, m, n, &f);
-        } else {
-          const nn_real *row[NN__MAX_MR];
-          for (size_t r = 0; r < mr; r++) row[r] = a + (i + (r < m ? r : 0)) * p->a.row;
-          t->tile_rows(&walk, row, b, c, p->ldc, m, n, &f);
-        }
+        const nn_real *row[NN__MAX_MR];
+        const nn_real *top = p->direct_a ? a + i * p->a.row : pack_a + i * packed_row;
+        const size_t next = p->direct_a ? p->a.row : by_rows ? packed_row : 1;
+        for (size_t r = 0; r < m; r++) row[r] = top + r * next;
+        if (!p->direct_a && !by_rows) walk.a_step = m;
+        t->tile(&walk, row, b, c, p->ldc, m, n, &f);
       }
     }
   }
@@ -2345,9 +2393,8 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     return;
   }
   /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile. */
-  p.direct_a = a.col == 1 && n <= 2 * t->nr;
-  p.direct_b = b.col == 1 && m <= 8 * t->mr;
-  if (p.direct_b) p.direct_a = 1;
+  p.direct_a = n <= 2 * t->nr || (a.col == 1 && (a.row % 1024 || m <= 8));
+  p.direct_b = b.col == 1 && m <= NN__DIRECT_B;
   /* Few rows times a large matrix that lies transposed, a linear layer's forward: turned round,
    * C^T = B^T A^T reads the large one in place, and packs the few. Not where the rows would all
    * meet in the same sets of the cache. */
@@ -2570,9 +2617,11 @@ struct nn_model {
   int32_t *stage_labels, *lengths, *stage_lengths;
   nn_real *stage_values;
   int has_lengths;
-  const nn_real *x[NN_MAX_INPUTS];
   /* the run */
-  int n, ran, training, lost; /* last forward: samples, done, for training; nn_loss done since */
+  /* the last forward: samples; done (2: and backward, too); for training; nn_loss done since */
+  int n, ran, training, lost;
+  double loss_weight;         /* of the last nn_loss: what it was divided by, */
+  int64_t loss_rows;          /* and the rows that had a label */
   uint64_t draws;             /* training forwards so far: the stream of dropout */
 #ifndef NN_NO_TRAINING
   nn_optimizer optimizer;
@@ -2834,11 +2883,11 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
   }
   for (size_t f = 0; f < taps; f++)
     for (size_t j = 0; j < q->oc; j += t->nr)
-      for (size_t i = 0; i < count; i += t->mr) {
-        const size_t m = nn__min(t->mr, count - i);
+      for (size_t i = 0, m; i < count; i += m) {
+        m = nn__tile_height(t, count - i);
         const nn_real *a[NN__MAX_MR];
-        for (size_t r = 0; r < t->mr; r++) a[r] = v + (f * q->block + i + (r < m ? r : 0)) * q->c;
-        t->tile_rows(&walk, a, q->packed + (f * wide + j) * q->c,
+        for (size_t r = 0; r < m; r++) a[r] = v + (f * q->block + i + r) * q->c;
+        t->tile(&walk, a, q->packed + (f * wide + j) * q->c,
                      out + (f * q->block + i) * q->oc + j, q->oc, m, nn__min(t->nr, q->oc - j),
                      &set);
       }
@@ -2908,12 +2957,12 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
         t->sum_rows(db, dy + k * q->ow * q->oc, q->oc, cols, q->oc);
     }
     for (size_t f = 0; f < taps; f++)
-      for (size_t i = 0; i < q->c; i += t->mr) {
-        const size_t m = nn__min(t->mr, q->c - i);
+      for (size_t i = 0, m; i < q->c; i += m) {
+        m = nn__tile_height(t, q->c - i);
         const nn_real *a[NN__MAX_MR];
-        for (size_t r = 0; r < t->mr; r++) a[r] = v + f * q->block * q->c + i + (r < m ? r : 0);
+        for (size_t r = 0; r < m; r++) a[r] = v + f * q->block * q->c + i + r;
         for (size_t j = 0; j < q->oc; j += t->nr)
-          t->tile_rows(&walk, a, d + f * q->block * q->oc + j, du + (f * q->c + i) * q->oc + j,
+          t->tile(&walk, a, d + f * q->block * q->oc + j, du + (f * q->c + i) * q->oc + j,
                        q->oc, m, nn__min(t->nr, q->oc - j), &add);
       }
   }
@@ -2960,18 +3009,18 @@ typedef struct nn__correlation {
 static void nn__correlate(const nn__correlation *q, const nn_real *image, nn_real *out)
 {
   const nn__kernels *t = q->kernels;
-  const size_t mr = t->mr, nr = t->nr, k = q->runs * q->run;
+  const size_t nr = t->nr, k = q->runs * q->run;
   const nn__walk walk = {q->runs, q->run, q->skip, 1, nr, 0};
   const nn_real *b = q->packed;
   for (size_t g = 0; g < q->groups; g++)
     for (size_t j = 0; j < q->og; j += nr, b += k * nr) {
       nn__finish f = q->finish;
       if (f.bias) f.bias += g * q->og + j;
-      for (size_t i = 0; i < q->pixels; i += mr) {
-        const size_t m = nn__min(mr, q->pixels - i);
+      for (size_t i = 0, m; i < q->pixels; i += m) {
+        m = nn__tile_height(t, q->pixels - i);
         const nn_real *row[NN__MAX_MR];
-        for (size_t r = 0; r < mr; r++) row[r] = image + q->pixel[i + (r < m ? r : 0)] + g * q->cg;
-        t->tile_rows(&walk, row, b, out + i * q->ldc + g * q->og + j, q->ldc, m,
+        for (size_t r = 0; r < m; r++) row[r] = image + q->pixel[i + r] + g * q->cg;
+        t->tile(&walk, row, b, out + i * q->ldc + g * q->og + j, q->ldc, m,
                      nn__min(nr, q->og - j), &f);
       }
     }
@@ -3179,7 +3228,7 @@ static void nn__conv_weight_task(void *arg, size_t chunk, int thread)
   const nn__conv_job *job = arg;
   const nn__conv *c = job->conv;
   const nn__kernels *t = c->kernels;
-  const size_t k = c->kh * c->kw * c->cg, mr = t->mr, nr = t->nr;
+  const size_t k = c->kh * c->kw * c->cg, nr = t->nr;
   const size_t first = chunk * c->n / c->chunks, last = (chunk + 1) * c->n / c->chunks;
   nn_real *dw = job->partial + chunk * (c->groups * k * c->og + c->oc);
   nn_real *db = dw + c->groups * k * c->og;
@@ -3201,12 +3250,12 @@ static void nn__conv_weight_task(void *arg, size_t chunk, int thread)
     }
     const nn__finish add = {1, 1, NULL, 0, 0};
     for (size_t g = 0; g < c->groups; g++)
-      for (size_t i = 0; i < k; i += mr) {
-        const size_t rows = nn__min(mr, k - i);
+      for (size_t i = 0, rows; i < k; i += rows) {
+        rows = nn__tile_height(t, k - i);
         const nn_real *row[NN__MAX_MR];
-        for (size_t r = 0; r < mr; r++) row[r] = x + job->tap[i + (r < rows ? r : 0)] + g * c->cg;
+        for (size_t r = 0; r < rows; r++) row[r] = x + job->tap[i + r] + g * c->cg;
         for (size_t j = 0; j < c->og; j += nr)
-          t->tile_rows(&walk, row, dy + g * c->og + j, dw + (g * k + i) * c->og + j, c->og, rows,
+          t->tile(&walk, row, dy + g * c->og + j, dw + (g * k + i) * c->og + j, c->og, rows,
                        nn__min(nr, c->og - j), &add);
       }
   }
@@ -3955,6 +4004,7 @@ static nn_status nn__cross_entropy_loss(nn_model *m, const nn__node *node, size_
   const double s = node->value;
   const nn_real *w = node->weights;
   double sum = 0, total = 0, all = 0;
+  int64_t counted = 0;
   *correct = 0;
   if (!labels) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: labels are NULL", node->name);
   for (size_t j = 0; j < classes; j++) all += w ? (double)w[j] : 1;
@@ -3979,9 +4029,11 @@ static nn_status nn__cross_entropy_loss(nn_model *m, const nn__node *node, size_
     for (size_t j = 0; j < classes && s > 0; j++)
       sum += s / (double)classes * (w ? (double)w[j] : 1) * (log_sum - (double)at[j]);
     total += weight;
+    counted++;
   }
   const double share = total > 0 ? 1 / total : 0;
   *loss = sum * share;
+  m->loss_weight = total, m->loss_rows = counted;
   if (!d) return NN_OK;
   for (size_t r = 0; r < rows; r++) {
     size_t sample, place;
@@ -4019,6 +4071,7 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
     counted += (size_t)nn__row_counts(m, x, sample, place);
   }
   const double share = 1 / ((double)counted * (double)cols);
+  m->loss_weight = (double)counted * (double)cols, m->loss_rows = (int64_t)counted;
   for (size_t r = 0; r < rows; r++) {
     size_t sample, place;
     nn__row_of(x, n, r, &sample, &place);
@@ -4092,16 +4145,16 @@ static void nn__packed_product(const nn__kernels *t, size_t m, size_t n, size_t 
                                size_t lda, const nn_real *packed, nn_real *c, size_t ldc,
                                const nn__finish *finish)
 {
-  const size_t no_skip = 0, mr = t->mr, nr = t->nr;
+  const size_t no_skip = 0, nr = t->nr;
   const nn__walk walk = {1, k, &no_skip, 1, nr, 0};
   for (size_t j = 0; j < n; j += nr, packed += k * nr) {
     nn__finish f = *finish;
     if (f.bias) f.bias += j;
-    for (size_t i = 0; i < m; i += mr) {
-      const size_t rows = nn__min(mr, m - i);
+    for (size_t i = 0, rows; i < m; i += rows) {
+      rows = nn__tile_height(t, m - i);
       const nn_real *row[NN__MAX_MR];
-      for (size_t r = 0; r < mr; r++) row[r] = a + (i + (r < rows ? r : 0)) * lda;
-      t->tile_rows(&walk, row, packed, c + i * ldc + j, ldc, rows, nn__min(nr, n - j), &f);
+      for (size_t r = 0; r < rows; r++) row[r] = a + (i + r) * lda;
+      t->tile(&walk, row, packed, c + i * ldc + j, ldc, rows, nn__min(nr, n - j), &f);
     }
   }
 }
@@ -4110,9 +4163,8 @@ static void nn__packed_product(const nn__kernels *t, size_t m, size_t n, size_t 
 static nn_real *nn__pack_panels(const nn__kernels *t, nn_real *to, const nn_real *b, size_t rs,
                                 size_t cs, size_t k, size_t n)
 {
-  for (size_t j = 0; j < n; j += t->nr, to += k * t->nr)
-    t->pack_b(to, b + j * cs, rs, cs, k, nn__min(t->nr, n - j));
-  return to;
+  t->pack(to, b, rs, cs, k, n);
+  return to + nn__round_up(n, t->nr) * k;
 }
 
 static int nn__past_end(const nn__cell *q, size_t t, size_t sample)
@@ -4349,6 +4401,16 @@ static int nn__fail(nn_model *m, nn_status status, const char *format, ...)
     m->status = status;
   }
   return -1;
+}
+
+/* A failure of a built model: recorded, but nothing sticks. */
+static nn_status nn__error(nn_model *m, nn_status status, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  nn__format(m->message.text, sizeof m->message.text, format, args);
+  va_end(args);
+  return m->status = status;
 }
 
 /* "[32,14,14]" */
@@ -5040,14 +5102,13 @@ nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
   if (m->status != NN_OK && !m->built) return m->status;
   const char *wrong = o ? nn__bad_optimizer(o) : "it is NULL";
   if (wrong) {
-    if (m->built) return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "optimizer: %s", wrong);
+    if (m->built) return nn__error(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong);
     nn__fail(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong);
     return m->status;
   }
   if (m->built && !m->config.inference && nn__slots(o) > m->slots)
-    return m->status = nn__say(&m->message, NN_ERR_STATE,
-                               "optimizer: needs %d state blocks, %d were built", nn__slots(o),
-                               m->slots);
+    return nn__error(m, NN_ERR_STATE, "optimizer: needs %d state blocks, %d were built",
+                     nn__slots(o), m->slots);
   if (m->built && o->kind != m->optimizer.kind) { /* another kind's state means nothing to it */
     for (int i = 0; i < m->slots; i++) memset(m->slot[i], 0, m->values * sizeof(nn_real));
     m->state_steps = 0;
@@ -5128,12 +5189,6 @@ nn_status nn_model_status(const nn_model *m) { return m ? m->status : NN_ERR_ARG
 const char *nn_error(const nn_model *m)
 {
   return m ? m->message.text : "no model: out of memory, or a value of config out of range";
-}
-
-/* A failure of a built model: recorded, but nothing sticks. */
-static nn_status nn__error(nn_model *m, nn_status status, const char *text)
-{
-  return m->status = nn__say(&m->message, status, "%s", text);
 }
 
 /* ---- parameters --------------------------------------------------------------------------- */
@@ -5459,8 +5514,12 @@ static void nn__point(nn_model *m)
 static nn_status nn__plan(nn_model *m)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (m->status != NN_OK) return m->status;
+  if (m->status == NN_ERR_MEMORY) { /* no fault of the description: it may be tried again */
+    m->status = NN_OK;
+    m->message.text[0] = 0;
+  }
   if (m->built) return nn__error(m, NN_ERR_STATE, "nn_build: built already");
+  if (m->status != NN_OK) return m->status;
   if (!m->inputs || m->nodes < 2) {
     nn__fail(m, NN_ERR_STATE, "nn_build: no layers after the input");
     return m->status;
@@ -5504,34 +5563,55 @@ static void nn__fill_uniform(nn_random *r, nn_real *w, size_t n, double bound)
   for (size_t i = 0; i < n; i++) w[i] = (nn_real)((2 * nn_random_uniform(r) - 1) * bound);
 }
 
-/* Rows of w[rows, cols] (or its columns, where there are more rows) made orthonormal by modified
- * Gram-Schmidt, twice over for accuracy (Giraud et al. 2005). */
-static void nn__orthogonalise(nn_random *r, nn_real *w, size_t rows, size_t cols, double gain)
+/* w[rows, cols] becomes w[cols, rows] in place: the element at k belongs at k rows mod (size - 1),
+ * and each cycle of that permutation is walked once, from its smallest place. */
+static void nn__transpose_in_place(nn_real *w, size_t rows, size_t cols)
 {
+  const uint64_t last = (uint64_t)rows * cols - 1;
+  for (uint64_t start = 1; start < last; start++) {
+    uint64_t k = start * rows % last;
+    while (k > start) k = k * rows % last;
+    if (k < start) continue; /* walked before */
+    nn_real carried = w[start];
+    do {
+      k = k * rows % last;
+      const nn_real next = w[k];
+      w[k] = carried;
+      carried = next;
+    } while (k != start);
+  }
+}
+
+/* Rows of w[rows, cols] (or its columns, where there are more rows) made orthonormal by
+ * Gram-Schmidt in blocks that stay in cache, twice over for accuracy (Giraud et al. 2005). */
+static void nn__orthogonalise(const nn__kernels *kernels, nn_random *r, nn_real *w, size_t rows,
+                              size_t cols, double gain)
+{
+  enum { BLOCK = 64 };
+  static const nn__finish plain = {1, 0, NULL, 0, 0};
   const size_t count = nn__min(rows, cols), length = nn__max(rows, cols);
-  const size_t next = rows <= cols ? cols : 1, step = rows <= cols ? 1 : cols;
   for (size_t i = 0; i < rows * cols; i++) w[i] = (nn_real)nn_random_normal(r);
   for (size_t i = 0; i < count; i++) {
-    nn_real *v = w + i * next;
+    nn_real *v = w + i * length;
     for (int pass = 0; pass < 2; pass++) {
-      for (size_t j = 0; j < i; j++) {
-        const nn_real *u = w + j * next;
-        double dot = 0;
-        for (size_t k = 0; k < length; k++) dot += (double)v[k * step] * (double)u[k * step];
-        for (size_t k = 0; k < length; k++)
-          v[k * step] = (nn_real)((double)v[k * step] - dot * (double)u[k * step]);
+      for (size_t j = 0; j < i; j += BLOCK) {
+        nn_real dot[BLOCK];
+        const size_t block = nn__min(BLOCK, i - j);
+        kernels->dots(dot, v, w + j * length, length, length, block, &plain);
+        for (size_t b = 0; b < block; b++) kernels->axpy(v, -dot[b], w + (j + b) * length, length);
       }
       double square = 0;
-      for (size_t k = 0; k < length; k++) square += (double)v[k * step] * (double)v[k * step];
-      const double scale = square > 0 ? 1 / sqrt(square) : 0;
-      for (size_t k = 0; k < length; k++) v[k * step] = (nn_real)((double)v[k * step] * scale);
+      for (size_t k = 0; k < length; k++) square += (double)v[k] * (double)v[k];
+      kernels->scale(v, (nn_real)(square > 0 ? 1 / sqrt(square) : 0), length);
     }
   }
-  for (size_t i = 0; i < rows * cols; i++) w[i] = (nn_real)((double)w[i] * gain);
+  kernels->scale(w, (nn_real)gain, rows * cols);
+  if (rows > cols) nn__transpose_in_place(w, cols, rows);
 }
 
 /* A parameter that is a weight matrix of units: more than one dimension, and no norm. */
-static void nn__init_weights(const nn__node *node, const nn__param *p, nn_random *r, nn_real *w)
+static void nn__init_weights(const nn__kernels *kernels, const nn__node *node, const nn__param *p,
+                             nn_random *r, nn_real *w)
 {
   const size_t out = (size_t)p->dim[0], fan_in = p->count / out;
   const size_t taps = p->rank == 4 ? (size_t)p->dim[2] * (size_t)p->dim[3] : 1;
@@ -5552,7 +5632,7 @@ static void nn__init_weights(const nn__node *node, const nn__param *p, nn_random
     }
     break;
   }
-  case NN_INIT_ORTHOGONAL: nn__orthogonalise(r, w, out, fan_in, value); break;
+  case NN_INIT_ORTHOGONAL: nn__orthogonalise(kernels, r, w, out, fan_in, value); break;
   default: /* embedding: normal */
     if (node->kind == NN__EMBEDDING)
       for (size_t i = 0; i < p->count; i++) w[i] = (nn_real)nn_random_normal(r);
@@ -5575,7 +5655,7 @@ static void nn__initialise(nn_model *m, uint64_t seed)
       const nn_real value = norm ? (nn_real)(place == 0 || place == 3) : (nn_real)node->init_value;
       for (size_t k = 0; k < p->count; k++) w[k] = value;
     } else if (p->rank > 1) {
-      nn__init_weights(node, p, &r, w);
+      nn__init_weights(m->context.kernels, node, p, &r, w);
     } else { /* biases: as wide as the default of the weights before them */
       const nn__param *weight = &m->param[node->param];
       const double in = nn__is_cell(node->kind) ? (double)node->cols
@@ -5717,20 +5797,20 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
 {
   if (!m->built) return nn__error(m, NN_ERR_STATE, "forward: not built");
   if (!b || b->n < 1 || b->n > m->config.batch)
-    return m->status = nn__say(&m->message, NN_ERR_ARGUMENT,
-                               "forward: %d samples, must be 1..%d (config.batch)", b ? b->n : 0,
-                               m->config.batch);
+    return nn__error(m, NN_ERR_ARGUMENT, "forward: %d samples, must be 1..%d (config.batch)",
+                     b ? b->n : 0, m->config.batch);
   for (int i = 0; i < m->inputs; i++)
     if (!b->x[i])
-      return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "forward: x[%d] is NULL", i);
+      return nn__error(m, NN_ERR_ARGUMENT, "forward: x[%d] is NULL", i);
   size_t steps = SIZE_MAX;
   for (int i = 0; i < m->nodes; i++)
     if (m->node[i].rank == 2) steps = nn__min(steps, m->node[i].rows);
+  if (b->lengths && steps == SIZE_MAX)
+    return nn__error(m, NN_ERR_ARGUMENT, "forward: lengths given, but no layer is a sequence");
   for (int i = 0; i < b->n && b->lengths; i++)
     if (b->lengths[i] < 1 || (size_t)b->lengths[i] > steps)
-      return m->status = nn__say(&m->message, NN_ERR_ARGUMENT,
-                                 "forward: length %d of sample %d is not in 1..%zu",
-                                 (int)b->lengths[i], i, steps);
+      return nn__error(m, NN_ERR_ARGUMENT, "forward: length %d of sample %d is not in 1..%zu",
+                       (int)b->lengths[i], i, steps);
   m->has_lengths = b->lengths != NULL;
   if (b->lengths) memcpy(m->lengths, b->lengths, (size_t)b->n * sizeof *m->lengths);
   return NN_OK;
@@ -5768,12 +5848,16 @@ const nn_real *nn_output(const nn_model *m)
   return m->border ? m->border : m->node[m->output].y;
 }
 
-nn_status nn_read(const nn_model *m, int node, nn_real *to)
+nn_status nn_read(nn_model *m, int node, nn_real *to)
 {
-  if (!m || !to || node < 0 || node >= m->nodes) return NN_ERR_ARGUMENT;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!to || node < 0 || node >= m->nodes)
+    return nn__error(m, NN_ERR_ARGUMENT, to ? "read: no node %d" : "read: nowhere to put it", node);
   const nn__node *x = &m->node[node];
-  if (!m->ran || nn__is_loss(x->kind)) return NN_ERR_STATE;
-  if (node != m->output && !m->config.keep_activations) return NN_ERR_STATE;
+  if (nn__is_loss(x->kind)) return nn__error(m, NN_ERR_STATE, "read: %s has no output", x->name);
+  if (!m->ran) return nn__error(m, NN_ERR_STATE, "read: no forward before it");
+  if (node != m->output && !m->config.keep_activations)
+    return nn__error(m, NN_ERR_STATE, "read: %s is not kept (config.keep_activations)", x->name);
   nn__copy_border(x, (size_t)m->n, to, x->y, 0);
   return NN_OK;
 }
@@ -5793,7 +5877,10 @@ nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels, nn_real *p
       if (row[j] > row[best]) best = j;
     labels[i] = (int32_t)best;
   }
-  if (probabilities) nn__softmax_rows(m, probabilities, out->y, (size_t)b->n, out->cols);
+  if (probabilities && out->kind == NN__SOFTMAX)
+    memcpy(probabilities, out->y, (size_t)b->n * out->cols * sizeof *probabilities);
+  else if (probabilities)
+    nn__softmax_rows(m, probabilities, out->y, (size_t)b->n, out->cols);
   return NN_OK;
 }
 
@@ -5811,7 +5898,8 @@ nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct
   if (!b || b->n != m->n)
     return nn__error(m, NN_ERR_ARGUMENT, "loss: not the batch of the last forward");
   const nn__node *node = &m->node[m->loss];
-  nn_real *d = m->training ? m->node[m->output].dy : NULL;
+  const int open = m->training && m->ran == 1; /* after backward another array may be there */
+  nn_real *d = open ? m->node[m->output].dy : NULL;
   const nn_status status =
       node->kind == NN__CROSS_ENTROPY
           ? nn__cross_entropy_loss(m, node, (size_t)m->n, b->labels, d, &value, &right)
@@ -5819,7 +5907,7 @@ nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct
   if (status != NN_OK) return m->status = status;
   if (loss) *loss = value;
   if (correct) *correct = right;
-  m->lost = m->training;
+  m->lost = open;
   return NN_OK;
 }
 
@@ -5920,7 +6008,8 @@ nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient)
 
 const nn_real *nn_input_gradient(const nn_model *m, int input)
 {
-  if (!m || input < 0 || input >= m->inputs || !m->config.input_gradient) return NULL;
+  if (!m || input < 0 || input >= m->inputs || !m->config.input_gradient || m->ran != 2)
+    return NULL;
   const nn__node *x = &m->node[m->input[input]];
   return x->kind == NN__TOKENS ? NULL : x->border ? x->border : x->dy;
 }
@@ -6013,8 +6102,7 @@ nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correc
   if (loss) *loss = value;
   if (!nn__finite(value)) {
     nn_reset_state(m); /* a carried NaN would come back for ever */
-    return m->status = nn__say(&m->message, NN_ERR_DIVERGED,
-                               "train: the loss became %g at step %lld (rate %g)", value,
+    return nn__error(m, NN_ERR_DIVERGED, "train: the loss became %g at step %lld (rate %g)", value,
                                (long long)m->steps, nn_rate(m));
   }
   status = nn_backward(m);
@@ -6067,7 +6155,7 @@ nn_status nn_find_param(nn_model *m, const char *name, nn_param *p)
   if (!m || !name || !p) return NN_ERR_ARGUMENT;
   for (int i = 0; i < nn_param_count(m); i++)
     if (!strcmp(nn__listed(m, i)->name, name)) return nn_get_param(m, i, p);
-  return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "nn_find_param: no %s", name);
+  return nn__error(m, NN_ERR_ARGUMENT, "nn_find_param: no %s", name);
 }
 
 int nn_node_count(const nn_model *m) { return m ? m->nodes : 0; }
@@ -6864,6 +6952,13 @@ nn_status nn_dataset_standardise(nn_dataset *d)
 NN__NORMALISE(nn__normalise_pixels, uint8_t)
 NN__NORMALISE(nn__normalise_values, nn_real)
 
+enum { NN__AUGMENT_MOST = 16383 }; /* (2 shift + 1)^2 places fit 32 bits */
+static int nn__augment_fits(const nn_augment *a)
+{
+  return a->shift >= 0 && a->shift <= NN__AUGMENT_MOST && a->cutout >= 0 &&
+         a->cutout <= NN__AUGMENT_MOST;
+}
+
 /* The changes of one image, the same for all its channels. */
 typedef struct nn__change {
   int mirror, down, right;
@@ -6935,18 +7030,19 @@ static void nn__change_plane(nn_real *x, int height, int width, const nn__change
 nn_status nn_gather(const nn_dataset *d, const int32_t *index, int n,
                            const nn_augment *augment, nn_random *r, nn_real *x, int32_t *labels)
 {
-  size_t plane = nn__plane(d), from;
+  const size_t plane = nn__plane(d), each = plane && d->label_size ? d->label_size : 1;
+  size_t from;
   nn__change change = {0, 0, 0, 0, 0, 0, 0};
   int i, c, changes = augment && (augment->flip || augment->shift || augment->cutout);
   if (plane == 0 || n < 0 || (n > 0 && (index == NULL || x == NULL))) return NN_ERR_ARGUMENT;
   if (labels && d->labels == NULL) return NN_ERR_ARGUMENT;
-  if (changes && (r == NULL || augment->cutout < 0 || augment->shift < 0 || augment->shift > 16383))
-    return NN_ERR_ARGUMENT;
+  if (changes && (r == NULL || !nn__augment_fits(augment))) return NN_ERR_ARGUMENT;
   for (i = 0; i < n; i++)
     if (index[i] < 0 || index[i] >= d->count) return NN_ERR_ARGUMENT;
   for (i = 0; i < n; i++) {
     from = (size_t)index[i] * plane * (size_t)d->channels;
-    if (labels) labels[i] = d->labels[index[i]];
+    if (labels)
+      memcpy(labels + (size_t)i * each, d->labels + (size_t)index[i] * each, each * sizeof *labels);
     if (changes) change = nn__draw_change(augment, d, r);
     for (c = 0; c < d->channels; c++, from += plane, x += plane) {
       nn_real mean = d->mean[d->channels > 4 ? 0 : c], scale = d->scale[d->channels > 4 ? 0 : c];
@@ -7315,26 +7411,27 @@ nn_fit_options nn_fit_default(void)
 static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char *who)
 {
   if (!m->built || m->loss < 0 || m->inputs != 1)
-    return m->status = nn__say(&m->message, NN_ERR_STATE,
-                               "%s: needs a built model with a loss and one input", who);
+    return nn__error(m, NN_ERR_STATE, "%s: needs a built model with a loss and one input", who);
   if (!d || d->count < 1 || d->channels < 1 || d->height < 1 || d->width < 1 ||
       (!d->pixels && !d->values))
-    return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "%s: the data set is empty", who);
-  const double each = (double)d->channels * d->height * d->width;
-  if (each != (double)nn__input_size(m))
-    return m->status =
-               nn__say(&m->message, NN_ERR_SHAPE, "%s: samples of %dx%dx%d numbers, %s takes %zu",
-                       who, d->channels, d->height, d->width, m->node[m->input[0]].name,
-                       nn__input_size(m));
-  const nn__node *out = &m->node[m->output];
+    return nn__error(m, NN_ERR_ARGUMENT, "%s: the data set is empty", who);
+  const nn__node *x = &m->node[m->input[0]], *out = &m->node[m->output];
+  const int image = x->rank == 3, sequence = x->rank == 2;
+  nn__shape_text shape;
+  if ((image && (d->channels != x->dim[0] || d->height != x->dim[1] || d->width != x->dim[2])) ||
+      (sequence && (d->channels != 1 || d->height != x->dim[0] || d->width != x->dim[1])) ||
+      (double)d->channels * d->height * d->width != (double)nn__input_size(m))
+    return nn__error(m, NN_ERR_SHAPE, "%s: samples of %d channels, %dx%d; %s is %s", who,
+                     d->channels, d->height, d->width, x->name, nn__shape(x, &shape));
   const int labelled = m->node[m->loss].kind == NN__CROSS_ENTROPY;
+  const size_t has = !labelled ? d->target_size : d->label_size ? d->label_size : 1;
+  const size_t wants = out->rows * (labelled ? 1 : out->cols);
   if (labelled ? !d->labels : !d->targets)
-    return m->status = nn__say(&m->message, NN_ERR_ARGUMENT, "%s: the data set has no %s", who,
-                               labelled ? "labels" : "targets");
-  if (labelled ? out->rank != 1 : d->target_size != out->rows * out->cols)
-    return m->status = nn__say(&m->message, NN_ERR_SHAPE,
-                               "%s: a sample's labels or targets are not what the loss compares "
-                               "with", who);
+    return nn__error(m, NN_ERR_ARGUMENT, "%s: the data set has no %s", who,
+                     labelled ? "labels" : "targets");
+  if (has != wants)
+    return nn__error(m, NN_ERR_SHAPE, "%s: %zu %s a sample, the loss compares %s with %zu", who,
+                     has, labelled ? "label(s)" : "target(s)", out->name, wants);
   return NN_OK;
 }
 
@@ -7342,8 +7439,8 @@ static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char 
 static nn_status nn__stage(nn_model *m, const nn_dataset *d, const nn_augment *augment,
                            int64_t epoch, int64_t place, int n, int shuffle, nn_batch *b)
 {
-  const size_t target = m->node[m->loss].kind == NN__CROSS_ENTROPY ? 0 : d->target_size;
-  const size_t each = nn__input_size(m);
+  const int labelled = m->node[m->loss].kind == NN__CROSS_ENTROPY;
+  const size_t each = nn__input_size(m), targets = d->target_size, labels = m->node[m->output].rows;
   for (int i = 0; i < n; i++) {
     const int64_t at = place + i;
     const int32_t index = shuffle ? (int32_t)nn_shuffled(m->config.seed, (uint64_t)epoch,
@@ -7352,35 +7449,48 @@ static nn_status nn__stage(nn_model *m, const nn_dataset *d, const nn_augment *a
     /* a stream for each sample of each epoch, so that augmentation is the same after a resume */
     nn_random r = {m->config.seed ^ 0xA06E000000000000u,
                    (uint64_t)epoch << 32 | (uint64_t)(uint32_t)index, 0};
-    const nn_status status = nn_gather(d, &index, 1, augment, &r, m->stage + (size_t)i * each,
-                                       target ? NULL : m->stage_labels + i);
+    const nn_status status =
+        nn_gather(d, &index, 1, augment, &r, m->stage + (size_t)i * each, NULL);
     if (status != NN_OK) return nn__error(m, status, "fit: the data set cannot be read");
-    if (target)
-      memcpy(m->stage_values + (size_t)i * target, d->targets + (size_t)index * target,
-             target * sizeof(nn_real));
+    if (labelled)
+      memcpy(m->stage_labels + (size_t)i * labels, d->labels + (size_t)index * labels,
+             labels * sizeof *d->labels);
+    else
+      memcpy(m->stage_values + (size_t)i * targets, d->targets + (size_t)index * targets,
+             targets * sizeof *d->targets);
     if (d->lengths) m->stage_lengths[i] = d->lengths[index];
   }
   memset(b, 0, sizeof *b);
   b->n = n;
   b->x[0] = m->stage;
-  b->labels = target ? NULL : m->stage_labels;
-  b->values = target ? m->stage_values : NULL;
+  b->labels = labelled ? m->stage_labels : NULL;
+  b->values = labelled ? NULL : m->stage_values;
   b->lengths = d->lengths ? m->stage_lengths : NULL;
   return NN_OK;
 }
 
 nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options)
 {
-  if (!m || !options) return NN_ERR_ARGUMENT;
+  if (!m) return NN_ERR_ARGUMENT;
+  const nn_fit_options usual = nn_fit_default();
+  if (!options) options = &usual;
   nn_status status = nn__check_dataset(m, train, "fit");
   if (status != NN_OK) return status;
   if (m->config.inference) return nn__error(m, NN_ERR_STATE, "fit: an inference model");
   const int batch = options->batch ? options->batch : m->config.batch;
-  if (batch < 1 || batch > m->config.batch || options->epochs < 0 || options->steps < 0)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: batch, epochs or steps out of range");
+  if (batch < 1 || batch > m->config.batch)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: batch %d, must be 1..%d (config.batch)", batch,
+                     m->config.batch);
+  if (options->epochs < 0 || options->steps < 0)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: %s %lld, must be 0 or more",
+                     options->epochs < 0 ? "epochs" : "steps",
+                     (long long)(options->epochs < 0 ? options->epochs : options->steps));
   if (!options->epochs && !options->steps && !options->on_step && !options->on_epoch)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: no epochs, no steps, and no callback to stop it");
   const nn_augment *augment = &options->augment;
+  if (!nn__augment_fits(augment))
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: augment.shift %d, augment.cutout %d, must be 0..%d",
+                     augment->shift, augment->cutout, NN__AUGMENT_MOST);
   const int changes = augment->flip || augment->shift || augment->cutout;
   nn_progress own;
   memset(&own, 0, sizeof own);
@@ -7389,7 +7499,7 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
     return nn__error(m, NN_ERR_ARGUMENT, "fit: progress is of another data set");
   while ((!options->epochs || p->epoch < options->epochs) &&
          (!options->steps || p->step < options->steps)) {
-    if (p->place == 0) p->loss_sum = 0, p->correct = p->rows = 0;
+    if (p->place == 0) p->loss_sum = p->weight = 0, p->correct = p->rows = 0;
     const int64_t left = train->count - p->place;
     const int n = left < batch ? (int)left : batch;
     nn_batch b;
@@ -7401,11 +7511,12 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
     if (status != NN_OK) return status;
     p->step++;
     p->place += n;
-    p->loss_sum += loss * n;
+    p->loss_sum += loss * m->loss_weight;
+    p->weight += m->loss_weight;
     p->correct += correct;
-    p->rows += n;
-    p->loss = p->loss_sum / (double)p->rows;
-    p->accuracy = (double)p->correct / (double)p->rows;
+    p->rows += m->loss_rows;
+    p->loss = p->weight > 0 ? p->loss_sum / p->weight : 0;
+    p->accuracy = p->rows ? (double)p->correct / (double)p->rows : 0;
     int stop = 0;
     const int whole = p->place == train->count;
     if (whole) p->epoch++, p->place = 0;
@@ -7418,10 +7529,11 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
 
 nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
 {
-  if (!m || !result) return NN_ERR_ARGUMENT;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!result) return nn__error(m, NN_ERR_ARGUMENT, "evaluate: no place for the result");
   memset(result, 0, sizeof *result);
   nn_status status = nn__check_dataset(m, d, "evaluate");
-  double sum = 0;
+  double sum = 0, weight = 0;
   for (int place = 0; status == NN_OK && place < d->count; place += m->config.batch) {
     const int left = d->count - place, n = left < m->config.batch ? left : m->config.batch;
     nn_batch b;
@@ -7430,13 +7542,14 @@ nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
     status = nn__stage(m, d, NULL, 0, place, n, 0, &b);
     if (status == NN_OK) status = nn_forward(m, &b, 0);
     if (status == NN_OK) status = nn_loss(m, &b, &loss, &correct);
-    sum += loss * n;
+    sum += loss * m->loss_weight;
+    weight += m->loss_weight;
     result->correct += correct;
-    result->rows += n;
+    result->rows += m->loss_rows;
   }
   if (status != NN_OK) return status;
-  result->loss = sum / (double)result->rows;
-  result->accuracy = (double)result->correct / (double)result->rows;
+  result->loss = weight > 0 ? sum / weight : 0;
+  result->accuracy = result->rows ? (double)result->correct / (double)result->rows : 0;
   return NN_OK;
 }
 #endif
@@ -7479,7 +7592,8 @@ nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
  *         each block: a real for every trained real of PARM
  *   STAT  u64 training passes done (the stream of dropout); for each layer with carry, in order:
  *         u32 samples n (0: no state), for each of its layers real h [n,hidden], lstm c [n,hidden]
- *   PROG  u64 step, epoch, place, correct, rows, f64 loss, accuracy, loss_sum (nn_progress)
+ *   PROG  u64 step, epoch, place, correct, rows, f64 loss, accuracy, loss_sum, weight
+ *         (nn_progress)
  * Enumerations are the numbers in nn.h; counts in u64 are at most 2^53. A checkpoint is taken
  * between steps: gradients that no nn_step has used yet are not in it. Going on from it gives the
  * same bits if config.batch and ISA are the same; state carried for more samples than config.batch
@@ -7561,8 +7675,12 @@ static void nn__io_whole(nn__io *s, int bytes, const char *what, int64_t *x, int
   nn__io_uint(s, &bits, bytes);
   if (s->status == NN_OK && (bits < (uint64_t)low || bits > (uint64_t)high)) {
     s->at -= (size_t)bytes;
-    nn__io_fail(s, s->reading ? NN_ERR_FORMAT : NN_ERR_ARGUMENT, "%s is %lld, must be %lld..%lld",
-                what, (long long)bits, (long long)low, (long long)high);
+    if (s->reading)
+      nn__io_fail(s, NN_ERR_FORMAT, "%s is %llu, must be %lld..%lld", what,
+                  (unsigned long long)bits, (long long)low, (long long)high);
+    else
+      nn__io_fail(s, NN_ERR_ARGUMENT, "%s is %lld, must be %lld..%lld", what, (long long)*x,
+                  (long long)low, (long long)high);
   }
   if (s->reading) *x = s->status == NN_OK ? (int64_t)bits : low;
 }
@@ -7896,6 +8014,7 @@ static void nn__io_progress(nn__io *s)
   nn__io_double(s, &p->loss);
   nn__io_double(s, &p->accuracy);
   nn__io_double(s, &p->loss_sum);
+  nn__io_double(s, &p->weight);
 }
 
 enum { NN__MODEL_SECTIONS = 3, NN__SECTIONS = 6 }; /* of a model; of a checkpoint */
@@ -7954,8 +8073,8 @@ static void nn__io_find(nn__io *s, size_t size, size_t begin[NN__SECTIONS],
     while (k < NN__SECTIONS && memcmp(tag, nn__section[k].tag, 4)) k++;
     if (k < NN__SECTIONS) s->section = nn__section[k].tag;
     if (s->status == NN_OK && (size - s->at < 4 || length > size - s->at - 4))
-      nn__io_fail(s, NN_ERR_FORMAT, "a length of %lld, %zu bytes are left", (long long)length,
-                  size - s->at);
+      nn__io_fail(s, NN_ERR_FORMAT, "a length of %llu, %zu bytes are left",
+                  (unsigned long long)length, size - s->at);
     if (s->status != NN_OK) return;
     s->at += (size_t)length;
     nn__io_uint(s, &crc, 4);

@@ -390,7 +390,8 @@ NN_API nn_status nn_get_optimizer(const nn_model *m, nn_optimizer *o);
 NN_API nn_status nn_plan(nn_model *m, size_t *bytes);
 /* Builds: lays out memory, sets initial values from the seed, starts threads. nn_build_in uses the
  * caller's memory of at least nn_plan's bytes (any alignment), which must outlive the model.
- * Errors: the description's first error, NN_ERR_MEMORY, NN_ERR_LIMIT, NN_ERR_STATE if built. */
+ * Errors: the description's first error, NN_ERR_LIMIT, NN_ERR_STATE if built, and NN_ERR_MEMORY,
+ * after which both may be tried again. */
 NN_API nn_status nn_build(nn_model *m);
 NN_API nn_status nn_build_in(nn_model *m, void *memory, size_t size);
 NN_API nn_status nn_reinitialise(nn_model *m, uint64_t seed); /* as freshly built with this seed */
@@ -414,9 +415,10 @@ NN_API nn_status nn_forward(nn_model *m, const nn_batch *b, int training);
 NN_API const nn_real *nn_output(const nn_model *m);
 /* Copies one node's output of the last forward, border layout, to [n, shape]. Always there for the
  * output node; for others only if built with keep_activations (NN_ERR_STATE otherwise). */
-NN_API nn_status nn_read(const nn_model *m, int node, nn_real *to);
+NN_API nn_status nn_read(nn_model *m, int node, nn_real *to);
 /* Forward, then each sample's most probable class to labels [n] (or NULL) and the softmax of the
- * output to probabilities [n,K] (or NULL). The output must be a vector. */
+ * output to probabilities [n,K] (or NULL); of nn_softmax itself a copy. The output must be a
+ * vector. */
 NN_API nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels,
                             nn_real *probabilities);
 NN_API void nn_reset_state(nn_model *m); /* zeroes the state of layers that carry it */
@@ -429,7 +431,8 @@ NN_API nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *
 NN_API nn_status nn_backward(nn_model *m);
 /* The same from a given d / d nn_output, [n, shape], in place of a loss. */
 NN_API nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient);
-/* The gradient of the i-th input, [n, shape], border layout; NULL unless config.input_gradient. */
+/* The gradient of the i-th input, [n, shape], border layout: there from nn_backward to the next
+ * nn_forward; NULL at other times, for tokens, and unless config.input_gradient. */
 NN_API const nn_real *nn_input_gradient(const nn_model *m, int input);
 /* Clips, moves the parameters along the gradients by the optimizer, zeroes the gradients, counts
  * the step. Between nn_backward and this the flat gradients (nn_gradients) may be scaled,
@@ -491,7 +494,8 @@ typedef struct nn_array {
 NN_API void nn_array_free(nn_array *a); /* NULL and an all-zero array are fine */
 
 /* IDX (yann.lecun.com/exdb/mnist): big-endian, types u8, i32, f32, f64, rank 1..8; and npy versions
- * 1 and 2 (NumPy's format documentation): |u1, <i4, <i8, <f4, <f8, C order. From bytes in memory.
+ * 1 and 2 (NumPy's format documentation): |u1, <i4, <i8, <f4, <f8, C order, a header of at most
+ * 4096 bytes. From bytes in memory.
  * The array is checked against the bytes there before anything is allocated. allocator, why: or
  * NULL. Errors: NN_ERR_FORMAT, NN_ERR_LIMIT, NN_ERR_MEMORY, with offset and reason in why. */
 NN_API nn_status nn_idx_parse(const void *bytes, size_t size, const nn_allocator *allocator,
@@ -508,8 +512,10 @@ NN_API nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray,
 /* A whole file as a rank-1 U8 array. NN_ERR_LIMIT when it is larger than limit bytes. */
 NN_API nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *allocator,
                               nn_array *out, nn_message *why);
-/* Writes to path.tmp, syncs, renames: an old file stays until the new one is whole. */
+/* Writes to path.tmp, syncs, renames: an old file stays until the new one is whole. A path has at
+ * most 4091 bytes. */
 NN_API nn_status nn_file_write(const char *path, const void *bytes, size_t size, nn_message *why);
+/* From a file below 4 GiB (NN_ERR_LIMIT). */
 NN_API nn_status nn_idx_load(const char *path, const nn_allocator *allocator, nn_array *out,
                              nn_message *why);
 NN_API nn_status nn_npy_load(const char *path, const nn_allocator *allocator, nn_array *out,
@@ -521,14 +527,15 @@ NN_API nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *wh
 /* Samples to learn from; borrows its arrays, but those in `owned`. Sample i is
  * [channels,height,width] pixels (bytes) or values; the network gets (v - mean[c]) * scale[c],
  * v = pixel or value, c = channel (or c = 0 when channels > 4). For sequences channels = 1,
- * height = steps, width = features. */
+ * height = steps, width = features; for vectors the product counts. */
 typedef struct nn_dataset {
   int count, channels, height, width;
   const uint8_t *pixels; /* one of these two */
   const nn_real *values;
-  const int32_t *labels;  /* [count], or NULL */
+  const int32_t *labels;  /* [count], or [count, label_size], or NULL */
   const nn_real *targets; /* [count, target_size] for the value losses, or NULL */
   size_t target_size;
+  size_t label_size;      /* T for a cross-entropy of [T,K]; 0 means 1 */
   const int32_t *lengths; /* [count], or NULL */
   nn_real mean[4], scale[4];
   nn_array owned[2]; /* what nn_dataset_load read; all zero otherwise */
@@ -549,14 +556,15 @@ NN_API nn_status nn_dataset_standardise(nn_dataset *d);
 /* Random changes of a training image, drawn from (seed, stream of the epoch, place): mirrored left
  * to right with probability 1/2; moved by up to `shift` pixels each way, edges filled with `fill`
  * (before normalising); then a square of side `cutout` at a random centre set to the channel's mean
- * (DeVries & Taylor 2017). All zero: nothing. */
+ * (DeVries & Taylor 2017). All zero: nothing. shift, cutout: 0 .. 16383. */
 typedef struct nn_augment {
   int flip, shift, cutout;
   nn_real fill;
 } nn_augment;
 
-/* n samples, normalised, to x [n,C,H,W] and, where not NULL, their labels. index: n numbers in
- * 0 .. count-1. augment may be NULL; r then too. NN_ERR_ARGUMENT for an index out of range. */
+/* n samples, normalised, to x [n,C,H,W] and, where not NULL, their labels [n, label_size]. index: n
+ * numbers in 0 .. count-1. augment may be NULL; r then too. NN_ERR_ARGUMENT for a number out of
+ * range. */
 NN_API nn_status nn_gather(const nn_dataset *d, const int32_t *index, int n,
                            const nn_augment *augment, nn_random *r, nn_real *x, int32_t *labels);
 
@@ -575,7 +583,9 @@ typedef struct nn_progress {
   int64_t place;      /* samples of the present epoch already used */
   double loss;        /* mean over the present epoch so far */
   double accuracy;    /* the same, 0..1 (cross-entropy only) */
-  double loss_sum;    /* what the two means are made of */
+  /* what the two means are made of: losses times weights, and weights (rows, but for class weights
+   * the sum of w_label, and for the value losses elements); rows with a label, and right ones */
+  double loss_sum, weight;
   int64_t correct, rows;
 } nn_progress;
 
@@ -599,24 +609,28 @@ typedef struct nn_fit_options {
 NN_API nn_fit_options nn_fit_default(void); /* one epoch, shuffled, no augmentation */
 
 /* Trains. The order of samples depends on the model's seed, the epoch and the place alone. Errors:
- * NN_ERR_ARGUMENT (no labels or targets, sizes that differ from the input's), NN_ERR_STATE (no
- * loss, inference model, more than one input), NN_ERR_DIVERGED. */
+ * NN_ERR_ARGUMENT (no labels or targets, an option out of range), NN_ERR_SHAPE (samples, labels or
+ * targets of other sizes than the model's), NN_ERR_STATE (no loss, inference model, more than one
+ * input), NN_ERR_DIVERGED. options NULL: the default. */
 NN_API nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options);
 
 typedef struct nn_evaluation {
   double loss, accuracy;
   int64_t correct, rows;
 } nn_evaluation;
-/* Loss and accuracy over a whole set, without training. */
+/* Loss and accuracy over a whole set, without training: means over all labelled rows at once, so
+ * they do not depend on config.batch; with class weights the weighted mean. */
 NN_API nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result);
 #endif
 
 /* ========================================== @@IO ===========================================
  * A model in a file: the graph, every parameter and buffer by name; a checkpoint also has the
  * optimizer, its state, the random state and the progress. Little-endian, versioned, a CRC-32 for
- * every section; all of it is checked before anything is allocated for it. The format is described
- * at @@IO in nn.c. config: batch, threads, isa, inference, allocator of the new model (NULL = the
- * defaults; its seed is replaced by the file's). */
+ * every section; all of it is checked before anything is allocated for it. What a file's layers ask
+ * for beside the parameters must stay below config.batch times 256 MiB or 4096 times the file,
+ * whichever is more (NN_ERR_LIMIT). The format is described at @@IO in nn.c. config: batch,
+ * threads, isa, inference, allocator of the new model (NULL = the defaults; its seed is replaced by
+ * the file's). */
 typedef struct nn_load_result {
   nn_model *model;      /* built and ready; destroy it; NULL after an error */
   int is_checkpoint;

@@ -52,7 +52,7 @@ static double objective(Problem *q) {
 /* Compares dL/d *p with differences. Returns 0 where *p stands beside a kink (the two differences
  * then disagree), 1 otherwise. */
 static int compare(Problem *q, nn_real *p, double got, const char *name, size_t index) {
-  const double h = 2e-4, old = (double)*p;
+  const double h = 2e-5, old = (double)*p;
   double at[4], near, far, want;
   int i;
   for (i = 0; i < 4; i++) {
@@ -69,16 +69,21 @@ static int compare(Problem *q, nn_real *p, double got, const char *name, size_t 
   return 1;
 }
 
-/* Numbers in (-2, 2), no two alike and none near 0, in an order that looks random. */
+/* Numbers in (-2, 2), no two alike, no two as far apart as another two (softmax makes these alike,
+ * and at a tie max has no derivative) and none near 0, in an order that looks random. */
 static void spread(nn_real *x, size_t n) {
   size_t prime = n | 1, i, d;
   for (;; prime += 2) {
     for (d = 3; d * d <= prime && prime % d; d += 2) continue;
     if (d * d > prime && prime > n) break;
   }
+  test_fill(x, n, 20);
   for (i = 0; i < n; i++)
-    x[i] = (nn_real)(4 * ((double)((i + 1) * 7919 % prime) / (double)prime - 0.5));
+    x[i] = (nn_real)(
+        4 * (((double)((i + 1) * 7919 % prime) + 0.4 * fabs((double)x[i])) / (double)prime - 0.5));
 }
+
+static double parameter_scale = 1; /* parameters are in (-1, 1) times this */
 
 /* Builds m and checks all of its gradients; b gives labels, values and lengths. */
 static int check(nn_model *m, const nn_batch *b, int has_loss, const char *what) {
@@ -113,6 +118,7 @@ static int check(nn_model *m, const nn_batch *b, int has_loss, const char *what)
   nn_parameters(m, &q.p_count);
   q.p = test_reals(q.p_count);
   test_fill(q.p, q.p_count, 22);
+  for (i = 0; i < q.p_count; i++) q.p[i] *= (nn_real)parameter_scale;
 
   objective(&q);
   nn_zero_gradients(m);
@@ -651,6 +657,129 @@ static void networks(void) {
   nn_destroy(m);
 }
 
+/* ---------------------------------------------------------------------------- random graphs -- */
+
+static int any_node(nn_model *m) { /* the last one, mostly; tokens are for the embedding alone */
+  nn_node_info f;
+  int i = nn_node_count(m) - 1;
+  if (dice(0, 2)) return i;
+  do nn_get_node(m, i = dice(0, nn_node_count(m) - 1), &f);
+  while (strcmp(f.kind, "tokens") == 0);
+  return i;
+}
+
+static int join(nn_model *m, int a, int b) {
+  nn_node_info p, q;
+  int k = 0, alike;
+  nn_get_node(m, a, &p), nn_get_node(m, b, &q);
+  for (alike = p.rank == q.rank; k < p.rank; k++)
+    alike = alike && (p.dim[k] == q.dim[k] || k == (p.rank == 2));
+  if (alike && memcmp(p.dim, q.dim, sizeof p.dim) == 0 && dice(0, 1)) return nn_add(m, a, b);
+  if (!alike && p.rank > 1) a = nn_flatten(m, a);
+  if (!alike && q.rank > 1) b = nn_flatten(m, b);
+  return nn_concat(m, a, b);
+}
+
+static int any_cell(nn_model *m, int x, int hidden) {
+  nn_recurrent_options o = {1, 1, 0.3, 0, 0};
+  o.hidden = hidden, o.layers = dice(1, 2), o.carry = dice(0, 3) == 0;
+  return add_cell(m, x, dice(0, CELLS - 1), &o);
+}
+
+/* One dice() an expression: the order of a call's arguments is the compiler's. */
+static int layer_on(nn_model *m, int x) {
+  nn_node_info f;
+  int kernel, stride, pad, channels, out = dice(1, 9);
+  nn_get_node(m, x, &f);
+  channels = f.rank == 2 ? f.dim[1] : f.dim[0];
+  if (f.dim[0] * (f.rank > 1 ? f.dim[1] : 1) * (f.rank > 2 ? f.dim[2] : 1) > 300)
+    return f.rank == 3 ? nn_max_pool2d(m, x, 2, 2, 1) : nn_linear(m, x, 5);
+  switch (dice(0, 15)) {
+    case 0: return join(m, any_node(m), x);
+    case 1: /* a residual */
+      return nn_add(m, x, f.rank == 3   ? nn_conv2d(m, x, channels, 3, 1, 1)
+                          : f.rank == 2 ? any_cell(m, x, channels)
+                                        : nn_linear(m, x, channels));
+    case 2: return nn_batch_norm(m, x);
+    case 3: return channels > 2 ? nn_layer_norm(m, x) : nn_relu(m, x);
+    case 4: return nn_relu(m, x);
+    case 5: return nn_leaky_relu(m, x, 0.2);
+    case 6: return dice(0, 1) ? nn_gelu(m, x) : nn_silu(m, x);
+    case 7: return nn_tanh(m, x);
+    case 8: return dice(0, 1) ? nn_sigmoid(m, x) : nn_softmax(m, x);
+    case 9: return nn_dropout(m, x, 0.3);
+    default: break;
+  }
+  if (f.rank == 1) return dice(0, 1) ? nn_linear(m, x, out) : nn_linear_no_bias(m, x, out);
+  if (f.rank == 2 && dice(0, 2) == 0) return nn_last_step(m, x);
+  if (f.rank == 2) return dice(0, 2) ? any_cell(m, x, out) : nn_linear(m, x, out);
+  kernel = dice(1, f.dim[1] < f.dim[2] ? f.dim[1] : f.dim[2]);
+  stride = dice(1, 2), pad = dice(0, kernel / 2);
+  switch (dice(0, 6)) {
+    case 0: return nn_max_pool2d(m, x, kernel, stride, pad);
+    case 1: return nn_avg_pool2d(m, x, kernel, stride, pad);
+    case 2: return dice(0, 1) ? nn_global_max_pool(m, x) : nn_global_avg_pool(m, x);
+    case 3: return nn_flatten(m, x);
+    case 4: return nn_conv2d(m, x, 17, 3, 1, 1);
+    default: return nn_conv2d(m, x, out, kernel, stride, pad);
+  }
+}
+
+/* Layers of nearly every kind on up to NN_MAX_INPUTS inputs, of which the later are described after
+ * layers on the earlier. Most of what nothing has read is joined to the last layer in the end.
+ * Sequences have STEPS steps. */
+enum { STEPS = 3 };
+static int graph(nn_model *m, int seed) {
+  int ops, inputs = 0, kind, wide, side, y = 0, i, k, count;
+  dice_state = (uint32_t)seed * 2654435761u;
+  for (ops = dice(2, 14); ops; ops--) {
+    if (!inputs || (inputs < NN_MAX_INPUTS && dice(0, 4) == 0)) {
+      kind = dice(0, 3), wide = dice(1, 6), side = dice(2, 6), inputs++;
+      y = kind == 0   ? nn_input_vector(m, wide)
+          : kind == 1 ? nn_input_sequence(m, STEPS, wide)
+          : kind == 2 ? nn_embedding(m, nn_input_tokens(m, STEPS), 7, wide)
+                      : nn_input_image(m, wide == 6 ? 17 : wide, side, dice(2, 6));
+    }
+    y = layer_on(m, any_node(m));
+  }
+  count = nn_node_count(m) - 1;
+  for (i = 0; i < count; i++) {
+    int read = 0;
+    for (k = 0; k <= count; k++) {
+      nn_node_info f;
+      nn_get_node(m, k, &f);
+      read |= (f.inputs > 0 && f.input[0] == i) || (f.inputs > 1 && f.input[1] == i);
+    }
+    if (!read && dice(0, 5)) y = join(m, y, i);
+  }
+  return y;
+}
+
+static void random_graphs(void) {
+  int seed, k;
+  parameter_scale = 0.5;
+  for (seed = 1; seed <= 60; seed++) {
+    enum { N = 4 };
+    nn_model *m = begin(N);
+    int32_t labels[N] = {1, 0, 2, 1}, lengths[N];
+    nn_batch b = batch_of(N);
+    nn_node_info f;
+    char what[40];
+    int y = graph(m, seed), held;
+    sprintf(what, "graph %d", seed);
+    for (k = 0; k < N; k++) lengths[k] = 1 + (k + 1) % STEPS;
+    b.labels = labels;
+    for (k = dice(0, 1) ? y : -1; k >= 0; k--)
+      if (nn_get_node(m, k, &f) == NN_OK && f.rank == 2) b.lengths = lengths;
+    nn_get_node(m, y, &f);
+    if (seed % 2) nn_cross_entropy(m, nn_linear(m, f.rank > 1 ? nn_flatten(m, y) : y, 3));
+    held = check(m, &b, seed % 2, what);
+    nn_destroy(m);
+    if (!held) break;
+  }
+  parameter_scale = 1;
+}
+
 /* The gradients of two backward passes add up. */
 static void gradients_add_up(void) {
   nn_model *m = begin(2);
@@ -696,6 +825,7 @@ int main(void) {
   RUN(losses_of_extremes);
   RUN(value_losses);
   RUN(networks);
+  RUN(random_graphs);
   RUN(gradients_add_up);
   return test_end("gradients");
 }

@@ -982,9 +982,11 @@ static void wrong_lengths(void) {
     for (i = 0; i < COUNT(wrong); i++) {
       nn_batch b;
       memset(&b, 0, sizeof b);
+      CHECK(forward(m, 2, x, NULL, INFERENCE) != NULL);
       b.n = 2, b.x[0] = x, b.lengths = wrong[i];
       CHECK_STATUS(nn_forward(m, &b, 0), NN_ERR_ARGUMENT);
       CHECK(nn_error(m)[0] != 0);
+      CHECK(nn_output(m) == NULL); /* not that of the forward before */
     }
   free(x);
   nn_destroy(m);
@@ -1121,6 +1123,167 @@ static void predict(void) {
     CHECK(nn_predict(m, &b, label, probability) != NN_OK); /* not a vector */
   }
   nn_destroy(m);
+}
+
+/* ---------------------------------------------------------------------------- random graphs -- */
+
+static int any_node(nn_model *m) { /* the last one, mostly; tokens are for the embedding alone */
+  nn_node_info f;
+  int i = nn_node_count(m) - 1;
+  if (dice(0, 2)) return i;
+  do nn_get_node(m, i = dice(0, nn_node_count(m) - 1), &f);
+  while (strcmp(f.kind, "tokens") == 0);
+  return i;
+}
+
+static int join(nn_model *m, int a, int b) {
+  nn_node_info p, q;
+  int k = 0, alike;
+  nn_get_node(m, a, &p), nn_get_node(m, b, &q);
+  for (alike = p.rank == q.rank; k < p.rank; k++)
+    alike = alike && (p.dim[k] == q.dim[k] || k == (p.rank == 2));
+  if (alike && memcmp(p.dim, q.dim, sizeof p.dim) == 0 && dice(0, 1)) return nn_add(m, a, b);
+  if (!alike && p.rank > 1) a = nn_flatten(m, a);
+  if (!alike && q.rank > 1) b = nn_flatten(m, b);
+  return nn_concat(m, a, b);
+}
+
+static int any_cell(nn_model *m, int x, int hidden) {
+  int cell = dice(0, CELLS - 1), layers = dice(1, 2);
+  return add_cell(m, x, cell, hidden, layers, dice(0, 3) == 0);
+}
+
+/* One dice() an expression: the order of a call's arguments is the compiler's. */
+static int layer_on(nn_model *m, int x) {
+  nn_node_info f;
+  int kernel, stride, pad, channels, out = dice(1, 9);
+  nn_get_node(m, x, &f);
+  channels = f.rank == 2 ? f.dim[1] : f.dim[0];
+  if (f.dim[0] * (f.rank > 1 ? f.dim[1] : 1) * (f.rank > 2 ? f.dim[2] : 1) > 300)
+    return f.rank == 3 ? nn_max_pool2d(m, x, 2, 2, 1) : nn_linear(m, x, 5);
+  switch (dice(0, 15)) {
+    case 0: return join(m, any_node(m), x);
+    case 1: /* a residual */
+      return nn_add(m, x, f.rank == 3   ? nn_conv2d(m, x, channels, 3, 1, 1)
+                          : f.rank == 2 ? any_cell(m, x, channels)
+                                        : nn_linear(m, x, channels));
+    case 2: return nn_batch_norm(m, x);
+    case 3: return channels > 2 ? nn_layer_norm(m, x) : nn_relu(m, x);
+    case 4: return nn_relu(m, x);
+    case 5: return nn_leaky_relu(m, x, 0.2);
+    case 6: return dice(0, 1) ? nn_gelu(m, x) : nn_silu(m, x);
+    case 7: return nn_tanh(m, x);
+    case 8: return dice(0, 1) ? nn_sigmoid(m, x) : nn_softmax(m, x);
+    case 9: return nn_dropout(m, x, 0.3);
+    default: break;
+  }
+  if (f.rank == 1) return dice(0, 1) ? nn_linear(m, x, out) : nn_linear_no_bias(m, x, out);
+  if (f.rank == 2 && dice(0, 2) == 0) return nn_last_step(m, x);
+  if (f.rank == 2) return dice(0, 2) ? any_cell(m, x, out) : nn_linear(m, x, out);
+  kernel = dice(1, f.dim[1] < f.dim[2] ? f.dim[1] : f.dim[2]);
+  stride = dice(1, 2), pad = dice(0, kernel / 2);
+  switch (dice(0, 6)) {
+    case 0: return nn_max_pool2d(m, x, kernel, stride, pad);
+    case 1: return nn_avg_pool2d(m, x, kernel, stride, pad);
+    case 2: return dice(0, 1) ? nn_global_max_pool(m, x) : nn_global_avg_pool(m, x);
+    case 3: return nn_flatten(m, x);
+    case 4: return nn_conv2d(m, x, 17, 3, 1, 1);
+    default: return nn_conv2d(m, x, out, kernel, stride, pad);
+  }
+}
+
+/* Layers of nearly every kind on up to NN_MAX_INPUTS inputs, of which the later are described after
+ * layers on the earlier. Most of what nothing has read is joined to the last layer in the end.
+ * Sequences have STEPS steps. */
+enum { STEPS = 3 };
+static int graph(nn_model *m, int seed) {
+  int ops, inputs = 0, kind, wide, side, y = 0, i, k, count;
+  dice_state = (uint32_t)seed * 2654435761u;
+  for (ops = dice(2, 14); ops; ops--) {
+    if (!inputs || (inputs < NN_MAX_INPUTS && dice(0, 4) == 0)) {
+      kind = dice(0, 3), wide = dice(1, 6), side = dice(2, 6), inputs++;
+      y = kind == 0   ? nn_input_vector(m, wide)
+          : kind == 1 ? nn_input_sequence(m, STEPS, wide)
+          : kind == 2 ? nn_embedding(m, nn_input_tokens(m, STEPS), 7, wide)
+                      : nn_input_image(m, wide == 6 ? 17 : wide, side, dice(2, 6));
+    }
+    y = layer_on(m, any_node(m));
+  }
+  count = nn_node_count(m) - 1;
+  for (i = 0; i < count; i++) {
+    int read = 0;
+    for (k = 0; k <= count; k++) {
+      nn_node_info f;
+      nn_get_node(m, k, &f);
+      read |= (f.inputs > 0 && f.input[0] == i) || (f.inputs > 1 && f.input[1] == i);
+    }
+    if (!read && dice(0, 5)) y = join(m, y, i);
+  }
+  return y;
+}
+
+/* What the graph gives without training and, where it can be trained, then with it, and then the
+ * gradients; the caller frees it. */
+static nn_real *run_graph(int seed, int mode, int keep, size_t *count) {
+  enum { N = 3 };
+  static const int32_t lengths[N] = {2, 3, 1};
+  nn_config c = test_config();
+  nn_model *m;
+  nn_batch b;
+  nn_node_info f;
+  nn_real *x[NN_MAX_INPUTS], *result;
+  size_t size, out = 0, i;
+  int k, j, used = 0, with_lengths, held;
+  memset(&b, 0, sizeof b);
+  c.batch = N + 1, c.inference = mode == INFERENCE, c.keep_activations = keep;
+  c.input_gradient = seed % 2;
+  m = nn_create(&c);
+  graph(m, seed);
+  b.n = N, with_lengths = dice(0, 1);
+  held = ready(m);
+  for (k = 0; k < nn_node_count(m); k++) {
+    nn_get_node(m, k, &f);
+    for (size = N, j = 0; j < f.rank; j++) size *= (size_t)f.dim[j];
+    if (k == nn_output_node(m)) out = size;
+    if (with_lengths && f.rank == 2) b.lengths = lengths;
+    if (f.inputs) continue;
+    b.x[used] = x[used] = inputs(size, (uint32_t)k);
+    for (i = 0; i < size && strcmp(f.kind, "tokens") == 0; i++) x[used][i] = (nn_real)(i * 5 % 7);
+    used++;
+  }
+  nn_parameters(m, count);
+  *count = mode == INFERENCE ? out : 2 * out + *count;
+  result = test_reals(*count);
+  held = held && CHECK_OK(nn_forward(m, &b, 0));
+  if (held) memcpy(result, nn_output(m), out * sizeof *result);
+#ifndef NN_NO_TRAINING
+  held = held && mode == TRAINING && CHECK_OK(nn_forward(m, &b, 1));
+  if (held) memcpy(result + out, nn_output(m), out * sizeof *result);
+  /* refused where the output does not depend on any parameter or wanted input */
+  if (held && *count > 2 * out && nn_backward_from(m, nn_output(m)) == NN_OK)
+    memcpy(result + 2 * out, nn_gradients(m, NULL), (*count - 2 * out) * sizeof *result);
+#endif
+  while (used) free(x[--used]);
+  nn_destroy(m);
+  return result;
+}
+
+/* What shares memory is worked out from the graph and from what the model is for; with all
+ * activations kept nothing shares it. Both give the same bits. */
+static void random_graphs(void) {
+  int seed, mode, keep;
+  for (seed = 1; seed <= 500 && !test_state.bad; seed++) {
+    size_t most, count;
+    nn_real *want = run_graph(seed, LAST_MODE, 1, &most), *got;
+    for (mode = INFERENCE; mode <= LAST_MODE; mode += TRAINING)
+      for (keep = 0; keep < 2; keep++) {
+        got = run_graph(seed, mode, keep, &count);
+        if (!CHECK(count <= most) || !CHECK_SAME(got, want, count * sizeof *got))
+          fprintf(stderr, "    graph %d, mode %d, keep %d\n", seed, mode, keep);
+        free(got);
+      }
+    free(want);
+  }
 }
 
 /* ------------------------------------------------------------------------ describing a model -- */
@@ -1427,6 +1590,7 @@ int main(void) {
   RUN(inference_and_training_agree);
   RUN(same_bits_for_any_threads);
   RUN(predict);
+  RUN(random_graphs);
   RUN(wrong_shapes);
   RUN(wrong_values);
   RUN(too_large);

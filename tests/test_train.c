@@ -585,8 +585,9 @@ static void fit_counts(void) {
   nn_fit_options o = nn_fit_default();
   nn_progress p;
   nn_evaluation e;
-  Watch w = {0, 0, 0, {0, 0, 0, 0, 0, 0, 0, 0}};
+  Watch w;
   int i;
+  memset(&w, 0, sizeof w);
   c.batch = 16;
   m = model_with(&c, RNN, 8, 1e-3);
   if (!m) return;
@@ -615,7 +616,8 @@ static void fit_counts(void) {
   wrong = d, wrong.pixels = NULL;
   CHECK_STATUS(nn_fit(m, &wrong, &o), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_fit(m, NULL, &o), NN_ERR_ARGUMENT);
-  CHECK_STATUS(nn_fit(m, &d, NULL), NN_ERR_ARGUMENT);
+  CHECK_OK(nn_fit(m, &d, NULL)); /* the default: an epoch in batches of config.batch */
+  CHECK_INT(nn_steps(m), 9 + 5);
   CHECK_STATUS(nn_fit(NULL, &d, &o), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_evaluate(m, NULL, &e), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_evaluate(m, &d, NULL), NN_ERR_ARGUMENT);
@@ -691,6 +693,47 @@ static void diverged(void) {
     nn_destroy(m);
   }
   free(x);
+}
+
+/* State that was carried into a refused step does not bring its NaN into the next. */
+static void diverged_with_carry(void) {
+  enum { N = 2, T = 3, F = 4 };
+  nn_recurrent_options o = {5, 2, 0, 0, 1};
+  nn_config c = test_config();
+  nn_real good[N * T * F], bad[N * T * F];
+  int32_t label[N] = {0, 1};
+  int kind, k;
+  test_fill(good, COUNT(good), 1);
+  memcpy(bad, good, sizeof bad);
+  bad[T * F + 1] = (nn_real)NAN;
+  for (kind = RNN; kind <= GRU; kind++) {
+    nn_model *m = nn_create(&c);
+    nn_batch b;
+    double loss[2];
+    int x = nn_input_sequence(m, T, F);
+    x = kind == RNN    ? nn_rnn_with(m, x, &o)
+        : kind == LSTM ? nn_lstm_with(m, x, &o)
+                       : nn_gru_with(m, x, &o);
+    nn_cross_entropy(m, nn_linear(m, nn_last_step(m, x), 2));
+    CHECK_OK(nn_build(m));
+    memset(&b, 0, sizeof b);
+    b.n = N, b.x[0] = good, b.labels = label;
+    CHECK_OK(nn_train(m, &b, NULL, NULL));
+    b.x[0] = bad;
+    CHECK_STATUS(nn_train(m, &b, NULL, NULL), NN_ERR_DIVERGED);
+    b.x[0] = good;
+    for (k = 0; k < 2; k++) { /* as after a reset */
+      CHECK_OK(nn_forward(m, &b, 0));
+      CHECK_OK(nn_loss(m, &b, &loss[k], NULL));
+      nn_reset_state(m);
+    }
+    CHECK(loss[0] == loss[1]);
+    for (k = 0; k < 3; k++) {
+      CHECK_OK(nn_train(m, &b, &loss[0], NULL));
+      CHECK(loss[0] - loss[0] == 0);
+    }
+    nn_destroy(m);
+  }
 }
 
 /* Several small batches and one step, or two machines whose gradients are averaged, are one large
@@ -778,6 +821,9 @@ static void wrong_order(void) {
   CHECK_OK(nn_loss(m, &b, &loss, NULL));
   CHECK_OK(nn_backward(m));
   CHECK_STATUS(nn_backward(m), NN_ERR_STATE); /* twice */
+  nn_loss(m, &b, &loss, NULL); /* does not bring back what the forward had left */
+  CHECK_STATUS(nn_backward(m), NN_ERR_STATE);
+  CHECK_STATUS(nn_backward_from(m, d), NN_ERR_STATE);
   CHECK(nn_output(m) != NULL);
   CHECK_OK(nn_step(m));
   CHECK(nn_input_gradient(m, 0) == NULL); /* not asked for */
@@ -799,6 +845,48 @@ static void wrong_order(void) {
   CHECK_OK(nn_forward(m, &b, 0));
   CHECK_STATUS(nn_step(m), NN_ERR_STATE);
   CHECK(nn_gradients(m, &count) == NULL);
+  nn_destroy(m);
+}
+
+/* A forward that was refused, at once or half way, leaves nothing to go back from: neither its own
+ * batch nor the one before. */
+static void refused_forward(void) {
+  enum { N = 2, T = 3, MISTAKES = 7 };
+  nn_config c = test_config();
+  nn_model *m;
+  int i;
+  c.batch = N;
+  m = nn_create(&c);
+  i = nn_gru(m, nn_embedding(m, nn_input_tokens(m, T), 5, 4), 6);
+  nn_cross_entropy(m, nn_linear(m, nn_last_step(m, i), 2));
+  CHECK_OK(nn_build(m));
+  for (i = 0; i < MISTAKES; i++) {
+    nn_real x[N * T] = {0, 1, 2, 3, 4, 0}, d[N * 2] = {0};
+    int32_t label[N] = {1, 0}, lengths[N] = {T, 1};
+    nn_batch b;
+    memset(&b, 0, sizeof b);
+    b.n = N, b.x[0] = x, b.labels = label, b.lengths = lengths;
+    CHECK_OK(nn_train(m, &b, NULL, NULL));
+    CHECK_OK(nn_forward(m, &b, 1));
+    CHECK_OK(nn_loss(m, &b, NULL, NULL));
+    if (i == 0) lengths[1] = T + 1;
+    if (i == 1) lengths[0] = 0;
+    if (i == 2) lengths[1] = INT32_MAX;
+    if (i == 3) b.n = N + 1;
+    if (i == 4) b.n = 0;
+    if (i == 5) b.x[0] = NULL;
+    if (i == 6) x[N * T - 1] = 5;
+    CHECK_STATUS(nn_forward(m, &b, 1), NN_ERR_ARGUMENT);
+    CHECK(nn_output(m) == NULL);
+    CHECK_STATUS(nn_backward(m), NN_ERR_STATE);
+    CHECK_STATUS(nn_backward_from(m, d), NN_ERR_STATE);
+    CHECK_STATUS(nn_loss(m, &b, NULL, NULL), NN_ERR_STATE);
+    CHECK_NEAR(nn_gradient_norm(m), 0, 0);
+    if (test_state.bad) {
+      fprintf(stderr, "    mistake %d\n", i);
+      break;
+    }
+  }
   nn_destroy(m);
 }
 
@@ -1129,8 +1217,10 @@ int main(void) {
   RUN(fit_counts);
   RUN(evaluate_is_a_mean);
   RUN(diverged);
+  RUN(diverged_with_carry);
   RUN(accumulation);
   RUN(wrong_order);
+  RUN(refused_forward);
   RUN(same_bits_for_any_threads);
   RUN(no_allocation_after_build);
   RUN(every_failing_allocation);
