@@ -143,6 +143,14 @@ NO_RETURN PRINTF_LIKE(1, 2) static void fail(const char *format, ...) {
   exit(1);
 }
 
+/* For what a person should know though the program goes on. */
+PRINTF_LIKE(1, 2) static void note(const char *format, ...) {
+  va_list list;
+  va_start(list, format);
+  say(format, list, "");
+  va_end(list);
+}
+
 /* For a wrong command line: the sentence, then where help is. */
 NO_RETURN PRINTF_LIKE(2, 3) static void wrong(const char *command, const char *format, ...) {
   char tail[64];
@@ -338,8 +346,9 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
   O(EPOCHS, "epochs", WHOLE, TRAIN, "N", "", 1, 1e6,                                               \
     "passes over the training images (default 10, unless --steps is given)")                       \
   O(STEPS, "steps", WHOLE, RUNS, "N", "", 1, 1e12, "length in steps instead of epochs")            \
-  O(BUDGET, "budget", WHOLE, DEMO, "SECONDS", "100", 10, 86400,                                    \
-    "for all networks together; how many steps fit is measured (--steps fixes them)")              \
+  O(BUDGET, "budget", WHOLE, DEMO, "SECONDS", "100", 1, 86400,                                     \
+    "for all networks together; how many steps fit is measured (--steps fixes them), each gets "   \
+    "its share and 100 at the least")                                                              \
   O(KEEP, "keep", REAL, TRAIN, "SHARE", "", .01, 1,                                                \
     "share that dropout keeps, after the first linear layer (default .5), or between and after "   \
     "recurrent layers (default 1)")                                                                \
@@ -443,10 +452,12 @@ struct value {
   const char *text;
   double number;
   int given; /* on the command line */
+  int line;  /* of settings.txt that it stands in, or 0 */
 };
 
 struct settings {
   const struct command *command;
+  const char *file; /* the settings.txt of those lines */
   struct value v[OPTION_COUNT];
   const char *operand[2];
 };
@@ -564,6 +575,21 @@ NO_RETURN static void unknown_option(const struct command *c, const char *typed)
   wrong(c->name, "unknown option --%s", name);
 }
 
+static const char mend[] = ": put it back as it was, or start the run anew";
+
+/* Ends with what is wrong with an option, where it was read: in settings.txt or as it was typed. */
+NO_RETURN PRINTF_LIKE(3, 4) static void refuse(const struct settings *s, enum option o,
+                                               const char *format, ...) {
+  char what[PATH_SIZE];
+  va_list list;
+  va_start(list, format);
+  vsnprintf(what, sizeof what, format, list);
+  va_end(list);
+  if (s->v[o].line)
+    fail("%s: line %d: %s %s%s", s->file, s->v[o].line, options[o].name, what, mend);
+  wrong(s->command->name, "--%s %s", options[o].name, what);
+}
+
 /* Reads the command line after the command's name. Answers --help itself. */
 static void parse(struct settings *s, const struct command *c, int count,
                   const char *const *words) {
@@ -597,7 +623,7 @@ static void parse(struct settings *s, const struct command *c, int count,
     }
     char why[256];
     set_option(s, (enum option)o, value, why);
-    if (*why) wrong(c->name, "--%s: '%s' %s", options[o].name, value, why);
+    if (*why) refuse(s, (enum option)o, "'%s' %s", value, why);
     s->v[o].given = 1;
   }
   if (operands < c->operands) wrong(c->name, "usage: nn %s %s", c->name, c->form);
@@ -606,7 +632,7 @@ static void parse(struct settings *s, const struct command *c, int count,
 /* What an option needs to mean anything; else naming it is an error, and it has no value. */
 static void needs(struct settings *s, enum option o, int met, const char *what) {
   if (met) return;
-  if (s->v[o].given) wrong(s->command->name, "--%s goes only with %s", options[o].name, what);
+  if (s->v[o].given || s->v[o].line) refuse(s, o, "goes only with %s", what);
   s->v[o].text = "";
 }
 
@@ -659,12 +685,11 @@ static void complete(struct settings *s) {
   const int momentum = is_choice(s, OPT_OPTIMIZER, "momentum");
   const int rmsprop = is_choice(s, OPT_OPTIMIZER, "rmsprop");
   nn_augment augment;
-  if (s->v[OPT_EPOCHS].given && s->v[OPT_STEPS].given)
-    wrong(s->command->name, "--epochs and --steps exclude each other");
+  if (is_set(s, OPT_EPOCHS) && is_set(s, OPT_STEPS))
+    refuse(s, OPT_EPOCHS, "and steps exclude each other");
   if (!read_augment(s->v[OPT_AUGMENT].text, &augment))
-    wrong(s->command->name,
-          "--augment: '%s' is not made of flip, shift=N and cutout=N with N from 1 to 16",
-          s->v[OPT_AUGMENT].text);
+    refuse(s, OPT_AUGMENT, "'%s' is not made of flip, shift=N and cutout=N with N from 1 to 16",
+           s->v[OPT_AUGMENT].text);
   needs(s, OPT_LAYERS, cells, "--cell rnn, lstm or gru");
   needs(s, OPT_RELU, cells && is_choice(s, OPT_CELL, "rnn"), "--cell rnn");
   needs(s, OPT_ACTIVATION, cnn, "--cell cnn");
@@ -718,7 +743,14 @@ static int find_fact(const char *text, const char *key, char *to, size_t size) {
   return 0;
 }
 
-/* A small file as text with a closing zero; the caller frees it. NULL if it is not there. */
+/* The same for a fact that has to be there. */
+static void need_fact(const char *path, const char *text, const char *key, char *to, size_t size) {
+  if (!find_fact(text, key, to, size))
+    fail("%s: the line %s=.. is missing or too long%s", path, key, mend);
+}
+
+/* A small file as text with a closing zero; the caller frees it. NULL if it is not there. Zeros
+ * within, which a damaged file may have, are made question marks: its lines stay what they are. */
 static char *read_text(const char *path) {
   struct text t = {0};
   nn_array bytes;
@@ -726,6 +758,8 @@ static char *read_text(const char *path) {
   if (!file_exists(path)) return NULL;
   if (nn_file_read(path, (size_t)1 << 26, NULL, &bytes, &why)) fail("%s", why.text);
   text_bytes(&t, bytes.data, bytes.count);
+  for (size_t i = 0; i < t.size; i++)
+    if (!t.data[i]) t.data[i] = '?';
   nn_array_free(&bytes);
   return t.data;
 }
@@ -733,25 +767,41 @@ static char *read_text(const char *path) {
 /* The options in settings.txt; its text is cut into lines, which the settings point to. */
 static void read_settings(struct settings *s, const char *path, char *text) {
   char *next;
-  int number = 1;
+  int number = 1, commands_read = 0;
+  s->file = path;
   for (char *line = text; line; line = next, number++) {
     next = strchr(line, '\n');
     if (next) *next++ = 0;
     line[strcspn(line, "\r")] = 0;
     if (!*line || *line == '#' || strncmp(line, "run.", 4) == 0) continue;
     char *value = strchr(line, '='), why[256];
-    if (!value) fail("%s: line %d is not key=value", path, number);
+    if (!value) fail("%s: line %d: '%.80s' is not key=value%s", path, number, line, mend);
     *value++ = 0;
     if (strcmp(line, "command") == 0) {
-      if (strcmp(value, s->command->name) != 0)
-        fail("%s is of nn %s; resume it by nn %s --resume", path, value, value);
+      const struct command *c = find_command(value);
+      if (!c || !(c->bit & TRAIN))
+        fail("%s: line %d: there is no run of 'nn %.80s'%s", path, number, value, mend);
+      if (c != s->command) fail("%s is of nn %s; resume it by nn %s --resume", path, value, value);
+      commands_read++;
       continue;
     }
     const int o = find_option(line, strlen(line), s->command->bit);
-    if (o < 0) fail("%s: line %d: unknown setting '%s'", path, number, line);
+    if (o < 0) fail("%s: line %d: there is no setting '%.80s'%s", path, number, line, mend);
+    if (s->v[o].line)
+      fail("%s: line %d: %s is already in line %d%s", path, number, line, s->v[o].line, mend);
     set_option(s, (enum option)o, value, why);
-    if (*why) fail("%s: line %d: '%s' %s", path, number, value, why);
+    s->v[o].line = number;
+    if (*why) refuse(s, (enum option)o, "'%.80s' %s", value, why);
   }
+  if (!commands_read) fail("%s: the line command=.. is missing%s", path, mend);
+}
+
+/* A run's file names all that its run goes by: a default in its place would be another run. */
+static void check_settings(const struct settings *s) {
+  for (int o = 0; o < OPTION_COUNT; o++)
+    if (is_set(s, (enum option)o) && (options[o].commands & s->command->bit) && !is_outward(o) &&
+        !s->v[o].line)
+      fail("%s: the line %s=.. is missing%s", s->file, options[o].name, mend);
 }
 
 /* ========================================= @@DATA ===========================================
@@ -799,11 +849,12 @@ static void data_free(struct data *d) {
 /* Labels as the engine wants them, each below `classes`. Frees the array. */
 static int32_t *take_labels(nn_array *a, int classes, const char *path) {
   int32_t *labels = allocate(a->count, sizeof *labels);
+  if (a->type == NN_F32 || a->type == NN_F64)
+    fail("%s: its labels are not whole numbers", path);
   for (size_t i = 0; i < a->count; i++) {
     const int64_t v = a->type == NN_U8    ? ((const uint8_t *)a->data)[i]
                       : a->type == NN_I32 ? ((const int32_t *)a->data)[i]
-                      : a->type == NN_I64 ? ((const int64_t *)a->data)[i]
-                                          : -1;
+                                          : ((const int64_t *)a->data)[i];
     if (v < 0 || v >= classes)
       fail("%s: label %lld of sample %zu is not 0 .. %d", path, (long long)v, i, classes - 1);
     labels[i] = (int32_t)v;
@@ -818,6 +869,11 @@ static uint8_t *take_pixels(nn_array *a) {
   memcpy(pixels, a->data, a->count);
   nn_array_free(a);
   return pixels;
+}
+
+static void need_member(const char *path) {
+  if (!file_exists(path))
+    fail("%s is missing or cannot be read, though others of its set are there", path);
 }
 
 /* One IDX file; from the system's folder gzipped. */
@@ -837,8 +893,7 @@ static nn_array read_idx(const char *folder, int which, char path[PATH_SIZE]) {
     text_free(&t);
   } else {
     path_of(path, "%s/%s", folder, idx_names[which]);
-    if (!file_exists(path))
-      fail("%s is missing or cannot be read, though others of its set are there", path);
+    need_member(path);
     if (nn_idx_load(path, NULL, &a, &why)) fail("%s", why.text);
   }
   if (a.type != NN_U8 || a.rank != rank || a.count == 0)
@@ -908,8 +963,7 @@ static void load_cifar(struct data *d, const char *folder, int gray, int size) {
     nn_array bytes;
     nn_message why;
     path_of(path, "%s/%s", folder, cifar_names[k]);
-    if (!file_exists(path))
-      fail("%s is missing or cannot be read, though others of its set are there", path);
+    need_member(path);
     if (nn_file_read(path, (size_t)1 << 30, NULL, &bytes, &why)) fail("%s", why.text);
     if (bytes.count == 0 || bytes.count % CIFAR_RECORD != 0)
       fail("%s: %zu bytes are not whole records of %d: cut short?", path, bytes.count,
@@ -1084,7 +1138,7 @@ static nn_optimizer optimizer_of(const struct settings *s, int64_t total) {
   o.schedule.period = is_set(s, OPT_PERIOD) ? (int64_t)number_of(s, OPT_PERIOD)
                                             : (total + 2) / 3;
   o.schedule.gamma = number_of(s, OPT_GAMMA);
-  if (o.schedule.warmup > total) wrong(s->command->name, "--warmup is longer than the run");
+  if (o.schedule.warmup > total) refuse(s, OPT_WARMUP, "is longer than the run");
   return o;
 }
 
@@ -1157,6 +1211,10 @@ struct run {
   nn_progress progress;
   double sum_before, window_loss; /* the sums that the next row is made of */
   int64_t correct_before, rows_before, window_correct, window_rows;
+  int64_t best_step;                    /* of the model in best.nn, 0 while there is none */
+  double best_accuracy;                 /* its share of the test set */
+  double deadline;                      /* the demonstration's: when to end; 0: at the last step */
+  int cut;                              /* ended by it */
   double seconds, started;              /* of training so far; when the present stretch began */
   double session_seconds, drawn;        /* since this process began; last redrawing */
   int64_t session_step;                 /* where it began */
@@ -1167,20 +1225,23 @@ struct run {
   struct picture filters[2];  /* of the first layer, at the start and now; none if not conv */
 };
 
-/* The row with the best test accuracy, the last tested one; NULL if there is none. */
-static const struct row *best_row(const struct run *r) {
-  const struct row *best = NULL;
-  size_t i;
-  for (i = 0; i < r->row_count; i++)
-    if (!isnan(r->rows[i].test_accuracy) &&
-        (!best || r->rows[i].test_accuracy > best->test_accuracy + 1e-9))
-      best = &r->rows[i];
-  return best;
-}
+/* The last row with a test; NULL if there is none. */
 static const struct row *last_tested(const struct run *r) {
   size_t i = r->row_count;
   while (i > 0 && isnan(r->rows[i - 1].test_accuracy)) i--;
   return i ? &r->rows[i - 1] : NULL;
+}
+static double best_epoch(const struct run *r) {
+  return (double)r->best_step / (double)r->per_epoch;
+}
+
+/* "1,200", or "600/1,200" if it did not get to the end. */
+static struct word steps_of(const struct run *r) {
+  const struct word done = grouped((double)r->progress.step), all = grouped((double)r->total);
+  struct word w = done;
+  if (r->progress.step < r->total)
+    snprintf(w.text, sizeof w.text, "%.22s/%.22s", done.text, all.text);
+  return w;
 }
 
 /* The first layer's filters side by side, white the greatest weight and black its negative. */
@@ -1188,19 +1249,18 @@ static struct picture picture_filters(nn_model *m) {
   enum { COLUMNS = 8 };
   struct picture p = {0, 0, 0, NULL};
   nn_param w;
-  int f, c, y, x;
   if (nn_get_param(m, 0, &w) || w.rank != 4) return p;
   p.width = COLUMNS * (w.dim[3] + 1) - 1;
   p.height = (w.dim[0] + COLUMNS - 1) / COLUMNS * (w.dim[2] + 1) - 1;
   p.rgba = calloc((size_t)p.width * (size_t)p.height, 4);
   if (!p.rgba) fail("out of memory");
-  for (f = 0; (size_t)f < w.count; f++) p.most = fmax(p.most, fabs((double)w.value[f]));
-  for (f = 0; f < w.dim[0]; f++)
-    for (y = 0; y < w.dim[2]; y++)
-      for (x = 0; x < w.dim[3]; x++) {
+  for (size_t i = 0; i < w.count; i++) p.most = fmax(p.most, fabs((double)w.value[i]));
+  for (int f = 0; f < w.dim[0]; f++)
+    for (int y = 0; y < w.dim[2]; y++)
+      for (int x = 0; x < w.dim[3]; x++) {
         int row = f / COLUMNS * (w.dim[2] + 1) + y, column = f % COLUMNS * (w.dim[3] + 1) + x;
         unsigned char *to = p.rgba + 4 * (row * p.width + column);
-        for (c = 0; c < 3; c++) {
+        for (int c = 0; c < 3; c++) {
           int channel = w.dim[1] == 3 ? c : 0;
           double v = (double)w.value[((f * w.dim[1] + channel) * w.dim[2] + y) * w.dim[3] + x];
           to[c] = (unsigned char)(127.5 + (p.most > 0 ? 127.5 * v / p.most : 0));
@@ -1217,16 +1277,15 @@ static void collect_png(void *text, void *bytes, int size) {
 static void html_picture(struct text *t, const struct picture *p, const char *what) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   struct text png = {0};
-  size_t i;
   stbi_write_png_to_func(collect_png, &png, p->width, p->height, 4, p->rgba, 4 * p->width);
   text_put(t, "<figure class=card><img alt=\"");
   text_add(t, "filters %s\" src=\"data:image/png;base64,", what);
-  for (i = 0; i < png.size; i += 3) {
+  for (size_t i = 0; i < png.size; i += 3) {
     unsigned long v = 0;
     char four[5] = "====";
-    size_t k, n = png.size - i < 3 ? png.size - i : 3;
-    for (k = 0; k < 3; k++) v = v << 8 | (k < n ? (unsigned char)png.data[i + k] : 0u);
-    for (k = 0; k <= n; k++) four[k] = digits[v >> (18 - 6 * k) & 63];
+    const size_t n = png.size - i < 3 ? png.size - i : 3;
+    for (size_t k = 0; k < 3; k++) v = v << 8 | (k < n ? (unsigned char)png.data[i + k] : 0u);
+    for (size_t k = 0; k <= n; k++) four[k] = digits[v >> (18 - 6 * k) & 63];
     text_bytes(t, four, 4);
   }
   text_add(t, "\"><figcaption>%s; white +%.2g, black -%.2g</figcaption></figure>\n", what, p->most,
@@ -1236,7 +1295,7 @@ static void html_picture(struct text *t, const struct picture *p, const char *wh
 
 enum { MOST_RUNS = 8 };
 struct series {
-  char name[160];
+  const char *name, *group; /* group: what it has in common with its neighbours, or NULL */
   int colour, thin; /* thin: a line without dots */
   size_t count;
   double *x, *y;
@@ -1277,7 +1336,7 @@ static const char style[] =
     "ul{list-style:none;display:flex;flex-wrap:wrap;gap:.1rem 1rem;margin:.2rem 0;padding:0;"
     "font-size:.85rem;color:var(--soft)}li::before{content:'';display:inline-block;width:1.1rem;"
     "height:.2rem;border-radius:.1rem;background:var(--c);margin-right:.4rem;vertical-align:.25em}"
-    "li.thin::before{height:.1rem}\n"
+    "li.thin::before{height:.1rem}li.of{font-weight:600}li.of::before{display:none}\n"
     "svg{display:block;width:100%;height:auto}svg text{font-size:14px}.g{stroke:var(--line)}"
     ".l{fill:none;stroke:var(--c);stroke-width:2.4;stroke-linejoin:round}.l.thin{stroke-width:1.3}"
     "circle{fill:var(--c)}\n"
@@ -1289,11 +1348,13 @@ static const char style[] =
     "th,td{text-align:right;padding:.3rem 0 .3rem .7rem;border-bottom:1px solid var(--line);"
     "overflow-wrap:normal}th{font-weight:500}.a{text-align:left}"
     "tr>:first-child{padding-left:0}"
-    "tr:last-child>*{border:0}\n"
+    "tr:last-child>*{border:0}"
+    ".x{overflow-x:auto;margin:1.2rem 0}.x th,.x td{white-space:nowrap}"
+    ".x tr>:first-child{position:sticky;left:0;background:var(--card)}\n"
     "details{margin-top:1rem}summary{cursor:pointer;font-weight:600;margin-bottom:.3rem}"
     "code{font-size:.9rem}\n"
-    "@media(max-width:34rem){.wide{display:none}svg text{font-size:18px}h1{font-size:1.4rem}"
-    "table{font-size:.8rem}th,td{padding-left:.4rem}}\n"
+    "@media(max-width:34rem){svg text{font-size:18px}h1{font-size:1.4rem}table{font-size:.85rem}}"
+    "\n"
     "</style>\n";
 
 /* The plotting area of every figure, and the values at its edges; of y perhaps the logarithms. */
@@ -1331,8 +1392,12 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
   if (!(low <= high) || !(a->x_most > 0)) return 0;
   text_add(t, "<figure class=card><h3>%s</h3><ul>", title);
   for (int i = 0; i < count; i++) {
-    text_add(t, "<li class=\"c%d%s\">", list[i].colour, list[i].thin ? " thin" : "");
-    text_html(t, list[i].name);
+    if (list[i].group && (i == 0 || strcmp(list[i].group, list[i - 1].group) != 0)) {
+      text_put(t, i ? "</ul><ul><li class=of>" : "<li class=of>");
+      text_html(t, list[i].group);
+    }
+    text_add(t, "<li class=\"c%d%s\">%s", list[i].colour, list[i].thin ? " thin" : "",
+             list[i].name);
   }
   text_add(t, "</ul><svg viewBox=\"0 0 480 300\" role=img aria-label=\"%s against %s\">\n", title,
            x_name);
@@ -1372,14 +1437,16 @@ static void html_chart(struct text *t, const char *title, const char *x_name, in
   const int any = html_axes(t, &a, title, x_name, is_share, list, count);
   for (int i = 0; i < count; i++) {
     const struct series *s = &list[i];
-    if (any) text_add(t, "<path class=\"l c%d%s\" d=\"", s->colour, s->thin ? " thin" : "");
-    for (size_t k = 0; any && k < s->count; k++)
-      text_add(t, "%c%.1f %.1f", k ? 'L' : 'M', place_x(&a, s->x[k]), place_y(&a, s->y[k]));
-    if (any) text_put(t, "\"/>\n");
-    for (size_t k = 0; any && !s->thin && s->count <= 60 && k < s->count; k++)
-      text_add(t, "<circle class=c%d r=3 cx=%.1f cy=%.1f><title>%g: %.4g</title></circle>\n",
-               s->colour, place_x(&a, s->x[k]), place_y(&a, s->y[k]), s->x[k],
-               is_share ? 100 * s->y[k] : s->y[k]);
+    if (any) {
+      text_add(t, "<path class=\"l c%d%s\" d=\"", s->colour, s->thin ? " thin" : "");
+      for (size_t k = 0; k < s->count; k++)
+        text_add(t, "%c%.1f %.1f", k ? 'L' : 'M', place_x(&a, s->x[k]), place_y(&a, s->y[k]));
+      text_put(t, "\"/>\n");
+      for (size_t k = 0; !s->thin && s->count <= 60 && k < s->count; k++)
+        text_add(t, "<circle class=c%d r=3 cx=%.1f cy=%.1f><title>%g: %.4g</title></circle>\n",
+                 s->colour, place_x(&a, s->x[k]), place_y(&a, s->y[k]), s->x[k],
+                 is_share ? 100 * s->y[k] : s->y[k]);
+    }
     free(s->x);
     free(s->y);
   }
@@ -1402,7 +1469,7 @@ static struct series series_of(const struct run *r, int what) {
   }
   s.thin = !(what & SHOW_TEST);
   s.colour = what & SHOW_TEST ? 1 : 0;
-  snprintf(s.name, sizeof s.name, "%s", what & SHOW_TEST ? "test" : "training");
+  s.name = what & SHOW_TEST ? "test" : "training";
   return s;
 }
 
@@ -1418,7 +1485,8 @@ static void html_compared(struct text *t, struct run *const *runs, int count, in
   for (int i = 0; i < count; i++) {
     list[i] = series_of(runs[i], SHOW_TEST | AGAINST_SECONDS | loss);
     list[i].colour = i % 5;
-    snprintf(list[i].name, sizeof list[i].name, "%s, %s", net_name(&runs[i]->s), runs[i]->d->name);
+    list[i].name = net_name(&runs[i]->s);
+    list[i].group = runs[i]->d->name;
   }
   html_chart(t, loss ? "Test loss, nats" : "Test accuracy, %", "seconds of training", !loss, list,
              count);
@@ -1447,8 +1515,8 @@ static void html_settings(struct text *t, const char *line) {
 /* A line for every test; training figures are means since the test before. */
 static void html_tests(struct text *t, const struct run *r) {
   double loss = 0, share = 0, sum = 0;
-  text_put(t, "<table><tr><th class=\"a wide\">step<th class=a>epoch<th class=wide>training loss"
-              "<th>training accuracy<th>test loss<th>test accuracy<th class=wide>seconds</tr>\n");
+  text_put(t, "<div class=\"card x\" tabindex=0><table><tr><th class=a>step<th>epoch<th>training "
+              "loss<th>training accuracy<th>test loss<th>test accuracy<th>seconds</tr>\n");
   for (size_t i = 0; i < r->row_count; i++) {
     const struct row *w = &r->rows[i];
     const double steps = (double)(w->step - (i ? w[-1].step : 0));
@@ -1456,17 +1524,17 @@ static void html_tests(struct text *t, const struct run *r) {
     share += steps * w->accuracy;
     sum += steps;
     if (isnan(w->test_accuracy)) continue;
-    text_add(t, "<tr><td class=\"a wide\">%s<td class=a>%.3g<td class=wide>%.4f<td>%s<td>%.4f<td>%s"
-                "<td class=wide>%.1f</tr>\n", grouped((double)w->step).text, w->epoch, loss / sum,
-             percent(share / sum).text, w->test_loss, percent(w->test_accuracy).text, w->seconds);
+    text_add(t, "<tr><td class=a>%s<td>%.3g<td>%.4f<td>%s<td>%.4f<td>%s<td>%.1f</tr>\n",
+             grouped((double)w->step).text, w->epoch, loss / sum, percent(share / sum).text,
+             w->test_loss, percent(w->test_accuracy).text, w->seconds);
     loss = share = sum = 0;
   }
-  text_put(t, "</table>\n");
+  text_put(t, "</table></div>\n");
 }
 
 /* Figures, curves, filters and settings of one run. */
 static void html_run(struct text *t, const struct run *r, int alone) {
-  const struct row *best = best_row(r), *last = last_tested(r);
+  const struct row *last = last_tested(r);
   const double done = (double)r->progress.epoch * r->d->train.count + (double)r->progress.place;
   const char *open = alone ? " open" : "";
   struct text data = {0};
@@ -1475,12 +1543,12 @@ static void html_run(struct text *t, const struct run *r, int alone) {
   text_html(t, data.data);
   text_free(&data);
   text_put(t, "</p>\n<div class=k>");
-  if (best) {
+  if (r->best_step) {
     char name[64];
-    snprintf(name, sizeof name, "best test accuracy (epoch %.3g)", best->epoch);
-    html_figure(t, percent(best->test_accuracy).text, name);
-    html_figure(t, percent(last->test_accuracy).text, "last test accuracy");
+    snprintf(name, sizeof name, "best test accuracy (epoch %.3g)", best_epoch(r));
+    html_figure(t, percent(r->best_accuracy).text, name);
   }
+  if (last) html_figure(t, percent(last->test_accuracy).text, "last test accuracy");
   html_figure(t, duration(r->seconds).text, "training, tests left out");
   html_figure(t, grouped((double)r->parameters).text, "parameters");
   if (r->seconds > 0) html_figure(t, grouped(done / r->seconds).text, "samples a second");
@@ -1507,17 +1575,16 @@ static void html_run(struct text *t, const struct run *r, int alone) {
 
 /* The table and the curves over which several runs are compared. */
 static void html_comparison(struct text *t, struct run *const *runs, int count) {
-  text_put(t, "<div class=card style=\"margin:1.2rem 0\"><table><tr><th class=a>network<th class=a>"
-              "data<th>test accuracy<th class=wide>best<th>training<th>parameters</tr>\n");
+  text_put(t, "<div class=\"card x\" tabindex=0><table><tr><th class=a>network<th>"
+              "test accuracy<th>best<th>steps<th>training<th>parameters<th>data</tr>\n");
   for (int i = 0; i < count; i++) {
-    const struct row *last = last_tested(runs[i]), *best = best_row(runs[i]);
-    text_add(t, "<tr><td class=a><b class=\"net c%d\">%s</b><td class=a>", i % 5,
-             net_label(&runs[i]->s));
-    text_html(t, runs[i]->d->name);
-    text_add(t, "<td>%s<td class=wide>%s<td>%s<td>%s</tr>\n",
-             last ? percent(last->test_accuracy).text : "-",
-             best ? percent(best->test_accuracy).text : "-", duration(runs[i]->seconds).text,
-             grouped((double)runs[i]->parameters).text);
+    const struct run *r = runs[i];
+    text_add(t, "<tr><td class=a><b class=\"net c%d\">%s</b><td>%s<td>%s<td>%s<td>%s<td>%s<td>",
+             i % 5, net_label(&r->s), percent(last_tested(r)->test_accuracy).text,
+             percent(r->best_accuracy).text, steps_of(r).text, duration(r->seconds).text,
+             grouped((double)r->parameters).text);
+    text_html(t, r->d->name);
+    text_put(t, "</tr>\n");
   }
   text_put(t, "</table></div>\n<div class=grid>\n");
   html_compared(t, runs, count, 0);
@@ -1525,14 +1592,20 @@ static void html_comparison(struct text *t, struct run *const *runs, int count) 
   text_put(t, "</div>\n");
 }
 
+/* "GRU on MNIST", between two tags. */
+static void html_name(struct text *t, const char *open, const struct run *r, const char *close) {
+  text_add(t, "%s%s on ", open, net_name(&r->s));
+  text_html(t, r->d->name);
+  text_put(t, close);
+}
+
 /* runs: one, or several to compare. */
 static void write_report(const char *path, struct run *const *runs, int count) {
-  struct text t = {0}, title = {0};
-  text_add(&title, "%s on %s", net_name(&runs[0]->s), runs[0]->d->name);
+  struct text t = {0};
   text_put(&t, "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>"
-               "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>");
-  text_html(&t, count > 1 ? "Networks compared" : title.data);
-  text_put(&t, "</title>\n");
+               "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n");
+  if (count > 1) text_put(&t, "<title>Networks compared</title>\n");
+  else html_name(&t, "<title>", runs[0], "</title>\n");
   text_put(&t, style);
   text_put(&t, "</head><body><main>\n");
   if (count > 1) {
@@ -1540,18 +1613,13 @@ static void write_report(const char *path, struct run *const *runs, int count) {
     html_comparison(&t, runs, count);
   }
   for (int i = 0; i < count; i++) {
-    text_free(&title);
-    text_add(&title, "%s on %s", net_name(&runs[i]->s), runs[i]->d->name);
-    text_put(&t, count > 1 ? "<h2>" : "<h1>");
-    text_html(&t, title.data);
-    text_put(&t, count > 1 ? "</h2>\n" : "</h1>\n");
+    html_name(&t, count > 1 ? "<h2>" : "<h1>", runs[i], count > 1 ? "</h2>\n" : "</h1>\n");
     html_run(&t, runs[i], count == 1);
   }
   text_add(&t, "<p class=soft style=\"margin-top:2rem\">nn %s</p>\n</main></body></html>\n",
            NN_VERSION);
   text_save(&t, path);
   text_free(&t);
-  text_free(&title);
 }
 
 /* ========================================== @@RUN ===========================================
@@ -1562,8 +1630,8 @@ static void write_report(const char *path, struct run *const *runs, int count) {
 /* Makes a folder and those above it. */
 static void make_folders(const char *path) {
   char part[PATH_SIZE];
-  size_t i, n = strlen(path);
-  for (i = 1; i <= n; i++) {
+  const size_t n = strlen(path);
+  for (size_t i = 1; i <= n; i++) {
     if (i < n && path[i] != '/') continue;
     path_of(part, "%.*s", (int)i, path);
     if (make_folder(part) && errno != EEXIST && i == n)
@@ -1574,7 +1642,6 @@ static void make_folders(const char *path) {
 /* The folder that --out names, or the first free BASE/NAME-NNN. */
 static void choose_folder(struct run *r, const char *base, const char *name) {
   char path[PATH_SIZE];
-  int i;
   if (is_set(&r->s, OPT_OUT)) {
     path_of(r->folder, "%s", r->s.v[OPT_OUT].text);
     make_folders(r->folder);
@@ -1585,18 +1652,16 @@ static void choose_folder(struct run *r, const char *base, const char *name) {
     return;
   }
   make_folders(base);
-  for (i = 1;; i++) {
+  for (int i = 1;; i++) {
     path_of(r->folder, "%s/%s-%03d", base, name, i);
     if (make_folder(r->folder) == 0) return;
-    if (errno != EEXIST)
-      fail("the folder %s cannot be made: %s", r->folder, strerror(errno));
+    if (errno != EEXIST) fail("the folder %s cannot be made: %s", r->folder, strerror(errno));
   }
 }
 
 static void text_facts(struct text *t, const struct run *r) {
   const nn_dataset *d = &r->d->train;
   nn_config used;
-  int c;
   nn_get_config(r->m, &used);
   text_settings(t, &r->s);
   text_add(t, "run.version=%s\nrun.network=%s\nrun.parameters=%zu\nrun.total-steps=%lld\n",
@@ -1605,9 +1670,9 @@ static void text_facts(struct text *t, const struct run *r) {
   text_add(t, "run.data-name=%s\nrun.data-from=%s\nrun.data-crc=%08lx\n", r->d->name,
            r->d->where, (unsigned long)r->d->crc);
   text_add(t, "run.images=%d + %d\n", r->d->train.count, r->d->test.count);
-  for (c = 0; c < d->channels; c++)
+  for (int c = 0; c < d->channels; c++)
     text_add(t, "%s%.9g", c ? "," : "run.mean=", (double)d->mean[c]);
-  for (c = 0; c < d->channels; c++)
+  for (int c = 0; c < d->channels; c++)
     text_add(t, "%s%.9g", c ? "," : "\nrun.scale=", (double)d->scale[c]);
   text_put(t, "\n");
 }
@@ -1628,9 +1693,8 @@ static const char log_head[] =
 static void write_log(struct run *r) {
   struct text t = {0};
   char path[PATH_SIZE];
-  size_t i;
   text_put(&t, log_head);
-  for (i = 0; i < r->row_count; i++) {
+  for (size_t i = 0; i < r->row_count; i++) {
     const struct row *w = &r->rows[i];
     text_add(&t, "%lld,%.6g,%.9g,%.9g,", (long long)w->step, w->epoch, w->loss, w->accuracy);
     if (isnan(w->test_accuracy)) text_put(&t, ",,");
@@ -1650,6 +1714,7 @@ static void write_checkpoint(struct run *r) {
   text_add(&t, "step=%lld\nseconds=%.3f\nloss=%.17g\ncorrect=%lld\nrows=%lld\n",
            (long long)r->progress.step, r->seconds, r->window_loss, (long long)r->window_correct,
            (long long)r->window_rows);
+  text_add(&t, "best=%lld\nbest-accuracy=%.17g\n", (long long)r->best_step, r->best_accuracy);
   path_of(path, "%s/progress.txt", r->folder);
   text_save(&t, path);
   text_free(&t);
@@ -1657,53 +1722,128 @@ static void write_checkpoint(struct run *r) {
   if (nn_save_checkpoint(r->m, &r->progress, path)) fail("%s", nn_error(r->m));
 }
 
-/* Reads log.csv up to the checkpoint's step, and progress.txt if it is of that very step (a run
- * killed between the two files only loses a part of the next line's training figures). */
+/* Whether a test with this accuracy is better than the model in best.nn. */
+static int is_better(const struct run *r, double accuracy) {
+  return r->best_step == 0 || accuracy > r->best_accuracy + 1e-9;
+}
+static void set_best(struct run *r, int64_t step, double accuracy) {
+  r->best_step = step;
+  r->best_accuracy = accuracy;
+}
+
+/* A line of log.csv, which it cuts up: seven numbers, those of the test perhaps empty. 0 if it is
+ * anything else. */
+static int read_row(char *line, struct row *row) {
+  double v[7];
+  for (int k = 0; k < 7; k++) {
+    const size_t n = strcspn(line, ",");
+    const int more = line[n] == ',';
+    line[n] = 0;
+    if (more != (k < 6)) return 0;
+    if (n == 0 && (k == 4 || k == 5)) v[k] = NAN;
+    else if (!read_number(line, &v[k])) return 0;
+    line += n + (size_t)more;
+  }
+  if (v[0] < 1 || v[0] > 9e15 || v[3] < 0 || v[3] > 1 || v[6] < 0) return 0;
+  if (!isnan(v[4]) != !isnan(v[5]) || v[5] < 0 || v[5] > 1) return 0;
+  row->step = (int64_t)v[0], row->epoch = v[1], row->loss = v[2], row->accuracy = v[3];
+  row->test_loss = v[4], row->test_accuracy = v[5], row->seconds = v[6];
+  return 1;
+}
+
+/* Reads log.csv up to the checkpoint's step. The run can go on without it, so what it lacks is only
+ * told, by one line. */
 static void read_log(struct run *r) {
-  char path[PATH_SIZE], *text, *line, *next;
-  int number = 1;
+  const int64_t step = r->progress.step;
+  const int64_t rows = step - step % r->row_every, tests = step - step % r->test_every;
+  char path[PATH_SIZE], *text, *next;
+  int64_t before = 0;
+  int number = 1, first = 0, damaged = 0;
   path_of(path, "%s/log.csv", r->folder);
   text = read_text(path);
-  if (text && strncmp(text, log_head, sizeof log_head - 1)) fail("%s: not a log of nn", path);
-  for (line = text ? text + sizeof log_head - 1 : NULL; line && *line; line = next) {
-    double v[7];
+  for (char *line = text; line && *line; line = next, number++) {
     struct row row;
-    int k;
-    number++;
     next = line + strcspn(line, "\n");
     if (*next) *next++ = 0;
-    for (k = 0; k < 7; k++) {
-      size_t n = strcspn(line, ",");
-      int more = line[n] == ',';
-      line[n] = 0;
-      if (n == 0 && (k == 4 || k == 5)) v[k] = NAN;
-      else if (!read_number(line, &v[k])) break;
-      if (!more && k < 6) break;
-      line += n + (size_t)more;
+    if (number == 1 && strncmp(line, log_head, sizeof log_head - 2) == 0) continue;
+    if (!read_row(line, &row) || row.step <= before) {
+      if (!damaged++) first = number;
+      continue;
     }
-    if (k < 7) fail("%s: line %d is damaged", path, number);
-    row.step = (int64_t)v[0], row.epoch = v[1], row.loss = v[2], row.accuracy = v[3];
-    row.test_loss = v[4], row.test_accuracy = v[5], row.seconds = v[6];
-    if (row.step <= r->progress.step) add_row(r, &row);
+    before = row.step;
+    if (row.step > step) continue;
+    add_row(r, &row);
+    if (!isnan(row.test_accuracy) && is_better(r, row.test_accuracy))
+      set_best(r, row.step, row.test_accuracy);
   }
-  free(text);
   if (r->row_count) r->seconds = r->rows[r->row_count - 1].seconds;
+  if (!text) note("%s is missing: the curves begin at step %lld", path, (long long)step);
+  else if (damaged)
+    note("%s: line %d is damaged%s: left out of the curves", path, first,
+         damaged > 1 ? ", and others" : "");
+  else if (before < (rows > tests ? rows : tests))
+    note("%s ends at step %lld: the curves have a gap up to step %lld", path, (long long)before,
+         (long long)step);
+  free(text);
+}
+
+/* Reads progress.txt if it is of the checkpoint's very step (a run killed between the two files
+ * only loses a part of the next line's training figures). */
+static void read_progress(struct run *r) {
+  static const char *const keys[] = {"step", "seconds", "loss", "correct",
+                                     "rows", "best",    "best-accuracy"};
+  enum { KEYS = sizeof keys / sizeof *keys };
+  char path[PATH_SIZE], value[64], *text;
+  double v[KEYS];
+  int k = 0;
   path_of(path, "%s/progress.txt", r->folder);
   text = read_text(path);
-  if (text) {
-    static const char *const keys[] = {"step", "seconds", "loss", "correct", "rows"};
-    double v[5];
-    char value[64];
-    int k;
-    for (k = 0; k < 5; k++)
-      if (!find_fact(text, keys[k], value, sizeof value) || !read_number(value, &v[k])) break;
-    if (k == 5 && (int64_t)v[0] == r->progress.step) {
-      r->seconds = v[1];
-      r->window_loss = v[2];
-      r->window_correct = (int64_t)v[3];
-      r->window_rows = (int64_t)v[4];
-    }
-    free(text);
+  while (text && k < KEYS && find_fact(text, keys[k], value, sizeof value) &&
+         read_number(value, &v[k]) && v[k] >= 0 && v[k] <= 9e15)
+    k++;
+  if (k < KEYS || v[3] > v[4] || v[5] > v[0] || v[6] > 1) {
+    note("%s is %s: the next training figures are those of the steps from %lld on", path,
+         text ? "damaged" : "missing", (long long)r->progress.step);
+  } else if ((int64_t)v[0] == r->progress.step) {
+    r->seconds = v[1];
+    r->window_loss = v[2];
+    r->window_correct = (int64_t)v[3];
+    r->window_rows = (int64_t)v[4];
+    set_best(r, (int64_t)v[5], v[6]);
+  }
+  free(text);
+}
+
+/* Whether best.nn is what the log says. The run can go on without it: the checkpoint takes its
+ * place if that was just tested, else the model of the next test does. */
+static void check_best(struct run *r) {
+  const struct row *last = last_tested(r);
+  const char *what = NULL;
+  char path[PATH_SIZE];
+  nn_config c = config_of(&r->s);
+  nn_load_result loaded;
+  c.inference = 1;
+  path_of(path, "%s/best.nn", r->folder);
+  if (r->best_step == 0) {
+    if (r->progress.step < r->test_every) return;
+    what = "of unknown accuracy";
+  } else if (!file_exists(path)) {
+    what = "missing";
+  } else if (nn_load(path, &c, &loaded, NULL)) {
+    what = "damaged";
+  } else {
+    if (parameter_count(loaded.model) != r->parameters) what = "of another network";
+    nn_destroy(loaded.model);
+  }
+  if (!what) return;
+  if (last && last->step == r->progress.step) {
+    if (nn_save(r->m, path)) fail("%s", nn_error(r->m));
+    set_best(r, last->step, last->test_accuracy);
+    note("%s is %s: it gets the model of step %lld, test accuracy %s", path, what,
+         (long long)last->step, percent(last->test_accuracy).text);
+  } else {
+    set_best(r, 0, 0);
+    note("%s is %s: the next test writes it anew", path, what);
   }
 }
 
@@ -1742,18 +1882,22 @@ static void run_new(struct run *r, const char *base) {
 
 /* Puts the checkpoint of the run's folder in place of the fresh model. */
 static void run_load(struct run *r, const char *facts) {
-  char path[PATH_SIZE], value[64], crc[16];
+  char path[PATH_SIZE], value[64], name[128], crc[16];
   nn_load_result loaded;
   nn_config c = config_of(&r->s);
   nn_message why;
   snprintf(crc, sizeof crc, "%08lx", (unsigned long)r->d->crc);
-  if (!find_fact(facts, "run.data-crc", value, sizeof value) || strcmp(value, crc) != 0)
-    fail("%s was trained on other data than %s (%s): give its --data", r->folder, r->d->name,
-         r->d->where);
+  need_fact(r->s.file, facts, "run.data-crc", value, sizeof value);
+  need_fact(r->s.file, facts, "run.data-name", name, sizeof name);
+  if (strspn(value, "0123456789abcdef") != 8 || value[8])
+    fail("%s: run.data-crc '%s' is not eight hexadecimal digits%s", r->s.file, value, mend);
+  if (strcmp(value, crc) != 0)
+    fail("%s was trained on other data (%s, checksum %s) than %s from %s (%s): give its --data",
+         r->folder, name, value, r->d->name, r->d->where, crc);
   run_prepare(r);
   path_of(path, "%s/last.nn", r->folder);
   if (!file_exists(path)) fail("%s is missing: this run was never saved; start it anew", path);
-  if (nn_load(path, &c, &loaded, &why)) fail("%s", why.text);
+  if (nn_load(path, &c, &loaded, &why)) fail("%s; start the run anew", why.text);
   if (!loaded.is_checkpoint || parameter_count(loaded.model) != r->parameters ||
       loaded.progress.step > r->total)
     fail("%s is not a checkpoint of the run that settings.txt beside it describes", path);
@@ -1763,6 +1907,8 @@ static void run_load(struct run *r, const char *facts) {
   free(r->filters[1].rgba);
   r->filters[1] = picture_filters(r->m);
   read_log(r);
+  read_progress(r);
+  check_best(r);
   text_put(&r->facts, facts);
 }
 
@@ -1850,6 +1996,8 @@ static void clear_live(const struct run *r) {
   if (r->live) fputs("\r\033[K", stderr);
 }
 
+enum { LEAST_STEPS = 100 }; /* that a network of the demonstration gets, whatever the time */
+
 /* nn_fit's callback: sums for the next row, the live line, and whether to stop. */
 static int on_step(void *user, nn_model *m, const nn_progress *p) {
   struct run *r = user;
@@ -1863,41 +2011,49 @@ static int on_step(void *user, nn_model *m, const nn_progress *p) {
   r->correct_before = p->correct;
   r->rows_before = p->rows;
   if (r->live && time - r->drawn >= .1) draw_live(r, time);
-  return stop_signal != 0;
+  return stop_signal != 0 || (r->deadline > 0 && p->step >= LEAST_STEPS && now() > r->deadline);
 }
 
 /* Tests, keeps the best model, and tells. */
 static void run_test(struct run *r, struct row *row) {
-  const struct row *best = best_row(r);
   char path[PATH_SIZE];
   nn_evaluation e;
-  if (nn_evaluate(r->m, &r->d->test, &e)) {
-    clear_live(r);
-    fail("%s", nn_error(r->m));
-  }
+  clear_live(r);
+  if (nn_evaluate(r->m, &r->d->test, &e)) fail("%s", nn_error(r->m));
+  const int better = is_better(r, e.accuracy);
   row->test_loss = e.loss;
   row->test_accuracy = e.accuracy;
-  if (!best || e.accuracy > best->test_accuracy + 1e-9) {
+  if (better) {
     path_of(path, "%s/best.nn", r->folder);
-    if (nn_save(r->m, path)) {
-      clear_live(r);
-      fail("%s", nn_error(r->m));
-    }
+    if (nn_save(r->m, path)) fail("%s", nn_error(r->m));
+    set_best(r, row->step, e.accuracy);
   }
   if (r->quiet) return;
-  clear_live(r);
   fprintf(stderr, "%s %s  loss %.4f  accuracy %s  test %s%s  %s samples/s  %s\n", net_name(&r->s),
           where_of(r).text, r->progress.loss, percent(r->progress.accuracy).text,
-          percent(e.accuracy).text,
-          !best || e.accuracy > best->test_accuracy + 1e-9 ? " (best)" : "",
+          percent(e.accuracy).text, better ? " (best)" : "",
           grouped(samples_per_second(r, r->session_seconds)).text, duration(r->seconds).text);
+}
+
+/* The log's next line, with a test or without. */
+static void run_row(struct run *r, int tests) {
+  const double n = (double)r->window_rows;
+  struct row row = {r->progress.step, 0, r->progress.loss, r->progress.accuracy, NAN, NAN, 0};
+  row.epoch = (double)row.step / (double)r->per_epoch;
+  if (n > 0) row.loss = r->window_loss / n, row.accuracy = (double)r->window_correct / n;
+  row.seconds = r->seconds;
+  r->window_loss = 0;
+  r->window_correct = r->window_rows = 0;
+  if (tests) run_test(r, &row);
+  add_row(r, &row);
 }
 
 static int64_t next_multiple(int64_t step, int64_t every) {
   return (step / every + 1) * every;
 }
 
-/* Trains to the end or to a signal; everything is written when it returns. 0, or the signal. */
+/* Trains to the end, the deadline or a signal; everything is written when it returns. 0, or the
+ * signal. */
 static int run_train(struct run *r) {
   nn_fit_options fit = nn_fit_default();
   nn_status status = NN_OK;
@@ -1913,7 +2069,7 @@ static int run_train(struct run *r) {
   r->session_step = r->progress.step;
   r->session_seconds = 0;
   catch_signals();
-  while (r->progress.step < r->total && !stop_signal && status == NN_OK) {
+  while (r->progress.step < r->total && status == NN_OK && !stop_signal) {
     int64_t step = r->progress.step, stop = r->total;
     double spent;
     if (next_multiple(step, r->test_every) < stop) stop = next_multiple(step, r->test_every);
@@ -1926,20 +2082,10 @@ static int run_train(struct run *r) {
     r->seconds += spent;
     r->session_seconds += spent;
     step = r->progress.step;
-    if (step == stop && (status == NN_OK || status == NN_STOPPED)) {
-      int tests = step % r->test_every == 0 || step == r->total;
-      if (tests || step % r->row_every == 0) {
-        struct row row = {0, 0, 0, 0, NAN, NAN, 0};
-        row.step = step;
-        row.epoch = (double)step / (double)r->per_epoch;
-        row.loss = r->window_loss / (double)r->window_rows;
-        row.accuracy = (double)r->window_correct / (double)r->window_rows;
-        row.seconds = r->seconds;
-        r->window_loss = 0;
-        r->window_correct = r->window_rows = 0;
-        if (tests) run_test(r, &row);
-        add_row(r, &row);
-      }
+    r->cut = status == NN_STOPPED && !stop_signal && step < r->total;
+    if ((step == stop && status >= 0) || r->cut) {
+      const int tests = step % r->test_every == 0 || step == r->total || r->cut;
+      if (tests || step % r->row_every == 0) run_row(r, tests);
       const int saves = step % r->save_every == 0;
       if ((tests || saves) && step < r->total && !stop_signal) {
         write_log(r); /* first: a checkpoint's log must not lack a line when all ends here */
@@ -1948,6 +2094,8 @@ static int run_train(struct run *r) {
     }
   }
   clear_live(r);
+  if (r->progress.step == r->total && !(last_tested(r) && last_tested(r)->step == r->total))
+    run_row(r, 1); /* resumed at its end, but the log has lost that test */
   free(r->filters[1].rgba);
   r->filters[1] = picture_filters(r->m);
   write_log(r);
@@ -1956,7 +2104,7 @@ static int run_train(struct run *r) {
     fail("the loss became infinite after step %lld: lower --lr or give --clip-norm 1 (%s)",
          (long long)r->progress.step, r->folder);
   if (status < 0) fail("%s", nn_error(r->m));
-  if (r->progress.step < r->total) {
+  if (r->progress.step < r->total && !r->cut) {
     struct text t = {0};
     text_word(&t, r->program);
     text_add(&t, " %s --resume ", r->s.command->name);
@@ -1970,16 +2118,13 @@ static int run_train(struct run *r) {
 }
 
 static void tell_start(const struct run *r) {
-  struct text t = {0};
   nn_config used;
   if (r->quiet) return;
   nn_get_config(r->m, &used);
-  text_add(&t, "%s: %s parameters, %s steps of %d, %s, %d thread%s, in %s\n", net_name(&r->s),
-           grouped((double)r->parameters).text, grouped((double)r->total).text,
-           whole_of(&r->s, OPT_BATCH), nn_isa_name(used.isa), used.threads,
-           used.threads == 1 ? "" : "s", r->folder);
-  fputs(t.data, stderr);
-  text_free(&t);
+  fprintf(stderr, "%s: %s parameters, %s steps of %d, %s, %d thread%s, in %s\n", net_name(&r->s),
+          grouped((double)r->parameters).text, grouped((double)r->total).text,
+          whole_of(&r->s, OPT_BATCH), nn_isa_name(used.isa), used.threads,
+          used.threads == 1 ? "" : "s", r->folder);
 }
 
 static void tell_data(const struct data *d, int quiet) {
@@ -1993,8 +2138,7 @@ static void tell_data(const struct data *d, int quiet) {
 
 /* What a resumed run may not change; the others are taken over from the command line. */
 static void check_resumed(const struct settings *s, const struct settings *typed) {
-  int o;
-  for (o = 0; o < OPTION_COUNT; o++) {
+  for (int o = 0; o < OPTION_COUNT; o++) {
     const struct value *a = &s->v[o], *b = &typed->v[o];
     if (!b->given || is_outward(o)) continue;
     if (!*a->text || a->number != b->number ||
@@ -2004,35 +2148,55 @@ static void check_resumed(const struct settings *s, const struct settings *typed
   }
 }
 
+/* The kernels that the run used, for others give other bits. */
+static void resume_isa(struct settings *s, const char *facts) {
+  char name[32], why[256];
+  nn_isa isa;
+  need_fact(s->file, facts, "run.kernels", name, sizeof name);
+  if (nn_isa_find(name, &isa) || isa == NN_ISA_AUTO)
+    fail("%s: run.kernels '%s' are no kernels%s", s->file, name, mend);
+  if (!nn_isa_available(isa))
+    fail("%s: this run used %s kernels, which cannot run here: go on with it where they can, or "
+         "start it anew", s->file, name);
+  set_option(s, OPT_ISA, nn_isa_name(isa), why);
+}
+
+/* The settings of the run in the folder that --resume names, and what its settings.txt says;
+ * `lines` is the same text, which the settings go on to point to. */
+static char *read_resumed(struct run *r, const struct settings *typed, char path[PATH_SIZE],
+                          char **lines) {
+  if (typed->v[OPT_OUT].given)
+    wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
+  path_of(r->folder, "%s", typed->v[OPT_RESUME].text);
+  path_of(path, "%s/settings.txt", r->folder);
+  char *facts = read_text(path);
+  *lines = read_text(path);
+  if (!facts || !*lines) fail("%s is missing: %s is not the folder of a run", path, r->folder);
+  set_standards(&r->s, typed->command);
+  read_settings(&r->s, path, *lines);
+  resume_isa(&r->s, facts);
+  check_resumed(&r->s, typed);
+  if (typed->v[OPT_DATA].given) r->s.v[OPT_DATA] = typed->v[OPT_DATA];
+  if (typed->v[OPT_THREADS].given) r->s.v[OPT_THREADS] = typed->v[OPT_THREADS];
+  r->s.v[OPT_QUIET] = typed->v[OPT_QUIET];
+  complete(&r->s);
+  check_settings(&r->s);
+  return facts;
+}
+
 static int run_command(struct settings *typed, const char *program) {
+  const int cifar = typed->command->bit == CIFAR10;
   struct run r;
   struct data d;
-  int cifar = typed->command->bit == CIFAR10, stopped;
-  char *facts = NULL, *lines = NULL, path[PATH_SIZE], isa[32], why[256];
+  char *facts = NULL, *lines = NULL, path[PATH_SIZE];
   memset(&r, 0, sizeof r);
   r.program = program;
   if (is_set(typed, OPT_RESUME)) {
-    if (typed->v[OPT_OUT].given)
-      wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
-    path_of(r.folder, "%s", typed->v[OPT_RESUME].text);
-    path_of(path, "%s/settings.txt", r.folder);
-    facts = read_text(path);
-    lines = read_text(path);
-    if (!facts || !lines) fail("%s is missing: %s is not the folder of a run", path, r.folder);
-    set_standards(&r.s, typed->command);
-    read_settings(&r.s, path, lines);
-    if (find_fact(facts, "run.kernels", isa, sizeof isa)) {
-      set_option(&r.s, OPT_ISA, isa, why);
-      if (*why) fail("%s: run.kernels %s", path, why);
-    }
-    check_resumed(&r.s, typed);
-    if (typed->v[OPT_DATA].given) r.s.v[OPT_DATA] = typed->v[OPT_DATA];
-    if (typed->v[OPT_THREADS].given) r.s.v[OPT_THREADS] = typed->v[OPT_THREADS];
-    r.s.v[OPT_QUIET] = typed->v[OPT_QUIET];
+    facts = read_resumed(&r, typed, path, &lines);
   } else {
     r.s = *typed;
+    complete(&r.s);
   }
-  complete(&r.s);
   data_find(&d, &r.s, cifar, 1);
   data_normalise(&d, cifar);
   tell_data(&d, is_set(&r.s, OPT_QUIET));
@@ -2040,15 +2204,13 @@ static int run_command(struct settings *typed, const char *program) {
   if (facts) run_load(&r, facts);
   else run_new(&r, "runs");
   tell_start(&r);
-  stopped = run_train(&r);
-  if (!stopped) {
-    const struct row *last = last_tested(&r), *best = best_row(&r);
+  const int stopped = run_train(&r);
+  if (!stopped)
     printf("%s on %s: test accuracy %s (best %s at epoch %.3g), %s parameters, %s; "
            "%s/report.html\n",
-           net_name(&r.s), d.name, percent(last->test_accuracy).text,
-           percent(best->test_accuracy).text, best->epoch, grouped((double)r.parameters).text,
+           net_name(&r.s), d.name, percent(last_tested(&r)->test_accuracy).text,
+           percent(r.best_accuracy).text, best_epoch(&r), grouped((double)r.parameters).text,
            duration(r.seconds).text, r.folder);
-  }
   run_free(&r);
   data_free(&d);
   free(facts);
@@ -2056,8 +2218,9 @@ static int run_command(struct settings *typed, const char *program) {
   return stopped ? 128 + stopped : 0;
 }
 
-/* Seconds of a training step and of a test, measured on a model that is then thrown away. */
-static void measure(const struct run *r, double *step, double *test) {
+/* Seconds of a training step and of a test, measured for about so long on a model that is then
+ * thrown away. */
+static void measure(const struct run *r, double seconds, double *step, double *test) {
   nn_model *m = build_model(&r->s, r->d, 1000000);
   nn_fit_options fit = nn_fit_default();
   nn_dataset part = r->d->test;
@@ -2071,7 +2234,7 @@ static void measure(const struct run *r, double *step, double *test) {
     if (p.step == 5) start = now(); /* the first steps bring the memory in and do not count */
     fit.steps = p.step + 5;
     if (nn_fit(m, &r->d->train, &fit)) fail("%s", nn_error(m));
-  } while (p.step < 10 || (now() - start < .8 && p.step < 500));
+  } while (p.step < 10 || (now() - start < seconds && p.step < 500));
   *step = (now() - start) / (double)(p.step - 5);
   if (part.count > 1000) part.count = 1000;
   start = now();
@@ -2098,6 +2261,7 @@ enum { DEMO_NETS = sizeof demo_nets / sizeof *demo_nets };
 struct demo {
   struct run runs[DEMO_NETS], *list[DEMO_NETS];
   double part[DEMO_NETS];
+  int brief[DEMO_NETS]; /* the budget is too short for more than the least steps */
   char steps[DEMO_NETS][24], interval[DEMO_NETS][24]; /* what their settings point to */
   struct data digits, photos;
   int count;
@@ -2141,38 +2305,76 @@ static void demo_prepare(struct demo *demo, struct settings *typed, const char *
 
 /* The table of all runs, on stdout. */
 static void demo_table(const struct demo *demo) {
-  int width = 4;
-  for (int i = 0; i < demo->count; i++)
-    if ((int)strlen(demo->list[i]->d->name) > width)
-      width = (int)strlen(demo->list[i]->d->name);
-  printf("%-12s  %-*s  %13s  %8s  %9s  %10s\n", "network", width, "data", "test accuracy", "best",
-         "training", "parameters");
+  static const char form[] = "%-12s  %-*s  %13s  %8s  %*s  %9s  %10s\n";
+  int width = 4, steps = 5;
   for (int i = 0; i < demo->count; i++) {
     const struct run *r = demo->list[i];
-    printf("%-12s  %-*s  %13s  %8s  %9s  %10s\n", net_label(&r->s), width, r->d->name,
-           percent(last_tested(r)->test_accuracy).text, percent(best_row(r)->test_accuracy).text,
-           duration(r->seconds).text, grouped((double)r->parameters).text);
+    const int name = (int)strlen(r->d->name), step = (int)strlen(steps_of(r).text);
+    if (name > width) width = name;
+    if (step > steps) steps = step;
+  }
+  printf(form, "network", width, "data", "test accuracy", "best", steps, "steps", "training",
+         "parameters");
+  for (int i = 0; i < demo->count; i++) {
+    const struct run *r = demo->list[i];
+    printf(form, net_label(&r->s), width, r->d->name, percent(last_tested(r)->test_accuracy).text,
+           percent(r->best_accuracy).text, steps, steps_of(r).text, duration(r->seconds).text,
+           grouped((double)r->parameters).text);
   }
 }
 
+/* How long the i-th network trains: as many steps as fit in its part of the time left, but in no
+ * less than three quarters of its part of the whole budget, so that those before it cannot starve
+ * it, and never fewer than LEAST_STEPS. One that then takes half as long again is cut short.
+ * Returns the number of tests on the way. */
+static double demo_plan(struct demo *demo, int i, double budget, double end, double *steps) {
+  struct run *r = demo->list[i];
+  double step, test, all = 0, left = 0;
+  for (int k = 0; k < demo->count; k++) {
+    all += demo->part[k];
+    if (k >= i) left += demo->part[k];
+  }
+  const double fair = budget * demo->part[i] / all;
+  measure(r, fmin(.8, .1 * fair), &step, &test);
+  /* a second of it to save */
+  const double share = fmax((end - now()) * demo->part[i] / left, .75 * fair) - 1;
+  const double tests = fmin(fmax(floor(.15 * share / test), 2), 8);
+  const double fit = floor((share - tests * test) / step / 50) * 50;
+  demo->brief[i] = fit < LEAST_STEPS;
+  *steps = fmax(fit, LEAST_STEPS);
+  r->deadline = now() + 1.5 * share;
+  return tests;
+}
+
+/* One line with the networks that the budget was too short for. */
+static void demo_brief(const struct demo *demo, double budget) {
+  struct text t = {0};
+  const struct data *d = NULL;
+  for (int i = 0; i < demo->count; i++) {
+    const struct run *r = demo->list[i];
+    if (!demo->brief[i] && !r->cut) continue;
+    if (d && d != r->d) text_add(&t, " on %s", d->name);
+    text_add(&t, "%s%s", d ? ", " : "", net_name(&r->s));
+    d = r->d;
+  }
+  if (d) text_add(&t, " on %s", d->name);
+  if (d)
+    printf("cut short by the budget of %.0f s (--budget gives more): %s\n", budget, t.data);
+  text_free(&t);
+}
+
 /* All four networks on the same digits, and LeNet5 on CIFAR-10 where that is at hand. Without
- * --steps each gets as many as fit in its part of the time left; its settings tell how many. */
+ * --steps the budget decides how long; their settings tell the steps. */
 static int demo_command(struct settings *typed, const char *program) {
   const char *base = is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : "runs";
-  const double end = now() + number_of(typed, OPT_BUDGET);
+  const double budget = number_of(typed, OPT_BUDGET), end = now() + budget;
   struct demo *demo = allocate(1, sizeof *demo);
   int stopped = 0;
   demo_prepare(demo, typed, program);
   for (int i = 0; i < demo->count && !stopped; i++) {
     struct run *r = demo->list[i];
-    double step, test, parts = 0, tests = 8, steps = number_of(&r->s, OPT_STEPS);
-    for (int k = i; k < demo->count; k++) parts += demo->part[k];
-    if (!is_set(typed, OPT_STEPS)) {
-      measure(r, &step, &test);
-      const double share = (end - now()) * demo->part[i] / parts - 1; /* a second to save */
-      tests = fmin(fmax(floor(.15 * share / test), 2), 8);
-      steps = fmax(floor((share - tests * test) / step / 50), 1) * 50;
-    }
+    double tests = 8, steps = number_of(&r->s, OPT_STEPS);
+    if (!is_set(typed, OPT_STEPS)) tests = demo_plan(demo, i, budget, end, &steps);
     snprintf(demo->steps[i], sizeof demo->steps[i], "%.0f", steps);
     snprintf(demo->interval[i], sizeof demo->interval[i], "%.0f", ceil(steps / tests));
     give(&r->s, OPT_STEPS, demo->steps[i]);
@@ -2185,6 +2387,7 @@ static int demo_command(struct settings *typed, const char *program) {
   if (!stopped) {
     char path[PATH_SIZE];
     demo_table(demo);
+    demo_brief(demo, budget);
     path_of(path, "%s/report.html", base);
     write_report(path, demo->list, demo->count);
     printf("report: %s\n", path);
@@ -2198,8 +2401,7 @@ static int demo_command(struct settings *typed, const char *program) {
 
 /* nn data: which images a training command would use. */
 static int data_command(struct settings *s) {
-  int cifar;
-  for (cifar = 0; cifar < 2; cifar++) {
+  for (int cifar = 0; cifar < 2; cifar++) {
     const char *name = cifar ? "cifar10" : "mnist";
     struct data d;
     if (data_find(&d, s, cifar, 0)) {
@@ -2226,10 +2428,9 @@ static nn_load_result load_model(const char *path, const nn_config *c) {
 }
 
 static struct word shape_of(const int *dim, int rank) {
-  struct word w;
-  int i, used = 0;
-  w.text[0] = 0;
-  for (i = 0; i < rank && used < 40; i++)
+  struct word w = {""};
+  int used = 0;
+  for (int i = 0; i < rank && used < 40; i++)
     used += snprintf(w.text + used, sizeof w.text - (size_t)used, "%s%d", i ? "x" : "", dim[i]);
   return w;
 }
@@ -2238,7 +2439,6 @@ static int info_command(const struct settings *s) {
   nn_config c = nn_config_default();
   nn_load_result loaded;
   double macs = 0;
-  int i;
   c.batch = 1;
   loaded = load_model(s->operand[0], &c);
   printf("%s: %s, %s parameters\n", s->operand[0], loaded.is_checkpoint ? "checkpoint" : "model",
@@ -2253,7 +2453,7 @@ static int info_command(const struct settings *s) {
   }
   printf("%-4s %-18s %-18s %-8s %12s %12s %14s\n", "node", "name", "kind", "from", "output",
          "parameters", "multiply-adds");
-  for (i = 0; i < nn_node_count(loaded.model); i++) {
+  for (int i = 0; i < nn_node_count(loaded.model); i++) {
     nn_node_info n;
     char from[32] = "";
     if (nn_get_node(loaded.model, i, &n)) continue;
@@ -2324,6 +2524,8 @@ static void load_images(struct images *to, const char *path, const nn_node_info 
     if (a.type == NN_U8) to->pixels[i] = ((const uint8_t *)a.data)[i];
     if (a.type == NN_F32) to->values[i] = (nn_real)((const float *)a.data)[i];
     if (a.type == NN_F64) to->values[i] = (nn_real)((const double *)a.data)[i];
+    if (to->values && !isfinite(to->values[i]))
+      fail("%s: image %zu holds NaN, an infinite number or one too large", path, i / each);
   }
   to->d = nn_dataset_pixels(to->pixels, NULL, (int)a.dim[0], channels, height, width);
   to->d.values = to->values;
@@ -2336,22 +2538,22 @@ static void find_normalisation(const char *model, nn_dataset *d) {
   static const char *const keys[] = {"run.mean", "run.scale"};
   char path[PATH_SIZE], value[128], *text;
   const char *slash = strrchr(model, '/');
-  int k, c;
   path_of(path, "%.*ssettings.txt", slash ? (int)(slash - model + 1) : 0, model);
   text = read_text(path);
   if (!text) {
     fprintf(stderr, "%s is not there: bytes are taken as 0..1\n", path);
     return;
   }
-  for (k = 0; k < 2; k++) {
+  for (int k = 0; k < 2; k++) {
     char *word = value, *end;
-    if (!find_fact(text, keys[k], value, sizeof value)) fail("%s has no %s", path, keys[k]);
-    for (c = 0; c < d->channels && c < 4; c++, word = end + (*end == ',')) {
+    need_fact(path, text, keys[k], value, sizeof value);
+    for (int c = 0; c < d->channels && c < 4; c++, word = end + (*end == ',')) {
       double v;
       char one[64];
       end = word + strcspn(word, ",");
       snprintf(one, sizeof one, "%.*s", (int)(end - word), word);
-      if (!read_number(one, &v)) fail("%s: %s is damaged", path, keys[k]);
+      if (!read_number(one, &v))
+        fail("%s: %s '%s' is not a list of numbers%s", path, keys[k], value, mend);
       (k ? d->scale : d->mean)[c] = (nn_real)v;
     }
   }
@@ -2396,8 +2598,11 @@ static int predict_command(struct settings *s) {
     if (nn_gather(d, index, b.n, NULL, NULL, x, NULL) || nn_predict(m, &b, found, share))
       fail("%s", nn_error(m));
     for (int k = 0; k < b.n; k++) {
-      printf("%d %d %.4f", i + k, (int)found[k],
-             (double)share[(size_t)k * classes + (size_t)found[k]]);
+      const double most = (double)share[(size_t)k * classes + (size_t)found[k]];
+      if (isnan(most))
+        fail("%s: the model's output for image %d is not a number: the image's numbers are too "
+             "large, or the model's are not numbers", s->operand[1], i + k);
+      printf("%d %d %.4f", i + k, (int)found[k], most);
       if (images.labels) printf(" %d", (int)images.labels[i + k]);
       putchar('\n');
       right += images.labels && images.labels[i + k] == found[k];

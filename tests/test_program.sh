@@ -225,8 +225,73 @@ for file in best.nn last.nn; do ok "$file has the same bits" cmp whole/$file par
 for d in whole part; do cut -d , -f 1-6 $d/log.csv > $d.csv; done
 ok 'log.csv is the same but for the seconds' cmp whole.csv part.csv
 run mnist --resume part --quiet
-ok 'resuming a finished run changes nothing' test $rc = 0
+ok 'resuming a finished run changes nothing' test $rc = 0 -a ! -s err
 ok 'its model neither' cmp whole/last.nn part/last.nn
+
+# ---- resuming from a damaged folder: what is wrong, where, and what to do ----
+changed() { # changed SED PATTERN: a run whose settings.txt sed has changed is refused
+  rm -rf bad && cp -r named/run bad && sed "$1" named/run/settings.txt > bad/settings.txt
+  refused 1 "$2" mnist --resume bad --quiet
+}
+changed 's/^command=.*/command=mnits/' 'settings.txt: line 1: there is no run of .*put it back'
+changed 1d 'settings.txt: the line command=.. is missing'
+changed 's/^lr=.*/lr=fast/' "settings.txt: line [0-9]+: lr 'fast' is not a number.*put it back"
+changed 's/^lr/rl/' "settings.txt: line [0-9]+: there is no setting 'rl'"
+changed 's/^lr=/lr/' "settings.txt: line [0-9]+: 'lr.001' is not key=value"
+changed 's/^lr=/\x00\x00=/' "settings.txt: line [0-9]+: there is no setting"
+changed '/^lr=/d' 'settings.txt: the line lr=.. is missing'
+changed '/^lr=/p' 'settings.txt: line 5: lr is already in line 4'
+changed '/^batch/,$d' 'settings.txt: the line run.kernels=.. is missing'
+changed 's/^epochs=.*/&\nsteps=5/' 'settings.txt: line [0-9]+: epochs and steps exclude each other'
+changed 's/^lr=.*/&\nrelu=yes/' 'settings.txt: line [0-9]+: relu goes only with --cell rnn'
+changed 's/^lr=.*/&\naugment=tilt/' "settings.txt: line [0-9]+: augment 'tilt' is not made of"
+changed 's/^warmup=.*/warmup=99/' 'settings.txt: line [0-9]+: warmup is longer than the run'
+changed 's/^run.kernels=.*/run.kernels=mmx/' "run.kernels 'mmx' are no kernels"
+changed "s/^run.kernels=.*/run.kernels=$other/" "$other kernels, which cannot run here"
+changed '/^run.data-crc/d' 'the line run.data-crc=.. is missing'
+changed 's/^run.data-crc=.*/run.data-crc=12/' 'not eight hexadecimal digits'
+
+
+# A run of 200 steps, made one of 300 that stopped there; what it can do without, it does without.
+run "${small[@]}" --cell mlp --steps 200 --test-every 100 --out half
+sed -i 's/^steps=200$/steps=300/' half/settings.txt
+rm -r bad
+cp -r half bad
+run mnist --resume bad --quiet
+ok 'it goes on silently when nothing is damaged' test $rc = 0 -a ! -s err
+cp bad/last.nn end.nn
+cp bad/log.csv end.csv
+without() { # without COMMAND PATTERN [NOTES]: in its folder, before resuming; the notes match
+  rm -rf bad && cp -r half bad && (cd bad && eval "$1")
+  run mnist --resume bad --quiet
+  ok "$1: resumes with a note" test $rc = 0 -a "$(wc -l < err)" = "${3:-1}" -a \
+    "$(grep -Ec -- "$2" err)" = "${3:-1}"
+  ok "$1: to the same model" cmp end.nn bad/last.nn
+  ok "$1: to a report" test -s bad/report.html -a -s bad/log.csv
+  local best
+  best=$(sed -n 's/.*(best \([0-9.]* %\) at.*/\1/p' out)
+  run predict bad/best.nn "$test_set-images-idx3-ubyte" --labels "$test_set-labels-idx1-ubyte"
+  ok "$1: best.nn is what the result says" grep -q "^accuracy ${best:-none} " out
+}
+test_set=set/mnist/t10k
+without 'rm best.nn' 'best.nn is missing: it gets the model of step 200, test accuracy'
+without 'echo damaged > best.nn' 'best.nn is damaged: it gets the model of step 200'
+without 'cp ../whole/best.nn .' 'best.nn is of another network: it gets'
+without 'rm log.csv' 'log.csv is missing: the curves begin at step 200'
+without 'sed -i s/^50,/x,/ log.csv' 'log.csv: line 6 is damaged: left out'
+ok 'the other lines are still there' test "$(wc -l < bad/log.csv)" = $(($(wc -l < end.csv) - 1))
+without 'sed -i 1,9s/[,.]/-/ log.csv' 'log.csv: line 1 is damaged, and others'
+without 'head -c 300 log.csv > l; mv l log.csv' 'log.csv: line [0-9]+ is damaged'
+without 'head -n 5 log.csv > l; mv l log.csv' 'log.csv ends at step 40: .* gap up to step 200'
+without 'rm progress.txt' 'progress.txt is missing: the next training figures'
+without 'echo step=1e99 > progress.txt' 'progress.txt is damaged: the next training figures'
+without 'sed -i s/^best=.*/best=201/ progress.txt' 'progress.txt is damaged'
+without 'rm best.nn log.csv' 'best.nn is missing: the next test writes it|log.csv is missing' 2
+without 'rm log.csv progress.txt' 'unknown accuracy: the next|(log.csv|progress.txt) is missing' 3
+rm named/run/log.csv
+run mnist --resume named/run --quiet
+ok 'a finished run that lost its log is tested again' test $rc = 0 -a "$(wc -l < err)" = 1 -a \
+  "$(grep -c 'test accuracy' out)" = 1 -a "$(wc -l < named/run/log.csv)" = 2
 
 # ---- info and predict ----
 run info whole/best.nn
@@ -234,7 +299,6 @@ ok 'info lists the layers' grep -Eq 'linear' out
 run info whole/last.nn
 ok 'info knows a checkpoint' grep -Eq 'checkpoint.*parameters' out
 ok 'and its place' grep -q 'at step 6000' out
-test_set=set/mnist/t10k
 run predict whole/best.nn $test_set-images-idx3-ubyte
 ok 'predict prints a line for each image' test $rc = 0 -a "$(wc -l < out)" = 51
 run predict whole/last.nn $test_set-images-idx3-ubyte --labels $test_set-labels-idx1-ubyte
@@ -246,6 +310,20 @@ refused 1 'labels-idx1' predict runs/cifar10-001/best.nn $test_set-labels-idx1-u
 refused 1 'labels for' predict whole/best.nn $test_set-images-idx3-ubyte \
   --labels set/mnist/train-labels-idx1-ubyte
 refused 1 '' predict whole/best.nn nothing
+floats() { # floats BYTES..: an npy file of two 28x28 images of floats, the second begins with these
+  printf '\223NUMPY\1\0\166\0%-117s\n' \
+    "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 28, 28), }"
+  head -c 3136 /dev/zero
+  printf '%b' "$1"
+  head -c 3132 /dev/zero
+}
+floats '\0\0\0\077' > half.npy
+run predict whole/best.nn half.npy
+ok 'predict reads npy files' test $rc = 0 -a "$(wc -l < out)" = 3
+for bits in '\0\0\0300\0177' '\0\0\0200\0377'; do # NaN, -inf
+  floats "$bits" > bad.npy
+  refused 1 'bad.npy: image 1 holds NaN, an infinite number' predict whole/best.nn bad.npy
+done
 for bytes in 0 10 500 3000; do
   head -c $bytes whole/best.nn > cut.nn
   refused 1 'cut.nn' info cut.nn
@@ -262,6 +340,13 @@ done
 ok 'it writes report.html' test -s shown/report.html
 ok 'with every network and curve' test "$(grep -c '<svg' shown/report.html)" = 12
 ok 'that needs no network' offline shown/report.html
+ok 'the data is named once in a legend' test "$(grep -c '<li class=of>' shown/report.html)" = 2
+mkdir digits && cp -r set/mnist digits
+run demo --data digits --budget 1 --out brief --quiet
+ok 'a budget that is too short leaves each network a hundred steps' test $rc = 0 -a \
+  "$(grep -Ec '^(CNN|RNN|LSTM|GRU).* % +100  ' out)" = 4
+ok 'and says so in one line' test \
+  "$(grep -c '^cut short by the budget of 1 s .*: LeNet5, RNN, LSTM, GRU on' out)" = 1
 
 echo "program: $passed passed, $failed failed"
 [ $failed = 0 ]
