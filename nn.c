@@ -678,6 +678,8 @@ typedef struct nn__kernels {
   /* Panels of NR columns each: to[(j/NR k + p) NR + j mod NR] = B[p,j], zero past n; B[p,j] at
    * b[p rs + j cs]. */
   void (*pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size_t k, size_t n);
+  void (*transpose)(nn_real *to, size_t ldt, const nn_real *from, size_t ldf, size_t rows,
+                    size_t cols); /* to[j ldt + i] = from[i ldf + j] */
   /* y[j] = alpha sum_k x[k] w[j ldw + k] + beta y[j] + bias[j] */
   void (*dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ldw, size_t k, size_t n,
                const nn__finish *f);
@@ -1219,7 +1221,7 @@ static void NN__(tile)(const nn__walk *w, const nn_real *const *a, const nn_real
 
 /* x[i] = column i of the matrix that has x[0], x[1], .. as its rows: interleaving the upper half of
  * the rows with the lower one moves one bit of a column's number into the row's; VW = 2^stages. */
-NN__INLINE void NN__(transpose)(V x[VW])
+NN__INLINE void NN__(transpose_square)(V x[VW])
 {
   V y[VW];
   NN__UNROLL
@@ -1234,6 +1236,38 @@ NN__INLINE void NN__(transpose)(V x[VW])
   }
 }
 
+/* to[j ldt + i] = from[i ldf + j]. padded: up to the next multiple of VW in i, with zeros. */
+NN__INLINE void NN__(transpose_body)(int padded, nn_real *to, size_t ldt, const nn_real *from,
+                                     size_t ldf, size_t rows, size_t cols)
+{
+  for (size_t j = 0; j < cols; j += VW)
+    for (size_t i = 0; i < rows; i += VW) {
+      const size_t left = rows - i, count = cols - j < VW ? cols - j : VW;
+      const nn_real *at = from + i * ldf + j;
+      nn_real *out = to + j * ldt + i;
+      V x[VW];
+      if (left >= VW && count == VW) {
+        NN__UNROLL
+        for (int r = 0; r < VW; r++) x[r] = v_load(at + (size_t)r * ldf);
+      } else {
+        for (size_t r = 0; r < VW; r++) x[r] = r < left ? v_get(at + r * ldf, count) : v_zero();
+      }
+      NN__(transpose_square)(x);
+      if ((left >= VW || padded) && count == VW) {
+        NN__UNROLL
+        for (int q = 0; q < VW; q++) v_store(out + (size_t)q * ldt, x[q]);
+      } else {
+        for (size_t q = 0; q < count; q++) v_give(out + q * ldt, x[q], padded ? VW : left);
+      }
+    }
+}
+
+static void NN__(transpose)(nn_real *to, size_t ldt, const nn_real *from, size_t ldf, size_t rows,
+                            size_t cols)
+{
+  NN__(transpose_body)(0, to, ldt, from, ldf, rows, cols);
+}
+
 static void NN__(pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size_t k, size_t n)
 {
   const size_t whole = cs == 1 ? n / NR : 0; /* panels of rows that are copied as they lie */
@@ -1241,24 +1275,16 @@ static void NN__(pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size
     for (size_t j = 0; j < whole; j++)
       memcpy(to + (j * k + p) * NR, b + p * rs + j * NR, NR * sizeof *to);
   to += whole * k * NR;
-  for (size_t j = whole * NR; j < n; j += VW) {
-    nn_real *panel = to + (j / NR - whole) * k * NR + j % NR;
-    for (size_t p = 0; p < k; p += VW) {
-      const size_t count = k - p < VW ? k - p : VW;
-      V x[VW];
-      if (rs == 1) {
-        NN__UNROLL
-        for (size_t i = 0; i < VW; i++)
-          x[i] = j + i < n ? v_get(b + (j + i) * cs + p, count) : v_zero();
-        NN__(transpose)(x);
-      } else {
-        for (size_t q = 0; q < count; q++) x[q] = v_get(b + (p + q) * rs + j, n - j);
-      }
-      for (size_t q = 0; q < count; q++) v_store(panel + (p + q) * NR, x[q]);
+  for (size_t j = whole * NR; j < n; j += NR, to += k * NR) {
+    const size_t width = n - j < NR ? n - j : NR, stored = (width + VW - 1) / VW * VW;
+    if (rs == 1)
+      NN__(transpose_body)(1, to, NR, b + j * cs, cs, width, k);
+    for (size_t p = 0; p < k; p++) {
+      for (size_t i = 0; rs != 1 && i < width; i += VW)
+        v_store(to + p * NR + i, v_get(b + p * rs + j + i, width - i));
+      for (size_t i = stored; i < NR; i += VW) v_store(to + p * NR + i, v_zero());
     }
   }
-  for (size_t j = (n + VW - 1) / VW * VW; j % NR; j += VW) /* the rest of the last panel */
-    for (size_t p = 0; p < k; p++) v_store(to + ((j / NR - whole) * k + p) * NR + j % NR, v_zero());
 }
 
 /* Four rows of w at a time, so that x is loaded once for four sums. */
@@ -1934,6 +1960,7 @@ static const nn__kernels NN__(nn__table) = {
     NR * 64,
     NN__(tile),
     NN__(pack),
+    NN__(transpose),
     NN__(dots),
     NN__(activate),
     NN__(add),
@@ -2618,6 +2645,7 @@ struct nn_model {
   nn_real *stage_values;
   int has_lengths;
   /* the run */
+  int shown;                  /* the last output is in border */
   /* the last forward: samples; done (2: and backward, too); for training; nn_loss done since */
   int n, ran, training, lost;
   double loss_weight;         /* of the last nn_loss: what it was divided by, */
@@ -3095,16 +3123,6 @@ static void nn__depthwise_forward_task(void *arg, size_t image, int thread)
     }
 }
 
-/* to[cols, rows] = from[rows, cols]. */
-static void nn__transpose(nn_real *to, const nn_real *from, size_t rows, size_t cols)
-{
-  for (size_t i0 = 0; i0 < rows; i0 += 16) { /* 16 rows at a time stay in the first-level cache */
-    const size_t end = nn__min(i0 + 16, rows);
-    for (size_t j = 0; j < cols; j++)
-      for (size_t i = i0; i < end; i++) to[j * rows + i] = from[i * cols + j];
-  }
-}
-
 static void nn__conv_forward(nn_model *m, const nn__conv *c, const nn_real *x, const nn_real *w,
                              const nn_real *bias, int relu, nn_real *y)
 {
@@ -3117,7 +3135,7 @@ static void nn__conv_forward(nn_model *m, const nn__conv *c, const nn_real *x, c
   job.conv = c, job.x = x, job.y = y, job.bias = bias, job.relu = relu;
   job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
   if (nn__depthwise(c)) {
-    nn__transpose(m->scratch, w, c->c, c->kh * c->kw);
+    c->kernels->transpose(m->scratch, c->c, w, c->kh * c->kw, c->c, c->kh * c->kw);
     job.w = m->scratch;
     nn__parallel(&m->context.pool, c->n, nn__depthwise_forward_task, &job);
     return;
@@ -3195,7 +3213,7 @@ static void nn__conv_backward_data(nn_model *m, const nn__conv *c, const nn_real
   job.conv = c, job.dy = dy, job.dx = dx;
   job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
   if (nn__depthwise(c)) {
-    nn__transpose(m->scratch, w, c->c, c->kh * c->kw);
+    c->kernels->transpose(m->scratch, c->c, w, c->kh * c->kw, c->c, c->kh * c->kw);
     job.w = m->scratch;
     nn__parallel(&m->context.pool, c->n, nn__depthwise_data_task, &job);
     return;
@@ -3768,10 +3786,11 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
 /* ---- layer norm --------------------------------------------------------------------------- */
 
 /* Weights of an image are [C,H,W] at the border and [H W,C] inside. */
-static const nn_real *nn__inside_weights(const nn__node *node, const nn_real *w, nn_real *to)
+static const nn_real *nn__inside_weights(const nn__kernels *kernels, const nn__node *node,
+                                          const nn_real *w, nn_real *to)
 {
   if (node->rank != 3) return w;
-  nn__transpose(to, w, node->cols, node->rows);
+  kernels->transpose(to, node->cols, w, node->rows, node->cols, node->rows);
   return to;
 }
 
@@ -3802,8 +3821,8 @@ static void nn__layer_norm_forward(nn_model *m, nn__node *node, size_t n)
   memset(&j, 0, sizeof j);
   j.kernels = m->context.kernels;
   j.x = nn__in(m, node, 0)->y;
-  j.w = nn__inside_weights(node, nn__value(m, node->param), m->scratch);
-  j.b = nn__inside_weights(node, nn__value(m, node->param + 1), m->scratch + length);
+  j.w = nn__inside_weights(j.kernels, node, nn__value(m, node->param), m->scratch);
+  j.b = nn__inside_weights(j.kernels, node, nn__value(m, node->param + 1), m->scratch + length);
   j.to = node->y, j.stats = node->keep, j.length = length;
   nn__parallel(&m->context.pool, n * node->rows * node->cols / length, nn__layer_norm_task, &j);
 }
@@ -3828,7 +3847,7 @@ static void nn__layer_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   memset(&j, 0, sizeof j);
   j.kernels = m->context.kernels;
   j.x = nn__in(m, node, 0)->y, j.dy = node->dy;
-  j.w = nn__inside_weights(node, nn__value(m, node->param), m->scratch);
+  j.w = nn__inside_weights(j.kernels, node, nn__value(m, node->param), m->scratch);
   j.to = dx ? dx : node->dy; /* in place: dy is not needed any more */
   j.stats = node->keep, j.partial = m->scratch + 2 * length;
   j.count = n * node->rows * node->cols / length, j.length = length;
@@ -3854,16 +3873,30 @@ static int nn__same_layout(const nn__node *node)
   return node->rows == 1 || (node->rank == 3 && node->cols == 1);
 }
 
-static void nn__copy_border(const nn__node *node, size_t n, nn_real *to, const nn_real *from,
-                            int inwards)
+typedef struct nn__border_job {
+  const nn__kernels *kernels;
+  const nn_real *from;
+  nn_real *to;
+  size_t rows, cols;
+} nn__border_job;
+
+static void nn__border_task(void *arg, size_t i, int thread)
+{
+  const nn__border_job *j = arg;
+  const size_t at = i * j->rows * j->cols;
+  (void)thread;
+  j->kernels->transpose(j->to + at, j->rows, j->from + at, j->cols, j->rows, j->cols);
+}
+
+static void nn__copy_border(nn_model *m, const nn__node *node, size_t n, nn_real *to,
+                            const nn_real *from, int inwards)
 {
   const size_t rows = node->rows, cols = node->cols;
   if (nn__same_layout(node)) {
     memcpy(to, from, n * rows * cols * sizeof *to);
   } else if (node->rank == 3) {
-    for (size_t i = 0; i < n; i++)
-      nn__transpose(to + i * rows * cols, from + i * rows * cols, inwards ? cols : rows,
-                    inwards ? rows : cols);
+    nn__border_job j = {m->context.kernels, from, to, inwards ? cols : rows, inwards ? rows : cols};
+    nn__parallel(&m->context.pool, n, nn__border_task, &j);
   } else { /* [n, T, F] and [T, n, F] */
     for (size_t i = 0; i < n; i++)
       for (size_t t = 0; t < rows; t++) {
@@ -3877,13 +3910,13 @@ static void nn__copy_border(const nn__node *node, size_t n, nn_real *to, const n
 static void nn__flatten_forward(nn_model *m, nn__node *node, size_t n)
 {
   const nn__node *x = nn__in(m, node, 0);
-  if (node->y != x->y) nn__copy_border(x, n, node->y, x->y, 0);
+  if (node->y != x->y) nn__copy_border(m, x, n, node->y, x->y, 0);
 }
 
 #ifndef NN_NO_TRAINING
 static void nn__flatten_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  if (dx != node->dy) nn__copy_border(nn__in(m, node, 0), n, dx, node->dy, 1);
+  if (dx != node->dy) nn__copy_border(m, nn__in(m, node, 0), n, dx, node->dy, 1);
 }
 #endif
 
@@ -4064,7 +4097,7 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
   size_t counted = 0;
   double sum = 0;
   if (!values) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: values are NULL", node->name);
-  nn__copy_border(x, n, m->scratch, values, 1);
+  nn__copy_border(m, x, n, m->scratch, values, 1);
   for (size_t r = 0; r < rows; r++) {
     size_t sample, place;
     nn__row_of(x, n, r, &sample, &place);
@@ -5832,20 +5865,24 @@ nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
     if (nn__same_layout(x))
       x->y = (nn_real *)(uintptr_t)(const void *)b->x[k]; /* only ever read */
     else
-      nn__copy_border(x, n, x->y, b->x[k], 1);
+      nn__copy_border(m, x, n, x->y, b->x[k], 1);
   }
   for (int i = 0; i < m->nodes; i++)
     if ((status = nn__forward_node(m, i, n)) != NN_OK) return m->status = status;
-  if (m->border) nn__copy_border(&m->node[m->output], n, m->border, m->node[m->output].y, 0);
+  m->shown = 0;
   m->draws += (uint64_t)m->training;
   m->ran = 1;
   return NN_OK;
 }
 
-const nn_real *nn_output(const nn_model *m)
+const nn_real *nn_output(nn_model *m)
 {
   if (!m || !m->ran) return NULL;
-  return m->border ? m->border : m->node[m->output].y;
+  const nn__node *out = &m->node[m->output];
+  if (!m->border) return out->y;
+  if (!m->shown) nn__copy_border(m, out, (size_t)m->n, m->border, out->y, 0);
+  m->shown = 1;
+  return m->border;
 }
 
 nn_status nn_read(nn_model *m, int node, nn_real *to)
@@ -5858,7 +5895,7 @@ nn_status nn_read(nn_model *m, int node, nn_real *to)
   if (!m->ran) return nn__error(m, NN_ERR_STATE, "read: no forward before it");
   if (node != m->output && !m->config.keep_activations)
     return nn__error(m, NN_ERR_STATE, "read: %s is not kept (config.keep_activations)", x->name);
-  nn__copy_border(x, (size_t)m->n, to, x->y, 0);
+  nn__copy_border(m, x, (size_t)m->n, to, x->y, 0);
   return NN_OK;
 }
 
@@ -5980,7 +6017,7 @@ static nn_status nn__backward_all(nn_model *m)
   for (int k = 0; k < m->inputs; k++) {
     nn__node *x = &m->node[m->input[k]];
     if (!started[m->input[k]] && x->dy) memset(x->dy, 0, n * x->rows * x->cols * sizeof(nn_real));
-    if (x->border && x->dy) nn__copy_border(x, n, x->border, x->dy, 0);
+    if (x->border && x->dy) nn__copy_border(m, x, n, x->border, x->dy, 0);
   }
   m->lost = 0;
   m->ran = m->ran ? 2 : 0; /* output stays, but a second backward would find nothing */
@@ -6002,7 +6039,7 @@ nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient)
     return nn__error(m, NN_ERR_STATE, "backward: needs a training forward before it");
   nn__node *out = &m->node[m->output];
   if (!out->dy) return nn__error(m, NN_ERR_STATE, "backward: the model has nothing to train");
-  nn__copy_border(out, (size_t)m->n, out->dy, output_gradient, 1);
+  nn__copy_border(m, out, (size_t)m->n, out->dy, output_gradient, 1);
   return nn__backward_all(m);
 }
 

@@ -412,7 +412,7 @@ typedef struct nn_batch {
  * nn_forward. Without training nothing random and nothing of the batch's other samples enters. */
 NN_API nn_status nn_forward(nn_model *m, const nn_batch *b, int training);
 /* The output (the loss's input), [n, shape] in the border layout; NULL before nn_forward. */
-NN_API const nn_real *nn_output(const nn_model *m);
+NN_API const nn_real *nn_output(nn_model *m);
 /* Copies one node's output of the last forward, border layout, to [n, shape]. Always there for the
  * output node; for others only if built with keep_activations (NN_ERR_STATE otherwise). */
 NN_API nn_status nn_read(nn_model *m, int node, nn_real *to);
