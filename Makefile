@@ -13,6 +13,7 @@ APT = apt-get install -y -qq --no-install-recommends
 SUITES = gemm layers train io torch
 SUITES_ONCE = data gradients fuzz_load
 SCRIPTS = tests/test_fetch.sh tests/test_program.sh tests/test_readme.sh tests/lint
+TEST_H = tests/test.h tests/graphs.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
 all: $(BUILD)/nn
@@ -33,11 +34,11 @@ $(BUILD)/double/nn.o: nn.c nn.h
 	@mkdir -p $(@D)
 	$(COMPILE) -DNN_REAL=double -c -o $@ nn.c
 
-$(BUILD)/tests/test_gradients: tests/test_gradients.c tests/test.h nn.h $(BUILD)/double/nn.o
+$(BUILD)/tests/test_gradients: tests/test_gradients.c $(TEST_H) nn.h $(BUILD)/double/nn.o
 	@mkdir -p $(@D)
 	$(COMPILE) -DNN_REAL=double $(LDFLAGS) -o $@ $< $(BUILD)/double/nn.o $(LIBS)
 
-$(BUILD)/tests/%: tests/%.c tests/test.h nn.h $(BUILD)/nn.o
+$(BUILD)/tests/%: tests/%.c $(TEST_H) nn.h $(BUILD)/nn.o
 	@mkdir -p $(@D)
 	$(COMPILE) $(LDFLAGS) -o $@ $< $(BUILD)/nn.o $(LIBS)
 

@@ -1141,6 +1141,16 @@ NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int mr, int nv, nn_real *c, siz
       }
     return;
   }
+  if (m == (size_t)mr && n == (size_t)nv * VW && f->alpha == 1 && !f->bias && !f->relu) {
+    NN__UNROLL
+    for (int i = 0; i < mr; i++) /* whole and plain: no more than the sums and their stores */
+      NN__UNROLL
+      for (int v = 0; v < nv; v++) {
+        nn_real *to = c + (size_t)i * ldc + v * VW;
+        v_store(to, reads ? v_fma(beta, v_load(to), acc[i][v]) : acc[i][v]);
+      }
+    return;
+  }
   NN__UNROLL
   for (int i = 0; i < mr; i++) {
     if ((size_t)i >= m) continue;
@@ -1287,23 +1297,32 @@ static void NN__(pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size
   }
 }
 
-/* Four rows of w at a time, so that x is loaded once for four sums. */
+/* Eight rows of w at a time: x is loaded once for eight sums, and memory has as many streams to
+ * fetch ahead. */
 static void NN__(dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ldw, size_t k,
                        size_t n, const nn__finish *f)
 {
-  for (size_t j = 0; j < n; j += 4) {
-    const nn_real *row[4];
-    V acc[4];
-    for (size_t r = 0; r < 4; r++) {
+  enum { ROWS = 8 };
+  for (size_t j = 0; j < n; j += ROWS) {
+    const nn_real *row[ROWS];
+    V acc[ROWS];
+    NN__UNROLL
+    for (size_t r = 0; r < ROWS; r++) {
       row[r] = w + (j + r < n ? j + r : j) * ldw;
       acc[r] = v_zero();
     }
-    for (size_t p = 0; p < k; p += VW) {
+    size_t p = 0;
+    for (; p + VW <= k; p += VW) {
+      const V v = v_load(x + p);
+      NN__UNROLL
+      for (int r = 0; r < ROWS; r++) acc[r] = v_fma(v, v_load(row[r] + p), acc[r]);
+    }
+    if (p < k) {
       const V v = v_get(x + p, k - p);
       NN__UNROLL
-      for (int r = 0; r < 4; r++) acc[r] = v_fma(v, v_get(row[r] + p, k - p), acc[r]);
+      for (int r = 0; r < ROWS; r++) acc[r] = v_fma(v, v_get(row[r] + p, k - p), acc[r]);
     }
-    for (size_t r = 0; r < 4 && j + r < n; r++) {
+    for (size_t r = 0; r < ROWS && j + r < n; r++) {
       nn_real s = f->alpha * v_sum(acc[r]);
       if (f->beta != 0) s += f->beta * y[j + r];
       if (f->bias) s += f->bias[j + r];
@@ -2322,11 +2341,14 @@ typedef struct nn__product {
   int direct_a, direct_b;
 } nn__product;
 
-/* Rows of the next tile when `left` are left: as many as fit, but two even tiles rather than a full
- * and a small one that would compute much for nothing. */
+/* Rows of the next tile when `left` are left: as many as fit, but two or three even tiles rather
+ * than a full one and one that would compute much for nothing. */
 static size_t nn__tile_height(const nn__kernels *t, size_t left)
 {
-  return left <= t->mr ? left : left <= 2 * t->mr2 ? (left + 1) / 2 : t->mr;
+  const size_t mr = t->mr, mr2 = t->mr2;
+  if (left <= mr) return left;
+  if (left <= 2 * mr2) return (left + 1) / 2;
+  return left > mr + mr2 && left < 2 * mr && left <= 3 * mr2 ? mr2 : mr;
 }
 
 /* Panels of B a task packs; rows up to which B is read where it lies. */
@@ -2435,6 +2457,11 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
   const size_t threads = (size_t)c->pool.threads;
   p.rows = threads == 1 ? m : nn__round_up((m + 4 * threads - 1) / (4 * threads), t->mr);
   if (p.rows > c->mc) p.rows = c->mc;
+  if (p.direct_a && p.direct_b && m <= p.rows && n <= c->nc && k <= kc) { /* small: one task */
+    p.nb = n, p.kb = k;
+    nn__product_task(&p, 0, 0);
+    return;
+  }
   for (p.j0 = 0; p.j0 < n; p.j0 += p.nb) {
     p.nb = nn__min(kc == c->kc ? c->nc : n, n - p.j0);
     p.p0 = 0;

@@ -1,6 +1,6 @@
 /* Every layer's forward pass against its definition, written here once more in double precision and
  * without any of the engine's code; shapes; what is refused while describing a model, and how. */
-#include "test.h"
+#include "graphs.h"
 
 #define COUNT(a) (sizeof(a) / sizeof *(a))
 static const double EPS = sizeof(nn_real) == 4 ? 1.2e-7 : 2.3e-16;
@@ -166,12 +166,6 @@ static nn_conv2d_options conv_options(int out, int kernel, int stride, int pad, 
   o.out = out, o.kernel_h = o.kernel_w = kernel, o.stride_h = o.stride_w = stride;
   o.pad_h = o.pad_w = pad, o.dilation_h = o.dilation_w = 1, o.groups = groups;
   return o;
-}
-
-static uint32_t dice_state;
-static int dice(int from, int to) { /* from .. to, repeatable */
-  dice_state = dice_state * 1664525u + 1013904223u;
-  return from + (int)((dice_state >> 10) % (uint32_t)(to - from + 1));
 }
 
 static void conv2d_usual(void) {
@@ -791,16 +785,12 @@ static void read_any_node(void) {
 
 /* ------------------------------------------------------------------------- recurrent layers -- */
 
-enum { RNN, RELU, LSTM, GRU, CELLS };
 static const char *const cell_name[] = {"rnn", "rnn", "lstm", "gru"};
 
-static int add_cell(nn_model *m, int x, int cell, int hidden, int layers, int carry) {
-  nn_recurrent_options o;
-  memset(&o, 0, sizeof o);
-  o.hidden = hidden, o.layers = layers, o.relu = cell == RELU, o.carry = carry;
-  return cell == LSTM  ? nn_lstm_with(m, x, &o)
-         : cell == GRU ? nn_gru_with(m, x, &o)
-                       : nn_rnn_with(m, x, &o);
+static int add_stack(nn_model *m, int x, int cell, int hidden, int layers, int carry) {
+  nn_recurrent_options o = {0, 0, 0, 0, 0};
+  o.hidden = hidden, o.layers = layers, o.carry = carry;
+  return add_cell(m, x, cell, &o);
 }
 
 static double dot(const nn_real *w, const double *x, int n) {
@@ -875,7 +865,7 @@ static int cell_case(int cell, int n, int T, int F, int H, int layers, int with_
   for (mode = 0; mode <= 2 * LAST_MODE + 1 && held; mode++) {
     int only_last = mode & 1, k;
     nn_model *m = begin(n, mode / 2);
-    int y = add_cell(m, nn_input_sequence(m, T, F), cell, H, layers, 0);
+    int y = add_stack(m, nn_input_sequence(m, T, F), cell, H, layers, 0);
     if (only_last) y = nn_last_step(m, y);
     sprintf(what, "%s%s n %d T %d F %d H %d layers %d%s%s mode %d", cell_name[cell],
             cell == RELU ? " relu" : "", n, T, F, H, layers, with_lengths ? " lengths" : "",
@@ -942,8 +932,8 @@ static void recurrent_carry(void) {
     nn_real first[N * T * H];
     const nn_real *y;
     int i, k;
-    add_cell(whole, nn_input_sequence(whole, 2 * T, F), cell, H, 2, 0);
-    add_cell(half, nn_input_sequence(half, T, F), cell, H, 2, 1);
+    add_stack(whole, nn_input_sequence(whole, 2 * T, F), cell, H, 2, 0);
+    add_stack(half, nn_input_sequence(half, T, F), cell, H, 2, 1);
     if (ready(whole) && ready(half)) {
       size_t count;
       nn_real *p = nn_parameters(whole, &count), *q = nn_parameters(half, &count);
@@ -1126,101 +1116,6 @@ static void predict(void) {
 }
 
 /* ---------------------------------------------------------------------------- random graphs -- */
-
-static int any_node(nn_model *m) { /* the last one, mostly; tokens are for the embedding alone */
-  nn_node_info f;
-  int i = nn_node_count(m) - 1;
-  if (dice(0, 2)) return i;
-  do nn_get_node(m, i = dice(0, nn_node_count(m) - 1), &f);
-  while (strcmp(f.kind, "tokens") == 0);
-  return i;
-}
-
-static int join(nn_model *m, int a, int b) {
-  nn_node_info p, q;
-  int k = 0, alike;
-  nn_get_node(m, a, &p), nn_get_node(m, b, &q);
-  for (alike = p.rank == q.rank; k < p.rank; k++)
-    alike = alike && (p.dim[k] == q.dim[k] || k == (p.rank == 2));
-  if (alike && memcmp(p.dim, q.dim, sizeof p.dim) == 0 && dice(0, 1)) return nn_add(m, a, b);
-  if (!alike && p.rank > 1) a = nn_flatten(m, a);
-  if (!alike && q.rank > 1) b = nn_flatten(m, b);
-  return nn_concat(m, a, b);
-}
-
-static int any_cell(nn_model *m, int x, int hidden) {
-  int cell = dice(0, CELLS - 1), layers = dice(1, 2);
-  return add_cell(m, x, cell, hidden, layers, dice(0, 3) == 0);
-}
-
-/* One dice() an expression: the order of a call's arguments is the compiler's. */
-static int layer_on(nn_model *m, int x) {
-  nn_node_info f;
-  int kernel, stride, pad, channels, out = dice(1, 9);
-  nn_get_node(m, x, &f);
-  channels = f.rank == 2 ? f.dim[1] : f.dim[0];
-  if (f.dim[0] * (f.rank > 1 ? f.dim[1] : 1) * (f.rank > 2 ? f.dim[2] : 1) > 300)
-    return f.rank == 3 ? nn_max_pool2d(m, x, 2, 2, 1) : nn_linear(m, x, 5);
-  switch (dice(0, 15)) {
-    case 0: return join(m, any_node(m), x);
-    case 1: /* a residual */
-      return nn_add(m, x, f.rank == 3   ? nn_conv2d(m, x, channels, 3, 1, 1)
-                          : f.rank == 2 ? any_cell(m, x, channels)
-                                        : nn_linear(m, x, channels));
-    case 2: return nn_batch_norm(m, x);
-    case 3: return channels > 2 ? nn_layer_norm(m, x) : nn_relu(m, x);
-    case 4: return nn_relu(m, x);
-    case 5: return nn_leaky_relu(m, x, 0.2);
-    case 6: return dice(0, 1) ? nn_gelu(m, x) : nn_silu(m, x);
-    case 7: return nn_tanh(m, x);
-    case 8: return dice(0, 1) ? nn_sigmoid(m, x) : nn_softmax(m, x);
-    case 9: return nn_dropout(m, x, 0.3);
-    default: break;
-  }
-  if (f.rank == 1) return dice(0, 1) ? nn_linear(m, x, out) : nn_linear_no_bias(m, x, out);
-  if (f.rank == 2 && dice(0, 2) == 0) return nn_last_step(m, x);
-  if (f.rank == 2) return dice(0, 2) ? any_cell(m, x, out) : nn_linear(m, x, out);
-  kernel = dice(1, f.dim[1] < f.dim[2] ? f.dim[1] : f.dim[2]);
-  stride = dice(1, 2), pad = dice(0, kernel / 2);
-  switch (dice(0, 6)) {
-    case 0: return nn_max_pool2d(m, x, kernel, stride, pad);
-    case 1: return nn_avg_pool2d(m, x, kernel, stride, pad);
-    case 2: return dice(0, 1) ? nn_global_max_pool(m, x) : nn_global_avg_pool(m, x);
-    case 3: return nn_flatten(m, x);
-    case 4: return nn_conv2d(m, x, 17, 3, 1, 1);
-    default: return nn_conv2d(m, x, out, kernel, stride, pad);
-  }
-}
-
-/* Layers of nearly every kind on up to NN_MAX_INPUTS inputs, of which the later are described after
- * layers on the earlier. Most of what nothing has read is joined to the last layer in the end.
- * Sequences have STEPS steps. */
-enum { STEPS = 3 };
-static int graph(nn_model *m, int seed) {
-  int ops, inputs = 0, kind, wide, side, y = 0, i, k, count;
-  dice_state = (uint32_t)seed * 2654435761u;
-  for (ops = dice(2, 14); ops; ops--) {
-    if (!inputs || (inputs < NN_MAX_INPUTS && dice(0, 4) == 0)) {
-      kind = dice(0, 3), wide = dice(1, 6), side = dice(2, 6), inputs++;
-      y = kind == 0   ? nn_input_vector(m, wide)
-          : kind == 1 ? nn_input_sequence(m, STEPS, wide)
-          : kind == 2 ? nn_embedding(m, nn_input_tokens(m, STEPS), 7, wide)
-                      : nn_input_image(m, wide == 6 ? 17 : wide, side, dice(2, 6));
-    }
-    y = layer_on(m, any_node(m));
-  }
-  count = nn_node_count(m) - 1;
-  for (i = 0; i < count; i++) {
-    int read = 0;
-    for (k = 0; k <= count; k++) {
-      nn_node_info f;
-      nn_get_node(m, k, &f);
-      read |= (f.inputs > 0 && f.input[0] == i) || (f.inputs > 1 && f.input[1] == i);
-    }
-    if (!read && dice(0, 5)) y = join(m, y, i);
-  }
-  return y;
-}
 
 /* What the graph gives without training and, where it can be trained, then with it, and then the
  * gradients; the caller frees it. */

@@ -788,6 +788,44 @@ static void accumulation(void) {
   nn_destroy(train);
 }
 
+/* A second loss after backward leaves the gradients of inputs, wherever they lie in memory that is
+ * shared, and does not let backward run again. */
+static void loss_after_backward(void) {
+  enum { N = 2, MOST = 24 };
+  nn_config c = test_config();
+  nn_real x[N * MOST], before[N * MOST];
+  int32_t label[N] = {0, 1};
+  nn_batch b;
+  int features, classes, layers, k;
+  memset(&b, 0, sizeof b);
+  b.n = N, b.x[0] = x, b.labels = label;
+  test_fill(x, N * MOST, 4);
+  c.batch = N, c.input_gradient = 1;
+  for (features = 4; features <= MOST; features += 4)
+    for (classes = 2; classes <= 6; classes++)
+      for (layers = 0; layers < 3; layers++) {
+        nn_model *m = nn_create(&c);
+        const nn_real *d;
+        double first = 0, second = 1;
+        int y = nn_input_vector(m, features), held = 0;
+        for (k = 0; k < layers; k++) y = nn_tanh(m, nn_linear(m, y, 4 * classes));
+        nn_cross_entropy(m, nn_linear(m, y, classes));
+        if (CHECK_OK(nn_build(m)) && CHECK_OK(nn_forward(m, &b, 1)) &&
+            CHECK_OK(nn_loss(m, &b, &first, NULL)) && CHECK_OK(nn_backward(m)) &&
+            CHECK((d = nn_input_gradient(m, 0)) != NULL)) {
+          const size_t bytes = (size_t)(N * features) * sizeof *d;
+          memcpy(before, d, bytes);
+          held = CHECK_OK(nn_loss(m, &b, &second, NULL)) && CHECK(first == second) &&
+                 CHECK(nn_input_gradient(m, 0) == d) && CHECK_SAME(d, before, bytes) &&
+                 CHECK_STATUS(nn_backward(m), NN_ERR_STATE) && CHECK_SAME(d, before, bytes);
+        }
+        nn_destroy(m);
+        if (held) continue;
+        fprintf(stderr, "    %d features, %d classes, %d layers\n", features, classes, layers);
+        return;
+      }
+}
+
 /* Calls in the wrong order say so and do no harm. */
 static void wrong_order(void) {
   nn_config c = test_config();
@@ -1219,6 +1257,7 @@ int main(void) {
   RUN(diverged);
   RUN(diverged_with_carry);
   RUN(accumulation);
+  RUN(loss_after_backward);
   RUN(wrong_order);
   RUN(refused_forward);
   RUN(same_bits_for_any_threads);
