@@ -107,6 +107,20 @@
 #else
 #define NN__INLINE static inline
 #endif
+/* NN__ATOMICS: reads and additions that other threads see in one order; without them the pool's
+ * mutex guards the same places. NN__PAUSE: between two looks at what another thread writes. */
+#if NN__GCC || NN__CLANG
+#define NN__PREFETCH(p) __builtin_prefetch(p)
+#define NN__ATOMICS 1
+#else
+#define NN__PREFETCH(p) ((void)(p))
+#define NN__ATOMICS 0
+#endif
+#if NN__ATOMICS && (defined __x86_64__ || defined __i386__)
+#define NN__PAUSE() __builtin_ia32_pause()
+#else
+#define NN__PAUSE() ((void)0)
+#endif
 #if NN__GCC
 #define NN__UNROLL _Pragma("GCC unroll 64")
 #elif NN__CLANG
@@ -702,7 +716,10 @@ typedef struct nn__kernels {
   void (*sum_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n, nn_real s);
   /* Winograd's transforms of one tile, `c` channels wide; equations at @@CONV. Frequency f of the
    * tile lies at v + f step, pixels at x + i row + j c. `out` and `out_back`: m = 4 or 6 pixels a
-   * side, of which rows x cols are inside the image. */
+   * side, of which rows x cols are inside the image. `weights`: v = G w G^T, tap t of n windows of
+   * k x k at w + t ldw; `weights_back`: w = G^T v G. */
+  void (*winograd_weights)(nn_real *v, size_t step, const nn_real *w, size_t ldw, int k,
+                           const nn_real g[8][5], size_t n);
   void (*winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c);
   void (*winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *v, size_t step, int m,
                        size_t rows, size_t cols, const nn__finish *f);
@@ -729,6 +746,8 @@ typedef struct nn__kernels {
   /* dx of tap t += dy where tap t is the first that equals y. */
   void (*max_taps_back)(nn_real *const *dx, const nn_real *const *taps, size_t count,
                         const nn_real *y, const nn_real *dy, size_t n);
+  void (*winograd_weights_back)(nn_real *w, size_t ldw, const nn_real *v, size_t step, int k,
+                                const nn_real g[8][5], size_t n);
   void (*winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row, size_t c, int m,
                             size_t rows, size_t cols);
   void (*rnn_row_back)(nn_real *g, const nn_real *dh, size_t n, int relu);
@@ -1179,6 +1198,10 @@ NN__INLINE void NN__(tile_body)(int mr, int nv, int exact, const nn__walk *w,
     from[i] = a[(size_t)i < m ? i : 0]; /* rows past m are computed and dropped */
     NN__UNROLL
     for (int v = 0; v < nv; v++) acc[i][v] = v_zero();
+  }
+  for (int i = 0; i < mr && f->beta != 0 && !f->across; i++) { /* C is on its way meanwhile */
+    NN__PREFETCH(c + ((size_t)i < m ? (size_t)i : 0) * ldc);
+    if (nv > 1) NN__PREFETCH(c + ((size_t)i < m ? (size_t)i : 0) * ldc + VW);
   }
   const size_t a_step = w->a_step, b_step = w->b_step, length = w->length;
   for (size_t s = 0; s < w->segments; s++) {
@@ -1723,6 +1746,48 @@ NN__INLINE void NN__(winograd_a_back)(V *d, int s, int m)
   d[7 * s] = last;
 }
 
+static void NN__(winograd_weights)(nn_real *v, size_t step, const nn_real *w, size_t ldw, int k,
+                                   const nn_real g[8][5], size_t n)
+{
+  for (size_t j = 0; j < n; j += VW) {
+    V half[8][5]; /* G w */
+    for (int c = 0; c < k; c++)
+      for (int i = 0; i < 8; i++) {
+        V sum = v_zero();
+        for (int r = 0; r < k; r++)
+          sum = v_fma(v_set(g[i][r]), v_get(w + (size_t)(r * k + c) * ldw + j, n - j), sum);
+        half[i][c] = sum;
+      }
+    for (int f = 0; f < 64; f++) {
+      V sum = v_zero();
+      for (int c = 0; c < k; c++) sum = v_fma(v_set(g[f % 8][c]), half[f / 8][c], sum);
+      v_give(v + (size_t)f * step + j, sum, n - j);
+    }
+  }
+}
+
+#ifndef NN_NO_TRAINING
+static void NN__(winograd_weights_back)(nn_real *w, size_t ldw, const nn_real *v, size_t step,
+                                        int k, const nn_real g[8][5], size_t n)
+{
+  for (size_t j = 0; j < n; j += VW) {
+    V half[5][8]; /* G^T v */
+    for (int r = 0; r < k; r++)
+      for (int c = 0; c < 8; c++) {
+        V sum = v_zero();
+        for (int i = 0; i < 8; i++)
+          sum = v_fma(v_set(g[i][r]), v_get(v + (size_t)(i * 8 + c) * step + j, n - j), sum);
+        half[r][c] = sum;
+      }
+    for (int t = 0; t < k * k; t++) {
+      V sum = v_zero();
+      for (int c = 0; c < 8; c++) sum = v_fma(v_set(g[c][t % k]), half[t / k][c], sum);
+      v_give(w + (size_t)t * ldw + j, sum, n - j);
+    }
+  }
+}
+#endif
+
 static void NN__(winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c)
 {
   for (size_t j = 0; j < c; j += VW) {
@@ -1974,8 +2039,8 @@ static const nn__kernels NN__(nn__table) = {
     MR,
     NR,
     MR2,
-    MR * 12,
-    384,
+    112 / MR * MR,
+    640,
     NR * 64,
     NN__(tile),
     NN__(pack),
@@ -1992,6 +2057,7 @@ static const nn__kernels NN__(nn__table) = {
     NN__(norm_row),
     NN__(max_taps),
     NN__(sum_taps),
+    NN__(winograd_weights),
     NN__(winograd_in),
     NN__(winograd_out),
     NN__(rnn_row),
@@ -2006,6 +2072,7 @@ static const nn__kernels NN__(nn__table) = {
     NN__(softmax_back),
     NN__(norm_row_back),
     NN__(max_taps_back),
+    NN__(winograd_weights_back),
     NN__(winograd_out_back),
     NN__(rnn_row_back),
     NN__(lstm_row_back),
@@ -2189,23 +2256,81 @@ typedef struct nn__pool {
   int ready;   /* mutex and signals exist */
   nn__mutex mutex;
   nn__signal start, done;
-  nn__task task; /* the present job, guarded by the mutex */
+  nn__task task; /* the present job: written before `job` counts on, read after it was seen to */
   void *arg;
-  size_t count, next;
-  uint64_t job;
-  int working, quit;
+  size_t count;
+  int quit;
+  /* shared: jobs so far; next index to take; workers not through with the present job; workers that
+   * may sleep; whether the caller may */
+  size_t job, next, working, sleeping, waiting;
   nn__worker worker[NN_MAX_THREADS];
 } nn__pool;
 
-/* Takes indices until none is left; called and left with the mutex held. */
+/* Looks at a value before a thread goes to sleep: a wake costs more than a job of a small net, and
+ * some 30 microseconds later nobody is busy any more. */
+enum { NN__SPINS = NN__ATOMICS ? 2000 : 0 };
+
+#if NN__ATOMICS
+#define nn__more(p, x, n) __atomic_add_fetch(&(p)->x, (size_t)(n), __ATOMIC_SEQ_CST)
+#define nn__locked_look(p, x) __atomic_load_n(&(p)->x, __ATOMIC_SEQ_CST)
+#define nn__look(p, x) nn__locked_look(p, x)
+#else
+static size_t nn__guarded_add(nn__pool *p, size_t *x, size_t n)
+{
+  nn__lock(&p->mutex);
+  const size_t sum = *x += n;
+  nn__unlock(&p->mutex);
+  return sum;
+}
+#define nn__more(p, x, n) nn__guarded_add(p, &(p)->x, (size_t)(n))
+#define nn__locked_look(p, x) ((p)->x)
+#define nn__look(p, x) nn__more(p, x, 0)
+#endif
+
 static void nn__take_tasks(nn__pool *p, int thread)
 {
-  while (p->next < p->count) {
-    const size_t index = p->next++;
-    nn__unlock(&p->mutex);
-    p->task(p->arg, index, thread);
-    nn__lock(&p->mutex);
-  }
+  for (size_t i; (i = nn__more(p, next, 1) - 1) < p->count;) p->task(p->arg, i, thread);
+}
+
+/* A thread that goes to sleep says so first and then looks again, one that wakes others changes the
+ * value first and then asks whether anyone sleeps: so at least one of them sees the other. */
+static void nn__await_job(nn__pool *p, size_t seen)
+{
+  for (int i = 0; i < NN__SPINS && nn__look(p, job) == seen; i++) NN__PAUSE();
+  if (nn__look(p, job) != seen) return;
+  nn__more(p, sleeping, 1);
+  nn__lock(&p->mutex);
+  while (nn__locked_look(p, job) == seen) nn__wait(&p->start, &p->mutex);
+  nn__unlock(&p->mutex);
+  nn__more(p, sleeping, -1);
+}
+
+static void nn__announce_job(nn__pool *p)
+{
+  nn__more(p, job, 1);
+  if (!nn__look(p, sleeping)) return;
+  nn__lock(&p->mutex);
+  nn__wake(&p->start);
+  nn__unlock(&p->mutex);
+}
+
+static void nn__finish_job(nn__pool *p) /* a worker */
+{
+  if (nn__more(p, working, -1) || !nn__look(p, waiting)) return;
+  nn__lock(&p->mutex);
+  nn__wake(&p->done);
+  nn__unlock(&p->mutex);
+}
+
+static void nn__await_workers(nn__pool *p)
+{
+  for (int i = 0; i < NN__SPINS && nn__look(p, working); i++) NN__PAUSE();
+  if (!nn__look(p, working)) return;
+  nn__more(p, waiting, 1);
+  nn__lock(&p->mutex);
+  while (nn__locked_look(p, working)) nn__wait(&p->done, &p->mutex);
+  nn__unlock(&p->mutex);
+  nn__more(p, waiting, -1);
 }
 
 #if NN__WIN32
@@ -2216,26 +2341,19 @@ static void *nn__worker_main(void *arg)
 {
   nn__worker *w = arg;
   nn__pool *p = w->pool;
-  uint64_t seen = 0;
-  nn__lock(&p->mutex);
-  for (;;) {
-    while (p->job == seen && !p->quit) nn__wait(&p->start, &p->mutex);
-    if (p->quit) break;
-    seen = p->job;
+  for (size_t seen = 0;; seen++) {
+    nn__await_job(p, seen);
+    if (p->quit) return 0;
     nn__take_tasks(p, w->number);
-    if (--p->working == 0) nn__wake(&p->done);
+    nn__finish_job(p);
   }
-  nn__unlock(&p->mutex);
-  return 0;
 }
 
 static void nn__pool_stop(nn__pool *p)
 {
   if (!p->ready) return;
-  nn__lock(&p->mutex);
   p->quit = 1;
-  nn__wake(&p->start);
-  nn__unlock(&p->mutex);
+  nn__announce_job(p);
   for (int i = 1; i < p->threads; i++) {
 #if NN__WIN32
     WaitForSingleObject(p->worker[i].thread, INFINITE);
@@ -2280,17 +2398,14 @@ static void nn__parallel(nn__pool *p, size_t count, nn__task task, void *arg)
     for (size_t i = 0; i < count; i++) task(arg, i, 0);
     return;
   }
-  nn__lock(&p->mutex);
   p->task = task;
   p->arg = arg;
   p->count = count;
-  p->next = 0;
-  p->working = p->threads - 1;
-  p->job++;
-  nn__wake(&p->start);
+  p->next = 0; /* nobody looks at these two between jobs */
+  p->working = (size_t)p->threads - 1;
+  nn__announce_job(p);
   nn__take_tasks(p, 0);
-  while (p->working) nn__wait(&p->done, &p->mutex);
-  nn__unlock(&p->mutex);
+  nn__await_workers(p);
 }
 #endif
 
@@ -2325,7 +2440,10 @@ static void nn__context_limits(nn_context *c, size_t m, size_t n, size_t k)
   c->kc = nn__min(t->kc, nn__max(k, 1));
   c->nc = nn__min(t->nc, nn__round_up(nn__max(n, 1), t->nr));
 }
-static size_t nn__pack_a_size(const nn_context *c) { return c->mc * (c->kc + NN__PAD); }
+static size_t nn__pack_a_size(const nn_context *c)
+{
+  return nn__round_up(c->mc, c->kernels->nr) * (c->kc + NN__PAD);
+}
 static size_t nn__pack_b_size(const nn_context *c) { return nn__round_up(c->kc * c->nc, 16); }
 
 typedef struct nn__product {
@@ -2353,6 +2471,8 @@ static size_t nn__tile_height(const nn__kernels *t, size_t left)
 
 /* Panels of B a task packs; rows up to which B is read where it lies. */
 enum { NN__PACK_TASK = 4, NN__DIRECT_B = 144 };
+/* Multiply-adds that one thread does sooner than two have agreed on them. */
+enum { NN__SERIAL = 1 << 19 };
 
 static void nn__pack_b_task(void *arg, size_t index, int thread)
 {
@@ -2365,14 +2485,14 @@ static void nn__pack_b_task(void *arg, size_t index, int thread)
 }
 
 /* Brings A[m,kb] together, so that its rows neither meet in the same sets of the cache nor lie on a
- * page each: rows as rows, NN__PAD further apart than long; columns as columns of `height`. */
+ * page each: rows as rows, NN__PAD further apart than long; columns in panels like those of B. */
 static void nn__pack_a(const nn__product *p, nn_real *to, const nn_real *a, size_t m)
 {
   if (p->a.col == 1)
     for (size_t i = 0; i < m; i++, to += p->kb + NN__PAD)
       memcpy(to, a + i * p->a.row, p->kb * sizeof *to);
   else
-    for (size_t k = 0; k < p->kb; k++, to += m) memcpy(to, a + k * p->a.col, m * sizeof *to);
+    p->context->kernels->pack(to, a, p->a.col, p->a.row, p->kb, m);
 }
 
 /* Loops 3 to 1 round the micro-kernel: the rows of one task, panels of B, tiles of A. */
@@ -2382,15 +2502,16 @@ static void nn__product_task(void *arg, size_t index, int thread)
   const nn__kernels *t = p->context->kernels;
   const size_t nr = t->nr, first = index * p->rows, last = nn__min(first + p->rows, p->m);
   nn_real *const pack_a = p->context->pack_a + (size_t)thread * nn__pack_a_size(p->context);
-  const size_t no_skip = 0, by_rows = p->a.col == 1;
-  nn__walk walk = {1, p->kb, &no_skip, p->a.col, p->direct_b ? p->b.row : nr, p->direct_b};
+  const size_t no_skip = 0, panels = !p->direct_a && p->a.col != 1;
+  const size_t next = p->direct_a ? p->a.row : p->kb + NN__PAD; /* from row to row of A */
+  const nn__walk walk = {1, p->kb, &no_skip, p->direct_a ? p->a.col : panels ? nr : 1,
+                         p->direct_b ? p->b.row : nr, p->direct_b};
   for (size_t i0 = first; i0 < last; i0 += p->context->mc) {
     const size_t mb = nn__min(p->context->mc, last - i0);
     const nn_real *a = p->a.at + i0 * p->a.row + p->p0 * p->a.col;
-    const size_t packed_row = by_rows ? p->kb + NN__PAD : p->kb;
-    for (size_t i = 0, m; !p->direct_a && i < mb; i += m) {
-      m = nn__tile_height(t, mb - i);
-      nn__pack_a(p, pack_a + i * packed_row, a + i * p->a.row, m);
+    if (!p->direct_a) {
+      nn__pack_a(p, pack_a, a, mb);
+      a = pack_a;
     }
     for (size_t j = 0; j < p->nb; j += nr) {
       const size_t n = nn__min(nr, p->nb - j);
@@ -2405,10 +2526,10 @@ static void nn__product_task(void *arg, size_t index, int thread)
         nn_real *c = p->c + (f.across ? cj * p->ldc + ci : ci * p->ldc + cj);
         if (f.bias && f.across) f.bias = p->finish.bias + ci;
         const nn_real *row[NN__MAX_MR];
-        const nn_real *top = p->direct_a ? a + i * p->a.row : pack_a + i * packed_row;
-        const size_t next = p->direct_a ? p->a.row : by_rows ? packed_row : 1;
-        for (size_t r = 0; r < m; r++) row[r] = top + r * next;
-        if (!p->direct_a && !by_rows) walk.a_step = m;
+        if (panels)
+          for (size_t r = i; r < i + m; r++) row[r - i] = a + r / nr * nr * p->kb + r % nr;
+        else
+          for (size_t r = 0; r < m; r++) row[r] = a + (i + r) * next;
         t->tile(&walk, row, b, c, p->ldc, m, n, &f);
       }
     }
@@ -2454,7 +2575,8 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     p.b.at = a.at, p.b.row = 1, p.b.col = a.row;
     m = p.m, n = p.n, kc = k;
   }
-  const size_t threads = (size_t)c->pool.threads;
+  /* Too little work to share out: one task does it all. */
+  const size_t threads = (double)m * (double)n * (double)k < NN__SERIAL ? 1 : (size_t)c->pool.threads;
   p.rows = threads == 1 ? m : nn__round_up((m + 4 * threads - 1) / (4 * threads), t->mr);
   if (p.rows > c->mc) p.rows = c->mc;
   if (p.direct_a && p.direct_b && m <= p.rows && n <= c->nc && k <= kc) { /* small: one task */
@@ -2862,29 +2984,69 @@ static nn_real nn__winograd_g(size_t j, size_t i, size_t k)
   return (nn_real)(power * share[j]);
 }
 
-/* G g G^T of all weights, in panels: to[f][panel][i][NR]. `turned` as in nn__conv_pack. */
-static void nn__winograd_pack(const nn__conv *c, const nn_real *w, int turned, nn_real *to)
+/* The weights on their way into the frequency domain and, as gradients, back: input channel i of
+ * each task, all output channels (`turned` as in nn__conv_pack: the other way round). */
+typedef struct nn__winograd_job {
+  const nn__conv *conv;
+  nn_real g[NN__TILE][5];
+  int turned;
+  const nn_real *from;
+  nn_real *to;
+  nn_real *thread_scratch; /* taps of one channel at least */
+  size_t thread_scratch_size;
+} nn__winograd_job;
+
+static nn__winograd_job nn__winograd_job_of(nn_model *m, const nn__conv *c, int turned,
+                                            const nn_real *from, nn_real *to)
 {
-  const size_t nr = c->kernels->nr, k = c->kh;
-  const size_t ni = turned ? c->oc : c->c, nj = turned ? c->c : c->oc, wide = nn__round_up(nj, nr);
-  nn_real g[NN__TILE][5] = {{0}};
+  nn__winograd_job job;
+  memset(&job, 0, sizeof job);
   for (size_t f = 0; f < NN__TILE; f++)
-    for (size_t u = 0; u < k; u++) g[f][u] = nn__winograd_g(f, u, k);
-  for (size_t j = 0; j < wide; j++)
-    for (size_t i = 0; i < ni; i++) {
-      const nn_real *from = w + (turned ? i * c->c + j : j * c->c + i) * k * k;
-      nn_real half[NN__TILE][5] = {{0}}, *at = to + (j / nr * ni + i) * nr + j % nr;
-      for (size_t f = 0; f < NN__TILE && j < nj; f++)
-        for (size_t v = 0; v < k; v++)
-          for (size_t u = 0; u < k; u++)
-            half[f][v] += g[f][u] * from[turned ? k * k - 1 - u * k - v : u * k + v];
-      for (size_t f = 0; f < NN__TILE * NN__TILE; f++) {
-        nn_real sum = 0;
-        for (size_t v = 0; v < k; v++) sum += g[f % NN__TILE][v] * half[f / NN__TILE][v];
-        at[f * ni * wide] = sum;
-      }
-    }
+    for (size_t u = 0; u < c->kh; u++) job.g[f][u] = nn__winograd_g(f, u, c->kh);
+  job.conv = c, job.turned = turned, job.from = from, job.to = to;
+  job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
+  return job;
 }
+
+/* to[f][panel][i][NR] = G w G^T, from w[oc, c, k, k]. */
+static void nn__winograd_pack_task(void *arg, size_t i, int thread)
+{
+  const nn__winograd_job *q = arg;
+  const nn__conv *c = q->conv;
+  const nn__kernels *t = c->kernels;
+  const size_t nr = t->nr, taps = c->kh * c->kw, each = c->c * taps;
+  const size_t ni = q->turned ? c->oc : c->c, nj = q->turned ? c->c : c->oc;
+  const size_t wide = nn__round_up(nj, nr);
+  nn_real *w = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  if (q->turned) { /* windows turned by 180 degrees */
+    const nn_real *from = q->from + i * each;
+    for (size_t j = 0; j < nj; j++, from += taps)
+      for (size_t tap = 0; tap < taps; tap++) w[tap * wide + j] = from[taps - 1 - tap];
+  } else {
+    t->transpose(w, wide, q->from + i * taps, each, nj, taps);
+  }
+  for (size_t tap = 0; tap < taps; tap++)
+    memset(w + tap * wide + nj, 0, (wide - nj) * sizeof *w);
+  for (size_t j = 0; j < nj; j += nr)
+    t->winograd_weights(q->to + j * ni + i * nr, ni * wide, w + j, wide, (int)c->kh, q->g, nr);
+}
+
+#ifndef NN_NO_TRAINING
+/* dw[oc, c, k, k] += G^T sum G, from sum[f][c, oc]. */
+static void nn__winograd_unpack_task(void *arg, size_t i, int thread)
+{
+  const nn__winograd_job *q = arg;
+  const nn__conv *c = q->conv;
+  const size_t taps = c->kh * c->kw;
+  nn_real *w = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  c->kernels->winograd_weights_back(w, c->oc, q->from + i * c->oc, c->c * c->oc, (int)c->kh, q->g,
+                                    c->oc);
+  for (size_t o = 0; o < c->oc; o++) {
+    nn_real *to = q->to + (o * c->c + i) * taps;
+    for (size_t tap = 0; tap < taps; tap++) to[tap] += w[tap * c->oc + o];
+  }
+}
+#endif
 
 /* The padded image of tile t, made when t enters a new image; and the place of t in it. */
 static const nn_real *nn__winograd_tile(const nn__winograd *q, size_t t, size_t *present,
@@ -2943,8 +3105,7 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
         const nn_real *a[NN__MAX_MR];
         for (size_t r = 0; r < m; r++) a[r] = v + (f * q->block + i + r) * q->c;
         t->tile(&walk, a, q->packed + (f * wide + j) * q->c,
-                     out + (f * q->block + i) * q->oc + j, q->oc, m, nn__min(t->nr, q->oc - j),
-                     &set);
+                out + (f * q->block + i) * q->oc + j, q->oc, m, nn__min(t->nr, q->oc - j), &set);
       }
   for (size_t i = 0; i < count; i++) {
     size_t rows, cols;
@@ -2976,7 +3137,8 @@ static void nn__winograd_forward(nn_model *m, const nn__conv *c, int turned, con
 {
   nn__winograd q = nn__winograd_of(m, c, turned);
   const nn__finish finish = {1, 0, bias, relu, 0};
-  nn__winograd_pack(c, w, turned, m->scratch);
+  nn__winograd_job weights = nn__winograd_job_of(m, c, turned, w, m->scratch);
+  nn__parallel(&m->context.pool, q.c, nn__winograd_pack_task, &weights);
   q.x = x, q.y = y, q.packed = m->scratch, q.finish = finish;
   nn__parallel(&m->context.pool, (c->n * q.tiles + q.block - 1) / q.block,
                nn__winograd_forward_task, &q);
@@ -2994,13 +3156,14 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
   nn_real *du = q->partial + chunk * (taps * q->c * q->oc + q->oc), *db = du + taps * q->c * q->oc;
   nn_real *v = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
   nn_real *d = v + q->block * taps * q->c, *image = d + q->block * taps * q->oc;
-  const nn__finish add = {1, 1, NULL, 0, 0};
   const size_t no_skip = 0;
   size_t present = SIZE_MAX, row;
-  memset(du, 0, (taps * q->c * q->oc + q->oc) * sizeof *du);
+  memset(db, 0, q->oc * sizeof *db);
+  if (begin == end) memset(du, 0, taps * q->c * q->oc * sizeof *du);
   for (size_t first = begin; first < end; first += q->block) {
     const size_t count = nn__min(q->block, end - first);
     const nn__walk walk = {1, count, &no_skip, q->c, q->oc, 1};
+    const nn__finish add = {1, first > begin, NULL, 0, 0};
     for (size_t i = 0; i < count; i++) {
       size_t rows, cols;
       const nn_real *x = nn__winograd_tile(q, first + i, &present, image, &row);
@@ -3018,7 +3181,7 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
         for (size_t r = 0; r < m; r++) a[r] = v + f * q->block * q->c + i + r;
         for (size_t j = 0; j < q->oc; j += t->nr)
           t->tile(&walk, a, d + f * q->block * q->oc + j, du + (f * q->c + i) * q->oc + j,
-                       q->oc, m, nn__min(t->nr, q->oc - j), &add);
+                  q->oc, m, nn__min(t->nr, q->oc - j), &add);
       }
   }
 }
@@ -3026,27 +3189,16 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
 static void nn__winograd_weights(nn_model *m, const nn__conv *c, const nn_real *x,
                                  const nn_real *dy, nn_real *dw, nn_real *db)
 {
-  const size_t taps = NN__TILE * NN__TILE, k = c->kh, partial = taps * c->c * c->oc + c->oc;
+  const size_t taps = NN__TILE * NN__TILE, partial = taps * c->c * c->oc + c->oc;
   nn__winograd q = nn__winograd_of(m, c, 0);
-  nn_real *sum = m->scratch, g[NN__TILE][5] = {{0}};
+  nn_real *sum = m->scratch;
   q.x = x, q.dy = dy, q.partial = sum;
   nn__parallel(&m->context.pool, c->chunks, nn__winograd_weight_task, &q);
   for (size_t chunk = 1; chunk < c->chunks; chunk++) /* in order: the same bits for any threads */
     c->kernels->add(sum, sum, sum + chunk * partial, partial);
   if (db) c->kernels->add(db, db, sum + taps * c->c * c->oc, c->oc);
-  for (size_t f = 0; f < NN__TILE; f++)
-    for (size_t u = 0; u < k; u++) g[f][u] = nn__winograd_g(f, u, k);
-  for (size_t o = 0; o < c->oc; o++)
-    for (size_t i = 0; i < c->c; i++) {
-      const nn_real *at = sum + i * c->oc + o;
-      nn_real *to = dw + (o * c->c + i) * k * k, half[5][NN__TILE] = {{0}};
-      for (size_t u = 0; u < k; u++)
-        for (size_t f = 0; f < taps; f++)
-          half[u][f % NN__TILE] += g[f / NN__TILE][u] * at[f * c->c * c->oc];
-      for (size_t u = 0; u < k; u++)
-        for (size_t v = 0; v < k; v++)
-          for (size_t f = 0; f < NN__TILE; f++) to[u * k + v] += g[f][v] * half[u][f];
-    }
+  nn__winograd_job weights = nn__winograd_job_of(m, c, 0, sum, dw);
+  nn__parallel(&m->context.pool, c->c, nn__winograd_unpack_task, &weights);
 }
 #endif
 
@@ -3076,7 +3228,7 @@ static void nn__correlate(const nn__correlation *q, const nn_real *image, nn_rea
         const nn_real *row[NN__MAX_MR];
         for (size_t r = 0; r < m; r++) row[r] = image + q->pixel[i + r] + g * q->cg;
         t->tile(&walk, row, b, out + i * q->ldc + g * q->og + j, q->ldc, m,
-                     nn__min(nr, q->og - j), &f);
+                nn__min(nr, q->og - j), &f);
       }
     }
 }
@@ -3267,6 +3419,32 @@ static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, s
     t->sum_rows(sum, x + i * ldx, ldx, nn__min(256, rows - i), cols);
 }
 
+typedef struct nn__row_sums {
+  const nn__kernels *kernels;
+  nn_real *sum;
+  const nn_real *x;
+  size_t ldx, rows, cols;
+} nn__row_sums;
+enum { NN__COLUMNS_TASK = 64 };
+
+static void nn__sum_columns_task(void *arg, size_t index, int thread)
+{
+  const nn__row_sums *c = arg;
+  const size_t j = index * NN__COLUMNS_TASK;
+  (void)thread;
+  nn__sum_rows(c->kernels, c->sum + j, c->x + j, c->ldx, c->rows,
+               nn__min(NN__COLUMNS_TASK, c->cols - j));
+}
+
+/* The same by all threads. */
+static void nn__sum_columns(nn_model *m, nn_real *sum, const nn_real *x, size_t ldx, size_t rows,
+                            size_t cols)
+{
+  nn__row_sums c = {m->context.kernels, sum, x, ldx, rows, cols};
+  nn__parallel(&m->context.pool, (cols + NN__COLUMNS_TASK - 1) / NN__COLUMNS_TASK,
+               nn__sum_columns_task, &c);
+}
+
 /* The images of one chunk, added up into the chunk's own partial: [k, og] of each group, [oc]. */
 static void nn__conv_weight_task(void *arg, size_t chunk, int thread)
 {
@@ -3301,7 +3479,7 @@ static void nn__conv_weight_task(void *arg, size_t chunk, int thread)
         for (size_t r = 0; r < rows; r++) row[r] = x + job->tap[i + r] + g * c->cg;
         for (size_t j = 0; j < c->og; j += nr)
           t->tile(&walk, row, dy + g * c->og + j, dw + (g * k + i) * c->og + j, c->og, rows,
-                       nn__min(nr, c->og - j), &add);
+                  nn__min(nr, c->og - j), &add);
       }
   }
 }
@@ -3666,7 +3844,7 @@ static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *
   nn__multiply(&m->context, out, in, rows, nn__columns_of(node->dy, out), nn__rows_of(x->y, in),
                nn__grad(m, node->param), in, &add);
   if (!node->no_bias)
-    nn__sum_rows(m->context.kernels, nn__grad(m, node->param + 1), node->dy, out, rows, out);
+    nn__sum_columns(m, nn__grad(m, node->param + 1), node->dy, out, rows, out);
   if (dx)
     nn__multiply(&m->context, rows, in, out, nn__rows_of(node->dy, out),
                  nn__rows_of(nn__value(m, node->param), in), dx, in, &set);
@@ -4275,7 +4453,7 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   q.in = layer ? h : nn__in(m, node, 0)->cols;
   q.relu = node->cell.relu, q.first_step_too = node->cell.carry;
   const size_t threads = (size_t)m->context.pool.threads;
-  q.block = nn__round_up((n + threads - 1) / threads, q.kernels->mr);
+  q.block = (n + threads - 1) / threads;
   nn_real *at = node->keep + (size_t)layer * nn__cell_keep(m, node);
   q.g = at, at += all * h * q.gates;
   if (node->kind == NN__LSTM) q.c = at, at += all * h;
@@ -4417,9 +4595,12 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
       nn__cell_weights(m, q.g, wide, joint, q.h0, h, n, du);
       if (q.u) nn__cell_weights(m, q.u, h, h, q.h0, h, n, du + joint * h);
     }
-    nn__sum_rows(q.kernels, db, q.g, wide, all, wide);
-    nn__sum_rows(q.kernels, dc, q.g, wide, all, joint);
-    if (q.u) nn__sum_rows(q.kernels, dc + joint, q.u, h, all, h);
+    nn_real *sum = packed; /* both biases of a joint sum have the same gradient */
+    memset(sum, 0, wide * sizeof *sum);
+    nn__sum_columns(m, sum, q.g, wide, all, wide);
+    q.kernels->add(db, db, sum, wide);
+    q.kernels->add(dc, dc, sum, joint);
+    if (q.u) nn__sum_columns(m, dc + joint, q.u, h, all, h);
 
     nn_real *to = layer ? lower : dx;
     const nn__finish set = {1, 0, NULL, 0, 0};
