@@ -2576,7 +2576,8 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     m = p.m, n = p.n, kc = k;
   }
   /* Too little work to share out: one task does it all. */
-  const size_t threads = (double)m * (double)n * (double)k < NN__SERIAL ? 1 : (size_t)c->pool.threads;
+  const double work = (double)m * (double)n * (double)k;
+  const size_t threads = work < NN__SERIAL ? 1 : (size_t)c->pool.threads;
   p.rows = threads == 1 ? m : nn__round_up((m + 4 * threads - 1) / (4 * threads), t->mr);
   if (p.rows > c->mc) p.rows = c->mc;
   if (p.direct_a && p.direct_b && m <= p.rows && n <= c->nc && k <= kc) { /* small: one task */
@@ -2843,8 +2844,11 @@ static int nn__winograd_side(const nn__conv *c, size_t batch)
   if (c->c < 16 || c->oc < 16 || c->c * c->oc > (size_t)1 << 16) return 0;
   const size_t side = NN__TILE + 1 - c->kh;
   const size_t tiles = ((c->oh + side - 1) / side) * ((c->ow + side - 1) / side);
-  if (batch * tiles < 64) return 0; /* too few to carry the transform of the weights */
-  return 2 * tiles * NN__TILE * NN__TILE <= c->oh * c->ow * c->kh * c->kw ? (int)side : 0;
+  /* Products for each pair of channels: a half at most, and what is saved carries the transform of
+   * the weights. */
+  const size_t taps = c->kh * c->kw, direct = c->oh * c->ow * taps;
+  const size_t products = tiles * NN__TILE * NN__TILE, weights = NN__TILE * (taps + NN__TILE * c->kw);
+  return 2 * products <= direct && batch * (direct - products) > 2 * weights ? (int)side : 0;
 }
 
 static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__node *x, size_t n)

@@ -2,7 +2,7 @@
  *
  *   bench [--quick] [--only PART] [--threads LIST] [--isa NAME] [--csv FILE]
  *
- * For every thread count of the list (default 1) a process of its own is pinned to as many cores
+ * For every thread count of the list (default 1,2) a process of its own is pinned to as many cores
  * and measures: the FMA peak and the memory bandwidth of a core, the matrix product beside OpenBLAS
  * and BLIS (opened at run time where installed), networks and layers beside PyTorch
  * (tests/bench_torch.py, a child spoken with over pipes; $PYTHON, else /usr/bin/python3).
@@ -12,6 +12,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* sched_setaffinity; fork, dlopen, clock_gettime everywhere */
 #endif
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <sched.h>
@@ -44,6 +45,7 @@ static struct {
   nn_isa isa;
   FILE *csv;
   double peak; /* GFLOP/s of the cores in use */
+  int core[NN_MAX_THREADS];
 } bench;
 
 static double now(void) {
@@ -55,7 +57,7 @@ static double now(void) {
 /* Lets worker threads of a peer that still spin after their last call fall asleep. */
 static void settle(void) {
   struct timespec t = {0, 0};
-  t.tv_nsec = bench.threads > 1 ? 20000000 : 1000000;
+  t.tv_nsec = bench.threads > 1 ? 120000000 : 1000000;
   nanosleep(&t, NULL);
 }
 
@@ -211,9 +213,30 @@ typedef struct contender {
 
 static int wanted(const char *name) { return !bench.only || strstr(name, bench.only) != NULL; }
 
+/* This process's threads, ours and those of the BLAS libraries, each on a core of its own: left
+ * alone, a thread that was asleep often wakes on the core of the one that woke it, and they share it
+ * for a while. PyTorch is left alone, in a process of its own: its two pools are slower pinned. */
+static void spread_threads(void) {
+#ifdef __linux__
+  DIR *threads = bench.threads > 1 ? opendir("/proc/self/task") : NULL;
+  struct dirent *entry;
+  while (threads && (entry = readdir(threads)) != NULL) {
+    int id = atoi(entry->d_name), first = id == (int)getpid();
+    cpu_set_t set;
+    if (id <= 0) continue;
+    CPU_ZERO(&set);
+    for (int i = 0; i < bench.threads; i++)
+      if (first ? i == 0 : i > 0) CPU_SET(bench.core[i], &set);
+    sched_setaffinity(id, sizeof set, &set);
+  }
+  if (threads) closedir(threads);
+#endif
+}
+
 /* How many runs fill a round. */
 static void calibrate(contender *c) {
   double spent = c->run(c->what, 1);
+  spread_threads();
   for (c->count = 1; spent >= 0 && spent < bench.round_seconds && c->count < 1 << 24;) {
     double more = 1.2 * bench.round_seconds / (spent / c->count + 1e-9);
     int next = more < 4. * c->count ? (int)more : 4 * c->count;
@@ -475,9 +498,10 @@ static double run_backward(void *what, int count) {
   for (int i = 0; i < count; i++) {
     double start;
     nn_zero_gradients(t->m);
-    if (nn_forward(t->m, &t->b, 1) != NN_OK) return -1;
+    if (nn_forward(t->m, &t->b, 1) != NN_OK || nn_loss(t->m, &t->b, NULL, NULL) != NN_OK)
+      return -1;
     start = now();
-    if (nn_backward_from(t->m, t->gradient) != NN_OK) return -1;
+    if (nn_backward(t->m) != NN_OK) return -1;
     spent += now() - start;
   }
   return spent;
@@ -491,14 +515,21 @@ static nn_config config_of(int batch) {
   return c;
 }
 
-/* Multiply-adds of one sample: forward, and of its first layer with weights. */
+/* Multiply-adds of one sample: forward, and of the first product with the input, whose gradient
+ * nobody needs. */
 static double macs_of(const nn_model *m, double *first) {
   double macs = 0;
   *first = 0;
   for (int i = 0; i < nn_node_count(m); i++) {
     nn_node_info info;
     if (nn_get_node(m, i, &info) != NN_OK) continue;
-    if (macs == 0) *first = info.macs;
+    if (macs == 0 && info.macs > 0) {
+      nn_node_info x;
+      int gates = strcmp(info.kind, "lstm") == 0 ? 4 : strcmp(info.kind, "gru") == 0 ? 3
+                  : strcmp(info.kind, "rnn") == 0 ? 1 : 0;
+      nn_get_node(m, info.input[0], &x);
+      *first = gates ? (double)info.dim[0] * gates * info.dim[1] * x.dim[1] : info.macs;
+    }
     macs += info.macs;
   }
   return macs;
@@ -526,7 +557,7 @@ static void net_row(const char *name, const char *what, nn_model *m, int batch, 
   t.gradient = random_reals(out * (size_t)batch);
   t.labels = (int32_t *)memory((size_t)batch * sizeof *t.labels);
   for (int i = 0; i < batch; i++) t.labels[i] = i % 10;
-  t.b.n = batch, t.b.x[0] = t.x, t.b.labels = t.labels;
+  t.b.n = batch, t.b.x[0] = t.x, t.b.labels = t.labels, t.b.values = t.gradient;
   flops = 2. * batch * passes * macs_of(m, &first);
   if (!first_too) flops -= 2. * batch * first; /* no gradient of the input */
   c[0].name = "nn", c[0].run = run, c[0].what = &t;
@@ -598,7 +629,8 @@ static void conv_row(int in, int out, int kernel, int side, int batch, int backw
   c.inference = !backward;
   c.input_gradient = backward && !first;
   m = nn_create(&c);
-  nn_conv2d(m, nn_input_image(m, in, side, side), out, kernel, 1, kernel / 2);
+  int x = nn_conv2d(m, nn_input_image(m, in, side, side), out, kernel, 1, kernel / 2);
+  if (backward) nn_mean_squared_error(m, x);
   net_row(name, backward ? "convolution backward" : "convolution forward", m, batch,
           backward ? run_backward : run_forward, request, backward ? 2 : 1, !(backward && first));
 }
@@ -628,7 +660,7 @@ static void pin(int cores) {
   for (size_t i = 0; i < CPU_SETSIZE && taken < cores; i++)
     if (CPU_ISSET(i, &all)) {
       CPU_SET(i, &set);
-      taken++;
+      bench.core[taken++] = (int)i;
     }
   if (taken < cores) printf("only %d cores are there\n", taken);
   if (sched_setaffinity(0, sizeof set, &set)) perror("bench: cannot pin");
@@ -665,7 +697,8 @@ static int help(void) {
 }
 
 int main(int argc, char **argv) {
-  const char *threads = "1", *script = "tests/bench_torch.py";
+  const char *threads = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? "1,2" : "1";
+  const char *script = "tests/bench_torch.py";
   int failed = 0;
   bench.csv_path = "build/bench.csv";
   bench.rounds = 7, bench.round_seconds = .15;
