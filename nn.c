@@ -2847,7 +2847,8 @@ static int nn__winograd_side(const nn__conv *c, size_t batch)
   /* Products for each pair of channels: a half at most, and what is saved carries the transform of
    * the weights. */
   const size_t taps = c->kh * c->kw, direct = c->oh * c->ow * taps;
-  const size_t products = tiles * NN__TILE * NN__TILE, weights = NN__TILE * (taps + NN__TILE * c->kw);
+  const size_t products = tiles * NN__TILE * NN__TILE;
+  const size_t weights = NN__TILE * (taps + NN__TILE * c->kw);
   return 2 * products <= direct && batch * (direct - products) > 2 * weights ? (int)side : 0;
 }
 

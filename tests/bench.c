@@ -214,8 +214,8 @@ typedef struct contender {
 static int wanted(const char *name) { return !bench.only || strstr(name, bench.only) != NULL; }
 
 /* This process's threads, ours and those of the BLAS libraries, each on a core of its own: left
- * alone, a thread that was asleep often wakes on the core of the one that woke it, and they share it
- * for a while. PyTorch is left alone, in a process of its own: its two pools are slower pinned. */
+ * alone, one that was asleep often wakes on the core of the one that woke it, and they share it for
+ * a while. PyTorch is left alone, in a process of its own: its two pools are slower when pinned. */
 static void spread_threads(void) {
 #ifdef __linux__
   DIR *threads = bench.threads > 1 ? opendir("/proc/self/task") : NULL;
