@@ -686,7 +686,7 @@ typedef struct nn__kernels {
   nn_isa isa;
   size_t vw, mr, nr;     /* vector width, tile height and width, in elements */
   size_t mr2;            /* the next smaller height that has code of its own */
-  size_t mc, kc, nc;     /* block sizes of the product: mc kc in L2, kc nr in L1, kc nc in L3 */
+  size_t mc, kc, nc;     /* blocks of the product: mc kc and kc nr in L2, kc nc in L3 */
   void (*tile)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c, size_t ldc,
                size_t m, size_t n, const nn__finish *f);
   /* Panels of NR columns each: to[(j/NR k + p) NR + j mod NR] = B[p,j], zero past n; B[p,j] at
@@ -2557,8 +2557,11 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
   nn__product p = {c, m, n, k, a, b, out, ldc, *finish, 0, 0, 0, 0, 0, 0, 0};
   size_t kc = c->kc;
   if (!m || !n) return;
+  /* Too little work to share out: one task does it all. */
+  const double work = (double)m * (double)n * (double)k;
+  const size_t threads = work < NN__SERIAL ? 1 : (size_t)c->pool.threads;
   if (m <= 2 && a.col == 1 && b.row == 1 && k) {
-    p.rows = 64;
+    p.rows = threads == 1 ? n : 64;
     nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__dots_task, &p);
     return;
   }
@@ -2575,9 +2578,6 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     p.b.at = a.at, p.b.row = 1, p.b.col = a.row;
     m = p.m, n = p.n, kc = k;
   }
-  /* Too little work to share out: one task does it all. */
-  const double work = (double)m * (double)n * (double)k;
-  const size_t threads = work < NN__SERIAL ? 1 : (size_t)c->pool.threads;
   p.rows = threads == 1 ? m : nn__round_up((m + 4 * threads - 1) / (4 * threads), t->mr);
   if (p.rows > c->mc) p.rows = c->mc;
   if (p.direct_a && p.direct_b && m <= p.rows && n <= c->nc && k <= kc) { /* small: one task */
@@ -2585,11 +2585,12 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     nn__product_task(&p, 0, 0);
     return;
   }
+  const size_t blocks = nn__max((k + kc - 1) / kc, 1), even = (k + blocks - 1) / blocks;
   for (p.j0 = 0; p.j0 < n; p.j0 += p.nb) {
     p.nb = nn__min(kc == c->kc ? c->nc : n, n - p.j0);
     p.p0 = 0;
     do {
-      p.kb = nn__min(kc, k - p.p0);
+      p.kb = nn__min(even, k - p.p0);
       p.finish.beta = p.p0 ? 1 : finish->beta;
       p.finish.bias = p.p0 + p.kb == k ? finish->bias : NULL;
       p.finish.relu = p.p0 + p.kb == k && finish->relu;
@@ -4343,8 +4344,10 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
  *         c_t = f c_{t-1} + i z;   h_t = o tanh(c_t)
  *   gru   r,z = sig(W x_t + b + U h_{t-1} + c);   u = U_n h_{t-1} + c_n
  *         n = tanh(W_n x_t + b_n + r u);          h_t = (1 - z) n + z h_{t-1}
- * W x + b is one product for all steps. Samples are independent of each other, so a thread takes a
- * block of them through all steps without waiting for anyone; U is packed once a call.
+ * Samples are independent of each other, so a thread takes a block of them through all steps without
+ * waiting for anyone: at each step both products and the gates on rows that are still in its cache;
+ * W and U are packed once a call. While training every step's gates are kept; otherwise each step
+ * overwrites the one before.
  * Backward goes the other way, leaves the gates' gradients where the gates were, and then makes the
  * weight gradients as one product over all steps. */
 typedef struct nn__cell {
@@ -4354,12 +4357,16 @@ typedef struct nn__cell {
   size_t n, steps, in, h, gates; /* gates: 1, 4, 3 */
   size_t block;                  /* samples of one task */
   int relu, first_step_too;      /* h0 is not zero: the product of step 0 counts */
+  size_t kept;                   /* n while training, else 0: rows from step to step of g, c, u */
   nn_real *g, *c, *u;            /* [steps n, gates h], [steps n, h] lstm, [steps n, h] gru */
   nn_real *h0, *c0;              /* [n, h] */
+  const nn_real *x;              /* [steps n, in] */
   nn_real *y;                    /* [steps n, h] */
   const nn_real *dy;
   nn_real *dh, *dc;              /* [n, h] */
-  const nn_real *packed, *bias_u; /* U, for this direction; c_n of a gru */
+  nn_real *dx;                   /* [steps n, in], or NULL */
+  const nn_real *packed_w, *packed_u, *packed_n; /* for this direction; U_n of a gru */
+  const nn_real *bias, *bias_n;                  /* b + c; c_n of a gru */
 } nn__cell;
 
 static size_t nn__gates(nn__kind kind) { return kind == NN__LSTM ? 4 : kind == NN__GRU ? 3 : 1; }
@@ -4369,7 +4376,8 @@ static size_t nn__gates(nn__kind kind) { return kind == NN__LSTM ? 4 : kind == N
 static size_t nn__cell_keep(const nn_model *m, const nn__node *node)
 {
   const size_t batch = (size_t)m->config.batch, h = node->cols, all = batch * node->rows;
-  return all * h * (nn__gates(node->kind) + (node->kind != NN__RNN)) + 2 * batch * h +
+  const size_t kept = m->config.inference ? batch : all;
+  return kept * h * (nn__gates(node->kind) + (node->kind != NN__RNN)) + 2 * batch * h +
          (node->cell.layers > 1 ? all * h : 0) +
          (node->cell.layers > 1 && node->cell.dropout > 0 ? all * h : 0);
 }
@@ -4378,9 +4386,10 @@ static size_t nn__cell_scratch(const nn_model *m, const nn__node *node)
 {
   const size_t batch = (size_t)m->config.batch, h = node->cols, g = nn__gates(node->kind);
   const size_t nr = m->context.kernels->nr, all = batch * node->rows;
-  const size_t packed = nn__max((g + 1) * nn__round_up(h, nr) * h + nr * h,
-                                nn__round_up(h, nr) * g * h);
-  return packed + g * h + 2 * batch * h + (node->cell.layers > 1 ? all * h : 0) + 64;
+  const size_t in = nn__max(node->cell.layers > 1 ? h : 0, m->node[node->in[0]].cols);
+  const size_t forward = nn__round_up(g * h, nr) * in + nn__round_up((g + 1) * h, nr) * h + nr * h;
+  const size_t back = g * h * (nn__round_up(in, nr) + nn__round_up(h, nr));
+  return nn__max(forward, back) + g * h + 2 * batch * h + (node->cell.layers > 1 ? all * h : 0) + 64;
 }
 
 /* c[m,n] = finish(a[m,k] packed): a product whose B is already in panels, by the calling thread. */
@@ -4418,51 +4427,61 @@ static int nn__past_end(const nn__cell *q, size_t t, size_t sample)
 static void nn__cell_forward_task(void *arg, size_t index, int thread)
 {
   const nn__cell *q = arg;
+  const nn__kernels *k = q->kernels;
   const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
   const size_t wide = q->gates * h, joint = q->kind == NN__GRU ? 2 * h : wide;
-  const nn__finish add = {1, 1, NULL, 0, 0}, with_bias = {1, 0, q->bias_u, 0, 0};
-  const nn_real *packed_u = q->packed + nn__round_up(joint, q->kernels->nr) * h;
+  const nn__finish add = {1, 1, NULL, 0, 0};
+  const nn__finish with_bias = {1, 0, q->bias, 0, 0}, with_bias_n = {1, 0, q->bias_n, 0, 0};
   (void)thread;
   for (size_t t = 0; t < q->steps; t++) {
-    const size_t row = t * q->n + first;
+    const size_t row = t * q->n + first, at = t * q->kept + first;
+    const int moving = t || q->first_step_too;
     const nn_real *before = t ? q->y + (row - q->n) * h : q->h0 + first * h;
-    nn_real *g = q->g + row * wide;
-    if (t || q->first_step_too)
-      nn__packed_product(q->kernels, rows, joint, h, before, h, q->packed, g, wide, &add);
+    nn_real *g = q->g + at * wide;
+    nn__packed_product(k, rows, wide, q->in, q->x + row * q->in, q->in, q->packed_w, g, wide,
+                       &with_bias);
+    if (moving) nn__packed_product(k, rows, joint, h, before, h, q->packed_u, g, wide, &add);
     if (q->kind == NN__GRU)
-      nn__packed_product(q->kernels, rows, h, t || q->first_step_too ? h : 0, before, h, packed_u,
-                         q->u + row * h, h, &with_bias);
+      nn__packed_product(k, rows, h, moving ? h : 0, before, h, q->packed_n, q->u + at * h, h,
+                         &with_bias_n);
     for (size_t i = 0; i < rows; i++, g += wide, before += h) {
       nn_real *y = q->y + (row + i) * h;
-      if (q->kind == NN__RNN) {
-        q->kernels->rnn_row(g, y, h, q->relu);
+      if (nn__past_end(q, t, first + i)) {
+        memset(y, 0, h * sizeof *y);
+      } else if (q->kind == NN__RNN) {
+        k->rnn_row(g, y, h, q->relu);
       } else if (q->kind == NN__LSTM) {
-        const nn_real *c = t ? q->c + (row + i - q->n) * h : q->c0 + (first + i) * h;
-        q->kernels->lstm_row(g, c, q->c + (row + i) * h, y, h);
+        const nn_real *c = t ? q->c + (at + i - q->kept) * h : q->c0 + (first + i) * h;
+        k->lstm_row(g, c, q->c + (at + i) * h, y, h);
       } else {
-        q->kernels->gru_row(g, q->u + (row + i) * h, before, y, h);
+        k->gru_row(g, q->u + (at + i) * h, before, y, h);
       }
-      if (nn__past_end(q, t, first + i)) memset(y, 0, h * sizeof *y);
     }
   }
 }
+
+enum { NN__CELL_ROWS = 40 };
 
 /* The arrays of layer `layer` inside keep and state. */
 static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
 {
   const size_t batch = (size_t)m->config.batch, h = node->cols, all = batch * node->rows;
+  const size_t kept = m->config.inference ? batch : all;
   nn__cell q;
   memset(&q, 0, sizeof q);
   q.m = m, q.kernels = m->context.kernels, q.kind = node->kind;
   q.n = n, q.steps = node->rows, q.h = h, q.gates = nn__gates(node->kind);
   q.in = layer ? h : nn__in(m, node, 0)->cols;
   q.relu = node->cell.relu, q.first_step_too = node->cell.carry;
-  const size_t threads = (size_t)m->context.pool.threads;
-  q.block = (n + threads - 1) / threads;
+  q.kept = m->training ? n : 0;
+  /* blocks whose gates stay in the second-level cache, as many for each thread */
+  const size_t threads = (size_t)m->context.pool.threads, each = (n + threads - 1) / threads;
+  const size_t blocks = (each + NN__CELL_ROWS - 1) / NN__CELL_ROWS;
+  q.block = (each + blocks - 1) / blocks;
   nn_real *at = node->keep + (size_t)layer * nn__cell_keep(m, node);
-  q.g = at, at += all * h * q.gates;
-  if (node->kind == NN__LSTM) q.c = at, at += all * h;
-  if (node->kind == NN__GRU) q.u = at, at += all * h;
+  q.g = at, at += kept * h * q.gates;
+  if (node->kind == NN__LSTM) q.c = at, at += kept * h;
+  if (node->kind == NN__GRU) q.u = at, at += kept * h;
   q.h0 = at, at += batch * h;
   q.c0 = at, at += batch * h;
   q.y = layer == node->cell.layers - 1 ? node->y : at;
@@ -4493,10 +4512,12 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
     const size_t wide = q.gates * h, joint = node->kind == NN__GRU ? 2 * h : wide;
     nn_real *bias = m->scratch, *packed = bias + wide;
     for (size_t j = 0; j < wide; j++) bias[j] = b[j] + (j < joint ? c[j] : 0);
-    q.bias_u = c + joint;
-    q.packed = packed;
-    nn_real *end = nn__pack_panels(q.kernels, packed, u, 1, h, h, joint);
-    if (node->kind == NN__GRU) nn__pack_panels(q.kernels, end, u + joint * h, 1, h, h, h);
+    q.bias = bias, q.bias_n = c + joint;
+    q.packed_w = packed, packed = nn__pack_panels(q.kernels, packed, w, 1, q.in, q.in, wide);
+    q.packed_u = packed, packed = nn__pack_panels(q.kernels, packed, u, 1, h, h, joint);
+    q.packed_n = packed;
+    if (node->kind == NN__GRU) nn__pack_panels(q.kernels, packed, u + joint * h, 1, h, h, h);
+    q.x = nn__cell_input(m, node, layer, n);
     nn_real *state = node->cell.carry ? node->state + (size_t)layer * 2 * batch * h : NULL;
     for (int k = 0; k < 2; k++) {
       nn_real *start = k ? q.c0 : q.h0;
@@ -4505,15 +4526,11 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
       else
         memset(start, 0, n * h * sizeof *start);
     }
-    const nn__finish f = {1, 0, bias, 0, 0};
-    const nn_real *x = nn__cell_input(m, node, layer, n);
-    nn__multiply(&m->context, q.steps * n, wide, q.in, nn__rows_of(x, q.in),
-                 nn__columns_of(w, q.in), q.g, wide, &f);
     nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_forward_task, &q);
     for (size_t i = 0; i < n && node->cell.carry; i++) {
-      const size_t last = nn__last_of(m, i, q.steps) * n + i;
-      memcpy(state + i * h, q.y + last * h, h * sizeof *state);
-      if (q.c) memcpy(state + (batch + i) * h, q.c + last * h, h * sizeof *state);
+      const size_t last = nn__last_of(m, i, q.steps);
+      memcpy(state + i * h, q.y + (last * n + i) * h, h * sizeof *state);
+      if (q.c) memcpy(state + (batch + i) * h, q.c + (last * q.kept + i) * h, h * sizeof *state);
     }
     if (m->training && node->cell.dropout > 0 && layer < node->cell.layers - 1)
       nn__drop_out(m, q.y + batch * q.steps * h, q.y, q.steps * n * h, node->cell.dropout,
@@ -4528,7 +4545,6 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
   const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
   const size_t wide = q->gates * h, joint = q->kind == NN__GRU ? 2 * h : wide;
   const nn__finish set = {1, 0, NULL, 0, 0}, add = {1, 1, NULL, 0, 0};
-  const nn_real *packed_u = q->packed + nn__round_up(h, q->kernels->nr) * joint;
   nn_real *const dh = q->dh + first * h, *const dc = q->dc + first * h;
   (void)thread;
   memset(dh, 0, rows * h * sizeof *dh);
@@ -4553,11 +4569,14 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
         q->kernels->gru_row_back(g, q->u + at * h, before, d, d, h);
       }
     }
+    if (q->dx)
+      nn__packed_product(q->kernels, rows, q->in, wide, q->g + row * wide, wide, q->packed_w,
+                         q->dx + row * q->in, q->in, &set);
     if (!t) break;
-    nn__packed_product(q->kernels, rows, h, joint, q->g + row * wide, wide, q->packed, dh, h,
+    nn__packed_product(q->kernels, rows, h, joint, q->g + row * wide, wide, q->packed_u, dh, h,
                        q->kind == NN__GRU ? &add : &set);
     if (q->kind == NN__GRU)
-      nn__packed_product(q->kernels, rows, h, h, q->u + row * h, h, packed_u, dh, h, &add);
+      nn__packed_product(q->kernels, rows, h, h, q->u + row * h, h, q->packed_n, dh, h, &add);
   }
 }
 
@@ -4586,9 +4605,13 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
     q.dh = m->scratch, q.dc = q.dh + batch * h;
     nn_real *lower = q.dc + batch * h; /* gradient of the layer below */
     nn_real *packed = lower + (node->cell.layers > 1 ? batch * q.steps * h : 0);
-    q.packed = packed;
-    nn_real *end = nn__pack_panels(q.kernels, packed, u, h, 1, joint, h);
-    if (node->kind == NN__GRU) nn__pack_panels(q.kernels, end, u + joint * h, h, 1, h, h);
+    q.dx = layer ? lower : dx;
+    nn_real *end = packed;
+    q.packed_u = end, end = nn__pack_panels(q.kernels, end, u, h, 1, joint, h);
+    q.packed_n = end;
+    if (node->kind == NN__GRU) end = nn__pack_panels(q.kernels, end, u + joint * h, h, 1, h, h);
+    q.packed_w = end;
+    if (q.dx) nn__pack_panels(q.kernels, end, w, q.in, 1, wide, q.in);
     nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
 
     const nn_real *x = nn__cell_input(m, node, layer, n);
@@ -4607,11 +4630,6 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
     q.kernels->add(dc, dc, sum, joint);
     if (q.u) nn__sum_columns(m, dc + joint, q.u, h, all, h);
 
-    nn_real *to = layer ? lower : dx;
-    const nn__finish set = {1, 0, NULL, 0, 0};
-    if (to)
-      nn__multiply(&m->context, all, q.in, wide, nn__rows_of(q.g, wide), nn__rows_of(w, q.in), to,
-                   q.in, &set);
     if (layer && node->cell.dropout > 0)
       nn__drop_out(m, lower, lower, all * h, node->cell.dropout, nn__site(m, node, layer - 1));
     dy = lower;
@@ -5804,9 +5822,15 @@ nn_status nn_plan(nn_model *m, size_t *bytes)
 
 /* ---- initial values ----------------------------------------------------------------------- */
 
-static void nn__fill_uniform(nn_random *r, nn_real *w, size_t n, double bound)
+/* As nn_random_uniform would draw them from a fresh stream, but each block of four words once. */
+static void nn__fill_uniform(const nn_random *r, nn_real *w, size_t n, double bound)
 {
-  for (size_t i = 0; i < n; i++) w[i] = (nn_real)((2 * nn_random_uniform(r) - 1) * bound);
+  for (size_t i = 0; i < n; i += 4) {
+    uint32_t word[4];
+    nn__random_block(r->seed, r->stream, i / 4, word);
+    for (size_t j = i; j < n && j < i + 4; j++)
+      w[j] = (nn_real)((2 * (word[j - i] * (1.0 / 4294967296.0)) - 1) * bound);
+  }
 }
 
 /* w[rows, cols] becomes w[cols, rows] in place: the element at k belongs at k rows mod (size - 1),
