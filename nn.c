@@ -4389,7 +4389,8 @@ static size_t nn__cell_scratch(const nn_model *m, const nn__node *node)
   const size_t in = nn__max(node->cell.layers > 1 ? h : 0, m->node[node->in[0]].cols);
   const size_t forward = nn__round_up(g * h, nr) * in + nn__round_up((g + 1) * h, nr) * h + nr * h;
   const size_t back = g * h * (nn__round_up(in, nr) + nn__round_up(h, nr));
-  return nn__max(forward, back) + g * h + 2 * batch * h + (node->cell.layers > 1 ? all * h : 0) + 64;
+  const size_t lower = node->cell.layers > 1 ? all * h : 0;
+  return nn__max(forward, back) + g * h + 2 * batch * h + lower + 64;
 }
 
 /* c[m,n] = finish(a[m,k] packed): a product whose B is already in panels, by the calling thread. */
