@@ -4344,8 +4344,8 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
  *         c_t = f c_{t-1} + i z;   h_t = o tanh(c_t)
  *   gru   r,z = sig(W x_t + b + U h_{t-1} + c);   u = U_n h_{t-1} + c_n
  *         n = tanh(W_n x_t + b_n + r u);          h_t = (1 - z) n + z h_{t-1}
- * Samples are independent of each other, so a thread takes a block of them through all steps without
- * waiting for anyone: at each step both products and the gates on rows that are still in its cache;
+ * Samples are independent of each other, so a thread takes a block of them through all steps and
+ * waits for no one: at each step both products and the gates, on rows that are still in its cache.
  * W and U are packed once a call. While training every step's gates are kept; otherwise each step
  * overwrites the one before.
  * Backward goes the other way, leaves the gates' gradients where the gates were, and then makes the
