@@ -839,8 +839,6 @@ NN__INLINE V NN__(exp2i)(V x, V n)
 #define M __m128
 #define v_load(p) _mm_loadu_ps(p)
 #define v_store(p, v) _mm_storeu_ps(p, v)
-#define v_part NN__(part)
-#define v_put NN__(put)
 #define v_set(x) _mm_set1_ps(x)
 #define v_zero() _mm_setzero_ps()
 #define v_add(a, b) _mm_add_ps(a, b)
@@ -859,18 +857,6 @@ NN__INLINE V NN__(exp2i)(V x, V n)
 #define v_round(x) _mm_cvtepi32_ps(_mm_cvtps_epi32(x))
 #define v_exp2i NN__(exp2i)
 #define v_sum NN__(sum)
-NN__INLINE V NN__(part)(const float *p, size_t n)
-{
-  float lane[VW] = {0};
-  for (size_t i = 0; i < n; i++) lane[i] = p[i];
-  return _mm_loadu_ps(lane);
-}
-NN__INLINE void NN__(put)(float *p, V v, size_t n)
-{
-  float lane[VW];
-  _mm_storeu_ps(lane, v);
-  for (size_t i = 0; i < n; i++) p[i] = lane[i];
-}
 NN__INLINE V NN__(exp2i)(V x, V n)
 {
   const __m128i whole = _mm_cvtps_epi32(n), half = _mm_srai_epi32(whole, 1);
@@ -999,8 +985,6 @@ NN__INLINE __m512i NN__(zip)(int first)
 #define M uint32x4_t
 #define v_load(p) vld1q_f32(p)
 #define v_store(p, v) vst1q_f32(p, v)
-#define v_part NN__(part)
-#define v_put NN__(put)
 #define v_set(x) vdupq_n_f32(x)
 #define v_zero() vdupq_n_f32(0)
 #define v_add(a, b) vaddq_f32(a, b)
@@ -1021,24 +1005,29 @@ NN__INLINE __m512i NN__(zip)(int first)
 #define v_sum(v) vaddvq_f32(v)
 NN__INLINE V NN__(max)(V a, V b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 NN__INLINE V NN__(min)(V a, V b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
-NN__INLINE V NN__(part)(const float *p, size_t n)
-{
-  float lane[VW] = {0};
-  for (size_t i = 0; i < n; i++) lane[i] = p[i];
-  return vld1q_f32(lane);
-}
-NN__INLINE void NN__(put)(float *p, V v, size_t n)
-{
-  float lane[VW];
-  vst1q_f32(lane, v);
-  for (size_t i = 0; i < n; i++) p[i] = lane[i];
-}
 NN__INLINE V NN__(exp2i)(V x, V n)
 {
   const int32x4_t whole = vcvtq_s32_f32(n), half = vshrq_n_s32(whole, 1);
   const int32x4_t bias = vdupq_n_s32(127), rest = vsubq_s32(whole, half);
   x = vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23)));
   return vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(rest, bias), 23)));
+}
+#endif
+
+#ifndef v_part /* sets without masked loads and stores */
+#define v_part NN__(part)
+#define v_put NN__(put)
+NN__INLINE V NN__(part)(const nn_real *p, size_t n)
+{
+  nn_real lane[VW] = {0};
+  for (size_t i = 0; i < n; i++) lane[i] = p[i];
+  return v_load(lane);
+}
+NN__INLINE void NN__(put)(nn_real *p, V v, size_t n)
+{
+  nn_real lane[VW];
+  v_store(lane, v);
+  for (size_t i = 0; i < n; i++) p[i] = lane[i];
 }
 #endif
 
@@ -2256,21 +2245,17 @@ typedef struct nn__pool {
   int ready;   /* mutex and signals exist */
   nn__mutex mutex;
   nn__signal start, done;
-  nn__task task; /* the present job: written before `job` counts on, read after it was seen to */
+  int spins;   /* see nn__await_job */
+  nn__task task; /* the present job: written before `left`, read by who has one of its tasks */
   void *arg;
-  size_t count;
-  int quit;
-  /* shared: jobs so far; next index to take; workers not through with the present job; workers that
-   * may sleep; whether the caller may */
-  size_t job, next, working, sleeping, waiting;
+  /* shared: tasks that nobody has taken, that are not finished; workers that may sleep; whether the
+   * caller may; whether it is all over */
+  size_t left, unfinished, sleeping, waiting, quit;
   nn__worker worker[NN_MAX_THREADS];
 } nn__pool;
 
-/* Looks at a value before a thread goes to sleep: a wake costs more than a job of a small net, and
- * some 30 microseconds later nobody is busy any more. */
-enum { NN__SPINS = NN__ATOMICS ? 2000 : 0 };
-
 #if NN__ATOMICS
+#define nn__put(p, x, n) __atomic_store_n(&(p)->x, n, __ATOMIC_SEQ_CST)
 #define nn__more(p, x, n) __atomic_add_fetch(&(p)->x, (size_t)(n), __ATOMIC_SEQ_CST)
 #define nn__locked_look(p, x) __atomic_load_n(&(p)->x, __ATOMIC_SEQ_CST)
 #define nn__look(p, x) nn__locked_look(p, x)
@@ -2282,53 +2267,65 @@ static size_t nn__guarded_add(nn__pool *p, size_t *x, size_t n)
   nn__unlock(&p->mutex);
   return sum;
 }
+#define nn__put(p, x, n) nn__guarded_add(p, &(p)->x, n) /* where it was 0 */
 #define nn__more(p, x, n) nn__guarded_add(p, &(p)->x, (size_t)(n))
 #define nn__locked_look(p, x) ((p)->x)
 #define nn__look(p, x) nn__more(p, x, 0)
 #endif
 
-static void nn__take_tasks(nn__pool *p, int thread)
+/* Claims the last of the tasks that are left: its number counted from 1, or 0. Who has one holds
+ * up the job, so task and arg are its own; who comes late finds none and has touched nothing. */
+static size_t nn__claim(nn__pool *p)
 {
-  for (size_t i; (i = nn__more(p, next, 1) - 1) < p->count;) p->task(p->arg, i, thread);
+#if NN__ATOMICS
+  size_t left = __atomic_load_n(&p->left, __ATOMIC_SEQ_CST);
+  while (left && !__atomic_compare_exchange_n(&p->left, &left, left - 1, 0, __ATOMIC_SEQ_CST,
+                                              __ATOMIC_SEQ_CST))
+    NN__PAUSE();
+#else
+  nn__lock(&p->mutex);
+  const size_t left = p->left;
+  if (left) p->left--;
+  nn__unlock(&p->mutex);
+#endif
+  return left;
 }
 
-/* A thread that goes to sleep says so first and then looks again, one that wakes others changes the
- * value first and then asks whether anyone sleeps: so at least one of them sees the other. */
-static void nn__await_job(nn__pool *p, size_t seen)
+static void nn__take_tasks(nn__pool *p, int thread)
 {
-  for (int i = 0; i < NN__SPINS && nn__look(p, job) == seen; i++) NN__PAUSE();
-  if (nn__look(p, job) != seen) return;
+  for (size_t number; (number = nn__claim(p)) != 0;) {
+    p->task(p->arg, number - 1, thread);
+    if (nn__more(p, unfinished, -1) || !nn__look(p, waiting)) continue;
+    nn__lock(&p->mutex);
+    nn__wake(&p->done);
+    nn__unlock(&p->mutex);
+  }
+}
+
+/* Looks for a while before it sleeps: a wake costs more than a job of a small net. Some 30
+ * microseconds later nobody is busy any more, and with more threads than cores nobody looks at all.
+ * A thread that goes to sleep says so first and then looks again, one that wakes others changes the
+ * value first and then asks whether anyone sleeps: so at least one of them sees the other. */
+enum { NN__SPINS = 2000 };
+
+static void nn__await_job(nn__pool *p)
+{
+  for (int i = 0; i < p->spins && !nn__look(p, left); i++) NN__PAUSE();
+  if (nn__look(p, left)) return;
   nn__more(p, sleeping, 1);
   nn__lock(&p->mutex);
-  while (nn__locked_look(p, job) == seen) nn__wait(&p->start, &p->mutex);
+  while (!nn__locked_look(p, left) && !nn__locked_look(p, quit)) nn__wait(&p->start, &p->mutex);
   nn__unlock(&p->mutex);
   nn__more(p, sleeping, -1);
 }
 
-static void nn__announce_job(nn__pool *p)
-{
-  nn__more(p, job, 1);
-  if (!nn__look(p, sleeping)) return;
-  nn__lock(&p->mutex);
-  nn__wake(&p->start);
-  nn__unlock(&p->mutex);
-}
-
-static void nn__finish_job(nn__pool *p) /* a worker */
-{
-  if (nn__more(p, working, -1) || !nn__look(p, waiting)) return;
-  nn__lock(&p->mutex);
-  nn__wake(&p->done);
-  nn__unlock(&p->mutex);
-}
-
 static void nn__await_workers(nn__pool *p)
 {
-  for (int i = 0; i < NN__SPINS && nn__look(p, working); i++) NN__PAUSE();
-  if (!nn__look(p, working)) return;
+  for (int i = 0; i < p->spins && nn__look(p, unfinished); i++) NN__PAUSE();
+  if (!nn__look(p, unfinished)) return;
   nn__more(p, waiting, 1);
   nn__lock(&p->mutex);
-  while (nn__locked_look(p, working)) nn__wait(&p->done, &p->mutex);
+  while (nn__locked_look(p, unfinished)) nn__wait(&p->done, &p->mutex);
   nn__unlock(&p->mutex);
   nn__more(p, waiting, -1);
 }
@@ -2341,19 +2338,20 @@ static void *nn__worker_main(void *arg)
 {
   nn__worker *w = arg;
   nn__pool *p = w->pool;
-  for (size_t seen = 0;; seen++) {
-    nn__await_job(p, seen);
-    if (p->quit) return 0;
+  while (!nn__look(p, quit)) {
+    nn__await_job(p);
     nn__take_tasks(p, w->number);
-    nn__finish_job(p);
   }
+  return 0;
 }
 
 static void nn__pool_stop(nn__pool *p)
 {
   if (!p->ready) return;
-  p->quit = 1;
-  nn__announce_job(p);
+  nn__put(p, quit, 1);
+  nn__lock(&p->mutex);
+  nn__wake(&p->start);
+  nn__unlock(&p->mutex);
   for (int i = 1; i < p->threads; i++) {
 #if NN__WIN32
     WaitForSingleObject(p->worker[i].thread, INFINITE);
@@ -2373,6 +2371,7 @@ static nn_status nn__pool_start(nn__pool *p, int threads)
   if (threads <= 1) return NN_OK;
   if (!nn__sync_init(&p->mutex, &p->start, &p->done)) return NN_ERR_MEMORY;
   p->ready = 1;
+  p->spins = NN__ATOMICS && threads <= nn__cores() ? NN__SPINS : 0;
   for (int i = 1; i < threads; i++) {
     nn__worker *w = &p->worker[i];
     w->pool = p;
@@ -2400,10 +2399,13 @@ static void nn__parallel(nn__pool *p, size_t count, nn__task task, void *arg)
   }
   p->task = task;
   p->arg = arg;
-  p->count = count;
-  p->next = 0; /* nobody looks at these two between jobs */
-  p->working = (size_t)p->threads - 1;
-  nn__announce_job(p);
+  nn__put(p, unfinished, count);
+  nn__put(p, left, count);
+  if (nn__look(p, sleeping)) {
+    nn__lock(&p->mutex);
+    nn__wake(&p->start);
+    nn__unlock(&p->mutex);
+  }
   nn__take_tasks(p, 0);
   nn__await_workers(p);
 }
