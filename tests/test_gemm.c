@@ -1,4 +1,6 @@
 /* nn_gemm against the definition of the matrix product, summed in double precision. */
+#include <time.h>
+
 #include "test.h"
 
 static nn_context *context; /* the kernels NN_ISA names, NN_THREADS threads */
@@ -127,7 +129,8 @@ static void primes(void) {
 static void blocks(void) {
   static const size_t size[][3] = {{1, 1, 5000},   {3, 5, 1025},   {5000, 3, 3},   {3, 9000, 2},
                                    {257, 61, 513}, {61, 257, 385}, {1, 1000, 300}, {1000, 1, 300},
-                                   {150, 4100, 7}, {400, 20, 260}, {16, 16, 384},  {121, 97, 769}};
+                                   {150, 4100, 7}, {400, 20, 260}, {16, 16, 640},  {121, 97, 1281},
+                                   {200, 100, 641}};
   size_t i;
   int t;
   for (i = 0; i < sizeof size / sizeof *size; i++)
@@ -135,6 +138,17 @@ static void blocks(void) {
       Problem p = problem(size[i][0], size[i][1], size[i][2]);
       p.ta = t & 1, p.tb = t >> 1, p.pad_a = 1, p.pad_c = 2;
       if (t == 3) p.alpha = -2, p.beta = 1;
+      if (!run(&p)) return;
+    }
+}
+
+/* Rows 4096 bytes or a multiple apart meet in the same sets of the cache: A is packed. */
+static void aliased_rows(void) {
+  for (int t = 0; t < 4; t++)
+    for (int pad = 0; pad < 2; pad++) {
+      Problem p = problem(pad ? 170 : 1024, 90, pad ? 1024 : 170);
+      p.ta = t & 1, p.tb = t >> 1, p.pad_a = t & 1 ? 1024 - p.m % 1024 : 1024 - p.k % 1024;
+      p.pad_a %= 1024;
       if (!run(&p)) return;
     }
 }
@@ -263,6 +277,36 @@ static void same_bits_for_any_threads(void) {
 #endif
 }
 
+/* Jobs that follow at once, and after pauses long enough for the threads to fall asleep. */
+static void many_jobs(void) {
+#ifdef NN_NO_THREADS
+  SKIP("built without threads");
+#else
+  enum { SIDE = 90 }; /* large enough to be shared out */
+  nn_real *a = test_reals(SIDE * SIDE), *c = test_reals(SIDE * SIDE);
+  nn_real *one = test_reals(SIDE * SIDE);
+  test_fill(a, SIDE * SIDE, 7);
+  for (int threads = 1; threads <= 5; threads++) {
+    nn_context *own = nn_context_create(test_isa(), threads, test_allocator());
+    int jobs = threads == 1 ? 1 : 200;
+    if (!CHECK(own != NULL)) break;
+    for (int i = 0; i < jobs; i++) {
+      clock_t begin = clock();
+      memset(c, 0, SIDE * SIDE * sizeof *c);
+      CHECK_OK(nn_gemm(own, 0, 1, SIDE, SIDE, SIDE, 1, a, SIDE, a, SIDE, 0, c, SIDE));
+      if (threads == 1) memcpy(one, c, SIDE * SIDE * sizeof *c);
+      if (!CHECK_SAME(c, one, SIDE * SIDE * sizeof *c)) break;
+      while (i % 20 == 0 && clock() - begin < CLOCKS_PER_SEC / 5000) continue;
+    }
+    nn_context_destroy(own);
+  }
+  for (int i = 0; i < 100; i++) nn_context_destroy(nn_context_create(test_isa(), 4, NULL));
+  free(a);
+  free(c);
+  free(one);
+#endif
+}
+
 static void wrong_arguments(void) {
   nn_real a[16] = {0}, c[16];
   int i;
@@ -328,10 +372,12 @@ int main(void) {
   RUN(edges);
   RUN(primes);
   RUN(blocks);
+  RUN(aliased_rows);
   RUN(random_rectangles);
   RUN(not_finite);
   RUN(position);
   RUN(same_bits_for_any_threads);
+  RUN(many_jobs);
   nn_context_destroy(context);
   return test_end("gemm");
 }
