@@ -32,6 +32,9 @@
  * nn.h says. */
 #ifndef NN__INSTANCE
 
+#if !defined _GNU_SOURCE && !defined _WIN32
+#define _GNU_SOURCE /* Linux: the cores that this process may use */
+#endif
 #if !defined _POSIX_C_SOURCE && !defined _WIN32
 #define _POSIX_C_SOURCE 200809L /* fsync and fileno, under -std=c99 too */
 #endif
@@ -156,6 +159,8 @@
 #else
 #define NN__WIN32 0
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
 #include <unistd.h>
 #endif
 #endif
@@ -2228,6 +2233,10 @@ static void nn__sync_free(nn__mutex *m, nn__signal *a, nn__signal *b)
 }
 static int nn__cores(void)
 {
+#ifdef CPU_COUNT
+  cpu_set_t allowed;
+  if (!sched_getaffinity(0, sizeof allowed, &allowed)) return CPU_COUNT(&allowed);
+#endif
   const long n = sysconf(_SC_NPROCESSORS_ONLN);
   return n > 0 && n < 65536 ? (int)n : 1;
 }
@@ -2380,7 +2389,11 @@ static nn_status nn__pool_start(nn__pool *p, int threads)
     w->thread = CreateThread(NULL, 0, nn__worker_main, w, 0, NULL);
     const int failed = w->thread == NULL;
 #else
+    sigset_t all, before; /* the program's signals are for its own threads */
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
     const int failed = pthread_create(&w->thread, NULL, nn__worker_main, w) != 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
 #endif
     if (failed) {
       nn__pool_stop(p);
@@ -2775,7 +2788,7 @@ typedef struct nn__param {
 
 struct nn_model {
   nn_config config;
-  nn_status status;
+  nn_status status, broken;   /* of the last failed call; the description's first error */
   nn_message message;
   int owns_model, owns_block, built;
   nn__node node[NN_MAX_NODES];
@@ -4478,9 +4491,11 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   q.relu = node->cell.relu, q.first_step_too = node->cell.carry;
   q.kept = m->training ? n : 0;
   /* blocks whose gates stay in the second-level cache, as many for each thread */
-  const size_t threads = (size_t)m->context.pool.threads, each = (n + threads - 1) / threads;
+  const double work = (double)(n * q.steps) * (double)(q.gates * h) * (double)(q.in + h);
+  const size_t threads = work < NN__SERIAL ? 1 : (size_t)m->context.pool.threads;
+  const size_t each = (n + threads - 1) / threads;
   const size_t blocks = (each + NN__CELL_ROWS - 1) / NN__CELL_ROWS;
-  q.block = (each + blocks - 1) / blocks;
+  q.block = threads == 1 && work < NN__SERIAL ? n : (each + blocks - 1) / blocks;
   nn_real *at = node->keep + (size_t)layer * nn__cell_keep(m, node);
   q.g = at, at += kept * h * q.gates;
   if (node->kind == NN__LSTM) q.c = at, at += kept * h;
@@ -4660,12 +4675,12 @@ static int nn__is_input(nn__kind kind) { return kind == NN__INPUT || kind == NN_
 /* Keeps the first error of a description; gives -1, the number of no node. */
 static int nn__fail(nn_model *m, nn_status status, const char *format, ...)
 {
-  if (m && m->status == NN_OK) {
+  if (m && m->broken == NN_OK) {
     va_list args;
     va_start(args, format);
     nn__format(m->message.text, sizeof m->message.text, format, args);
     va_end(args);
-    m->status = status;
+    m->status = m->broken = status;
   }
   return -1;
 }
@@ -4674,6 +4689,7 @@ static int nn__fail(nn_model *m, nn_status status, const char *format, ...)
 static nn_status nn__error(nn_model *m, nn_status status, const char *format, ...)
 {
   va_list args;
+  if (m->broken != NN_OK) return status; /* the description's error stays */
   va_start(args, format);
   nn__format(m->message.text, sizeof m->message.text, format, args);
   va_end(args);
@@ -4724,7 +4740,7 @@ static nn__node *nn__begin(nn_model *m, nn__kind kind, int inputs, int a, int b)
 {
   if (!m) return NULL;
   if (m->built) nn__fail(m, NN_ERR_STATE, "%s added after nn_build", nn__kind_text[kind]);
-  if (m->status != NN_OK) return NULL;
+  if (m->broken != NN_OK) return NULL;
   if (m->nodes == NN_MAX_NODES) {
     nn__fail(m, NN_ERR_LIMIT, "more than NN_MAX_NODES = %d layers", NN_MAX_NODES);
     return NULL;
@@ -4811,7 +4827,7 @@ static void nn__add_params(nn_model *m, nn__node *node)
     nn__add_param(m, node, "bias", -1, 1, cols, 1, 1, 1);
     nn__add_param(m, node, "running_mean", -1, 1, cols, 1, 1, 1);
     nn__add_param(m, node, "running_var", -1, 1, cols, 1, 1, 1);
-    for (int i = 1; i <= 2 && m->status == NN_OK; i++) m->param[m->params - i].buffer = 1;
+    for (int i = 1; i <= 2 && m->broken == NN_OK; i++) m->param[m->params - i].buffer = 1;
     break;
   case NN__LAYER_NORM:
     for (int k = 0; k < 2; k++)
@@ -4836,8 +4852,8 @@ static void nn__add_params(nn_model *m, nn__node *node)
 /* Takes the node that nn__begin gave and its caller filled in. */
 static int nn__added(nn_model *m)
 {
-  if (m->status == NN_OK) nn__add_params(m, &m->node[m->nodes]);
-  return m->status == NN_OK ? m->nodes++ : -1;
+  if (m->broken == NN_OK) nn__add_params(m, &m->node[m->nodes]);
+  return m->broken == NN_OK ? m->nodes++ : -1;
 }
 
 /* 1 if value is in low..high, else an error. */
@@ -5173,7 +5189,7 @@ void nn_name(nn_model *m, int node, const char *name)
     nn__fail(m, NN_ERR_STATE, "nn_name after nn_build");
     return;
   }
-  if (m->status != NN_OK) return;
+  if (m->broken != NN_OK) return;
   const size_t length = name ? strlen(name) : 0;
   if (node < 0 || node >= m->nodes) {
     nn__fail(m, NN_ERR_ARGUMENT, "nn_name: %d is not a layer of this model", node);
@@ -5208,7 +5224,7 @@ void nn_set_init(nn_model *m, int node, nn_init init, double value)
     nn__fail(m, NN_ERR_STATE, "nn_set_init after nn_build");
     return;
   }
-  if (m->status != NN_OK) return;
+  if (m->broken != NN_OK) return;
   if (node < 0 || node >= m->nodes) {
     nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %d is not a layer of this model", node);
     return;
@@ -5268,8 +5284,9 @@ double nn_schedule_rate(const nn_schedule *s, double rate, int64_t step)
 {
   static const double pi = 3.14159265358979323846;
   if (!s) return rate;
+  if (step < 0) step = 0;
   if (step < s->warmup) return rate * (double)(step + 1) / (double)s->warmup;
-  const double u = (double)(step - s->warmup), length = (double)(s->total - s->warmup);
+  const double u = (double)step - (double)s->warmup, length = (double)s->total - (double)s->warmup;
   switch (s->kind) {
   case NN_STEP: return rate * pow(s->gamma, floor(u / (double)s->period));
   case NN_EXPONENTIAL: return rate * pow(s->gamma, u / (double)s->period);
@@ -5366,12 +5383,12 @@ static const char *nn__bad_optimizer(const nn_optimizer *o)
 nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (m->status != NN_OK && !m->built) return m->status;
+  if (m->broken != NN_OK && !m->built) return m->broken;
   const char *wrong = o ? nn__bad_optimizer(o) : "it is NULL";
   if (wrong) {
     if (m->built) return nn__error(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong);
     nn__fail(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong);
-    return m->status;
+    return m->broken;
   }
   if (m->built && !m->config.inference && nn__slots(o) > m->slots)
     return nn__error(m, NN_ERR_STATE, "optimizer: needs %d state blocks, %d were built",
@@ -5464,7 +5481,7 @@ const char *nn_error(const nn_model *m)
 static void nn__place_params(nn_model *m)
 {
   m->values = m->buffers = 0;
-  for (int i = 0; i < m->params && m->status == NN_OK; i++) {
+  for (int i = 0; i < m->params && m->broken == NN_OK; i++) {
     nn__param *p = &m->param[i];
     size_t *end = p->buffer ? &m->buffers : &m->values;
     nn_message text = {{0}};
@@ -5781,23 +5798,20 @@ static void nn__point(nn_model *m)
 static nn_status nn__plan(nn_model *m)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (m->status == NN_ERR_MEMORY) { /* no fault of the description: it may be tried again */
-    m->status = NN_OK;
-    m->message.text[0] = 0;
-  }
+  if (m->broken == NN_ERR_MEMORY) m->broken = NN_OK; /* not the description's fault: once more */
   if (m->built) return nn__error(m, NN_ERR_STATE, "nn_build: built already");
-  if (m->status != NN_OK) return m->status;
+  if (m->broken != NN_OK) return m->broken;
   if (!m->inputs || m->nodes < 2) {
     nn__fail(m, NN_ERR_STATE, "nn_build: no layers after the input");
-    return m->status;
+    return m->broken;
   }
   m->output = m->loss >= 0 ? m->node[m->loss].in[0] : m->nodes - 1;
   if (m->loss < 0 && nn__is_input(m->node[m->output].kind)) {
     nn__fail(m, NN_ERR_STATE, "nn_build: the last layer is an input");
-    return m->status;
+    return m->broken;
   }
   nn__place_params(m);
-  if (m->status != NN_OK) return m->status;
+  if (m->broken != NN_OK) return m->broken;
   size_t rows, cols, inner;
   nn__count_products(m, &rows, &cols, &inner);
   nn__context_limits(&m->context, rows, cols, inner);
@@ -5811,7 +5825,7 @@ static nn_status nn__plan(nn_model *m)
   int overflow;
   m->plan_size = nn__layout(m, NULL, &overflow) + NN__ALIGN; /* so that any address will do */
   if (overflow) nn__fail(m, NN_ERR_LIMIT, "nn_build: the model's memory cannot be counted");
-  return m->status;
+  return m->broken;
 }
 
 nn_status nn_plan(nn_model *m, size_t *bytes)
@@ -5976,7 +5990,7 @@ static nn_status nn__build_at(nn_model *m, void *memory)
   const nn_status status = nn__pool_start(&m->context.pool, m->config.threads);
   if (status != NN_OK) {
     nn__fail(m, status, "nn_build: cannot start %d threads", m->config.threads);
-    return m->status;
+    return m->broken;
   }
   m->block = memory;
   m->block_size = m->plan_size;
@@ -5994,7 +6008,7 @@ nn_status nn_build_in(nn_model *m, void *memory, size_t size)
   if (status != NN_OK) return status;
   if (!memory || size < m->plan_size) {
     nn__fail(m, NN_ERR_MEMORY, "nn_build_in: needs %zu bytes, got %zu", m->plan_size, size);
-    return m->status;
+    return m->broken;
   }
   return nn__build_at(m, memory);
 }
@@ -6006,7 +6020,7 @@ nn_status nn_build(nn_model *m)
   void *memory = nn__allocate(&m->config.allocator, m->plan_size);
   if (!memory) {
     nn__fail(m, NN_ERR_MEMORY, "nn_build: no %zu bytes of memory", m->plan_size);
-    return m->status;
+    return m->broken;
   }
   const size_t size = m->plan_size;
   status = nn__build_at(m, memory);
@@ -6089,6 +6103,16 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
   return NN_OK;
 }
 
+/* Steps of an input sequence past its samples' ends are zeros: whatever the caller has there, a NaN
+ * too, would meet zeros in the products of all steps. */
+static void nn__clear_past_ends(nn_model *m, const nn__node *x, size_t n, nn_real *at)
+{
+  if (!m->has_lengths || x->rank != 2 || nn__same_layout(x)) return;
+  for (size_t i = 0; i < n; i++)
+    for (size_t t = (size_t)m->lengths[i]; t < x->rows; t++)
+      memset(at + (t * n + i) * x->cols, 0, x->cols * sizeof *at);
+}
+
 nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
 {
   if (!m) return NN_ERR_ARGUMENT;
@@ -6106,6 +6130,7 @@ nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
       x->y = (nn_real *)(uintptr_t)(const void *)b->x[k]; /* only ever read */
     else
       nn__copy_border(m, x, n, x->y, b->x[k], 1);
+    nn__clear_past_ends(m, x, n, x->y);
   }
   for (int i = 0; i < m->nodes; i++)
     if ((status = nn__forward_node(m, i, n)) != NN_OK) return m->status = status;
@@ -6257,6 +6282,7 @@ static nn_status nn__backward_all(nn_model *m)
   for (int k = 0; k < m->inputs; k++) {
     nn__node *x = &m->node[m->input[k]];
     if (!started[m->input[k]] && x->dy) memset(x->dy, 0, n * x->rows * x->cols * sizeof(nn_real));
+    if (x->dy) nn__clear_past_ends(m, x, n, x->dy);
     if (x->border && x->dy) nn__copy_border(m, x, n, x->border, x->dy, 0);
   }
   m->lost = 0;
@@ -7676,6 +7702,8 @@ void nn_draw_shapes(uint64_t seed, int count, uint8_t *pixels, int32_t *labels)
 /* ========================================= @@FIT =========================================== */
 #ifndef NN_NO_TRAINING
 
+static const int64_t NN__MOST_STEPS = (int64_t)1 << 53; /* as in a file */
+
 nn_fit_options nn_fit_default(void)
 {
   nn_fit_options o;
@@ -7772,7 +7800,8 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
   nn_progress own;
   memset(&own, 0, sizeof own);
   nn_progress *p = options->progress ? options->progress : &own;
-  if (p->place < 0 || p->place >= train->count || p->epoch < 0)
+  if (p->place < 0 || p->place >= train->count || p->epoch < 0 || p->epoch > NN__MOST_STEPS ||
+      p->step < 0 || p->step > NN__MOST_STEPS)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: progress is of another data set");
   while ((!options->epochs || p->epoch < options->epochs) &&
          (!options->steps || p->step < options->steps)) {
@@ -8152,7 +8181,7 @@ static int nn__add_described(nn_model *m, const nn__node *d)
 /* The model's own error as one of the file. */
 static void nn__io_take_error(nn__io *s)
 {
-  const nn_status e = s->m->status;
+  const nn_status e = s->m->broken;
   const int file = e == NN_ERR_ARGUMENT || e == NN_ERR_SHAPE || e == NN_ERR_STATE;
   if (e != NN_OK) nn__io_fail(s, file ? NN_ERR_FORMAT : e, "%s", s->m->message.text);
 }
@@ -8391,7 +8420,7 @@ static void nn__io_build(nn__io *s, size_t size, size_t graph)
     nn__io_fail(s, NN_ERR_LIMIT, "a sample takes %zu bytes, too many for a file of %zu", each,
                 size);
   else if (nn_build(m) != NN_OK)
-    s->status = nn__say(s->why, m->status, "%s", m->message.text);
+    s->status = nn__say(s->why, m->broken, "%s", m->message.text);
 }
 
 nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,

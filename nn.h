@@ -204,7 +204,7 @@ NN_API nn_model *nn_create_in(void *memory, size_t size, const nn_config *config
 NN_API void nn_destroy(nn_model *m); /* frees what the engine allocated; NULL is fine */
 
 /* Status and sentence of the last failed call, "" when there was none; never NULL. While a model is
- * being described the first error stays. */
+ * being described a builder's first error stays. */
 NN_API nn_status nn_model_status(const nn_model *m);
 NN_API const char *nn_error(const nn_model *m);
 
@@ -398,7 +398,8 @@ NN_API nn_status nn_reinitialise(nn_model *m, uint64_t seed); /* as freshly buil
 
 /* What a step works on. x[i] belongs to the i-th input layer: n samples of its shape, batch first,
  * [N,C,H,W] for images. labels: [n] or [n,T] for the cross-entropy; values: [n, shape of the loss's
- * input] for the other losses. lengths: [n] in 1..T for sequences, NULL = all of full length. */
+ * input] for the other losses. lengths: [n] in 1..T for sequences, NULL = all of full length; steps
+ * past a sample's end are taken as zeros, whatever lies there. */
 typedef struct nn_batch {
   int n; /* 1 .. config.batch */
   const nn_real *x[NN_MAX_INPUTS];
@@ -409,7 +410,8 @@ typedef struct nn_batch {
 
 /* Runs the layers. training: dropout drops, batch norm uses the batch, and nn_backward may follow
  * (the arrays x points to must stay until then). The output (see nn_output) stays until the next
- * nn_forward. Without training nothing random and nothing of the batch's other samples enters. */
+ * nn_forward. Without training nothing random and nothing of the batch's other samples enters, but
+ * sums may be taken in another order for another n: equal within rounding, not to the bit. */
 NN_API nn_status nn_forward(nn_model *m, const nn_batch *b, int training);
 /* The output (the loss's input), [n, shape] in the border layout; NULL before nn_forward. */
 NN_API const nn_real *nn_output(nn_model *m);

@@ -736,6 +736,63 @@ static void diverged_with_carry(void) {
   }
 }
 
+/* What lies past a sample's end does not matter, a NaN least of all. */
+static void padding_is_ignored(void) {
+  enum { N = 3, T = 4, F = 2 };
+  nn_config c = test_config();
+  nn_real zero[N * T * F], nan[N * T * F];
+  int32_t label[N] = {0, 1, 1}, length[N] = {2, 4, 1};
+  int kind;
+  test_fill(zero, COUNT(zero), 3);
+  memcpy(nan, zero, sizeof nan);
+  for (int i = 0; i < N; i++)
+    for (int k = length[i] * F; k < T * F; k++)
+      zero[i * T * F + k] = 0, nan[i * T * F + k] = (nn_real)NAN;
+  for (kind = RNN; kind <= GRU; kind++) {
+    size_t count = 0;
+    nn_real *first = NULL;
+    for (int padded = 0; padded < 2; padded++) {
+      nn_model *m = nn_create(&c);
+      nn_batch b;
+      int x = nn_tanh(m, nn_linear(m, nn_input_sequence(m, T, F), 3));
+      x = kind == RNN ? nn_rnn(m, x, 5) : kind == LSTM ? nn_lstm(m, x, 5) : nn_gru(m, x, 5);
+      nn_cross_entropy(m, nn_linear(m, nn_last_step(m, x), 2));
+      CHECK_OK(nn_build(m));
+      memset(&b, 0, sizeof b);
+      b.n = N, b.x[0] = padded ? nan : zero, b.labels = label, b.lengths = length;
+      for (int k = 0; k < 3; k++) CHECK_OK(nn_train(m, &b, NULL, NULL));
+      nn_real *value = nn_parameters(m, &count);
+      if (!padded) {
+        first = test_reals(count);
+        memcpy(first, value, count * sizeof *first);
+      } else {
+        CHECK_SAME(value, first, count * sizeof *first);
+      }
+      nn_destroy(m);
+    }
+    free(first);
+  }
+}
+
+/* A call that comes too early is refused, and spoils nothing. */
+static void early_calls(void) {
+  nn_config c = test_config();
+  nn_model *m = nn_create(&c);
+  nn_real x[2] = {1, 2};
+  int32_t label = 1;
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  b.n = 1, b.x[0] = x, b.labels = &label;
+  CHECK_STATUS(nn_forward(m, &b, 0), NN_ERR_STATE);
+  CHECK(nn_model_status(m) == NN_ERR_STATE && *nn_error(m));
+  CHECK_STATUS(nn_step(m), NN_ERR_STATE);
+  CHECK_STATUS(nn_loss(m, &b, NULL, NULL), NN_ERR_STATE);
+  nn_cross_entropy(m, nn_linear(m, nn_input_vector(m, 2), 2));
+  CHECK_OK(nn_build(m));
+  CHECK_OK(nn_train(m, &b, NULL, NULL));
+  nn_destroy(m);
+}
+
 /* Several small batches and one step, or two machines whose gradients are averaged, are one large
  * batch; and nn_train is forward, loss, backward, step. */
 static void accumulation(void) {
@@ -1256,6 +1313,8 @@ int main(void) {
   RUN(evaluate_is_a_mean);
   RUN(diverged);
   RUN(diverged_with_carry);
+  RUN(padding_is_ignored);
+  RUN(early_calls);
   RUN(accumulation);
   RUN(loss_after_backward);
   RUN(wrong_order);
