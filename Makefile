@@ -13,7 +13,7 @@ APT = apt-get install -y -qq --no-install-recommends
 SUITES = gemm layers train io torch
 SUITES_ONCE = data gradients fuzz_load
 SCRIPTS = tests/test_fetch.sh tests/test_program.sh tests/test_readme.sh tests/lint
-TEST_H = tests/test.h tests/graphs.h
+TEST_H = tests/test.h tests/graphs.h tests/goldens.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
 all: $(BUILD)/nn
