@@ -10,10 +10,10 @@ LIBS = -lm -lpthread
 APT = apt-get install -y -qq --no-install-recommends
 
 # The first list runs once for every ISA of the machine, the second once.
-SUITES = gemm layers train io torch
+SUITES = gemm layers train io torch inspect
 SUITES_ONCE = data gradients fuzz_load
 SCRIPTS = tests/test_fetch.sh tests/test_program.sh tests/test_readme.sh tests/lint
-TEST_H = tests/test.h tests/graphs.h
+TEST_H = tests/test.h tests/graphs.h tests/goldens.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
 all: $(BUILD)/nn

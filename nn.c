@@ -19,6 +19,7 @@
  *   @@MODEL     memory plan, build, forward, backward, step
  *   @@DATA      file readers, data sets, augmentation
  *   @@FIT       epochs over a data set
+ *   @@INSPECT   statistics of activations, ways back to the image, occlusion
  *   @@IO        models and checkpoints as bytes
  *
  * This file includes itself: once for every instruction set it compiles only @@VEC and @@KERNEL,
@@ -2806,13 +2807,13 @@ struct nn_model {
   nn_real *scratch, *thread_scratch;
   size_t scratch_size, thread_scratch_size, shared_size;
   nn_real *border;            /* the output as nn_output shows it, where layouts differ */
-  nn_real *stage;             /* a batch gathered by nn_fit */
+  nn_real *stage;             /* a batch gathered by nn_fit, nn_survey, nn_occlusion */
   int32_t *stage_labels, *lengths, *stage_lengths;
   nn_real *stage_values;
   int has_lengths;
   /* the run */
   int shown;                  /* the last output is in border */
-  /* the last forward: samples; done (2: and backward, too); for training; nn_loss done since */
+  /* the last forward: samples; done (2: and backward, too); an nn_mode; nn_loss done since */
   int n, ran, training, lost;
   double loss_weight;         /* of the last nn_loss: what it was divided by, */
   int64_t loss_rows;          /* and the rows that had a label */
@@ -2820,6 +2821,9 @@ struct nn_model {
 #ifndef NN_NO_TRAINING
   nn_optimizer optimizer;
   int slots;
+#ifndef NN_NO_INSPECT
+  nn_rule rule;               /* nn_project's, while it goes back: how a relu passes a signal */
+#endif
 #endif
   int64_t steps;
   int64_t state_steps;        /* of them, those that the optimizer's state is made of */
@@ -3672,6 +3676,12 @@ static void nn__global_backward_task(void *arg, size_t image, int thread)
  * Layers that work on [rows, cols] matrices. Forward and its backward stand together. */
 
 static nn__node *nn__in(nn_model *m, const nn__node *node, int k) { return &m->node[node->in[k]]; }
+
+/* Whether the last forward was one to learn from. Inspecting keeps what going back needs, too, but
+ * computes what inference does, and goes back past the parameters without touching them. */
+static int nn__learning(const nn_model *m) { return m->training == NN_TRAINING; }
+static int nn__keeps(const nn_model *m) { return m->training && !m->config.inference; }
+
 static nn_real *nn__value(nn_model *m, int param)
 {
   const nn__param *p = &m->param[param];
@@ -3738,7 +3748,8 @@ static void nn__activate_back_task(void *arg, size_t index, int thread)
                             nn__min(e->piece, e->count - i), e->slope);
 }
 
-/* dx = dy f'(x); in place when the arrays are shared. */
+/* dx = dy f'(x); in place when the arrays are shared. A relu goes by the rule of nn_project:
+ * GRADIENT dx = y > 0 ? dy : 0; DECONVNET dx = max(dy, 0); GUIDED dx = y > 0 ? max(dy, 0) : 0. */
 static void nn__activation_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const nn_real *x = nn__in(m, node, 0)->y;
@@ -3746,6 +3757,15 @@ static void nn__activation_backward(nn_model *m, nn__node *node, size_t n, nn_re
   nn__each e = {m->context.kernels, x, node->kind == NN__LEAKY_RELU ? x : node->y, node->dy, dx,
                 n * node->rows * node->cols, 16384, 0, (nn_real)node->value,
                 nn__act_of(node->kind)};
+#ifndef NN_NO_INSPECT
+  if (node->kind == NN__RELU && m->rule != NN_RULE_GRADIENT) {
+    nn__each rectify = e;
+    rectify.x = node->dy;
+    nn__run_each(m, &rectify, nn__activate_task);
+    if (m->rule == NN_RULE_DECONVNET) return;
+    e.dy = dx;
+  }
+#endif
   nn__run_each(m, &e, nn__activate_back_task);
 }
 #endif
@@ -3827,7 +3847,7 @@ static void nn__dropout_forward(nn_model *m, nn__node *node, size_t n)
 {
   const nn__node *x = nn__in(m, node, 0);
   const size_t count = n * node->rows * node->cols;
-  if (m->training && node->value > 0)
+  if (nn__learning(m) && node->value > 0)
     nn__drop_out(m, node->y, x->y, count, node->value, nn__site(m, node, 0));
   else if (node->y != x->y)
     memcpy(node->y, x->y, count * sizeof(nn_real));
@@ -3837,7 +3857,7 @@ static void nn__dropout_forward(nn_model *m, nn__node *node, size_t n)
 static void nn__dropout_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const size_t count = n * node->rows * node->cols;
-  if (node->value > 0)
+  if (nn__learning(m) && node->value > 0)
     nn__drop_out(m, dx, node->dy, count, node->value, nn__site(m, node, 0));
   else if (dx != node->dy)
     memcpy(dx, node->dy, count * sizeof(nn_real));
@@ -3862,9 +3882,10 @@ static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *
   const nn__node *x = nn__in(m, node, 0);
   const nn__finish add = {1, 1, NULL, 0, 0}, set = {1, 0, NULL, 0, 0};
   const size_t rows = n * node->rows, in = x->cols, out = node->cols;
-  nn__multiply(&m->context, out, in, rows, nn__columns_of(node->dy, out), nn__rows_of(x->y, in),
-               nn__grad(m, node->param), in, &add);
-  if (!node->no_bias)
+  if (nn__learning(m))
+    nn__multiply(&m->context, out, in, rows, nn__columns_of(node->dy, out), nn__rows_of(x->y, in),
+                 nn__grad(m, node->param), in, &add);
+  if (nn__learning(m) && !node->no_bias)
     nn__sum_columns(m, nn__grad(m, node->param + 1), node->dy, out, rows, out);
   if (dx)
     nn__multiply(&m->context, rows, in, out, nn__rows_of(node->dy, out),
@@ -3945,7 +3966,7 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
   nn_real *running_var = nn__value(m, node->param + 3);
   nn_real *mean = node->keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
 #ifndef NN_NO_TRAINING
-  if (m->training) {
+  if (nn__learning(m)) {
     nn__column_sums(m, 0, x, NULL, NULL, rows, cols, 1 / (double)rows, mean);
     nn__column_sums(m, 1, x, mean, NULL, rows, cols, 1 / (double)rows, inverse); /* variance */
     const double unbias = rows > 1 ? (double)rows / (double)(rows - 1) : 1;
@@ -3959,7 +3980,7 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
     }
   }
 #endif
-  if (!m->training) {
+  if (!nn__learning(m)) {
     for (size_t j = 0; j < cols; j++) {
       mean[j] = running_mean[j];
       inverse[j] = (nn_real)(1 / sqrt((double)running_var[j] + 1e-5));
@@ -3983,7 +4004,8 @@ static void nn__affine2_task(void *arg, size_t index, int thread)
 }
 
 /* With xhat = (x - mean) inverse: dw += sum dy xhat, db += sum dy,
- * dx = w inverse (dy - mean(dy) - xhat mean(dy xhat)) = p dy + q x + r. */
+ * dx = w inverse (dy - mean(dy) - xhat mean(dy xhat)) = p dy + q x + r.
+ * With the running statistics, which do not depend on x: dx = w inverse dy. */
 static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const nn_real *x = nn__in(m, node, 0)->y;
@@ -3992,6 +4014,12 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   nn_real *dw = nn__grad(m, node->param), *db = nn__grad(m, node->param + 1);
   nn_real *mean = node->keep, *inverse = mean + cols;
   nn_real *p = inverse + cols, *q = p + cols, *r = q + cols;
+  if (!nn__learning(m)) {
+    memset(q, 0, cols * sizeof *q); /* forward has left p */
+    nn__affine a = {m->context.kernels, node->dy, NULL, p, q, NULL, dx, rows, cols};
+    nn__parallel(&m->context.pool, (rows + 255) / 256, nn__affine_task, &a);
+    return;
+  }
   nn__column_sums(m, 0, node->dy, NULL, NULL, rows, cols, 1, r);
   nn__column_sums(m, 2, x, mean, node->dy, rows, cols, 1, q);
   const nn_real share = 1 / (nn_real)rows;
@@ -4078,6 +4106,7 @@ static void nn__layer_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   j.stats = node->keep, j.partial = m->scratch + 2 * length;
   j.count = n * node->rows * node->cols / length, j.length = length;
   nn__parallel(&m->context.pool, NN__PARTS, nn__layer_norm_back_task, &j);
+  if (!nn__learning(m)) return;
   for (size_t part = 1; part < NN__PARTS; part++)
     j.kernels->add(j.partial, j.partial, j.partial + part * 2 * length, 2 * length);
   nn_real *grads[2] = {nn__grad(m, node->param), nn__grad(m, node->param + 1)};
@@ -4235,8 +4264,18 @@ static void nn__last_step_backward(nn_model *m, nn__node *node, size_t n, nn_rea
 }
 #endif
 
-/* ---- losses ------------------------------------------------------------------------------- */
-#ifndef NN_NO_TRAINING
+/* ---- rows --------------------------------------------------------------------------------- */
+
+/* The greatest of a row, the first among equals. */
+static size_t nn__greatest(const nn_real *row, size_t cols)
+{
+  size_t best = 0;
+  for (size_t j = 1; j < cols; j++)
+    if (row[j] > row[best]) best = j;
+  return best;
+}
+
+#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
 
 /* Row r of the inside of `x` as (sample, place); place: the step, or the pixel. */
 static void nn__row_of(const nn__node *x, size_t n, size_t r, size_t *sample, size_t *place)
@@ -4250,6 +4289,10 @@ static int nn__row_counts(const nn_model *m, const nn__node *x, size_t sample, s
 {
   return !(m->has_lengths && x->rank == 2 && place >= (size_t)m->lengths[sample]);
 }
+#endif
+
+/* ---- losses ------------------------------------------------------------------------------- */
+#ifndef NN_NO_TRAINING
 
 /* With p = softmax(x), W = sum of w_label: loss = [(1-s) w_label (-log p_label) +
  * s/K sum_j w_j (-log p_j)] summed over rows / W, and d = [(1-s) w_label (p_j - [j = label]) +
@@ -4279,9 +4322,7 @@ static nn_status nn__cross_entropy_loss(nn_model *m, const nn__node *node, size_
     if (label < 0 || !nn__row_counts(m, x, sample, place)) continue;
     const nn_real *p = m->scratch + r * classes, *at = x->y + r * classes;
     const double weight = w ? (double)w[label] : 1;
-    size_t best = 0;
-    for (size_t j = 1; j < classes; j++)
-      if (at[j] > at[best]) best = j;
+    const size_t best = nn__greatest(at, classes);
     *correct += best == (size_t)label;
     const double log_sum = (double)at[best] - log((double)p[best]); /* p[best] >= 1/K */
     sum += (1 - s) * weight * (log_sum - (double)at[label]);
@@ -4360,9 +4401,9 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
  *   gru   r,z = sig(W x_t + b + U h_{t-1} + c);   u = U_n h_{t-1} + c_n
  *         n = tanh(W_n x_t + b_n + r u);          h_t = (1 - z) n + z h_{t-1}
  * Samples are independent of each other, so a thread takes a block of them through all steps and
- * waits for no one: at each step both products and the gates, on rows that are still in its cache.
- * W and U are packed once a call. While training every step's gates are kept; otherwise each step
- * overwrites the one before.
+ * waits for no one: at each step both products and the gates on rows that are still in its cache;
+ * W and U are packed once a call. While training or inspecting every step's gates are kept;
+ * otherwise each step overwrites the one before.
  * Backward goes the other way, leaves the gates' gradients where the gates were, and then makes the
  * weight gradients as one product over all steps. */
 typedef struct nn__cell {
@@ -4372,7 +4413,7 @@ typedef struct nn__cell {
   size_t n, steps, in, h, gates; /* gates: 1, 4, 3 */
   size_t block;                  /* samples of one task */
   int relu, first_step_too;      /* h0 is not zero: the product of step 0 counts */
-  size_t kept;                   /* n while training, else 0: rows from step to step of g, c, u */
+  size_t kept;                   /* n, or 0 if nothing goes back: rows a step of g, c, u */
   nn_real *g, *c, *u;            /* [steps n, gates h], [steps n, h] lstm, [steps n, h] gru */
   nn_real *h0, *c0;              /* [n, h] */
   const nn_real *x;              /* [steps n, in] */
@@ -4489,7 +4530,7 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   q.n = n, q.steps = node->rows, q.h = h, q.gates = nn__gates(node->kind);
   q.in = layer ? h : nn__in(m, node, 0)->cols;
   q.relu = node->cell.relu, q.first_step_too = node->cell.carry;
-  q.kept = m->training ? n : 0;
+  q.kept = nn__keeps(m) ? n : 0;
   /* blocks whose gates stay in the second-level cache, as many for each thread */
   const double work = (double)(n * q.steps) * (double)(q.gates * h) * (double)(q.in + h);
   const size_t threads = work < NN__SERIAL ? 1 : (size_t)m->context.pool.threads;
@@ -4512,13 +4553,14 @@ static const nn_real *nn__cell_input(nn_model *m, nn__node *node, int layer, siz
   if (!layer) return nn__in(m, node, 0)->y;
   const nn__cell below = nn__cell_of(m, node, layer - 1, n);
   const size_t all = (size_t)m->config.batch * node->rows;
-  return m->training && node->cell.dropout > 0 ? below.y + all * node->cols : below.y;
+  return nn__learning(m) && node->cell.dropout > 0 ? below.y + all * node->cols : below.y;
 }
 
 static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
 {
   const size_t h = node->cols, batch = (size_t)m->config.batch;
-  if (node->cell.carry && node->state_n != (int)n) {
+  const int carry = node->cell.carry, moves = carry && m->training != NN_INSPECTING;
+  if (moves && node->state_n != (int)n) {
     memset(node->state, 0, node->state_size * sizeof *node->state);
     node->state_n = (int)n;
   }
@@ -4536,21 +4578,21 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
     q.packed_n = packed;
     if (node->kind == NN__GRU) nn__pack_panels(q.kernels, packed, u + joint * h, 1, h, h, h);
     q.x = nn__cell_input(m, node, layer, n);
-    nn_real *state = node->cell.carry ? node->state + (size_t)layer * 2 * batch * h : NULL;
+    nn_real *state = carry ? node->state + (size_t)layer * 2 * batch * h : NULL;
     for (int k = 0; k < 2; k++) {
       nn_real *start = k ? q.c0 : q.h0;
-      if (node->cell.carry)
+      if (carry && node->state_n == (int)n)
         memcpy(start, state + (size_t)k * batch * h, n * h * sizeof *start);
       else
         memset(start, 0, n * h * sizeof *start);
     }
     nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_forward_task, &q);
-    for (size_t i = 0; i < n && node->cell.carry; i++) {
+    for (size_t i = 0; i < n && moves; i++) {
       const size_t last = nn__last_of(m, i, q.steps);
       memcpy(state + i * h, q.y + (last * n + i) * h, h * sizeof *state);
       if (q.c) memcpy(state + (batch + i) * h, q.c + (last * q.kept + i) * h, h * sizeof *state);
     }
-    if (m->training && node->cell.dropout > 0 && layer < node->cell.layers - 1)
+    if (nn__learning(m) && node->cell.dropout > 0 && layer < node->cell.layers - 1)
       nn__drop_out(m, q.y + batch * q.steps * h, q.y, q.steps * n * h, node->cell.dropout,
                    nn__site(m, node, layer));
   }
@@ -4607,6 +4649,30 @@ static void nn__cell_weights(nn_model *m, const nn_real *g, size_t ldg, size_t c
                &add);
 }
 
+/* The gradients of all four parameters of a layer; sum: working space for one row of the gates. */
+static void nn__cell_gradients(nn_model *m, nn__node *node, int layer, const nn__cell *q,
+                               nn_real *sum)
+{
+  const int param = node->param + 4 * layer;
+  nn_real *dw = nn__grad(m, param), *du = nn__grad(m, param + 1);
+  nn_real *db = nn__grad(m, param + 2), *dc = nn__grad(m, param + 3);
+  const size_t n = q->n, h = q->h, all = q->steps * n;
+  const size_t wide = q->gates * h, joint = node->kind == NN__GRU ? 2 * h : wide;
+  nn__cell_weights(m, q->g, wide, wide, nn__cell_input(m, node, layer, n), q->in, all, dw);
+  /* h_{t-1} for t = 1.. is y one step earlier: n rows up */
+  nn__cell_weights(m, q->g + n * wide, wide, joint, q->y, h, all - n, du);
+  if (q->u) nn__cell_weights(m, q->u + n * h, h, h, q->y, h, all - n, du + joint * h);
+  if (q->first_step_too) {
+    nn__cell_weights(m, q->g, wide, joint, q->h0, h, n, du);
+    if (q->u) nn__cell_weights(m, q->u, h, h, q->h0, h, n, du + joint * h);
+  }
+  memset(sum, 0, wide * sizeof *sum); /* both biases of a joint sum have the same gradient */
+  nn__sum_columns(m, sum, q->g, wide, all, wide);
+  q->kernels->add(db, db, sum, wide);
+  q->kernels->add(dc, dc, sum, joint);
+  if (q->u) nn__sum_columns(m, dc + joint, q->u, h, all, h);
+}
+
 static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const size_t h = node->cols, batch = (size_t)m->config.batch;
@@ -4615,10 +4681,7 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
     nn__cell q = nn__cell_of(m, node, layer, n);
     const int param = node->param + 4 * layer;
     const nn_real *w = nn__value(m, param), *u = nn__value(m, param + 1);
-    nn_real *dw = nn__grad(m, param), *du = nn__grad(m, param + 1);
-    nn_real *db = nn__grad(m, param + 2), *dc = nn__grad(m, param + 3);
     const size_t wide = q.gates * h, joint = node->kind == NN__GRU ? 2 * h : wide;
-    const size_t all = q.steps * n;
     q.dy = dy;
     q.dh = m->scratch, q.dc = q.dh + batch * h;
     nn_real *lower = q.dc + batch * h; /* gradient of the layer below */
@@ -4632,24 +4695,10 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
     if (q.dx) nn__pack_panels(q.kernels, end, w, q.in, 1, wide, q.in);
     nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
 
-    const nn_real *x = nn__cell_input(m, node, layer, n);
-    nn__cell_weights(m, q.g, wide, wide, x, q.in, all, dw);
-    /* h_{t-1} for t = 1.. is y one step earlier: n rows up */
-    nn__cell_weights(m, q.g + n * wide, wide, joint, q.y, h, all - n, du);
-    if (q.u) nn__cell_weights(m, q.u + n * h, h, h, q.y, h, all - n, du + joint * h);
-    if (q.first_step_too) {
-      nn__cell_weights(m, q.g, wide, joint, q.h0, h, n, du);
-      if (q.u) nn__cell_weights(m, q.u, h, h, q.h0, h, n, du + joint * h);
-    }
-    nn_real *sum = packed; /* both biases of a joint sum have the same gradient */
-    memset(sum, 0, wide * sizeof *sum);
-    nn__sum_columns(m, sum, q.g, wide, all, wide);
-    q.kernels->add(db, db, sum, wide);
-    q.kernels->add(dc, dc, sum, joint);
-    if (q.u) nn__sum_columns(m, dc + joint, q.u, h, all, h);
-
-    if (layer && node->cell.dropout > 0)
-      nn__drop_out(m, lower, lower, all * h, node->cell.dropout, nn__site(m, node, layer - 1));
+    if (nn__learning(m)) nn__cell_gradients(m, node, layer, &q, packed);
+    if (nn__learning(m) && layer && node->cell.dropout > 0)
+      nn__drop_out(m, lower, lower, q.steps * n * h, node->cell.dropout,
+                   nn__site(m, node, layer - 1));
     dy = lower;
   }
 }
@@ -5755,11 +5804,13 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
   m->context.pack_b = nn__carve(&c, nn__pack_b_size(&m->context), real);
   m->border = nn__same_layout(out) ? NULL : nn__carve(&c, batch * out->rows * out->cols, real);
   m->lengths = nn__carve(&c, batch, sizeof(int32_t));
-  if (m->loss >= 0 && m->inputs == 1) {
+  if (m->inputs == 1 && (m->loss >= 0 || m->config.keep_activations)) {
     m->stage = nn__carve(&c, batch * nn__input_size(m), real);
+    m->stage_lengths = nn__carve(&c, batch, sizeof(int32_t));
+  }
+  if (m->inputs == 1 && m->loss >= 0) {
     m->stage_values = nn__carve(&c, batch * out->rows * out->cols, real);
     m->stage_labels = nn__carve(&c, batch * out->rows, sizeof(int32_t));
-    m->stage_lengths = nn__carve(&c, batch, sizeof(int32_t));
   }
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
@@ -6116,14 +6167,14 @@ static void nn__clear_past_ends(nn_model *m, const nn__node *x, size_t n, nn_rea
 nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (training && m->config.inference)
+  if (training && training != NN_INSPECTING && m->config.inference)
     return nn__error(m, NN_ERR_STATE, "forward: training asked of an inference model");
   m->ran = m->lost = 0; /* a refused forward leaves nothing to go on from */
   nn_status status = nn__check_batch(m, b);
   if (status != NN_OK) return status;
   const size_t n = (size_t)b->n;
   m->n = b->n;
-  m->training = training != 0;
+  m->training = training == NN_INSPECTING ? NN_INSPECTING : training != 0;
   for (int k = 0; k < m->inputs; k++) {
     nn__node *x = &m->node[m->input[k]];
     if (nn__same_layout(x))
@@ -6135,7 +6186,7 @@ nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
   for (int i = 0; i < m->nodes; i++)
     if ((status = nn__forward_node(m, i, n)) != NN_OK) return m->status = status;
   m->shown = 0;
-  m->draws += (uint64_t)m->training;
+  m->draws += (uint64_t)nn__learning(m);
   m->ran = 1;
   return NN_OK;
 }
@@ -6150,18 +6201,34 @@ const nn_real *nn_output(nn_model *m)
   return m->border;
 }
 
+/* Whether a node's output is there after a forward. */
+static nn_status nn__kept(nn_model *m, int node, const char *who)
+{
+  if (node < 0 || node >= m->nodes)
+    return nn__error(m, NN_ERR_ARGUMENT, "%s: no node %d", who, node);
+  const nn__node *x = &m->node[node];
+  if (nn__is_loss(x->kind))
+    return nn__error(m, NN_ERR_STATE, "%s: %s has no output", who, x->name);
+  if (node != m->output && !m->config.keep_activations)
+    return nn__error(m, NN_ERR_STATE, "%s: %s is not kept (config.keep_activations)", who, x->name);
+  return NN_OK;
+}
+
+/* The same, and a forward has been. */
+static nn_status nn__readable(nn_model *m, int node, const char *who)
+{
+  const nn_status status = nn__kept(m, node, who);
+  if (status != NN_OK || m->ran) return status;
+  return nn__error(m, NN_ERR_STATE, "%s: no forward before it", who);
+}
+
 nn_status nn_read(nn_model *m, int node, nn_real *to)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (!to || node < 0 || node >= m->nodes)
-    return nn__error(m, NN_ERR_ARGUMENT, to ? "read: no node %d" : "read: nowhere to put it", node);
-  const nn__node *x = &m->node[node];
-  if (nn__is_loss(x->kind)) return nn__error(m, NN_ERR_STATE, "read: %s has no output", x->name);
-  if (!m->ran) return nn__error(m, NN_ERR_STATE, "read: no forward before it");
-  if (node != m->output && !m->config.keep_activations)
-    return nn__error(m, NN_ERR_STATE, "read: %s is not kept (config.keep_activations)", x->name);
-  nn__copy_border(m, x, (size_t)m->n, to, x->y, 0);
-  return NN_OK;
+  if (!to) return nn__error(m, NN_ERR_ARGUMENT, "read: nowhere to put it");
+  const nn_status status = nn__readable(m, node, "read");
+  if (status == NN_OK) nn__copy_border(m, &m->node[node], (size_t)m->n, to, m->node[node].y, 0);
+  return status;
 }
 
 nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels, nn_real *probabilities)
@@ -6172,13 +6239,8 @@ nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels, nn_real *p
   const nn_status status = nn_forward(m, b, 0);
   if (status != NN_OK) return status;
   const nn__node *out = &m->node[m->output];
-  for (int i = 0; i < b->n && labels; i++) {
-    const nn_real *row = out->y + (size_t)i * out->cols;
-    size_t best = 0;
-    for (size_t j = 1; j < out->cols; j++)
-      if (row[j] > row[best]) best = j;
-    labels[i] = (int32_t)best;
-  }
+  for (int i = 0; i < b->n && labels; i++)
+    labels[i] = (int32_t)nn__greatest(out->y + (size_t)i * out->cols, out->cols);
   if (probabilities && out->kind == NN__SOFTMAX)
     memcpy(probabilities, out->y, (size_t)b->n * out->cols * sizeof *probabilities);
   else if (probabilities)
@@ -6200,7 +6262,7 @@ nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct
   if (!b || b->n != m->n)
     return nn__error(m, NN_ERR_ARGUMENT, "loss: not the batch of the last forward");
   const nn__node *node = &m->node[m->loss];
-  const int open = m->training && m->ran == 1; /* after backward another array may be there */
+  const int open = nn__keeps(m) && m->ran == 1; /* after backward another array may be there */
   nn_real *d = open ? m->node[m->output].dy : NULL;
   const nn_status status =
       node->kind == NN__CROSS_ENTROPY
@@ -6219,8 +6281,9 @@ static void nn__backward_node(nn_model *m, nn__node *node, size_t n, int k, nn_r
   switch (node->kind) {
   case NN__CONV2D: {
     const nn__conv c = nn__conv_of(m, node, x, n);
-    nn__conv_backward_weights(m, &c, x->y, node->dy, nn__grad(m, node->param),
-                              node->window.no_bias ? NULL : nn__grad(m, node->param + 1));
+    if (nn__learning(m))
+      nn__conv_backward_weights(m, &c, x->y, node->dy, nn__grad(m, node->param),
+                                node->window.no_bias ? NULL : nn__grad(m, node->param + 1));
     if (dx) nn__conv_backward_data(m, &c, node->dy, nn__value(m, node->param), dx);
     break;
   }
@@ -6258,27 +6321,28 @@ static void nn__backward_node(nn_model *m, nn__node *node, size_t n, int k, nn_r
   }
 }
 
-/* From the output's gradient down: the first user of a node writes its gradient, the others add. */
-static nn_status nn__backward_all(nn_model *m)
+/* From a node's gradient down: the first user of a node writes its gradient, the others add. */
+static nn_status nn__backward_all(nn_model *m, int from)
 {
   const size_t n = (size_t)m->n;
+  const int learning = nn__learning(m);
   unsigned char started[NN_MAX_NODES] = {0};
-  m->draws--; /* dropout draws the masks of the forward again */
-  started[m->output] = 1;
-  for (int i = m->output; i >= 0; i--) {
+  m->draws -= (uint64_t)learning; /* dropout draws the masks of the forward again */
+  started[from] = 1;
+  for (int i = from; i >= 0; i--) {
     nn__node *node = &m->node[i];
     if (!started[i] || nn__is_input(node->kind)) continue;
     for (int k = 0; k < (node->inputs > 0 ? node->inputs : 1); k++) {
       nn__node *x = nn__in(m, node, k);
       const int wanted = nn__wants_gradient(m, node->in[k]);
-      if (!wanted && !(node->params && k == 0)) continue;
+      if (!wanted && !(learning && node->params && k == 0)) continue;
       nn_real *dx = !wanted ? NULL : started[node->in[k]] ? x->extra : x->dy;
       nn__backward_node(m, node, n, k, dx);
       if (dx && dx == x->extra) m->context.kernels->add(x->dy, x->dy, dx, n * x->rows * x->cols);
       if (wanted) started[node->in[k]] = 1;
     }
   }
-  m->draws++;
+  m->draws += (uint64_t)learning;
   for (int k = 0; k < m->inputs; k++) {
     nn__node *x = &m->node[m->input[k]];
     if (!started[m->input[k]] && x->dy) memset(x->dy, 0, n * x->rows * x->cols * sizeof(nn_real));
@@ -6295,18 +6359,18 @@ nn_status nn_backward(nn_model *m)
   if (!m) return NN_ERR_ARGUMENT;
   if (!m->lost || m->ran != 1) /* backward uses up what forward left */
     return nn__error(m, NN_ERR_STATE, "backward: needs a training forward and nn_loss before it");
-  return nn__backward_all(m);
+  return nn__backward_all(m, m->output);
 }
 
 nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient)
 {
   if (!m || !output_gradient) return NN_ERR_ARGUMENT;
-  if (m->ran != 1 || !m->training)
+  if (m->ran != 1 || !nn__keeps(m))
     return nn__error(m, NN_ERR_STATE, "backward: needs a training forward before it");
   nn__node *out = &m->node[m->output];
   if (!out->dy) return nn__error(m, NN_ERR_STATE, "backward: the model has nothing to train");
   nn__copy_border(m, out, (size_t)m->n, out->dy, output_gradient, 1);
-  return nn__backward_all(m);
+  return nn__backward_all(m, m->output);
 }
 
 const nn_real *nn_input_gradient(const nn_model *m, int input)
@@ -7700,27 +7764,15 @@ void nn_draw_shapes(uint64_t seed, int count, uint8_t *pixels, int32_t *labels)
 }
 
 /* ========================================= @@FIT =========================================== */
-#ifndef NN_NO_TRAINING
+#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
 
-static const int64_t NN__MOST_STEPS = (int64_t)1 << 53; /* as in a file */
-
-nn_fit_options nn_fit_default(void)
+/* Whether a data set's samples can feed a model. */
+static nn_status nn__check_samples(nn_model *m, const nn_dataset *d, const char *who)
 {
-  nn_fit_options o;
-  memset(&o, 0, sizeof o);
-  o.epochs = 1;
-  return o;
-}
-
-/* Whether a data set can feed a model: the sizes of its samples and what its loss compares with. */
-static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char *who)
-{
-  if (!m->built || m->loss < 0 || m->inputs != 1)
-    return nn__error(m, NN_ERR_STATE, "%s: needs a built model with a loss and one input", who);
   if (!d || d->count < 1 || d->channels < 1 || d->height < 1 || d->width < 1 ||
       (!d->pixels && !d->values))
     return nn__error(m, NN_ERR_ARGUMENT, "%s: the data set is empty", who);
-  const nn__node *x = &m->node[m->input[0]], *out = &m->node[m->output];
+  const nn__node *x = &m->node[m->input[0]];
   const int image = x->rank == 3, sequence = x->rank == 2;
   nn__shape_text shape;
   if ((image && (d->channels != x->dim[0] || d->height != x->dim[1] || d->width != x->dim[2])) ||
@@ -7728,6 +7780,50 @@ static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char 
       (double)d->channels * d->height * d->width != (double)nn__input_size(m))
     return nn__error(m, NN_ERR_SHAPE, "%s: samples of %d channels, %dx%d; %s is %s", who,
                      d->channels, d->height, d->width, x->name, nn__shape(x, &shape));
+  return NN_OK;
+}
+
+/* The sample whose turn it is at a place of an epoch. */
+static int32_t nn__sample_at(const nn_model *m, const nn_dataset *d, int64_t epoch, int64_t place,
+                             int shuffle)
+{
+  return shuffle ? (int32_t)nn_shuffled(m->config.seed, (uint64_t)epoch, (uint32_t)d->count,
+                                        (uint32_t)place)
+                 : (int32_t)place;
+}
+
+/* n samples from `place` on to the stage, and the batch that shows them to the model. */
+static nn_status nn__stage_samples(nn_model *m, const nn_dataset *d, const nn_augment *augment,
+                                   int64_t epoch, int64_t place, int n, int shuffle, nn_batch *b)
+{
+  const size_t each = nn__input_size(m);
+  memset(b, 0, sizeof *b);
+  for (int i = 0; i < n; i++) {
+    const int32_t index = nn__sample_at(m, d, epoch, place + i, shuffle);
+    /* a stream for each sample of each epoch, so that augmentation is the same after a resume */
+    nn_random r = {m->config.seed ^ 0xA06E000000000000u,
+                   (uint64_t)epoch << 32 | (uint64_t)(uint32_t)index, 0};
+    const nn_status status =
+        nn_gather(d, &index, 1, augment, &r, m->stage + (size_t)i * each, NULL);
+    if (status != NN_OK) return nn__error(m, status, "the data set cannot be read");
+    if (d->lengths) m->stage_lengths[i] = d->lengths[index];
+  }
+  b->n = n;
+  b->x[0] = m->stage;
+  b->lengths = d->lengths ? m->stage_lengths : NULL;
+  return NN_OK;
+}
+#endif
+
+#ifndef NN_NO_TRAINING
+/* Whether a data set can feed a model and has what its loss compares with. */
+static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char *who)
+{
+  if (!m->built || m->loss < 0 || m->inputs != 1)
+    return nn__error(m, NN_ERR_STATE, "%s: needs a built model with a loss and one input", who);
+  const nn_status status = nn__check_samples(m, d, who);
+  if (status != NN_OK) return status;
+  const nn__node *out = &m->node[m->output];
   const int labelled = m->node[m->loss].kind == NN__CROSS_ENTROPY;
   const size_t has = !labelled ? d->target_size : d->label_size ? d->label_size : 1;
   const size_t wants = out->rows * (labelled ? 1 : out->cols);
@@ -7740,38 +7836,35 @@ static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char 
   return NN_OK;
 }
 
-/* n samples from `place` on to the stage, and the batch that shows them to the model. */
+/* n samples with what the loss compares with, and the batch that shows them to the model. */
 static nn_status nn__stage(nn_model *m, const nn_dataset *d, const nn_augment *augment,
                            int64_t epoch, int64_t place, int n, int shuffle, nn_batch *b)
 {
   const int labelled = m->node[m->loss].kind == NN__CROSS_ENTROPY;
-  const size_t each = nn__input_size(m), targets = d->target_size, labels = m->node[m->output].rows;
-  for (int i = 0; i < n; i++) {
-    const int64_t at = place + i;
-    const int32_t index = shuffle ? (int32_t)nn_shuffled(m->config.seed, (uint64_t)epoch,
-                                                         (uint32_t)d->count, (uint32_t)at)
-                                  : (int32_t)at;
-    /* a stream for each sample of each epoch, so that augmentation is the same after a resume */
-    nn_random r = {m->config.seed ^ 0xA06E000000000000u,
-                   (uint64_t)epoch << 32 | (uint64_t)(uint32_t)index, 0};
-    const nn_status status =
-        nn_gather(d, &index, 1, augment, &r, m->stage + (size_t)i * each, NULL);
-    if (status != NN_OK) return nn__error(m, status, "fit: the data set cannot be read");
+  const size_t targets = d->target_size, labels = m->node[m->output].rows;
+  const nn_status status = nn__stage_samples(m, d, augment, epoch, place, n, shuffle, b);
+  for (int i = 0; i < n && status == NN_OK; i++) {
+    const size_t index = (size_t)nn__sample_at(m, d, epoch, place + i, shuffle);
     if (labelled)
-      memcpy(m->stage_labels + (size_t)i * labels, d->labels + (size_t)index * labels,
+      memcpy(m->stage_labels + (size_t)i * labels, d->labels + index * labels,
              labels * sizeof *d->labels);
     else
-      memcpy(m->stage_values + (size_t)i * targets, d->targets + (size_t)index * targets,
+      memcpy(m->stage_values + (size_t)i * targets, d->targets + index * targets,
              targets * sizeof *d->targets);
-    if (d->lengths) m->stage_lengths[i] = d->lengths[index];
   }
-  memset(b, 0, sizeof *b);
-  b->n = n;
-  b->x[0] = m->stage;
   b->labels = labelled ? m->stage_labels : NULL;
   b->values = labelled ? NULL : m->stage_values;
-  b->lengths = d->lengths ? m->stage_lengths : NULL;
-  return NN_OK;
+  return status;
+}
+
+static const int64_t NN__MOST_STEPS = (int64_t)1 << 53; /* as in a file */
+
+nn_fit_options nn_fit_default(void)
+{
+  nn_fit_options o;
+  memset(&o, 0, sizeof o);
+  o.epochs = 1;
+  return o;
 }
 
 nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options)
@@ -7858,6 +7951,412 @@ nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
   result->accuracy = result->rows ? (double)result->correct / (double)result->rows : 0;
   return NN_OK;
 }
+#endif
+
+/* ======================================= @@INSPECT =========================================
+ * Looking inside. Everything here reads a model and leaves it as it was: forwards are
+ * NN_INSPECTING ones, and what is counted goes to the caller's arrays. */
+#ifndef NN_NO_INSPECT
+
+/* ---- statistics --------------------------------------------------------------------------- */
+
+/* Of two parts a and b with n = na + nb and d = mean_b - mean_a:
+ * mean = mean_a + d nb/n;  m2 = m2_a + m2_b + d^2 na nb/n. */
+nn_status nn_moments_merge(nn_moments *to, const nn_moments *from)
+{
+  if (!to || !from) return NN_ERR_ARGUMENT;
+  to->zeros += from->zeros;
+  to->not_finite += from->not_finite;
+  if (!from->count) return NN_OK;
+  const double a = (double)to->count, b = (double)from->count, d = from->mean - to->mean;
+  if (!to->count || from->min < to->min) to->min = from->min;
+  if (!to->count || from->max > to->max) to->max = from->max;
+  to->count += from->count;
+  to->mean += d * (b / (a + b));
+  to->m2 += from->m2 + d * d * (a * b / (a + b));
+  return NN_OK;
+}
+
+/* Pieces that stay in the first-level cache: the mean, then the squares of what is off it, less
+ * what the mean lost to rounding (the corrected two-pass sum); and the pieces merged. */
+nn_status nn_moments_add(nn_moments *to, const nn_real *x, size_t count)
+{
+  enum { PIECE = 1024 };
+  if (!to || (!x && count)) return NN_ERR_ARGUMENT;
+  for (size_t first = 0; first < count; first += PIECE) {
+    const size_t n = nn__min(PIECE, count - first);
+    const nn_real *at = x + first;
+    nn_moments s;
+    double sum = 0, rest = 0;
+    memset(&s, 0, sizeof s);
+    for (size_t i = 0; i < n; i++) {
+      const double v = (double)at[i];
+      if (!nn__finite(v)) {
+        s.not_finite++;
+        continue;
+      }
+      if (!s.count || v < s.min) s.min = v;
+      if (!s.count || v > s.max) s.max = v;
+      s.zeros += v == 0;
+      s.count++;
+      sum += v;
+    }
+    if (s.count) s.mean = sum / (double)s.count;
+    for (size_t i = 0; i < n; i++) {
+      const double v = (double)at[i], off = v - s.mean;
+      if (!nn__finite(v)) continue;
+      s.m2 += off * off;
+      rest += off;
+    }
+    if (s.count) s.m2 -= rest * rest / (double)s.count;
+    nn_moments_merge(to, &s);
+  }
+  return NN_OK;
+}
+
+double nn_moments_variance(const nn_moments *s)
+{
+  return s && s->count ? s->m2 / (double)s->count : 0;
+}
+
+double nn_moments_deviation(const nn_moments *s) { return sqrt(nn_moments_variance(s)); }
+
+static int nn__is_range(double low, double high)
+{
+  return nn__finite(low) && nn__finite(high) && low < high && nn__finite(high - low);
+}
+
+nn_status nn_histogram_range(nn_histogram *h, double low, double high)
+{
+  if (!h || !nn__is_range(low, high)) return NN_ERR_ARGUMENT;
+  memset(h, 0, sizeof *h);
+  h->low = low, h->high = high;
+  return NN_OK;
+}
+
+nn_status nn_histogram_add(nn_histogram *h, const nn_real *x, size_t count)
+{
+  if (!h || (!x && count) || !nn__is_range(h->low, h->high)) return NN_ERR_ARGUMENT;
+  const double scale = NN_HISTOGRAM_BINS / (h->high - h->low);
+  for (size_t i = 0; i < count; i++) {
+    const double v = (double)x[i];
+    if (v != v)
+      h->nans++;
+    else if (v < h->low)
+      h->below++;
+    else if (v > h->high)
+      h->above++;
+    else /* at the upper end the product is the number of bins, or a rounding above it */
+      h->bin[nn__min((size_t)((v - h->low) * scale), NN_HISTOGRAM_BINS - 1)]++;
+  }
+  return NN_OK;
+}
+
+nn_status nn_histogram_merge(nn_histogram *to, const nn_histogram *from)
+{
+  if (!to || !from || to->low != from->low || to->high != from->high) return NN_ERR_ARGUMENT;
+  for (int i = 0; i < NN_HISTOGRAM_BINS; i++) to->bin[i] += from->bin[i];
+  to->below += from->below, to->above += from->above, to->nans += from->nans;
+  return NN_OK;
+}
+
+/* ---- what the last forward left ----------------------------------------------------------- */
+
+nn_status nn_observe(nn_model *m, int node, nn_moments *moments, nn_histogram *histogram,
+                     nn_real *unit_max)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  const nn_status status = nn__readable(m, node, "observe");
+  if (status != NN_OK) return status;
+  if (histogram && !nn__is_range(histogram->low, histogram->high))
+    return nn__error(m, NN_ERR_ARGUMENT, "observe: the histogram has no range");
+  const nn__node *x = &m->node[node];
+  const size_t n = (size_t)m->n, rows = n * x->rows, cols = x->cols;
+  const size_t run = m->has_lengths && x->rank == 2 ? 1 : rows; /* rows that count alike */
+  for (size_t r = 0; r < rows; r += run) {
+    size_t sample, place;
+    nn__row_of(x, n, r, &sample, &place);
+    if (!nn__row_counts(m, x, sample, place)) continue;
+    const nn_real *at = x->y + r * cols;
+    if (moments) nn_moments_add(moments, at, run * cols);
+    if (histogram) nn_histogram_add(histogram, at, run * cols);
+    for (size_t i = 0; i < run && unit_max; i++, at += cols)
+      for (size_t j = 0; j < cols; j++)
+        if (at[j] > unit_max[j]) unit_max[j] = at[j];
+  }
+  return NN_OK;
+}
+
+static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t place)
+{
+  return x->rank == 2 ? place * n + sample : sample * x->rows + place;
+}
+
+typedef struct nn__peaks_job {
+  nn_model *m;
+  const nn__node *x;
+  int first, per_map;
+  nn_peak *peaks;
+} nn__peaks_job;
+
+/* One map: the greatest of each sample, put among the peaks found so far. */
+static void nn__peaks_task(void *arg, size_t map, int thread)
+{
+  const nn__peaks_job *job = arg;
+  const nn__node *x = job->x;
+  const size_t n = (size_t)job->m->n, wide = x->rank == 3 ? (size_t)x->dim[2] : 1;
+  nn_peak *peaks = job->peaks + map * (size_t)job->per_map;
+  (void)thread;
+  for (size_t i = 0; i < n; i++) {
+    nn_peak best = {0, -1, 0, 0};
+    for (size_t p = 0; p < x->rows; p++) {
+      const nn_real v = x->y[nn__row_at(x, n, i, p) * x->cols + map];
+      if (!nn__row_counts(job->m, x, i, p) || v != v || (best.sample >= 0 && v <= best.value))
+        continue;
+      best.value = v, best.sample = job->first + (int)i;
+      best.row = (int32_t)(p / wide), best.column = (int32_t)(p % wide);
+    }
+    if (best.sample < 0) continue; /* nothing but NaN */
+    int at = job->per_map;
+    while (at > 0 && (peaks[at - 1].sample < 0 || best.value > peaks[at - 1].value)) at--;
+    if (at == job->per_map) continue;
+    memmove(peaks + at + 1, peaks + at, (size_t)(job->per_map - at - 1) * sizeof *peaks);
+    peaks[at] = best;
+  }
+}
+
+nn_status nn_peaks_add(nn_model *m, int node, int first, int per_map, nn_peak *peaks)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!peaks || per_map < 1 || first < 0 || first > INT_MAX - NN__MAX_BATCH)
+    return nn__error(m, NN_ERR_ARGUMENT, peaks ? "peaks: %d a map, must be 1 or more; first %d"
+                                               : "peaks: nowhere to put them", per_map, first);
+  const nn_status status = nn__readable(m, node, "peaks");
+  if (status != NN_OK) return status;
+  nn__peaks_job job = {m, &m->node[node], first, per_map, peaks};
+  nn__parallel(&m->context.pool, job.x->cols, nn__peaks_task, &job);
+  return NN_OK;
+}
+
+nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!labels || !counts)
+    return nn__error(m, NN_ERR_ARGUMENT, "confusion: %s", labels ? "no counts" : "no labels");
+  if (!m->ran) return nn__error(m, NN_ERR_STATE, "confusion: no forward before it");
+  const nn__node *out = &m->node[m->output];
+  const size_t n = (size_t)m->n, classes = out->cols;
+  if (out->rank == 3)
+    return nn__error(m, NN_ERR_SHAPE, "confusion: %s gives an image, not classes", out->name);
+  for (size_t i = 0; i < n * out->rows; i++)
+    if (labels[i] < -1 || labels[i] >= (int64_t)classes)
+      return nn__error(m, NN_ERR_ARGUMENT, "confusion: label %d is not in 0..%zu (or -1)",
+                       (int)labels[i], classes - 1);
+  for (size_t r = 0; r < n * out->rows; r++) {
+    size_t sample, place;
+    nn__row_of(out, n, r, &sample, &place);
+    const int32_t label = labels[sample * out->rows + place];
+    if (label < 0 || !nn__row_counts(m, out, sample, place)) continue;
+    counts[(size_t)label * classes + nn__greatest(out->y + r * classes, classes)]++;
+  }
+  return NN_OK;
+}
+
+/* ---- over a data set ---------------------------------------------------------------------- */
+
+static nn_status nn__has_stage(nn_model *m, const char *who)
+{
+  if (m->built && m->stage) return NN_OK;
+  return nn__error(m, NN_ERR_STATE, "%s: needs a built model with one input, and a loss or "
+                                    "config.keep_activations", who);
+}
+
+nn_status nn_survey(nn_model *m, const nn_dataset *d, nn_on_batch on_batch, void *user)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!on_batch) return nn__error(m, NN_ERR_ARGUMENT, "survey: nothing to call");
+  nn_status status = nn__has_stage(m, "survey");
+  if (status == NN_OK) status = nn__check_samples(m, d, "survey");
+  for (int64_t place = 0; status == NN_OK && place < d->count; place += m->config.batch) {
+    const int64_t left = d->count - place, size = m->config.batch;
+    nn_batch b;
+    status = nn__stage_samples(m, d, NULL, 0, place, (int)(left < size ? left : size), 0, &b);
+    if (d->labels) b.labels = d->labels + (size_t)place * (d->label_size ? d->label_size : 1);
+    if (d->targets) b.values = d->targets + (size_t)place * d->target_size;
+    if (status == NN_OK) status = nn_forward(m, &b, NN_INSPECTING);
+    if (status == NN_OK) status = on_batch(user, m, &b, (int)place);
+  }
+  return status;
+}
+
+static nn_status nn__count_confusion(void *counts, nn_model *m, const nn_batch *b, int first)
+{
+  (void)first;
+  return nn_confusion_add(m, b->labels, counts);
+}
+
+nn_status nn_confusion(nn_model *m, const nn_dataset *d, int64_t *counts)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!d || !d->labels || !counts)
+    return nn__error(m, NN_ERR_ARGUMENT, "confusion: %s",
+                     counts ? "the data set has no labels" : "no counts");
+  const nn_status status = nn__has_stage(m, "confusion");
+  if (status != NN_OK) return status;
+  const nn__node *out = &m->node[m->output];
+  const size_t has = d->label_size ? d->label_size : 1;
+  if (has != out->rows)
+    return nn__error(m, NN_ERR_SHAPE, "confusion: %zu label(s) a sample, %s answers %zu times", has,
+                     out->name, out->rows);
+  memset(counts, 0, out->cols * out->cols * sizeof *counts);
+  return nn_survey(m, d, nn__count_confusion, counts);
+}
+
+typedef struct nn__find_peaks {
+  int node, per_map;
+  nn_peak *peaks;
+} nn__find_peaks;
+
+static nn_status nn__add_peaks(void *user, nn_model *m, const nn_batch *b, int first)
+{
+  const nn__find_peaks *f = user;
+  (void)b;
+  return nn_peaks_add(m, f->node, first, f->per_map, f->peaks);
+}
+
+nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_map, nn_peak *peaks)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!peaks || per_map < 1)
+    return nn__error(m, NN_ERR_ARGUMENT, peaks ? "peaks: %d a map, must be 1 or more"
+                                               : "peaks: nowhere to put them", per_map);
+  nn__find_peaks f = {node, per_map, peaks};
+  nn_status status = nn__has_stage(m, "peaks");
+  if (status == NN_OK) status = nn__kept(m, node, "peaks");
+  if (status != NN_OK) return status;
+  const nn_peak none = {0, -1, 0, 0};
+  for (size_t i = 0; i < m->node[node].cols * (size_t)per_map; i++) peaks[i] = none;
+  return nn_survey(m, d, nn__add_peaks, &f);
+}
+
+/* ---- occlusion ---------------------------------------------------------------------------- */
+
+/* The input as an image [C,H,W]; a sequence is one of a single channel. */
+static nn_status nn__occlusion_image(nn_model *m, const nn_occlusion_options *o, int size[3])
+{
+  const nn_status status = nn__has_stage(m, "occlusion");
+  if (status != NN_OK) return status;
+  const nn__node *x = &m->node[m->input[0]];
+  if (x->rank < 2 || x->kind == NN__TOKENS)
+    return nn__error(m, NN_ERR_SHAPE, "occlusion: %s is neither image nor sequence", x->name);
+  size[0] = x->rank == 3 ? x->dim[0] : 1;
+  size[1] = x->dim[x->rank - 2], size[2] = x->dim[x->rank - 1];
+  const int side = size[1] < size[2] ? size[1] : size[2];
+  if (!o || o->side < 1 || o->side > side || o->stride < 1)
+    return nn__error(m, NN_ERR_ARGUMENT, "occlusion: side %d, must be 1..%d; stride %d, 1 or more",
+                     o ? o->side : 0, side, o ? o->stride : 0);
+  return NN_OK;
+}
+
+nn_status nn_occlusion_size(nn_model *m, const nn_occlusion_options *o, int *height, int *width)
+{
+  int size[3];
+  if (!m || !height || !width) return NN_ERR_ARGUMENT;
+  const nn_status status = nn__occlusion_image(m, o, size);
+  if (status != NN_OK) return status;
+  *height = (size[1] - o->side) / o->stride + 1;
+  *width = (size[2] - o->side) / o->stride + 1;
+  return NN_OK;
+}
+
+/* softmax(row)[label] = 1 / sum over j of exp(row[j] - row[label]) */
+static nn_real nn__probability(const nn__node *out, const nn_real *row, size_t label)
+{
+  double sum = 0;
+  if (out->kind == NN__SOFTMAX) return row[label];
+  for (size_t j = 0; j < out->cols; j++) sum += exp((double)row[j] - (double)row[label]);
+  return (nn_real)(1 / sum);
+}
+
+nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_options *o,
+                       nn_real *probability, nn_real *activity, int32_t *predicted)
+{
+  int size[3], height, width;
+  if (!m) return NN_ERR_ARGUMENT;
+  nn_status status = nn__occlusion_image(m, o, size);
+  if (status == NN_OK) status = nn_occlusion_size(m, o, &height, &width);
+  if (status != NN_OK) return status;
+  const nn__node *out = &m->node[m->output], *x = NULL;
+  if (!image) return nn__error(m, NN_ERR_ARGUMENT, "occlusion: no image");
+  if ((probability || predicted) && out->rank != 1)
+    return nn__error(m, NN_ERR_SHAPE, "occlusion: the output is not a vector");
+  if (probability && (o->label < 0 || (size_t)o->label >= out->cols))
+    return nn__error(m, NN_ERR_ARGUMENT, "occlusion: label %d is not in 0..%zu", (int)o->label,
+                     out->cols - 1);
+  if (activity) {
+    status = nn__kept(m, o->node, "occlusion");
+    if (status != NN_OK) return status;
+    x = &m->node[o->node];
+    if (o->map < 0 || (size_t)o->map >= x->cols)
+      return nn__error(m, NN_ERR_ARGUMENT, "occlusion: %s has no map %d", x->name, o->map);
+  }
+  const size_t each = nn__input_size(m), w = (size_t)size[2], side = (size_t)o->side;
+  const size_t places = (size_t)height * (size_t)width, batch = (size_t)m->config.batch;
+  for (size_t first = 0; first < places; first += batch) {
+    nn_batch b;
+    memset(&b, 0, sizeof b);
+    b.n = (int)nn__min(batch, places - first), b.x[0] = m->stage;
+    for (size_t i = 0; i < (size_t)b.n; i++) {
+      const size_t top = (first + i) / (size_t)width * (size_t)o->stride;
+      const size_t left = (first + i) % (size_t)width * (size_t)o->stride;
+      nn_real *copy = m->stage + i * each;
+      memcpy(copy, image, each * sizeof *copy);
+      for (size_t c = 0; c < (size_t)size[0]; c++)
+        for (size_t r = top; r < top + side; r++)
+          for (size_t q = left; q < left + side; q++)
+            copy[(c * (size_t)size[1] + r) * w + q] = o->fill;
+    }
+    status = nn_forward(m, &b, NN_INSPECTING);
+    if (status != NN_OK) return status;
+    for (size_t i = 0; i < (size_t)b.n; i++) {
+      const nn_real *row = out->y + i * out->cols;
+      if (probability) probability[first + i] = nn__probability(out, row, (size_t)o->label);
+      if (predicted) predicted[first + i] = (int32_t)nn__greatest(row, out->cols);
+      double sum = 0;
+      for (size_t p = 0; x && p < x->rows; p++)
+        sum += (double)x->y[nn__row_at(x, (size_t)b.n, i, p) * x->cols + (size_t)o->map];
+      if (activity) activity[first + i] = (nn_real)sum;
+    }
+  }
+  return NN_OK;
+}
+
+/* ---- back to the inputs ------------------------------------------------------------------- */
+#ifndef NN_NO_TRAINING
+
+nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!start || (int)rule < NN_RULE_GRADIENT || rule > NN_RULE_GUIDED)
+    return nn__error(m, NN_ERR_ARGUMENT, start ? "project: no rule %d" : "project: no start",
+                     (int)rule);
+  if (node < 0 || node >= m->nodes)
+    return nn__error(m, NN_ERR_ARGUMENT, "project: no node %d", node);
+  if (m->config.inference || !m->config.input_gradient)
+    return nn__error(m, NN_ERR_STATE, m->config.inference ? "project: an inference model"
+                                                          : "project: needs config.input_gradient");
+  if (m->training != NN_INSPECTING || m->ran != 1) /* going back uses up what forward left */
+    return nn__error(m, NN_ERR_STATE, "project: needs an NN_INSPECTING forward before it");
+  nn__node *x = &m->node[node];
+  if (!x->dy) /* losses, tokens */
+    return nn__error(m, NN_ERR_STATE, "project: nothing goes back from %s", x->name);
+  nn__copy_border(m, x, (size_t)m->n, x->dy, start, 1);
+  m->rule = rule;
+  const nn_status status = nn__backward_all(m, node);
+  m->rule = NN_RULE_GRADIENT;
+  return status;
+}
+#endif
 #endif
 
 /* ========================================= @@IO ============================================ */

@@ -70,6 +70,7 @@ extern "C" {
  * NN_NO_SIMD        only the portable scalar kernels; no intrinsics, no inline assembly.
  * NN_NO_MALLOC      no malloc: models live in the caller's buffers or come from config.allocator.
  * NN_NO_TRAINING    no gradients, losses, optimizers or fitting: inference only, least code.
+ * NN_NO_INSPECT     without the functions that look inside a net (@@INSPECT).
  * NN_MALLOC(n), NN_FREE(p)   replace malloc and free; define both or neither.
  * NN_API            linkage of every public function (default: extern).
  * NN_MAX_NODES      most layers of a model (default 256); about 400 bytes each in nn_create.
@@ -188,8 +189,8 @@ typedef struct nn_config {
   uint64_t seed;          /* of initial values, dropout and shuffling; default 1 */
   nn_isa isa;             /* default NN_ISA_AUTO */
   int inference;          /* 1: no gradients, no optimizer, activations share memory; default 0 */
-  int keep_activations;   /* 1: every node keeps its own array, so nn_read works for all of them */
-  int input_gradient;     /* 1: backward also computes the gradient of the inputs */
+  int keep_activations;   /* 1: every node keeps its own array, so that all can be looked at */
+  int input_gradient;     /* 1: going back also computes the gradient of the inputs */
   int direct_convolution; /* 1: never by Winograd's transform: slower, nearer to the exact sum */
   nn_allocator allocator; /* default: NN_MALLOC, NN_FREE */
 } nn_config;
@@ -408,10 +409,16 @@ typedef struct nn_batch {
   const int32_t *lengths;
 } nn_batch;
 
-/* Runs the layers. training: dropout drops, batch norm uses the batch, and nn_backward may follow
- * (the arrays x points to must stay until then). The output (see nn_output) stays until the next
- * nn_forward. Without training nothing random and nothing of the batch's other samples enters, but
- * sums may be taken in another order for another n: equal within rounding, not to the bit. */
+/* What a forward is for. TRAINING: dropout drops, batch norm uses the batch and moves its running
+ * statistics, and nn_backward may follow (the arrays x points to must stay until then). INFERENCE:
+ * nothing random and nothing of the batch's other samples enters, but sums may be taken in another
+ * order for another n: equal within rounding, not to the bit. INSPECTING computes what inference
+ * does, to the bit, keeps what going back to the inputs needs (but in an inference model; x must
+ * stay as for TRAINING) and changes nothing that lasts, be it state that layers carry; what goes
+ * back after it leaves the parameters' gradients alone. */
+typedef enum nn_mode { NN_INFERENCE = 0, NN_TRAINING = 1, NN_INSPECTING = 2 } nn_mode;
+/* Runs the layers. training: an nn_mode; any other number is NN_TRAINING. The output (see
+ * nn_output) stays until the next nn_forward. */
 NN_API nn_status nn_forward(nn_model *m, const nn_batch *b, int training);
 /* The output (the loss's input), [n, shape] in the border layout; NULL before nn_forward. */
 NN_API const nn_real *nn_output(nn_model *m);
@@ -429,12 +436,13 @@ NN_API void nn_reset_state(nn_model *m); /* zeroes the state of layers that carr
 /* The loss of the last forward; loss may be NULL. correct (or NULL): rows whose greatest logit is
  * the label (cross-entropy), 0 for other losses. */
 NN_API nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
-/* Adds d loss / d parameter to the gradients, after a training forward and nn_loss. */
+/* Adds d loss / d parameter to the gradients, after a training forward and nn_loss. (After an
+ * inspecting forward it makes the gradient of the inputs alone.) */
 NN_API nn_status nn_backward(nn_model *m);
 /* The same from a given d / d nn_output, [n, shape], in place of a loss. */
 NN_API nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient);
-/* The gradient of the i-th input, [n, shape], border layout: there from nn_backward to the next
- * nn_forward; NULL at other times, for tokens, and unless config.input_gradient. */
+/* The gradient of the i-th input, [n, shape], border layout: there from nn_backward (or nn_project)
+ * to the next nn_forward; NULL at other times, for tokens, and unless config.input_gradient. */
 NN_API const nn_real *nn_input_gradient(const nn_model *m, int input);
 /* Clips, moves the parameters along the gradients by the optimizer, zeroes the gradients, counts
  * the step. Between nn_backward and this the flat gradients (nn_gradients) may be scaled,
@@ -623,6 +631,113 @@ typedef struct nn_evaluation {
 /* Loss and accuracy over a whole set, without training: means over all labelled rows at once, so
  * they do not depend on config.batch; with class weights the weighted mean. */
 NN_API nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result);
+#endif
+
+#ifndef NN_NO_INSPECT
+/* ======================================= @@INSPECT =========================================
+ * Looking inside a net. Nothing here changes a model: neither parameters, gradients, running
+ * statistics, optimizer and carried state nor random numbers, to the bit. Nodes other than the
+ * output can be looked at if the model was built with config.keep_activations, which also keeps a
+ * relu apart from the convolution before it: NN_ERR_STATE otherwise. "Maps" or units of a node are
+ * the channels of an image [C,H,W], else the features. Inference models can be looked at, too; only
+ * nn_project needs one built for training. */
+
+/* Count, mean and the sum of squares about it, mergeable and stable: Chan, Golub & LeVeque,
+ * "Updating formulae and a pairwise algorithm for computing sample variances", 1979. All zero:
+ * nothing yet. NaN and infinities are counted in not_finite and left out of all else. */
+typedef struct nn_moments {
+  int64_t count, zeros, not_finite;
+  double mean, m2; /* m2 = sum of (x - mean)^2 */
+  double min, max; /* 0 while count is 0 */
+} nn_moments;
+NN_API nn_status nn_moments_add(nn_moments *to, const nn_real *x, size_t count);
+NN_API nn_status nn_moments_merge(nn_moments *to, const nn_moments *from); /* as if added, too */
+NN_API double nn_moments_variance(const nn_moments *s);  /* m2/count; 0 of nothing */
+NN_API double nn_moments_deviation(const nn_moments *s); /* its root */
+
+/* Bin i counts low + i w <= x < low + (i+1) w, w = (high - low)/NN_HISTOGRAM_BINS, the last one
+ * x = high, too; below and above hold the rest, infinities included. All counts together are the
+ * values added. */
+#define NN_HISTOGRAM_BINS 64
+typedef struct nn_histogram {
+  double low, high;
+  int64_t bin[NN_HISTOGRAM_BINS], below, above, nans;
+} nn_histogram;
+/* Empties h and sets its range. NN_ERR_ARGUMENT unless low < high, both finite; of the other two,
+ * for a histogram without a range, or to merge two of different ranges. */
+NN_API nn_status nn_histogram_range(nn_histogram *h, double low, double high);
+NN_API nn_status nn_histogram_add(nn_histogram *h, const nn_real *x, size_t count);
+NN_API nn_status nn_histogram_merge(nn_histogram *to, const nn_histogram *from);
+
+/* Adds what the last forward left at a node to moments and histogram, and raises unit_max [maps] to
+ * the greatest value of each map (start it at -HUGE_VAL: a relu's unit that is 0 after a whole test
+ * set is dead). Each may be NULL. Steps past a sample's end are left out. */
+NN_API nn_status nn_observe(nn_model *m, int node, nn_moments *moments, nn_histogram *histogram,
+                            nn_real *unit_max);
+
+/* The strongest activations of each map, in different samples (neighbours in one image would fill
+ * the list otherwise): peaks[map, rank], the strongest first, the earlier first among equals. */
+typedef struct nn_peak {
+  nn_real value;
+  int32_t sample;      /* -1: no peak yet */
+  int32_t row, column; /* place in the map; a sequence's step is its row */
+} nn_peak;
+/* From the last forward, whose first sample is number `first` (0 .. 2^31 - 2^20 - 1). Set every
+ * sample to -1 before the first batch. per_map: 1 or more. */
+NN_API nn_status nn_peaks_add(nn_model *m, int node, int first, int per_map, nn_peak *peaks);
+/* counts[label, answer] += 1 for each row of the last forward's output, [K] or [T,K], against
+ * labels [n] or [n,T] in 0 .. K-1 (-1: left out; else NN_ERR_ARGUMENT and nothing is counted).
+ * answer: the greatest, the first among equals. counts: K K numbers. */
+NN_API nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts);
+
+/* One pass over a data set in batches of config.batch: an inspecting forward, then on_batch, which
+ * may look at what it left and go back from it (b: the samples with their labels and targets,
+ * number `first` and on) and stops the survey by a status other than NN_OK, which nn_survey
+ * returns. Batches are put together in the model's own memory, so no other data set may be gone
+ * through meanwhile. Needs one input, and a loss or config.keep_activations (NN_ERR_STATE). Other
+ * errors: those of nn_forward; NN_ERR_ARGUMENT and NN_ERR_SHAPE for a data set that is empty or
+ * does not fit. */
+typedef nn_status (*nn_on_batch)(void *user, nn_model *m, const nn_batch *b, int first);
+NN_API nn_status nn_survey(nn_model *m, const nn_dataset *d, nn_on_batch on_batch, void *user);
+/* The two above over a whole set, from nothing. */
+NN_API nn_status nn_confusion(nn_model *m, const nn_dataset *d, int64_t *counts);
+NN_API nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_map, nn_peak *peaks);
+
+/* Covers a square of an image and looks at what is left of the answer, for every place of the
+ * square inside the image (Zeiler & Fergus, "Visualizing and understanding convolutional networks",
+ * ECCV 2014, figure 6). Maps [OH, OW], OH = (H - side)/stride + 1, place (i,j) covers rows i stride
+ * .. i stride + side - 1 and columns likewise, of all channels. A sequence [T,F] is taken for an
+ * image [1,T,F]. */
+typedef struct nn_occlusion_options {
+  int side, stride; /* side 1 .. the image's shorter side; stride 1 or more */
+  nn_real fill;     /* what the square is filled with, as the network sees it */
+  int32_t label;    /* the true class, 0 .. K-1; for `probability` */
+  int node, map;    /* whose map's sum is wanted; for `activity` */
+} nn_occlusion_options;
+NN_API nn_status nn_occlusion_size(nn_model *m, const nn_occlusion_options *o, int *height,
+                                   int *width);
+/* image: one sample [C,H,W]. probability: softmax of the output at label (of nn_softmax itself a
+ * copy); activity: the sum over the map; predicted: the most probable class. Each [OH,OW] or NULL;
+ * the first and the last need an output [K]. Needs what nn_survey needs. */
+NN_API nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_options *o,
+                              nn_real *probability, nn_real *activity, int32_t *predicted);
+
+#ifndef NN_NO_TRAINING
+/* Goes back from any node to the inputs: start, [n, shape of the node] in the border layout, is the
+ * signal there (all zero but the unit in question), nn_input_gradient the result. All layers go
+ * back along the derivatives of inference: a maximum to the place it came from (the deconvnet's
+ * switches; overlapping windows add), a convolution through its transposed filters, batch norm by
+ * w/sqrt(running_var + 1e-5), dropout unchanged. The rule is how a relu passes the signal s:
+ *   GRADIENT   x > 0 ? s : 0            saliency     Simonyan, Vedaldi & Zisserman 2014
+ *   DECONVNET  max(s, 0)                deconvnet    Zeiler & Fergus, ECCV 2014
+ *   GUIDED     x > 0 ? max(s, 0) : 0    guided back-propagation     Springenberg et al. 2015
+ * Every other non-linearity (a leaky relu and the cells' own, too) passes it by its derivative. The
+ * node need not be kept. Once after each inspecting forward, as nn_backward. Errors: NN_ERR_STATE
+ * without that, in an inference model, without config.input_gradient, and from a node that no
+ * gradient passes (a loss, tokens). */
+typedef enum nn_rule { NN_RULE_GRADIENT = 0, NN_RULE_DECONVNET, NN_RULE_GUIDED } nn_rule;
+NN_API nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule);
+#endif
 #endif
 
 /* ========================================== @@IO ===========================================

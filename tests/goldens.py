@@ -1,12 +1,13 @@
 #!/usr/bin/python3
-"""Remakes tests/goldens/torch.bin, what PyTorch computes for the cases of tests/test_torch.c.
+"""Remakes tests/goldens/torch.bin and inspect.bin, what PyTorch (and for statistics NumPy) computes
+for the cases of tests/test_torch.c and tests/test_inspect.c.
 
-    /usr/bin/python3 tests/goldens.py            writes the file (Debian's python3-torch)
+    /usr/bin/python3 tests/goldens.py            writes the files (Debian's python3-torch)
     /usr/bin/python3 tests/goldens.py --float32  writes nothing; shows how far PyTorch's own
                                                  float32 is from its float64, record by record
 
 Everything is computed in float64, so a comparison shows the error of nn.c alone. Weights and inputs
-are not stored: both sides draw them from an integer hash of their name and place. The file is a row
+are not stored: both sides draw them from an integer hash of their name and place. A file is a row
 of little-endian 32-bit words: a magic number, then one record after another:
 
     key     FNV-1a hash of "case/what"
@@ -467,31 +468,149 @@ def whole():
               lambda p: torch.optim.Adam(p, 2e-3), 20, 16, batches=2, function=last_step('cell'))
 
 
-def everything():
+# --- Seeing inside, the cases of test_inspect.c --------------------------------------------------
+
+class Rectify(torch.autograd.Function):
+    """max(x, 0), and going back the rules of the three papers that nn.h names."""
+    rule = 'gradient'
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.clamp(min=0)
+
+    @staticmethod
+    def backward(ctx, signal):
+        x, = ctx.saved_tensors
+        if Rectify.rule != 'deconvnet':
+            signal = signal * (x > 0)
+        return signal if Rectify.rule == 'gradient' else signal.clamp(min=0)
+
+
+def project(case, spec, modules, function, stops, rules, n=3):
+    """Signals drawn at some layers' outputs, taken back to the input of a net that is evaluated.
+    function: modules and input to the outputs of all layers, by name."""
+    modules = ModuleDict(modules).to(DTYPE)
+    set_parameters(case, modules)
+    modules.eval()
+    x = draw(case + '/x0', spec, n).requires_grad_(True)
+    for stop in stops:
+        for Rectify.rule in rules:
+            y = function(modules, x)[stop]
+            start = uniform('%s/start %s' % (case, stop), y.shape)
+            put('%s/%s %s' % (case, Rectify.rule, stop), torch.autograd.grad(y, x, start)[0])
+    return modules
+
+
+def every(L, x):
+    """The outputs of a chain of layers."""
+    seen = {}
+    for name, layer in L.items():
+        seen[name] = x = layer(x)
+    return seen
+
+
+class Rectifier(torch.nn.Module):
+    def forward(self, x):
+        return Rectify.apply(x)
+
+
+def occlusion(case, spec, modules, node, channel, label, side, stride, fill):
+    x = draw(case + '/x0', spec, 1)
+    probability, activity, predicted = [], [], []
+    for top in range(0, x.shape[2] - side + 1, stride):
+        for left in range(0, x.shape[3] - side + 1, stride):
+            covered = x.clone()
+            covered[:, :, top:top + side, left:left + side] = fill
+            with torch.no_grad():
+                seen = every(modules, covered)
+            y = list(seen.values())[-1][0]
+            probability.append(y.softmax(0)[label].item())
+            activity.append(seen[node][0, channel].sum().item())
+            predicted.append(y.argmax().item())
+    put(case + '/probability', probability)
+    put(case + '/activity', activity)
+    put(case + '/predicted', predicted)
+
+
+def looks():
+    all_rules = ['gradient', 'deconvnet', 'guided']
+    lenet = project('look_lenet', image(2, 12, 12), {
+        'conv1': Conv2d(2, 6, 5, 1, 2), 'relu1': Rectifier(), 'pool1': MaxPool2d(2, 2),
+        'conv2': Conv2d(6, 8, 3, 1, 1), 'relu2': Rectifier(), 'pool2': MaxPool2d(2, 2),
+        'flatten': Flatten(), 'fc1': Linear(72, 20), 'relu3': Rectifier(), 'fc2': Linear(20, 5)},
+        every, ['relu1', 'conv2', 'relu2', 'pool2', 'fc1', 'fc2'], all_rules)
+    occlusion('look_lenet', image(2, 12, 12), lenet, 'relu2', 3, 1, side=3, stride=2, fill=0.75)
+
+    def norms(L, x):
+        seen = every({k: L[k] for k in ('conv1', 'norm1', 'relu1', 'pool1')}, x)
+        seen['norm2'] = L['norm2'](L['conv2'](seen['pool1']))
+        seen['add'] = seen['norm2'] + L['conv3'](seen['pool1'])
+        seen['fc'] = L['fc'](L['drop'](Rectify.apply(seen['add']).mean((2, 3))))
+        return seen
+
+    project('look_norm', image(3, 9, 8), {
+        'conv1': Conv2d(3, 5, 3, 1, 1, bias=False), 'norm1': BatchNorm2d(5), 'relu1': Rectifier(),
+        'pool1': MaxPool2d(3, 2, 1), 'conv2': Conv2d(5, 6, 3, 2, 1), 'norm2': BatchNorm2d(6),
+        'conv3': Conv2d(5, 6, 1, 2), 'drop': torch.nn.Dropout(0.5), 'fc': Linear(6, 4)},
+        norms, ['norm1', 'norm2', 'add', 'fc'], all_rules)
+
+    def steps(L, x):
+        cell = L['cell'](x)[0]
+        return {'cell': cell, 'fc': L['fc'](cell[:, -1])}
+
+    project('look_gru', sequence(6, 5), {
+        'cell': GRU(5, 7, 2, batch_first=True, dropout=0.25), 'fc': Linear(7, 4)},
+        steps, ['cell', 'fc'], ['gradient'])
+
+
+def statistics():
+    """Of numbers that float32 holds exactly."""
+    def moments(case, x):
+        put('moments/counts ' + case, [x.size, (x == 0).sum()])
+        put('moments/place ' + case, [x.mean(), x.min(), x.max()])
+        put('moments/spread ' + case, [x.var(), x.std()])
+    k = bits(fnv1a('moments/values'), 5000).astype(np.int64)
+    moments('near', np.where(k % 8 == 0, 0, (k % 4096 - 1000) / 1024))
+    moments('far', 2.0 ** 30 + 128.0 * (k % 4))  # a sum of squares would lose the variance
+    values = unit(fnv1a('moments/values'), 5000)
+    low, high = -0.75, 0.875
+    put('moments/histogram', np.histogram(values, 64, (low, high))[0])
+    put('moments/outside', [(values < low).sum(), (values > high).sum()])
+
+
+# --- The files ----------------------------------------------------------------------------------
+
+FILES = {'torch.bin': (convolutions, linears, pools, activations, norms, shapes, nets, cells,
+                       losses, optimizers, schedules, whole),
+         'inspect.bin': (looks, statistics)}
+
+
+def compute(file):
     records.clear()
     torch.manual_seed(0)
-    for part in (convolutions, linears, pools, activations, norms, shapes, nets, cells, losses,
-                 optimizers, schedules, whole):
+    torch.set_default_dtype(DTYPE)
+    for part in FILES[file]:
         part()
 
 
 def main():
     global DTYPE
-    torch.set_default_dtype(DTYPE)
-    everything()
-    if not FLOAT32:
-        here = os.path.dirname(os.path.abspath(__file__))
-        write(os.path.join(here, 'goldens', 'torch.bin'))
-        return
-    exact = dict(records)
-    DTYPE = torch.float32
-    torch.set_default_dtype(DTYPE)
-    everything()
     rows = []
-    for key, (name, count, _, _, a) in exact.items():
-        b = records[key][4]
-        scale = np.abs(a) + np.sqrt((a * a).mean()) + 1e-30
-        rows.append((float((np.abs(a - b) / scale).max()), name, count))
+    for file in FILES:
+        DTYPE = torch.float64
+        compute(file)
+        if not FLOAT32:
+            here = os.path.dirname(os.path.abspath(__file__))
+            write(os.path.join(here, 'goldens', file))
+            continue
+        exact = dict(records)
+        DTYPE = torch.float32
+        compute(file)
+        for key, (name, count, _, _, a) in exact.items():
+            b = records[key][4]
+            scale = np.abs(a) + np.sqrt((a * a).mean()) + 1e-30
+            rows.append((float((np.abs(a - b) / scale).max()), name, count))
     for worst, name, count in sorted(rows, reverse=True)[:60]:
         print('%10.2e  %-40s %d' % (worst, name, count))
 
