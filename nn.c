@@ -4401,7 +4401,7 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
  *   gru   r,z = sig(W x_t + b + U h_{t-1} + c);   u = U_n h_{t-1} + c_n
  *         n = tanh(W_n x_t + b_n + r u);          h_t = (1 - z) n + z h_{t-1}
  * Samples are independent of each other, so a thread takes a block of them through all steps and
- * waits for no one: at each step both products and the gates on rows that are still in its cache;
+ * waits for no one: at each step both products and the gates, on rows that are still in its cache.
  * W and U are packed once a call. While training or inspecting every step's gates are kept;
  * otherwise each step overwrites the one before.
  * Backward goes the other way, leaves the gates' gradients where the gates were, and then makes the
@@ -7816,6 +7816,8 @@ static nn_status nn__stage_samples(nn_model *m, const nn_dataset *d, const nn_au
 #endif
 
 #ifndef NN_NO_TRAINING
+static const int64_t NN__MOST_STEPS = (int64_t)1 << 53; /* as in a file */
+
 /* Whether a data set can feed a model and has what its loss compares with. */
 static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char *who)
 {
@@ -7856,8 +7858,6 @@ static nn_status nn__stage(nn_model *m, const nn_dataset *d, const nn_augment *a
   b->values = labelled ? NULL : m->stage_values;
   return status;
 }
-
-static const int64_t NN__MOST_STEPS = (int64_t)1 << 53; /* as in a file */
 
 nn_fit_options nn_fit_default(void)
 {
@@ -8023,7 +8023,7 @@ double nn_moments_deviation(const nn_moments *s) { return sqrt(nn_moments_varian
 
 static int nn__is_range(double low, double high)
 {
-  return nn__finite(low) && nn__finite(high) && low < high && nn__finite(high - low);
+  return fabs(low) <= 1e300 && fabs(high) <= 1e300 && low < high; /* so the width is finite */
 }
 
 nn_status nn_histogram_range(nn_histogram *h, double low, double high)

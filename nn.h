@@ -27,6 +27,7 @@
  *     nn_build_in uses yours). No call after it allocates, training included.
  *   Run:      step level: nn_forward, nn_loss, nn_backward, nn_step (nn_train is all four);
  *     fit level: nn_fit, nn_evaluate over an nn_dataset.
+ *   Look:     nn_survey, nn_observe, nn_project, nn_occlusion, in the middle of training, too.
  *   The engine never prints, exits, aborts, or reads the environment, and has no mutable globals.
  *   Every call that can fail returns an nn_status. Passing NULL for a model is an error, not a
  *   crash. A model may be used by one thread at a time; different models by different threads at
@@ -663,8 +664,8 @@ typedef struct nn_histogram {
   double low, high;
   int64_t bin[NN_HISTOGRAM_BINS], below, above, nans;
 } nn_histogram;
-/* Empties h and sets its range. NN_ERR_ARGUMENT unless low < high, both finite; of the other two,
- * for a histogram without a range, or to merge two of different ranges. */
+/* Empties h and sets its range. NN_ERR_ARGUMENT unless low < high, both within +-1e300; of the
+ * other two, for a histogram without a range, or to merge two of different ranges. */
 NN_API nn_status nn_histogram_range(nn_histogram *h, double low, double high);
 NN_API nn_status nn_histogram_add(nn_histogram *h, const nn_real *x, size_t count);
 NN_API nn_status nn_histogram_merge(nn_histogram *to, const nn_histogram *from);
