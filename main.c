@@ -831,7 +831,8 @@ static const struct {
   const char *name;
 } known_sets[] = {{0x1939f699, "MNIST"},
                   {0xc7a95b27, "Fashion-MNIST"},
-                  {0x23b3297d, "CIFAR-10 gray 28x28 subset"}};
+                  {0x23b3297d, "CIFAR-10 gray 28x28 subset"},
+                  {0xd48007a7, "CIFAR-10 (JPEG-recoded copy)"}};
 /* Debian's package dataset-fashion-mnist keeps the four files here, each with .gz at its end. */
 static const char system_folder[] = "/usr/share/datasets/fashion-mnist";
 
@@ -903,6 +904,13 @@ static nn_array read_idx(const char *folder, int which, char path[PATH_SIZE]) {
   return a;
 }
 
+/* By its checksum, else as it is told. */
+static void name_data(struct data *d, const char *unknown) {
+  snprintf(d->name, sizeof d->name, "%s", unknown);
+  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
+    if (known_sets[i].crc == d->crc) snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
+}
+
 static void load_idx(struct data *d, const char *folder) {
   char path[PATH_SIZE];
   for (int i = 0; i < 2; i++) {
@@ -918,9 +926,7 @@ static void load_idx(struct data *d, const char *folder) {
     d->labels[i] = take_labels(&labels, CLASSES, path);
     *(i ? &d->test : &d->train) = nn_dataset_pixels(d->pixels[i], d->labels[i], n, 1, h, w);
   }
-  snprintf(d->name, sizeof d->name, "IDX images of unknown origin");
-  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
-    if (known_sets[i].crc == d->crc) snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
+  name_data(d, "IDX images of unknown origin");
   path_of(d->where, "%s", folder);
 }
 
@@ -941,7 +947,6 @@ static void take_records(struct data *d, struct text records[2], int gray, int s
     if (nn_cifar10_parse(records[i].data, records[i].size, gray, NULL, &images, &labels, &why))
       fail("%s: %s", d->where, why.text);
     const int n = (int)labels.count;
-    d->crc = nn_crc32(d->crc, records[i].data, records[i].size);
     text_free(&records[i]);
     d->pixels[i] = take_pixels(&images);
     d->labels[i] = take_labels(&labels, CLASSES, d->where);
@@ -976,7 +981,8 @@ static void load_cifar(struct data *d, const char *folder, int gray, int size) {
     for (int j = 0; published && j < 10; j++)
       published = records[i].data[j * CIFAR_RECORD] == first[i][j];
   }
-  snprintf(d->name, sizeof d->name, published ? "CIFAR-10" : "CIFAR-10 (not the published files)");
+  for (int i = 0; i < 2; i++) d->crc = nn_crc32(d->crc, records[i].data, records[i].size);
+  name_data(d, published ? "CIFAR-10" : "CIFAR-10 (not the published files)");
   path_of(d->where, "%s", folder);
   take_records(d, records, gray, size);
 }
