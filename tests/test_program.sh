@@ -88,6 +88,7 @@ refused 2 'goes only with' mnist --cell gru --relu
 refused 2 'goes only with' mnist --cell cnn --layers 2
 refused 2 'goes only with' mnist --momentum .5
 refused 2 'goes only with' mnist --gamma .5
+refused 2 'goes only with' mnist --alpha .9
 refused 2 'goes only with' mnist --pad1 1
 refused 2 'usage: nn info' info
 refused 2 'usage: nn predict' predict model
@@ -174,7 +175,8 @@ ok 'without data the program draws its own, and says so' grep -q '^LeNet5 on dra
 run mnist --data set --quiet --cell rnn --relu --optimizer sgd --lr 1000 --steps 200 --hidden 64
 ok 'a loss that explodes is one clear line' test $rc = 1 -a "$(grep -c 'lower --lr' err)" = 1
 run mnist --data set --quiet --cell gru --layers 2 --keep .8 --optimizer adamw --schedule cosine \
-  --warmup 2 --clip-norm 1 --weight-decay .1 --augment flip,shift=2,cutout=4 --steps 6 --hidden 8
+  --warmup 2 --clip-norm 1 --weight-decay .1 --augment flip,shift=2,cutout=4 --steps 6 --hidden 8 \
+  --init orthogonal
 ok 'all these options together' test $rc = 0
 ok 'the settings hold the command that repeats the run' grep -q \
   '^run.command=nn mnist --cell gru --optimizer adamw .*flip,shift=2,cutout=4 --data set$' \
