@@ -561,7 +561,19 @@ static void set_standards(struct settings *s, const struct command *c) {
   }
 }
 
-/* --name FORM, then the explanation, wrapped at column 96. */
+/* A line from this column on, wrapped at column 96 and indented as far. */
+static void print_wrapped(const char *text, int indent) {
+  int column = indent;
+  for (const char *at = text; *at;) {
+    const int n = (int)strcspn(at, " ");
+    if (column + n > 96) column = printf("\n%*s", indent, "") - 1;
+    column += printf("%.*s%s", n, at, at[n] ? " " : "");
+    at += n + (at[n] == ' ');
+  }
+  putchar('\n');
+}
+
+/* --name FORM, then the explanation. */
 static void help_option(const char *name, const char *form, const char *help,
                         const char *standard) {
   struct text t = {0};
@@ -569,14 +581,7 @@ static void help_option(const char *name, const char *form, const char *help,
   if (column > 24) column = printf("\n") - 1;
   printf("%*s", 26 - column, "");
   text_add(&t, *standard ? "%s (default %s)" : "%s%s", help, standard);
-  column = 26;
-  for (const char *at = t.data; *at;) {
-    const int n = (int)strcspn(at, " ");
-    if (column + n > 96) column = printf("\n%26s", "") - 1;
-    column += printf("%.*s%s", n, at, at[n] ? " " : "");
-    at += n + (at[n] == ' ');
-  }
-  putchar('\n');
+  print_wrapped(t.data, 26);
   text_free(&t);
 }
 
@@ -2735,14 +2740,16 @@ static void make_preset(struct trial *t, const struct study *st, const struct gr
   text_free(&given);
 }
 
-/* Leaves at most so many samples of a set, from all over it, for some are sorted by class. */
+/* Leaves at most so many samples of a set, from all over it and not in step with its classes, for
+ * some sets are sorted by them and some take them in turn. */
 static void thin_out(nn_dataset *d, uint8_t *pixels, int32_t *labels, int most) {
   const size_t each = (size_t)(d->channels * d->height * d->width);
   const int stride = d->count / most;
   if (stride < 2) return;
   for (int i = 0; i < most; i++) {
-    memmove(pixels + (size_t)i * each, pixels + (size_t)i * (size_t)stride * each, each);
-    labels[i] = labels[i * stride];
+    const int from = i * stride + i % stride;
+    memmove(pixels + (size_t)i * each, pixels + (size_t)from * each, each);
+    labels[i] = labels[from];
   }
   d->count = most;
 }
@@ -3074,11 +3081,11 @@ static double first_step(const struct trial *t, double accuracy) {
   return HUGE_VAL;
 }
 
-/* Ends a claim's figures, which are then empty again. */
+/* Ends a claim's figures, which are then empty again. confirmed: -1 for no answer. */
 static void claim(struct table *to, const char *what, struct text *figures, int confirmed) {
   cell(to, "%s", what);
   cell(to, "%s", figures->data);
-  cell(to, "%s", confirmed ? "confirmed" : "not confirmed");
+  cell(to, "%s", confirmed < 0 ? "miniature" : confirmed ? "confirmed" : "not confirmed");
   figures->size = 0;
 }
 
@@ -3104,6 +3111,7 @@ static struct table test_claims(const struct study *st) {
   const struct trial *t[TRIALS_B];
   struct text figures = {0};
   double accuracy[TRIALS_B], sparse[TRIALS_B];
+  const int real = !is_set(st->typed, OPT_MINIATURE);
   int sparsest = 0, falling = 0, held = 1;
   for (int i = 0; i < TRIALS_B; i++)
     if (!(t[i] = find_done(st, names[i]))) return to;
@@ -3116,7 +3124,8 @@ static struct table test_claims(const struct study *st) {
              grouped(fast).text, less->s.v[OPT_KEEP].text);
     held = held && fast < slow;
   }
-  claim(&to, "a lower keep rate converges faster on the test set", &figures, held);
+  claim(&to, "a lower keep rate converges faster on the test set", &figures,
+        real ? held : -1);
   for (int i = 0; i < TRIALS_B; i++) {
     const struct outcome *o = &t[i]->all;
     accuracy[i] = o->accuracy;
@@ -3127,13 +3136,15 @@ static struct table test_claims(const struct study *st) {
   text_add(&figures, "second convolution after ReLU, maximum / (mean + deviation) against test "
            "accuracy over nine trials: rank correlation %+.2f (confirmed from +.60 on, 5 %% level)",
            rank);
-  claim(&to, "sparse activation goes with better test accuracy", &figures, rank >= .6);
+  claim(&to, "sparse activation goes with better test accuracy", &figures,
+        real ? rank >= .6 : -1);
   text_add(&figures, "test accuracy %s at rate .01, %s at .05; sparsity of the filters (Hoyer):",
            percent(accuracy[SGD_LOW]).text, percent(accuracy[SGD_HIGH]).text);
   for (int i = 0; i < TRIALS_B; i++)
     text_add(&figures, " %s %.3f%s", names[i], t[i]->all.sparsity, i + 1 < TRIALS_B ? "," : "");
   claim(&to, "gradient descent needs a high rate and gives the sparsest filters", &figures,
-        accuracy[SGD_HIGH] > accuracy[SGD_LOW] && (sparsest == SGD_LOW || sparsest == SGD_HIGH));
+        real ? accuracy[SGD_HIGH] > accuracy[SGD_LOW] &&
+               (sparsest == SGD_LOW || sparsest == SGD_HIGH) : -1);
   text_put(&figures, "second convolution after ReLU, mean and deviation at two thirds and at the "
                      "end:");
   for (int i = 0; i < TRIALS_B; i++) {
@@ -3143,7 +3154,7 @@ static struct table test_claims(const struct study *st) {
     falling |= (o->mean[1] < o->mean[0] && o->deviation[1] < o->deviation[0]) << i;
   }
   claim(&to, "RMSProp alone ends with falling mean and deviation", &figures,
-        falling == (1 << RMS_7 | 1 << RMS_8));
+        real ? falling == (1 << RMS_7 | 1 << RMS_8) : -1);
   const struct trial *large = t[BATCH_500];
   double same = 0; /* the large batch's accuracy when it has seen as many images */
   for (size_t i = 0; i < large->all.row_count; i++)
@@ -3152,7 +3163,8 @@ static struct table test_claims(const struct study *st) {
   text_add(&figures, "8,000 steps, keep .4: test accuracy %s with batch 100, %s with batch 500 "
            "(%s after as many images as the former)", percent(accuracy[SHORT_4]).text,
            percent(accuracy[BATCH_500]).text, percent(same).text);
-  claim(&to, "a larger batch helps", &figures, accuracy[BATCH_500] > accuracy[SHORT_4]);
+  claim(&to, "a larger batch helps", &figures,
+        real ? accuracy[BATCH_500] > accuracy[SHORT_4] : -1);
   text_free(&figures);
   return to;
 }
@@ -3215,12 +3227,12 @@ static void put_claims(struct study *st, struct text *page) {
   struct table t = test_claims(st);
   char path[PATH_SIZE], title[160];
   if (t.count) {
-    snprintf(title, sizeof title, "Report B's claims, on %s%s",
-             find_done(st, "B1-1")->all.data,
-             is_set(st->typed, OPT_MINIATURE) ? " (a miniature: no answers)" : "");
+    snprintf(title, sizeof title, "Report B's claims, on %s", find_done(st, "B1-1")->all.data);
     puts(title);
-    for (size_t i = 0; i < t.count; i += 3)
-      printf("%s: %s\n    %s\n", t.cells[i], t.cells[i + 2], t.cells[i + 1]);
+    for (size_t i = 0; i < t.count; i += 3) {
+      printf("%s: %s\n    ", t.cells[i], t.cells[i + 2]);
+      print_wrapped(t.cells[i + 1], 4);
+    }
     putchar('\n');
     path_of(path, "%s/claims.csv", st->base);
     save_table(&t, path);

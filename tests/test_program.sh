@@ -382,6 +382,9 @@ run "${quick[@]}" --seeds 3 --done
 ok '--done shows what is there' test $rc = 0 -a "$(grep -c '^4 of 6 runs were' out)" = 1
 sed -i 's/^lr=.*/lr=.5/' $row/settings.txt
 refused 1 'A2-rnn/seed-1 holds a run with lr .5, not 1e-3' "${quick[@]}" --quiet
+run experiment B1 --quick --data set --quiet
+ok "report B's claims come with its trials" test $rc = 0 -a "$(grep -c ': miniature$' out)" = 5 -a \
+  "$(wc -l < runs/experiments-quick/claims.csv)" = 6
 row=(experiment A2-rnn-64 --data set --threads 1)
 run "${row[@]}" --out rows
 ok 'a row on other images is not compared' grep -q '^A2-rnn-64 .* - *other data  *IDX images' out
