@@ -9,6 +9,7 @@
  *   @@NET      the networks and optimizers that the options describe
  *   @@REPORT   report.html: curves (SVG), filters (PNG), tables
  *   @@RUN      a run's folder, its training, checkpoints, resuming
+ *   @@STUDY    the reports' experiments, sweeps: many runs, one table
  *   @@COMMANDS cifar10, mnist, demo, info, predict, data; main
  * A wrong command line ends with one line on stderr and exit 2, anything else that goes wrong with
  * one line and exit 1. Results go to stdout, progress to stderr.
@@ -316,8 +317,10 @@ static int read_number(const char *s, double *value) {
 /* ======================================= @@OPTIONS ==========================================
  * Every option is one entry of this list and nothing else: the parser, --help, settings.txt and the
  * command that repeats a run are all made from it. */
-enum { CIFAR10 = 1, MNIST = 2, DEMO = 4, INFO = 8, PREDICT = 16, SOURCES = 32 };
-enum { TRAIN = CIFAR10 | MNIST, RUNS = TRAIN | DEMO, USES_DATA = RUNS | SOURCES };
+enum { CIFAR10 = 1, MNIST = 2, DEMO = 4, INFO = 8, PREDICT = 16, SOURCES = 32, EXPERIMENT = 64,
+       SWEEP = 128 };
+enum { TRAIN = CIFAR10 | MNIST, STUDY = EXPERIMENT | SWEEP, RUNS = TRAIN | DEMO | STUDY,
+       USES_DATA = RUNS | SOURCES };
 
 enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
 
@@ -332,6 +335,8 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
     "learning rate (default .001; momentum and adagrad .01; sgd .05)")                             \
   O(MOMENTUM, "momentum", REAL, TRAIN, "M", "", 0, 1,                                              \
     "of momentum (default .9) and rmsprop (default 0)")                                            \
+  O(ALPHA, "alpha", REAL, TRAIN, "A", "", 0, .999999,                                              \
+    "rmsprop: share of the mean square that a step keeps (default .99)")                           \
   O(WEIGHT_DECAY, "weight-decay", REAL, TRAIN, "D", "", 0, 10, "default 0; adamw .01")             \
   O(CLIP_NORM, "clip-norm", REAL, TRAIN, "N", "0", 0, 1e9,                                         \
     "scale the gradients down to this 2-norm; 0: never")                                           \
@@ -345,7 +350,8 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
   O(BATCH, "batch", WHOLE, TRAIN, "N", "64", 1, 65536, "samples in a step")                        \
   O(EPOCHS, "epochs", WHOLE, TRAIN, "N", "", 1, 1e6,                                               \
     "passes over the training images (default 10, unless --steps is given)")                       \
-  O(STEPS, "steps", WHOLE, RUNS, "N", "", 1, 1e12, "length in steps instead of epochs")            \
+  O(STEPS, "steps", WHOLE, TRAIN | DEMO, "N", "", 1, 1e12,                                         \
+    "length in steps instead of epochs")                                                           \
   O(BUDGET, "budget", WHOLE, DEMO, "SECONDS", "100", 1, 86400,                                     \
     "for all networks together; how many steps fit is measured (--steps fixes them), each gets "   \
     "its share and 100 at the least")                                                              \
@@ -364,6 +370,8 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
   O(SIZE, "size", CHOICE, CIFAR10 | SOURCES, "28|32", "32", 0, 0,                                  \
     "28: the 28x28 gray subset where there is one, else the middle of each image")                 \
   O(GRAY, "gray", FLAG, CIFAR10 | SOURCES, "", "", 0, 0, "images turned gray (ITU-R 601)")         \
+  O(INIT, "init", CHOICE, TRAIN, "default|he|xavier|orthogonal", "default", 0, 0,                  \
+    "initial weights; default is PyTorch's, xavier TensorFlow's (Glorot's uniform)")               \
   O(AUGMENT, "augment", TEXT, TRAIN, "flip,shift=N,cutout=N", "", 0, 0,                            \
     "random changes of the training images: mirrored, moved by up to N pixels, a square blanked")  \
   O(TEST_EVERY, "test-every", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                  \
@@ -371,6 +379,14 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
   O(SAVE_EVERY, "save-every", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                  \
     "save a checkpoint (default: at every test)")                                                  \
   O(SEED, "seed", WHOLE, RUNS, "N", "1", 0, 9e15, "of initial values, order and dropout")          \
+  O(SEEDS, "seeds", WHOLE, STUDY, "N", "1", 1, 1000,                                               \
+    "runs of each row, with the seeds from --seed on")                                             \
+  O(RANDOM, "random", WHOLE, SWEEP, "N", "", 1, 10000,                                             \
+    "so many combinations drawn at random, in place of all")                                       \
+  O(LIST, "list", FLAG, EXPERIMENT, "", "", 0, 0, "list the rows, train nothing")                  \
+  O(DONE, "done", FLAG, STUDY, "", "", 0, 0, "show what is done already, train nothing")           \
+  O(MINIATURE, "quick", FLAG, EXPERIMENT, "", "", 0, 0,                                            \
+    "a miniature of each row: 30 steps of at most 20 on a thousand images")                        \
   O(THREADS, "threads", WHOLE, RUNS | PREDICT, "N", "0", 0, NN_MAX_THREADS,                        \
     "0: one a core; the results are the same for any number")                                      \
   O(ISA, "isa", CHOICE, RUNS | PREDICT, "auto|scalar|sse2|avx2|avx512|neon", "", 0, 0,             \
@@ -378,7 +394,8 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
   O(DATA, "data", TEXT, USES_DATA, "DIR", "", 0, 0,                                                \
     "where the images are (default: NN_DATA of the environment, then data, then system folders)")  \
   O(OUT, "out", TEXT, RUNS, "DIR", "", 0, 0,                                                       \
-    "folder to write (default: the next free runs/NAME-NNN; demo: runs)")                          \
+    "folder to write (default: the next free runs/NAME-NNN; demo: runs; experiment: "             \
+    "runs/experiments; sweep: runs/sweep-NAME)")                          \
   O(RESUME, "resume", TEXT, TRAIN, "DIR", "", 0, 0,                                                \
     "go on with the run in this folder, with its own settings, to the same bits")                  \
   O(LABELS, "labels", TEXT, PREDICT, "FILE", "", 0, 0,                                             \
@@ -423,6 +440,20 @@ static const struct command {
      "  nn mnist --cell cnn --epochs 5 --schedule one-cycle --augment shift=2\n"},
     {"demo", DEMO, 0, "[options]", "train LeNet5, RNN, LSTM and GRU and compare them",
      "It trains on the best data at hand, prints one table and writes report.html.\n"},
+    {"experiment", EXPERIMENT, 1, "ROWS [options]", "train the rows of five reports, and compare",
+     "ROWS: a row (E1-adagrad-.01), a report's study (E1), a report (E), best, same (a CNN and\n"
+     "RNNs on the same digits), all, or several of these with commas between. --list lists them.\n"
+     "Each run has a folder OUT/ROW/seed-N. Runs that are done are skipped, one that was stopped\n"
+     "goes on. Tables go to stdout, CSV files and OUT/report.html.\n"},
+    {"sweep", SWEEP, 1, "cifar10|mnist --OPTION=VALUES.. [options]",
+     "train with every combination of options, and compare",
+     "Every option of nn cifar10 or nn mnist may have several values: a list 1e-4,1e-3, or a\n"
+     "range LOW:HIGH[:COUNT], logarithmic from a factor of ten on (COUNT 3 unless given; with\n"
+     "--random anything between). The alternatives of --augment are parted by /. Runs that are\n"
+     "done are skipped, one that was stopped goes on.\n"
+     "examples:\n"
+     "  nn sweep mnist --cell=rnn,gru --lr=1e-3:1e-1 --steps 500 --seeds 3\n"
+     "  nn sweep cifar10 --gray --lr=1e-4:1e-2 --keep=.4:.8 --epochs 5 --random 20\n"},
     {"info", INFO, 1, "MODEL", "list the layers of a model or checkpoint", ""},
     {"predict", PREDICT, 2, "MODEL IMAGES [options]", "classify images with a trained model",
      "IMAGES: IDX, npy [n,h,w] or [n,c,h,w], or a CIFAR-10 .bin file. Bytes are normalised as in\n"
@@ -508,6 +539,13 @@ static void set_option(struct settings *s, enum option o, const char *text, char
   }
 }
 
+/* As if it had been given on the command line. */
+static void give(struct settings *s, enum option o, const char *text) {
+  char why[256];
+  set_option(s, o, text, why);
+  s->v[o].given = 1;
+}
+
 /* Sets an option to a text of the program's own, unless it has a value. */
 static void fill(struct settings *s, enum option o, const char *text) {
   char why[256];
@@ -523,7 +561,19 @@ static void set_standards(struct settings *s, const struct command *c) {
   }
 }
 
-/* --name FORM, then the explanation, wrapped at column 96. */
+/* A line from this column on, wrapped at column 96 and indented as far. */
+static void print_wrapped(const char *text, int indent) {
+  int column = indent;
+  for (const char *at = text; *at;) {
+    const int n = (int)strcspn(at, " ");
+    if (column + n > 96) column = printf("\n%*s", indent, "") - 1;
+    column += printf("%.*s%s", n, at, at[n] ? " " : "");
+    at += n + (at[n] == ' ');
+  }
+  putchar('\n');
+}
+
+/* --name FORM, then the explanation. */
 static void help_option(const char *name, const char *form, const char *help,
                         const char *standard) {
   struct text t = {0};
@@ -531,14 +581,7 @@ static void help_option(const char *name, const char *form, const char *help,
   if (column > 24) column = printf("\n") - 1;
   printf("%*s", 26 - column, "");
   text_add(&t, *standard ? "%s (default %s)" : "%s%s", help, standard);
-  column = 26;
-  for (const char *at = t.data; *at;) {
-    const int n = (int)strcspn(at, " ");
-    if (column + n > 96) column = printf("\n%26s", "") - 1;
-    column += printf("%.*s%s", n, at, at[n] ? " " : "");
-    at += n + (at[n] == ' ');
-  }
-  putchar('\n');
+  print_wrapped(t.data, 26);
   text_free(&t);
 }
 
@@ -554,7 +597,7 @@ static void help_command(const struct command *c) {
 static void help_all(void) {
   puts("nn: convolutional and recurrent networks on a CPU\nusage: nn COMMAND [options]\ncommands:");
   for (int i = 0; i < COMMAND_COUNT; i++)
-    printf("  %-10s%s\n", commands[i].name, commands[i].summary);
+    printf("  %-12s%s\n", commands[i].name, commands[i].summary);
   puts("nn COMMAND --help lists the options of a command, nn --version tells the version.\n"
        "Images are looked for in --data DIR, $NN_DATA, data/ and system folders; data/fetch\n"
        "downloads them. Without any, the program draws its own and says so.\n"
@@ -626,7 +669,8 @@ static void parse(struct settings *s, const struct command *c, int count,
     if (*why) refuse(s, (enum option)o, "'%s' %s", value, why);
     s->v[o].given = 1;
   }
-  if (operands < c->operands) wrong(c->name, "usage: nn %s %s", c->name, c->form);
+  if (operands < c->operands && !is_set(s, OPT_LIST))
+    wrong(c->name, "usage: nn %s %s", c->name, c->form);
 }
 
 /* What an option needs to mean anything; else naming it is an error, and it has no value. */
@@ -696,6 +740,7 @@ static void complete(struct settings *s) {
   needs(s, OPT_PAD1, cnn, "--cell cnn");
   needs(s, OPT_PAD2, cnn, "--cell cnn");
   needs(s, OPT_MOMENTUM, momentum || rmsprop, "--optimizer momentum or rmsprop");
+  needs(s, OPT_ALPHA, rmsprop, "--optimizer rmsprop");
   needs(s, OPT_GAMMA, periods, "--schedule step or exponential");
   needs(s, OPT_PERIOD, periods, "--schedule step or exponential");
   needs(s, OPT_WARMUP, !is_choice(s, OPT_SCHEDULE, "one-cycle"),
@@ -704,6 +749,7 @@ static void complete(struct settings *s) {
   fill(s, OPT_LR, is_choice(s, OPT_OPTIMIZER, "sgd") ? ".05"
                   : momentum || is_choice(s, OPT_OPTIMIZER, "adagrad") ? ".01" : ".001");
   if (momentum || rmsprop) fill(s, OPT_MOMENTUM, momentum ? ".9" : "0");
+  if (rmsprop) fill(s, OPT_ALPHA, ".99");
   fill(s, OPT_WEIGHT_DECAY, is_choice(s, OPT_OPTIMIZER, "adamw") ? ".01" : "0");
   fill(s, OPT_KEEP, cells ? "1" : ".5");
   fill(s, OPT_HIDDEN, cells ? "128" : cnn ? "1024" : "800");
@@ -831,7 +877,8 @@ static const struct {
   const char *name;
 } known_sets[] = {{0x1939f699, "MNIST"},
                   {0xc7a95b27, "Fashion-MNIST"},
-                  {0x23b3297d, "CIFAR-10 gray 28x28 subset"}};
+                  {0x23b3297d, "CIFAR-10 gray 28x28 subset"},
+                  {0xd48007a7, "CIFAR-10 (JPEG-recoded copy)"}};
 /* Debian's package dataset-fashion-mnist keeps the four files here, each with .gz at its end. */
 static const char system_folder[] = "/usr/share/datasets/fashion-mnist";
 
@@ -903,6 +950,13 @@ static nn_array read_idx(const char *folder, int which, char path[PATH_SIZE]) {
   return a;
 }
 
+/* By its checksum, else as it is told. */
+static void name_data(struct data *d, const char *unknown) {
+  snprintf(d->name, sizeof d->name, "%s", unknown);
+  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
+    if (known_sets[i].crc == d->crc) snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
+}
+
 static void load_idx(struct data *d, const char *folder) {
   char path[PATH_SIZE];
   for (int i = 0; i < 2; i++) {
@@ -918,9 +972,7 @@ static void load_idx(struct data *d, const char *folder) {
     d->labels[i] = take_labels(&labels, CLASSES, path);
     *(i ? &d->test : &d->train) = nn_dataset_pixels(d->pixels[i], d->labels[i], n, 1, h, w);
   }
-  snprintf(d->name, sizeof d->name, "IDX images of unknown origin");
-  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
-    if (known_sets[i].crc == d->crc) snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
+  name_data(d, "IDX images of unknown origin");
   path_of(d->where, "%s", folder);
 }
 
@@ -941,7 +993,6 @@ static void take_records(struct data *d, struct text records[2], int gray, int s
     if (nn_cifar10_parse(records[i].data, records[i].size, gray, NULL, &images, &labels, &why))
       fail("%s: %s", d->where, why.text);
     const int n = (int)labels.count;
-    d->crc = nn_crc32(d->crc, records[i].data, records[i].size);
     text_free(&records[i]);
     d->pixels[i] = take_pixels(&images);
     d->labels[i] = take_labels(&labels, CLASSES, d->where);
@@ -976,7 +1027,8 @@ static void load_cifar(struct data *d, const char *folder, int gray, int size) {
     for (int j = 0; published && j < 10; j++)
       published = records[i].data[j * CIFAR_RECORD] == first[i][j];
   }
-  snprintf(d->name, sizeof d->name, published ? "CIFAR-10" : "CIFAR-10 (not the published files)");
+  for (int i = 0; i < 2; i++) d->crc = nn_crc32(d->crc, records[i].data, records[i].size);
+  name_data(d, published ? "CIFAR-10" : "CIFAR-10 (not the published files)");
   path_of(d->where, "%s", folder);
   take_records(d, records, gray, size);
 }
@@ -1130,6 +1182,7 @@ static nn_optimizer optimizer_of(const struct settings *s, int64_t total) {
                    : is_choice(s, OPT_OPTIMIZER, "adam")    ? nn_adam(rate)
                    : is_choice(s, OPT_OPTIMIZER, "adamw")   ? nn_adamw(rate)
                                                             : nn_sgd(rate, momentum);
+  if (o.kind == NN_RMSPROP) o.alpha = number_of(s, OPT_ALPHA);
   o.weight_decay = number_of(s, OPT_WEIGHT_DECAY);
   o.clip_norm = number_of(s, OPT_CLIP_NORM);
   o.schedule.kind = kinds[whole_of(s, OPT_SCHEDULE)];
@@ -1153,11 +1206,21 @@ static nn_config config_of(const struct settings *s) {
   return c;
 }
 
+/* --init, for every layer that has weights. */
+static void set_initial(nn_model *m, const struct settings *s) {
+  static const nn_init inits[] = {NN_INIT_DEFAULT, NN_INIT_HE_NORMAL, NN_INIT_XAVIER_UNIFORM,
+                                  NN_INIT_ORTHOGONAL};
+  const nn_init init = inits[whole_of(s, OPT_INIT)];
+  nn_node_info info;
+  for (int i = 0; nn_get_node(m, i, &info) == NN_OK; i++)
+    if (info.params) nn_set_init(m, i, init, init == NN_INIT_HE_NORMAL ? sqrt(2) : 1);
+}
+
 /* The network and optimizer that the settings describe, built. */
-static nn_model *build_model(const struct settings *s, const struct data *d, int64_t total) {
-  nn_config c = config_of(s);
+static nn_model *build_model(const struct settings *s, const nn_config *c, const struct data *d,
+                             int64_t total) {
   nn_optimizer o = optimizer_of(s, total);
-  nn_model *m = nn_create(&c);
+  nn_model *m = nn_create(c);
   const nn_dataset *t = &d->train;
   int x;
   if (!m) fail("a model cannot be made: out of memory, or --threads is too large");
@@ -1172,6 +1235,7 @@ static nn_model *build_model(const struct settings *s, const struct data *d, int
       x = nn_linear(m, add_dropout(m, x, s), CLASSES);
     }
   }
+  set_initial(m, s);
   nn_cross_entropy(m, x);
   nn_set_optimizer(m, &o);
   if (nn_build(m)) fail("the network cannot be built: %s", nn_error(m));
@@ -1203,7 +1267,7 @@ struct picture {
 struct run {
   struct settings s;
   const struct data *d;
-  const char *program; /* as it was called */
+  const char *const *again; /* the words that go on with it; one: the program's, resuming it */
   char folder[PATH_SIZE];
   nn_model *m;
   int64_t total, per_epoch, test_every, save_every, row_every; /* in steps */
@@ -1215,10 +1279,14 @@ struct run {
   double best_accuracy;                 /* its share of the test set */
   double deadline;                      /* the demonstration's: when to end; 0: at the last step */
   int cut;                              /* ended by it */
+  int diverged;                         /* ended by an infinite loss */
+  int watch;                            /* activations are measured at every test */
+  nn_model *probe;                      /* a copy that keeps them */
+  struct text activations;              /* activations.csv, but for its first line */
   double seconds, started;              /* of training so far; when the present stretch began */
   double session_seconds, drawn;        /* since this process began; last redrawing */
   int64_t session_step;                 /* where it began */
-  int live, colour, quiet;
+  int live, colour, quiet, brief;       /* brief: no line a test */
   struct row *rows;
   size_t row_count;
   struct text facts;          /* what settings.txt holds */
@@ -1293,7 +1361,7 @@ static void html_picture(struct text *t, const struct picture *p, const char *wh
   text_free(&png);
 }
 
-enum { MOST_RUNS = 8 };
+enum { COLOURS = 8 }; /* of curves; the next so many are dashed, those after them dotted */
 struct series {
   const char *name, *group; /* group: what it has in common with its neighbours, or NULL */
   int colour, thin; /* thin: a line without dots */
@@ -1311,10 +1379,11 @@ static double nice_step(double range, int most) {
 static const char style[] =
     "<style>\n"
     ":root{color-scheme:light dark;--page:#f6f7f8;--card:#fff;--ink:#1b1f24;--soft:#57606a;"
-    "--line:#dfe3e8;--c0:#1f6feb;--c1:#d4480b;--c2:#2a8540;--c3:#8a3fc4;--c4:#0e7c86}\n"
+    "--line:#dfe3e8;--c0:#1f6feb;--c1:#d4480b;--c2:#2a8540;--c3:#8a3fc4;--c4:#0e7c86;"
+    "--c5:#b3246b;--c6:#7d6608;--c7:#57606a}\n"
     "@media(prefers-color-scheme:dark){:root{--page:#0f1216;--card:#171b21;--ink:#e6e9ed;"
     "--soft:#9aa4b0;--line:#2b323b;--c0:#6cabff;--c1:#ff9457;--c2:#5fd07c;--c3:#c793ff;"
-    "--c4:#4fd1dc}}\n"
+    "--c4:#4fd1dc;--c5:#ff7fb6;--c6:#d9bd4a;--c7:#9aa4b0}}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif;"
     "overflow-wrap:anywhere}\n"
@@ -1341,7 +1410,10 @@ static const char style[] =
     ".l{fill:none;stroke:var(--c);stroke-width:2.4;stroke-linejoin:round}.l.thin{stroke-width:1.3}"
     "circle{fill:var(--c)}\n"
     ".c0{--c:var(--c0)}.c1{--c:var(--c1)}.c2{--c:var(--c2)}.c3{--c:var(--c3)}.c4{--c:var(--c4)}"
-    "b.net{color:var(--c)}\n"
+    ".c5{--c:var(--c5)}.c6{--c:var(--c6)}.c7{--c:var(--c7)}.d1{stroke-dasharray:7 4}"
+    ".d2{stroke-dasharray:2 3}li.d1::before,li.d2::before{background:repeating-linear-gradient("
+    "90deg,var(--c) 0 .3rem,transparent .3rem .5rem)}b.net{color:var(--c)}"
+    "a{color:inherit}\n"
     "img{display:block;width:100%;max-width:30rem;image-rendering:pixelated;margin:auto}"
     "figcaption{font-size:.85rem;margin-top:.5rem}\n"
     "table{border-collapse:collapse;width:100%;font-size:.92rem;font-variant-numeric:tabular-nums}"
@@ -1377,6 +1449,12 @@ static void html_y_tick(struct text *t, const struct axes *a, double y, double l
            LEFT, at, RIGHT, LEFT - 6, at + 5, label);
 }
 
+/* The class that gives a curve its colour, and so on. */
+static void html_class(struct text *t, const struct series *s) {
+  text_add(t, "class=\"l c%d d%d%s\"", s->colour % COLOURS, s->colour / COLOURS % 3,
+           s->thin ? " thin" : "");
+}
+
 /* Chooses what the axes span, and draws ticks and names. 0 if there is nothing to show. Losses that
  * span much get a logarithmic axis. */
 static int html_axes(struct text *t, struct axes *a, const char *title, const char *x_name,
@@ -1396,8 +1474,10 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
       text_put(t, i ? "</ul><ul><li class=of>" : "<li class=of>");
       text_html(t, list[i].group);
     }
-    text_add(t, "<li class=\"c%d%s\">%s", list[i].colour, list[i].thin ? " thin" : "",
-             list[i].name);
+    text_put(t, "<li ");
+    html_class(t, &list[i]);
+    text_put(t, ">");
+    text_html(t, list[i].name);
   }
   text_add(t, "</ul><svg viewBox=\"0 0 480 300\" role=img aria-label=\"%s against %s\">\n", title,
            x_name);
@@ -1438,13 +1518,15 @@ static void html_chart(struct text *t, const char *title, const char *x_name, in
   for (int i = 0; i < count; i++) {
     const struct series *s = &list[i];
     if (any) {
-      text_add(t, "<path class=\"l c%d%s\" d=\"", s->colour, s->thin ? " thin" : "");
+      text_put(t, "<path ");
+      html_class(t, s);
+      text_put(t, " d=\"");
       for (size_t k = 0; k < s->count; k++)
         text_add(t, "%c%.1f %.1f", k ? 'L' : 'M', place_x(&a, s->x[k]), place_y(&a, s->y[k]));
       text_put(t, "\"/>\n");
       for (size_t k = 0; !s->thin && s->count <= 60 && k < s->count; k++)
         text_add(t, "<circle class=c%d r=3 cx=%.1f cy=%.1f><title>%g: %.4g</title></circle>\n",
-                 s->colour, place_x(&a, s->x[k]), place_y(&a, s->y[k]), s->x[k],
+                 s->colour % COLOURS, place_x(&a, s->x[k]), place_y(&a, s->y[k]), s->x[k],
                  is_share ? 100 * s->y[k] : s->y[k]);
     }
     free(s->x);
@@ -1454,13 +1536,13 @@ static void html_chart(struct text *t, const char *title, const char *x_name, in
 }
 
 enum { SHOW_LOSS = 1, SHOW_TEST = 2, AGAINST_SECONDS = 4 };
-static struct series series_of(const struct run *r, int what) {
+static struct series series_of(const struct row *rows, size_t count, int what) {
   struct series s;
   memset(&s, 0, sizeof s);
-  s.x = allocate(r->row_count, sizeof *s.x);
-  s.y = allocate(r->row_count, sizeof *s.y);
-  for (size_t i = 0; i < r->row_count; i++) {
-    const struct row *w = &r->rows[i];
+  s.x = allocate(count, sizeof *s.x);
+  s.y = allocate(count, sizeof *s.y);
+  for (size_t i = 0; i < count; i++) {
+    const struct row *w = &rows[i];
     const double y = what & SHOW_TEST ? (what & SHOW_LOSS ? w->test_loss : w->test_accuracy)
                                       : (what & SHOW_LOSS ? w->loss : w->accuracy);
     if (isnan(y)) continue;
@@ -1475,21 +1557,122 @@ static struct series series_of(const struct run *r, int what) {
 
 /* Training and test curves of one run. */
 static void html_curves(struct text *t, const struct run *r, int loss) {
-  struct series list[2] = {series_of(r, loss), series_of(r, loss | SHOW_TEST)};
+  struct series list[2] = {series_of(r->rows, r->row_count, loss),
+                           series_of(r->rows, r->row_count, loss | SHOW_TEST)};
   html_chart(t, loss ? "Loss, nats" : "Accuracy, %", "epoch", !loss, list, 2);
 }
 
-/* Test curves of several runs against time. */
-static void html_compared(struct text *t, struct run *const *runs, int count, int loss) {
-  struct series list[MOST_RUNS];
+/* What a figure compares. */
+struct curve {
+  const char *name, *group; /* as in a series */
+  const struct row *rows;
+  size_t count;
+};
+
+static void html_compared(struct text *t, const struct curve *curves, int count, int what) {
+  struct series *list = allocate((size_t)count, sizeof *list);
+  char title[64];
+  snprintf(title, sizeof title, "%s %s", what & SHOW_TEST ? "Test" : "Training",
+           what & SHOW_LOSS ? "loss, nats" : "accuracy, %");
   for (int i = 0; i < count; i++) {
-    list[i] = series_of(runs[i], SHOW_TEST | AGAINST_SECONDS | loss);
-    list[i].colour = i % 5;
-    list[i].name = net_name(&runs[i]->s);
-    list[i].group = runs[i]->d->name;
+    list[i] = series_of(curves[i].rows, curves[i].count, what);
+    list[i].colour = i;
+    list[i].thin = curves[i].count > 1000;
+    list[i].name = curves[i].name;
+    list[i].group = curves[i].group;
   }
-  html_chart(t, loss ? "Test loss, nats" : "Test accuracy, %", "seconds of training", !loss, list,
-             count);
+  html_chart(t, title, what & AGAINST_SECONDS ? "seconds of training" : "epoch",
+             !(what & SHOW_LOSS), list, count);
+  free(list);
+}
+
+/* A table of words, written in three ways. The first column names the row. */
+struct table {
+  const char *const *heads; /* up to a NULL */
+  char **cells;
+  size_t count;
+};
+
+static int columns_of(const struct table *t) {
+  int columns = 0;
+  while (t->heads[columns]) columns++;
+  return columns;
+}
+static int rows_of(const struct table *t) {
+  return (int)t->count / columns_of(t);
+}
+
+PRINTF_LIKE(2, 3) static void cell(struct table *t, const char *format, ...) {
+  char text[1024];
+  va_list list;
+  va_start(list, format);
+  vsnprintf(text, sizeof text, format, list);
+  va_end(list);
+  char **cells = realloc(t->cells, (t->count + 1) * sizeof *cells);
+  if (!cells) fail("out of memory");
+  t->cells = cells;
+  t->cells[t->count] = allocate(strlen(text) + 1, 1);
+  strcpy(t->cells[t->count++], text);
+}
+
+static void table_free(struct table *t) {
+  while (t->count) free(t->cells[--t->count]);
+  free(t->cells);
+  t->cells = NULL;
+}
+
+/* To stdout, in columns. */
+static void print_table(const struct table *t) {
+  const int columns = columns_of(t), rows = rows_of(t);
+  for (int i = -1; i < rows; i++)
+    for (int k = 0; k < columns; k++) {
+      size_t width = strlen(t->heads[k]);
+      for (int j = 0; j < rows; j++) {
+        const size_t n = strlen(t->cells[j * columns + k]);
+        if (n > width) width = n;
+      }
+      const char *text = i < 0 ? t->heads[k] : t->cells[i * columns + k];
+      if (k == 0) printf("%-*s", (int)width, text);
+      else printf("  %*s", (int)width, text);
+      if (k + 1 == columns) putchar('\n');
+    }
+}
+
+/* link: what to add to a row's name for an address, or NULL. coloured: names as their curves. */
+static void html_table(struct text *to, const struct table *t, const char *link, int coloured) {
+  const int columns = columns_of(t), rows = rows_of(t);
+  text_put(to, "<div class=\"card x\" tabindex=0><table><tr>");
+  for (int k = 0; k < columns; k++) text_add(to, "<th%s>%s", k ? "" : " class=a", t->heads[k]);
+  for (int i = 0; i < rows; i++)
+    for (int k = 0; k < columns; k++) {
+      const char *text = t->cells[i * columns + k];
+      text_put(to, k ? "<td>" : "</tr>\n<tr><td class=a>");
+      if (k == 0 && coloured) text_add(to, "<b class=\"net c%d\">", i % COLOURS);
+      if (k == 0 && link) {
+        text_put(to, "<a href=\"");
+        text_html(to, text);
+        text_add(to, "%s\">", link);
+      }
+      text_html(to, text);
+      if (k == 0) text_add(to, "%s%s", link ? "</a>" : "", coloured ? "</b>" : "");
+    }
+  text_put(to, "</tr>\n</table></div>\n");
+}
+
+/* A cell with commas stands in quotes. */
+static void save_table(const struct table *t, const char *path) {
+  const size_t columns = (size_t)columns_of(t);
+  struct text to = {0};
+  for (size_t i = 0; i < columns + t->count; i++) {
+    const char *text = i < columns ? t->heads[i] : t->cells[i - columns];
+    const int quoted = text[strcspn(text, ",\"")] != 0;
+    text_put(&to, quoted ? "\"" : "");
+    for (; *text; text++) text_bytes(&to, *text == '"' ? "\"\"" : text, *text == '"' ? 2 : 1);
+    text_put(&to, quoted ? "\"" : "");
+    text_put(&to, i % columns == columns - 1 ? "\n" : ",");
+  }
+  text_save(&to, path);
+  text_free(&to);
 }
 
 static void html_figure(struct text *t, const char *value, const char *name) {
@@ -1573,23 +1756,41 @@ static void html_run(struct text *t, const struct run *r, int alone) {
   text_put(t, "</div></details>\n");
 }
 
-/* The table and the curves over which several runs are compared. */
-static void html_comparison(struct text *t, struct run *const *runs, int count) {
-  text_put(t, "<div class=\"card x\" tabindex=0><table><tr><th class=a>network<th>"
-              "test accuracy<th>best<th>steps<th>training<th>parameters<th>data</tr>\n");
+/* How several networks compare. */
+static struct table compare(struct run *const *runs, int count) {
+  static const char *const heads[] = {"network", "test accuracy", "best", "steps", "training",
+                                      "parameters", "data", NULL};
+  struct table t = {heads, NULL, 0};
   for (int i = 0; i < count; i++) {
     const struct run *r = runs[i];
-    text_add(t, "<tr><td class=a><b class=\"net c%d\">%s</b><td>%s<td>%s<td>%s<td>%s<td>%s<td>",
-             i % 5, net_label(&r->s), percent(last_tested(r)->test_accuracy).text,
-             percent(r->best_accuracy).text, steps_of(r).text, duration(r->seconds).text,
-             grouped((double)r->parameters).text);
-    text_html(t, r->d->name);
-    text_put(t, "</tr>\n");
+    cell(&t, "%s", net_label(&r->s));
+    cell(&t, "%s", percent(last_tested(r)->test_accuracy).text);
+    cell(&t, "%s", percent(r->best_accuracy).text);
+    cell(&t, "%s", steps_of(r).text);
+    cell(&t, "%s", duration(r->seconds).text);
+    cell(&t, "%s", grouped((double)r->parameters).text);
+    cell(&t, "%s", r->d->name);
   }
-  text_put(t, "</table></div>\n<div class=grid>\n");
-  html_compared(t, runs, count, 0);
-  html_compared(t, runs, count, SHOW_LOSS);
+  return t;
+}
+
+/* The table and the curves over which several runs are compared. */
+static void html_comparison(struct text *t, struct run *const *runs, int count) {
+  struct table table = compare(runs, count);
+  struct curve *curves = allocate((size_t)count, sizeof *curves);
+  html_table(t, &table, NULL, 1);
+  for (int i = 0; i < count; i++) {
+    curves[i].name = net_name(&runs[i]->s);
+    curves[i].group = runs[i]->d->name;
+    curves[i].rows = runs[i]->rows;
+    curves[i].count = runs[i]->row_count;
+  }
+  text_put(t, "<div class=grid>\n");
+  html_compared(t, curves, count, SHOW_TEST | AGAINST_SECONDS);
+  html_compared(t, curves, count, SHOW_TEST | AGAINST_SECONDS | SHOW_LOSS);
   text_put(t, "</div>\n");
+  free(curves);
+  table_free(&table);
 }
 
 /* "GRU on MNIST", between two tags. */
@@ -1599,27 +1800,38 @@ static void html_name(struct text *t, const char *open, const struct run *r, con
   text_put(t, close);
 }
 
+/* A page, from its title on; then what stands on it, then its end. */
+static void html_begin(struct text *t, const char *title) {
+  text_put(t, "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>"
+              "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n<title>");
+  text_html(t, title);
+  text_put(t, "</title>\n");
+  text_put(t, style);
+  text_put(t, "</head><body><main>\n<h1>");
+  text_html(t, title);
+  text_put(t, "</h1>\n");
+}
+
+/* Saves the page, too. */
+static void html_end(struct text *t, const char *path) {
+  text_add(t, "<p class=soft style=\"margin-top:2rem\">nn %s</p>\n</main></body></html>\n",
+           NN_VERSION);
+  text_save(t, path);
+  text_free(t);
+}
+
 /* runs: one, or several to compare. */
 static void write_report(const char *path, struct run *const *runs, int count) {
   struct text t = {0};
-  text_put(&t, "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8>"
-               "<meta name=viewport content=\"width=device-width,initial-scale=1\">\n");
-  if (count > 1) text_put(&t, "<title>Networks compared</title>\n");
-  else html_name(&t, "<title>", runs[0], "</title>\n");
-  text_put(&t, style);
-  text_put(&t, "</head><body><main>\n");
-  if (count > 1) {
-    text_put(&t, "<h1>Networks compared</h1>\n");
-    html_comparison(&t, runs, count);
-  }
+  char title[160];
+  snprintf(title, sizeof title, "%s on %s", net_name(&runs[0]->s), runs[0]->d->name);
+  html_begin(&t, count > 1 ? "Networks compared" : title);
+  if (count > 1) html_comparison(&t, runs, count);
   for (int i = 0; i < count; i++) {
-    html_name(&t, count > 1 ? "<h2>" : "<h1>", runs[i], count > 1 ? "</h2>\n" : "</h1>\n");
+    if (count > 1) html_name(&t, "<h2>", runs[i], "</h2>\n");
     html_run(&t, runs[i], count == 1);
   }
-  text_add(&t, "<p class=soft style=\"margin-top:2rem\">nn %s</p>\n</main></body></html>\n",
-           NN_VERSION);
-  text_save(&t, path);
-  text_free(&t);
+  html_end(&t, path);
 }
 
 /* ========================================== @@RUN ===========================================
@@ -1689,6 +1901,8 @@ static void add_row(struct run *r, const struct row *row) {
 static const char log_head[] =
     "step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds\n";
 
+static const char activations_head[] = "step,layer,mean,deviation,most,zeros\n";
+
 /* Writes everything but the models. */
 static void write_log(struct run *r) {
   struct text t = {0};
@@ -1703,6 +1917,13 @@ static void write_log(struct run *r) {
   }
   path_of(path, "%s/log.csv", r->folder);
   text_save(&t, path);
+  if (r->watch) {
+    t.size = 0;
+    text_put(&t, activations_head);
+    text_put(&t, r->activations.data ? r->activations.data : "");
+    path_of(path, "%s/activations.csv", r->folder);
+    text_save(&t, path);
+  }
   path_of(path, "%s/report.html", r->folder);
   write_report(path, &r, 1);
   text_free(&t);
@@ -1729,6 +1950,65 @@ static int is_better(const struct run *r, double accuracy) {
 static void set_best(struct run *r, int64_t step, double accuracy) {
   r->best_step = step;
   r->best_accuracy = accuracy;
+}
+
+/* Adds a line for every rectifier or tanh: its activations on the first test images. The copy that
+ * keeps them leaves the model, and so the run's bits, alone. */
+static void watch_activations(struct run *r) {
+  enum { WATCHED = 200 };
+  const nn_dataset *d = &r->d->test;
+  const int n = d->count < WATCHED ? d->count : WATCHED;
+  nn_config c = config_of(&r->s);
+  nn_node_info in, info;
+  nn_batch b;
+  size_t count;
+  c.batch = WATCHED;
+  c.keep_activations = 1;
+  if (!r->probe) r->probe = build_model(&r->s, &c, r->d, r->total);
+  const nn_real *from = nn_parameters(r->m, &count);
+  memcpy(nn_parameters(r->probe, &count), from, count * sizeof *from);
+  nn_get_node(r->probe, 0, &in);
+  nn_real *x = allocate((size_t)(n * d->channels * d->height * d->width), sizeof *x);
+  int32_t index[WATCHED];
+  for (int i = 0; i < n; i++) index[i] = i;
+  memset(&b, 0, sizeof b);
+  b.n = n;
+  b.x[0] = x;
+  if (nn_gather(d, index, n, NULL, NULL, x, NULL) || nn_forward(r->probe, &b, 0))
+    fail("%s", nn_error(r->probe));
+  for (int node = 0; nn_get_node(r->probe, node, &info) == NN_OK; node++) {
+    double sum = 0, squares = 0, most = -HUGE_VAL, zeros = 0;
+    if (strcmp(info.kind, "relu") != 0 && strcmp(info.kind, "tanh") != 0) continue;
+    count = (size_t)n;
+    for (int k = 0; k < info.rank; k++) count *= (size_t)info.dim[k];
+    nn_real *y = allocate(count, sizeof *y);
+    if (nn_read(r->probe, node, y)) fail("%s", nn_error(r->probe));
+    for (size_t i = 0; i < count; i++) {
+      sum += (double)y[i];
+      most = fmax(most, (double)y[i]);
+      zeros += y[i] == 0;
+    }
+    const double mean = sum / (double)count;
+    for (size_t i = 0; i < count; i++) squares += ((double)y[i] - mean) * ((double)y[i] - mean);
+    text_add(&r->activations, "%lld,%s,%.6g,%.6g,%.6g,%.6g\n", (long long)r->progress.step,
+             info.name, mean, sqrt(squares / (double)count), most, zeros / (double)count);
+    free(y);
+  }
+  free(x);
+}
+
+/* Its lines up to the checkpoint's step. */
+static void read_activations(struct run *r) {
+  char path[PATH_SIZE], *text;
+  if (!r->watch) return;
+  path_of(path, "%s/activations.csv", r->folder);
+  text = read_text(path);
+  for (const char *line = text; line && *line; line += strcspn(line, "\n") + 1) {
+    if (isdigit((unsigned char)*line) && strtoll(line, NULL, 10) <= r->progress.step)
+      text_bytes(&r->activations, line, strcspn(line, "\n")), text_put(&r->activations, "\n");
+    if (!strchr(line, '\n')) break;
+  }
+  free(text);
 }
 
 /* A line of log.csv, which it cuts up: seven numbers, those of the test perhaps empty. 0 if it is
@@ -1847,8 +2127,8 @@ static void check_best(struct run *r) {
   }
 }
 
-/* Steps, intervals and the model of a run. */
-static void run_prepare(struct run *r) {
+/* Steps and intervals of a run. */
+static void run_plan(struct run *r) {
   const struct settings *s = &r->s;
   int64_t batch = (int64_t)number_of(s, OPT_BATCH);
   r->per_epoch = (r->d->train.count + batch - 1) / batch;
@@ -1860,14 +2140,20 @@ static void run_prepare(struct run *r) {
   r->save_every = is_set(s, OPT_SAVE_EVERY) ? (int64_t)number_of(s, OPT_SAVE_EVERY)
                                             : r->test_every;
   r->row_every = r->total < 2000 ? 10 : (r->total + 199) / 200;
-  r->m = build_model(s, r->d, r->total);
-  r->parameters = parameter_count(r->m);
-  r->filters[0] = picture_filters(r->m);
-  r->filters[1] = picture_filters(r->m);
   r->quiet = is_set(s, OPT_QUIET);
   r->live = !r->quiet && is_terminal(stderr) &&
             strcmp(getenv("TERM") ? getenv("TERM") : "dumb", "dumb") != 0;
   r->colour = r->live && !(getenv("NO_COLOR") && *getenv("NO_COLOR"));
+}
+
+/* The same, and the model. */
+static void run_prepare(struct run *r) {
+  const nn_config c = config_of(&r->s);
+  run_plan(r);
+  r->m = build_model(&r->s, &c, r->d, r->total);
+  r->parameters = parameter_count(r->m);
+  r->filters[0] = picture_filters(r->m);
+  r->filters[1] = picture_filters(r->m);
 }
 
 /* A new run: settings are complete, d is there. */
@@ -1880,12 +2166,9 @@ static void run_new(struct run *r, const char *base) {
   text_save(&r->facts, path);
 }
 
-/* Puts the checkpoint of the run's folder in place of the fresh model. */
-static void run_load(struct run *r, const char *facts) {
-  char path[PATH_SIZE], value[64], name[128], crc[16];
-  nn_load_result loaded;
-  nn_config c = config_of(&r->s);
-  nn_message why;
+/* Whether the run in the folder was trained on the data that is at hand. */
+static void check_data(const struct run *r, const char *facts) {
+  char value[64], name[128], crc[16];
   snprintf(crc, sizeof crc, "%08lx", (unsigned long)r->d->crc);
   need_fact(r->s.file, facts, "run.data-crc", value, sizeof value);
   need_fact(r->s.file, facts, "run.data-name", name, sizeof name);
@@ -1894,9 +2177,19 @@ static void run_load(struct run *r, const char *facts) {
   if (strcmp(value, crc) != 0)
     fail("%s was trained on other data (%s, checksum %s) than %s from %s (%s): give its --data",
          r->folder, name, value, r->d->name, r->d->where, crc);
+}
+
+/* Puts the checkpoint of the run's folder in place of the fresh model. */
+static void run_load(struct run *r, const char *facts) {
+  char path[PATH_SIZE];
+  nn_load_result loaded;
+  nn_config c = config_of(&r->s);
+  nn_message why;
+  check_data(r, facts);
   run_prepare(r);
   path_of(path, "%s/last.nn", r->folder);
-  if (!file_exists(path)) fail("%s is missing: this run was never saved; start it anew", path);
+  if (!file_exists(path))
+    fail("%s is missing: this run was never saved, or is finished; start it anew", path);
   if (nn_load(path, &c, &loaded, &why)) fail("%s; start the run anew", why.text);
   if (!loaded.is_checkpoint || parameter_count(loaded.model) != r->parameters ||
       loaded.progress.step > r->total)
@@ -1908,12 +2201,15 @@ static void run_load(struct run *r, const char *facts) {
   r->filters[1] = picture_filters(r->m);
   read_log(r);
   read_progress(r);
+  read_activations(r);
   check_best(r);
   text_put(&r->facts, facts);
 }
 
 static void run_free(struct run *r) {
   nn_destroy(r->m);
+  nn_destroy(r->probe);
+  text_free(&r->activations);
   free(r->rows);
   free(r->filters[0].rgba);
   free(r->filters[1].rgba);
@@ -2028,7 +2324,8 @@ static void run_test(struct run *r, struct row *row) {
     if (nn_save(r->m, path)) fail("%s", nn_error(r->m));
     set_best(r, row->step, e.accuracy);
   }
-  if (r->quiet) return;
+  if (r->watch) watch_activations(r);
+  if (r->quiet || r->brief) return;
   fprintf(stderr, "%s %s  loss %.4f  accuracy %s  test %s%s  %s samples/s  %s\n", net_name(&r->s),
           where_of(r).text, r->progress.loss, percent(r->progress.accuracy).text,
           percent(e.accuracy).text, better ? " (best)" : "",
@@ -2052,8 +2349,8 @@ static int64_t next_multiple(int64_t step, int64_t every) {
   return (step / every + 1) * every;
 }
 
-/* Trains to the end, the deadline or a signal; everything is written when it returns. 0, or the
- * signal. */
+/* Trains to the end, the deadline, an infinite loss or a signal; everything is written when it
+ * returns. 0, or the signal. */
 static int run_train(struct run *r) {
   nn_fit_options fit = nn_fit_default();
   nn_status status = NN_OK;
@@ -2094,27 +2391,37 @@ static int run_train(struct run *r) {
     }
   }
   clear_live(r);
-  if (r->progress.step == r->total && !(last_tested(r) && last_tested(r)->step == r->total))
-    run_row(r, 1); /* resumed at its end, but the log has lost that test */
+  r->diverged = status == NN_ERR_DIVERGED;
+  if ((r->progress.step == r->total || (r->diverged && r->progress.step > 0)) &&
+      !(last_tested(r) && last_tested(r)->step == r->progress.step))
+    run_row(r, 1); /* diverged; or resumed at its end, but the log has lost that test */
   free(r->filters[1].rgba);
   r->filters[1] = picture_filters(r->m);
   write_log(r);
   write_checkpoint(r);
-  if (status == NN_ERR_DIVERGED)
-    fail("the loss became infinite after step %lld: lower --lr or give --clip-norm 1 (%s)",
-         (long long)r->progress.step, r->folder);
-  if (status < 0) fail("%s", nn_error(r->m));
-  if (r->progress.step < r->total && !r->cut) {
+  if (status < 0 && !r->diverged) fail("%s", nn_error(r->m));
+  if (r->progress.step < r->total && !r->cut && !r->diverged) {
     struct text t = {0};
-    text_word(&t, r->program);
-    text_add(&t, " %s --resume ", r->s.command->name);
-    text_word(&t, r->folder);
+    text_word(&t, r->again[0]);
+    if (r->again[1]) {
+      for (int i = 1; r->again[i]; i++) text_put(&t, " "), text_word(&t, r->again[i]);
+    } else {
+      text_add(&t, " %s --resume ", r->s.command->name);
+      text_word(&t, r->folder);
+    }
     fprintf(stderr, "nn: stopped at step %lld of %lld and saved; go on with: %s\n",
             (long long)r->progress.step, (long long)r->total, t.data);
     text_free(&t);
     return stop_signal;
   }
   return 0;
+}
+
+/* Where an infinite loss is no result. */
+static void refuse_divergence(const struct run *r) {
+  if (r->diverged)
+    fail("the loss became infinite after step %lld: lower --lr or give --clip-norm 1 (%s)",
+         (long long)r->progress.step, r->folder);
 }
 
 static void tell_start(const struct run *r) {
@@ -2134,18 +2441,17 @@ static void tell_data(const struct data *d, int quiet) {
   text_free(&t);
 }
 
-/* ======================================= @@COMMANDS ========================================= */
-
-/* What a resumed run may not change; the others are taken over from the command line. */
-static void check_resumed(const struct settings *s, const struct settings *typed) {
+/* The first option in which two runs differ, outward ones left out; else -1. Of the second run all
+ * count, or those that were given; with all, kernels may differ. */
+static int differing(const struct settings *a, const struct settings *b, int all) {
   for (int o = 0; o < OPTION_COUNT; o++) {
-    const struct value *a = &s->v[o], *b = &typed->v[o];
-    if (!b->given || is_outward(o)) continue;
-    if (!*a->text || a->number != b->number ||
-        (options[o].kind == TEXT && strcmp(a->text, b->text) != 0))
-      wrong(s->command->name, "--%s %s is not what this run has (%s): leave it away to resume",
-            options[o].name, b->text, *a->text ? a->text : "none");
+    const struct value *v = &a->v[o], *w = &b->v[o];
+    if (is_outward(o) || (all ? o == OPT_ISA : !w->given)) continue;
+    if (!*v->text != !*w->text || (*v->text && v->number != w->number) ||
+        (options[o].kind == TEXT && strcmp(v->text, w->text) != 0))
+      return o;
   }
+  return -1;
 }
 
 /* The kernels that the run used, for others give other bits. */
@@ -2165,8 +2471,6 @@ static void resume_isa(struct settings *s, const char *facts) {
  * `lines` is the same text, which the settings go on to point to. */
 static char *read_resumed(struct run *r, const struct settings *typed, char path[PATH_SIZE],
                           char **lines) {
-  if (typed->v[OPT_OUT].given)
-    wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
   path_of(r->folder, "%s", typed->v[OPT_RESUME].text);
   path_of(path, "%s/settings.txt", r->folder);
   char *facts = read_text(path);
@@ -2175,7 +2479,6 @@ static char *read_resumed(struct run *r, const struct settings *typed, char path
   set_standards(&r->s, typed->command);
   read_settings(&r->s, path, *lines);
   resume_isa(&r->s, facts);
-  check_resumed(&r->s, typed);
   if (typed->v[OPT_DATA].given) r->s.v[OPT_DATA] = typed->v[OPT_DATA];
   if (typed->v[OPT_THREADS].given) r->s.v[OPT_THREADS] = typed->v[OPT_THREADS];
   r->s.v[OPT_QUIET] = typed->v[OPT_QUIET];
@@ -2184,15 +2487,1138 @@ static char *read_resumed(struct run *r, const struct settings *typed, char path
   return facts;
 }
 
+/* ========================================= @@STUDY ==========================================
+ * Many runs in one table. A trial is a row of it, a run for each seed; each run has a folder
+ * OUT/ROW/seed-N with the files of any run, result.txt once it is done (last.nn is then removed)
+ * and, of convolutional networks, activations.csv. */
+
+/* The two studies as five reports made them. A row's options are what its report gives; those
+ * chosen here, for the report does not give them, are marked as such in every listing. Both are a
+ * command line, the row's after its group's. reported is the report's test accuracy, torch the one
+ * that PyTorch 1.13 ends with on the same images; 0: none. */
+#define GRAY28 "cifar10 --size 28 --gray "
+#define GRAY32 "cifar10 --gray --pad2 1 --activation tanh --keep 1 --batch 128 --hidden 1024 "
+#define LINES "mnist --layers 1 "
+/* Reports A to D speak of "keep" and "gradient descent", as TensorFlow does: where it decides, its
+ * start and its RMSProp are chosen. With PyTorch's an RNN is ten points behind after 500 steps. */
+#define XAVIER "--init xavier "
+#define RMSPROP "--momentum 0 --alpha .9"
+enum { MOST_PRESETS = 12 };
+struct preset {
+  const char *name, *given, *chosen;
+  double reported, torch;
+  const char *remark;
+};
+struct group {
+  int study;
+  const char *title, *given, *chosen;
+  struct preset rows[MOST_PRESETS];
+};
+static const struct group groups[] = {
+  {1, "Report A: Adam's rate, and gradient descent",
+   GRAY28, "--batch 50 --epochs 15 --keep .5",
+   {{"A1-rate-1e-4", "--optimizer adam --lr 1e-4", "", .470, 0, ""},
+    {"A1-rate-1e-3", "--optimizer adam --lr 1e-3", "", .474, .546, ""},
+    {"A1-rate-1e-2", "--optimizer adam --lr 1e-2", "", .100, 0, ""},
+    {"A1-adam", "--optimizer adam", "--lr 1e-3", .466, 0, ""},
+    {"A1-sgd", "--optimizer sgd", "--lr .01", .334, 0, ""}}},
+  {1, "Report B: eight trials",
+   GRAY28, "--test-every 200",
+   {{"B1-1", "--optimizer adam --lr 1e-4 --batch 100 --steps 10000 --keep .8", "", 0, 0, ""},
+    {"B1-2", "--optimizer adam --lr 1e-4 --batch 100 --steps 10000 --keep .6", "", 0, 0, ""},
+    {"B1-3", "--optimizer adam --lr 1e-4 --batch 100 --steps 8000 --keep .6", "", 0, 0,
+     "the report's table says keep .6, its text .4: B1-3-text"},
+    {"B1-3-text", "--optimizer adam --lr 1e-4 --batch 100 --steps 8000 --keep .4", "", 0, 0, ""},
+    {"B1-4", "--optimizer adam --lr 1e-4 --batch 500 --steps 8000 --keep .4", "", 0, 0,
+     "the best of the report's trials"},
+    {"B1-5", "--optimizer sgd --lr .01 --batch 500 --steps 8000 --keep .6", "", 0, 0, ""},
+    {"B1-6", "--optimizer sgd --lr .05 --batch 100 --steps 8000 --keep .6", "", 0, 0, ""},
+    {"B1-7", "--optimizer rmsprop --lr .0025 --batch 200 --steps 5000 --keep .5",
+     "--momentum 0", 0, 0, ""},
+    {"B1-8", "--optimizer rmsprop --lr .0005 --batch 500 --steps 20000 --keep .4",
+     "--momentum 0", 0, 0, ""}}},
+  {1, "Report C: Adam's rate",
+   GRAY28 "--optimizer adam --steps 1000", "--batch 50 --keep .5",
+   {{"C1-rate-1e-3", "--lr 1e-3", "", 0, 0, "the report: a higher rate learns faster"},
+    {"C1-rate-1e-4", "--lr 1e-4", "", 0, 0, ""},
+    {"C1-rate-1e-5", "--lr 1e-5", "", 0, 0, ""}}},
+  {1, "Report C: RMSProp's momentum",
+   GRAY28 "--optimizer rmsprop --lr 1e-4", "--batch 50 --steps 1000 --keep .5",
+   {{"C1-momentum-0", "--momentum 0", "", 0, 0, "the report: 0 and 1 bad, .5 and .75 good"},
+    {"C1-momentum-.5", "--momentum .5", "", 0, 0, ""},
+    {"C1-momentum-.75", "--momentum .75", "", 0, 0, ""},
+    {"C1-momentum-1", "--momentum 1", "", 0, 0, ""}}},
+  {1, "Report D: three optimizers",
+   GRAY28 "--batch 50 --steps 300", "--keep .5",
+   {{"D1-adam-1e-3", "--optimizer adam --lr 1e-3", "", .384, 0, ""},
+    {"D1-adam-1e-4", "--optimizer adam --lr 1e-4", "", .303, 0, ""},
+    {"D1-adam-1e-2", "--optimizer adam --lr 1e-2", "", .100, 0, ""},
+    {"D1-adagrad-1e-3", "--optimizer adagrad --lr 1e-3", "", .264, 0, ""},
+    {"D1-adagrad-1e-4", "--optimizer adagrad --lr 1e-4", "", .136, 0, ""},
+    {"D1-adagrad-1e-2", "--optimizer adagrad --lr 1e-2", "", .324, 0, ""},
+    {"D1-momentum", "--optimizer momentum --momentum .5 --lr 1e-2", "", .295, 0, ""},
+    {"D1-adam-5000", "--optimizer adam --lr 1e-3 --steps 5000", "", .417, 0, ""}}},
+  {1, "Report E: Adam and Adagrad",
+   GRAY32 "--epochs 10", "",
+   {{"E1-adam-.001", "--optimizer adam --lr .001", "", .6423, 0, ""},
+    {"E1-adam-.005", "--optimizer adam --lr .005", "", .6409, 0, ""},
+    {"E1-adam-.01", "--optimizer adam --lr .01", "", .1796, 0, ""},
+    {"E1-adagrad-.001", "--optimizer adagrad --lr .001", "", .5678, 0, ""},
+    {"E1-adagrad-.005", "--optimizer adagrad --lr .005", "", .651, 0, ""},
+    {"E1-adagrad-.01", "--optimizer adagrad --lr .01", "", .6848, 0, ""},
+    {"E1-adagrad-.01-20", "--optimizer adagrad --lr .01 --epochs 20", "", .717, .6982,
+     "the report's best"}}},
+  {1, "The best of this net",
+   "", "cifar10 --gray --optimizer adamw --lr 2e-3 --schedule one-cycle",
+   {{"best-gray28", "--size 28", "--batch 64 --epochs 60 --keep .5 --weight-decay .05 "
+                                 "--augment flip,shift=3,cutout=8", 0, 0, ""},
+    {"best-gray32", "--size 32", "--batch 128 --epochs 40 --keep .6 --weight-decay .02 "
+                                 "--augment flip,shift=4,cutout=8", 0, 0, ""}}},
+  {2, "Report A: cells, and sizes of the RNN",
+   LINES, XAVIER "--optimizer adam --lr 1e-3 --batch 100 --steps 500 --hidden 128 --keep 1",
+   {{"A2-rnn", "--cell rnn", "", .9034, 0, ""},
+    {"A2-lstm", "--cell lstm", "", .9233, 0, ""},
+    {"A2-gru", "--cell gru", "", .9233, 0, ""},
+    {"A2-rnn-64", "--cell rnn --hidden 64", "", .8435, 0, ""},
+    {"A2-rnn-128", "--cell rnn --hidden 128", "", .9131, 0, ""},
+    {"A2-rnn-256", "--cell rnn --hidden 256", "", .8572, 0, ""}}},
+  {2, "Report B: sizes of each cell",
+   LINES "--optimizer adam --lr 1e-3 --batch 100 --keep .6", XAVIER "--steps 500",
+   {{"B2-rnn-50", "--cell rnn --hidden 50", "", 0, 0,
+     "the report's 50,000 taken as samples; 100 units best, LSTM best, RNN worst"},
+    {"B2-rnn-100", "--cell rnn --hidden 100", "", 0, 0, ""},
+    {"B2-rnn-500", "--cell rnn --hidden 500", "", 0, 0, ""},
+    {"B2-lstm-50", "--cell lstm --hidden 50", "", 0, 0, ""},
+    {"B2-lstm-100", "--cell lstm --hidden 100", "", 0, 0, ""},
+    {"B2-lstm-200", "--cell lstm --hidden 200", "", 0, 0, ""},
+    {"B2-lstm-500", "--cell lstm --hidden 500", "", 0, 0, ""},
+    {"B2-gru-20", "--cell gru --hidden 20 --batch 200", "--steps 250", 0, 0, ""},
+    {"B2-gru-100", "--cell gru --hidden 100 --batch 200", "--steps 250", 0, 0, ""},
+    {"B2-gru-500", "--cell gru --hidden 500 --batch 200", "--steps 250", 0, 0, ""}}},
+  {2, "Report B: 50,000 steps",
+   LINES "--optimizer adam --lr 1e-3 --batch 100 --keep .6 --hidden 100",
+   XAVIER "--steps 50000",
+   {{"B2-rnn-long", "--cell rnn", "", 0, 0, "the report's 50,000 taken as steps"},
+    {"B2-lstm-long", "--cell lstm", "", 0, 0, ""},
+    {"B2-gru-long", "--cell gru --batch 200", "", 0, 0, ""}}},
+  {2, "Report C: sizes of GRU and LSTM",
+   LINES, XAVIER "--optimizer adam --lr 1e-3 --batch 100 --steps 500 --keep 1",
+   {{"C2-gru-32", "--cell gru", "--hidden 32", 0, 0,
+     "the report: more units learn faster, GRU above LSTM"},
+    {"C2-gru-128", "--cell gru", "--hidden 128", 0, 0, ""},
+    {"C2-gru-512", "--cell gru", "--hidden 512", 0, 0, ""},
+    {"C2-lstm-32", "--cell lstm", "--hidden 32", 0, 0, ""},
+    {"C2-lstm-128", "--cell lstm", "--hidden 128", 0, 0, ""},
+    {"C2-lstm-512", "--cell lstm", "--hidden 512", 0, 0, ""}}},
+  {2, "Report D: sizes of the RNN, and cells",
+   LINES "--lr 1e-3 --batch 100 --steps 500 --hidden 128", XAVIER "--keep 1",
+   {{"D2-rnn-128", "--cell rnn --optimizer rmsprop", RMSPROP, .8898, 0, ""},
+    {"D2-rnn-256", "--cell rnn --optimizer rmsprop --hidden 256", RMSPROP, .854, 0, ""},
+    {"D2-rnn-512", "--cell rnn --optimizer rmsprop --hidden 512", RMSPROP, .6321, 0, ""},
+    {"D2-rnn-1024", "--cell rnn --optimizer rmsprop --hidden 1024", RMSPROP, .1028, 0, ""},
+    {"D2-rnn-adam", "--cell rnn --optimizer adam", "", .9135, 0, ""},
+    {"D2-lstm", "--cell lstm", "--optimizer adam", .9505, 0, ""},
+    {"D2-gru", "--cell gru", "--optimizer adam", .9572, 0, ""}}},
+  {2, "Report E: three cells, two layers",
+   "mnist --layers 2 --batch 64 --epochs 10 --hidden 128", "--keep 1",
+   {{"E2-rnn-adam-.01", "--cell rnn --relu --optimizer adam --lr .01", "", .8378, 0, ""},
+    {"E2-rnn-adam-.001", "--cell rnn --relu --optimizer adam --lr .001", "", .9818, .9774, ""},
+    {"E2-rnn-64", "--cell rnn --relu --optimizer adam --lr .001 --hidden 64", "", .9432, 0, ""},
+    {"E2-rnn-adagrad", "--cell rnn --relu --optimizer adagrad --lr .01", "", .9737, 0, ""},
+    {"E2-lstm-adam-.01", "--cell lstm --optimizer adam --lr .01", "", .9776, 0, ""},
+    {"E2-lstm-adam-.001", "--cell lstm --optimizer adam --lr .001", "", .9895, .9858, ""},
+    {"E2-lstm-64", "--cell lstm --optimizer adam --lr .001 --hidden 64", "", .9863, 0, ""},
+    {"E2-lstm-adagrad", "--cell lstm --optimizer adagrad --lr .01", "", .9847, 0, ""},
+    {"E2-gru-adam-.01", "--cell gru --optimizer adam --lr .01", "", .9432, .9112,
+     "the reported figure is doubtful: an RNN row has the same"},
+    {"E2-gru-adam-.001", "--cell gru --optimizer adam --lr .001", "", .9906, .9882, ""},
+    {"E2-gru-64", "--cell gru --optimizer adam --lr .001 --hidden 64", "", .9871, 0, ""},
+    {"E2-gru-adagrad", "--cell gru --optimizer adagrad --lr .01", "", .9862, 0, ""}}},
+  {2, "A convolutional network on the same digits",
+   "mnist --cell cnn", "--optimizer adam --lr .001 --batch 64 --epochs 10 --keep .5",
+   {{"same-cnn", "", "", 0, 0, "beside E2-rnn, E2-lstm and E2-gru, Adam .001"}}},
+  {2, "The best of these nets",
+   "", "mnist --optimizer adamw --schedule one-cycle",
+   {{"best-mnist-cnn", "--cell cnn", "--lr 2e-3 --batch 64 --epochs 20 --keep .5 "
+                                     "--weight-decay .05 --augment shift=2", 0, 0, ""},
+    {"best-mnist-gru", "--cell gru", "--layers 2 --hidden 192 --lr 4e-3 --batch 64 --epochs 15 "
+                                     "--keep .8 --clip-norm 1 --augment shift=2", 0, 0, ""}}},
+};
+enum { GROUPS = sizeof groups / sizeof *groups };
+
+/* The rows of the comparison of a CNN with RNNs. */
+static const char *const same_digits[] = {"same-cnn", "E2-rnn-adam-.001", "E2-lstm-adam-.001",
+                                          "E2-gru-adam-.001"};
+enum { SAME_DIGITS = sizeof same_digits / sizeof *same_digits };
+/* The names of the data that a reported figure may be compared on: MNIST, 32x32, 28x28. */
+static const char *const compared_data[][2] = {
+    {"MNIST", "MNIST"},
+    {"CIFAR-10 gray", "CIFAR-10 (JPEG-recoded copy) gray"},
+    {"CIFAR-10 gray 28x28 subset", "CIFAR-10 gray 28x28 subset"}};
+
+/* What a finished run leaves; of its activations the second convolution's, at two thirds of the way
+ * and at the end. */
+struct outcome {
+  int done, diverged;
+  double accuracy, best, seconds, parameters, sparsity, mean[2], deviation[2], most;
+  char data[80];
+  struct row *rows;
+  size_t row_count;
+};
+
+struct trial {
+  char name[160];
+  const struct group *group; /* of an experiment */
+  const struct preset *preset;
+  struct settings s;
+  char given[OPTION_COUNT]; /* by its report */
+  char *words;       /* what they point to */
+  struct outcome *outcomes; /* for each seed */
+  int seeds, done, diverged;
+  struct outcome all; /* the means; its rows are the mean curves */
+  double deviation, least, most;
+};
+
+struct study {
+  struct settings *typed;
+  const char *const *again; /* the words of the command */
+  char base[PATH_SIZE];
+  struct data data[5]; /* MNIST; CIFAR-10 in 32x32 and 28x28, in colour and gray */
+  struct trial *trials;
+  int count, seeds, old;
+};
+
+/* Cuts at spaces, in place. */
+static int split(char *text, const char **words, int most) {
+  int count = 0;
+  for (char *at = strtok(text, " "); at && count < most; at = strtok(NULL, " "))
+    words[count++] = at;
+  return count;
+}
+
+/* Which of a study's data sets. */
+static int data_kind(const struct settings *s) {
+  if (s->command->bit == MNIST) return 0;
+  return 1 + is_choice(s, OPT_SIZE, "28") + 2 * is_set(s, OPT_GRAY);
+}
+
+/* A trial of a command and its words, which point into t->words; the options that are the study's
+ * own come from its command line. */
+static void make_trial(struct trial *t, const struct study *st, int count, const char **words) {
+  static const enum option shared[] = {OPT_THREADS, OPT_ISA, OPT_DATA, OPT_QUIET};
+  parse(&t->s, find_command(words[0]), count - 1, words + 1);
+  for (int k = 0; k < 4; k++) t->s.v[shared[k]] = st->typed->v[shared[k]];
+  if (is_set(st->typed, OPT_MINIATURE)) {
+    t->s.v[OPT_EPOCHS].text = "";
+    give(&t->s, OPT_STEPS, "30");
+    give(&t->s, OPT_TEST_EVERY, "10");
+    if (number_of(&t->s, OPT_BATCH) > 20) give(&t->s, OPT_BATCH, "20");
+  }
+  complete(&t->s);
+  t->outcomes = allocate((size_t)st->seeds, sizeof *t->outcomes);
+}
+
+/* A row of a report. The row's length, in epochs or steps, takes the place of its group's. */
+static void make_preset(struct trial *t, const struct study *st, const struct group *g,
+                        const struct preset *p) {
+  enum { WORDS = 64 };
+  const char *words[WORDS];
+  struct text all = {0}, given = {0};
+  struct settings s;
+  text_add(&given, "%s %s", g->given, p->given);
+  text_add(&all, "%s %s %s %s", g->given, g->chosen, p->given, p->chosen);
+  t->words = all.data;
+  t->group = g;
+  t->preset = p;
+  snprintf(t->name, sizeof t->name, "%s", p->name);
+  make_trial(t, st, split(all.data, words, WORDS), words);
+  memset(&s, 0, sizeof s);
+  const int count = split(given.data, words, WORDS);
+  if (count && find_command(words[0])) parse(&s, find_command(words[0]), count - 1, words + 1);
+  else parse(&s, t->s.command, count, words);
+  for (int o = 0; o < OPTION_COUNT; o++) t->given[o] = s.v[o].given != 0;
+  text_free(&given);
+}
+
+/* Leaves at most so many samples of a set, from all over it and not in step with its classes, for
+ * some sets are sorted by them and some take them in turn. */
+static void thin_out(nn_dataset *d, uint8_t *pixels, int32_t *labels, int most) {
+  const size_t each = (size_t)(d->channels * d->height * d->width);
+  const int stride = d->count / most;
+  if (stride < 2) return;
+  for (int i = 0; i < most; i++) {
+    const int from = i * stride + i % stride;
+    memmove(pixels + (size_t)i * each, pixels + (size_t)from * each, each);
+    labels[i] = labels[from];
+  }
+  d->count = most;
+}
+
+static struct data *study_data(struct study *st, const struct settings *s) {
+  struct data *d = &st->data[data_kind(s)];
+  const int cifar = s->command->bit == CIFAR10;
+  if (d->train.count) return d;
+  data_find(d, s, cifar, 1);
+  if (is_set(st->typed, OPT_MINIATURE)) { /* other data than the whole, for a resumed run too */
+    d->crc = nn_crc32(d->crc, "part", 4);
+    thin_out(&d->train, d->pixels[0], d->labels[0], 1000);
+    thin_out(&d->test, d->pixels[1], d->labels[1], 200);
+  }
+  data_normalise(d, cifar);
+  tell_data(d, is_set(st->typed, OPT_QUIET));
+  return d;
+}
+
+/* Hoyer's measure (2004) of the first layer's weights: 0 all alike, 1 all but one zero. */
+static double weight_sparsity(nn_model *m) {
+  double sum = 0, squares = 0;
+  nn_param w;
+  if (nn_get_param(m, 0, &w) || w.rank != 4) return 0;
+  for (size_t i = 0; i < w.count; i++) {
+    sum += fabs((double)w.value[i]);
+    squares += (double)w.value[i] * (double)w.value[i];
+  }
+  const double root = sqrt((double)w.count);
+  return squares > 0 ? (root - sum / sqrt(squares)) / (root - 1) : 0;
+}
+
+static const char *const result_keys[] = {"step",       "diverged",        "accuracy",
+                                          "best-accuracy", "parameters",   "filter-sparsity",
+                                          "seconds"};
+enum { RESULTS = sizeof result_keys / sizeof *result_keys };
+
+/* The run is done: result.txt says so. What would go on with it is not needed any more. */
+static void write_result(struct run *r) {
+  const struct row *last = last_tested(r);
+  const double values[RESULTS] = {(double)r->progress.step, r->diverged,
+                                  last ? last->test_accuracy : 0, r->best_accuracy,
+                                  (double)r->parameters, weight_sparsity(r->m), r->seconds};
+  struct text t = {0};
+  char path[PATH_SIZE];
+  for (int k = 0; k < RESULTS; k++) text_add(&t, "%s=%.9g\n", result_keys[k], values[k]);
+  path_of(path, "%s/result.txt", r->folder);
+  text_save(&t, path);
+  text_free(&t);
+  path_of(path, "%s/last.nn", r->folder);
+  remove(path);
+}
+
+/* Whether the run in the folder is done; then its outcome. */
+static int read_result(struct run *r, struct outcome *to) {
+  char path[PATH_SIZE], value[64], *text;
+  double v[RESULTS], step, mean, deviation, most;
+  path_of(path, "%s/result.txt", r->folder);
+  text = read_text(path);
+  if (!text) return 0;
+  for (int k = 0; k < RESULTS; k++)
+    if (!find_fact(text, result_keys[k], value, sizeof value) || !read_number(value, &v[k]))
+      fail("%s is damaged: remove it, or start the run anew", path);
+  free(text);
+  run_plan(r);
+  r->progress.step = (int64_t)v[0];
+  read_log(r);
+  to->done = 1;
+  to->diverged = v[1] > 0;
+  to->accuracy = v[2], to->best = v[3], to->parameters = v[4], to->sparsity = v[5];
+  to->seconds = v[6];
+  snprintf(to->data, sizeof to->data, "%s", r->d->name);
+  to->rows = r->rows;
+  to->row_count = r->row_count;
+  r->rows = NULL;
+  path_of(path, "%s/activations.csv", r->folder);
+  text = read_text(path);
+  for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL)
+    if (sscanf(line, "%lf,relu2,%lf,%lf,%lf", &step, &mean, &deviation, &most) == 4)
+      for (int k = 0; k < 2; k++)
+        if (k || step * 3 <= v[0] * 2)
+          to->mean[k] = mean, to->deviation[k] = deviation, to->most = most;
+  free(text);
+  return 1;
+}
+
+/* A run of a study, and what its settings point to. */
+struct opened {
+  struct run r;
+  char *facts, *lines, folder[PATH_SIZE], seed[24];
+};
+
+/* Prepares the run of a trial with the k-th seed: its outcome where it is done, else ready to
+ * train. 1 when there is something to train. */
+static int open_run(struct opened *to, struct study *st, struct trial *t, int k) {
+  struct run *r = &to->r;
+  struct settings s = t->s;
+  char path[PATH_SIZE];
+  snprintf(to->seed, sizeof to->seed, "%.0f", number_of(st->typed, OPT_SEED) + k);
+  path_of(to->folder, "%s/%s/seed-%s", st->base, t->name, to->seed);
+  path_of(path, "%s/settings.txt", to->folder);
+  give(&s, OPT_SEED, to->seed);
+  s.v[OPT_OUT].text = s.v[OPT_RESUME].text = to->folder;
+  r->again = st->again;
+  r->brief = 1;
+  r->watch = is_cnn(&s);
+  if (file_exists(path)) {
+    to->facts = read_resumed(r, &s, path, &to->lines);
+    const int o = differing(&r->s, &s, 1);
+    if (o >= 0)
+      fail("%s holds a run with %s %s, not %s: move it away, or give another --out", r->folder,
+           options[o].name, is_set(&r->s, (enum option)o) ? r->s.v[o].text : "not set",
+           is_set(&s, (enum option)o) ? s.v[o].text : "without it");
+    r->d = study_data(st, &s);
+    check_data(r, to->facts);
+    if (read_result(r, &t->outcomes[k])) {
+      st->old++;
+      return 0;
+    }
+  }
+  if (is_set(st->typed, OPT_DONE)) return 0;
+  path_of(path, "%s/last.nn", to->folder);
+  if (to->facts && file_exists(path)) {
+    run_load(r, to->facts);
+    return 1;
+  }
+  path_of(path, "%s/settings.txt", to->folder); /* one that was killed before it saved anything */
+  remove(path);
+  r->s = s;
+  r->d = study_data(st, &s);
+  run_new(r, st->base);
+  return 1;
+}
+
+/* Runs, skips or resumes every run of every trial. 0, or the signal. */
+static int train_all(struct study *st) {
+  int stopped = 0;
+  for (int i = 0; i < st->count && !stopped; i++)
+    for (int k = 0; k < st->seeds && !stopped; k++) {
+      struct opened *now_open = allocate(1, sizeof *now_open);
+      struct run *r = &now_open->r;
+      struct outcome *o = &st->trials[i].outcomes[k];
+      if (open_run(now_open, st, &st->trials[i], k) && !(stopped = run_train(r))) {
+        write_result(r);
+        free(r->rows), r->rows = NULL, r->row_count = 0;
+        read_result(r, o);
+        if (!r->quiet)
+          fprintf(stderr, "%s, seed %s: test accuracy %s (best %s)%s, %s (run %d of %d)\n",
+                  st->trials[i].name, now_open->seed, percent(o->accuracy).text,
+                  percent(o->best).text, o->diverged ? ", diverged" : "",
+                  duration(o->seconds).text, i * st->seeds + k + 1, st->count * st->seeds);
+      }
+      run_free(r);
+      free(now_open->facts);
+      free(now_open->lines);
+      free(now_open);
+    }
+  return stopped;
+}
+
+/* The curves' means over the seeds whose logs have that line. */
+static void mean_rows(struct trial *t) {
+  const struct outcome *longest = NULL;
+  for (int k = 0; k < t->seeds; k++)
+    if (!longest || t->outcomes[k].row_count > longest->row_count) longest = &t->outcomes[k];
+  t->all.rows = allocate(longest->row_count, sizeof *t->all.rows);
+  t->all.row_count = longest->row_count;
+  for (size_t i = 0; i < longest->row_count; i++) {
+    struct row *to = &t->all.rows[i], mean = {0, 0, 0, 0, 0, 0, 0};
+    int n = 0;
+    *to = longest->rows[i];
+    for (int k = 0; k < t->seeds; k++) {
+      const struct row *from = t->outcomes[k].rows + i;
+      if (i >= t->outcomes[k].row_count || from->step != to->step) continue;
+      mean.loss += from->loss, mean.accuracy += from->accuracy, mean.seconds += from->seconds;
+      mean.test_loss += from->test_loss, mean.test_accuracy += from->test_accuracy;
+      n++;
+    }
+    to->loss = mean.loss / n, to->accuracy = mean.accuracy / n, to->seconds = mean.seconds / n;
+    to->test_loss = mean.test_loss / n, to->test_accuracy = mean.test_accuracy / n;
+  }
+}
+
+/* Means and spread over a trial's seeds. */
+static void sum_trial(struct trial *t, int seeds) {
+  struct outcome *all = &t->all;
+  double squares = 0;
+  t->seeds = seeds;
+  t->least = HUGE_VAL;
+  for (int k = 0; k < seeds; k++) t->done += t->outcomes[k].done;
+  for (int k = 0; k < seeds; k++) {
+    const struct outcome *o = &t->outcomes[k];
+    const double n = t->done;
+    if (!o->done) continue;
+    t->diverged += o->diverged;
+    t->least = fmin(t->least, o->accuracy);
+    t->most = fmax(t->most, o->accuracy);
+    all->accuracy += o->accuracy / n, all->best += o->best / n, all->seconds += o->seconds / n;
+    all->parameters += o->parameters / n, all->sparsity += o->sparsity / n;
+    all->most += o->most / n;
+    for (int i = 0; i < 2; i++)
+      all->mean[i] += o->mean[i] / n, all->deviation[i] += o->deviation[i] / n;
+    memcpy(all->data, o->data, sizeof all->data);
+  }
+  for (int k = 0; k < seeds; k++)
+    if (t->outcomes[k].done) squares += pow(t->outcomes[k].accuracy - all->accuracy, 2);
+  if (t->done > 1) t->deviation = sqrt(squares / (t->done - 1));
+  if (t->done) mean_rows(t);
+}
+
+static void study_free(struct study *st) {
+  for (int i = 0; i < st->count; i++) {
+    struct trial *t = &st->trials[i];
+    for (int k = 0; k < st->seeds; k++) free(t->outcomes[k].rows);
+    free(t->outcomes);
+    free(t->all.rows);
+    free(t->words);
+  }
+  for (int i = 0; i < 5; i++) data_free(&st->data[i]);
+  free(st->trials);
+}
+
+/* A share in hundredths, for tables that programs may read too. */
+static struct word hundredths(double share) {
+  struct word w;
+  snprintf(w.text, sizeof w.text, "%.2f", 100 * share);
+  return w;
+}
+
+/* Cells that every table of trials has: mean, deviation, range over the seeds, and so on. */
+#define TRIAL_HEADS "accuracy, %", "deviation", "range", "best", "seconds", "seeds"
+static void trial_cells(struct table *to, const struct trial *t) {
+  const int several = t->done > 1;
+  if (t->done == 0) {
+    for (int k = 0; k < 6; k++) cell(to, k ? "-" : "not run");
+    return;
+  }
+  cell(to, "%s", hundredths(t->all.accuracy).text);
+  cell(to, "%s", several ? hundredths(t->deviation).text : "-");
+  if (several) cell(to, "%s..%s", hundredths(t->least).text, hundredths(t->most).text);
+  else cell(to, "-");
+  cell(to, "%s", hundredths(t->all.best).text);
+  cell(to, t->all.seconds < 100 ? "%.1f" : "%.0f", t->all.seconds);
+  if (t->diverged) cell(to, "%d (%d diverged)", t->done, t->diverged);
+  else cell(to, "%d", t->done);
+}
+
+/* Whether the figure is within a point of the reported one or of PyTorch's, or better. */
+static const char *verdict(const struct study *st, const struct trial *t) {
+  const double ours = t->all.accuracy + 1e-9, reported = t->preset->reported;
+  const int kind = data_kind(&t->s);
+  const char *const *names = compared_data[kind ? kind - 2 : 0];
+  if (!t->done || reported <= 0) return "-";
+  if (is_set(st->typed, OPT_MINIATURE)) return "miniature";
+  if (strcmp(t->all.data, names[0]) != 0 && strcmp(t->all.data, names[1]) != 0)
+    return "other data";
+  if (ours > reported + .01) return "better";
+  if (ours >= reported - .01) return "yes";
+  return t->preset->torch > 0 && ours >= t->preset->torch - .01 ? "as PyTorch" : "no";
+}
+
+/* One study's rows beside what was reported; count trials, which `list` points to. */
+static struct table compare_reported(const struct study *st, int study) {
+  static const char *const heads[] = {"row", "reported", "PyTorch", TRIAL_HEADS, "difference",
+                                      "reached", "data", NULL};
+  struct table to = {heads, NULL, 0};
+  for (int i = 0; i < st->count; i++) {
+    const struct trial *t = &st->trials[i];
+    const struct preset *p = t->preset;
+    if (t->group->study != study) continue;
+    const char *reached = verdict(st, t);
+    cell(&to, "%s", t->name);
+    cell(&to, "%s", p->reported > 0 ? hundredths(p->reported).text : "-");
+    cell(&to, "%s", p->torch > 0 ? hundredths(p->torch).text : "-");
+    trial_cells(&to, t);
+    if (strchr("yban", *reached)) cell(&to, "%+.2f", 100 * (t->all.accuracy - p->reported));
+    else cell(&to, "-");
+    cell(&to, "%s", reached);
+    cell(&to, "%s", t->done ? t->all.data : "-");
+  }
+  return to;
+}
+
+/* What every row is made of; a star stands at what its report does not give. */
+static struct table list_rows(const struct study *st, int study) {
+  static const char *const heads[] = {"row",     "data",   "network", "optimizer", "rate",
+                                      "momentum", "batch",  "length",  "hidden",    "layers",
+                                      "keep",    "start", "reported", NULL};
+  static const enum option columns[] = {OPT_OPTIMIZER, OPT_LR,     OPT_MOMENTUM, OPT_BATCH,
+                                        OPT_STEPS,     OPT_HIDDEN, OPT_LAYERS,   OPT_KEEP,
+                                        OPT_INIT};
+  struct table to = {heads, NULL, 0};
+  for (int i = 0; i < st->count; i++) {
+    const struct trial *t = &st->trials[i];
+    const struct settings *s = &t->s;
+    if (t->group->study != study) continue;
+    cell(&to, "%s", t->name);
+    if (data_kind(s) == 0) cell(&to, "mnist");
+    else cell(&to, "%s%s", is_set(s, OPT_GRAY) ? "gray" : "rgb", s->v[OPT_SIZE].text);
+    cell(&to, "%s", net_name(s));
+    for (size_t k = 0; k < sizeof columns / sizeof *columns; k++) {
+      enum option o = columns[k];
+      const int epochs = o == OPT_STEPS && !is_set(s, o);
+      if (epochs) o = OPT_EPOCHS;
+      /* LeNet5's linear layer is given by all reports */
+      const int given = t->given[o] || (o == OPT_HIDDEN && is_cnn(s));
+      if (!is_set(s, o)) cell(&to, "-");
+      else cell(&to, "%s%s%s", s->v[o].text, columns[k] != OPT_STEPS ? "" : epochs ? " epochs"
+                : " steps", given ? "" : "*");
+    }
+    cell(&to, "%s", t->preset->reported > 0 ? hundredths(t->preset->reported).text : "-");
+  }
+  return to;
+}
+
+static const char star[] = "* not given by the report: chosen here, or the program's default\n";
+
+/* A trial by its name, if it has results. */
+static const struct trial *find_done(const struct study *st, const char *name) {
+  for (int i = 0; i < st->count; i++)
+    if (strcmp(st->trials[i].name, name) == 0 && st->trials[i].done) return &st->trials[i];
+  return NULL;
+}
+
+/* The first step at which the mean test accuracy is at least so much. */
+static double first_step(const struct trial *t, double accuracy) {
+  for (size_t i = 0; i < t->all.row_count; i++)
+    if (t->all.rows[i].test_accuracy >= accuracy) return (double)t->all.rows[i].step;
+  return HUGE_VAL;
+}
+
+/* Ends a claim's figures, which are then empty again. confirmed: -1 for no answer. */
+static void claim(struct table *to, const char *what, struct text *figures, int confirmed) {
+  cell(to, "%s", what);
+  cell(to, "%s", figures->data);
+  cell(to, "%s", confirmed < 0 ? "miniature" : confirmed ? "confirmed" : "not confirmed");
+  figures->size = 0;
+}
+
+enum { TRIALS_B = 9 };
+/* Spearman's rank correlation of two lists without ties. */
+static double rank_correlation(const double *a, const double *b, int n) {
+  double sum = 0;
+  for (int i = 0; i < n; i++) {
+    int rank = 0;
+    for (int k = 0; k < n; k++) rank += (a[k] < a[i]) - (b[k] < b[i]);
+    sum += rank * rank;
+  }
+  return 1 - 6 * sum / (n * (n * (double)n - 1));
+}
+
+/* Report B's five claims, each with its figures. Empty unless all its trials are done. */
+static struct table test_claims(const struct study *st) {
+  static const char *const heads[] = {"claim of report B", "figures", "answer", NULL};
+  static const char *const names[TRIALS_B] = {"B1-1", "B1-2", "B1-3", "B1-3-text", "B1-4",
+                                              "B1-5", "B1-6", "B1-7", "B1-8"};
+  enum { KEEP_8, KEEP_6, SHORT_6, SHORT_4, BATCH_500, SGD_LOW, SGD_HIGH, RMS_7, RMS_8 };
+  struct table to = {heads, NULL, 0};
+  const struct trial *t[TRIALS_B];
+  struct text figures = {0};
+  double accuracy[TRIALS_B], sparse[TRIALS_B];
+  const int real = !is_set(st->typed, OPT_MINIATURE);
+  int sparsest = 0, falling = 0, held = 1;
+  for (int i = 0; i < TRIALS_B; i++)
+    if (!(t[i] = find_done(st, names[i]))) return to;
+  for (int k = 0; k < 4; k += 2) { /* two pairs that differ in nothing but what is kept */
+    const struct trial *more = t[KEEP_8 + k], *less = t[KEEP_6 + k];
+    const double level = .95 * fmin(more->all.best, less->all.best);
+    const double slow = first_step(more, level), fast = first_step(less, level);
+    text_add(&figures, "%ssteps to %s: %s at keep %s, %s at keep %s", k ? "; " : "",
+             percent(level).text, grouped(slow).text, more->s.v[OPT_KEEP].text,
+             grouped(fast).text, less->s.v[OPT_KEEP].text);
+    held = held && fast < slow;
+  }
+  claim(&to, "a lower keep rate converges faster on the test set", &figures,
+        real ? held : -1);
+  for (int i = 0; i < TRIALS_B; i++) {
+    const struct outcome *o = &t[i]->all;
+    accuracy[i] = o->accuracy;
+    sparse[i] = o->mean[1] + o->deviation[1] > 0 ? o->most / (o->mean[1] + o->deviation[1]) : 0;
+    if (o->sparsity > t[sparsest]->all.sparsity) sparsest = i;
+  }
+  const double rank = rank_correlation(accuracy, sparse, TRIALS_B);
+  text_add(&figures, "second convolution after ReLU, maximum / (mean + deviation) against test "
+           "accuracy over nine trials: rank correlation %+.2f (confirmed from +.60 on, 5 %% level)",
+           rank);
+  claim(&to, "sparse activation goes with better test accuracy", &figures,
+        real ? rank >= .6 : -1);
+  text_add(&figures, "test accuracy %s at rate .01, %s at .05; sparsity of the filters (Hoyer):",
+           percent(accuracy[SGD_LOW]).text, percent(accuracy[SGD_HIGH]).text);
+  for (int i = 0; i < TRIALS_B; i++)
+    text_add(&figures, " %s %.3f%s", names[i], t[i]->all.sparsity, i + 1 < TRIALS_B ? "," : "");
+  claim(&to, "gradient descent needs a high rate and gives the sparsest filters", &figures,
+        real ? accuracy[SGD_HIGH] > accuracy[SGD_LOW] &&
+               (sparsest == SGD_LOW || sparsest == SGD_HIGH) : -1);
+  text_put(&figures, "second convolution after ReLU, mean and deviation at two thirds and at the "
+                     "end:");
+  for (int i = 0; i < TRIALS_B; i++) {
+    const struct outcome *o = &t[i]->all;
+    text_add(&figures, " %s %.3g to %.3g and %.3g to %.3g%s", names[i], o->mean[0], o->mean[1],
+             o->deviation[0], o->deviation[1], i + 1 < TRIALS_B ? ";" : "");
+    falling |= (o->mean[1] < o->mean[0] && o->deviation[1] < o->deviation[0]) << i;
+  }
+  claim(&to, "RMSProp alone ends with falling mean and deviation", &figures,
+        real ? falling == (1 << RMS_7 | 1 << RMS_8) : -1);
+  const struct trial *large = t[BATCH_500];
+  double same = 0; /* the large batch's accuracy when it has seen as many images */
+  for (size_t i = 0; i < large->all.row_count; i++)
+    if (large->all.rows[i].step <= 1600 && !isnan(large->all.rows[i].test_accuracy))
+      same = large->all.rows[i].test_accuracy;
+  text_add(&figures, "8,000 steps, keep .4: test accuracy %s with batch 100, %s with batch 500 "
+           "(%s after as many images as the former)", percent(accuracy[SHORT_4]).text,
+           percent(accuracy[BATCH_500]).text, percent(same).text);
+  claim(&to, "a larger batch helps", &figures,
+        real ? accuracy[BATCH_500] > accuracy[SHORT_4] : -1);
+  text_free(&figures);
+  return to;
+}
+
+/* The CNN and the RNNs on the same digits; `done` gets those that have results. */
+static struct table compare_same(const struct study *st, const struct trial **done, int *count) {
+  static const char *const heads[] = {"network", TRIAL_HEADS, "parameters", "row", "data", NULL};
+  struct table to = {heads, NULL, 0};
+  *count = 0;
+  for (int i = 0; i < SAME_DIGITS; i++) {
+    const struct trial *t = find_done(st, same_digits[i]);
+    if (!t) continue;
+    done[(*count)++] = t;
+    cell(&to, "%s", net_label(&t->s));
+    trial_cells(&to, t);
+    cell(&to, "%.0f", t->all.parameters);
+    cell(&to, "%s", t->name);
+    cell(&to, "%s", t->all.data);
+  }
+  return to;
+}
+
+/* A table on stdout, as CSV and on the page, there perhaps with the rows as links to the report of
+ * their first run. */
+static void put_table(struct study *st, struct text *page, struct table *t, const char *title,
+                      const char *file, int linked, int coloured) {
+  char path[PATH_SIZE], link[64];
+  printf("%s\n", title);
+  print_table(t);
+  putchar('\n');
+  path_of(path, "%s/%s.csv", st->base, file);
+  save_table(t, path);
+  text_add(page, "<h2>%s</h2>\n", title);
+  snprintf(link, sizeof link, "/seed-%s/report.html", st->typed->v[OPT_SEED].text);
+  html_table(page, t, linked ? link : NULL, coloured);
+  table_free(t);
+}
+
+/* Figures that compare trials: what to show of them, in the order of `what`. */
+static void put_curves(struct text *page, const struct trial *const *trials, int count,
+                       const int *what, int figures) {
+  struct curve *curves = allocate((size_t)count, sizeof *curves);
+  for (int i = 0; i < count; i++) {
+    const struct outcome *all = &trials[i]->all;
+    struct curve c = {trials[i]->name, trials[i]->group ? all->data : NULL, all->rows,
+                      all->row_count};
+    curves[i] = c;
+  }
+  text_put(page, "<div class=grid>\n");
+  for (int k = 0; k < figures; k++) html_compared(page, curves, count, what[k]);
+  text_put(page, "</div>\n");
+  free(curves);
+}
+
+static const int all_figures[] = {SHOW_TEST, SHOW_TEST | SHOW_LOSS, 0, SHOW_LOSS};
+static const int timed_figures[] = {SHOW_TEST | AGAINST_SECONDS, SHOW_TEST};
+
+/* Claims are sentences: on stdout each has lines of its own. */
+static void put_claims(struct study *st, struct text *page) {
+  struct table t = test_claims(st);
+  char path[PATH_SIZE], title[160];
+  if (t.count) {
+    snprintf(title, sizeof title, "Report B's claims, on %s", find_done(st, "B1-1")->all.data);
+    puts(title);
+    for (size_t i = 0; i < t.count; i += 3) {
+      printf("%s: %s\n    ", t.cells[i], t.cells[i + 2]);
+      print_wrapped(t.cells[i + 1], 4);
+    }
+    putchar('\n');
+    path_of(path, "%s/claims.csv", st->base);
+    save_table(&t, path);
+    text_add(page, "<h2>%s</h2>\n<div class=card>\n", title);
+    for (size_t i = 0; i < t.count; i += 3)
+      text_add(page, "<p><b>%s: %s</b><br>%s</p>\n", t.cells[i], t.cells[i + 2], t.cells[i + 1]);
+    text_put(page, "</div>\n");
+  }
+  table_free(&t);
+}
+
+/* Everything about one study's rows. */
+static void put_study(struct study *st, struct text *page, int study) {
+  static const char *const titles[] = {"Study 1: LeNet5 on CIFAR-10",
+                                       "Study 2: the rows of MNIST through a recurrent net"};
+  char file[16];
+  struct table t = compare_reported(st, study), rows = list_rows(st, study);
+  const struct trial **list = allocate((size_t)st->count, sizeof *list);
+  snprintf(file, sizeof file, "study%d", study);
+  if (t.count) {
+    put_table(st, page, &t, titles[study - 1], file, 1, 0);
+    text_put(page, "<p class=soft>Test accuracy at the end of training in %, the mean over the "
+                   "seeds; best: the mean of each run's best test. reached: whether it is within "
+                   "one point of the reported figure (yes), of what PyTorch 1.13 ends with on the "
+                   "same images, or better. A row's name leads to its own report.</p>\n<details>"
+                   "<summary>What the rows are made of</summary>\n");
+    html_table(page, &rows, NULL, 0);
+    text_add(page, "<p class=soft>%s</p></details>\n", star);
+  }
+  for (int g = 0; g < GROUPS; g++) {
+    int count = 0;
+    if (groups[g].study != study) continue;
+    for (int i = 0; i < st->count; i++)
+      if (st->trials[i].group == &groups[g] && st->trials[i].done) list[count++] = &st->trials[i];
+    if (!count) continue;
+    text_add(page, "<h2>%s</h2>\n", groups[g].title);
+    for (int i = 0; i < count; i++)
+      if (*list[i]->preset->remark)
+        text_add(page, "<p class=soft>%s: %s</p>\n", list[i]->name, list[i]->preset->remark);
+    put_curves(page, list, count, all_figures, 4);
+  }
+  if (study == 1) put_claims(st, page);
+  free(list);
+  table_free(&t);
+  table_free(&rows);
+}
+
+/* What the tables have to say first: a miniature proves nothing, and nor do other images. */
+static void put_data(struct study *st, struct text *page) {
+  for (int i = 0; i < 5; i++) {
+    struct text t = {0};
+    if (!st->data[i].train.count) continue;
+    text_data(&t, &st->data[i]);
+    text_put(page, "<p class=soft>Data: ");
+    text_html(page, t.data);
+    text_put(page, "</p>\n");
+    text_free(&t);
+  }
+  if (is_set(st->typed, OPT_MINIATURE)) {
+    puts("a miniature (--quick): these figures say nothing about the experiments\n");
+    text_put(page, "<p><b>A miniature (--quick)</b>: these figures say nothing about the "
+                   "experiments.</p>\n");
+  }
+}
+
+static void end_study(struct study *st, struct text *page) {
+  char path[PATH_SIZE];
+  path_of(path, "%s/report.html", st->base);
+  html_end(page, path);
+  printf("%d of %d runs were done before; report: %s\n", st->old, st->count * st->seeds, path);
+}
+
+/* Whether the first n bytes of a name are a row's whole name. */
+static int is_row(const char *name, size_t n) {
+  for (int g = 0; g < GROUPS; g++)
+    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++)
+      if (strlen(groups[g].rows[k].name) == n && strncmp(groups[g].rows[k].name, name, n) == 0)
+        return 1;
+  return 0;
+}
+
+/* Whether a row is meant by one of the names, which commas part: its own; else its beginning up to
+ * a hyphen, a report's letter, a list, or all. */
+static int is_meant(const char *row, const char *names) {
+  for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
+    const size_t n = strcspn(at, ",");
+    if (n == 3 && strncmp(at, "all", 3) == 0) return 1;
+    if (n == 4 && strncmp(at, "same", 4) == 0)
+      for (int i = 0; i < SAME_DIGITS; i++)
+        if (strcmp(row, same_digits[i]) == 0) return 1;
+    if (!n || strncmp(row, at, n) != 0) continue;
+    if (!row[n] || (!is_row(at, n) && (row[n] == '-' || n == 1))) return 1;
+  }
+  return 0;
+}
+
+/* Each of the names has to mean some row. */
+static void check_names(const char *names) {
+  for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
+    char name[64], best[64] = "";
+    size_t score = 99;
+    int found = 0;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
+    for (int g = 0; g < GROUPS; g++)
+      for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++) {
+        const char *row = groups[g].rows[k].name;
+        found = found || is_meant(row, name);
+        if (closer(name, row, &score)) snprintf(best, sizeof best, "%s", row);
+      }
+    if (!found)
+      wrong("experiment", "there is no row '%s'%s%s; nn experiment --list lists them", name,
+            *best ? "; did you mean " : "", best);
+  }
+}
+
+/* nn experiment: the rows that its operand names. */
+static int experiment_command(struct settings *typed, const char *const *words) {
+  const char *names = typed->operand[0] ? typed->operand[0] : "all";
+  struct study st;
+  struct text page = {0};
+  int stopped = 0;
+  memset(&st, 0, sizeof st);
+  check_names(names);
+  complete_isa(typed);
+  st.typed = typed;
+  st.again = words;
+  st.seeds = whole_of(typed, OPT_SEEDS);
+  path_of(st.base, "%s", is_set(typed, OPT_OUT)         ? typed->v[OPT_OUT].text
+                         : is_set(typed, OPT_MINIATURE) ? "runs/experiments-quick"
+                                                        : "runs/experiments");
+  st.trials = allocate((size_t)GROUPS * MOST_PRESETS, sizeof *st.trials);
+  for (int g = 0; g < GROUPS; g++)
+    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++)
+      if (is_meant(groups[g].rows[k].name, names))
+        make_preset(&st.trials[st.count++], &st, &groups[g], &groups[g].rows[k]);
+  if (is_set(typed, OPT_LIST)) {
+    for (int study = 1; study <= 2; study++) {
+      struct table t = list_rows(&st, study);
+      if (t.count) print_table(&t), putchar('\n');
+      table_free(&t);
+    }
+    fputs(star, stdout);
+  } else if (!(stopped = train_all(&st))) {
+    const struct trial *same[SAME_DIGITS];
+    int count;
+    for (int i = 0; i < st.count; i++) sum_trial(&st.trials[i], st.seeds);
+    make_folders(st.base);
+    html_begin(&page, "Experiments");
+    put_data(&st, &page);
+    for (int study = 1; study <= 2; study++) put_study(&st, &page, study);
+    struct table t = compare_same(&st, same, &count);
+    if (count > 1) {
+      put_table(&st, &page, &t, "CNN and RNNs on the same digits", "same", 0, 1);
+      put_curves(&page, same, count, timed_figures, 2);
+    }
+    table_free(&t);
+    end_study(&st, &page);
+  }
+  study_free(&st);
+  return stopped ? 128 + stopped : 0;
+}
+
+/* An option of a sweep: a list of values, or a range. */
+struct axis {
+  enum option o;
+  char *text, *values[64];
+  int count, range;
+  double low, high;
+};
+
+/* The value at a share of a range's length, written for people. */
+static void write_between(const struct axis *a, double share, char *to, size_t size) {
+  const int logarithmic = a->low > 0 && a->high >= 10 * a->low;
+  const double v = logarithmic ? a->low * pow(a->high / a->low, share)
+                               : a->low + (a->high - a->low) * share;
+  if (options[a->o].kind == WHOLE) snprintf(to, size, "%.0f", v);
+  else snprintf(to, size, "%.4g", v);
+}
+
+/* Reads what was typed for an option with several values. */
+static void read_axis(struct axis *a, const char *command, enum option o, const char *text) {
+  const int is_number = options[o].kind == WHOLE || options[o].kind == REAL;
+  const char *cut = o == OPT_AUGMENT ? "/" : is_number && strchr(text, ':') ? ":" : ",";
+  enum { MOST = sizeof a->values / sizeof *a->values };
+  char *at;
+  double count = 3;
+  memset(a, 0, sizeof *a);
+  a->o = o;
+  a->text = allocate(2 * strlen(text) + 2 + MOST * 24, 1);
+  strcpy(a->text, text);
+  for (at = a->text; at; a->count++) {
+    char *end = strpbrk(at, cut);
+    if (a->count == MOST) wrong(command, "--%s has more than %d values", options[o].name, MOST);
+    a->values[a->count] = at;
+    if (end) *end++ = 0;
+    at = end;
+  }
+  if (*cut != ':') return;
+  a->range = 1;
+  if (a->count > 3 || !read_number(a->values[0], &a->low) ||
+      !read_number(a->values[1], &a->high) || a->high <= a->low ||
+      (a->count == 3 && (!read_number(a->values[2], &count) || count != floor(count))) ||
+      count < 2 || count > MOST)
+    wrong(command, "--%s '%s' is no range LOW:HIGH or LOW:HIGH:COUNT with COUNT from 2 to %d",
+          options[o].name, text, MOST);
+  a->count = (int)count;
+  at = a->text + strlen(text) + 1;
+  for (int k = 0; k < a->count; k++, at += 24) {
+    write_between(a, k / (count - 1), at, 24);
+    a->values[k] = at;
+  }
+}
+
+/* One combination: the command's fixed words, and a value for each axis. */
+static void make_combination(struct study *st, int count, const char *const *fixed,
+                             const struct axis *axes, int axis_count, const char *const *values) {
+  struct trial *t = &st->trials[st->count];
+  const char **words = allocate((size_t)(count + 2 * axis_count), sizeof *words);
+  struct text all = {0}, name = {0};
+  int n = 0;
+  for (int i = 0; i < axis_count; i++) {
+    const char *option = options[axes[i].o].name;
+    text_add(&name, "%s%s=%s", i ? "," : "", option, values[i]);
+    if (!*values[i]) continue; /* an alternative of --augment: none */
+    text_add(&all, "--%s=%s ", option, values[i]);
+  }
+  if (name.size >= sizeof t->name) fail("a combination has a name that is too long: %s", name.data);
+  strcpy(t->name, name.data);
+  for (int i = 0; i < st->count; i++)
+    if (strcmp(st->trials[i].name, t->name) == 0) { /* drawn before */
+      text_free(&all), text_free(&name), free(words);
+      return;
+    }
+  for (n = 0; n < count; n++) words[n] = fixed[n];
+  t->words = all.data;
+  n += all.data ? split(all.data, words + n, axis_count) : 0;
+  make_trial(t, st, n, words);
+  st->count++;
+  text_free(&name);
+  free(words);
+}
+
+/* All combinations, or so many drawn at random. */
+static void make_combinations(struct study *st, int count, const char *const *fixed,
+                              const struct axis *axes, int axis_count) {
+  const int drawn = is_set(st->typed, OPT_RANDOM) ? whole_of(st->typed, OPT_RANDOM) : 0;
+  const char *values[OPTION_COUNT];
+  char between[OPTION_COUNT][24];
+  nn_random r = {(uint64_t)number_of(st->typed, OPT_SEED), 0, 0};
+  double all = 1;
+  for (int i = 0; i < axis_count; i++) all *= axes[i].count;
+  if (!drawn && all > 10000) wrong("sweep", "%.0f combinations are too many: give --random", all);
+  const int most = drawn ? drawn : (int)all;
+  st->trials = allocate((size_t)most, sizeof *st->trials);
+  for (int tries = 0; tries < (drawn ? 20 * most : most) && st->count < most; tries++) {
+    int left = tries;
+    for (int i = axis_count - 1; i >= 0; i--) { /* the last axis moves first */
+      const struct axis *a = &axes[i];
+      const uint32_t place = drawn ? nn_random_below(&r, (uint32_t)a->count)
+                                   : (uint32_t)(left % a->count);
+      left /= a->count;
+      values[i] = a->values[place];
+      if (!drawn || !a->range) continue;
+      write_between(a, nn_random_uniform(&r), between[i], sizeof between[i]);
+      values[i] = between[i];
+    }
+    make_combination(st, count, fixed, axes, axis_count, values);
+  }
+}
+
+/* The best first; what has no result last. */
+static int by_accuracy(const void *a, const void *b) {
+  const struct trial *const *t = a, *const *u = b;
+  if (!(*t)->done || !(*u)->done) return (*u)->done - (*t)->done;
+  const double d = (*u)->all.accuracy - (*t)->all.accuracy;
+  return d > 0 ? 1 : d < 0 ? -1 : strcmp((*t)->name, (*u)->name);
+}
+
+static void put_sweep(struct study *st) {
+  static const char *const heads[] = {"options", TRIAL_HEADS, "parameters", "data", NULL};
+  const struct trial **list = allocate((size_t)st->count, sizeof *list);
+  struct table t = {heads, NULL, 0};
+  struct text page = {0};
+  char title[160];
+  int done = 0;
+  for (int i = 0; i < st->count; i++) {
+    sum_trial(&st->trials[i], st->seeds);
+    list[i] = &st->trials[i];
+  }
+  qsort(list, (size_t)st->count, sizeof *list, by_accuracy);
+  for (int i = 0; i < st->count; i++) {
+    cell(&t, "%s", list[i]->name);
+    trial_cells(&t, list[i]);
+    cell(&t, "%.0f", list[i]->all.parameters);
+    cell(&t, "%s", list[i]->done ? list[i]->all.data : "-");
+    done += list[i]->done > 0;
+  }
+  snprintf(title, sizeof title, "%d combinations of nn %s", st->count, st->typed->operand[0]);
+  make_folders(st->base);
+  html_begin(&page, "Sweep");
+  put_data(st, &page);
+  put_table(st, &page, &t, title, "sweep", 1, 0);
+  put_curves(&page, list, done, all_figures, 4);
+  end_study(st, &page);
+  free(list);
+}
+
+/* nn sweep: its own options, and those of cifar10 or mnist, of which some have several values. */
+static int sweep_command(const struct command *c, int count, const char *const *typed,
+                         const char *const *words) {
+  const char **own = allocate((size_t)count + 1, sizeof *own);
+  const char **fixed = allocate((size_t)count + 2, sizeof *fixed);
+  const char *unknown = NULL;
+  struct axis axes[OPTION_COUNT];
+  int own_count = 0, fixed_count = 1, axis_count = 0, stopped;
+  struct settings s;
+  struct study st;
+  for (int i = 0; i < count; i++) {
+    const char *word = typed[i], *name = word + 2, *value = strchr(word, '=');
+    const size_t n = strcspn(name, "=");
+    const int mine = strncmp(word, "--", 2) != 0 || strcmp(name, "help") == 0 ||
+                     find_option(name, n, SWEEP) >= 0;
+    const int o = mine ? find_option(name, n, SWEEP) : find_option(name, n, TRAIN);
+    const int takes = o >= 0 && options[o].kind != FLAG && !value && i + 1 < count;
+    if (mine) {
+      own[own_count++] = word;
+      if (strncmp(word, "--", 2) == 0 && takes) own[own_count++] = typed[++i];
+      continue;
+    }
+    if (o < 0) unknown = unknown ? unknown : name;
+    value = value ? value + 1 : takes ? typed[i + 1] : "";
+    if (o >= 0 && o != OPT_RESUME && strpbrk(value, o == OPT_AUGMENT ? "/" : ",:")) {
+      for (int k = 0; k < axis_count; k++)
+        if (axes[k].o == (enum option)o) wrong(c->name, "--%s is there twice", options[o].name);
+      read_axis(&axes[axis_count++], c->name, (enum option)o, value);
+    } else {
+      if (o == OPT_RESUME || o == OPT_SEED) wrong(c->name, "a sweep resumes by itself");
+      fixed[fixed_count++] = word;
+      if (takes) fixed[fixed_count++] = typed[i + 1];
+    }
+    i += takes;
+  }
+  parse(&s, c, own_count, own);
+  const struct command *inner = find_command(s.operand[0]);
+  if (!inner || !(inner->bit & TRAIN))
+    wrong(c->name, "'%s' is neither cifar10 nor mnist", s.operand[0]);
+  if (unknown) unknown_option(inner, unknown);
+  if (!axis_count)
+    wrong(c->name, "no option has several values, as in --lr=1e-4,1e-3 or --lr=1e-4:1e-2");
+  fixed[0] = inner->name;
+  memset(&st, 0, sizeof st);
+  complete_isa(&s);
+  st.typed = &s;
+  st.again = words;
+  st.seeds = whole_of(&s, OPT_SEEDS);
+  if (is_set(&s, OPT_OUT)) path_of(st.base, "%s", s.v[OPT_OUT].text);
+  else path_of(st.base, "runs/sweep-%s", inner->name);
+  make_combinations(&st, fixed_count, fixed, axes, axis_count);
+  stopped = train_all(&st);
+  if (!stopped) put_sweep(&st);
+  study_free(&st);
+  for (int i = 0; i < axis_count; i++) free(axes[i].text);
+  free(own);
+  free(fixed);
+  return stopped ? 128 + stopped : 0;
+}
+
+/* ======================================= @@COMMANDS ========================================= */
+
 static int run_command(struct settings *typed, const char *program) {
+  const char *const again[] = {program, NULL};
   const int cifar = typed->command->bit == CIFAR10;
   struct run r;
   struct data d;
   char *facts = NULL, *lines = NULL, path[PATH_SIZE];
   memset(&r, 0, sizeof r);
-  r.program = program;
+  r.again = again;
   if (is_set(typed, OPT_RESUME)) {
+    if (typed->v[OPT_OUT].given)
+      wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
     facts = read_resumed(&r, typed, path, &lines);
+    const int o = differing(&r.s, typed, 0);
+    if (o >= 0)
+      wrong(typed->command->name,
+            "--%s %s is not what this run has (%s): leave it away to resume", options[o].name,
+            typed->v[o].text, is_set(&r.s, (enum option)o) ? r.s.v[o].text : "none");
   } else {
     r.s = *typed;
     complete(&r.s);
@@ -2205,6 +3631,7 @@ static int run_command(struct settings *typed, const char *program) {
   else run_new(&r, "runs");
   tell_start(&r);
   const int stopped = run_train(&r);
+  refuse_divergence(&r);
   if (!stopped)
     printf("%s on %s: test accuracy %s (best %s at epoch %.3g), %s parameters, %s; "
            "%s/report.html\n",
@@ -2221,7 +3648,8 @@ static int run_command(struct settings *typed, const char *program) {
 /* Seconds of a training step and of a test, measured for about so long on a model that is then
  * thrown away. */
 static void measure(const struct run *r, double seconds, double *step, double *test) {
-  nn_model *m = build_model(&r->s, r->d, 1000000);
+  const nn_config c = config_of(&r->s);
+  nn_model *m = build_model(&r->s, &c, r->d, 1000000);
   nn_fit_options fit = nn_fit_default();
   nn_dataset part = r->d->test;
   nn_evaluation e;
@@ -2261,23 +3689,18 @@ enum { DEMO_NETS = sizeof demo_nets / sizeof *demo_nets };
 struct demo {
   struct run runs[DEMO_NETS], *list[DEMO_NETS];
   double part[DEMO_NETS];
+  const char *again[2]; /* of each run */
   int brief[DEMO_NETS]; /* the budget is too short for more than the least steps */
   char steps[DEMO_NETS][24], interval[DEMO_NETS][24]; /* what their settings point to */
   struct data digits, photos;
   int count;
 };
 
-/* As if it had been given on the command line. */
-static void give(struct settings *s, enum option o, const char *text) {
-  char why[256];
-  set_option(s, o, text, why);
-  s->v[o].given = 1;
-}
-
 /* Settings and data of every network that there is data for. */
 static void demo_prepare(struct demo *demo, struct settings *typed, const char *program) {
   static const enum option shared[] = {OPT_SEED, OPT_THREADS, OPT_ISA, OPT_DATA, OPT_QUIET};
   const int quiet = is_set(typed, OPT_QUIET);
+  demo->again[0] = program;
   complete_isa(typed);
   data_find(&demo->digits, typed, 0, 1);
   tell_data(&demo->digits, quiet);
@@ -2297,29 +3720,9 @@ static void demo_prepare(struct demo *demo, struct settings *typed, const char *
       tell_data(&demo->photos, quiet);
     }
     r->d = cifar ? &demo->photos : &demo->digits;
-    r->program = program;
+    r->again = demo->again;
     demo->part[demo->count] = demo_nets[i].part;
     demo->list[demo->count++] = r;
-  }
-}
-
-/* The table of all runs, on stdout. */
-static void demo_table(const struct demo *demo) {
-  static const char form[] = "%-12s  %-*s  %13s  %8s  %*s  %9s  %10s\n";
-  int width = 4, steps = 5;
-  for (int i = 0; i < demo->count; i++) {
-    const struct run *r = demo->list[i];
-    const int name = (int)strlen(r->d->name), step = (int)strlen(steps_of(r).text);
-    if (name > width) width = name;
-    if (step > steps) steps = step;
-  }
-  printf(form, "network", width, "data", "test accuracy", "best", steps, "steps", "training",
-         "parameters");
-  for (int i = 0; i < demo->count; i++) {
-    const struct run *r = demo->list[i];
-    printf(form, net_label(&r->s), width, r->d->name, percent(last_tested(r)->test_accuracy).text,
-           percent(r->best_accuracy).text, steps, steps_of(r).text, duration(r->seconds).text,
-           grouped((double)r->parameters).text);
   }
 }
 
@@ -2383,10 +3786,13 @@ static int demo_command(struct settings *typed, const char *program) {
     run_new(r, base);
     tell_start(r);
     stopped = run_train(r);
+    refuse_divergence(r);
   }
   if (!stopped) {
     char path[PATH_SIZE];
-    demo_table(demo);
+    struct table table = compare(demo->list, demo->count);
+    print_table(&table);
+    table_free(&table);
     demo_brief(demo, budget);
     path_of(path, "%s/report.html", base);
     write_report(path, demo->list, demo->count);
@@ -2626,12 +4032,16 @@ int main(int count, char **argv) {
   struct settings s;
   size_t score = 99;
   int result = 0;
-  if (!name) wrong("", "which command? cifar10, mnist, demo, info, predict or data");
+  if (!name)
+    wrong("", "which command? cifar10, mnist, demo, experiment, sweep, info, predict or data");
   c = find_command(name);
-  if (c) {
+  if (c && c->bit == SWEEP) {
+    result = sweep_command(c, count - 2, words + 2, words);
+  } else if (c) {
     parse(&s, c, count - 2, words + 2);
     switch (c->bit) {
       case DEMO: result = demo_command(&s, argv[0]); break;
+      case EXPERIMENT: result = experiment_command(&s, words); break;
       case SOURCES: result = data_command(&s); break;
       case INFO: result = info_command(&s); break;
       case PREDICT: result = predict_command(&s); break;

@@ -40,10 +40,10 @@ refused() {
 # ---- help and version ----
 run --help
 ok 'help exits 0 and is on stdout' test $rc = 0 -a -s out -a ! -s err
-for command in cifar10 mnist demo info predict data; do
+for command in cifar10 mnist demo experiment sweep info predict data; do
   ok "help names $command" grep -q "^  $command " out
 done
-for command in cifar10 mnist demo info predict data; do
+for command in cifar10 mnist demo experiment sweep info predict data; do
   "$nn" $command --help > help 2> err
   ok "$command --help" test $? = 0 -a -s help -a ! -s err
   "$nn" help $command | cmp -s - help
@@ -88,6 +88,7 @@ refused 2 'goes only with' mnist --cell gru --relu
 refused 2 'goes only with' mnist --cell cnn --layers 2
 refused 2 'goes only with' mnist --momentum .5
 refused 2 'goes only with' mnist --gamma .5
+refused 2 'goes only with' mnist --alpha .9
 refused 2 'goes only with' mnist --pad1 1
 refused 2 'usage: nn info' info
 refused 2 'usage: nn predict' predict model
@@ -174,7 +175,8 @@ ok 'without data the program draws its own, and says so' grep -q '^LeNet5 on dra
 run mnist --data set --quiet --cell rnn --relu --optimizer sgd --lr 1000 --steps 200 --hidden 64
 ok 'a loss that explodes is one clear line' test $rc = 1 -a "$(grep -c 'lower --lr' err)" = 1
 run mnist --data set --quiet --cell gru --layers 2 --keep .8 --optimizer adamw --schedule cosine \
-  --warmup 2 --clip-norm 1 --weight-decay .1 --augment flip,shift=2,cutout=4 --steps 6 --hidden 8
+  --warmup 2 --clip-norm 1 --weight-decay .1 --augment flip,shift=2,cutout=4 --steps 6 --hidden 8 \
+  --init orthogonal
 ok 'all these options together' test $rc = 0
 ok 'the settings hold the command that repeats the run' grep -q \
   '^run.command=nn mnist --cell gru --optimizer adamw .*flip,shift=2,cutout=4 --data set$' \
@@ -184,20 +186,21 @@ ok 'the settings hold the command that repeats the run' grep -q \
 long=("${small[@]}" --cell gru --steps 6000 --test-every 1000 --save-every 50 --keep .9 --layers 2)
 run "${long[@]}" --threads 1 --out whole
 ok 'the uninterrupted run' test $rc = 0
-interrupted() { # interrupted SIGNAL WORDS..: sends it once the run has saved; its status in $rc
+interrupted() { # interrupted SIGNAL WORDS..: sends it once $saved has changed; its status in $rc
   local signal=$1 before
   shift
-  before=$(cksum part/last.nn 2> /dev/null)
+  before=$(cksum $saved 2> /dev/null)
   "$nn" "$@" > out 2> err < /dev/null &
   local pid=$!
   for ((i = 0; i < 500; i++)); do
-    [ "$(cksum part/last.nn 2> /dev/null)" = "$before" ] || break
+    [ "$(cksum $saved 2> /dev/null)" = "$before" ] || break
     sleep .02
   done
   kill -"$signal" $pid
   { wait $pid; } 2> /dev/null
   rc=$?
 }
+saved=part/last.nn
 interrupted INT "${long[@]}" --threads 2 --out part
 ok 'Ctrl-C exits 130' test $rc = 130
 ok 'it says how to go on' grep -q "saved; go on with: $nn mnist --resume part" err
@@ -347,6 +350,71 @@ ok 'a budget that is too short leaves each network a hundred steps' test $rc = 0
   "$(grep -Ec '^(CNN|RNN|LSTM|GRU).* % +100  ' out)" = 4
 ok 'and says so in one line' test \
   "$(grep -c '^cut short by the budget of 1 s .*: LeNet5, RNN, LSTM, GRU on' out)" = 1
+
+# ---- the experiments ----
+run experiment --list
+ok 'experiment --list' test $rc = 0 -a ! -s err -a "$(grep -c '^[A-E][12]-' out)" = 80
+ok 'what a report does not give is marked' grep -Eq '^A1-sgd .* \.01\* .* 15 epochs\* .* 33\.40$' out
+ok 'what it gives is not' grep -Eq '^E1-adagrad-.01-20 .* \.01 .* 20 epochs .* 71\.70$' out
+run experiment E2-gru,best --list
+ok 'a list of some rows' test "$(grep -c '^E2-gru\|^best-' out)" = 8
+refused 2 "no row 'A3'" experiment A3
+refused 2 "did you mean E1-adam-.001" experiment D1,E1-adm-.001
+refused 2 'usage: nn experiment' experiment
+quick=(experiment "A2-rnn,same-cnn" --quick --data set --threads 1)
+run "${quick[@]}"
+ok 'a miniature says that it is one' test $rc = 0 -a "$(grep -c miniature out)" = 2
+ok 'its table has a line for each row' test "$(grep -c '^A2-rnn  .* 90.34 \|^same-cnn  ' out)" = 2
+row=runs/experiments-quick/A2-rnn/seed-1
+ok 'a done row has its files' test -s $row/result.txt -a -s $row/best.nn -a ! -e $row/last.nn
+ok 'a convolutional one its activations' \
+  test "$(wc -l < runs/experiments-quick/same-cnn/seed-1/activations.csv)" = 10
+ok 'the table is a CSV file, too' test "$(grep -c '^A2-rnn,\|^same-cnn,' \
+  runs/experiments-quick/study2.csv)" = 2
+ok 'report.html has its figures' \
+  test "$(grep -c '<svg' runs/experiments-quick/report.html)" = 8
+ok 'and needs no network' offline runs/experiments-quick/report.html
+touch -d '1 day ago' $row/*
+run "${quick[@]}" --quiet --seeds 2
+ok 'what is done is not done again' grep -q '^2 of 4 runs were done before' out
+ok 'its files stay' test -z "$(find $row -type f -newermt '1 hour ago')"
+run "${quick[@]}" --seeds 3 --done
+ok '--done shows what is there' test $rc = 0 -a "$(grep -c '^4 of 6 runs were' out)" = 1
+sed -i 's/^lr=.*/lr=.5/' $row/settings.txt
+refused 1 'A2-rnn/seed-1 holds a run with lr .5, not 1e-3' "${quick[@]}" --quiet
+run experiment B1 --quick --data set --quiet
+ok "report B's claims come with its trials" test $rc = 0 -a "$(grep -c ': miniature$' out)" = 5 -a \
+  "$(wc -l < runs/experiments-quick/claims.csv)" = 6
+row=(experiment A2-rnn-64 --data set --threads 1)
+run "${row[@]}" --out rows
+ok 'a row on other images is not compared' grep -q '^A2-rnn-64 .* - *other data  *IDX images' out
+saved=again/A2-rnn-64/seed-1/last.nn
+interrupted INT "${row[@]}" --out again
+ok 'Ctrl-C in a row exits 130' test $rc = 130
+ok 'it says how to go on' grep -q "saved; go on with: $nn experiment A2-rnn-64 --data set" err
+interrupted KILL "${row[@]}" --out again
+ok 'a row is killed' test $rc = 137
+run "${row[@]}" --out again
+ok 'and goes on' test $rc = 0
+ok 'to the same bits' cmp rows/A2-rnn-64/seed-1/best.nn again/A2-rnn-64/seed-1/best.nn
+
+# ---- sweeps ----
+sweep=(sweep mnist --data set --hidden 8 --steps 20 --test-every 10 --seeds 2 --quiet)
+run "${sweep[@]}" --cell=rnn,gru --lr 1e-3:1e-1:2
+ok 'a sweep of two options' test $rc = 0 -a "$(grep -c '^cell=.*,lr=0' out)" = 4
+sorted() { awk '/^cell=/ { if (n++ && $2 > last) exit 1; last = $2 }' out; }
+ok 'is sorted by test accuracy' sorted
+ok 'and a CSV file' test "$(wc -l < runs/sweep-mnist/sweep.csv)" = 5
+ok 'and a report' test "$(grep -c '<svg' runs/sweep-mnist/report.html)" = 4
+run "${sweep[@]}" --cell=rnn,gru,lstm --lr 1e-3:1e-1:2
+ok 'only what is new is run' grep -q '^8 of 12 runs were done before' out
+run "${sweep[@]}" --lr=1e-4:1e-1 --augment=/shift=1/flip,shift=2 --random 3 --out drawn
+ok 'a random sweep' test $rc = 0 -a "$(grep -c '^lr=.*,augment=' out)" = 3
+refused 2 'no option has several values' sweep mnist --lr 1e-3
+refused 2 "is neither cifar10 nor mnist" sweep demo --lr=1,2
+refused 2 'no range LOW:HIGH' sweep mnist --lr=1e-1:1e-3
+refused 2 'did you mean --optimizer' sweep mnist --optmizer=sgd,adam
+refused 2 'is none of' sweep mnist --cell=rnn,grru
 
 echo "program: $passed passed, $failed failed"
 [ $failed = 0 ]
