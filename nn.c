@@ -2565,6 +2565,29 @@ static void nn__dots_task(void *arg, size_t index, int thread)
                               p->b.at + j * p->b.col, p->b.col, p->k, n, &f);
 }
 
+/* A row or two of A against rows of B that are contiguous in n: B is read once, as it lies. */
+enum { NN__SUM_COLUMNS = 1024 };
+static void nn__row_sums_task(void *arg, size_t index, int thread)
+{
+  const nn__product *p = arg;
+  const nn__finish *f = &p->finish;
+  const size_t j0 = index * p->rows, n = nn__min(p->rows, p->n - j0);
+  (void)thread;
+  for (size_t i = 0; i < p->m; i++) {
+    nn_real sum[NN__SUM_COLUMNS], *c = p->c + i * p->ldc + j0;
+    memset(sum, 0, n * sizeof *sum);
+    for (size_t k = 0; k < p->k; k++)
+      p->context->kernels->axpy(sum, p->a.at[i * p->a.row + k * p->a.col],
+                                p->b.at + k * p->b.row + j0, n);
+    for (size_t j = 0; j < n; j++) {
+      nn_real x = f->alpha * sum[j];
+      if (f->beta != 0) x += f->beta * c[j];
+      if (f->bias) x += f->bias[j0 + j];
+      c[j] = f->relu && x < 0 ? 0 : x;
+    }
+  }
+}
+
 /* Loops 5 and 4: blocks of nc columns, then of kc of the inner dimension. */
 static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix a, nn__matrix b,
                          nn_real *out, size_t ldc, const nn__finish *finish)
@@ -2579,6 +2602,11 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
   if (m <= 2 && a.col == 1 && b.row == 1 && k) {
     p.rows = threads == 1 ? n : 64;
     nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__dots_task, &p);
+    return;
+  }
+  if (m <= 2 && b.col == 1 && n >= 64) {
+    p.rows = nn__min(NN__SUM_COLUMNS, threads == 1 ? n : nn__max(256, (n + threads - 1) / threads));
+    nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__row_sums_task, &p);
     return;
   }
   /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile. */
