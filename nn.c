@@ -1194,10 +1194,6 @@ NN__INLINE void NN__(tile_body)(int mr, int nv, int exact, const nn__walk *w,
     NN__UNROLL
     for (int v = 0; v < nv; v++) acc[i][v] = v_zero();
   }
-  for (int i = 0; i < mr && f->beta != 0 && !f->across; i++) { /* C is on its way meanwhile */
-    NN__PREFETCH(c + ((size_t)i < m ? (size_t)i : 0) * ldc);
-    if (nv > 1) NN__PREFETCH(c + ((size_t)i < m ? (size_t)i : 0) * ldc + VW);
-  }
   const size_t a_step = w->a_step, b_step = w->b_step, length = w->length;
   for (size_t s = 0; s < w->segments; s++) {
     size_t o = w->skip[s];
@@ -1239,6 +1235,10 @@ NN__INLINE void NN__(tile_high)(int mr, const nn__walk *w, const nn_real *const 
 static void NN__(tile)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c,
                        size_t ldc, size_t m, size_t n, const nn__finish *f)
 {
+  for (size_t i = 0; i < m && f->beta != 0 && !f->across; i++) { /* C is on its way meanwhile */
+    NN__PREFETCH(c + i * ldc);
+    NN__PREFETCH(c + i * ldc + n - 1);
+  }
   if (m > MR2)
     NN__(tile_high)(MR, w, a, b, c, ldc, m, n, f);
   else if (m > MR3)
