@@ -226,7 +226,7 @@ static void spread_threads(void) {
     if (id <= 0) continue;
     CPU_ZERO(&set);
     for (int i = 0; i < bench.threads; i++)
-      if (first ? i == 0 : i > 0) CPU_SET(bench.core[i], &set);
+      if (first ? i == 0 : i > 0) CPU_SET((size_t)bench.core[i], &set);
     sched_setaffinity(id, sizeof set, &set);
   }
   if (threads) closedir(threads);
