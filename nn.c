@@ -2567,7 +2567,7 @@ static void nn__dots_task(void *arg, size_t index, int thread)
 
 /* A row or two of A against rows of B that are contiguous in n: B is read once, as it lies. */
 enum { NN__SUM_COLUMNS = 1024 };
-static void nn__row_sums_task(void *arg, size_t index, int thread)
+static void nn__by_rows_task(void *arg, size_t index, int thread)
 {
   const nn__product *p = arg;
   const nn__finish *f = &p->finish;
@@ -2606,7 +2606,7 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
   }
   if (m <= 2 && b.col == 1 && n >= 64) {
     p.rows = nn__min(NN__SUM_COLUMNS, threads == 1 ? n : nn__max(256, (n + threads - 1) / threads));
-    nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__row_sums_task, &p);
+    nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__by_rows_task, &p);
     return;
   }
   /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile. */
@@ -3472,17 +3472,17 @@ static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, s
     t->sum_rows(sum, x + i * ldx, ldx, nn__min(256, rows - i), cols);
 }
 
-typedef struct nn__row_sums {
+typedef struct nn__rows_sum {
   const nn__kernels *kernels;
   nn_real *sum;
   const nn_real *x;
   size_t ldx, rows, cols;
-} nn__row_sums;
+} nn__rows_sum;
 enum { NN__COLUMNS_TASK = 64 };
 
 static void nn__sum_columns_task(void *arg, size_t index, int thread)
 {
-  const nn__row_sums *c = arg;
+  const nn__rows_sum *c = arg;
   const size_t j = index * NN__COLUMNS_TASK;
   (void)thread;
   nn__sum_rows(c->kernels, c->sum + j, c->x + j, c->ldx, c->rows,
@@ -3493,7 +3493,7 @@ static void nn__sum_columns_task(void *arg, size_t index, int thread)
 static void nn__sum_columns(nn_model *m, nn_real *sum, const nn_real *x, size_t ldx, size_t rows,
                             size_t cols)
 {
-  nn__row_sums c = {m->context.kernels, sum, x, ldx, rows, cols};
+  nn__rows_sum c = {m->context.kernels, sum, x, ldx, rows, cols};
   nn__parallel(&m->context.pool, (cols + NN__COLUMNS_TASK - 1) / NN__COLUMNS_TASK,
                nn__sum_columns_task, &c);
 }
@@ -4564,7 +4564,7 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   const size_t threads = work < NN__SERIAL ? 1 : (size_t)m->context.pool.threads;
   const size_t each = (n + threads - 1) / threads;
   const size_t blocks = (each + NN__CELL_ROWS - 1) / NN__CELL_ROWS;
-  q.block = threads == 1 && work < NN__SERIAL ? n : (each + blocks - 1) / blocks;
+  q.block = work < NN__SERIAL ? n : (each + blocks - 1) / blocks;
   nn_real *at = node->keep + (size_t)layer * nn__cell_keep(m, node);
   q.g = at, at += kept * h * q.gates;
   if (node->kind == NN__LSTM) q.c = at, at += kept * h;
