@@ -1235,7 +1235,9 @@ NN__INLINE void NN__(tile_high)(int mr, const nn__walk *w, const nn_real *const 
 static void NN__(tile)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c,
                        size_t ldc, size_t m, size_t n, const nn__finish *f)
 {
-  for (size_t i = 0; i < m && f->beta != 0 && !f->across; i++) { /* C is on its way meanwhile */
+  /* C is on its way meanwhile; a short product is over sooner than that pays */
+  const int ahead = !f->across && (f->beta != 0 || w->segments * w->length > 64);
+  for (size_t i = 0; ahead && i < m; i++) {
     NN__PREFETCH(c + i * ldc);
     NN__PREFETCH(c + i * ldc + n - 1);
   }
@@ -1301,7 +1303,9 @@ static void NN__(pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size
   const size_t whole = cs == 1 ? n / NR : 0; /* panels of rows that are copied as they lie */
   for (size_t p = 0; whole && p < k; p++)
     for (size_t j = 0; j < whole; j++)
-      memcpy(to + (j * k + p) * NR, b + p * rs + j * NR, NR * sizeof *to);
+      NN__UNROLL
+      for (int v = 0; v < NV; v++)
+        v_store(to + (j * k + p) * NR + v * VW, v_load(b + p * rs + j * NR + v * VW));
   to += whole * k * NR;
   for (size_t j = whole * NR; j < n; j += NR, to += k * NR) {
     const size_t width = n - j < NR ? n - j : NR, stored = (width + VW - 1) / VW * VW;
@@ -2734,30 +2738,30 @@ void nn_context_destroy(nn_context *c)
   K(TOKENS, "tokens", 0)                                                                          \
   K(CONV2D, "conv", NN__NEEDS_X)                                                                  \
   K(LINEAR, "linear", NN__NEEDS_X)                                                                \
-  K(MAX_POOL, "max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                               \
-  K(AVG_POOL, "avg_pool", 0)                                                                       \
+  K(MAX_POOL, "max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                              \
+  K(AVG_POOL, "avg_pool", 0)                                                                      \
   K(GLOBAL_MAX, "global_max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                     \
   K(GLOBAL_AVG, "global_avg_pool", 0)                                                             \
   K(RELU, "relu", NN__NEEDS_Y)                                                                    \
-  K(LEAKY_RELU, "leaky_relu", NN__NEEDS_X)                                                         \
+  K(LEAKY_RELU, "leaky_relu", NN__NEEDS_X)                                                        \
   K(GELU, "gelu", NN__NEEDS_X)                                                                    \
   K(SILU, "silu", NN__NEEDS_X)                                                                    \
   K(TANH, "tanh", NN__NEEDS_Y)                                                                    \
   K(SIGMOID, "sigmoid", NN__NEEDS_Y)                                                              \
   K(SOFTMAX, "softmax", NN__NEEDS_Y)                                                              \
   K(DROPOUT, "dropout", 0)                                                                        \
-  K(BATCH_NORM, "batch_norm", NN__NEEDS_X)                                                         \
-  K(LAYER_NORM, "layer_norm", NN__NEEDS_X)                                                         \
+  K(BATCH_NORM, "batch_norm", NN__NEEDS_X)                                                        \
+  K(LAYER_NORM, "layer_norm", NN__NEEDS_X)                                                        \
   K(FLATTEN, "flatten", 0)                                                                        \
   K(ADD, "add", 0)                                                                                \
   K(CONCAT, "concat", 0)                                                                          \
   K(EMBEDDING, "embedding", NN__NEEDS_X)                                                          \
-  K(RNN, "rnn", NN__NEEDS_X | NN__NEEDS_Y)                                                        \
-  K(LSTM, "lstm", NN__NEEDS_X | NN__NEEDS_Y)                                                      \
-  K(GRU, "gru", NN__NEEDS_X | NN__NEEDS_Y)                                                        \
-  K(LAST_STEP, "last_step", 0)                                                                     \
-  K(CROSS_ENTROPY, "cross_entropy", 0)                                                             \
-  K(SQUARED_ERROR, "squared_error", 0)                                                             \
+  K(RNN, "rnn", 0)                                                                                \
+  K(LSTM, "lstm", 0)                                                                              \
+  K(GRU, "gru", 0)                                                                                \
+  K(LAST_STEP, "last_step", 0)                                                                    \
+  K(CROSS_ENTROPY, "cross_entropy", 0)                                                            \
+  K(SQUARED_ERROR, "squared_error", 0)                                                            \
   K(BINARY_CROSS_ENTROPY, "binary_cross_entropy", 0)
 
 enum { NN__NEEDS_X = 1, NN__NEEDS_Y = 2 };
@@ -4429,19 +4433,23 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
  *   gru   r,z = sig(W x_t + b + U h_{t-1} + c);   u = U_n h_{t-1} + c_n
  *         n = tanh(W_n x_t + b_n + r u);          h_t = (1 - z) n + z h_{t-1}
  * Samples are independent of each other, so a thread takes a block of them through all steps and
- * waits for no one: at each step both products and the gates, on rows that are still in its cache.
- * W and U are packed once a call. While training or inspecting every step's gates are kept;
- * otherwise each step overwrites the one before.
+ * waits for no one: at each step the product and the gates, on rows that are still in its cache.
+ * Sums that have both inputs are one product, [U W b+c] times z_t = [h_{t-1} x_t 1]; the matrix is
+ * packed once a call. While training or inspecting every step's z and gates are kept; otherwise
+ * each step overwrites the one before.
  * Backward goes the other way, leaves the gates' gradients where the gates were, and then makes the
- * weight gradients as one product over all steps. */
+ * gradients of weights and biases as one product of those with z, over all steps. */
 typedef struct nn__cell {
   nn_model *m;
   const nn__kernels *kernels;
   nn__kind kind;
   size_t n, steps, in, h, gates; /* gates: 1, 4, 3 */
+  size_t joint;                  /* rows of W that share their sums with U's: gates h, gru 2 h */
+  size_t long_z, ldz;            /* h + in + 1, and from one z to the next */
   size_t block;                  /* samples of one task */
   int relu, first_step_too;      /* h0 is not zero: the product of step 0 counts */
-  size_t kept;                   /* n, or 0 if nothing goes back: rows a step of g, c, u */
+  size_t kept;                   /* n, or 0 if nothing goes back: rows a step of z, g, c, u */
+  nn_real *z;                    /* [steps n, ldz] */
   nn_real *g, *c, *u;            /* [steps n, gates h], [steps n, h] lstm, [steps n, h] gru */
   nn_real *h0, *c0;              /* [n, h] */
   const nn_real *x;              /* [steps n, in] */
@@ -4449,19 +4457,31 @@ typedef struct nn__cell {
   const nn_real *dy;
   nn_real *dh, *dc;              /* [n, h] */
   nn_real *dx;                   /* [steps n, in], or NULL */
-  const nn_real *packed_w, *packed_u, *packed_n; /* for this direction; U_n of a gru */
-  const nn_real *bias, *bias_n;                  /* b + c; c_n of a gru */
+  const nn_real *packed;         /* forward: [U W b+c]; of a gru's n, [W_n b_n] */
+  const nn_real *packed_wn;
+  const nn_real *packed_u, *packed_un, *packed_w; /* U without U_n; U_n; backward: W */
+  const nn_real *bias_un;        /* c_n */
 } nn__cell;
 
 static size_t nn__gates(nn__kind kind) { return kind == NN__LSTM ? 4 : kind == NN__GRU ? 3 : 1; }
 
-/* What one layer keeps, in reals; offsets in the order g, c or u, h0, c0, y (below the top), the
+/* From one z to the next, in reals. */
+static size_t nn__cell_ldz(size_t h, size_t in) { return nn__round_up(h + in + 1, 16); }
+
+/* Inputs of the widest layer. */
+static size_t nn__cell_in(const nn_model *m, const nn__node *node)
+{
+  return nn__max(node->cell.layers > 1 ? node->cols : 0, m->node[node->in[0]].cols);
+}
+
+/* What one layer keeps, in reals; offsets in the order z, g, c or u, h0, c0, y (below the top), the
  * dropped y. */
 static size_t nn__cell_keep(const nn_model *m, const nn__node *node)
 {
   const size_t batch = (size_t)m->config.batch, h = node->cols, all = batch * node->rows;
   const size_t kept = m->config.inference ? batch : all;
-  return kept * h * (nn__gates(node->kind) + (node->kind != NN__RNN)) + 2 * batch * h +
+  return kept * nn__cell_ldz(h, nn__cell_in(m, node)) +
+         kept * h * (nn__gates(node->kind) + (node->kind != NN__RNN)) + 2 * batch * h +
          (node->cell.layers > 1 ? all * h : 0) +
          (node->cell.layers > 1 && node->cell.dropout > 0 ? all * h : 0);
 }
@@ -4470,21 +4490,22 @@ static size_t nn__cell_scratch(const nn_model *m, const nn__node *node)
 {
   const size_t batch = (size_t)m->config.batch, h = node->cols, g = nn__gates(node->kind);
   const size_t nr = m->context.kernels->nr, all = batch * node->rows;
-  const size_t in = nn__max(node->cell.layers > 1 ? h : 0, m->node[node->in[0]].cols);
-  const size_t forward = nn__round_up(g * h, nr) * in + nn__round_up((g + 1) * h, nr) * h + nr * h;
+  const size_t in = nn__cell_in(m, node), ldz = nn__cell_ldz(h, in);
+  const size_t forward = (g * h + 3 * nr) * (h + in + 1);
   const size_t back = g * h * (nn__round_up(in, nr) + nn__round_up(h, nr));
   const size_t lower = node->cell.layers > 1 ? all * h : 0;
-  return nn__max(forward, back) + g * h + 2 * batch * h + lower + 64;
+  return nn__max(forward, nn__max(back, g * h * ldz)) + 2 * batch * h + lower + 64;
 }
 
-/* c[m,n] = finish(a[m,k] packed): a product whose B is already in panels, by the calling thread. */
+/* c[m,n] = finish(a[m,k] packed): a product whose B is already in panels, `panel` reals from one
+ * to the next, by the calling thread. */
 static void nn__packed_product(const nn__kernels *t, size_t m, size_t n, size_t k, const nn_real *a,
-                               size_t lda, const nn_real *packed, nn_real *c, size_t ldc,
-                               const nn__finish *finish)
+                               size_t lda, const nn_real *packed, size_t panel, nn_real *c,
+                               size_t ldc, const nn__finish *finish)
 {
   const size_t no_skip = 0, nr = t->nr;
   const nn__walk walk = {1, k, &no_skip, 1, nr, 0};
-  for (size_t j = 0; j < n; j += nr, packed += k * nr) {
+  for (size_t j = 0; j < n; j += nr, packed += panel) {
     nn__finish f = *finish;
     if (f.bias) f.bias += j;
     for (size_t i = 0, rows; i < m; i += rows) {
@@ -4504,6 +4525,21 @@ static nn_real *nn__pack_panels(const nn__kernels *t, nn_real *to, const nn_real
   return to + nn__round_up(n, t->nr) * k;
 }
 
+/* Packs [U W b+c]^T, of n gates; U or c may be NULL: left out. Returns the end. */
+static nn_real *nn__pack_gates(const nn__kernels *t, nn_real *to, const nn_real *u, size_t h,
+                               const nn_real *w, size_t in, const nn_real *b, const nn_real *c,
+                               size_t n)
+{
+  for (size_t j = 0; j < n; j += t->nr) {
+    const size_t wide = nn__min(t->nr, n - j);
+    if (u) to = nn__pack_panels(t, to, u + j * h, 1, h, h, wide);
+    to = nn__pack_panels(t, to, w + j * in, 1, in, in, wide);
+    for (size_t i = 0; i < t->nr; i++)
+      *to++ = i < wide ? b[j + i] + (c ? c[j + i] : 0) : 0;
+  }
+  return to;
+}
+
 static int nn__past_end(const nn__cell *q, size_t t, size_t sample)
 {
   return q->m->has_lengths && t >= (size_t)q->m->lengths[sample];
@@ -4514,22 +4550,28 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
   const nn__cell *q = arg;
   const nn__kernels *k = q->kernels;
   const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
-  const size_t wide = q->gates * h, joint = q->kind == NN__GRU ? 2 * h : wide;
-  const nn__finish add = {1, 1, NULL, 0, 0};
-  const nn__finish with_bias = {1, 0, q->bias, 0, 0}, with_bias_n = {1, 0, q->bias_n, 0, 0};
+  const size_t wide = q->gates * h, panel = q->long_z * k->nr;
+  const nn__finish set = {1, 0, NULL, 0, 0}, with_bias_un = {1, 0, q->bias_un, 0, 0};
   (void)thread;
   for (size_t t = 0; t < q->steps; t++) {
     const size_t row = t * q->n + first, at = t * q->kept + first;
-    const int moving = t || q->first_step_too;
-    const nn_real *before = t ? q->y + (row - q->n) * h : q->h0 + first * h;
-    nn_real *g = q->g + at * wide;
-    nn__packed_product(k, rows, wide, q->in, q->x + row * q->in, q->in, q->packed_w, g, wide,
-                       &with_bias);
-    if (moving) nn__packed_product(k, rows, joint, h, before, h, q->packed_u, g, wide, &add);
-    if (q->kind == NN__GRU)
-      nn__packed_product(k, rows, h, moving ? h : 0, before, h, q->packed_n, q->u + at * h, h,
-                         &with_bias_n);
-    for (size_t i = 0; i < rows; i++, g += wide, before += h) {
+    const size_t zeros = t || q->first_step_too ? 0 : h; /* of z: no need to multiply them */
+    nn_real *z = q->z + at * q->ldz, *g = q->g + at * wide;
+    for (size_t i = 0; i < rows; i++, z += q->ldz) {
+      memcpy(z, t ? q->y + (row - q->n + i) * h : q->h0 + (first + i) * h, h * sizeof *z);
+      memcpy(z + h, q->x + (row + i) * q->in, q->in * sizeof *z);
+      z[h + q->in] = 1;
+    }
+    z -= rows * q->ldz;
+    nn__packed_product(k, rows, q->joint, q->long_z - zeros, z + zeros, q->ldz,
+                       q->packed + zeros * k->nr, panel, g, wide, &set);
+    if (q->kind == NN__GRU) {
+      nn__packed_product(k, rows, h, q->in + 1, z + h, q->ldz, q->packed_wn, (q->in + 1) * k->nr,
+                         g + q->joint, wide, &set);
+      nn__packed_product(k, rows, h, h - zeros, z, q->ldz, q->packed_un, h * k->nr, q->u + at * h,
+                         h, &with_bias_un);
+    }
+    for (size_t i = 0; i < rows; i++, g += wide, z += q->ldz) {
       nn_real *y = q->y + (row + i) * h;
       if (nn__past_end(q, t, first + i)) {
         memset(y, 0, h * sizeof *y);
@@ -4539,7 +4581,7 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
         const nn_real *c = t ? q->c + (at + i - q->kept) * h : q->c0 + (first + i) * h;
         k->lstm_row(g, c, q->c + (at + i) * h, y, h);
       } else {
-        k->gru_row(g, q->u + (at + i) * h, before, y, h);
+        k->gru_row(g, q->u + (at + i) * h, z, y, h);
       }
     }
   }
@@ -4556,7 +4598,9 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   memset(&q, 0, sizeof q);
   q.m = m, q.kernels = m->context.kernels, q.kind = node->kind;
   q.n = n, q.steps = node->rows, q.h = h, q.gates = nn__gates(node->kind);
+  q.joint = (node->kind == NN__GRU ? 2 : q.gates) * h;
   q.in = layer ? h : nn__in(m, node, 0)->cols;
+  q.long_z = h + q.in + 1, q.ldz = nn__cell_ldz(h, q.in);
   q.relu = node->cell.relu, q.first_step_too = node->cell.carry;
   q.kept = nn__keeps(m) ? n : 0;
   /* blocks whose gates stay in the second-level cache, as many for each thread */
@@ -4566,6 +4610,7 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   const size_t blocks = (each + NN__CELL_ROWS - 1) / NN__CELL_ROWS;
   q.block = work < NN__SERIAL ? n : (each + blocks - 1) / blocks;
   nn_real *at = node->keep + (size_t)layer * nn__cell_keep(m, node);
+  q.z = at, at += kept * q.ldz;
   q.g = at, at += kept * h * q.gates;
   if (node->kind == NN__LSTM) q.c = at, at += kept * h;
   if (node->kind == NN__GRU) q.u = at, at += kept * h;
@@ -4597,14 +4642,15 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
     const int param = node->param + 4 * layer;
     const nn_real *w = nn__value(m, param), *u = nn__value(m, param + 1);
     const nn_real *b = nn__value(m, param + 2), *c = nn__value(m, param + 3);
-    const size_t wide = q.gates * h, joint = node->kind == NN__GRU ? 2 * h : wide;
-    nn_real *bias = m->scratch, *packed = bias + wide;
-    for (size_t j = 0; j < wide; j++) bias[j] = b[j] + (j < joint ? c[j] : 0);
-    q.bias = bias, q.bias_n = c + joint;
-    q.packed_w = packed, packed = nn__pack_panels(q.kernels, packed, w, 1, q.in, q.in, wide);
-    q.packed_u = packed, packed = nn__pack_panels(q.kernels, packed, u, 1, h, h, joint);
-    q.packed_n = packed;
-    if (node->kind == NN__GRU) nn__pack_panels(q.kernels, packed, u + joint * h, 1, h, h, h);
+    nn_real *end = m->scratch;
+    q.packed = end;
+    end = nn__pack_gates(q.kernels, end, u, h, w, q.in, b, c, q.joint);
+    if (node->kind == NN__GRU) {
+      q.packed_wn = end, q.bias_un = c + q.joint;
+      end = nn__pack_gates(q.kernels, end, NULL, h, w + q.joint * q.in, q.in, b + q.joint, NULL, h);
+      q.packed_un = end;
+      nn__pack_panels(q.kernels, end, u + q.joint * h, 1, h, h, h);
+    }
     q.x = nn__cell_input(m, node, layer, n);
     nn_real *state = carry ? node->state + (size_t)layer * 2 * batch * h : NULL;
     for (int k = 0; k < 2; k++) {
@@ -4631,7 +4677,7 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
 {
   const nn__cell *q = arg;
   const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
-  const size_t wide = q->gates * h, joint = q->kind == NN__GRU ? 2 * h : wide;
+  const size_t wide = q->gates * h, nr = q->kernels->nr;
   const nn__finish set = {1, 0, NULL, 0, 0}, add = {1, 1, NULL, 0, 0};
   nn_real *const dh = q->dh + first * h, *const dc = q->dc + first * h;
   (void)thread;
@@ -4643,7 +4689,6 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
     for (size_t i = 0; i < rows; i++) {
       const size_t at = row + i;
       nn_real *g = q->g + at * wide, *d = dh + i * h;
-      const nn_real *before = t ? q->y + (at - q->n) * h : q->h0 + (first + i) * h;
       if (nn__past_end(q, t, first + i)) {
         memset(g, 0, wide * sizeof *g);
         memset(d, 0, h * sizeof *d);
@@ -4654,51 +4699,46 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
         const nn_real *c = t ? q->c + (at - q->n) * h : q->c0 + (first + i) * h;
         q->kernels->lstm_row_back(g, c, q->c + at * h, d, dc + i * h, h);
       } else {
-        q->kernels->gru_row_back(g, q->u + at * h, before, d, d, h);
+        q->kernels->gru_row_back(g, q->u + at * h, q->z + at * q->ldz, d, d, h);
       }
     }
     if (q->dx)
       nn__packed_product(q->kernels, rows, q->in, wide, q->g + row * wide, wide, q->packed_w,
-                         q->dx + row * q->in, q->in, &set);
+                         wide * nr, q->dx + row * q->in, q->in, &set);
     if (!t) break;
-    nn__packed_product(q->kernels, rows, h, joint, q->g + row * wide, wide, q->packed_u, dh, h,
-                       q->kind == NN__GRU ? &add : &set);
+    nn__packed_product(q->kernels, rows, h, q->joint, q->g + row * wide, wide, q->packed_u,
+                       q->joint * nr, dh, h, q->kind == NN__GRU ? &add : &set);
     if (q->kind == NN__GRU)
-      nn__packed_product(q->kernels, rows, h, h, q->u + row * h, h, q->packed_n, dh, h, &add);
+      nn__packed_product(q->kernels, rows, h, h, q->u + row * h, h, q->packed_un, h * nr, dh, h,
+                         &add);
   }
 }
 
-/* dW += dG^T X and the like, for the part of G that is columns from..from+count of g. */
-static void nn__cell_weights(nn_model *m, const nn_real *g, size_t ldg, size_t count,
-                             const nn_real *x, size_t in, size_t rows, nn_real *dw)
-{
-  const nn__finish add = {1, 1, NULL, 0, 0};
-  nn__multiply(&m->context, count, in, rows, nn__columns_of(g, ldg), nn__rows_of(x, in), dw, in,
-               &add);
-}
-
-/* The gradients of all four parameters of a layer; sum: working space for one row of the gates. */
+/* The gradients of all four parameters of a layer, by way of d[U W b], [gates h, ldz]. */
 static void nn__cell_gradients(nn_model *m, nn__node *node, int layer, const nn__cell *q,
-                               nn_real *sum)
+                               nn_real *d)
 {
+  const nn__kernels *k = q->kernels;
   const int param = node->param + 4 * layer;
   nn_real *dw = nn__grad(m, param), *du = nn__grad(m, param + 1);
   nn_real *db = nn__grad(m, param + 2), *dc = nn__grad(m, param + 3);
-  const size_t n = q->n, h = q->h, all = q->steps * n;
-  const size_t wide = q->gates * h, joint = node->kind == NN__GRU ? 2 * h : wide;
-  nn__cell_weights(m, q->g, wide, wide, nn__cell_input(m, node, layer, n), q->in, all, dw);
-  /* h_{t-1} for t = 1.. is y one step earlier: n rows up */
-  nn__cell_weights(m, q->g + n * wide, wide, joint, q->y, h, all - n, du);
-  if (q->u) nn__cell_weights(m, q->u + n * h, h, h, q->y, h, all - n, du + joint * h);
-  if (q->first_step_too) {
-    nn__cell_weights(m, q->g, wide, joint, q->h0, h, n, du);
-    if (q->u) nn__cell_weights(m, q->u, h, h, q->h0, h, n, du + joint * h);
+  const size_t h = q->h, in = q->in, ldz = q->ldz, all = q->steps * q->n, wide = q->gates * h;
+  const nn__finish set = {1, 0, NULL, 0, 0};
+  const nn__matrix z = nn__rows_of(q->z, ldz), x = nn__rows_of(q->z + h, ldz);
+  nn__multiply(&m->context, q->joint, q->long_z, all, nn__columns_of(q->g, wide), z, d, ldz, &set);
+  if (q->u) {
+    nn_real *const dn = d + q->joint * ldz;
+    nn__multiply(&m->context, h, h, all, nn__columns_of(q->u, h), z, dn, ldz, &set);
+    nn__multiply(&m->context, h, in + 1, all, nn__columns_of(q->g + q->joint, wide), x, dn + h, ldz,
+                 &set);
+    nn__sum_columns(m, dc + q->joint, q->u, h, all, h);
   }
-  memset(sum, 0, wide * sizeof *sum); /* both biases of a joint sum have the same gradient */
-  nn__sum_columns(m, sum, q->g, wide, all, wide);
-  q->kernels->add(db, db, sum, wide);
-  q->kernels->add(dc, dc, sum, joint);
-  if (q->u) nn__sum_columns(m, dc + joint, q->u, h, all, h);
+  for (size_t j = 0; j < wide; j++, d += ldz, dw += in, du += h) {
+    k->add(du, du, d, h);
+    k->add(dw, dw, d + h, in);
+    db[j] += d[h + in];
+    if (j < q->joint) dc[j] += d[h + in];
+  }
 }
 
 static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
@@ -4709,18 +4749,17 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
     nn__cell q = nn__cell_of(m, node, layer, n);
     const int param = node->param + 4 * layer;
     const nn_real *w = nn__value(m, param), *u = nn__value(m, param + 1);
-    const size_t wide = q.gates * h, joint = node->kind == NN__GRU ? 2 * h : wide;
     q.dy = dy;
     q.dh = m->scratch, q.dc = q.dh + batch * h;
     nn_real *lower = q.dc + batch * h; /* gradient of the layer below */
     nn_real *packed = lower + (node->cell.layers > 1 ? batch * q.steps * h : 0);
     q.dx = layer ? lower : dx;
     nn_real *end = packed;
-    q.packed_u = end, end = nn__pack_panels(q.kernels, end, u, h, 1, joint, h);
-    q.packed_n = end;
-    if (node->kind == NN__GRU) end = nn__pack_panels(q.kernels, end, u + joint * h, h, 1, h, h);
+    q.packed_u = end, end = nn__pack_panels(q.kernels, end, u, h, 1, q.joint, h);
+    q.packed_un = end;
+    if (node->kind == NN__GRU) end = nn__pack_panels(q.kernels, end, u + q.joint * h, h, 1, h, h);
     q.packed_w = end;
-    if (q.dx) nn__pack_panels(q.kernels, end, w, q.in, 1, wide, q.in);
+    if (q.dx) nn__pack_panels(q.kernels, end, w, q.in, 1, q.gates * h, q.in);
     nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
 
     if (nn__learning(m)) nn__cell_gradients(m, node, layer, &q, packed);
