@@ -729,10 +729,12 @@ typedef struct nn__kernels {
   void (*winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c);
   void (*winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *v, size_t step, int m,
                        size_t rows, size_t cols, const nn__finish *f);
-  /* One sample's step of a cell over n units; equations at @@RNN. */
-  void (*rnn_row)(nn_real *g, nn_real *h, size_t n, int relu);
-  void (*lstm_row)(nn_real *g, const nn_real *c_before, nn_real *c, nn_real *h, size_t n);
-  void (*gru_row)(nn_real *g, const nn_real *u, const nn_real *h_before, nn_real *h, size_t n);
+  /* One sample's step of a cell over n units; equations and the columns of g at @@RNN. Column j of
+   * g lies at g[j/NR panel + j mod NR]. */
+  void (*rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int relu);
+  void (*lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn_real *c, nn_real *h,
+                   size_t n);
+  void (*gru_row)(nn_real *g, size_t panel, const nn_real *h_before, nn_real *h, size_t n);
 #ifndef NN_NO_TRAINING
   /* dx = dy f'(.): from x for GELU and SILU, from y for the others. dx may be dy. */
   void (*activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *x, const nn_real *y,
@@ -756,10 +758,10 @@ typedef struct nn__kernels {
                                 const nn_real g[8][5], size_t n);
   void (*winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row, size_t c, int m,
                             size_t rows, size_t cols);
-  void (*rnn_row_back)(nn_real *g, const nn_real *dh, size_t n, int relu);
-  void (*lstm_row_back)(nn_real *g, const nn_real *c_before, const nn_real *c, const nn_real *dh,
-                        nn_real *dc, size_t n);
-  void (*gru_row_back)(nn_real *g, nn_real *u, const nn_real *h_before, const nn_real *dh,
+  void (*rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size_t n, int relu);
+  void (*lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_before, const nn_real *c,
+                        const nn_real *dh, nn_real *dc, size_t n);
+  void (*gru_row_back)(nn_real *g, size_t panel, const nn_real *h_before, const nn_real *dh,
                        nn_real *dh_before, size_t n);
   void (*update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1, nn_real *slot2,
                  size_t n);
@@ -1864,44 +1866,54 @@ static void NN__(winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, 
 
 /* ---- cells -------------------------------------------------------------------------------- */
 
+/* Where a gate's units j.. of a row lie, the gate's first column being `from`. */
+NN__INLINE nn_real *NN__(units)(nn_real *g, size_t panel, size_t from, size_t j)
+{
+  return g + (from + j) / NR * panel + (from + j) % NR;
+}
+
 /* g: W x + b + U h + c; becomes h. */
-static void NN__(rnn_row)(nn_real *g, nn_real *h, size_t n, int relu)
+static void NN__(rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int relu)
 {
   for (size_t j = 0; j < n; j += VW) {
-    const V x = v_get(g + j, n - j);
-    const V y = relu ? v_max(v_zero(), x) : NN__(vtanh)(x);
-    v_give(g + j, y, n - j);
+    nn_real *const at = NN__(units)(g, panel, 0, j);
+    const V x = v_load(at), y = relu ? v_max(v_zero(), x) : NN__(vtanh)(x);
+    v_store(at, y);
     v_give(h + j, y, n - j);
   }
 }
 
 #ifndef NN_NO_TRAINING
 /* g: h; becomes d(W x + ..). */
-static void NN__(rnn_row_back)(nn_real *g, const nn_real *dh, size_t n, int relu)
+static void NN__(rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size_t n, int relu)
 {
   for (size_t j = 0; j < n; j += VW) {
-    const V y = v_get(g + j, n - j);
+    nn_real *const at = NN__(units)(g, panel, 0, j);
+    const V y = v_load(at);
     const V d =
         relu ? NN__(act_back)(NN__ACT_RELU, y, y, y) : NN__(act_back)(NN__ACT_TANH, y, y, y);
-    v_give(g + j, v_mul(v_get(dh + j, n - j), d), n - j);
+    v_store(at, v_mul(v_get(dh + j, n - j), d));
   }
 }
 #endif
 
-/* g: the four sums i,f,g,o of n each; becomes their activations. */
-static void NN__(lstm_row)(nn_real *g, const nn_real *c_before, nn_real *c, nn_real *h, size_t n)
+/* g: the four sums i,f,z,o; becomes their activations. */
+static void NN__(lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn_real *c,
+                           nn_real *h, size_t n)
 {
+  const size_t each = (n + VW - 1) / VW * VW;
   for (size_t j = 0; j < n; j += VW) {
     const size_t left = n - j;
-    const V i = NN__(vsigmoid)(v_get(g + j, left));
-    const V f = NN__(vsigmoid)(v_get(g + n + j, left));
-    const V z = NN__(vtanh)(v_get(g + 2 * n + j, left));
-    const V o = NN__(vsigmoid)(v_get(g + 3 * n + j, left));
+    nn_real *const at_i = NN__(units)(g, panel, 0, j), *const at_f = NN__(units)(g, panel, each, j);
+    nn_real *const at_z = NN__(units)(g, panel, 2 * each, j);
+    nn_real *const at_o = NN__(units)(g, panel, 3 * each, j);
+    const V i = NN__(vsigmoid)(v_load(at_i)), f = NN__(vsigmoid)(v_load(at_f));
+    const V z = NN__(vtanh)(v_load(at_z)), o = NN__(vsigmoid)(v_load(at_o));
     const V now = v_fma(f, v_get(c_before + j, left), v_mul(i, z));
-    v_give(g + j, i, left);
-    v_give(g + n + j, f, left);
-    v_give(g + 2 * n + j, z, left);
-    v_give(g + 3 * n + j, o, left);
+    v_store(at_i, i);
+    v_store(at_f, f);
+    v_store(at_z, z);
+    v_store(at_o, o);
     v_give(c + j, now, left);
     v_give(h + j, v_mul(o, NN__(vtanh)(now)), left);
   }
@@ -1909,56 +1921,72 @@ static void NN__(lstm_row)(nn_real *g, const nn_real *c_before, nn_real *c, nn_r
 
 #ifndef NN_NO_TRAINING
 /* g: the activations; becomes the gradients of the four sums. dc: in d c, out d c_before. */
-static void NN__(lstm_row_back)(nn_real *g, const nn_real *c_before, const nn_real *c,
-                                const nn_real *dh, nn_real *dc, size_t n)
+static void NN__(lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_before,
+                                const nn_real *c, const nn_real *dh, nn_real *dc, size_t n)
 {
+  const size_t each = (n + VW - 1) / VW * VW;
   const V one = v_set(1);
   for (size_t j = 0; j < n; j += VW) {
     const size_t left = n - j;
-    const V i = v_get(g + j, left), f = v_get(g + n + j, left);
-    const V z = v_get(g + 2 * n + j, left), o = v_get(g + 3 * n + j, left);
+    nn_real *const at_i = NN__(units)(g, panel, 0, j), *const at_f = NN__(units)(g, panel, each, j);
+    nn_real *const at_z = NN__(units)(g, panel, 2 * each, j);
+    nn_real *const at_o = NN__(units)(g, panel, 3 * each, j);
+    const V i = v_load(at_i), f = v_load(at_f), z = v_load(at_z), o = v_load(at_o);
     const V t = NN__(vtanh)(v_get(c + j, left)), d = v_get(dh + j, left);
     const V now = v_fma(v_mul(d, o), v_sub(one, v_mul(t, t)), v_get(dc + j, left));
-    v_give(g + j, v_mul(v_mul(now, z), v_mul(i, v_sub(one, i))), left);
-    v_give(g + n + j, v_mul(v_mul(now, v_get(c_before + j, left)), v_mul(f, v_sub(one, f))), left);
-    v_give(g + 2 * n + j, v_mul(v_mul(now, i), v_sub(one, v_mul(z, z))), left);
-    v_give(g + 3 * n + j, v_mul(v_mul(d, t), v_mul(o, v_sub(one, o))), left);
+    v_store(at_i, v_mul(v_mul(now, z), v_mul(i, v_sub(one, i))));
+    v_store(at_f, v_mul(v_mul(now, v_get(c_before + j, left)), v_mul(f, v_sub(one, f))));
+    v_store(at_z, v_mul(v_mul(now, i), v_sub(one, v_mul(z, z))));
+    v_store(at_o, v_mul(v_mul(d, t), v_mul(o, v_sub(one, o))));
     v_give(dc + j, v_mul(now, f), left);
   }
 }
 #endif
 
-/* g: the sums r,z with U h + c in them, and n without; u = U_n h + c_n. g becomes r,z,n. */
-static void NN__(gru_row)(nn_real *g, const nn_real *u, const nn_real *h_before, nn_real *h,
-                          size_t n)
+/* The columns of a gru: the sums n over x, the sums r and z, the sums u over h. */
+NN__INLINE void NN__(gru_units)(nn_real *g, size_t panel, size_t n, size_t j, nn_real *at[4])
+{
+  const size_t each = (n + VW - 1) / VW * VW, alone = (n + NR - 1) / NR * NR;
+  const size_t joint = (2 * each + NR - 1) / NR * NR;
+  at[0] = NN__(units)(g, panel, 0, j);
+  at[1] = NN__(units)(g, panel, alone, j);
+  at[2] = NN__(units)(g, panel, alone + each, j);
+  at[3] = NN__(units)(g, panel, alone + joint, j);
+}
+
+/* g: the sums n,r,z,u; n, r and z become their activations. */
+static void NN__(gru_row)(nn_real *g, size_t panel, const nn_real *h_before, nn_real *h, size_t n)
 {
   for (size_t j = 0; j < n; j += VW) {
-    const size_t left = n - j;
-    const V r = NN__(vsigmoid)(v_get(g + j, left)), z = NN__(vsigmoid)(v_get(g + n + j, left));
-    const V s = NN__(vtanh)(v_fma(r, v_get(u + j, left), v_get(g + 2 * n + j, left)));
-    v_give(g + j, r, left);
-    v_give(g + n + j, z, left);
-    v_give(g + 2 * n + j, s, left);
-    v_give(h + j, v_fma(z, v_sub(v_get(h_before + j, left), s), s), left);
+    nn_real *at[4];
+    NN__(gru_units)(g, panel, n, j, at);
+    const V r = NN__(vsigmoid)(v_load(at[1])), z = NN__(vsigmoid)(v_load(at[2]));
+    const V s = NN__(vtanh)(v_fma(r, v_load(at[3]), v_load(at[0])));
+    v_store(at[0], s);
+    v_store(at[1], r);
+    v_store(at[2], z);
+    v_give(h + j, v_fma(z, v_sub(v_get(h_before + j, n - j), s), s), n - j);
   }
 }
 
 #ifndef NN_NO_TRAINING
-/* g: r,z,n; becomes the gradients of W x + b; u: U_n h + c_n; becomes its gradient.
+/* g: n, r, z and the sum u; becomes the gradients of the four sums.
  * dh_before = dh z, what does not pass through the products. It may be dh. */
-static void NN__(gru_row_back)(nn_real *g, nn_real *u, const nn_real *h_before, const nn_real *dh,
-                               nn_real *dh_before, size_t n)
+static void NN__(gru_row_back)(nn_real *g, size_t panel, const nn_real *h_before,
+                               const nn_real *dh, nn_real *dh_before, size_t n)
 {
   const V one = v_set(1);
   for (size_t j = 0; j < n; j += VW) {
     const size_t left = n - j;
-    const V r = v_get(g + j, left), z = v_get(g + n + j, left), s = v_get(g + 2 * n + j, left);
-    const V d = v_get(dh + j, left), before = v_get(h_before + j, left), un = v_get(u + j, left);
+    nn_real *at[4];
+    NN__(gru_units)(g, panel, n, j, at);
+    const V s = v_load(at[0]), r = v_load(at[1]), z = v_load(at[2]), u = v_load(at[3]);
+    const V d = v_get(dh + j, left), before = v_get(h_before + j, left);
     const V ds = v_mul(v_mul(d, v_sub(one, z)), v_sub(one, v_mul(s, s)));
-    v_give(g + j, v_mul(v_mul(ds, un), v_mul(r, v_sub(one, r))), left);
-    v_give(g + n + j, v_mul(v_mul(d, v_sub(before, s)), v_mul(z, v_sub(one, z))), left);
-    v_give(g + 2 * n + j, ds, left);
-    v_give(u + j, v_mul(ds, r), left);
+    v_store(at[0], ds);
+    v_store(at[1], v_mul(v_mul(ds, u), v_mul(r, v_sub(one, r))));
+    v_store(at[2], v_mul(v_mul(d, v_sub(before, s)), v_mul(z, v_sub(one, z))));
+    v_store(at[3], v_mul(ds, r));
     v_give(dh_before + j, v_mul(d, z), left);
   }
 }
@@ -2434,7 +2462,9 @@ static void nn__parallel(nn__pool *p, size_t count, nn__task task, void *arg)
  * transpose is only another pair of strides. */
 typedef struct nn__matrix {
   const nn_real *at;
-  size_t row, col; /* element (i,j) at at[i row + j col] */
+  size_t row, col; /* element (i,j) at at[i row + j col], */
+  size_t panel;    /* or, not 0: in panels as the kernels pack them, with row 1 and col NR, at
+                    * at[i/NR panel + j NR + i mod NR] */
 } nn__matrix;
 
 struct nn_context {
@@ -2522,13 +2552,15 @@ static void nn__product_task(void *arg, size_t index, int thread)
   const nn__kernels *t = p->context->kernels;
   const size_t nr = t->nr, first = index * p->rows, last = nn__min(first + p->rows, p->m);
   nn_real *const pack_a = p->context->pack_a + (size_t)thread * nn__pack_a_size(p->context);
-  const size_t no_skip = 0, panels = !p->direct_a && p->a.col != 1;
+  const size_t no_skip = 0, panels = p->a.panel || (!p->direct_a && p->a.col != 1);
+  const size_t panel = p->a.panel ? p->a.panel : p->kb * nr;
   const size_t next = p->direct_a ? p->a.row : p->kb + NN__PAD; /* from row to row of A */
   const nn__walk walk = {1, p->kb, &no_skip, p->direct_a ? p->a.col : panels ? nr : 1,
                          p->direct_b ? p->b.row : nr, p->direct_b};
   for (size_t i0 = first; i0 < last; i0 += p->context->mc) {
     const size_t mb = nn__min(p->context->mc, last - i0);
-    const nn_real *a = p->a.at + i0 * p->a.row + p->p0 * p->a.col;
+    const size_t top = p->a.panel ? i0 : 0; /* the row of A in which this block starts */
+    const nn_real *a = p->a.at + (i0 - top) * p->a.row + p->p0 * p->a.col;
     if (!p->direct_a) {
       nn__pack_a(p, pack_a, a, mb);
       a = pack_a;
@@ -2547,7 +2579,7 @@ static void nn__product_task(void *arg, size_t index, int thread)
         if (f.bias && f.across) f.bias = p->finish.bias + ci;
         const nn_real *row[NN__MAX_MR];
         if (panels)
-          for (size_t r = i; r < i + m; r++) row[r - i] = a + r / nr * nr * p->kb + r % nr;
+          for (size_t r = 0, at = top + i; r < m; r++, at++) row[r] = a + at / nr * panel + at % nr;
         else
           for (size_t r = 0; r < m; r++) row[r] = a + (i + r) * next;
         t->tile(&walk, row, b, c, p->ldc, m, n, &f);
@@ -2614,7 +2646,7 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     return;
   }
   /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile. */
-  p.direct_a = n <= 2 * t->nr || (a.col == 1 && (a.row % 1024 || m <= 8));
+  p.direct_a = a.panel || n <= 2 * t->nr || (a.col == 1 && (a.row % 1024 || m <= 8));
   p.direct_b = b.col == 1 && m <= NN__DIRECT_B;
   /* Few rows times a large matrix that lies transposed, a linear layer's forward: turned round,
    * C^T = B^T A^T reads the large one in place, and packs the few. Not where the rows would all
@@ -2653,13 +2685,13 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
 
 static nn__matrix nn__rows_of(const nn_real *at, size_t ld) /* a row-major matrix as it lies */
 {
-  const nn__matrix x = {at, ld, 1};
+  const nn__matrix x = {at, ld, 1, 0};
   return x;
 }
 
 static nn__matrix nn__columns_of(const nn_real *at, size_t ld) /* and transposed */
 {
-  const nn__matrix x = {at, 1, ld};
+  const nn__matrix x = {at, 1, ld, 0};
   return x;
 }
 
@@ -4434,39 +4466,58 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
  *         n = tanh(W_n x_t + b_n + r u);          h_t = (1 - z) n + z h_{t-1}
  * Samples are independent of each other, so a thread takes a block of them through all steps and
  * waits for no one: at each step the product and the gates, on rows that are still in its cache.
- * Sums that have both inputs are one product, [U W b+c] times z_t = [h_{t-1} x_t 1]; the matrix is
- * packed once a call. While training or inspecting every step's z and gates are kept; otherwise
- * each step overwrites the one before.
- * Backward goes the other way, leaves the gates' gradients where the gates were, and then makes the
- * gradients of weights and biases as one product of those with z, over all steps. */
+ * The sums are one product of z_t = [x_t 1 h_{t-1}] with the joint weights [W b+c U], packed once a
+ * call. Their columns in g: the gates one after the other, each of h columns rounded up to whole
+ * vectors; of a gru first n, which leaves out h, then r and z, then u, which leaves out x, so that
+ * [W_n b_n] and [c_n U_n] are parts of their own, rounded up to whole panels. Columns past h have
+ * zero weights. g lies in panels of NR columns over all steps: as a tile leaves it, and as the
+ * micro-kernel wants its transpose.
+ * While training or inspecting every step's z and g are kept; otherwise each step overwrites the
+ * one before. Backward goes the other way, leaves the gradients of the sums in g, and then makes
+ * those of weights and biases as the product of g, transposed, with z, over all steps. */
+typedef struct nn__gate_sums { /* columns of g that belong to one gate */
+  size_t at, gate;
+  int of_x, of_h;
+} nn__gate_sums;
+
 typedef struct nn__cell {
   nn_model *m;
   const nn__kernels *kernels;
   nn__kind kind;
   size_t n, steps, in, h, gates; /* gates: 1, 4, 3 */
-  size_t joint;                  /* rows of W that share their sums with U's: gates h, gru 2 h */
-  size_t long_z, ldz;            /* h + in + 1, and from one z to the next */
+  nn__gate_sums sums[4];
+  int sums_count;
+  size_t wide, from_h, to_x;     /* columns of g; those from from_h read h, before to_x read x */
+  size_t panel;                  /* from one panel of g to the next, in reals */
+  size_t long_z, ldz;            /* in + 1 + h, and from one z to the next */
   size_t block;                  /* samples of one task */
   int relu, first_step_too;      /* h0 is not zero: the product of step 0 counts */
-  size_t kept;                   /* n, or 0 if nothing goes back: rows a step of z, g, c, u */
-  nn_real *z;                    /* [steps n, ldz] */
-  nn_real *g, *c, *u;            /* [steps n, gates h], [steps n, h] lstm, [steps n, h] gru */
+  size_t kept;                   /* n, or 0 if nothing goes back: rows a step of z, g, c */
+  nn_real *z, *g, *c;            /* [steps n, ldz], the same by wide in panels, by h of a lstm */
   nn_real *h0, *c0;              /* [n, h] */
   const nn_real *x;              /* [steps n, in] */
   nn_real *y;                    /* [steps n, h] */
   const nn_real *dy;
   nn_real *dh, *dc;              /* [n, h] */
   nn_real *dx;                   /* [steps n, in], or NULL */
-  const nn_real *packed;         /* forward: [U W b+c]; of a gru's n, [W_n b_n] */
-  const nn_real *packed_wn;
-  const nn_real *packed_u, *packed_un, *packed_w; /* U without U_n; U_n; backward: W */
-  const nn_real *bias_un;        /* c_n */
+  const nn_real *packed;         /* forward: the joint weights, part by part */
+  const nn_real *packed_u, *packed_w; /* backward: their columns of h, of x */
 } nn__cell;
 
 static size_t nn__gates(nn__kind kind) { return kind == NN__LSTM ? 4 : kind == NN__GRU ? 3 : 1; }
 
+/* Columns of g; reals of a panel of so many rows: no multiple of a page, or else the panels of a
+ * row would meet in the same sets of the cache. */
+static size_t nn__cell_wide(const nn__kernels *t, nn__kind kind, size_t h)
+{
+  const size_t each = nn__round_up(h, t->vw);
+  return kind == NN__GRU ? nn__round_up(2 * each, t->nr) + 2 * nn__round_up(h, t->nr)
+                         : nn__round_up(nn__gates(kind) * each, t->nr);
+}
+static size_t nn__cell_panel(const nn__kernels *t, size_t rows) { return rows * t->nr + NN__PAD; }
+
 /* From one z to the next, in reals. */
-static size_t nn__cell_ldz(size_t h, size_t in) { return nn__round_up(h + in + 1, 16); }
+static size_t nn__cell_ldz(size_t h, size_t in) { return nn__round_up(in + 1 + h, 16); }
 
 /* Inputs of the widest layer. */
 static size_t nn__cell_in(const nn_model *m, const nn__node *node)
@@ -4474,45 +4525,72 @@ static size_t nn__cell_in(const nn_model *m, const nn__node *node)
   return nn__max(node->cell.layers > 1 ? node->cols : 0, m->node[node->in[0]].cols);
 }
 
-/* What one layer keeps, in reals; offsets in the order z, g, c or u, h0, c0, y (below the top), the
+/* What one layer keeps, in reals; offsets in the order z, g, c, h0, c0, y (below the top), the
  * dropped y. */
 static size_t nn__cell_keep(const nn_model *m, const nn__node *node)
 {
+  const nn__kernels *t = m->context.kernels;
   const size_t batch = (size_t)m->config.batch, h = node->cols, all = batch * node->rows;
   const size_t kept = m->config.inference ? batch : all;
   return kept * nn__cell_ldz(h, nn__cell_in(m, node)) +
-         kept * h * (nn__gates(node->kind) + (node->kind != NN__RNN)) + 2 * batch * h +
+         nn__cell_wide(t, node->kind, h) / t->nr * nn__cell_panel(t, kept) +
+         (node->kind == NN__LSTM ? kept * h : 0) + 2 * batch * h +
          (node->cell.layers > 1 ? all * h : 0) +
          (node->cell.layers > 1 && node->cell.dropout > 0 ? all * h : 0);
 }
 
 static size_t nn__cell_scratch(const nn_model *m, const nn__node *node)
 {
-  const size_t batch = (size_t)m->config.batch, h = node->cols, g = nn__gates(node->kind);
-  const size_t nr = m->context.kernels->nr, all = batch * node->rows;
+  const size_t batch = (size_t)m->config.batch, h = node->cols, nr = m->context.kernels->nr;
+  const size_t wide = nn__cell_wide(m->context.kernels, node->kind, h);
   const size_t in = nn__cell_in(m, node), ldz = nn__cell_ldz(h, in);
-  const size_t forward = (g * h + 3 * nr) * (h + in + 1);
-  const size_t back = g * h * (nn__round_up(in, nr) + nn__round_up(h, nr));
-  const size_t lower = node->cell.layers > 1 ? all * h : 0;
-  return nn__max(forward, nn__max(back, g * h * ldz)) + 2 * batch * h + lower + 64;
+  const size_t lower = node->cell.layers > 1 ? batch * node->rows * h : 0;
+  return wide * (ldz + nn__max(ldz, nn__round_up(in, nr) + nn__round_up(h, nr))) + 2 * batch * h +
+         lower + 64;
 }
 
 /* c[m,n] = finish(a[m,k] packed): a product whose B is already in panels, `panel` reals from one
- * to the next, by the calling thread. */
-static void nn__packed_product(const nn__kernels *t, size_t m, size_t n, size_t k, const nn_real *a,
-                               size_t lda, const nn_real *packed, size_t panel, nn_real *c,
-                               size_t ldc, const nn__finish *finish)
+ * to the next, by the calling thread. Panels of c are panel_c apart: NR where c is row-major. */
+static void nn__packed_product(const nn__kernels *t, const nn__walk *walk, size_t m, size_t n,
+                               const nn_real *a, size_t lda, const nn_real *packed, size_t panel,
+                               nn_real *c, size_t ldc, size_t panel_c, const nn__finish *finish)
 {
-  const size_t no_skip = 0, nr = t->nr;
-  const nn__walk walk = {1, k, &no_skip, 1, nr, 0};
-  for (size_t j = 0; j < n; j += nr, packed += panel) {
-    nn__finish f = *finish;
-    if (f.bias) f.bias += j;
+  for (size_t j = 0; j < n; j += t->nr, packed += panel, c += panel_c)
     for (size_t i = 0, rows; i < m; i += rows) {
       rows = nn__tile_height(t, m - i);
       const nn_real *row[NN__MAX_MR];
       for (size_t r = 0; r < rows; r++) row[r] = a + (i + r) * lda;
-      t->tile(&walk, row, packed, c + i * ldc + j, ldc, rows, nn__min(nr, n - j), &f);
+      t->tile(walk, row, packed, c + i * ldc, ldc, rows, nn__min(t->nr, n - j), finish);
+    }
+}
+
+/* Part 0, 1 or 2 of the joint weights: columns of g without h, with both, without x; and the
+ * columns of z that they read. Returns whether there are any. */
+typedef struct nn__part {
+  size_t from, to, k0, k1;
+} nn__part;
+static int nn__part_of(const nn__cell *q, int part, nn__part *p)
+{
+  p->from = part == 0 ? 0 : part == 1 ? q->from_h : q->to_x;
+  p->to = part == 0 ? q->from_h : part == 1 ? q->to_x : q->wide;
+  p->k0 = part == 2 ? q->in : 0;
+  p->k1 = part == 0 ? q->in + 1 : q->long_z;
+  return p->from < p->to;
+}
+
+/* The joint weights [W b+c U] as rows: [wide, ldz]. */
+static void nn__cell_join(const nn__cell *q, nn_real *to, const nn_real *w, const nn_real *u,
+                          const nn_real *b, const nn_real *c)
+{
+  const size_t h = q->h, in = q->in;
+  memset(to, 0, q->wide * q->ldz * sizeof *to);
+  for (int k = 0; k < q->sums_count; k++) {
+    const nn__gate_sums *s = &q->sums[k];
+    nn_real *row = to + s->at * q->ldz;
+    for (size_t j = s->gate * h; j < (s->gate + 1) * h; j++, row += q->ldz) {
+      if (s->of_x) memcpy(row, w + j * in, in * sizeof *row);
+      row[in] = (s->of_x ? b[j] : 0) + (s->of_h ? c[j] : 0);
+      if (s->of_h) memcpy(row + in + 1, u + j * h, h * sizeof *row);
     }
   }
 }
@@ -4525,21 +4603,6 @@ static nn_real *nn__pack_panels(const nn__kernels *t, nn_real *to, const nn_real
   return to + nn__round_up(n, t->nr) * k;
 }
 
-/* Packs [U W b+c]^T, of n gates; U or c may be NULL: left out. Returns the end. */
-static nn_real *nn__pack_gates(const nn__kernels *t, nn_real *to, const nn_real *u, size_t h,
-                               const nn_real *w, size_t in, const nn_real *b, const nn_real *c,
-                               size_t n)
-{
-  for (size_t j = 0; j < n; j += t->nr) {
-    const size_t wide = nn__min(t->nr, n - j);
-    if (u) to = nn__pack_panels(t, to, u + j * h, 1, h, h, wide);
-    to = nn__pack_panels(t, to, w + j * in, 1, in, in, wide);
-    for (size_t i = 0; i < t->nr; i++)
-      *to++ = i < wide ? b[j + i] + (c ? c[j + i] : 0) : 0;
-  }
-  return to;
-}
-
 static int nn__past_end(const nn__cell *q, size_t t, size_t sample)
 {
   return q->m->has_lengths && t >= (size_t)q->m->lengths[sample];
@@ -4549,39 +4612,42 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
 {
   const nn__cell *q = arg;
   const nn__kernels *k = q->kernels;
-  const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
-  const size_t wide = q->gates * h, panel = q->long_z * k->nr;
-  const nn__finish set = {1, 0, NULL, 0, 0}, with_bias_un = {1, 0, q->bias_un, 0, 0};
+  const size_t h = q->h, in = q->in, nr = k->nr, no_skip = 0;
+  const size_t first = index * q->block, rows = nn__min(q->block, q->n - first);
+  const nn__finish set = {1, 0, NULL, 0, 0};
   (void)thread;
   for (size_t t = 0; t < q->steps; t++) {
     const size_t row = t * q->n + first, at = t * q->kept + first;
-    const size_t zeros = t || q->first_step_too ? 0 : h; /* of z: no need to multiply them */
-    nn_real *z = q->z + at * q->ldz, *g = q->g + at * wide;
-    for (size_t i = 0; i < rows; i++, z += q->ldz) {
-      memcpy(z, t ? q->y + (row - q->n + i) * h : q->h0 + (first + i) * h, h * sizeof *z);
-      memcpy(z + h, q->x + (row + i) * q->in, q->in * sizeof *z);
-      z[h + q->in] = 1;
+    const nn_real *before = t ? q->y + (row - q->n) * h : q->h0 + first * h;
+    nn_real *z = q->z + at * q->ldz, *g = q->g + at * nr;
+    for (size_t i = 0; i < rows; i++) {
+      nn_real *to = z + i * q->ldz;
+      memcpy(to, q->x + (row + i) * in, in * sizeof *to);
+      to[in] = 1;
+      memcpy(to + in + 1, before + i * h, h * sizeof *to);
     }
-    z -= rows * q->ldz;
-    nn__packed_product(k, rows, q->joint, q->long_z - zeros, z + zeros, q->ldz,
-                       q->packed + zeros * k->nr, panel, g, wide, &set);
-    if (q->kind == NN__GRU) {
-      nn__packed_product(k, rows, h, q->in + 1, z + h, q->ldz, q->packed_wn, (q->in + 1) * k->nr,
-                         g + q->joint, wide, &set);
-      nn__packed_product(k, rows, h, h - zeros, z, q->ldz, q->packed_un, h * k->nr, q->u + at * h,
-                         h, &with_bias_un);
+    const nn_real *packed = q->packed;
+    for (int part = 0; part < 3; part++) {
+      nn__part p;
+      if (!nn__part_of(q, part, &p)) continue;
+      const size_t length = p.k1 - p.k0; /* zeros need not be multiplied */
+      const size_t last = t || q->first_step_too ? p.k1 : in + 1;
+      const nn__walk walk = {1, last - p.k0, &no_skip, 1, nr, 0};
+      nn__packed_product(k, &walk, rows, p.to - p.from, z + p.k0, q->ldz, packed, length * nr,
+                         g + p.from / nr * q->panel, nr, q->panel, &set);
+      packed += (p.to - p.from) * length;
     }
-    for (size_t i = 0; i < rows; i++, g += wide, z += q->ldz) {
+    for (size_t i = 0; i < rows; i++, g += nr, z += q->ldz) {
       nn_real *y = q->y + (row + i) * h;
       if (nn__past_end(q, t, first + i)) {
         memset(y, 0, h * sizeof *y);
       } else if (q->kind == NN__RNN) {
-        k->rnn_row(g, y, h, q->relu);
+        k->rnn_row(g, q->panel, y, h, q->relu);
       } else if (q->kind == NN__LSTM) {
         const nn_real *c = t ? q->c + (at + i - q->kept) * h : q->c0 + (first + i) * h;
-        k->lstm_row(g, c, q->c + (at + i) * h, y, h);
+        k->lstm_row(g, q->panel, c, q->c + (at + i) * h, y, h);
       } else {
-        k->gru_row(g, q->u + (at + i) * h, z, y, h);
+        k->gru_row(g, q->panel, z + in + 1, y, h);
       }
     }
   }
@@ -4598,9 +4664,19 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   memset(&q, 0, sizeof q);
   q.m = m, q.kernels = m->context.kernels, q.kind = node->kind;
   q.n = n, q.steps = node->rows, q.h = h, q.gates = nn__gates(node->kind);
-  q.joint = (node->kind == NN__GRU ? 2 : q.gates) * h;
   q.in = layer ? h : nn__in(m, node, 0)->cols;
-  q.long_z = h + q.in + 1, q.ldz = nn__cell_ldz(h, q.in);
+  q.long_z = q.in + 1 + h, q.ldz = nn__cell_ldz(h, q.in);
+  q.wide = nn__cell_wide(q.kernels, q.kind, h);
+  q.from_h = q.kind == NN__GRU ? nn__round_up(h, q.kernels->nr) : 0;
+  q.to_x = q.wide - q.from_h;
+  for (size_t gate = 0; gate < q.gates; gate++) {
+    const nn__gate_sums sums = {q.from_h + gate * nn__round_up(h, q.kernels->vw), gate, 1, 1};
+    q.sums[q.sums_count++] = sums;
+  }
+  if (q.kind == NN__GRU) {
+    const nn__gate_sums n_of_x = {0, 2, 1, 0}, n_of_h = {q.to_x, 2, 0, 1};
+    q.sums[2] = n_of_x, q.sums[q.sums_count++] = n_of_h;
+  }
   q.relu = node->cell.relu, q.first_step_too = node->cell.carry;
   q.kept = nn__keeps(m) ? n : 0;
   /* blocks whose gates stay in the second-level cache, as many for each thread */
@@ -4610,10 +4686,10 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   const size_t blocks = (each + NN__CELL_ROWS - 1) / NN__CELL_ROWS;
   q.block = work < NN__SERIAL ? n : (each + blocks - 1) / blocks;
   nn_real *at = node->keep + (size_t)layer * nn__cell_keep(m, node);
+  q.panel = nn__cell_panel(q.kernels, q.kept ? q.steps * n : n);
   q.z = at, at += kept * q.ldz;
-  q.g = at, at += kept * h * q.gates;
+  q.g = at, at += q.wide / q.kernels->nr * nn__cell_panel(q.kernels, kept);
   if (node->kind == NN__LSTM) q.c = at, at += kept * h;
-  if (node->kind == NN__GRU) q.u = at, at += kept * h;
   q.h0 = at, at += batch * h;
   q.c0 = at, at += batch * h;
   q.y = layer == node->cell.layers - 1 ? node->y : at;
@@ -4642,14 +4718,15 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
     const int param = node->param + 4 * layer;
     const nn_real *w = nn__value(m, param), *u = nn__value(m, param + 1);
     const nn_real *b = nn__value(m, param + 2), *c = nn__value(m, param + 3);
-    nn_real *end = m->scratch;
+    nn_real *const joint = m->scratch;
+    nn_real *end = joint + q.wide * q.ldz;
+    nn__cell_join(&q, joint, w, u, b, c);
     q.packed = end;
-    end = nn__pack_gates(q.kernels, end, u, h, w, q.in, b, c, q.joint);
-    if (node->kind == NN__GRU) {
-      q.packed_wn = end, q.bias_un = c + q.joint;
-      end = nn__pack_gates(q.kernels, end, NULL, h, w + q.joint * q.in, q.in, b + q.joint, NULL, h);
-      q.packed_un = end;
-      nn__pack_panels(q.kernels, end, u + q.joint * h, 1, h, h, h);
+    for (int part = 0; part < 3; part++) {
+      nn__part p;
+      if (nn__part_of(&q, part, &p))
+        end = nn__pack_panels(q.kernels, end, joint + p.from * q.ldz + p.k0, 1, q.ldz, p.k1 - p.k0,
+                              p.to - p.from);
     }
     q.x = nn__cell_input(m, node, layer, n);
     nn_real *state = carry ? node->state + (size_t)layer * 2 * batch * h : NULL;
@@ -4673,11 +4750,29 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
 }
 
 #ifndef NN_NO_TRAINING
+/* c[rows,n] = finish(columns from .. to of g times packed weights); g is at the first row. */
+static void nn__gates_product(const nn__cell *q, size_t rows, size_t from, size_t to,
+                              const nn_real *g, const nn_real *packed, nn_real *c, size_t n,
+                              const nn__finish *finish)
+{
+  enum { PANELS = 64 }; /* of one walk */
+  const size_t nr = q->kernels->nr, panel = (to - from) * nr;
+  nn__finish f = *finish;
+  for (size_t count; from < to; from += count * nr, packed += count * nr * nr, f.beta = 1) {
+    size_t skip[PANELS];
+    count = nn__min(PANELS, (to - from) / nr);
+    for (size_t i = 0; i < count; i++) skip[i] = i * q->panel;
+    const nn__walk walk = {count, nr, skip, 1, nr, 0};
+    nn__packed_product(q->kernels, &walk, rows, n, g + from / nr * q->panel, nr, packed, panel, c,
+                       n, nr, &f);
+  }
+}
+
 static void nn__cell_backward_task(void *arg, size_t index, int thread)
 {
   const nn__cell *q = arg;
+  const nn__kernels *k = q->kernels;
   const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
-  const size_t wide = q->gates * h, nr = q->kernels->nr;
   const nn__finish set = {1, 0, NULL, 0, 0}, add = {1, 1, NULL, 0, 0};
   nn_real *const dh = q->dh + first * h, *const dc = q->dc + first * h;
   (void)thread;
@@ -4685,36 +4780,33 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
   memset(dc, 0, rows * h * sizeof *dc);
   for (size_t t = q->steps; t-- > 0;) {
     const size_t row = t * q->n + first;
-    q->kernels->add(dh, dh, q->dy + row * h, rows * h);
+    nn_real *const g = q->g + row * k->nr;
+    k->add(dh, dh, q->dy + row * h, rows * h);
     for (size_t i = 0; i < rows; i++) {
       const size_t at = row + i;
-      nn_real *g = q->g + at * wide, *d = dh + i * h;
+      nn_real *gi = g + i * k->nr, *d = dh + i * h;
       if (nn__past_end(q, t, first + i)) {
-        memset(g, 0, wide * sizeof *g);
+        for (size_t j = 0; j < q->wide / k->nr; j++)
+          memset(gi + j * q->panel, 0, k->nr * sizeof *gi);
         memset(d, 0, h * sizeof *d);
-        if (q->u) memset(q->u + at * h, 0, h * sizeof *d);
       } else if (q->kind == NN__RNN) {
-        q->kernels->rnn_row_back(g, d, h, q->relu);
+        k->rnn_row_back(gi, q->panel, d, h, q->relu);
       } else if (q->kind == NN__LSTM) {
         const nn_real *c = t ? q->c + (at - q->n) * h : q->c0 + (first + i) * h;
-        q->kernels->lstm_row_back(g, c, q->c + at * h, d, dc + i * h, h);
+        k->lstm_row_back(gi, q->panel, c, q->c + at * h, d, dc + i * h, h);
       } else {
-        q->kernels->gru_row_back(g, q->u + at * h, q->z + at * q->ldz, d, d, h);
+        k->gru_row_back(gi, q->panel, q->z + at * q->ldz + q->in + 1, d, d, h);
       }
     }
     if (q->dx)
-      nn__packed_product(q->kernels, rows, q->in, wide, q->g + row * wide, wide, q->packed_w,
-                         wide * nr, q->dx + row * q->in, q->in, &set);
-    if (!t) break;
-    nn__packed_product(q->kernels, rows, h, q->joint, q->g + row * wide, wide, q->packed_u,
-                       q->joint * nr, dh, h, q->kind == NN__GRU ? &add : &set);
-    if (q->kind == NN__GRU)
-      nn__packed_product(q->kernels, rows, h, h, q->u + row * h, h, q->packed_un, h * nr, dh, h,
-                         &add);
+      nn__gates_product(q, rows, 0, q->to_x, g, q->packed_w, q->dx + row * q->in, q->in, &set);
+    if (t)
+      nn__gates_product(q, rows, q->from_h, q->wide, g, q->packed_u, dh, h,
+                        q->kind == NN__GRU ? &add : &set);
   }
 }
 
-/* The gradients of all four parameters of a layer, by way of d[U W b], [gates h, ldz]. */
+/* The gradients of all four parameters of a layer, by way of the joint ones, d [wide, ldz]. */
 static void nn__cell_gradients(nn_model *m, nn__node *node, int layer, const nn__cell *q,
                                nn_real *d)
 {
@@ -4722,22 +4814,22 @@ static void nn__cell_gradients(nn_model *m, nn__node *node, int layer, const nn_
   const int param = node->param + 4 * layer;
   nn_real *dw = nn__grad(m, param), *du = nn__grad(m, param + 1);
   nn_real *db = nn__grad(m, param + 2), *dc = nn__grad(m, param + 3);
-  const size_t h = q->h, in = q->in, ldz = q->ldz, all = q->steps * q->n, wide = q->gates * h;
+  const size_t h = q->h, in = q->in;
   const nn__finish set = {1, 0, NULL, 0, 0};
-  const nn__matrix z = nn__rows_of(q->z, ldz), x = nn__rows_of(q->z + h, ldz);
-  nn__multiply(&m->context, q->joint, q->long_z, all, nn__columns_of(q->g, wide), z, d, ldz, &set);
-  if (q->u) {
-    nn_real *const dn = d + q->joint * ldz;
-    nn__multiply(&m->context, h, h, all, nn__columns_of(q->u, h), z, dn, ldz, &set);
-    nn__multiply(&m->context, h, in + 1, all, nn__columns_of(q->g + q->joint, wide), x, dn + h, ldz,
-                 &set);
-    nn__sum_columns(m, dc + q->joint, q->u, h, all, h);
+  for (int part = 0; part < 3; part++) {
+    nn__part p;
+    if (!nn__part_of(q, part, &p)) continue;
+    const nn__matrix g = {q->g + p.from / k->nr * q->panel, 1, k->nr, q->panel};
+    nn__multiply(&m->context, p.to - p.from, p.k1 - p.k0, q->steps * q->n, g,
+                 nn__rows_of(q->z + p.k0, q->ldz), d + p.from * q->ldz + p.k0, q->ldz, &set);
   }
-  for (size_t j = 0; j < wide; j++, d += ldz, dw += in, du += h) {
-    k->add(du, du, d, h);
-    k->add(dw, dw, d + h, in);
-    db[j] += d[h + in];
-    if (j < q->joint) dc[j] += d[h + in];
+  for (int i = 0; i < q->sums_count; i++) {
+    const nn__gate_sums *s = &q->sums[i];
+    const nn_real *row = d + s->at * q->ldz;
+    for (size_t j = s->gate * h; j < (s->gate + 1) * h; j++, row += q->ldz) {
+      if (s->of_x) k->add(dw + j * in, dw + j * in, row, in), db[j] += row[in];
+      if (s->of_h) k->add(du + j * h, du + j * h, row + in + 1, h), dc[j] += row[in];
+    }
   }
 }
 
@@ -4752,17 +4844,18 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
     q.dy = dy;
     q.dh = m->scratch, q.dc = q.dh + batch * h;
     nn_real *lower = q.dc + batch * h; /* gradient of the layer below */
-    nn_real *packed = lower + (node->cell.layers > 1 ? batch * q.steps * h : 0);
+    nn_real *const joint = lower + (node->cell.layers > 1 ? batch * q.steps * h : 0);
+    nn_real *end = joint + q.wide * q.ldz;
     q.dx = layer ? lower : dx;
-    nn_real *end = packed;
-    q.packed_u = end, end = nn__pack_panels(q.kernels, end, u, h, 1, q.joint, h);
-    q.packed_un = end;
-    if (node->kind == NN__GRU) end = nn__pack_panels(q.kernels, end, u + q.joint * h, h, 1, h, h);
+    nn__cell_join(&q, joint, w, u, nn__value(m, param + 2), nn__value(m, param + 3));
+    q.packed_u = end;
+    end = nn__pack_panels(q.kernels, end, joint + q.from_h * q.ldz + q.in + 1, q.ldz, 1,
+                          q.wide - q.from_h, h);
     q.packed_w = end;
-    if (q.dx) nn__pack_panels(q.kernels, end, w, q.in, 1, q.gates * h, q.in);
+    if (q.dx) nn__pack_panels(q.kernels, end, joint, q.ldz, 1, q.to_x, q.in);
     nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
 
-    if (nn__learning(m)) nn__cell_gradients(m, node, layer, &q, packed);
+    if (nn__learning(m)) nn__cell_gradients(m, node, layer, &q, joint);
     if (nn__learning(m) && layer && node->cell.dropout > 0)
       nn__drop_out(m, lower, lower, q.steps * n * h, node->cell.dropout,
                    nn__site(m, node, layer - 1));
@@ -5813,7 +5906,10 @@ static void nn__count_products(const nn_model *m, size_t *rows, size_t *cols, si
   for (int i = 0; i < m->nodes; i++) {
     const nn__node *node = &m->node[i];
     if (node->kind != NN__LINEAR && !nn__is_cell(node->kind)) continue;
-    const size_t wide = node->cols * (nn__is_cell(node->kind) ? nn__gates(node->kind) : 1);
+    size_t wide = node->cols;
+    if (nn__is_cell(node->kind))
+      wide = nn__max(nn__cell_wide(m->context.kernels, node->kind, node->cols),
+                     nn__cell_ldz(node->cols, nn__cell_in(m, node)));
     const size_t batch_rows = (size_t)m->config.batch * node->rows;
     most = nn__max(most, nn__max(batch_rows, nn__max(wide, m->node[node->in[0]].cols)));
     most = nn__max(most, node->cols);
