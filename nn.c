@@ -2523,6 +2523,8 @@ static size_t nn__tile_height(const nn__kernels *t, size_t left)
 enum { NN__PACK_TASK = 4, NN__DIRECT_B = 144 };
 /* Multiply-adds that one thread does sooner than two have agreed on them. */
 enum { NN__SERIAL = 1 << 19 };
+/* Sides up to which setting up the blocks would cost more than it saves. */
+enum { NN__TINY = 64 };
 
 static void nn__pack_b_task(void *arg, size_t index, int thread)
 {
@@ -2624,14 +2626,38 @@ static void nn__by_rows_task(void *arg, size_t index, int thread)
   }
 }
 
+/* c[m,n] = finish(A B) by the calling thread, tile by tile: rows of A lda apart, B in panels of NR
+ * columns `panel` reals apart (packed, or as it lies and NR apart), those of C panel_c apart. */
+static void nn__tiles(const nn__kernels *t, const nn__walk *walk, size_t m, size_t n,
+                      const nn_real *a, size_t lda, const nn_real *b, size_t panel, nn_real *c,
+                      size_t ldc, size_t panel_c, const nn__finish *finish)
+{
+  nn__finish f = *finish;
+  for (size_t j = 0; j < n; j += t->nr, b += panel, c += panel_c) {
+    for (size_t i = 0, rows; i < m; i += rows) {
+      rows = nn__tile_height(t, m - i);
+      const nn_real *row[NN__MAX_MR];
+      for (size_t r = 0; r < rows; r++) row[r] = a + (i + r) * lda;
+      t->tile(walk, row, b, c + i * ldc, ldc, rows, nn__min(t->nr, n - j), &f);
+    }
+    if (f.bias) f.bias += t->nr;
+  }
+}
+
 /* Loops 5 and 4: blocks of nc columns, then of kc of the inner dimension. */
 static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix a, nn__matrix b,
                          nn_real *out, size_t ldc, const nn__finish *finish)
 {
   const nn__kernels *t = c->kernels;
+  if (!m || !n) return;
+  if (m > 2 && b.col == 1 && !a.panel && m <= NN__TINY && n <= NN__TINY && k <= NN__TINY) {
+    const size_t no_skip = 0;
+    const nn__walk walk = {1, k, &no_skip, a.col, b.row, 1};
+    nn__tiles(t, &walk, m, n, a.at, a.row, b.at, t->nr, out, ldc, t->nr, finish);
+    return;
+  }
   nn__product p = {c, m, n, k, a, b, out, ldc, *finish, 0, 0, 0, 0, 0, 0, 0};
   size_t kc = c->kc;
-  if (!m || !n) return;
   /* Too little work to share out: one task does it all. */
   const double work = (double)m * (double)n * (double)k;
   const size_t threads = work < NN__SERIAL ? 1 : (size_t)c->pool.threads;
@@ -3883,12 +3909,13 @@ static void nn__drop_task(void *arg, size_t index, int thread)
 {
   const nn__drop *d = arg;
   const size_t first = index * NN__DROP_PIECE, last = nn__min(first + NN__DROP_PIECE, d->count);
+  const nn_real factor[2] = {0, d->scale}; /* a branch on a random word would be guessed wrong */
   (void)thread;
   for (size_t i = first; i < last; i += 4) {
     uint32_t word[4];
     nn__random_block(d->seed, d->stream, i / 4, word);
     for (size_t j = i; j < last && j < i + 4; j++)
-      d->to[j] = word[j - i] < d->below ? 0 : d->from[j] * d->scale;
+      d->to[j] = d->from[j] * factor[word[j - i] >= d->below];
   }
 }
 
@@ -4549,21 +4576,6 @@ static size_t nn__cell_scratch(const nn_model *m, const nn__node *node)
          lower + 64;
 }
 
-/* c[m,n] = finish(a[m,k] packed): a product whose B is already in panels, `panel` reals from one
- * to the next, by the calling thread. Panels of c are panel_c apart: NR where c is row-major. */
-static void nn__packed_product(const nn__kernels *t, const nn__walk *walk, size_t m, size_t n,
-                               const nn_real *a, size_t lda, const nn_real *packed, size_t panel,
-                               nn_real *c, size_t ldc, size_t panel_c, const nn__finish *finish)
-{
-  for (size_t j = 0; j < n; j += t->nr, packed += panel, c += panel_c)
-    for (size_t i = 0, rows; i < m; i += rows) {
-      rows = nn__tile_height(t, m - i);
-      const nn_real *row[NN__MAX_MR];
-      for (size_t r = 0; r < rows; r++) row[r] = a + (i + r) * lda;
-      t->tile(walk, row, packed, c + i * ldc, ldc, rows, nn__min(t->nr, n - j), finish);
-    }
-}
-
 /* Part 0, 1 or 2 of the joint weights: columns of g without h, with both, without x; and the
  * columns of z that they read. Returns whether there are any. */
 typedef struct nn__part {
@@ -4633,7 +4645,7 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
       const size_t length = p.k1 - p.k0; /* zeros need not be multiplied */
       const size_t last = t || q->first_step_too ? p.k1 : in + 1;
       const nn__walk walk = {1, last - p.k0, &no_skip, 1, nr, 0};
-      nn__packed_product(k, &walk, rows, p.to - p.from, z + p.k0, q->ldz, packed, length * nr,
+      nn__tiles(k, &walk, rows, p.to - p.from, z + p.k0, q->ldz, packed, length * nr,
                          g + p.from / nr * q->panel, nr, q->panel, &set);
       packed += (p.to - p.from) * length;
     }
@@ -4763,7 +4775,7 @@ static void nn__gates_product(const nn__cell *q, size_t rows, size_t from, size_
     count = nn__min(PANELS, (to - from) / nr);
     for (size_t i = 0; i < count; i++) skip[i] = i * q->panel;
     const nn__walk walk = {count, nr, skip, 1, nr, 0};
-    nn__packed_product(q->kernels, &walk, rows, n, g + from / nr * q->panel, nr, packed, panel, c,
+    nn__tiles(q->kernels, &walk, rows, n, g + from / nr * q->panel, nr, packed, panel, c,
                        n, nr, &f);
   }
 }
