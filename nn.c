@@ -2704,11 +2704,11 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
   /* Few rows times a large matrix that lies transposed, a linear layer's forward: turned round,
    * C^T = B^T A^T reads the large one in place, and packs the few. Not where the rows would all
    * meet in the same sets of the cache. */
-  if (a.col == 1 && b.row == 1 && m < n && k >= 512 && b.col % 1024 &&
-      nn__round_up(m, t->nr) * k <= nn__pack_b_size(c)) {
+  if ((a.col == 1 || (a.row == 1 && m <= NN__DIRECT_B && !a.panel)) && b.row == 1 && m < n &&
+      k >= 512 && b.col % 1024 && nn__round_up(m, t->nr) * k <= nn__pack_b_size(c)) {
     p.m = n, p.n = m, p.direct_a = 1, p.finish.across = 1;
     p.a.at = b.at, p.a.row = b.col, p.a.col = 1;
-    p.b.at = a.at, p.b.row = 1, p.b.col = a.row;
+    p.b.at = a.at, p.b.row = a.col, p.b.col = a.row;
     m = p.m, n = p.n, kc = k;
   }
   p.rows = threads == 1 ? m : nn__round_up((m + 4 * threads - 1) / (4 * threads), t->mr);
