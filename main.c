@@ -1569,7 +1569,8 @@ static const char style[] =
     ".x tr>:first-child{position:sticky;left:0;background:var(--card)}\n"
     "details{margin-top:1rem}summary{cursor:pointer;font-weight:600;margin-bottom:.3rem}"
     "code{font-size:.9rem}\n"
-    "section{margin-top:3rem;border-top:1px solid var(--line)}section h3{margin:1.4rem 0 .5rem}"
+    "#look{margin-top:2rem}section{margin-top:3rem;border-top:1px solid var(--line)}"
+    "section h3{margin:1.4rem 0 .5rem}"
     "figure.card h3{margin:0}section>p{max-width:46rem;margin:.3rem 0 .8rem}"
     "svg image{image-rendering:pixelated}"
     ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(var(--w),1fr));"
@@ -3920,15 +3921,6 @@ static void image_shape(const struct look *l, int dim[3]) {
 
 /* ---- a section and its figures as CSV ---- */
 
-PRINTF_LIKE(2, 3) static void csv(struct text *t, const char *format, ...) {
-  char line[512];
-  va_list list;
-  va_start(list, format);
-  vsnprintf(line, sizeof line, format, list);
-  va_end(list);
-  text_put(t, line);
-}
-
 static void put_link(struct look *l, const char *name) {
   text_add(&l->html, "<p class=soft>The figures: <a href=\"look/%s.csv\">look/%s.csv</a></p>\n",
            name, name);
@@ -4098,15 +4090,15 @@ static const char *look_filters(struct look *l) {
   if (l->stages > 1) {
     const size_t each = w[0].count / (size_t)w[0].dim[0];
     const int dim[3] = {w[0].dim[1], w[0].dim[2], w[0].dim[3]};
-    csv(&figures, "step,filter,channel,row,column,weight\n");
+    text_add(&figures, "step,filter,channel,row,column,weight\n");
     for (int i = 0; i < l->stages; i++) {
       models[i] = stage_model(l, &l->stage[i]);
       must(models[i], nn_get_param(models[i], 0, &w[i]));
       for (size_t k = 0; k < w[i].count; k++) {
         const size_t place = k % each, column = place % (size_t)dim[2];
-        csv(&figures, "%lld,%zu,%zu,%zu,%zu,%.6g\n", (long long)l->stage[i].step, k / each,
-            place / (size_t)(dim[1] * dim[2]), place / (size_t)dim[2] % (size_t)dim[1], column,
-            (double)w[i].value[k]);
+        text_add(&figures, "%lld,%zu,%zu,%zu,%zu,%.6g\n", (long long)l->stage[i].step, k / each,
+                 place / (size_t)(dim[1] * dim[2]), place / (size_t)dim[2] % (size_t)dim[1], column,
+                 (double)w[i].value[k]);
       }
     }
     put_head(l, "On the way", "");
@@ -4200,6 +4192,10 @@ static int dead_of(const struct gathered *g, int node, const nn_node_info *n) {
   return dead;
 }
 
+static double zeros_of(const nn_moments *s) {
+  return (double)s->zeros / fmax((double)s->count, 1);
+}
+
 static struct series new_series(const char *name, int colour, size_t room) {
   struct series s;
   memset(&s, 0, sizeof s);
@@ -4286,7 +4282,7 @@ static void put_course(struct look *l, struct gathered *const *g) {
                   f == 0   ? s->mean
                   : f == 1 ? nn_moments_deviation(s)
                   : f == 2 ? s->max
-                           : 100 * (double)s->zeros / fmax((double)s->count, 1));
+                           : 100 * zeros_of(s));
       }
       count++;
     }
@@ -4316,8 +4312,9 @@ static const char *look_activations(struct look *l) {
   struct text *t = &l->html, figures = {0}, bins = {0};
   struct table table = {heads, NULL, 0};
   struct gathered *g[MOST_STAGES], *last = gather(l, l->m, NULL);
-  csv(&figures, "step,layer,kind,values,mean,variance,deviation,min,max,zeros,dead_maps,maps\n");
-  csv(&bins, "step,layer,from,to,count\n");
+  text_put(&figures, "step,layer,kind,values,mean,variance,deviation,min,max,zeros,dead_maps,"
+                     "maps\n");
+  text_add(&bins, "step,layer,from,to,count\n");
   for (int i = 0; i < l->stages; i++) {
     nn_model *m = stage_model(l, &l->stage[i]);
     g[i] = gather(l, m, last);
@@ -4332,15 +4329,15 @@ static const char *look_activations(struct look *l) {
       const double step = i < 0 ? 0 : (double)l->stage[i].step;
       const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
       if (!last->greatest[node]) continue;
-      csv(&figures, "%.0f,%s,%s,%lld,%.9g,%.9g,%.9g,%.9g,%.9g,%.6g,%d,%d\n", step, n.name, n.kind,
-          (long long)s->count, s->mean, nn_moments_variance(s), nn_moments_deviation(s), s->min,
-          s->max, (double)s->zeros / fmax((double)s->count, 1), dead_of(from, node, &n),
-          maps_of(&n));
-      csv(&bins, "%.0f,%s,-inf,%.9g,%lld\n", step, n.name, h->low, (long long)h->below);
+      text_add(&figures, "%.0f,%s,%s,%lld,%.9g,%.9g,%.9g,%.9g,%.9g,%.6g,%d,%d\n", step, n.name,
+               n.kind, (long long)s->count, s->mean, nn_moments_variance(s),
+               nn_moments_deviation(s), s->min, s->max, zeros_of(s), dead_of(from, node, &n),
+               maps_of(&n));
+      text_add(&bins, "%.0f,%s,-inf,%.9g,%lld\n", step, n.name, h->low, (long long)h->below);
       for (int k = 0; k < NN_HISTOGRAM_BINS; k++)
-        csv(&bins, "%.0f,%s,%.9g,%.9g,%lld\n", step, n.name, h->low + k * width,
-            h->low + (k + 1) * width, (long long)h->bin[k]);
-      csv(&bins, "%.0f,%s,%.9g,inf,%lld\n", step, n.name, h->high, (long long)h->above);
+        text_add(&bins, "%.0f,%s,%.9g,%.9g,%lld\n", step, n.name, h->low + k * width, h->low + (k +
+                 1) * width, (long long)h->bin[k]);
+      text_add(&bins, "%.0f,%s,%.9g,inf,%lld\n", step, n.name, h->high, (long long)h->above);
     }
   for (int node = 0; node < last->nodes; node++) {
     const nn_node_info n = node_of(l->m, node);
@@ -4353,7 +4350,7 @@ static const char *look_activations(struct look *l) {
     cell(&table, "%.4g", nn_moments_deviation(s));
     cell(&table, "%.4g", s->min);
     cell(&table, "%.4g", s->max);
-    cell(&table, "%.1f", 100 * (double)s->zeros / fmax((double)s->count, 1));
+    cell(&table, "%.1f", 100 * zeros_of(s));
     if (is_kind(&n, "relu")) cell(&table, "%d", dead_of(last, node, &n));
     else cell(&table, "-");
     cell(&table, "%d", maps_of(&n));
@@ -4415,16 +4412,16 @@ static int deconv_nodes(const struct look *l, int beyond, int *nodes) {
   int count = 0;
   for (int i = 0; i <= nn_output_node(l->m); i++) {
     const nn_node_info n = node_of(l->m, i);
-    const int bent = is_bent(&n) || (is_kind(&n, "conv") && node_of(l->m, i + 1).rank != 3);
     if (*name ? strcmp(n.name, name) == 0 && n.inputs
-              : (bent && (n.rank == 3 || beyond)) || (beyond && i == nn_output_node(l->m)))
+              : (is_bent(&n) && n.rank == 3) ||
+                    (beyond && (is_bent(&n) || i == nn_output_node(l->m))))
       nodes[count++] = i;
   }
   if (*name && !count) fail("the model has no layer '%s' (nn info lists them)", name);
   return count;
 }
 
-/* A part of a sample, or of what came back from it, in the middle of a square of side pixels. */
+/* A part of a sample, or of what came back from it. */
 static void put_part(struct picture *p, int row, int column, const struct look *l, int sample,
                      const nn_real *x, const int part[4]) {
   int dim[3];
@@ -4502,7 +4499,8 @@ static int by_value(const void *a, const void *b) {
   return (x < y) - (x > y);
 }
 
-/* The maps that answer most in one image; row `-1` of a peak's sample becomes its map. */
+/* The maps of a node by how much they answer to one image, the strongest first; of each the peak
+ * whose `sample` is the map's number. */
 static nn_peak *strongest_in(struct look *l, int node, int sample, int *count) {
   const nn_node_info n = node_of(l->m, node);
   const int32_t index = sample;
@@ -4511,15 +4509,25 @@ static nn_peak *strongest_in(struct look *l, int node, int sample, int *count) {
   for (int k = 0; k < maps_of(&n); k++) peaks[k].sample = -1;
   forward_samples(l->m, &l->d.test, &index, 1, x);
   must(l->m, nn_peaks_add(l->m, node, 0, 1, peaks));
-  for (int k = 0; k < maps_of(&n); k++) peaks[k].sample = k; /* from here on the map */
+  for (int k = 0; k < maps_of(&n); k++) peaks[k].sample = k;
   qsort(peaks, (size_t)maps_of(&n), sizeof *peaks, by_value);
   *count = maps_of(&n);
   free(x);
   return peaks;
 }
 
+/* A line of deconv.csv. */
+static void unit_line(const struct look *l, struct text *t, int node, const struct unit *u,
+                      int rank, double value) {
+  int part[4];
+  must(l->m, nn_receptive_field(l->m, node, u->row, u->column, part));
+  text_add(t, "%s,%d,%d,%d,%s,%d,%d,%.9g,%d,%d,%d,%d\n", node_of(l->m, node).name, u->map, rank,
+           u->sample, class_name(l, l->d.test.labels[u->sample]).text, u->row, u->column, value,
+           part[0], part[1], part[2], part[3]);
+}
+
 /* --images: the strongest maps of each of them. */
-static void put_images_back(struct look *l, int node) {
+static void put_images_back(struct look *l, int node, struct text *figures) {
   static const char *const heads[] = {"image", "", "strongest", "2nd", "3rd", "4th", "5th", "6th",
                                       NULL};
   enum { MOST = 6 };
@@ -4547,7 +4555,7 @@ static void put_images_back(struct look *l, int node) {
       text_put(&l->html, "<td>");
       put_image(&l->html, &p, name);
       text_add(&l->html, "<span class=soft>map %d: %.3g</span>", u.map, (double)peaks[k].value);
-      shown++;
+      unit_line(l, figures, node, &u, ++shown, (double)peaks[k].value);
     }
     free(peaks);
   }
@@ -4562,7 +4570,7 @@ static const char *look_deconv(struct look *l) {
   struct text *t = &l->html, figures = {0};
   int nodes[NN_MAX_NODES], count = deconv_nodes(l, 1, nodes);
   if (!has_convolution(l->m)) return no_convolution;
-  csv(&figures, "layer,map,rank,image,class,row,column,value,top,left,height,width\n");
+  text_add(&figures, "layer,map,rank,image,class,row,column,value,top,left,height,width\n");
   text_put(t, "<p>Zeiler and Fergus's deconvnet goes from one activation back to the pixels: "
               "through the places that the pooling took its maxima from, rectified at every "
               "rectifier, through the transposed filters. Left of each pair is what comes back "
@@ -4576,10 +4584,10 @@ static const char *look_deconv(struct look *l) {
     int from, to = chosen_maps(l, &n, &from, most), part[4];
     patch_of(l->m, nodes[i], 0, 0, part);
     text_add(t, "<h3>%s: each unit sees %d x %d pixels", n.name, part[2], part[3]);
-    text_add(t, to - from < maps_of(&n) && from == 0 ? ", the first %d of %d maps</h3>\n"
-                                                     : "</h3>\n", to, maps_of(&n));
+    if (!from && to < maps_of(&n)) text_add(t, ", the first %d of %d maps", to, maps_of(&n));
+    text_put(t, "</h3>\n");
     if (l->images) {
-      put_images_back(l, nodes[i]);
+      put_images_back(l, nodes[i], &figures);
       continue;
     }
     nn_peak *peaks = strongest(l, l->m, nodes[i], STRONGEST);
@@ -4590,11 +4598,8 @@ static const char *look_deconv(struct look *l) {
         text_add(&silent, "%s%d", silent.size ? ", " : "", map);
       for (int k = 0; k < STRONGEST; k++) {
         const nn_peak *p = &peaks[map * STRONGEST + k];
-        if (p->sample < 0) continue;
-        must(l->m, nn_receptive_field(l->m, nodes[i], p->row, p->column, part));
-        csv(&figures, "%s,%d,%d,%d,%s,%d,%d,%.9g,%d,%d,%d,%d\n", n.name, map, k + 1,
-            (int)p->sample, class_name(l, l->d.test.labels[p->sample]).text, (int)p->row,
-            (int)p->column, (double)p->value, part[0], part[1], part[2], part[3]);
+        const struct unit u = unit_of(p, map);
+        if (p->sample >= 0) unit_line(l, &figures, nodes[i], &u, k + 1, (double)p->value);
       }
     }
     text_put(t, "</div>\n");
@@ -4607,45 +4612,60 @@ static const char *look_deconv(struct look *l) {
   return NULL;
 }
 
+enum { EVOLVING = 8 };
+
+/* --map, else some of a node's maps: from all over those that the trained net uses. */
+static int evolving_maps(const struct look *l, int node, int maps[EVOLVING]) {
+  const nn_node_info n = node_of(l->m, node);
+  int from, count = 0, to = chosen_maps(l, &n, &from, maps_of(&n));
+  int *live = allocate((size_t)to, sizeof *live);
+  nn_peak *peaks = strongest(l, l->m, node, 1);
+  for (int k = from; k < to; k++)
+    if (peaks[k].value > 0 || to == from + 1) live[count++] = k;
+  const int shown = count < EVOLVING ? count : EVOLVING;
+  for (int k = 0; k < shown; k++) maps[k] = live[k * count / shown];
+  free(peaks);
+  free(live);
+  return shown;
+}
+
 static const char *look_evolution(struct look *l) {
-  enum { MAPS = 8 };
   struct text figures = {0};
   struct word names[MOST_STAGES];
   const char *heads[MOST_STAGES + 2] = {"map"};
   int nodes[NN_MAX_NODES], count = deconv_nodes(l, 0, nodes);
   if (!has_convolution(l->m)) return no_convolution;
   if (l->stages < 2) return "there is but one model: only the folder of a run has more";
-  csv(&figures, "layer,map,step,image,row,column,value\n");
+  text_add(&figures, "layer,map,step,image,row,column,value\n");
   for (int i = 0; i < l->stages; i++) {
     snprintf(names[i].text, sizeof names[i].text, "step %lld", (long long)l->stage[i].step);
     heads[i + 1] = names[i].text;
   }
   text_put(&l->html, "<p>The strongest activation of a map over all test images, led back to the "
-                     "pixels by the deconvnet, at several steps of the training. A jump from one "
+                     "pixels by the deconvnet, at several steps of the training, of some maps that "
+                     "are in use at its end. A jump from one "
                      "column to the next is another image that has become the strongest. Lower "
                      "layers settle early, higher ones late.</p>\n");
   for (int i = 0; i < count; i++) {
     const nn_node_info n = node_of(l->m, nodes[i]);
-    const int maps = maps_of(&n), one = whole_or(l->typed, OPT_MAP, -1);
-    const int shown = one >= 0 ? 1 : maps < MAPS ? maps : MAPS;
-    struct picture pictures[MAPS][MOST_STAGES];
+    struct picture pictures[EVOLVING][MOST_STAGES];
+    int maps[EVOLVING];
+    const int shown = evolving_maps(l, nodes[i], maps);
     memset(pictures, 0, sizeof pictures);
-    if (one >= maps) fail("%s has %d maps: --map 0 .. %d", n.name, maps, maps - 1);
     for (int s = 0; s < l->stages; s++) {
       nn_model *m = stage_model(l, &l->stage[s]);
       nn_peak *peaks = strongest(l, m, nodes[i], 1);
       for (int k = 0; k < shown; k++) {
-        const int map = one >= 0 ? one : k * maps / shown;
-        const nn_peak *p = &peaks[map];
-        const struct unit u = unit_of(p, map);
+        const nn_peak *p = &peaks[maps[k]];
+        const struct unit u = unit_of(p, maps[k]);
         int part[4];
         if (p->sample < 0 || p->value <= 0) continue;
         patch_of(m, nodes[i], p->row, p->column, part);
         const nn_real *back = go_back(l, m, nodes[i], &u, 1, NN_RULE_DECONVNET);
         pictures[k][s] = picture_of(part[3], part[2]);
         put_part(&pictures[k][s], 0, 0, l, u.sample, back, part);
-        csv(&figures, "%s,%d,%lld,%d,%d,%d,%.9g\n", n.name, map, (long long)l->stage[s].step,
-            (int)p->sample, (int)p->row, (int)p->column, (double)p->value);
+        text_add(&figures, "%s,%d,%lld,%d,%d,%d,%.9g\n", n.name, maps[k],
+                 (long long)l->stage[s].step, (int)p->sample, (int)p->row, (int)p->column, (double)p->value);
       }
       free(peaks);
       nn_destroy(m);
@@ -4654,7 +4674,7 @@ static const char *look_evolution(struct look *l) {
     pictures_begin(&l->html, 5, heads);
     for (int k = 0; k < shown; k++) {
       char name[96];
-      snprintf(name, sizeof name, "%d", one >= 0 ? one : k * maps / shown);
+      snprintf(name, sizeof name, "%d", maps[k]);
       pictures_row(&l->html, name);
       for (int s = 0; s < l->stages; s++) {
         text_put(&l->html, "<td>");
@@ -4743,7 +4763,7 @@ static const char *look_saliency(struct look *l) {
     rectified |= is_kind(&n, "relu");
   }
   image_shape(l, dim);
-  csv(&figures, "image,class,rule,channel,row,column,value\n");
+  text_add(&figures, "image,class,rule,channel,row,column,value\n");
   text_put(&l->html, "<p>How the score of an image's own class would move with each pixel: gray "
                      "not at all, white upwards with a brighter pixel, black downwards. ");
   text_put(&l->html, rectified
@@ -4769,9 +4789,9 @@ static const char *look_saliency(struct look *l) {
       text_put(&l->html, "<td>");
       put_image(&l->html, &p, alt);
       for (int v = 0; v < dim[0] * dim[1] * dim[2]; v++)
-        csv(&figures, "%d,%s,%s,%d,%d,%d,%.6g\n", image[i], class_name(l, label).text,
-            rules[k].name, v / (dim[1] * dim[2]), v / dim[2] % dim[1], v % dim[2],
-            (double)back[v]);
+        text_add(&figures, "%d,%s,%s,%d,%d,%d,%.6g\n", image[i], class_name(l, label).text,
+                 rules[k].name, v / (dim[1] * dim[2]), v / dim[2] % dim[1], v % dim[2],
+                 (double)back[v]);
     }
   }
   pictures_end(&l->html);
@@ -4813,7 +4833,7 @@ static const char *look_occlusion(struct look *l) {
   image_shape(l, dim);
   for (int k = 0; k < 2; k++) maps[k] = allocate((size_t)(h * w), sizeof *maps[k]);
   best = allocate((size_t)(h * w), sizeof *best);
-  csv(&figures, "image,class,row,column,probability,activity,predicted\n");
+  text_add(&figures, "image,class,row,column,probability,activity,predicted\n");
   text_add(t, "<p>A %s square of %d x %d pixels slides over the image; each pixel of the three "
            "maps stands for the square with its middle there. Where the probability of the true "
            "class falls, the covered part is what the answer rests on. The second map is the sum "
@@ -4846,8 +4866,8 @@ static const char *look_occlusion(struct look *l) {
                                       fmax(most[k] - least[k], 1e-30));
       put_pixel(&p[2], row, column, c[0], c[1], c[2], 255);
       seen[best[v]] = 1;
-      csv(&figures, "%d,%s,%d,%d,%.6g,%.6g,%s\n", image[i], class_name(l, o.label).text, row,
-          column, (double)maps[0][v], (double)maps[1][v], class_name(l, best[v]).text);
+      text_add(&figures, "%d,%s,%d,%d,%.6g,%.6g,%s\n", image[i], class_name(l, o.label).text, row,
+               column, (double)maps[0][v], (double)maps[1][v], class_name(l, best[v]).text);
     }
     pictures_row(t, image_name(l, image[i]).text);
     text_put(t, "<td>");
@@ -4970,9 +4990,9 @@ static const char *look_invariance(struct look *l) {
     free(x);
   }
   for (int i = 0; i < single; i++) names[i] = image_name(l, image[i]);
-  csv(&figures, "move,amount,first_distance,last_distance,probability");
-  for (int i = 0; i < single; i++) csv(&figures, ",image_%d", image[i]);
-  csv(&figures, "\n");
+  text_add(&figures, "move,amount,first_distance,last_distance,probability");
+  for (int i = 0; i < single; i++) text_add(&figures, ",image_%d", image[i]);
+  text_add(&figures, "\n");
   text_add(&l->html, "<p>%d test images%s are moved, scaled and turned, and what the net makes of "
            "them is compared with what it made of the images as they were. Left: how far the "
            "features go, relative to their own length, at the first layer (%s) and at the last "
@@ -4999,13 +5019,13 @@ static const char *look_invariance(struct look *l) {
       const struct moved v = move_images(l, image, count, move, amount, nodes, plain, after);
       for (int i = 0; i < 2; i++) add_point(&distance[i], amount, v.distance[i]);
       add_point(&share[0], amount, v.share);
-      csv(&figures, "%s,%g,%.6g,%.6g,%.6g", moves[move].name, amount, v.distance[0],
-          v.distance[1], v.share);
+      text_add(&figures, "%s,%g,%.6g,%.6g,%.6g", moves[move].name, amount, v.distance[0],
+               v.distance[1], v.share);
       for (int i = 0; i < single; i++) {
         add_point(&share[i + 1], amount, v.single[i]);
-        csv(&figures, ",%.6g", v.single[i]);
+        text_add(&figures, ",%.6g", v.single[i]);
       }
-      csv(&figures, "\n");
+      text_add(&figures, "\n");
     }
     snprintf(title, sizeof title, "%s: distance of the features", moves[move].name);
     html_chart(&l->html, title, moves[move].axis, 0, distance, 2);
@@ -5081,7 +5101,7 @@ static const char *look_correspondence(struct look *l) {
     heads[2 * k + 1] = words[2 * k].text, heads[2 * k + 2] = words[2 * k + 1].text;
   }
   heads[2 * nodes + 1] = NULL;
-  csv(&figures, "part,layer,class,distance\n");
+  text_add(&figures, "part,layer,class,distance\n");
   for (int part = 0; part < PARTS; part++) {
     cell(&table, "%s", names[part]);
     for (int k = 0; k < nodes; k++) {
@@ -5096,8 +5116,8 @@ static const char *look_correspondence(struct look *l) {
         if (n < 2) continue;
         const nn_real v = (nn_real)part_distance(l, index, n, part, side, all[k + 1], &r);
         nn_moments_add(&s, &v, 1);
-        csv(&figures, "%s,%s,%s,%.6g\n", names[part], words[2 * k].text,
-            class_name(l, class).text, (double)v);
+        text_add(&figures, "%s,%s,%s,%.6g\n", names[part], words[2 * k].text, class_name(l,
+                 class).text, (double)v);
       }
       cell(&table, "%.4f", s.mean);
       cell(&table, "%.4f", nn_moments_deviation(&s));
@@ -5159,34 +5179,34 @@ static const char *look_confusion(struct look *l) {
            "of it.</p>\n", grouped((double)right).text, grouped(l->d.test.count).text,
            percent((double)right / l->d.test.count).text);
   text_put(t, "<div class=\"card x m\" tabindex=0><table><tr><th class=a>true class");
-  csv(&figures, "class");
+  text_add(&figures, "class");
   for (int k = 0; k < classes; k++) {
     text_add(t, "<th>%s", class_name(l, k).text);
-    csv(&figures, ",%s", class_name(l, k).text);
+    text_add(&figures, ",%s", class_name(l, k).text);
   }
   text_put(t, "<th>recall<th>precision");
-  csv(&figures, ",recall,precision\n");
+  text_add(&figures, ",recall,precision\n");
   for (int i = 0; i < classes; i++) {
     double row = 0, column = 0;
     for (int k = 0; k < classes; k++)
       row += (double)counts[i * classes + k], column += (double)counts[k * classes + i];
     const double own = (double)counts[i * classes + i];
     text_add(t, "</tr>\n<tr><th class=a>%s", class_name(l, i).text);
-    csv(&figures, "%s", class_name(l, i).text);
+    text_add(&figures, "%s", class_name(l, i).text);
     for (int k = 0; k < classes; k++) {
       const double v = (double)counts[i * classes + k];
       const double dense = i == k ? .7 * v / fmax(row, 1) : .7 * v / (double)most;
       text_add(t, "<td style=\"background:rgba(%s,%.2f)\">%.0f",
                i == k ? "47,129,247" : "212,72,11", dense, v);
-      csv(&figures, ",%.0f", v);
+      text_add(&figures, ",%.0f", v);
     }
     text_add(t, "<td>%s<td>%s", percent(row > 0 ? own / row : 0).text,
              percent(column > 0 ? own / column : 0).text);
-    csv(&figures, ",%.6g,%.6g\n", row > 0 ? own / row : 0, column > 0 ? own / column : 0);
+    text_add(&figures, ",%.6g,%.6g\n", row > 0 ? own / row : 0, column > 0 ? own / column : 0);
   }
   text_put(t, "</tr></table></div>\n");
   save_csv(l, &figures, "confusion");
-  csv(&figures, "image,class,taken_for,probability_of_class,probability_of_taken\n");
+  text_add(&figures, "image,class,taken_for,probability_of_class,probability_of_taken\n");
   while (shown < WORST) {
     int at = -1;
     for (int i = 0; i < l->d.test.count; i++) {
@@ -5210,8 +5230,8 @@ static const char *look_confusion(struct look *l) {
     put_whole(l, i);
     text_add(t, "%s<br><b>%s</b>, %s</div>\n", image_name(l, i).text,
              class_name(l, l->found[i]).text, percent(share_of(l, i, l->found[i])).text);
-    csv(&figures, "%d,%s,%s,%.6g,%.6g\n", i, class_name(l, label).text,
-        class_name(l, l->found[i]).text, share_of(l, i, label), share_of(l, i, l->found[i]));
+    text_add(&figures, "%d,%s,%s,%.6g,%.6g\n", i, class_name(l, label).text, class_name(l,
+             l->found[i]).text, share_of(l, i, label), share_of(l, i, l->found[i]));
   }
   if (shown) text_put(t, "</div>\n");
   save_csv(l, &figures, "mistakes");
@@ -5361,7 +5381,7 @@ static const char *look_depth(struct look *l) {
   }
   for (int k = 0; k < depth; k++) {
     const nn_node_info n = node_of(l->m, nodes[k]);
-    cell(&table, k ? "%d: %s" : "%d: the image", k, n.name);
+    cell(&table, "%d: %s", k, k ? n.name : "the image");
     cell(&table, "%zu", size_of(&n));
     for (int way = 0; way < WAYS; way++)
       if (way == 1 && !l->of_run) cell(&table, "-");
