@@ -4665,7 +4665,8 @@ static const char *look_evolution(struct look *l) {
         pictures[k][s] = picture_of(part[3], part[2]);
         put_part(&pictures[k][s], 0, 0, l, u.sample, back, part);
         text_add(&figures, "%s,%d,%lld,%d,%d,%d,%.9g\n", n.name, maps[k],
-                 (long long)l->stage[s].step, (int)p->sample, (int)p->row, (int)p->column, (double)p->value);
+                 (long long)l->stage[s].step, (int)p->sample, (int)p->row, (int)p->column,
+                 (double)p->value);
       }
       free(peaks);
       nn_destroy(m);

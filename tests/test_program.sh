@@ -180,7 +180,7 @@ run "${small[@]}" --cell cnn --steps 4
 ok 'filters are in the report of a convolutional network' \
   test "$(grep -c 'data:image/png;base64' runs/cnn-001/report.html)" = 2
 run "${small[@]}" --cell cnn --steps 9 --snapshots 4 --kernel1 3 --stride1 2 --maps2 0 --out kept
-ok 'snapshots, closest at the start' test "$(cd kept/snapshots; echo *)" = \
+ok 'snapshots, closest at the start' test "$(echo kept/snapshots/* | sed 's|kept/snapshots/||g')" = \
   'step-1.nn step-3.nn step-6.nn step-9.nn'
 ok 'the last is the model that training ended with' \
   cmp <("$nn" predict kept/snapshots/step-9.nn set/mnist/t10k-images-idx3-ubyte 2> err) \
