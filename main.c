@@ -31,8 +31,8 @@
 #include <string.h>
 #include <time.h>
 
-#if defined NN_NO_STDIO || defined NN_NO_MALLOC || defined NN_NO_TRAINING
-#error "main.c needs files, malloc and training: build nn.c without these switches for it"
+#if defined NN_NO_STDIO || defined NN_NO_MALLOC || defined NN_NO_TRAINING || defined NN_NO_INSPECT
+#error "main.c needs files, malloc, training and looking inside: build nn.c with all of them"
 #endif
 
 /* ======================================= @@SYSTEM ==========================================
@@ -4873,6 +4873,7 @@ static const char *look_occlusion(struct look *l) {
     pictures_row(t, image_name(l, image[i]).text);
     text_put(t, "<td>");
     put_whole(l, image[i]);
+    text_put(t, "<span class=soft>&nbsp;</span>"); /* as high as its neighbours */
     for (int k = 0; k < 3; k++) {
       char alt[96];
       snprintf(alt, sizeof alt, "%s, image %d", heads[k + 2], image[i]);

@@ -265,7 +265,7 @@ changed '/^batch/,$d' 'settings.txt: the line run.kernels=.. is missing'
 changed 's/^epochs=.*/&\nsteps=5/' 'settings.txt: line [0-9]+: epochs and steps exclude each other'
 changed 's/^lr=.*/&\nrelu=yes/' 'settings.txt: line [0-9]+: relu goes only with --cell rnn'
 changed 's/^lr=.*/&\naugment=tilt/' "settings.txt: line [0-9]+: augment 'tilt' is not made of"
-changed 's/^batch=.*/batch=7/' 'settings.txt: batch 7 does not lead to epoch 2, sample 1 in .*put it'
+changed 's/^batch=.*/batch=7/' 'settings.txt: batch 7 does not lead to epoch 2, sample 0 in .*put it'
 changed 's/^warmup=.*/warmup=99/' 'settings.txt: line [0-9]+: warmup is longer than the run'
 changed 's/^run.kernels=.*/run.kernels=mmx/' "run.kernels 'mmx' are no kernels"
 changed "s/^run.kernels=.*/run.kernels=$other/" "$other kernels, which cannot run here"
