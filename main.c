@@ -4306,6 +4306,27 @@ static void put_course(struct look *l, struct gathered *const *g) {
   free(text);
 }
 
+/* What was gathered at one step, as lines of activations.csv and histograms.csv. */
+static void gathered_lines(struct text *figures, struct text *bins, nn_model *m,
+                           const struct gathered *g, int64_t step) {
+  for (int node = 0; node < g->nodes; node++) {
+    const nn_node_info n = node_of(m, node);
+    const nn_moments *s = &g->moments[node];
+    const nn_histogram *h = &g->histogram[node];
+    const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
+    const long long at = (long long)step;
+    if (!g->greatest[node]) continue;
+    text_add(figures, "%lld,%s,%s,%lld,%.9g,%.9g,%.9g,%.9g,%.9g,%.6g,%d,%d\n", at, n.name, n.kind,
+             (long long)s->count, s->mean, nn_moments_variance(s), nn_moments_deviation(s), s->min,
+             s->max, zeros_of(s), dead_of(g, node, &n), maps_of(&n));
+    text_add(bins, "%lld,%s,-inf,%.9g,%lld\n", at, n.name, h->low, (long long)h->below);
+    for (int k = 0; k < NN_HISTOGRAM_BINS; k++)
+      text_add(bins, "%lld,%s,%.9g,%.9g,%lld\n", at, n.name, h->low + k * width,
+               h->low + (k + 1) * width, (long long)h->bin[k]);
+    text_add(bins, "%lld,%s,%.9g,inf,%lld\n", at, n.name, h->high, (long long)h->above);
+  }
+}
+
 static const char *look_activations(struct look *l) {
   static const char *const heads[] = {"layer", "kind",  "mean",     "variance", "deviation", "min",
                                       "max",   "zeros, %", "dead maps", "maps",  NULL};
@@ -4320,25 +4341,9 @@ static const char *look_activations(struct look *l) {
     g[i] = gather(l, m, last);
     nn_destroy(m);
   }
-  for (int i = l->stages ? 0 : -1; i < l->stages; i++)
-    for (int node = 0; node < last->nodes; node++) {
-      const struct gathered *from = i < 0 ? last : g[i];
-      const nn_node_info n = node_of(l->m, node);
-      const nn_moments *s = &from->moments[node];
-      const nn_histogram *h = &from->histogram[node];
-      const double step = i < 0 ? 0 : (double)l->stage[i].step;
-      const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
-      if (!last->greatest[node]) continue;
-      text_add(&figures, "%.0f,%s,%s,%lld,%.9g,%.9g,%.9g,%.9g,%.9g,%.6g,%d,%d\n", step, n.name,
-               n.kind, (long long)s->count, s->mean, nn_moments_variance(s),
-               nn_moments_deviation(s), s->min, s->max, zeros_of(s), dead_of(from, node, &n),
-               maps_of(&n));
-      text_add(&bins, "%.0f,%s,-inf,%.9g,%lld\n", step, n.name, h->low, (long long)h->below);
-      for (int k = 0; k < NN_HISTOGRAM_BINS; k++)
-        text_add(&bins, "%.0f,%s,%.9g,%.9g,%lld\n", step, n.name, h->low + k * width, h->low + (k +
-                 1) * width, (long long)h->bin[k]);
-      text_add(&bins, "%.0f,%s,%.9g,inf,%lld\n", step, n.name, h->high, (long long)h->above);
-    }
+  for (int i = 0; i < l->stages; i++)
+    gathered_lines(&figures, &bins, l->m, g[i], l->stage[i].step);
+  if (!l->stages) gathered_lines(&figures, &bins, l->m, last, 0);
   for (int node = 0; node < last->nodes; node++) {
     const nn_node_info n = node_of(l->m, node);
     const nn_moments *s = &last->moments[node];
