@@ -12,7 +12,7 @@ APT = apt-get install -y -qq --no-install-recommends
 # The first list runs once for every ISA of the machine, the second once.
 SUITES = gemm layers train io torch inspect
 SUITES_ONCE = data gradients fuzz_load
-SCRIPTS = tests/test_fetch.sh tests/test_program.sh tests/test_readme.sh tests/lint
+SCRIPTS = tests/test_look.sh tests/test_program.sh tests/test_fetch.sh tests/test_readme.sh tests/lint
 TEST_H = tests/test.h tests/graphs.h tests/goldens.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
@@ -51,6 +51,15 @@ stb:
 	  { apt-get update -qq && $(APT) libstb-dev; } > /dev/null && exit 0; fi; \
 	echo 'stb/stb_image_write.h is missing. Install it: sudo apt-get install libstb-dev' >&2; exit 1
 
+# A browser, for the test that opens a report. Without one that part is skipped, and says so.
+browser:
+	@for b in chromium chromium-browser google-chrome; do \
+	  command -v $$b > /dev/null && exit 0; done; \
+	if [ "$(INSTALL)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  echo 'installing chromium (about 300 MB), which opens a report in a test'; \
+	  { apt-get update -qq && $(APT) chromium; } > /dev/null 2>&1 || \
+	    echo 'chromium cannot be installed: the report is not opened'; fi
+
 # Real images to learn from: what is there, else MNIST from its public homes, else Debian's
 # Fashion-MNIST. Without any of them the program draws its own and says so.
 images:
@@ -70,7 +79,7 @@ run: $(BUILD)/nn images
 suites: $(PROGRAMS) $(BUILD)/tests/isas
 	@BUILD='$(BUILD)' RUNNER='$(RUNNER)' tests/run_suites '$(SUITES)' '$(SUITES_ONCE)' ''
 
-test: $(BUILD)/nn $(PROGRAMS) $(BUILD)/tests/isas
+test: $(BUILD)/nn $(PROGRAMS) $(BUILD)/tests/isas browser
 	@BUILD='$(BUILD)' RUNNER='$(RUNNER)' tests/run_suites '$(SUITES)' '$(SUITES_ONCE)' '$(SCRIPTS)'
 
 lint: $(BUILD)/nn.o
@@ -100,4 +109,4 @@ help:
 	@echo 'make clean    remove $(BUILD)'
 	@echo 'data/fetch    download MNIST and CIFAR-10; .ci/run runs every check there is'
 
-.PHONY: all run test suites lint bench goldens install clean help stb images
+.PHONY: all run test suites lint bench goldens install clean help stb images browser

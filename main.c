@@ -10,6 +10,7 @@
  *   @@REPORT   report.html: curves (SVG), filters (PNG), tables
  *   @@RUN      a run's folder, its training, checkpoints, resuming
  *   @@STUDY    the reports' experiments, sweeps: many runs, one table
+ *   @@LOOK     what a trained net is made of: pictures and tables in its report
  *   @@COMMANDS cifar10, mnist, demo, info, predict, data; main
  * A wrong command line ends with one line on stderr and exit 2, anything else that goes wrong with
  * one line and exit 1. Results go to stdout, progress to stderr.
@@ -30,8 +31,8 @@
 #include <string.h>
 #include <time.h>
 
-#if defined NN_NO_STDIO || defined NN_NO_MALLOC || defined NN_NO_TRAINING
-#error "main.c needs files, malloc and training: build nn.c without these switches for it"
+#if defined NN_NO_STDIO || defined NN_NO_MALLOC || defined NN_NO_TRAINING || defined NN_NO_INSPECT
+#error "main.c needs files, malloc, training and looking inside: build nn.c with all of them"
 #endif
 
 /* ======================================= @@SYSTEM ==========================================
@@ -85,6 +86,7 @@ static int terminal_columns(void) { return 0; }
 static int is_terminal(FILE *f) { return _isatty(_fileno(f)); }
 static int make_folder(const char *path) { return _mkdir(path); }
 static double now(void) { return (double)clock() / CLOCKS_PER_SEC; } /* wall time there */
+static int is_special(const char *path) { return (void)path, 0; }
 static FILE *open_gzip(const char *path) { return (void)path, NULL; }
 static int close_gzip(FILE *f) { return (void)f, -1; }
 #else
@@ -109,6 +111,10 @@ static double now(void) {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
+static int is_special(const char *path) {
+  struct stat s;
+  return stat(path, &s) == 0 && !S_ISREG(s.st_mode);
+}
 /* Only ever called with paths that are constants of this file, so nothing needs quoting. */
 static FILE *open_gzip(const char *path) {
   char command[PATH_SIZE];
@@ -118,8 +124,9 @@ static FILE *open_gzip(const char *path) {
 static int close_gzip(FILE *f) { return pclose(f); }
 #endif
 
+/* A file to read. To open what is none, a pipe with a name say, could wait for ever. */
 static int file_exists(const char *path) {
-  FILE *f = fopen(path, "rb");
+  FILE *f = is_special(path) ? NULL : fopen(path, "rb");
   if (f) fclose(f);
   return f != NULL;
 }
@@ -161,6 +168,10 @@ NO_RETURN PRINTF_LIKE(2, 3) static void wrong(const char *command, const char *f
   say(format, list, tail);
   va_end(list);
   exit(2);
+}
+
+static void need_regular(const char *path) {
+  if (is_special(path)) fail("%s is not a file: a folder, a pipe or a device", path);
 }
 
 /* A text that grows; size leaves out the closing zero. */
@@ -278,6 +289,19 @@ static struct word percent(double share) {
   return w;
 }
 
+static struct word shape_of(const int *dim, int rank) {
+  struct word w = {""};
+  int used = 0;
+  for (int i = 0; i < rank && used < 40; i++)
+    used += snprintf(w.text + used, sizeof w.text - (size_t)used, "%s%d", i ? "x" : "", dim[i]);
+  return w;
+}
+
+static int ends_with(const char *s, const char *end) {
+  size_t n = strlen(s), k = strlen(end);
+  return n >= k && strcmp(s + n - k, end) == 0;
+}
+
 /* Letters to insert, remove or replace to turn a into b (Levenshtein 1966). */
 static size_t distance(const char *a, const char *b) {
   size_t row[64], i, j, n = strlen(b);
@@ -318,8 +342,8 @@ static int read_number(const char *s, double *value) {
  * Every option is one entry of this list and nothing else: the parser, --help, settings.txt and the
  * command that repeats a run are all made from it. */
 enum { CIFAR10 = 1, MNIST = 2, DEMO = 4, INFO = 8, PREDICT = 16, SOURCES = 32, EXPERIMENT = 64,
-       SWEEP = 128 };
-enum { TRAIN = CIFAR10 | MNIST, STUDY = EXPERIMENT | SWEEP, RUNS = TRAIN | DEMO | STUDY,
+       SWEEP = 128, LOOK = 256 };
+enum { TRAIN = CIFAR10 | MNIST, STUDY = EXPERIMENT | SWEEP, RUNS = TRAIN | DEMO | STUDY | LOOK,
        USES_DATA = RUNS | SOURCES };
 
 enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
@@ -350,23 +374,32 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
   O(BATCH, "batch", WHOLE, TRAIN, "N", "64", 1, 65536, "samples in a step")                        \
   O(EPOCHS, "epochs", WHOLE, TRAIN, "N", "", 1, 1e6,                                               \
     "passes over the training images (default 10, unless --steps is given)")                       \
-  O(STEPS, "steps", WHOLE, TRAIN | DEMO, "N", "", 1, 1e12,                                         \
-    "length in steps instead of epochs")                                                           \
+  O(STEPS, "steps", WHOLE, TRAIN | DEMO | LOOK, "N", "", 1, 1e12,                                  \
+    "length in steps instead of epochs; look: of each net of ablation and kernels (default: the "  \
+    "run's), of each classifier of depth (default 500)")                                          \
   O(BUDGET, "budget", WHOLE, DEMO, "SECONDS", "100", 1, 86400,                                     \
     "for all networks together; how many steps fit is measured (--steps fixes them), each gets "   \
     "its share and 100 at the least")                                                              \
   O(KEEP, "keep", REAL, TRAIN, "SHARE", "", .01, 1,                                                \
     "share that dropout keeps, after the first linear layer (default .5), or between and after "   \
     "recurrent layers (default 1)")                                                                \
-  O(HIDDEN, "hidden", WHOLE, TRAIN, "N", "", 1, 65536,                                             \
-    "units of a recurrent layer (default 128), of the linear one of cnn (1024) and mlp (800)")     \
+  O(HIDDEN, "hidden", WHOLE, TRAIN, "N", "", 0, 65536,                                             \
+    "units of a recurrent layer (default 128), of the linear one of cnn (1024; 0: without it) and "\
+    "mlp (800)")                                                                                   \
   O(LAYERS, "layers", WHOLE, MNIST, "N", "1", 1, 16, "stacked recurrent layers")                   \
   O(RELU, "relu", FLAG, MNIST, "", "", 0, 0, "rnn: relu in place of tanh")                         \
   O(ACTIVATION, "activation", CHOICE, TRAIN, "relu|tanh", "relu", 0, 0,                            \
     "cnn: after the first linear layer")                                                           \
-  O(PAD1, "pad1", WHOLE, TRAIN, "N", "2", 0, 2,                                                    \
-    "cnn: zeros round the first convolution's images; 2 keeps their size")                         \
+  O(PAD1, "pad1", WHOLE, TRAIN, "N", "2", 0, 5,                                                    \
+    "cnn: zeros round the first convolution's images; half of --kernel1 keeps their size")         \
   O(PAD2, "pad2", WHOLE, TRAIN, "N", "2", 0, 2, "cnn: zeros round the second one")                 \
+  O(KERNEL1, "kernel1", WHOLE, TRAIN, "N", "", 1, 11,                                              \
+    "cnn: side of the first convolution's windows (default 5)")                                    \
+  O(STRIDE1, "stride1", WHOLE, TRAIN, "N", "", 1, 4, "cnn: how far apart they are (default 1)")    \
+  O(MAPS1, "maps1", WHOLE, TRAIN, "N", "", 0, 4096,                                                \
+    "cnn: maps of the first convolution (default 32; 0: without it)")                              \
+  O(MAPS2, "maps2", WHOLE, TRAIN, "N", "", 0, 4096,                                                \
+    "cnn: maps of the second one (default 64; 0: without it)")                                     \
   O(SIZE, "size", CHOICE, CIFAR10 | SOURCES, "28|32", "32", 0, 0,                                  \
     "28: the 28x28 gray subset where there is one, else the middle of each image")                 \
   O(GRAY, "gray", FLAG, CIFAR10 | SOURCES, "", "", 0, 0, "images turned gray (ITU-R 601)")         \
@@ -379,15 +412,28 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
     "test, and save the best (default: every epoch; with --steps a tenth of the run)")             \
   O(SAVE_EVERY, "save-every", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                  \
     "save a checkpoint (default: at every test)")                                                  \
+  O(SNAPSHOTS, "snapshots", WHOLE, TRAIN, "N", "", 1, 1000,                                        \
+    "keep the model at so many steps of the run, closest at its start; for nn look")               \
   O(SEED, "seed", WHOLE, RUNS, "N", "1", 0, 9e15, "of initial values, order and dropout")          \
-  O(SEEDS, "seeds", WHOLE, STUDY, "N", "1", 1, 1000,                                               \
+  O(SEEDS, "seeds", WHOLE, STUDY | LOOK, "N", "1", 1, 1000,                                        \
     "runs of each row, with the seeds from --seed on")                                             \
   O(RANDOM, "random", WHOLE, SWEEP, "N", "", 1, 10000,                                             \
     "so many combinations drawn at random, in place of all")                                       \
   O(LIST, "list", FLAG, EXPERIMENT, "", "", 0, 0, "list the rows, train nothing")                  \
   O(DONE, "done", FLAG, STUDY, "", "", 0, 0, "show what is done already, train nothing")           \
-  O(MINIATURE, "quick", FLAG, EXPERIMENT, "", "", 0, 0,                                            \
-    "a miniature of each row: 30 steps of at most 20 on a thousand images")                        \
+  O(MINIATURE, "quick", FLAG, EXPERIMENT | LOOK, "", "", 0, 0,                                     \
+    "a miniature: 30 steps of at most 20 on a thousand images, 200 to test")                       \
+  O(LAYER, "layer", TEXT, LOOK, "NAME", "", 0, 0,                                                  \
+    "deconv, evolution: this layer alone, by its name in nn info (default: every rectified "       \
+    "convolution; deconv: and the layers after them)")                                             \
+  O(MAP, "map", WHOLE, LOOK, "N", "", 0, 65535, "deconv, evolution: this map alone, from 0 on")    \
+  O(IMAGES, "images", TEXT, LOOK, "N,N,..", "", 0, 0,                                              \
+    "occlusion, saliency, deconv, invariance: these test images, from 0 on (default: the first "   \
+    "one of each of five classes; deconv: the strongest of each map)")                             \
+  O(SQUARE, "square", WHOLE, LOOK, "N", "", 1, 32,                                                 \
+    "occlusion, correspondence: side in pixels (default: a quarter of the image)")                 \
+  O(SET, "set", CHOICE, LOOK, "cifar10|mnist", "", 0, 0,                                           \
+    "the images for a model without settings.txt beside it (default: by what it takes)")           \
   O(THREADS, "threads", WHOLE, RUNS | PREDICT, "N", "0", 0, NN_MAX_THREADS,                        \
     "0: one a core; the results are the same for any number")                                      \
   O(ISA, "isa", CHOICE, RUNS | PREDICT, "auto|scalar|sse2|avx2|avx512|neon", "", 0, 0,             \
@@ -424,6 +470,9 @@ static const struct option_entry {
 #undef O
 };
 
+#define MEANS                                                                                     \
+  "Training figures on the terminal are means since the epoch began, those of log.csv since its\n" \
+  "line before.\n"
 static const struct command {
   const char *name;
   int bit, operands;
@@ -433,12 +482,12 @@ static const struct command {
      "examples:\n"
      "  nn cifar10 --gray --pad2 1 --activation tanh --keep 1 --batch 128 --optimizer adagrad \\\n"
      "      --epochs 20\n"
-     "  nn cifar10 --size 28 --gray --batch 50 --epochs 15\n"},
+     "  nn cifar10 --size 28 --gray --batch 50 --epochs 15\n" MEANS},
     {"mnist", MNIST, 0, "[options]", "train a recurrent or other network on MNIST",
      "examples:\n"
      "  nn mnist --cell gru --layers 2\n"
      "  nn mnist --cell rnn --relu --layers 2 --optimizer adagrad\n"
-     "  nn mnist --cell cnn --epochs 5 --schedule one-cycle --augment shift=2\n"},
+     "  nn mnist --cell cnn --epochs 5 --schedule one-cycle --augment shift=2\n" MEANS},
     {"demo", DEMO, 0, "[options]", "train LeNet5, RNN, LSTM and GRU and compare them",
      "It trains on the best data at hand, prints one table and writes report.html.\n"},
     {"experiment", EXPERIMENT, 1, "ROWS [options]", "train the rows of five reports, and compare",
@@ -455,6 +504,28 @@ static const struct command {
      "examples:\n"
      "  nn sweep mnist --cell=rnn,gru --lr=1e-3:1e-1 --steps 500 --seeds 3\n"
      "  nn sweep cifar10 --gray --lr=1e-4:1e-2 --keep=.4:.8 --epochs 5 --random 20\n"},
+    {"look", LOOK, 2, "WHAT RUN|MODEL [options]", "see inside a trained net",
+     "RUN is the folder of a run, whose best model is looked at, MODEL a file of one. WHAT:\n"
+     "  filters         the first layer's weights: at the start, on the way, at the end\n"
+     "  activations     every layer's values on the test images: moments, histograms, dead units\n"
+     "  deconv          what in an image drives each map: the deconvnet's way back to the pixels\n"
+     "  evolution       the same for some maps at several steps of the training\n"
+     "  invariance      features and answer against moving, scaling and turning an image\n"
+     "  occlusion       the answer when a gray square covers a part of the image\n"
+     "  correspondence  whether covering the same part changes the features of images alike\n"
+     "  saliency        gradient of the input, guided back-propagation and the deconvnet\n"
+     "  depth           a linear classifier on each layer's features, on other images, too\n"
+     "  confusion       which classes are taken for which, and the worst mistakes\n"
+     "  ablation        trains nets with layers removed or resized (not part of all)\n"
+     "  kernels         trains first layers of 3x3 .. 11x11 at strides 1, 2, 4 (not part of all)\n"
+     "  all             the first ten\n"
+     "Figures and CSV files go to RUN/look (of a MODEL: to --out DIR, default MODEL-look), all\n"
+     "sections to report.html there. A model is read and never written. The way of a net through\n"
+     "its training is seen best in runs with --snapshots.\n"
+     "examples:\n"
+     "  nn cifar10 --gray --epochs 5 --snapshots 8\n"
+     "  nn look all runs/cifar10-001\n"
+     "  nn look deconv runs/cifar10-001 --layer relu2 --map 7 --images 3,14\n"},
     {"info", INFO, 1, "MODEL", "list the layers of a model or checkpoint", ""},
     {"predict", PREDICT, 2, "MODEL IMAGES [options]", "classify images with a trained model",
      "IMAGES: IDX, npy [n,h,w] or [n,c,h,w], or a CIFAR-10 .bin file. Bytes are normalised as in\n"
@@ -497,6 +568,9 @@ struct settings {
 static double number_of(const struct settings *s, enum option o) { return s->v[o].number; }
 static int whole_of(const struct settings *s, enum option o) { return (int)s->v[o].number; }
 static int is_set(const struct settings *s, enum option o) { return s->v[o].text[0] != 0; }
+static int whole_or(const struct settings *s, enum option o, int otherwise) {
+  return is_set(s, o) ? whole_of(s, o) : otherwise;
+}
 static int is_choice(const struct settings *s, enum option o, const char *choice) {
   return strcmp(s->v[o].text, choice) == 0;
 }
@@ -566,9 +640,9 @@ static void set_standards(struct settings *s, const struct command *c) {
 static void print_wrapped(const char *text, int indent) {
   int column = indent;
   for (const char *at = text; *at;) {
-    const int n = (int)strcspn(at, " ");
-    if (column + n > 96) column = printf("\n%*s", indent, "") - 1;
-    column += printf("%.*s%s", n, at, at[n] ? " " : "");
+    const int n = (int)strcspn(at, " "), space = at > text;
+    if (column + space + n > 96) column = printf("\n%*s%.*s", indent, "", n, at) - 1;
+    else column += printf("%s%.*s", space ? " " : "", n, at);
     at += n + (at[n] == ' ');
   }
   putchar('\n');
@@ -730,6 +804,7 @@ static void complete(struct settings *s) {
   const int momentum = is_choice(s, OPT_OPTIMIZER, "momentum");
   const int rmsprop = is_choice(s, OPT_OPTIMIZER, "rmsprop");
   nn_augment augment;
+  char why[256];
   if (is_set(s, OPT_EPOCHS) && is_set(s, OPT_STEPS))
     refuse(s, OPT_EPOCHS, "and steps exclude each other");
   if (!read_augment(s->v[OPT_AUGMENT].text, &augment))
@@ -740,6 +815,18 @@ static void complete(struct settings *s) {
   needs(s, OPT_ACTIVATION, cnn, "--cell cnn");
   needs(s, OPT_PAD1, cnn, "--cell cnn");
   needs(s, OPT_PAD2, cnn, "--cell cnn");
+  needs(s, OPT_KERNEL1, cnn, "--cell cnn");
+  needs(s, OPT_STRIDE1, cnn, "--cell cnn");
+  needs(s, OPT_MAPS1, cnn, "--cell cnn");
+  needs(s, OPT_MAPS2, cnn, "--cell cnn");
+  if (cnn && !s->v[OPT_PAD1].given && !s->v[OPT_PAD1].line) {
+    static const char *const halves[] = {"0", "1", "2", "3", "4", "5"};
+    set_option(s, OPT_PAD1, halves[whole_or(s, OPT_KERNEL1, 5) / 2], why);
+  }
+  if (cnn && whole_of(s, OPT_PAD1) > whole_or(s, OPT_KERNEL1, 5) / 2)
+    refuse(s, OPT_PAD1, "%s is more than half of --kernel1", s->v[OPT_PAD1].text);
+  if (!cnn && is_choice(s, OPT_HIDDEN, "0"))
+    refuse(s, OPT_HIDDEN, "0: only --cell cnn can do without this layer");
   needs(s, OPT_MOMENTUM, momentum || rmsprop, "--optimizer momentum or rmsprop");
   needs(s, OPT_ALPHA, rmsprop, "--optimizer rmsprop");
   needs(s, OPT_GAMMA, periods, "--schedule step or exponential");
@@ -1149,14 +1236,20 @@ static int add_dropout(nn_model *m, int x, const struct settings *s) {
   return keep < 1 ? nn_dropout(m, x, 1 - keep) : x;
 }
 
-/* LeCun et al. 1998, as it is used today: two convolutions with max pooling, two linear layers. */
+/* LeCun et al. 1998, as it is used today: two convolutions with max pooling, two linear layers. A
+ * layer of size 0 is left out; its pooling stays, so that those after it keep their sizes. */
 static int add_lenet5(nn_model *m, int x, const struct settings *s) {
-  x = nn_relu(m, nn_conv2d(m, x, 32, 5, 1, whole_of(s, OPT_PAD1)));
+  const int maps1 = whole_or(s, OPT_MAPS1, 32), maps2 = whole_or(s, OPT_MAPS2, 64);
+  if (maps1)
+    x = nn_relu(m, nn_conv2d(m, x, maps1, whole_or(s, OPT_KERNEL1, 5), whole_or(s, OPT_STRIDE1, 1),
+                             whole_of(s, OPT_PAD1)));
   x = nn_max_pool2d(m, x, 2, 2, 0);
-  x = nn_relu(m, nn_conv2d(m, x, 64, 5, 1, whole_of(s, OPT_PAD2)));
-  x = nn_max_pool2d(m, x, 2, 2, 0);
-  x = nn_linear(m, nn_flatten(m, x), whole_of(s, OPT_HIDDEN));
-  x = is_choice(s, OPT_ACTIVATION, "tanh") ? nn_tanh(m, x) : nn_relu(m, x);
+  if (maps2) x = nn_relu(m, nn_conv2d(m, x, maps2, 5, 1, whole_of(s, OPT_PAD2)));
+  x = nn_flatten(m, nn_max_pool2d(m, x, 2, 2, 0));
+  if (whole_of(s, OPT_HIDDEN)) {
+    x = nn_linear(m, x, whole_of(s, OPT_HIDDEN));
+    x = is_choice(s, OPT_ACTIVATION, "tanh") ? nn_tanh(m, x) : nn_relu(m, x);
+  }
   return nn_linear(m, add_dropout(m, x, s), CLASSES);
 }
 
@@ -1260,6 +1353,14 @@ static nn_model *build_model(const struct settings *s, const nn_config *c, const
   return m;
 }
 
+static nn_load_result load_model(const char *path, const nn_config *c) {
+  nn_load_result loaded;
+  nn_message why;
+  need_regular(path);
+  if (nn_load(path, c, &loaded, &why)) fail("%s", why.text);
+  return loaded;
+}
+
 static size_t parameter_count(nn_model *m) {
   size_t count = 0;
   nn_parameters(m, &count);
@@ -1360,12 +1461,22 @@ static void collect_png(void *text, void *bytes, int size) {
   text_bytes(text, bytes, (size_t)size);
 }
 
-static void html_picture(struct text *t, const struct picture *p, const char *what) {
+/* The picture itself, as an address; gray ones as such, which is a third of the size. */
+static void html_png(struct text *t, const struct picture *p) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const size_t count = (size_t)p->width * (size_t)p->height;
   struct text png = {0};
-  stbi_write_png_to_func(collect_png, &png, p->width, p->height, 4, p->rgba, 4 * p->width);
-  text_put(t, "<figure class=card><img alt=\"");
-  text_add(t, "filters %s\" src=\"data:image/png;base64,", what);
+  unsigned char *gray = allocate(count, 2);
+  int is_gray = 1;
+  for (size_t i = 0; i < count; i++) {
+    const unsigned char *v = p->rgba + 4 * i;
+    is_gray = is_gray && v[0] == v[1] && v[1] == v[2];
+    gray[2 * i] = v[0], gray[2 * i + 1] = v[3];
+  }
+  stbi_write_png_to_func(collect_png, &png, p->width, p->height, is_gray ? 2 : 4,
+                         is_gray ? gray : p->rgba, (is_gray ? 2 : 4) * p->width);
+  free(gray);
+  text_put(t, "data:image/png;base64,");
   for (size_t i = 0; i < png.size; i += 3) {
     unsigned long v = 0;
     char four[5] = "====";
@@ -1374,9 +1485,24 @@ static void html_picture(struct text *t, const struct picture *p, const char *wh
     for (size_t k = 0; k <= n; k++) four[k] = digits[v >> (18 - 6 * k) & 63];
     text_bytes(t, four, 4);
   }
-  text_add(t, "\"><figcaption>%s; white +%.2g, black -%.2g</figcaption></figure>\n", what, p->most,
-           p->most);
   text_free(&png);
+}
+
+static void html_image(struct text *t, const struct picture *p, const char *alt) {
+  text_put(t, "<img alt=\"");
+  text_html(t, alt);
+  text_put(t, "\" src=\"");
+  html_png(t, p);
+  text_put(t, "\">");
+}
+
+static void html_picture(struct text *t, const struct picture *p, const char *what) {
+  char alt[64];
+  snprintf(alt, sizeof alt, "filters %s", what);
+  text_put(t, "<figure class=card>");
+  html_image(t, p, alt);
+  text_add(t, "<figcaption>%s; white +%.2g, black -%.2g</figcaption></figure>\n", what, p->most,
+           p->most);
 }
 
 enum { COLOURS = 8 }; /* of curves; the next so many are dashed, those after them dotted */
@@ -1443,6 +1569,17 @@ static const char style[] =
     ".x tr>:first-child{position:sticky;left:0;background:var(--card)}\n"
     "details{margin-top:1rem}summary{cursor:pointer;font-weight:600;margin-bottom:.3rem}"
     "code{font-size:.9rem}\n"
+    "#look{margin-top:2rem}section{margin-top:3rem;border-top:1px solid var(--line)}"
+    "section h3{margin:1.4rem 0 .5rem}"
+    "figure.card h3{margin:0}section>p{max-width:46rem;margin:.3rem 0 .8rem}"
+    "svg image{image-rendering:pixelated}"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(var(--w),1fr));"
+    "gap:.7rem .6rem;text-align:center;font-size:.75rem;color:var(--soft)}"
+    ".tiles div>span{display:flex;gap:.5rem}.tiles img{max-width:none}"
+    ".p td,.p th{text-align:center;border:0;padding:.25rem}.p td:first-child{text-align:left}"
+    ".p img{width:var(--w);max-width:none}.p.x td{vertical-align:middle}"
+    ".m td{min-width:2.6rem;text-align:center;padding:.35rem;border:1px solid var(--card)}"
+    ".m th{padding:.35rem}li i{font-style:normal}\n"
     "@media(max-width:34rem){svg text{font-size:18px}h1{font-size:1.4rem}table{font-size:.85rem}}"
     "\n"
     "</style>\n";
@@ -1450,11 +1587,11 @@ static const char style[] =
 /* The plotting area of every figure, and the values at its edges; of y perhaps the logarithms. */
 enum { LEFT = 54, RIGHT = 466, TOP = 12, BOTTOM = 248 };
 struct axes {
-  double x_most, low, high;
+  double x_least, x_most, low, high;
   int logarithmic;
 };
 static double place_x(const struct axes *a, double x) {
-  return LEFT + (RIGHT - LEFT) * x / a->x_most;
+  return LEFT + (RIGHT - LEFT) * (x - a->x_least) / (a->x_most - a->x_least);
 }
 static double place_y(const struct axes *a, double y) {
   if (a->logarithmic) y = log10(y);
@@ -1478,14 +1615,15 @@ static void html_class(struct text *t, const struct series *s) {
 static int html_axes(struct text *t, struct axes *a, const char *title, const char *x_name,
                      int is_share, const struct series *list, int count) {
   double low = HUGE_VAL, high = -HUGE_VAL, step;
-  a->x_most = a->logarithmic = 0;
+  a->x_least = a->x_most = a->logarithmic = 0;
   for (int i = 0; i < count; i++)
     for (size_t k = 0; k < list[i].count; k++) {
+      a->x_least = fmin(a->x_least, list[i].x[k]);
       a->x_most = fmax(a->x_most, list[i].x[k]);
       low = fmin(low, list[i].y[k]);
       high = fmax(high, list[i].y[k]);
     }
-  if (!(low <= high) || !(a->x_most > 0)) return 0;
+  if (!(low <= high) || !(a->x_most > a->x_least)) return 0;
   text_add(t, "<figure class=card><h3>%s</h3><ul>", title);
   for (int i = 0; i < count; i++) {
     if (list[i].group && (i == 0 || strcmp(list[i].group, list[i - 1].group) != 0)) {
@@ -1510,8 +1648,9 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
         if (power * steps[i] >= low && power * steps[i] <= high)
           html_y_tick(t, a, power * steps[i], power * steps[i]);
   } else {
-    step = nice_step(fmax(is_share ? high - low : high, 1e-6), 6);
-    a->low = is_share ? floor(low / step + 1e-9) * step : fmin(low, 0);
+    if (!is_share) low = fmin(low, 0), high = fmax(high, 0);
+    step = nice_step(fmax(high - low, 1e-6), 6);
+    a->low = floor(low / step + 1e-9) * step;
     a->high = ceil(high / step - 1e-9) * step;
     if (a->high <= a->low) a->low = a->high - step;
     for (int i = 0; a->low + i * step <= a->high + step * .01; i++) {
@@ -1519,8 +1658,8 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
       html_y_tick(t, a, y, floor((is_share ? 100 * y : y) * 1e6 + .5) / 1e6);
     }
   }
-  step = nice_step(a->x_most, 6);
-  for (int i = 0; i * step <= a->x_most * 1.0001; i++)
+  step = nice_step(a->x_most - a->x_least, 6);
+  for (int i = (int)ceil(a->x_least / step - 1e-4); i * step <= a->x_most * 1.0001; i++)
     text_add(t, "<path class=g d=\"M%.1f %dv5\"/><text x=%.1f y=%d text-anchor=middle>%g</text>\n",
              place_x(a, i * step), BOTTOM, place_x(a, i * step), BOTTOM + 21, i * step);
   text_add(t, "<path class=g d=\"M%d %dH%d\"/><text x=%d y=292 text-anchor=middle>%s</text>\n",
@@ -1838,6 +1977,28 @@ static void html_end(struct text *t, const char *path) {
   text_free(t);
 }
 
+/* What `nn look` has made of a run or model, each a section in a file of its own. */
+static const char *const look_names[] = {"filters",     "activations",    "deconv",   "evolution",
+                                         "invariance",  "occlusion",      "saliency",
+                                         "correspondence", "depth",       "confusion",
+                                         "ablation",    "kernels"};
+enum { LOOKS = sizeof look_names / sizeof *look_names };
+static void html_looks(struct text *t, const char *folder) {
+  struct text all = {0};
+  for (int i = 0; i < LOOKS; i++) {
+    char path[PATH_SIZE], *section;
+    path_of(path, "%s/look/%s.html", folder, look_names[i]);
+    if (!(section = read_text(path))) continue;
+    text_add(t, "%s<a href=\"#look-%s\">%s</a>", all.size ? ", " : "<p id=look>Seeing inside: ",
+             look_names[i], look_names[i]);
+    text_put(&all, section);
+    free(section);
+  }
+  text_put(t, all.size ? ".</p>\n" : "");
+  text_put(t, all.size ? all.data : "");
+  text_free(&all);
+}
+
 /* runs: one, or several to compare. */
 static void write_report(const char *path, struct run *const *runs, int count) {
   struct text t = {0};
@@ -1849,6 +2010,7 @@ static void write_report(const char *path, struct run *const *runs, int count) {
     if (count > 1) html_name(&t, "<h2>", runs[i], "</h2>\n");
     html_run(&t, runs[i], count == 1);
   }
+  if (count == 1) html_looks(&t, runs[0]->folder);
   html_end(&t, path);
 }
 
@@ -1961,6 +2123,25 @@ static void write_checkpoint(struct run *r) {
   if (nn_save_checkpoint(r->m, &r->progress, path)) fail("%s", nn_error(r->m));
 }
 
+/* The k-th of --snapshots, 1 on: the first ones are closest, for there a net changes most. */
+static int64_t snapshot_step(const struct run *r, int k) {
+  const double share = k / number_of(&r->s, OPT_SNAPSHOTS);
+  return (int64_t)ceil((double)r->total * share * share);
+}
+static int snapshots_of(const struct run *r) {
+  return whole_or(&r->s, OPT_SNAPSHOTS, 0);
+}
+static void snapshot_path(const struct run *r, int64_t step, char path[PATH_SIZE]) {
+  path_of(path, "%s/snapshots/step-%lld.nn", r->folder, (long long)step);
+}
+static void write_snapshot(struct run *r) {
+  char path[PATH_SIZE];
+  path_of(path, "%s/snapshots", r->folder);
+  make_folders(path);
+  snapshot_path(r, r->progress.step, path);
+  if (nn_save(r->m, path)) fail("%s", nn_error(r->m));
+}
+
 /* Whether a test with this accuracy is better than the model in best.nn. */
 static int is_better(const struct run *r, double accuracy) {
   return r->best_step == 0 || accuracy > r->best_accuracy + 1e-9;
@@ -1977,7 +2158,7 @@ static void watch_activations(struct run *r) {
   const nn_dataset *d = &r->d->test;
   const int n = d->count < WATCHED ? d->count : WATCHED;
   nn_config c = config_of(&r->s);
-  nn_node_info in, info;
+  nn_node_info info;
   nn_batch b;
   size_t count;
   c.batch = WATCHED;
@@ -1985,32 +2166,22 @@ static void watch_activations(struct run *r) {
   if (!r->probe) r->probe = build_model(&r->s, &c, r->d, r->total);
   const nn_real *from = nn_parameters(r->m, &count);
   memcpy(nn_parameters(r->probe, &count), from, count * sizeof *from);
-  nn_get_node(r->probe, 0, &in);
   nn_real *x = allocate((size_t)(n * d->channels * d->height * d->width), sizeof *x);
   int32_t index[WATCHED];
   for (int i = 0; i < n; i++) index[i] = i;
   memset(&b, 0, sizeof b);
   b.n = n;
   b.x[0] = x;
-  if (nn_gather(d, index, n, NULL, NULL, x, NULL) || nn_forward(r->probe, &b, 0))
+  if (nn_gather(d, index, n, NULL, NULL, x, NULL) || nn_forward(r->probe, &b, NN_INSPECTING))
     fail("%s", nn_error(r->probe));
   for (int node = 0; nn_get_node(r->probe, node, &info) == NN_OK; node++) {
-    double sum = 0, squares = 0, most = -HUGE_VAL, zeros = 0;
+    nn_moments s;
+    memset(&s, 0, sizeof s);
     if (strcmp(info.kind, "relu") != 0 && strcmp(info.kind, "tanh") != 0) continue;
-    count = (size_t)n;
-    for (int k = 0; k < info.rank; k++) count *= (size_t)info.dim[k];
-    nn_real *y = allocate(count, sizeof *y);
-    if (nn_read(r->probe, node, y)) fail("%s", nn_error(r->probe));
-    for (size_t i = 0; i < count; i++) {
-      sum += (double)y[i];
-      most = fmax(most, (double)y[i]);
-      zeros += y[i] == 0;
-    }
-    const double mean = sum / (double)count;
-    for (size_t i = 0; i < count; i++) squares += ((double)y[i] - mean) * ((double)y[i] - mean);
+    if (nn_observe(r->probe, node, &s, NULL, NULL)) fail("%s", nn_error(r->probe));
     text_add(&r->activations, "%lld,%s,%.6g,%.6g,%.6g,%.6g\n", (long long)r->progress.step,
-             info.name, mean, sqrt(squares / (double)count), most, zeros / (double)count);
-    free(y);
+             info.name, s.mean, nn_moments_deviation(&s), s.max,
+             (double)s.zeros / (double)(s.count + s.not_finite));
   }
   free(x);
 }
@@ -2212,6 +2383,12 @@ static void run_load(struct run *r, const char *facts) {
   if (!loaded.is_checkpoint || parameter_count(loaded.model) != r->parameters ||
       loaded.progress.step > r->total)
     fail("%s is not a checkpoint of the run that settings.txt beside it describes", path);
+  const nn_progress *p = &loaded.progress;
+  const int64_t batch = whole_of(&r->s, OPT_BATCH);
+  if (p->step != p->epoch * r->per_epoch + (p->place + batch - 1) / batch)
+    fail("%s: batch %s does not lead to epoch %lld, sample %lld in the %lld steps of last.nn%s",
+         r->s.file, r->s.v[OPT_BATCH].text, (long long)p->epoch + 1, (long long)p->place,
+         (long long)p->step, mend);
   nn_destroy(r->m);
   r->m = loaded.model;
   r->progress = loaded.progress;
@@ -2390,6 +2567,9 @@ static int run_train(struct run *r) {
     if (next_multiple(step, r->test_every) < stop) stop = next_multiple(step, r->test_every);
     if (next_multiple(step, r->save_every) < stop) stop = next_multiple(step, r->save_every);
     if (next_multiple(step, r->row_every) < stop) stop = next_multiple(step, r->row_every);
+    int snapshot = 0;
+    for (int k = snapshots_of(r); k > 0 && snapshot_step(r, k) > step; k--)
+      if (snapshot_step(r, k) <= stop) stop = snapshot_step(r, k), snapshot = 1;
     fit.steps = stop;
     r->started = now();
     status = nn_fit(r->m, &r->d->train, &fit);
@@ -2397,6 +2577,7 @@ static int run_train(struct run *r) {
     r->seconds += spent;
     r->session_seconds += spent;
     step = r->progress.step;
+    if (snapshot && step == stop && status >= 0) write_snapshot(r);
     r->cut = status == NN_STOPPED && !stop_signal && step < r->total;
     if ((step == stop && status >= 0) || r->cut) {
       const int tests = step % r->test_every == 0 || step == r->total || r->cut;
@@ -2788,17 +2969,10 @@ static struct data *study_data(struct study *st, const struct settings *s) {
   return d;
 }
 
-/* Hoyer's measure (2004) of the first layer's weights: 0 all alike, 1 all but one zero. */
-static double weight_sparsity(nn_model *m) {
-  double sum = 0, squares = 0;
+/* Of the first layer's weights. */
+static double filter_sparsity(nn_model *m) {
   nn_param w;
-  if (nn_get_param(m, 0, &w) || w.rank != 4) return 0;
-  for (size_t i = 0; i < w.count; i++) {
-    sum += fabs((double)w.value[i]);
-    squares += (double)w.value[i] * (double)w.value[i];
-  }
-  const double root = sqrt((double)w.count);
-  return squares > 0 ? (root - sum / sqrt(squares)) / (root - 1) : 0;
+  return nn_get_param(m, 0, &w) || w.rank != 4 ? 0 : nn_sparsity(w.value, w.count);
 }
 
 static const char *const result_keys[] = {"step",       "diverged",        "accuracy",
@@ -2811,7 +2985,7 @@ static void write_result(struct run *r) {
   const struct row *last = last_tested(r);
   const double values[RESULTS] = {(double)r->progress.step, r->diverged,
                                   last ? last->test_accuracy : 0, r->best_accuracy,
-                                  (double)r->parameters, weight_sparsity(r->m), r->seconds};
+                                  (double)r->parameters, filter_sparsity(r->m), r->seconds};
   struct text t = {0};
   char path[PATH_SIZE];
   for (int k = 0; k < RESULTS; k++) text_add(&t, "%s=%.9g\n", result_keys[k], values[k]);
@@ -3109,17 +3283,6 @@ static void claim(struct table *to, const char *what, struct text *figures, int 
 }
 
 enum { TRIALS_B = 9 };
-/* Spearman's rank correlation of two lists without ties. */
-static double rank_correlation(const double *a, const double *b, int n) {
-  double sum = 0;
-  for (int i = 0; i < n; i++) {
-    int rank = 0;
-    for (int k = 0; k < n; k++) rank += (a[k] < a[i]) - (b[k] < b[i]);
-    sum += rank * rank;
-  }
-  return 1 - 6 * sum / (n * (n * (double)n - 1));
-}
-
 /* Report B's five claims, each with its figures. Empty unless all its trials are done. */
 static struct table test_claims(const struct study *st) {
   static const char *const heads[] = {"claim of report B", "figures", "answer", NULL};
@@ -3151,7 +3314,7 @@ static struct table test_claims(const struct study *st) {
     sparse[i] = o->mean[1] + o->deviation[1] > 0 ? o->most / (o->mean[1] + o->deviation[1]) : 0;
     if (o->sparsity > t[sparsest]->all.sparsity) sparsest = i;
   }
-  const double rank = rank_correlation(accuracy, sparse, TRIALS_B);
+  const double rank = nn_rank_correlation(accuracy, sparse, TRIALS_B);
   text_add(&figures, "second convolution after ReLU, maximum / (mean + deviation) against test "
            "accuracy over nine trials: rank correlation %+.2f (confirmed from +.60 on, 5 %% level)",
            rank);
@@ -3619,6 +3782,2047 @@ static int sweep_command(const struct command *c, int count, const char *const *
   return stopped ? 128 + stopped : 0;
 }
 
+/* ========================================== @@LOOK ==========================================
+ * nn look: what a trained net is made of, in pictures and tables. Each look makes a section, kept
+ * as look/NAME.html beside its figures as CSV; a report is put together of those that are there, so
+ * a look replaces its own section alone. Models are only read. */
+
+enum { AT_ONCE = 100, MOST_STAGES = 12, MOST_IMAGES = 50, STRONGEST = 9 };
+
+/* A model of the run's way: fresh from the seed, a snapshot, or the best. */
+struct stage {
+  int64_t step;
+  char path[PATH_SIZE]; /* "" is the fresh one */
+};
+
+struct look {
+  struct settings *typed;
+  const char *const *words; /* of the command */
+  int of_run, cifar;
+  struct run r;           /* of a bare model no more than settings and folder */
+  struct data d;
+  char *facts, *lines, file[PATH_SIZE];
+  nn_model *m;
+  nn_node_info in, out;
+  struct stage stage[MOST_STAGES];
+  int stages;
+  int32_t *found;         /* the class of each test image by the model, */
+  nn_real *share;         /* and the probabilities of all classes, [images, classes] */
+  int image[MOST_IMAGES], images; /* those that --images names, or none */
+  struct text html;
+};
+
+/* What the engine answers to what was checked before. */
+static void must(nn_model *m, nn_status status) {
+  if (status) fail("%s", nn_error(m));
+}
+
+static size_t size_of(const nn_node_info *n) {
+  size_t size = 1;
+  for (int i = 0; i < n->rank; i++) size *= (size_t)n->dim[i];
+  return size;
+}
+static int maps_of(const nn_node_info *n) {
+  return n->rank == 3 ? n->dim[0] : n->dim[n->rank - 1];
+}
+static int is_kind(const nn_node_info *n, const char *kind) { return strcmp(n->kind, kind) == 0; }
+static int is_bent(const nn_node_info *n) { /* by a non-linearity */
+  static const char *const kinds[] = {"relu", "tanh", "leaky_relu", "gelu", "silu", "sigmoid"};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (is_kind(n, kinds[i])) return 1;
+  return 0;
+}
+static nn_node_info node_of(nn_model *m, int node) {
+  nn_node_info n;
+  must(m, nn_get_node(m, node, &n));
+  return n;
+}
+
+/* The names of a data set's classes, as far as they are known. */
+static struct word class_name(const struct look *l, int k) {
+  static const char *const photos[] = {"airplane", "automobile", "bird",  "cat",  "deer",
+                                       "dog",      "frog",       "horse", "ship", "truck"};
+  static const char *const clothes[] = {"T-shirt", "trousers", "pullover", "dress", "coat",
+                                        "sandal",  "shirt",    "sneaker",  "bag",   "boot"};
+  const char *const *names = strncmp(l->d.name, "CIFAR-10", 8) == 0     ? photos
+                             : strcmp(l->d.name, "Fashion-MNIST") == 0 ? clothes
+                                                                       : NULL;
+  struct word w;
+  if (names && k >= 0 && k < CLASSES) snprintf(w.text, sizeof w.text, "%s", names[k]);
+  else snprintf(w.text, sizeof w.text, "%d", k);
+  return w;
+}
+
+/* ---- pictures ---- */
+
+static struct picture picture_of(int width, int height) {
+  struct picture p = {width, height, 0, allocate((size_t)width * (size_t)height, 4)};
+  return p;
+}
+
+static void put_pixel(struct picture *p, int row, int column, double red, double green,
+                      double blue, double alpha) {
+  const double v[4] = {red, green, blue, alpha};
+  unsigned char *to = p->rgba + 4 * (row * p->width + column);
+  for (int c = 0; c < 4; c++) to[c] = (unsigned char)(fmin(fmax(v[c], 0), 255) + .5);
+}
+
+/* A part of a test image. part: top, left, height, width; NULL: all of it. */
+static void put_sample(struct picture *p, int row, int column, const nn_dataset *d, int sample,
+                       const int *part) {
+  const int whole[4] = {0, 0, d->height, d->width};
+  const int plane = d->height * d->width;
+  const uint8_t *from = d->pixels + (size_t)sample * (size_t)(d->channels * plane);
+  if (!part) part = whole;
+  for (int i = 0; i < part[2]; i++)
+    for (int j = 0; j < part[3]; j++) {
+      const uint8_t *at = from + (part[0] + i) * d->width + part[1] + j;
+      const int g = d->channels == 3 ? plane : 0;
+      put_pixel(p, row + i, column + j, at[0], at[g], at[2 * g], 255);
+    }
+}
+
+/* A part of an array [channels,height,width] with 0 as gray and the greatest absolute value as
+ * black or white, or, of three channels, as full colours. most: that value; 0: the part's own. */
+static void put_signed(struct picture *p, int row, int column, const nn_real *x, const int dim[3],
+                       const int *part, double most) {
+  const int whole[4] = {0, 0, dim[1], dim[2]};
+  const int plane = dim[1] * dim[2], channels = dim[0] == 3 ? 3 : 1;
+  if (!part) part = whole;
+  for (int pass = most > 0; pass < 2; pass++)
+    for (int i = 0; i < part[2]; i++)
+      for (int j = 0; j < part[3]; j++) {
+        const nn_real *at = x + (part[0] + i) * dim[2] + part[1] + j;
+        double v[3];
+        for (int c = 0; c < 3; c++) {
+          v[c] = (double)at[c % channels * plane];
+          if (!pass) most = fmax(most, fabs(v[c]));
+          else v[c] = 127.5 + (most > 0 ? 127.5 * v[c] / most : 0);
+        }
+        if (pass) put_pixel(p, row + i, column + j, v[0], v[1], v[2], 255);
+      }
+}
+
+/* Shares 0 .. 1 as one colour more or less dense, which is legible on light and dark. */
+static void put_share(struct picture *p, int row, int column, double share) {
+  put_pixel(p, row, column, 47, 129, 247, 255 * fmin(fmax(share, 0), 1));
+}
+
+static void put_image(struct text *t, struct picture *p, const char *alt) {
+  html_image(t, p, alt);
+  free(p->rgba);
+}
+
+/* An image's input shape as [channels,height,width]; a sequence is an image of its rows. */
+static void image_shape(const struct look *l, int dim[3]) {
+  dim[0] = l->in.rank == 3 ? l->in.dim[0] : 1;
+  dim[1] = l->in.dim[l->in.rank - 2], dim[2] = l->in.dim[l->in.rank - 1];
+}
+
+/* ---- a section and its figures as CSV ---- */
+
+static void put_link(struct look *l, const char *name) {
+  text_add(&l->html, "<p class=soft>The figures: <a href=\"look/%s.csv\">look/%s.csv</a></p>\n",
+           name, name);
+}
+
+/* Frees the text. */
+static void save_csv(struct look *l, struct text *t, const char *name) {
+  char path[PATH_SIZE];
+  path_of(path, "%s/look/%s.csv", l->r.folder, name);
+  text_save(t, path);
+  text_free(t);
+  put_link(l, name);
+}
+
+/* A table in the section, on stdout and as CSV. Frees it. */
+static void put_table_of(struct look *l, struct table *t, const char *name) {
+  char path[PATH_SIZE];
+  html_table(&l->html, t, NULL, 0);
+  print_table(t);
+  path_of(path, "%s/look/%s.csv", l->r.folder, name);
+  save_table(t, path);
+  table_free(t);
+  put_link(l, name);
+}
+
+static void put_head(struct look *l, const char *title, const char *how) {
+  text_add(&l->html, "<h3>%s</h3>\n<p>%s</p>\n", title, how);
+}
+
+/* A table of pictures: a width for them in rem, heads up to a NULL. */
+static void pictures_begin(struct text *t, double width, const char *const *heads) {
+  text_add(t, "<div class=\"card x p\" tabindex=0 style=\"--w:%grem\"><table><tr>", width);
+  for (int k = 0; heads[k]; k++) text_put(t, "<th>"), text_html(t, heads[k]);
+}
+static void pictures_row(struct text *t, const char *name) {
+  text_put(t, "</tr>\n<tr><td>");
+  text_html(t, name);
+}
+static void pictures_end(struct text *t) { text_put(t, "</tr></table></div>\n"); }
+
+static void tiles_begin(struct text *t, double width) {
+  text_add(t, "<div class=\"card tiles\" style=\"--w:%grem\">\n", width);
+}
+
+/* ---- models ---- */
+
+static nn_config look_config(const struct look *l) {
+  nn_config c = config_of(&l->r.s);
+  c.batch = AT_ONCE;
+  c.keep_activations = c.input_gradient = 1;
+  return c;
+}
+
+static nn_model *stage_model(const struct look *l, const struct stage *s) {
+  const nn_config c = look_config(l);
+  if (*s->path) return load_model(s->path, &c).model;
+  return build_model(&l->r.s, &c, &l->d, l->r.total);
+}
+
+/* n samples by their numbers, as the network gets them, and an inspecting forward of them. */
+static void forward_samples(nn_model *m, const nn_dataset *d, const int32_t *index, int n,
+                            nn_real *x) {
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  b.n = n;
+  b.x[0] = x;
+  if (nn_gather(d, index, n, NULL, NULL, x, NULL)) fail("a sample cannot be read");
+  must(m, nn_forward(m, &b, NN_INSPECTING));
+}
+
+/* A unit of a node in a sample. */
+struct unit {
+  int sample, map, row, column;
+};
+
+/* Goes back to the pixels from a unit in each of n samples; the result stays until the next
+ * forward. */
+static const nn_real *go_back(struct look *l, nn_model *m, int node, const struct unit *units,
+                              int n, nn_rule rule) {
+  const nn_node_info info = node_of(m, node);
+  const size_t each = size_of(&info);
+  nn_real *x = allocate((size_t)n * size_of(&l->in), sizeof *x);
+  nn_real *start = allocate((size_t)n * each, sizeof *start);
+  int32_t index[AT_ONCE];
+  for (int i = 0; i < n; i++) {
+    const struct unit *u = &units[i];
+    const int at = info.rank == 3   ? (u->map * info.dim[1] + u->row) * info.dim[2] + u->column
+                   : info.rank == 2 ? u->row * info.dim[1] + u->map
+                                    : u->map;
+    index[i] = u->sample;
+    start[(size_t)i * each + (size_t)at] = 1;
+  }
+  forward_samples(m, &l->d.test, index, n, x);
+  must(m, nn_project(m, node, start, rule));
+  free(x);
+  free(start);
+  return nn_input_gradient(m, 0);
+}
+
+static int is_kind_of(nn_model *m, int node, const char *kind) {
+  const nn_node_info n = node_of(m, node);
+  return is_kind(&n, kind);
+}
+
+static int has_convolution(nn_model *m) {
+  nn_node_info n;
+  for (int i = 0; nn_get_node(m, i, &n) == NN_OK; i++)
+    if (is_kind(&n, "conv")) return 1;
+  return 0;
+}
+
+/* What each layer with weights reads, and the output: the features at each depth. A copy of the
+ * layer before, as dropout is here, goes by that layer's name. */
+enum { MOST_DEPTHS = 40 };
+static int depths_of(nn_model *m, int nodes[MOST_DEPTHS]) {
+  int count = 0;
+  for (int i = 0; i <= nn_output_node(m); i++) {
+    const nn_node_info n = node_of(m, i);
+    int from = n.inputs == 1 && n.params ? n.input[0] : -1;
+    while (from > 0 && (is_kind_of(m, from, "flatten") || is_kind_of(m, from, "dropout")))
+      from = node_of(m, from).input[0];
+    if (from >= 0 && count < MOST_DEPTHS - 1 && !(count && nodes[count - 1] == from))
+      nodes[count++] = from;
+    if (i == nn_output_node(m)) nodes[count++] = i;
+  }
+  return count;
+}
+
+/* ---- filters ---- */
+
+/* The first convolution's filters, each a picture, on one scale. */
+static void put_filters(struct text *t, const nn_param *w, const char *what, double most) {
+  const int dim[3] = {w->dim[1], w->dim[2], w->dim[3]};
+  const size_t each = w->count / (size_t)w->dim[0];
+  tiles_begin(t, w->dim[2] > 7 ? 4.5 : 3.2);
+  for (int f = 0; f < w->dim[0]; f++) {
+    struct picture p = picture_of(dim[2], dim[1]);
+    char alt[80];
+    put_signed(&p, 0, 0, w->value + (size_t)f * each, dim, NULL, most);
+    snprintf(alt, sizeof alt, "filter %d %s", f, what);
+    text_put(t, "<div>");
+    put_image(t, &p, alt);
+    text_add(t, "%d</div>\n", f);
+  }
+  text_put(t, "</div>\n");
+}
+
+static double greatest(const nn_param *w) {
+  double most = 0;
+  for (size_t i = 0; i < w->count; i++) most = fmax(most, fabs((double)w->value[i]));
+  return most;
+}
+
+static const char *look_filters(struct look *l) {
+  struct text *t = &l->html, figures = {0};
+  nn_model *models[MOST_STAGES];
+  nn_param w[MOST_STAGES];
+  if (nn_get_param(l->m, 0, &w[0]) || w[0].rank != 4)
+    return "the first layer is no convolution: its weights are no images";
+  put_head(l, "At the end of training",
+           "Each square is the window of weights of one map, by its number: gray is 0, white the "
+           "greatest weight of all, black its negative; of colour images red, green and blue are "
+           "the weights of these channels. A map answers most where the image looks like its "
+           "filter. Edges and blobs are what a net that has learned shows; noise is what it began "
+           "with.");
+  put_filters(t, &w[0], "at the end", greatest(&w[0]));
+  if (l->stages > 1) {
+    const size_t each = w[0].count / (size_t)w[0].dim[0];
+    const int dim[3] = {w[0].dim[1], w[0].dim[2], w[0].dim[3]};
+    text_add(&figures, "step,filter,channel,row,column,weight\n");
+    for (int i = 0; i < l->stages; i++) {
+      models[i] = stage_model(l, &l->stage[i]);
+      must(models[i], nn_get_param(models[i], 0, &w[i]));
+      for (size_t k = 0; k < w[i].count; k++) {
+        const size_t place = k % each, column = place % (size_t)dim[2];
+        text_add(&figures, "%lld,%zu,%zu,%zu,%zu,%.6g\n", (long long)l->stage[i].step, k / each,
+                 place / (size_t)(dim[1] * dim[2]), place / (size_t)dim[2] % (size_t)dim[1], column,
+                 (double)w[i].value[k]);
+      }
+    }
+    put_head(l, "On the way", "");
+    text_put(t, "<p>The same filters side by side, from left to right at step ");
+    for (int i = 0; i < l->stages; i++)
+      text_add(t, "%s%s", i ? ", " : "", grouped((double)l->stage[i].step).text);
+    text_put(t, ", each step on a scale of its own. A filter that hardly changes has little to "
+                "learn from the images.</p>\n");
+    tiles_begin(t, 1.6 * l->stages);
+    for (int f = 0; f < w[0].dim[0]; f++) {
+      struct picture p = picture_of(l->stages * (dim[2] + 1) - 1, dim[1]);
+      char alt[80];
+      for (int i = 0; i < l->stages; i++)
+        put_signed(&p, 0, i * (dim[2] + 1), w[i].value + (size_t)f * each, dim, NULL,
+                   greatest(&w[i]));
+      snprintf(alt, sizeof alt, "filter %d at %d steps of the training", f, l->stages);
+      text_put(t, "<div>");
+      put_image(t, &p, alt);
+      text_add(t, "%d</div>\n", f);
+    }
+    text_put(t, "</div>\n");
+    for (int i = 0; i < l->stages; i++) nn_destroy(models[i]);
+    save_csv(l, &figures, "filters");
+  }
+  return NULL;
+}
+
+/* ---- activations ---- */
+
+/* What one pass over the test images gathers of every node that computes something. */
+struct gathered {
+  nn_moments moments[NN_MAX_NODES];
+  nn_histogram histogram[NN_MAX_NODES];
+  nn_real *greatest[NN_MAX_NODES]; /* of each map; NULL for the other nodes */
+  const struct gathered *like;     /* its histograms' ranges; NULL: by the first batch */
+  int nodes;
+};
+
+/* The range that holds nearly all of a node's values, by the first batch. */
+static void choose_range(nn_histogram *h, const nn_moments *s) {
+  const double off = 6 * nn_moments_deviation(s);
+  double low = fmax(s->min, s->mean - off), high = fmin(s->max, s->mean + off);
+  if (!(low < high)) low -= .5, high += .5;
+  if (nn_histogram_range(h, low, high)) nn_histogram_range(h, -1, 1);
+}
+
+static nn_status gather_batch(void *user, nn_model *m, const nn_batch *b, int first) {
+  struct gathered *g = user;
+  (void)b;
+  for (int i = 0; i < g->nodes; i++) {
+    nn_histogram *h = &g->histogram[i];
+    if (!g->greatest[i]) continue;
+    if (first == 0 && g->like) {
+      nn_histogram_range(h, g->like->histogram[i].low, g->like->histogram[i].high);
+    } else if (first == 0) {
+      nn_moments s;
+      memset(&s, 0, sizeof s);
+      must(m, nn_observe(m, i, &s, NULL, NULL));
+      choose_range(h, &s);
+    }
+    must(m, nn_observe(m, i, &g->moments[i], h, g->greatest[i]));
+  }
+  return NN_OK;
+}
+
+static struct gathered *gather(struct look *l, nn_model *m, const struct gathered *like) {
+  struct gathered *g = allocate(1, sizeof *g);
+  g->like = like;
+  g->nodes = nn_node_count(m);
+  for (int i = 0; i < g->nodes; i++) {
+    const nn_node_info n = node_of(m, i);
+    const int maps = maps_of(&n);
+    if (!n.inputs || is_kind(&n, "dropout") || is_kind(&n, "flatten") || i > nn_output_node(m))
+      continue;
+    g->greatest[i] = allocate((size_t)maps, sizeof *g->greatest[i]);
+    for (int k = 0; k < maps; k++) g->greatest[i][k] = -(nn_real)HUGE_VAL;
+  }
+  must(m, nn_survey(m, &l->d.test, gather_batch, g));
+  return g;
+}
+
+static void gathered_free(struct gathered *g) {
+  for (int i = 0; i < g->nodes; i++) free(g->greatest[i]);
+  free(g);
+}
+
+/* Maps that a rectifier has left at 0 for every test image. */
+static int dead_of(const struct gathered *g, int node, const nn_node_info *n) {
+  int dead = 0;
+  for (int k = 0; k < maps_of(n); k++) dead += g->greatest[node][k] <= 0;
+  return dead;
+}
+
+static double zeros_of(const nn_moments *s) {
+  return (double)s->zeros / fmax((double)s->count, 1);
+}
+
+static struct series new_series(const char *name, int colour, size_t room) {
+  struct series s;
+  memset(&s, 0, sizeof s);
+  s.name = name;
+  s.colour = colour;
+  s.x = allocate(room, sizeof *s.x);
+  s.y = allocate(room, sizeof *s.y);
+  return s;
+}
+static void add_point(struct series *s, double x, double y) {
+  s->x[s->count] = x;
+  s->y[s->count++] = y;
+}
+
+/* The shares of a node's values in each bin; those without any are left out. */
+static struct series histogram_series(const nn_histogram *h, double count, const char *name,
+                                      int colour) {
+  struct series s = new_series(name, colour, NN_HISTOGRAM_BINS);
+  const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
+  s.thin = 1;
+  for (int k = 0; k < NN_HISTOGRAM_BINS; k++)
+    if (h->bin[k]) add_point(&s, h->low + (k + .5) * width, 100 * (double)h->bin[k] / count);
+  return s;
+}
+
+/* A node's histograms at every stage, each a column: the darker the more values. */
+static void put_heat(struct look *l, struct gathered *const *g, int node, const char *name) {
+  struct text *t = &l->html;
+  const nn_histogram *h = &g[l->stages - 1]->histogram[node];
+  struct picture p = picture_of(l->stages, NN_HISTOGRAM_BINS);
+  struct axes a = {0, 1, h->low, h->high, 0};
+  const double step = nice_step(h->high - h->low, 6);
+  for (int i = 0; i < l->stages; i++) {
+    int64_t first = 1, most = 1; /* the second: a rectifier's zeros would outshine all else */
+    h = &g[i]->histogram[node];
+    for (int k = 0; k < NN_HISTOGRAM_BINS; k++) {
+      if (h->bin[k] > first) most = first, first = h->bin[k];
+      else if (h->bin[k] > most) most = h->bin[k];
+    }
+    for (int k = 0; k < NN_HISTOGRAM_BINS; k++)
+      put_share(&p, NN_HISTOGRAM_BINS - 1 - k, i, sqrt((double)h->bin[k] / (double)most));
+  }
+  text_add(t, "<figure class=card><h3>%s</h3><svg viewBox=\"0 0 480 300\" role=img aria-label=\""
+           "histograms of %s at %d steps of the training\">\n", name, name, l->stages);
+  for (int i = (int)ceil(a.low / step - 1e-9); i * step <= a.high; i++)
+    html_y_tick(t, &a, i * step, floor(i * step * 1e6 + .5) / 1e6);
+  text_add(t, "<image x=%d y=%d width=%d height=%d preserveAspectRatio=none href=\"", LEFT, TOP,
+           RIGHT - LEFT, BOTTOM - TOP);
+  html_png(t, &p);
+  text_put(t, "\"/>\n");
+  for (int i = 0; i < l->stages; i++)
+    text_add(t, "<text x=%.1f y=%d text-anchor=middle>%lld</text>\n",
+             LEFT + (RIGHT - LEFT) * (i + .5) / l->stages, BOTTOM + 21,
+             (long long)l->stage[i].step);
+  text_add(t, "<text x=%d y=292 text-anchor=middle>step</text></svg></figure>\n",
+           (LEFT + RIGHT) / 2);
+  free(p.rgba);
+}
+
+/* How the statistics moved: by the stages, else by what an experiment has written at its tests. */
+static void put_course(struct look *l, struct gathered *const *g) {
+  static const char *const titles[] = {"Mean of the activations", "Their deviation",
+                                       "Their maximum", "Zeros, %"};
+  enum { MOST = 16, FIGURES = 4 };
+  struct word names[MOST];
+  char path[PATH_SIZE], *text;
+  path_of(path, "%s/activations.csv", l->r.folder);
+  text = l->of_run && l->stages <= 2 ? read_text(path) : NULL;
+  if (!text && l->stages < 2) return;
+  put_head(l, "Over the training", "How mean, spread and greatest value of each layer after its "
+           "non-linearity, and the share of zeros, moved while the net learned.");
+  text_put(&l->html, "<div class=grid>\n");
+  for (int f = 0; f < FIGURES; f++) {
+    struct series list[MOST];
+    int count = 0;
+    for (int node = 0; !text && node < g[0]->nodes && count < MOST; node++) {
+      const nn_node_info n = node_of(l->m, node);
+      if (!g[0]->greatest[node] || !(is_bent(&n) || n.rank == 2)) continue;
+      snprintf(names[count].text, sizeof names[count].text, "%s", n.name);
+      list[count] = new_series(names[count].text, count, (size_t)l->stages);
+      for (int i = 0; i < l->stages; i++) {
+        const nn_moments *s = &g[i]->moments[node];
+        add_point(&list[count], (double)l->stage[i].step,
+                  f == 0   ? s->mean
+                  : f == 1 ? nn_moments_deviation(s)
+                  : f == 2 ? s->max
+                           : 100 * zeros_of(s));
+      }
+      count++;
+    }
+    for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+      double step, v[FIGURES];
+      char name[32];
+      int k = 0;
+      if (sscanf(line, "%lf,%31[^,],%lf,%lf,%lf,%lf", &step, name, v, v + 1, v + 2, v + 3) != 6)
+        continue;
+      while (k < count && strcmp(names[k].text, name) != 0) k++;
+      if (k == MOST) continue;
+      if (k == count) {
+        strcpy(names[k].text, name);
+        list[count++] = new_series(names[k].text, k, strlen(text));
+      }
+      add_point(&list[k], step, f == 3 ? 100 * v[f] : v[f]);
+    }
+    html_chart(&l->html, titles[f], "step", 0, list, count);
+  }
+  text_put(&l->html, "</div>\n");
+  free(text);
+}
+
+/* What was gathered at one step, as lines of activations.csv and histograms.csv. */
+static void gathered_lines(struct text *figures, struct text *bins, nn_model *m,
+                           const struct gathered *g, int64_t step) {
+  for (int node = 0; node < g->nodes; node++) {
+    const nn_node_info n = node_of(m, node);
+    const nn_moments *s = &g->moments[node];
+    const nn_histogram *h = &g->histogram[node];
+    const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
+    const long long at = (long long)step;
+    if (!g->greatest[node]) continue;
+    text_add(figures, "%lld,%s,%s,%lld,%.9g,%.9g,%.9g,%.9g,%.9g,%.6g,%d,%d\n", at, n.name, n.kind,
+             (long long)s->count, s->mean, nn_moments_variance(s), nn_moments_deviation(s), s->min,
+             s->max, zeros_of(s), dead_of(g, node, &n), maps_of(&n));
+    text_add(bins, "%lld,%s,-inf,%.9g,%lld\n", at, n.name, h->low, (long long)h->below);
+    for (int k = 0; k < NN_HISTOGRAM_BINS; k++)
+      text_add(bins, "%lld,%s,%.9g,%.9g,%lld\n", at, n.name, h->low + k * width,
+               h->low + (k + 1) * width, (long long)h->bin[k]);
+    text_add(bins, "%lld,%s,%.9g,inf,%lld\n", at, n.name, h->high, (long long)h->above);
+  }
+}
+
+static const char *look_activations(struct look *l) {
+  static const char *const heads[] = {"layer", "kind",  "mean",     "variance", "deviation", "min",
+                                      "max",   "zeros, %", "dead maps", "maps",  NULL};
+  struct text *t = &l->html, figures = {0}, bins = {0};
+  struct table table = {heads, NULL, 0};
+  struct gathered *g[MOST_STAGES], *last = gather(l, l->m, NULL);
+  text_put(&figures, "step,layer,kind,values,mean,variance,deviation,min,max,zeros,dead_maps,"
+                     "maps\n");
+  text_add(&bins, "step,layer,from,to,count\n");
+  for (int i = 0; i < l->stages; i++) {
+    nn_model *m = stage_model(l, &l->stage[i]);
+    g[i] = gather(l, m, last);
+    nn_destroy(m);
+  }
+  for (int i = 0; i < l->stages; i++)
+    gathered_lines(&figures, &bins, l->m, g[i], l->stage[i].step);
+  if (!l->stages) gathered_lines(&figures, &bins, l->m, last, 0);
+  for (int node = 0; node < last->nodes; node++) {
+    const nn_node_info n = node_of(l->m, node);
+    const nn_moments *s = &last->moments[node];
+    if (!last->greatest[node]) continue;
+    cell(&table, "%s", n.name);
+    cell(&table, "%s", n.kind);
+    cell(&table, "%.4g", s->mean);
+    cell(&table, "%.4g", nn_moments_variance(s));
+    cell(&table, "%.4g", nn_moments_deviation(s));
+    cell(&table, "%.4g", s->min);
+    cell(&table, "%.4g", s->max);
+    cell(&table, "%.1f", 100 * zeros_of(s));
+    if (is_kind(&n, "relu")) cell(&table, "%d", dead_of(last, node, &n));
+    else cell(&table, "-");
+    cell(&table, "%d", maps_of(&n));
+  }
+  text_add(t, "<p>Every value that each layer gives on the %s test images, in one pass. A layer "
+           "with weights is what comes before its non-linearity; a map of a rectifier (relu) is "
+           "dead when it is 0 on all of them. Few values far above a small mean are sparse "
+           "activation: each map answers to little, and strongly.</p>\n",
+           grouped(l->d.test.count).text);
+  html_table(t, &table, NULL, 0);
+  print_table(&table);
+  table_free(&table);
+  save_csv(l, &figures, "activations");
+  put_head(l, "Histograms before and after the non-linearity",
+           "How the values of a layer are spread: the share of them, in %, at each value. A "
+           "rectifier leaves what is positive and heaps the rest at 0.");
+  text_put(t, "<div class=grid>\n");
+  for (int node = 0; node < last->nodes; node++) {
+    const nn_node_info n = node_of(l->m, node);
+    const int before = n.inputs ? n.input[0] : -1;
+    struct series list[2];
+    char title[96];
+    int count = 0;
+    if (!last->greatest[node] || !(is_bent(&n) || n.rank == 2)) continue;
+    snprintf(title, sizeof title, "%s: share of values, %%", n.name);
+    if (before >= 0 && last->greatest[before] && is_bent(&n))
+      list[count++] = histogram_series(&last->histogram[before],
+                                       (double)last->moments[before].count, "before", 0);
+    list[count++] = histogram_series(&last->histogram[node], (double)last->moments[node].count,
+                                     is_bent(&n) ? "after" : n.name, 1);
+    html_chart(t, title, "value", 0, list, count);
+  }
+  text_put(t, "</div>\n");
+  if (l->stages > 1) {
+    put_head(l, "Histograms over the training",
+             "Each column is a histogram at one step of the training, value upwards: the denser "
+             "the colour, the more values (the square root of their number; each column is as "
+             "dense as can be at its second fullest place).");
+    text_put(t, "<div class=grid>\n");
+    for (int node = 0; node < last->nodes; node++) {
+      const nn_node_info n = node_of(l->m, node);
+      if (last->greatest[node] && (n.params || is_bent(&n))) put_heat(l, g, node, n.name);
+    }
+    text_put(t, "</div>\n");
+  }
+  save_csv(l, &bins, "histograms");
+  put_course(l, g);
+  for (int i = 0; i < l->stages; i++) gathered_free(g[i]);
+  gathered_free(last);
+  return NULL;
+}
+
+/* ---- deconv and evolution ---- */
+
+/* The nodes to look at: --layer, else each rectified convolution and, if `beyond`, the non-linear
+ * layers after them and the output. */
+static int deconv_nodes(const struct look *l, int beyond, int *nodes) {
+  const char *name = l->typed->v[OPT_LAYER].text;
+  int count = 0;
+  for (int i = 0; i <= nn_output_node(l->m); i++) {
+    const nn_node_info n = node_of(l->m, i);
+    if (*name ? strcmp(n.name, name) == 0 && n.inputs
+              : (is_bent(&n) && n.rank == 3) ||
+                    (beyond && (is_bent(&n) || i == nn_output_node(l->m))))
+      nodes[count++] = i;
+  }
+  if (*name && !count) fail("the model has no layer '%s' (nn info lists them)", name);
+  return count;
+}
+
+/* A part of a sample, or of what came back from it. */
+static void put_part(struct picture *p, int row, int column, const struct look *l, int sample,
+                     const nn_real *x, const int part[4]) {
+  int dim[3];
+  image_shape(l, dim);
+  if (x) put_signed(p, row, column, x, dim, part, 0);
+  else put_sample(p, row, column, &l->d.test, sample, part);
+}
+
+static struct unit unit_of(const nn_peak *peak, int map) {
+  const struct unit u = {peak->sample, map, peak->row, peak->column};
+  return u;
+}
+
+/* The part of an image that a unit sees, as large as those in the middle see: one at the edge gets
+ * more of the image in place of what lies outside. */
+static void patch_of(nn_model *m, int node, int row, int column, int part[4]) {
+  const nn_node_info n = node_of(m, node);
+  int middle[4];
+  must(m, nn_receptive_field(m, node, row, column, part));
+  must(m, nn_receptive_field(m, node, n.rank == 3 ? n.dim[1] / 2 : 0,
+                             n.rank == 3 ? n.dim[2] / 2 : 0, middle));
+  for (int k = 0; k < 2; k++) {
+    if (part[k]) part[k] -= middle[k + 2] - part[k + 2];
+    part[k + 2] = middle[k + 2];
+  }
+}
+
+/* One map: what came back from its strongest units beside the patches that drove them. 0 when it
+ * has none. */
+static int put_strongest(struct look *l, int node, int map, const nn_peak *peaks) {
+  enum { ACROSS = 3 };
+  struct unit units[STRONGEST];
+  int part[STRONGEST][4], n = 0;
+  char alt[160];
+  for (; n < STRONGEST && peaks[n].sample >= 0 && peaks[n].value > 0; n++) {
+    units[n] = unit_of(&peaks[n], map);
+    patch_of(l->m, node, units[n].row, units[n].column, part[n]);
+  }
+  if (!n) return 0;
+  const nn_real *back = go_back(l, l->m, node, units, n, NN_RULE_DECONVNET);
+  const int high = part[0][2] + 1, wide = part[0][3] + 1;
+  text_put(&l->html, "<div><span>");
+  for (int side = 0; side < 2; side++) {
+    struct picture p = picture_of(ACROSS * wide - 1, ACROSS * high - 1);
+    for (int k = 0; k < n; k++)
+      put_part(&p, k / ACROSS * high, k % ACROSS * wide, l, units[k].sample,
+               side ? NULL : back + (size_t)k * size_of(&l->in), part[k]);
+    snprintf(alt, sizeof alt, "map %d: %s", map,
+             side ? "the patches of the images" : "its nine strongest activations, projected");
+    put_image(&l->html, &p, alt);
+  }
+  text_add(&l->html, "</span>%d%s%s</div>\n", map, node == nn_output_node(l->m) ? ": " : "",
+           node == nn_output_node(l->m) ? class_name(l, map).text : "");
+  return 1;
+}
+
+/* The maps of a node to be shown, at most so many of them. */
+static int chosen_maps(const struct look *l, const nn_node_info *n, int *from, int most) {
+  const int maps = maps_of(n), one = whole_or(l->typed, OPT_MAP, -1);
+  if (one >= maps) fail("%s has %d maps: --map 0 .. %d", n->name, maps, maps - 1);
+  *from = one < 0 ? 0 : one;
+  return one >= 0 ? one + 1 : maps < most ? maps : most;
+}
+
+/* The strongest activations of each map over the test images. Freed by the caller. */
+static nn_peak *strongest(const struct look *l, nn_model *m, int node, int per_map) {
+  const nn_node_info n = node_of(m, node);
+  nn_peak *peaks = allocate((size_t)(maps_of(&n) * per_map), sizeof *peaks);
+  must(m, nn_peaks(m, &l->d.test, node, per_map, peaks));
+  return peaks;
+}
+
+static int by_value(const void *a, const void *b) {
+  const nn_real x = ((const nn_peak *)a)->value, y = ((const nn_peak *)b)->value;
+  return (x < y) - (x > y);
+}
+
+/* The maps of a node by how much they answer to one image, the strongest first; of each the peak
+ * whose `sample` is the map's number. */
+static nn_peak *strongest_in(struct look *l, int node, int sample, int *count) {
+  const nn_node_info n = node_of(l->m, node);
+  const int32_t index = sample;
+  nn_peak *peaks = allocate((size_t)maps_of(&n), sizeof *peaks);
+  nn_real *x = allocate(size_of(&l->in), sizeof *x);
+  for (int k = 0; k < maps_of(&n); k++) peaks[k].sample = -1;
+  forward_samples(l->m, &l->d.test, &index, 1, x);
+  must(l->m, nn_peaks_add(l->m, node, 0, 1, peaks));
+  for (int k = 0; k < maps_of(&n); k++) peaks[k].sample = k;
+  qsort(peaks, (size_t)maps_of(&n), sizeof *peaks, by_value);
+  *count = maps_of(&n);
+  free(x);
+  return peaks;
+}
+
+/* A line of deconv.csv. */
+static void unit_line(const struct look *l, struct text *t, int node, const struct unit *u,
+                      int rank, double value) {
+  int part[4];
+  must(l->m, nn_receptive_field(l->m, node, u->row, u->column, part));
+  text_add(t, "%s,%d,%d,%d,%s,%d,%d,%.9g,%d,%d,%d,%d\n", node_of(l->m, node).name, u->map, rank,
+           u->sample, class_name(l, l->d.test.labels[u->sample]).text, u->row, u->column, value,
+           part[0], part[1], part[2], part[3]);
+}
+
+/* --images: the strongest maps of each of them. */
+static void put_images_back(struct look *l, int node, struct text *figures) {
+  static const char *const heads[] = {"image", "", "strongest", "2nd", "3rd", "4th", "5th", "6th",
+                                      NULL};
+  enum { MOST = 6 };
+  const int one = whole_or(l->typed, OPT_MAP, -1);
+  pictures_begin(&l->html, 6, heads);
+  for (int i = 0; i < l->images; i++) {
+    char name[96];
+    int count;
+    nn_peak *peaks = strongest_in(l, node, l->image[i], &count);
+    struct picture p = picture_of(l->d.test.width, l->d.test.height);
+    put_sample(&p, 0, 0, &l->d.test, l->image[i], NULL);
+    snprintf(name, sizeof name, "%d: %s", l->image[i],
+             class_name(l, l->d.test.labels[l->image[i]]).text);
+    pictures_row(&l->html, name);
+    text_put(&l->html, "<td>");
+    put_image(&l->html, &p, name);
+    for (int k = 0, shown = 0; k < count && shown < MOST; k++) {
+      const struct unit u = {l->image[i], peaks[k].sample, peaks[k].row, peaks[k].column};
+      if ((one >= 0 && u.map != one) || (peaks[k].value <= 0 && one < 0)) continue;
+      const nn_real *back = go_back(l, l->m, node, &u, 1, NN_RULE_DECONVNET);
+      const int whole[4] = {0, 0, l->d.test.height, l->d.test.width};
+      p = picture_of(whole[3], whole[2]);
+      put_part(&p, 0, 0, l, u.sample, back, whole);
+      snprintf(name, sizeof name, "image %d, projected from map %d", u.sample, u.map);
+      text_put(&l->html, "<td>");
+      put_image(&l->html, &p, name);
+      text_add(&l->html, "<span class=soft>map %d: %.3g</span>", u.map, (double)peaks[k].value);
+      unit_line(l, figures, node, &u, ++shown, (double)peaks[k].value);
+    }
+    free(peaks);
+  }
+  pictures_end(&l->html);
+}
+
+static const char no_convolution[] =
+    "the net has no convolution, whose maps it could lead back to the pixels (look saliency shows "
+    "what its pixels do)";
+
+static const char *look_deconv(struct look *l) {
+  struct text *t = &l->html, figures = {0};
+  int nodes[NN_MAX_NODES], count = deconv_nodes(l, 1, nodes);
+  if (!has_convolution(l->m)) return no_convolution;
+  text_add(&figures, "layer,map,rank,image,class,row,column,value,top,left,height,width\n");
+  text_put(t, "<p>Zeiler and Fergus's deconvnet goes from one activation back to the pixels: "
+              "through the places that the pooling took its maxima from, rectified at every "
+              "rectifier, through the transposed filters. Left of each pair is what comes back "
+              "from the nine strongest activations of a map over all test images, each in another "
+              "image, gray where nothing does; right of it are the patches of the images that "
+              "drove them. Patches alike in one thing and unlike in all else show what the map "
+              "has learned to find. The number is the map's.</p>\n");
+  for (int i = 0; i < count; i++) {
+    const nn_node_info n = node_of(l->m, nodes[i]);
+    const int most = n.rank == 3 ? 64 : 16;
+    int from, to = chosen_maps(l, &n, &from, most), part[4];
+    patch_of(l->m, nodes[i], 0, 0, part);
+    text_add(t, "<h3>%s: each unit sees %d x %d pixels", n.name, part[2], part[3]);
+    if (!from && to < maps_of(&n)) text_add(t, ", the first %d of %d maps", to, maps_of(&n));
+    text_put(t, "</h3>\n");
+    if (l->images) {
+      put_images_back(l, nodes[i], &figures);
+      continue;
+    }
+    nn_peak *peaks = strongest(l, l->m, nodes[i], STRONGEST);
+    tiles_begin(t, part[2] > 20 ? 15 : 9);
+    struct text silent = {0};
+    for (int map = from; map < to; map++) {
+      if (!put_strongest(l, nodes[i], map, peaks + map * STRONGEST))
+        text_add(&silent, "%s%d", silent.size ? ", " : "", map);
+      for (int k = 0; k < STRONGEST; k++) {
+        const nn_peak *p = &peaks[map * STRONGEST + k];
+        const struct unit u = unit_of(p, map);
+        if (p->sample >= 0) unit_line(l, &figures, nodes[i], &u, k + 1, (double)p->value);
+      }
+    }
+    text_put(t, "</div>\n");
+    if (silent.size)
+      text_add(t, "<p class=soft>Never active on a test image: %s</p>\n", silent.data);
+    text_free(&silent);
+    free(peaks);
+  }
+  save_csv(l, &figures, "deconv");
+  return NULL;
+}
+
+enum { EVOLVING = 8 };
+
+/* --map, else some of a node's maps: from all over those that the trained net uses. */
+static int evolving_maps(const struct look *l, int node, int maps[EVOLVING]) {
+  const nn_node_info n = node_of(l->m, node);
+  int from, count = 0, to = chosen_maps(l, &n, &from, maps_of(&n));
+  int *live = allocate((size_t)to, sizeof *live);
+  nn_peak *peaks = strongest(l, l->m, node, 1);
+  for (int k = from; k < to; k++)
+    if (peaks[k].value > 0 || to == from + 1) live[count++] = k;
+  const int shown = count < EVOLVING ? count : EVOLVING;
+  for (int k = 0; k < shown; k++) maps[k] = live[k * count / shown];
+  free(peaks);
+  free(live);
+  return shown;
+}
+
+static const char *look_evolution(struct look *l) {
+  struct text figures = {0};
+  struct word names[MOST_STAGES];
+  const char *heads[MOST_STAGES + 2] = {"map"};
+  int nodes[NN_MAX_NODES], count = deconv_nodes(l, 0, nodes);
+  if (!has_convolution(l->m)) return no_convolution;
+  if (l->stages < 2) return "there is but one model: only the folder of a run has more";
+  text_add(&figures, "layer,map,step,image,row,column,value\n");
+  for (int i = 0; i < l->stages; i++) {
+    snprintf(names[i].text, sizeof names[i].text, "step %lld", (long long)l->stage[i].step);
+    heads[i + 1] = names[i].text;
+  }
+  text_put(&l->html, "<p>The strongest activation of a map over all test images, led back to the "
+                     "pixels by the deconvnet, at several steps of the training, of some maps that "
+                     "are in use at its end. A jump from one "
+                     "column to the next is another image that has become the strongest. Lower "
+                     "layers settle early, higher ones late.</p>\n");
+  for (int i = 0; i < count; i++) {
+    const nn_node_info n = node_of(l->m, nodes[i]);
+    struct picture pictures[EVOLVING][MOST_STAGES];
+    int maps[EVOLVING];
+    const int shown = evolving_maps(l, nodes[i], maps);
+    memset(pictures, 0, sizeof pictures);
+    for (int s = 0; s < l->stages; s++) {
+      nn_model *m = stage_model(l, &l->stage[s]);
+      nn_peak *peaks = strongest(l, m, nodes[i], 1);
+      for (int k = 0; k < shown; k++) {
+        const nn_peak *p = &peaks[maps[k]];
+        const struct unit u = unit_of(p, maps[k]);
+        int part[4];
+        if (p->sample < 0 || p->value <= 0) continue;
+        patch_of(m, nodes[i], p->row, p->column, part);
+        const nn_real *back = go_back(l, m, nodes[i], &u, 1, NN_RULE_DECONVNET);
+        pictures[k][s] = picture_of(part[3], part[2]);
+        put_part(&pictures[k][s], 0, 0, l, u.sample, back, part);
+        text_add(&figures, "%s,%d,%lld,%d,%d,%d,%.9g\n", n.name, maps[k],
+                 (long long)l->stage[s].step, (int)p->sample, (int)p->row, (int)p->column,
+                 (double)p->value);
+      }
+      free(peaks);
+      nn_destroy(m);
+    }
+    text_add(&l->html, "<h3>%s</h3>\n", n.name);
+    pictures_begin(&l->html, 5, heads);
+    for (int k = 0; k < shown; k++) {
+      char name[96];
+      snprintf(name, sizeof name, "%d", maps[k]);
+      pictures_row(&l->html, name);
+      for (int s = 0; s < l->stages; s++) {
+        text_put(&l->html, "<td>");
+        snprintf(name, sizeof name, "strongest activation at %.40s", names[s].text);
+        if (pictures[k][s].rgba) put_image(&l->html, &pictures[k][s], name);
+        else text_put(&l->html, "not active");
+      }
+    }
+    pictures_end(&l->html);
+  }
+  save_csv(l, &figures, "evolution");
+  return NULL;
+}
+
+/* ---- single images ---- */
+
+static double share_of(const struct look *l, int sample, int class) {
+  return (double)l->share[(size_t)sample * (size_t)l->out.dim[0] + (size_t)class];
+}
+
+/* Classes and probabilities of all test images. */
+static void classify(struct look *l) {
+  const nn_dataset *d = &l->d.test;
+  const size_t classes = (size_t)l->out.dim[0];
+  nn_real *x = allocate(AT_ONCE * size_of(&l->in), sizeof *x);
+  int32_t index[AT_ONCE];
+  l->found = allocate((size_t)d->count, sizeof *l->found);
+  l->share = allocate((size_t)d->count * classes, sizeof *l->share);
+  for (int i = 0; i < d->count; i += AT_ONCE) {
+    nn_batch b;
+    memset(&b, 0, sizeof b);
+    b.n = d->count - i < AT_ONCE ? d->count - i : AT_ONCE;
+    b.x[0] = x;
+    for (int k = 0; k < b.n; k++) index[k] = i + k;
+    if (nn_gather(d, index, b.n, NULL, NULL, x, NULL)) fail("a sample cannot be read");
+    must(l->m, nn_predict(l->m, &b, l->found + i, l->share + (size_t)i * classes));
+  }
+  free(x);
+}
+
+/* --images, else the first image of each of so many classes that is taken for what it is. */
+static int choose_images(const struct look *l, int want, int *image) {
+  const int32_t *labels = l->d.test.labels;
+  int count = 0;
+  for (int k = 0; k < l->images; k++) image[k] = l->image[k];
+  if (l->images) return l->images;
+  for (int right = 1; right >= 0; right--)
+    for (int k = 0; k < CLASSES && count < want; k++) {
+      int i = 0;
+      while (i < l->d.test.count && (labels[i] != k || (l->found[i] == k) != right)) i++;
+      for (int j = 0; j < count; j++)
+        if (labels[image[j]] == k) i = l->d.test.count;
+      if (i < l->d.test.count) image[count++] = i;
+    }
+  return count;
+}
+
+/* "14: frog" */
+static struct word image_name(const struct look *l, int sample) {
+  struct word w;
+  snprintf(w.text, sizeof w.text, "%d: %.30s", sample,
+           class_name(l, l->d.test.labels[sample]).text);
+  return w;
+}
+
+static void put_whole(struct look *l, int sample) {
+  struct picture p = picture_of(l->d.test.width, l->d.test.height);
+  put_sample(&p, 0, 0, &l->d.test, sample, NULL);
+  put_image(&l->html, &p, image_name(l, sample).text);
+}
+
+static const char *look_saliency(struct look *l) {
+  static const struct {
+    nn_rule rule;
+    const char *name;
+  } rules[] = {{NN_RULE_GRADIENT, "gradient"},
+               {NN_RULE_GUIDED, "guided back-propagation"},
+               {NN_RULE_DECONVNET, "deconvnet"}};
+  static const char *const heads[] = {"image", "", "gradient", "guided", "deconvnet", NULL};
+  static const char *const smooth[] = {"image", "", "gradient", NULL};
+  struct text figures = {0};
+  int image[MOST_IMAGES], dim[3], rectified = 0;
+  const int count = choose_images(l, CLASSES, image);
+  for (int i = 0; i < nn_node_count(l->m); i++) {
+    const nn_node_info n = node_of(l->m, i);
+    rectified |= is_kind(&n, "relu");
+  }
+  image_shape(l, dim);
+  text_add(&figures, "image,class,rule,channel,row,column,value\n");
+  text_put(&l->html, "<p>How the score of an image's own class would move with each pixel: gray "
+                     "not at all, white upwards with a brighter pixel, black downwards. ");
+  text_put(&l->html, rectified
+      ? "The three ways back differ in one thing, what a rectifier lets through: the gradient "
+        "passes where the value was positive, the deconvnet where what comes back is positive, "
+        "guided back-propagation where both are.</p>\n"
+      : "The net has no rectifier (relu), so guided back-propagation and the deconvnet are the "
+        "gradient itself.</p>\n");
+  pictures_begin(&l->html, 7, rectified ? heads : smooth);
+  for (int i = 0; i < count; i++) {
+    const int label = l->d.test.labels[image[i]];
+    const struct unit u = {image[i], label, 0, 0};
+    char alt[96];
+    pictures_row(&l->html, image_name(l, image[i]).text);
+    text_add(&l->html, "<br><span class=soft>%s</span><td>", percent(share_of(l, image[i], label))
+             .text);
+    put_whole(l, image[i]);
+    for (int k = 0; k < (rectified ? 3 : 1); k++) {
+      const nn_real *back = go_back(l, l->m, nn_output_node(l->m), &u, 1, rules[k].rule);
+      struct picture p = picture_of(dim[2], dim[1]);
+      put_signed(&p, 0, 0, back, dim, NULL, 0);
+      snprintf(alt, sizeof alt, "%s of image %d", rules[k].name, image[i]);
+      text_put(&l->html, "<td>");
+      put_image(&l->html, &p, alt);
+      for (int v = 0; v < dim[0] * dim[1] * dim[2]; v++)
+        text_add(&figures, "%d,%s,%s,%d,%d,%d,%.6g\n", image[i], class_name(l, label).text,
+                 rules[k].name, v / (dim[1] * dim[2]), v / dim[2] % dim[1], v % dim[2],
+                 (double)back[v]);
+    }
+  }
+  pictures_end(&l->html);
+  save_csv(l, &figures, "saliency");
+  return NULL;
+}
+
+/* Ten colours for classes, apart from each other on light and on dark. */
+static const unsigned char class_colours[CLASSES][3] = {
+    {47, 129, 247}, {212, 72, 11},  {58, 158, 84},  {163, 84, 214}, {18, 150, 164},
+    {206, 58, 128}, {168, 140, 12}, {130, 138, 147}, {122, 82, 48}, {238, 134, 154}};
+
+static int square_of(const struct look *l) {
+  const int least = l->d.test.height < l->d.test.width ? l->d.test.height : l->d.test.width;
+  const int side = whole_or(l->typed, OPT_SQUARE, least / 4);
+  if (side > least) fail("--square %d is larger than the images of %d x %d", side,
+                         l->d.test.height, l->d.test.width);
+  return side;
+}
+
+/* What covers a part, and comes in from outside: 0 as the network sees it, which is about gray in
+ * photographs and the black ground of digits. */
+static const nn_real cover = 0;
+static const char *cover_name(const struct look *l) { return l->cifar ? "gray" : "black"; }
+
+static const char *look_occlusion(struct look *l) {
+  static const char *const heads[] = {"image", "", "probability of its class", "strongest map",
+                                      "most probable class", NULL};
+  struct text *t = &l->html, figures = {0};
+  int image[MOST_IMAGES], nodes[NN_MAX_NODES], deep[MOST_DEPTHS], dim[3], h, w;
+  int seen[CLASSES] = {0};
+  const int count = choose_images(l, 5, image), side = square_of(l);
+  const int rows = deconv_nodes(l, 0, nodes), depth = depths_of(l->m, deep);
+  const int node = rows ? nodes[rows - 1] : deep[depth - 2];
+  nn_occlusion_options o = {side, 1, cover, 0, node, 0};
+  nn_real *x = allocate(size_of(&l->in), sizeof *x), *maps[2];
+  int32_t *best;
+  must(l->m, nn_occlusion_size(l->m, &o, &h, &w));
+  image_shape(l, dim);
+  for (int k = 0; k < 2; k++) maps[k] = allocate((size_t)(h * w), sizeof *maps[k]);
+  best = allocate((size_t)(h * w), sizeof *best);
+  text_add(&figures, "image,class,row,column,probability,activity,predicted\n");
+  text_add(t, "<p>A %s square of %d x %d pixels slides over the image; each pixel of the three "
+           "maps stands for the square with its middle there. Where the probability of the true "
+           "class falls, the covered part is what the answer rests on. The second map is the sum "
+           "over the map of %s that answers most to the whole image: where it falls, that map "
+           "looks. The third is what the net then takes the image for. Each map has the scale "
+           "under it, from clear to blue.</p>\n", cover_name(l), side, side,
+           node_of(l->m, node).name);
+  pictures_begin(t, 7, heads);
+  for (int i = 0; i < count; i++) {
+    const int32_t index = image[i];
+    struct picture p[3];
+    double least[2] = {HUGE_VAL, HUGE_VAL}, most[2] = {-HUGE_VAL, -HUGE_VAL};
+    int peaks;
+    nn_peak *peak = strongest_in(l, node, image[i], &peaks);
+    o.label = l->d.test.labels[image[i]];
+    o.map = peak[0].sample;
+    if (nn_gather(&l->d.test, &index, 1, NULL, NULL, x, NULL)) fail("a sample cannot be read");
+    must(l->m, nn_occlusion(l->m, x, &o, maps[0], maps[1], best));
+    for (int k = 0; k < 2; k++)
+      for (int v = 0; v < h * w; v++) {
+        least[k] = fmin(least[k], (double)maps[k][v]);
+        most[k] = fmax(most[k], (double)maps[k][v]);
+      }
+    for (int k = 0; k < 3; k++) p[k] = picture_of(dim[2], dim[1]);
+    for (int v = 0; v < h * w; v++) {
+      const int row = v / w + side / 2, column = v % w + side / 2;
+      const unsigned char *c = class_colours[best[v]];
+      for (int k = 0; k < 2; k++)
+        put_share(&p[k], row, column, .04 + .96 * ((double)maps[k][v] - least[k]) /
+                                      fmax(most[k] - least[k], 1e-30));
+      put_pixel(&p[2], row, column, c[0], c[1], c[2], 255);
+      seen[best[v]] = 1;
+      text_add(&figures, "%d,%s,%d,%d,%.6g,%.6g,%s\n", image[i], class_name(l, o.label).text, row,
+               column, (double)maps[0][v], (double)maps[1][v], class_name(l, best[v]).text);
+    }
+    pictures_row(t, image_name(l, image[i]).text);
+    text_put(t, "<td>");
+    put_whole(l, image[i]);
+    text_put(t, "<span class=soft>&nbsp;</span>"); /* as high as its neighbours */
+    for (int k = 0; k < 3; k++) {
+      char alt[96];
+      snprintf(alt, sizeof alt, "%s, image %d", heads[k + 2], image[i]);
+      text_put(t, "<td>");
+      put_image(t, &p[k], alt);
+      if (k == 0) text_add(t, "<span class=soft>%.0f .. %.0f %%</span>", 100 * least[0],
+                           100 * most[0]);
+      if (k == 1) text_add(t, "<span class=soft>map %d: %.3g .. %.3g</span>", o.map, least[1],
+                           most[1]);
+      if (k == 2) text_put(t, "<span class=soft>&nbsp;</span>");
+    }
+    free(peak);
+  }
+  pictures_end(t);
+  text_put(t, "<ul>");
+  for (int k = 0; k < CLASSES; k++)
+    if (seen[k])
+      text_add(t, "<li style=\"--c:rgb(%d,%d,%d)\">%s", class_colours[k][0], class_colours[k][1],
+               class_colours[k][2], class_name(l, k).text);
+  text_put(t, "</ul>\n");
+  for (int k = 0; k < 2; k++) free(maps[k]);
+  free(best);
+  free(x);
+  save_csv(l, &figures, "occlusion");
+  return NULL;
+}
+
+/* Features of up to AT_ONCE samples that are in x as the network gets them. */
+static void features(nn_model *m, const nn_real *x, int n, int node, nn_real *to) {
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  b.n = n;
+  b.x[0] = x;
+  must(m, nn_forward(m, &b, NN_INSPECTING));
+  must(m, nn_read(m, node, to));
+}
+
+enum { MOVES = 3, MOST_AMOUNTS = 64, SINGLE = 5 };
+static const struct {
+  const char *name, *axis;
+  double least, most, step; /* of translation in shares of the image's width */
+} moves[MOVES] = {{"Translation", "pixels to the right", -.25, .25, 0},
+                  {"Scale", "change of scale, %", -40, 80, 10},
+                  {"Rotation", "degrees counter-clockwise", -180, 180, 15}};
+
+/* Distances of features and probabilities of images moved by one amount. */
+struct moved {
+  double distance[2], share, single[SINGLE];
+};
+
+static struct moved move_images(const struct look *l, const int *image, int count, int move,
+                                double amount, const int nodes[2], nn_real *const plain[2],
+                                nn_real *const after[2]) {
+  const size_t each = size_of(&l->in);
+  const nn_motion by = {0, move == 0 ? amount : 0, move == 1 ? 1 + amount / 100 : 1,
+                        move == 2 ? amount : 0};
+  nn_real *x = allocate(2 * (size_t)count * each, sizeof *x), *y = x + (size_t)count * each;
+  nn_real *share = allocate((size_t)count * (size_t)l->out.dim[0], sizeof *share);
+  struct moved result;
+  int32_t index[MOST_IMAGES];
+  int dim[3];
+  nn_batch b;
+  memset(&result, 0, sizeof result);
+  memset(&b, 0, sizeof b);
+  image_shape(l, dim);
+  for (int i = 0; i < count; i++) index[i] = image[i];
+  if (nn_gather(&l->d.test, index, count, NULL, NULL, x, NULL)) fail("a sample cannot be read");
+  for (int i = 0; i < count; i++)
+    nn_move_image(x + (size_t)i * each, dim[0], dim[1], dim[2], &by, cover, y + (size_t)i * each);
+  for (int k = 0; k < 2; k++) {
+    const nn_node_info n = node_of(l->m, nodes[k]);
+    const size_t size = size_of(&n);
+    features(l->m, y, count, nodes[k], after[k]);
+    for (int i = 0; i < count; i++) {
+      const nn_real *was = plain[k] + (size_t)i * size, *is = after[k] + (size_t)i * size;
+      const double norm = nn_distance(was, NULL, size);
+      result.distance[k] += norm > 0 ? nn_distance(is, was, size) / norm / count : 0;
+    }
+  }
+  b.n = count;
+  b.x[0] = y;
+  must(l->m, nn_predict(l->m, &b, NULL, share));
+  for (int i = 0; i < count; i++) {
+    const double p = (double)share[i * l->out.dim[0] + l->d.test.labels[image[i]]];
+    result.share += p / count;
+    if (i < SINGLE) result.single[i] = p;
+  }
+  free(share);
+  free(x);
+  return result;
+}
+
+static const char *look_invariance(struct look *l) {
+  struct text figures = {0};
+  struct word names[SINGLE];
+  int image[MOST_IMAGES], all[MOST_DEPTHS], nodes[2], dim[3];
+  int count = choose_images(l, SINGLE, image);
+  const int depth = depths_of(l->m, all), single = count < SINGLE ? count : SINGLE;
+  nn_real *plain[2], *after[2];
+  for (int i = 0; i < l->d.test.count && !l->images && count < MOST_IMAGES; i++) {
+    int there = l->found[i] != l->d.test.labels[i];
+    for (int k = 0; k < count; k++) there |= image[k] == i;
+    if (!there) image[count++] = i;
+  }
+  nodes[0] = all[depth > 2], nodes[1] = all[depth - 2];
+  image_shape(l, dim);
+  for (int k = 0; k < 2; k++) {
+    const nn_node_info n = node_of(l->m, nodes[k]);
+    nn_real *x = allocate((size_t)count * size_of(&l->in), sizeof *x);
+    int32_t index[MOST_IMAGES];
+    plain[k] = allocate((size_t)count * size_of(&n), sizeof *plain[k]);
+    after[k] = allocate((size_t)count * size_of(&n), sizeof *after[k]);
+    for (int i = 0; i < count; i++) index[i] = image[i];
+    forward_samples(l->m, &l->d.test, index, count, x);
+    must(l->m, nn_read(l->m, nodes[k], plain[k]));
+    free(x);
+  }
+  for (int i = 0; i < single; i++) names[i] = image_name(l, image[i]);
+  text_add(&figures, "move,amount,first_distance,last_distance,probability");
+  for (int i = 0; i < single; i++) text_add(&figures, ",image_%d", image[i]);
+  text_add(&figures, "\n");
+  text_add(&l->html, "<p>%d test images%s are moved, scaled and turned, and what the net makes of "
+           "them is compared with what it made of the images as they were. Left: how far the "
+           "features go, relative to their own length, at the first layer (%s) and at the last "
+           "one before the answer (%s); the flatter the curve, the more invariant. Right: the "
+           "probability of the true class, the mean in thick, %d images in thin lines. What moves "
+           "in from outside is %s.</p>\n<div class=grid>\n", count,
+           l->images ? "" : " that the net takes for what they are", node_of(l->m, nodes[0]).name,
+           node_of(l->m, nodes[1]).name, single, cover_name(l));
+  for (int move = 0; move < MOVES; move++) {
+    const double size = move == 0 ? l->d.test.width : 1;
+    const double least = ceil(moves[move].least * size), most = floor(moves[move].most * size);
+    const double step = moves[move].step > 0 ? moves[move].step : 1;
+    struct series distance[2], share[SINGLE + 1];
+    char title[96];
+    distance[0] = new_series("first layer", 0, MOST_AMOUNTS);
+    distance[1] = new_series("last layer", 1, MOST_AMOUNTS);
+    share[0] = new_series("mean", 0, MOST_AMOUNTS);
+    for (int i = 0; i < single; i++) {
+      share[i + 1] = new_series(names[i].text, i + 1, MOST_AMOUNTS);
+      share[i + 1].thin = 1;
+    }
+    for (int k = 0; k < MOST_AMOUNTS && least + k * step <= most; k++) {
+      const double amount = least + k * step;
+      const struct moved v = move_images(l, image, count, move, amount, nodes, plain, after);
+      for (int i = 0; i < 2; i++) add_point(&distance[i], amount, v.distance[i]);
+      add_point(&share[0], amount, v.share);
+      text_add(&figures, "%s,%g,%.6g,%.6g,%.6g", moves[move].name, amount, v.distance[0],
+               v.distance[1], v.share);
+      for (int i = 0; i < single; i++) {
+        add_point(&share[i + 1], amount, v.single[i]);
+        text_add(&figures, ",%.6g", v.single[i]);
+      }
+      text_add(&figures, "\n");
+    }
+    snprintf(title, sizeof title, "%s: distance of the features", moves[move].name);
+    html_chart(&l->html, title, moves[move].axis, 0, distance, 2);
+    snprintf(title, sizeof title, "%s: probability of the true class, %%", moves[move].name);
+    html_chart(&l->html, title, moves[move].axis, 1, share, single + 1);
+  }
+  text_put(&l->html, "</div>\n");
+  for (int k = 0; k < 2; k++) free(plain[k]), free(after[k]);
+  save_csv(l, &figures, "invariance");
+  return NULL;
+}
+
+/* ---- correspondence ---- */
+
+enum { PARTS = 6, ALIKE = 10 }; /* places of the square, the last one random; images of a class */
+
+/* Where the square covers an image: its top left corner. */
+static void place_part(const struct look *l, int part, int side, nn_random *r, int at[2]) {
+  static const double places[PARTS - 1][2] = {{.5, .5}, {0, .5}, {1, .5}, {.5, 0}, {.5, 1}};
+  const int room[2] = {l->d.test.height - side, l->d.test.width - side};
+  for (int k = 0; k < 2; k++)
+    at[k] = part == PARTS - 1 ? (int)nn_random_below(r, (uint32_t)room[k] + 1)
+                              : (int)(places[part][k] * room[k] + .5);
+}
+
+/* The mean share of features whose changes differ in sign, over all pairs of n images of a class
+ * that are covered at the same part. */
+static double part_distance(struct look *l, const int32_t *index, int n, int part, int side,
+                            int node, nn_random *r) {
+  const nn_node_info info = node_of(l->m, node);
+  const size_t each = size_of(&l->in), size = size_of(&info);
+  nn_real *x = allocate((size_t)n * each, sizeof *x);
+  nn_real *plain = allocate((size_t)n * size, sizeof *plain);
+  nn_real *change = allocate((size_t)n * size, sizeof *change);
+  double sum = 0;
+  int dim[3];
+  image_shape(l, dim);
+  forward_samples(l->m, &l->d.test, index, n, x);
+  must(l->m, nn_read(l->m, node, plain));
+  for (int i = 0; i < n; i++) {
+    int at[2];
+    place_part(l, part, side, r, at);
+    for (int c = 0; c < dim[0]; c++)
+      for (int row = at[0]; row < at[0] + side; row++)
+        for (int q = at[1]; q < at[1] + side; q++)
+          x[(size_t)i * each + (size_t)((c * dim[1] + row) * dim[2] + q)] = cover;
+  }
+  features(l->m, x, n, node, change);
+  for (size_t k = 0; k < (size_t)n * size; k++) change[k] = plain[k] - change[k];
+  for (int i = 0; i < n; i++)
+    for (int k = 0; k < i; k++)
+      sum += (double)nn_sign_distance(change + (size_t)i * size, change + (size_t)k * size, size);
+  free(x), free(plain), free(change);
+  return sum / (n * (n - 1) / 2.0) / (double)size;
+}
+
+static const char *look_correspondence(struct look *l) {
+  static const char *const names[PARTS] = {"middle", "top", "bottom", "left", "right",
+                                           "a random place in each"};
+  static const char *const pictured[] = {"middle", "top", "bottom", "left", "right", "random",
+                                         NULL};
+  const char *heads[2 * MOST_DEPTHS + 2] = {"covered part"};
+  struct word words[2 * MOST_DEPTHS];
+  struct text figures = {0};
+  struct table table = {heads, NULL, 0};
+  int all[MOST_DEPTHS], image[1];
+  const int depth = depths_of(l->m, all), side = square_of(l);
+  const int nodes = depth - 1 > 1 ? depth - 2 : 0; /* all but the image and the answer */
+  if (!nodes) return "the net has no layer before its answer";
+  for (int k = 0; k < nodes; k++) {
+    snprintf(words[2 * k].text, sizeof words[0].text, "%s", node_of(l->m, all[k + 1]).name);
+    snprintf(words[2 * k + 1].text, sizeof words[0].text, "deviation");
+    heads[2 * k + 1] = words[2 * k].text, heads[2 * k + 2] = words[2 * k + 1].text;
+  }
+  heads[2 * nodes + 1] = NULL;
+  text_add(&figures, "part,layer,class,distance\n");
+  for (int part = 0; part < PARTS; part++) {
+    cell(&table, "%s", names[part]);
+    for (int k = 0; k < nodes; k++) {
+      nn_random r = {(uint64_t)number_of(l->typed, OPT_SEED), 1, 0};
+      nn_moments s;
+      memset(&s, 0, sizeof s);
+      for (int class = 0; class < CLASSES; class++) {
+        int32_t index[ALIKE];
+        int n = 0;
+        for (int i = 0; i < l->d.test.count && n < ALIKE; i++)
+          if (l->d.test.labels[i] == class) index[n++] = i;
+        if (n < 2) continue;
+        const nn_real v = (nn_real)part_distance(l, index, n, part, side, all[k + 1], &r);
+        nn_moments_add(&s, &v, 1);
+        text_add(&figures, "%s,%s,%s,%.6g\n", names[part], words[2 * k].text, class_name(l,
+                 class).text, (double)v);
+      }
+      cell(&table, "%.4f", s.mean);
+      cell(&table, "%.4f", nn_moments_deviation(&s));
+    }
+  }
+  text_add(&l->html, "<p>The same part of up to %d images of a class is covered by a %s square of "
+           "%d x %d pixels. Where a net takes that part of all of them for the same thing, its "
+           "features should change alike: the table has the share of features whose changes "
+           "differ in sign between two images, the mean over all pairs and classes and its "
+           "deviation over the classes. A part with a lower share than random places "
+           "<em>corresponds</em>: the net relates what is there in one image to what is there in "
+           "another. That takes images with their parts in the same places, as digits and clothes "
+           "have them. In a layer whose units see a part of the image alone, a random place "
+           "changes other units in each image, and is far from alike for that reason "
+           "already.</p>\n", ALIKE, cover_name(l), side, side);
+  choose_images(l, 1, image);
+  pictures_begin(&l->html, 5, pictured);
+  text_put(&l->html, "</tr>\n<tr>");
+  nn_random r = {(uint64_t)number_of(l->typed, OPT_SEED), 1, 0};
+  for (int part = 0; part < PARTS; part++) {
+    struct picture p = picture_of(l->d.test.width, l->d.test.height);
+    const double gray = l->cifar ? 127 : 0;
+    char alt[96];
+    int at[2];
+    put_sample(&p, 0, 0, &l->d.test, image[0], NULL);
+    place_part(l, part, side, &r, at);
+    for (int k = 0; k < side * side; k++)
+      put_pixel(&p, at[0] + k / side, at[1] + k % side, gray, gray, gray, 255);
+    snprintf(alt, sizeof alt, "image %d with its part covered: %s", image[0], names[part]);
+    text_put(&l->html, "<td>");
+    put_image(&l->html, &p, alt);
+  }
+  pictures_end(&l->html);
+  html_table(&l->html, &table, NULL, 0);
+  print_table(&table);
+  table_free(&table);
+  save_csv(l, &figures, "correspondence");
+  return NULL;
+}
+
+/* ---- confusion ---- */
+
+static const char *look_confusion(struct look *l) {
+  enum { WORST = 24 };
+  struct text *t = &l->html, figures = {0};
+  const int classes = l->out.dim[0];
+  int64_t *counts = allocate((size_t)(classes * classes), sizeof *counts);
+  int64_t right = 0, most = 1;
+  int worst[WORST], shown = 0;
+  must(l->m, nn_confusion(l->m, &l->d.test, counts));
+  for (int i = 0; i < classes * classes; i++) {
+    right += i % (classes + 1) == 0 ? counts[i] : 0;
+    if (i % (classes + 1) && counts[i] > most) most = counts[i];
+  }
+  text_add(t, "<p>%s of %s test images are taken for what they are: %s. Each row is a true class, "
+           "each column what the net takes its images for, so the diagonal counts right answers. "
+           "Blue gets denser with the share of the row, mistakes (red) with their number. "
+           "Recall: how many of a class are found; precision: how many of those taken for it are "
+           "of it.</p>\n", grouped((double)right).text, grouped(l->d.test.count).text,
+           percent((double)right / l->d.test.count).text);
+  text_put(t, "<div class=\"card x m\" tabindex=0><table><tr><th class=a>true class");
+  text_add(&figures, "class");
+  for (int k = 0; k < classes; k++) {
+    text_add(t, "<th>%s", class_name(l, k).text);
+    text_add(&figures, ",%s", class_name(l, k).text);
+  }
+  text_put(t, "<th>recall<th>precision");
+  text_add(&figures, ",recall,precision\n");
+  for (int i = 0; i < classes; i++) {
+    double row = 0, column = 0;
+    for (int k = 0; k < classes; k++)
+      row += (double)counts[i * classes + k], column += (double)counts[k * classes + i];
+    const double own = (double)counts[i * classes + i];
+    text_add(t, "</tr>\n<tr><th class=a>%s", class_name(l, i).text);
+    text_add(&figures, "%s", class_name(l, i).text);
+    for (int k = 0; k < classes; k++) {
+      const double v = (double)counts[i * classes + k];
+      const double dense = i == k ? .7 * v / fmax(row, 1) : .7 * v / (double)most;
+      text_add(t, "<td style=\"background:rgba(%s,%.2f)\">%.0f",
+               i == k ? "47,129,247" : "212,72,11", dense, v);
+      text_add(&figures, ",%.0f", v);
+    }
+    text_add(t, "<td>%s<td>%s", percent(row > 0 ? own / row : 0).text,
+             percent(column > 0 ? own / column : 0).text);
+    text_add(&figures, ",%.6g,%.6g\n", row > 0 ? own / row : 0, column > 0 ? own / column : 0);
+  }
+  text_put(t, "</tr></table></div>\n");
+  save_csv(l, &figures, "confusion");
+  text_add(&figures, "image,class,taken_for,probability_of_class,probability_of_taken\n");
+  while (shown < WORST) {
+    int at = -1;
+    for (int i = 0; i < l->d.test.count; i++) {
+      int there = l->found[i] == l->d.test.labels[i];
+      for (int k = 0; k < shown; k++) there |= worst[k] == i;
+      if (!there && (at < 0 || share_of(l, i, l->d.test.labels[i]) <
+                                   share_of(l, at, l->d.test.labels[at])))
+        at = i;
+    }
+    if (at < 0) break;
+    worst[shown++] = at;
+  }
+  if (shown) {
+    put_head(l, "The worst mistakes", "The test images whose own class the net finds least "
+             "probable: its number among them, what it is, and what the net is sure to see.");
+    tiles_begin(t, 7);
+  }
+  for (int k = 0; k < shown; k++) {
+    const int i = worst[k], label = l->d.test.labels[i];
+    text_put(t, "<div>");
+    put_whole(l, i);
+    text_add(t, "%s<br><b>%s</b>, %s</div>\n", image_name(l, i).text,
+             class_name(l, l->found[i]).text, percent(share_of(l, i, l->found[i])).text);
+    text_add(&figures, "%d,%s,%s,%.6g,%.6g\n", i, class_name(l, label).text, class_name(l,
+             l->found[i]).text, share_of(l, i, label), share_of(l, i, l->found[i]));
+  }
+  if (shown) text_put(t, "</div>\n");
+  save_csv(l, &figures, "mistakes");
+  free(counts);
+  return NULL;
+}
+
+/* ---- depth ---- */
+
+enum { PROBE_STEPS = 500 };
+
+/* A linear classifier of so many features, standardised by a batch norm, which is linear, too. */
+static nn_model *build_probe(const struct look *l, size_t size, int64_t steps) {
+  nn_config c = look_config(l);
+  nn_optimizer adam = nn_adam(3e-3);
+  c.keep_activations = c.input_gradient = 0;
+  nn_model *m = nn_create(&c);
+  adam.schedule.kind = NN_COSINE;
+  adam.schedule.total = steps;
+  if (!m) fail("a model cannot be made: out of memory");
+  nn_cross_entropy(m, nn_linear(m, nn_batch_norm(m, nn_input_vector(m, (int)size)), CLASSES));
+  nn_set_optimizer(m, &adam);
+  must(m, nn_build(m));
+  return m;
+}
+
+/* Trains a classifier on each depth's features, the net itself staying as it is; then their
+ * accuracies on the test images. */
+static void probe_depths(const struct look *l, nn_model *m, const struct data *d, int64_t steps,
+                         double *accuracy) {
+  nn_model *probe[MOST_DEPTHS];
+  nn_real *feature[MOST_DEPTHS], *x = allocate(AT_ONCE * size_of(&l->in), sizeof *x);
+  int nodes[MOST_DEPTHS];
+  const int depth = depths_of(m, nodes);
+  const int n = d->train.count < AT_ONCE ? d->train.count : AT_ONCE;
+  const int64_t per_epoch = d->train.count / n;
+  int32_t index[AT_ONCE], labels[AT_ONCE], found[AT_ONCE];
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  for (int k = 0; k < depth; k++) {
+    const nn_node_info info = node_of(m, nodes[k]);
+    probe[k] = build_probe(l, size_of(&info), steps);
+    feature[k] = allocate(AT_ONCE * size_of(&info), sizeof *feature[k]);
+    accuracy[k] = 0;
+  }
+  for (int64_t step = 0; step < steps; step++) {
+    for (int i = 0; i < n; i++) {
+      index[i] = (int32_t)nn_shuffled(1, (uint64_t)(step / per_epoch), (uint32_t)d->train.count,
+                                      (uint32_t)(step % per_epoch * n + i));
+      labels[i] = d->train.labels[index[i]];
+    }
+    forward_samples(m, &d->train, index, n, x);
+    for (int k = 0; k < depth; k++) {
+      must(m, nn_read(m, nodes[k], feature[k]));
+      b.n = n, b.x[0] = feature[k], b.labels = labels;
+      must(probe[k], nn_train(probe[k], &b, NULL, NULL));
+    }
+  }
+  for (int first = 0; first < d->test.count; first += AT_ONCE) {
+    b.n = d->test.count - first < AT_ONCE ? d->test.count - first : AT_ONCE;
+    for (int i = 0; i < b.n; i++) index[i] = first + i;
+    forward_samples(m, &d->test, index, b.n, x);
+    for (int k = 0; k < depth; k++) {
+      must(m, nn_read(m, nodes[k], feature[k]));
+      b.x[0] = feature[k];
+      must(probe[k], nn_predict(probe[k], &b, found, NULL));
+      for (int i = 0; i < b.n; i++)
+        accuracy[k] += (found[i] == d->test.labels[first + i]) / (double)d->test.count;
+    }
+  }
+  for (int k = 0; k < depth; k++) nn_destroy(probe[k]), free(feature[k]);
+  free(x);
+}
+
+/* Makes images of another size fit a net: cut or framed in black about the middle; colours to gray
+ * (ITU-R 601) or gray to three equal channels. */
+static void fit_images(struct data *d, const int dim[3]) {
+  nn_dataset *const sets[2] = {&d->train, &d->test};
+  for (int half = 0; half < 2; half++) {
+    nn_dataset *s = sets[half];
+    const int plane = s->height * s->width, down = (dim[1] - s->height) / 2;
+    const int right = (dim[2] - s->width) / 2;
+    uint8_t *pixels = allocate((size_t)s->count * (size_t)(dim[0] * dim[1] * dim[2]), 1);
+    uint8_t *to = pixels;
+    for (int i = 0; i < s->count; i++)
+      for (int v = 0; v < dim[0] * dim[1] * dim[2]; v++, to++) {
+        const int c = v / (dim[1] * dim[2]), row = v / dim[2] % dim[1] - down;
+        const int column = v % dim[2] - right;
+        if (row < 0 || row >= s->height || column < 0 || column >= s->width) continue;
+        const uint8_t *at = d->pixels[half] + (size_t)i * (size_t)(s->channels * plane) +
+                            row * s->width + column;
+        if (s->channels == dim[0]) *to = at[c * plane];
+        else if (s->channels == 1) *to = at[0];
+        else *to = (uint8_t)(.299 * at[0] + .587 * at[plane] + .114 * at[2 * plane] + .5);
+      }
+    free(d->pixels[half]);
+    d->pixels[half] = pixels;
+    *s = nn_dataset_pixels(pixels, s->labels, s->count, dim[0], dim[1], dim[2]);
+  }
+}
+
+static void look_thin(struct data *d) {
+  thin_out(&d->train, d->pixels[0], d->labels[0], 1000);
+  thin_out(&d->test, d->pixels[1], d->labels[1], 200);
+}
+
+/* Images of another kind than the net was trained on, as it takes them. */
+static void other_data(const struct look *l, struct data *d) {
+  struct settings s;
+  int dim[3];
+  image_shape(l, dim);
+  set_standards(&s, find_command(l->cifar ? "mnist" : "cifar10"));
+  s.v[OPT_DATA] = l->typed->v[OPT_DATA];
+  if (!data_find(d, &s, !l->cifar, 0)) {
+    s.v[OPT_DATA].text = "";
+    data_find(d, &s, !l->cifar, 1);
+  }
+  if (is_set(l->typed, OPT_MINIATURE)) look_thin(d);
+  fit_images(d, dim);
+  data_normalise(d, l->cifar);
+}
+
+static const char *look_depth(struct look *l) {
+  static const char *const heads[] = {"features", "number", "this net, %", "untrained net, %",
+                                      "other images, %", NULL};
+  enum { WAYS = 3 };
+  const int64_t steps = is_set(l->typed, OPT_STEPS) ? (int64_t)number_of(l->typed, OPT_STEPS)
+                        : is_set(l->typed, OPT_MINIATURE) ? 30 : PROBE_STEPS;
+  double accuracy[WAYS][MOST_DEPTHS];
+  struct series list[WAYS];
+  struct table table = {heads, NULL, 0};
+  struct data other;
+  char others[128];
+  int nodes[MOST_DEPTHS], ways = 0;
+  const int depth = depths_of(l->m, nodes);
+  other_data(l, &other);
+  snprintf(others, sizeof others, "this net on %s", other.name);
+  const char *const names[WAYS] = {"this net", "the same net untrained", others};
+  for (int way = 0; way < WAYS; way++) {
+    nn_model *fresh = way == 1 && l->of_run ? stage_model(l, &l->stage[0]) : NULL;
+    if (way == 1 && !fresh) continue;
+    probe_depths(l, fresh ? fresh : l->m, way == 2 ? &other : &l->d, steps, accuracy[way]);
+    list[ways] = new_series(names[way], way, (size_t)depth);
+    for (int k = 0; k < depth; k++) add_point(&list[ways], k, accuracy[way][k]);
+    ways++;
+    nn_destroy(fresh);
+  }
+  for (int k = 0; k < depth; k++) {
+    const nn_node_info n = node_of(l->m, nodes[k]);
+    cell(&table, "%d: %s", k, k ? n.name : "the image");
+    cell(&table, "%zu", size_of(&n));
+    for (int way = 0; way < WAYS; way++)
+      if (way == 1 && !l->of_run) cell(&table, "-");
+      else cell(&table, "%s", hundredths(accuracy[way][k]).text);
+  }
+  text_add(&l->html, "<p>On the features that each layer with weights gets, and on the net's "
+           "answer, a linear classifier is trained (%lld steps of %d images), while the net stays "
+           "as it is: what a linear rule can tell from them grows with depth where the layers "
+           "have learned something. The same net untrained shows what its structure alone does. "
+           "On other images (", (long long)steps, AT_ONCE);
+  text_html(&l->html, other.name);
+  text_put(&l->html, ") the last row but one is the net with its last layer trained anew: features "
+                     "that are of use there, too, are general.</p>\n<div class=grid>\n");
+  html_chart(&l->html, "Test accuracy of a linear classifier, %", "layers with weights passed", 1,
+             list, ways);
+  text_put(&l->html, "</div>\n");
+  put_table_of(l, &table, "depth");
+  data_free(&other);
+  return NULL;
+}
+
+/* ---- ablation and kernels: nets trained anew ---- */
+
+struct variant {
+  const char *name, *what, *words;
+};
+static const struct variant cnn_variants[] = {
+    {"whole", "the net as it was", ""},
+    {"no-conv1", "without the first convolution", "--maps1=0"},
+    {"no-conv2", "without the second convolution", "--maps2=0"},
+    {"no-conv", "without both convolutions", "--maps1=0 --maps2=0"},
+    {"no-hidden", "without the hidden linear layer", "--hidden=0"},
+    {"no-conv2-hidden", "without second convolution and hidden layer", "--maps2=0 --hidden=0"},
+    {"maps-8-16", "8 and 16 maps", "--maps1=8 --maps2=16"},
+    {"maps-16-32", "16 and 32 maps", "--maps1=16 --maps2=32"},
+    {"maps-64-128", "64 and 128 maps", "--maps1=64 --maps2=128"},
+    {"hidden-128", "128 hidden units", "--hidden=128"},
+    {"hidden-2048", "2048 hidden units", "--hidden=2048"},
+    {NULL, NULL, NULL}};
+static const struct variant cell_variants[] = {
+    {"whole", "the net as it was", ""},
+    {"rnn", "plain recurrent cells", "--cell=rnn"},
+    {"lstm", "LSTM cells", "--cell=lstm"},
+    {"gru", "GRU cells", "--cell=gru"},
+    {"layers-1", "one recurrent layer", "--layers=1"},
+    {"layers-2", "two recurrent layers", "--layers=2"},
+    {"hidden-32", "32 units", "--hidden=32"},
+    {"hidden-256", "256 units", "--hidden=256"},
+    {NULL, NULL, NULL}};
+static const struct variant mlp_variants[] = {
+    {"whole", "the net as it was", ""},
+    {"hidden-100", "100 hidden units", "--hidden=100"},
+    {"hidden-1600", "1600 hidden units", "--hidden=1600"},
+    {NULL, NULL, NULL}};
+static const struct variant kernel_variants[] = {
+    {"3x3-stride-1", "3x3 windows", "--kernel1=3 --stride1=1 --pad1=1"},
+    {"3x3-stride-2", "3x3, every second place", "--kernel1=3 --stride1=2 --pad1=1"},
+    {"3x3-stride-4", "3x3, every fourth place", "--kernel1=3 --stride1=4 --pad1=1"},
+    {"5x5-stride-1", "5x5 windows", "--kernel1=5 --stride1=1 --pad1=2"},
+    {"5x5-stride-2", "5x5, every second place", "--kernel1=5 --stride1=2 --pad1=2"},
+    {"5x5-stride-4", "5x5, every fourth place", "--kernel1=5 --stride1=4 --pad1=2"},
+    {"7x7-stride-1", "7x7 windows", "--kernel1=7 --stride1=1 --pad1=3"},
+    {"7x7-stride-2", "7x7, every second place", "--kernel1=7 --stride1=2 --pad1=3"},
+    {"7x7-stride-4", "7x7, every fourth place", "--kernel1=7 --stride1=4 --pad1=3"},
+    {"11x11-stride-1", "11x11 windows", "--kernel1=11 --stride1=1 --pad1=5"},
+    {"11x11-stride-2", "11x11, every second place", "--kernel1=11 --stride1=2 --pad1=5"},
+    {"11x11-stride-4", "11x11, every fourth place", "--kernel1=11 --stride1=4 --pad1=5"},
+    {NULL, NULL, NULL}};
+
+/* The words that would train the run again with some options changed. */
+static void variant_words(struct text *t, const struct look *l, const char *changed) {
+  const struct settings *s = &l->r.s;
+  text_add(t, "%s", s->command->name);
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    char name[40];
+    snprintf(name, sizeof name, "--%s=", options[o].name);
+    const int length = o == OPT_EPOCHS || o == OPT_STEPS;
+    if (!is_set(s, (enum option)o) || !(options[o].commands & s->command->bit) || is_outward(o) ||
+        o == OPT_ISA || o == OPT_SEED || o == OPT_SNAPSHOTS || strstr(changed, name) ||
+        (length && is_set(l->typed, OPT_STEPS)) || (o == OPT_RELU && strstr(changed, "--cell=")))
+      continue;
+    if (options[o].kind == FLAG) text_add(t, " --%s", options[o].name);
+    else text_add(t, " %s%s", name, s->v[o].text);
+  }
+  if (is_set(l->typed, OPT_STEPS)) text_add(t, " --steps=%s", l->typed->v[OPT_STEPS].text);
+  text_add(t, " %s", changed);
+}
+
+/* Trains the variants that are not done yet, as an experiment does, and compares them. 0, or the
+ * signal. */
+static int train_variants(struct look *l, const char *folder, const struct variant *variants) {
+  static const char *const heads[] = {"net", "what it is", TRIAL_HEADS, "parameters", NULL};
+  enum { WORDS = 64 };
+  struct table table = {heads, NULL, 0};
+  struct study st;
+  int stopped;
+  memset(&st, 0, sizeof st);
+  st.typed = l->typed;
+  st.again = l->words;
+  st.seeds = whole_of(l->typed, OPT_SEEDS);
+  path_of(st.base, "%s/look/%s", l->r.folder, folder);
+  while (variants[st.count].name) st.count++;
+  st.trials = allocate((size_t)st.count, sizeof *st.trials);
+  for (int i = 0; i < st.count; i++) {
+    struct trial *t = &st.trials[i];
+    struct text all = {0};
+    const char *words[WORDS];
+    variant_words(&all, l, variants[i].words);
+    t->words = all.data;
+    snprintf(t->name, sizeof t->name, "%s", variants[i].name);
+    make_trial(t, &st, split(all.data, words, WORDS), words);
+  }
+  stopped = train_all(&st);
+  for (int i = 0; i < st.count && !stopped; i++) {
+    sum_trial(&st.trials[i], st.seeds);
+    cell(&table, "%s", variants[i].name);
+    cell(&table, "%s", variants[i].what);
+    trial_cells(&table, &st.trials[i]);
+    cell(&table, "%.0f", st.trials[i].all.parameters);
+  }
+  if (!stopped) {
+    text_add(&l->html, "<p>Test accuracy at the end of training in %%; every net is trained as the "
+             "run was%s.</p>\n",
+             is_set(l->typed, OPT_MINIATURE) ? ", but in miniature (--quick): it says nothing"
+             : is_set(l->typed, OPT_STEPS)   ? ", but for its length (--steps)" : "");
+    put_table_of(l, &table, folder);
+  }
+  study_free(&st);
+  return stopped;
+}
+
+static const char no_run[] =
+    "nets are trained anew from a run's settings: give the folder of a run";
+
+static const char *look_ablation(struct look *l) {
+  if (!l->of_run) return no_run;
+  text_put(&l->html, "<p>The net is trained again with a layer left out or of another size, all "
+                     "else the same: how far the accuracy falls shows what the layer is worth; "
+                     "parameters that cost no accuracy when they go were not needed.</p>\n");
+  if (train_variants(l, "ablation", is_recurrent(&l->r.s) ? cell_variants
+                                    : is_cnn(&l->r.s)     ? cnn_variants : mlp_variants))
+    return "";
+  return NULL;
+}
+
+static const char *look_kernels(struct look *l) {
+  if (!l->of_run) return no_run;
+  if (!is_cnn(&l->r.s)) return no_convolution;
+  text_put(&l->html, "<p>The net is trained again with other windows of the first convolution, "
+                     "large and small, close together and far apart. Small windows close together "
+                     "keep detail; large ones at a stride see more at once and are cheaper. Below, "
+                     "the filters that each of them has learned.</p>\n");
+  if (train_variants(l, "kernels", kernel_variants)) return "";
+  for (const struct variant *v = kernel_variants; v->name; v++) {
+    const nn_config c = look_config(l);
+    char path[PATH_SIZE];
+    nn_param w;
+    path_of(path, "%s/look/kernels/%s/seed-%s/best.nn", l->r.folder, v->name,
+            l->typed->v[OPT_SEED].text);
+    nn_model *m = load_model(path, &c).model;
+    must(m, nn_get_param(m, 0, &w));
+    text_add(&l->html, "<h3>%s</h3>\n", v->what);
+    put_filters(&l->html, &w, v->what, greatest(&w));
+    nn_destroy(m);
+  }
+  return NULL;
+}
+
+/* ---- the command ---- */
+
+/* In the order of look_names. */
+static const struct {
+  const char *title;
+  const char *(*look)(struct look *l); /* NULL, or why it makes no sense; "": stopped */
+} looks[LOOKS] = {
+    {"The first layer's filters", look_filters},
+    {"Activations", look_activations},
+    {"What drives each map: the deconvnet", look_deconv},
+    {"How maps evolve", look_evolution},
+    {"Invariance to moves, scale and turns", look_invariance},
+    {"What the answer rests on: occlusion", look_occlusion},
+    {"Saliency: the gradient of the input", look_saliency},
+    {"Correspondence of parts", look_correspondence},
+    {"What each layer knows: a linear classifier at each depth", look_depth},
+    {"Confusion and mistakes", look_confusion},
+    {"Ablation: layers removed or resized", look_ablation},
+    {"Windows of the first layer", look_kernels}};
+enum { IN_ALL = 10 };
+
+/* The data of a run's settings, checked against what it was trained on. */
+static void look_data(struct look *l, int check) {
+  const int cifar = l->r.s.command->bit == CIFAR10;
+  char value[64];
+  l->cifar = cifar;
+  data_find(&l->d, &l->r.s, cifar, 1);
+  if (check) {
+    const uint32_t part = nn_crc32(l->d.crc, "part", 4); /* a miniature of an experiment */
+    need_fact(l->file, l->facts, "run.data-crc", value, sizeof value);
+    if (strtoul(value, NULL, 16) == part) l->d.crc = part, look_thin(&l->d);
+    l->r.d = &l->d;
+    l->r.s.file = l->file;
+    check_data(&l->r, l->facts);
+  }
+  if (is_set(l->typed, OPT_MINIATURE)) look_thin(&l->d);
+  data_normalise(&l->d, cifar);
+  tell_data(&l->d, is_set(l->typed, OPT_QUIET));
+}
+
+/* The settings that a run was made with, but for kernels, threads and place of the data. */
+static void look_settings(struct look *l) {
+  static const enum option here[] = {OPT_ISA, OPT_THREADS};
+  char name[32];
+  struct settings *s = &l->r.s;
+  l->lines = read_text(l->file);
+  need_fact(l->file, l->facts, "command", name, sizeof name);
+  const struct command *c = find_command(name);
+  if (!c || !(c->bit & TRAIN)) fail("%s: there is no run of 'nn %s'%s", l->file, name, mend);
+  set_standards(s, c);
+  read_settings(s, l->file, l->lines);
+  for (int k = 0; k < 2; k++) {
+    const int line = s->v[here[k]].line;
+    s->v[here[k]] = l->typed->v[here[k]];
+    s->v[here[k]].line = line;
+  }
+  if (l->typed->v[OPT_DATA].given) s->v[OPT_DATA] = l->typed->v[OPT_DATA];
+  complete(s);
+  check_settings(s);
+  l->typed->v[OPT_DATA] = s->v[OPT_DATA];
+  if (!l->typed->v[OPT_SEED].given) l->typed->v[OPT_SEED] = s->v[OPT_SEED];
+}
+
+/* A model alone: what it takes tells the images. */
+static void guess_settings(struct look *l) {
+  int dim[3];
+  const char *set = l->typed->v[OPT_SET].text;
+  image_shape(l, dim);
+  if (dim[1] != dim[2] || (dim[1] != 28 && dim[1] != 32) || (dim[0] != 1 && dim[0] != 3))
+    fail("%s takes %s: neither MNIST's nor CIFAR-10's images", l->typed->operand[1],
+         shape_of(l->in.dim, l->in.rank).text);
+  if (!*set) set = dim[1] == 28 && dim[0] == 1 ? "mnist" : "cifar10";
+  set_standards(&l->r.s, find_command(set));
+  l->r.s.v[OPT_ISA] = l->typed->v[OPT_ISA];
+  l->r.s.v[OPT_THREADS] = l->typed->v[OPT_THREADS];
+  l->r.s.v[OPT_DATA] = l->typed->v[OPT_DATA];
+  if (dim[0] == 1) give(&l->r.s, OPT_GRAY, "yes");
+  if (dim[1] == 28) give(&l->r.s, OPT_SIZE, "28");
+}
+
+static void add_stage(struct look *l, int64_t step, const char *path) {
+  struct stage *s = &l->stage[l->stages];
+  if ((l->stages && step <= s[-1].step) || (*path && !file_exists(path))) return;
+  s->step = step;
+  path_of(s->path, "%s", path);
+  l->stages++;
+}
+
+/* Start, snapshots and best model of a run, by their steps; of many snapshots every second, or as
+ * many as there is room for, the last one always. */
+static void find_stages(struct look *l, const char *best) {
+  const struct run *r = &l->r;
+  const int all = snapshots_of(r), room = MOST_STAGES - 2, every = (all + room - 1) / room;
+  const int64_t best_step = r->best_step ? r->best_step : r->progress.step;
+  char path[PATH_SIZE];
+  add_stage(l, 0, "");
+  for (int k = 1; k <= all; k++) {
+    const int64_t step = snapshot_step(r, k);
+    if (step >= best_step) add_stage(l, best_step, best);
+    snapshot_path(r, step, path);
+    if ((all - k) % every == 0) add_stage(l, step, path);
+  }
+  add_stage(l, best_step, best);
+}
+
+/* A run's folder: everything that its report shows, too. */
+static void open_folder(struct look *l, const char *folder) {
+  struct run *r = &l->r;
+  char path[PATH_SIZE], value[64], *text;
+  double step;
+  path_of(r->folder, "%s", folder);
+  look_settings(l);
+  look_data(l, 1);
+  run_plan(r);
+  r->progress.step = r->total;
+  path_of(path, "%s/progress.txt", folder);
+  text = read_text(path);
+  if (find_fact(text, "step", value, sizeof value) && read_number(value, &step) && step >= 0)
+    r->progress.step = (int64_t)step;
+  free(text);
+  r->progress.epoch = r->progress.step / r->per_epoch;
+  r->progress.place = r->progress.step % r->per_epoch * whole_of(&r->s, OPT_BATCH);
+  read_log(r);
+  read_progress(r);
+  text_put(&r->facts, l->facts);
+  path_of(path, "%s/best.nn", folder);
+  find_stages(l, path);
+  nn_model *fresh = stage_model(l, &l->stage[0]);
+  r->parameters = parameter_count(fresh);
+  r->filters[0] = picture_filters(fresh);
+  nn_destroy(fresh);
+  const nn_config c = look_config(l);
+  l->m = load_model(path, &c).model;
+  if (parameter_count(l->m) != r->parameters)
+    fail("%s is not a model of the run that settings.txt beside it describes", path);
+  r->filters[1] = picture_filters(l->m);
+}
+
+/* A model's file; its data by the settings.txt beside it, else by what it takes. */
+static void open_model(struct look *l, const char *path) {
+  const char *slash = strrchr(path, '/');
+  const size_t n = strlen(path) - (ends_with(path, ".nn") ? 3 : 0);
+  nn_config c = nn_config_default();
+  path_of(l->file, "%.*ssettings.txt", slash ? (int)(slash - path + 1) : 0, path);
+  path_of(l->r.folder, "%.*s-look", (int)n, path);
+  nn_isa_find(l->typed->v[OPT_ISA].text, &c.isa);
+  c.threads = whole_of(l->typed, OPT_THREADS);
+  c.batch = AT_ONCE;
+  c.keep_activations = c.input_gradient = 1;
+  l->m = load_model(path, &c).model;
+  must(l->m, nn_get_node(l->m, 0, &l->in));
+  if (l->in.rank < 2) fail("%s takes no images", path);
+  l->facts = read_text(l->file);
+  if (l->facts) look_settings(l);
+  else guess_settings(l);
+  look_data(l, l->facts != NULL);
+}
+
+static void open_look(struct look *l) {
+  const char *path = l->typed->operand[1];
+  int dim[3];
+  path_of(l->file, "%s/settings.txt", path);
+  l->facts = read_text(l->file);
+  l->of_run = l->facts != NULL;
+  if (l->of_run) open_folder(l, path);
+  else open_model(l, path);
+  must(l->m, nn_get_node(l->m, 0, &l->in));
+  must(l->m, nn_get_node(l->m, nn_output_node(l->m), &l->out));
+  image_shape(l, dim);
+  if (l->out.rank != 1 || l->out.dim[0] != CLASSES)
+    fail("%s does not tell ten classes apart", path);
+  if (dim[0] != l->d.test.channels || dim[1] != l->d.test.height || dim[2] != l->d.test.width)
+    fail("%s takes %s, the images of %s are %d x %d x %d", path,
+         shape_of(l->in.dim, l->in.rank).text, l->d.name, l->d.test.channels, l->d.test.height,
+         l->d.test.width);
+  if (is_set(l->typed, OPT_OUT)) path_of(l->r.folder, "%s", l->typed->v[OPT_OUT].text);
+  classify(l);
+}
+
+static void read_images(struct look *l) {
+  const char *at = l->typed->v[OPT_IMAGES].text;
+  while (*at) {
+    char word[24];
+    double number;
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(at, ","), at);
+    at += strcspn(at, ","), at += *at == ',';
+    if (!read_number(word, &number) || number < 0 || number != floor(number) ||
+        number >= l->d.test.count)
+      fail("--images: '%s' is not the number of a test image, 0 .. %d", word,
+           l->d.test.count - 1);
+    if (l->images == MOST_IMAGES) fail("--images: more than %d", MOST_IMAGES);
+    l->image[l->images++] = (int)number;
+  }
+}
+
+static void write_look_report(struct look *l) {
+  char path[PATH_SIZE];
+  struct run *r = &l->r;
+  path_of(path, "%s/report.html", r->folder);
+  if (l->of_run) {
+    write_report(path, &r, 1);
+  } else {
+    struct text page = {0}, data = {0};
+    html_begin(&page, l->typed->operand[1]);
+    text_data(&data, &l->d);
+    text_put(&page, "<p class=soft>Data: ");
+    text_html(&page, data.data);
+    text_put(&page, "</p>\n");
+    html_looks(&page, r->folder);
+    html_end(&page, path);
+    text_free(&data);
+  }
+  printf("report: %s\n", path);
+}
+
+/* Makes one look's section. Why it makes no sense, or NULL; "": stopped. */
+static const char *take_look(struct look *l, int which) {
+  char path[PATH_SIZE];
+  const double start = now();
+  l->html.size = 0;
+  text_add(&l->html, "<section id=look-%s>\n<h2>%s</h2>\n", look_names[which],
+           looks[which].title);
+  const char *why = looks[which].look(l);
+  if (why) return why;
+  text_put(&l->html, "</section>\n");
+  path_of(path, "%s/look/%s.html", l->r.folder, look_names[which]);
+  text_save(&l->html, path);
+  if (!is_set(l->typed, OPT_QUIET))
+    fprintf(stderr, "%s: %s\n", look_names[which], duration(now() - start).text);
+  return NULL;
+}
+
+/* nn look WHAT RUN|MODEL */
+static int look_command(struct settings *typed, const char *const *words) {
+  struct look *l = allocate(1, sizeof *l);
+  struct text names = {0};
+  char why[256], path[PATH_SIZE];
+  const char *reason = NULL;
+  for (int i = 0; i < LOOKS; i++) text_add(&names, "%s|", look_names[i]);
+  text_put(&names, "all");
+  const int which = read_choice(names.data, typed->operand[0], why);
+  if (which < 0) wrong("look", "'%s' %s", typed->operand[0], why);
+  complete_isa(typed);
+  l->typed = typed;
+  l->words = words;
+  open_look(l);
+  read_images(l);
+  path_of(path, "%s/look", l->r.folder);
+  make_folders(path);
+  for (int i = which < LOOKS ? which : 0; i <= which && i < (which < LOOKS ? LOOKS : IN_ALL); i++) {
+    reason = take_look(l, i);
+    if (which == LOOKS && reason) note("%s: left out: %s", look_names[i], reason);
+  }
+  const int stopped = reason && !*reason ? stop_signal : 0;
+  if (which < LOOKS && reason && !stopped) fail("look %s: %s", look_names[which], reason);
+  if (!stopped) write_look_report(l);
+  run_free(&l->r);
+  nn_destroy(l->m);
+  data_free(&l->d);
+  text_free(&names);
+  text_free(&l->html);
+  free(l->facts), free(l->lines), free(l->found), free(l->share);
+  free(l);
+  return stopped ? 128 + stopped : 0;
+}
+
 /* ======================================= @@COMMANDS ========================================= */
 
 static int run_command(struct settings *typed, const char *program) {
@@ -3845,21 +6049,6 @@ static int data_command(struct settings *s) {
   return 0;
 }
 
-static nn_load_result load_model(const char *path, const nn_config *c) {
-  nn_load_result loaded;
-  nn_message why;
-  if (nn_load(path, c, &loaded, &why)) fail("%s", why.text);
-  return loaded;
-}
-
-static struct word shape_of(const int *dim, int rank) {
-  struct word w = {""};
-  int used = 0;
-  for (int i = 0; i < rank && used < 40; i++)
-    used += snprintf(w.text + used, sizeof w.text - (size_t)used, "%s%d", i ? "x" : "", dim[i]);
-  return w;
-}
-
 static int info_command(const struct settings *s) {
   nn_config c = nn_config_default();
   nn_load_result loaded;
@@ -3893,11 +6082,6 @@ static int info_command(const struct settings *s) {
   return 0;
 }
 
-static int ends_with(const char *s, const char *end) {
-  size_t n = strlen(s), k = strlen(end);
-  return n >= k && strcmp(s + n - k, end) == 0;
-}
-
 static nn_array load_array(const char *path) {
   nn_array a;
   nn_message why;
@@ -3921,6 +6105,7 @@ static void load_images(struct images *to, const char *path, const nn_node_info 
   const int height = rank == 3 ? in->dim[1] : rank == 2 ? in->dim[0] : 1;
   size_t need = (size_t)channels * (size_t)height * (size_t)width, each = 1;
   nn_array a;
+  need_regular(path);
   if (ends_with(path, ".bin")) {
     nn_array bytes, labels;
     nn_message why;
@@ -4052,7 +6237,8 @@ int main(int count, char **argv) {
   size_t score = 99;
   int result = 0;
   if (!name)
-    wrong("", "which command? cifar10, mnist, demo, experiment, sweep, info, predict or data");
+    wrong("", "which command? cifar10, mnist, demo, experiment, sweep, look, info, predict or "
+              "data");
   c = find_command(name);
   if (c && c->bit == SWEEP) {
     result = sweep_command(c, count - 2, words + 2, words);
@@ -4064,6 +6250,7 @@ int main(int count, char **argv) {
       case SOURCES: result = data_command(&s); break;
       case INFO: result = info_command(&s); break;
       case PREDICT: result = predict_command(&s); break;
+      case LOOK: result = look_command(&s, words); break;
       default: result = run_command(&s, argv[0]); break;
     }
   } else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {

@@ -8262,6 +8262,53 @@ nn_status nn_histogram_merge(nn_histogram *to, const nn_histogram *from)
   return NN_OK;
 }
 
+double nn_sparsity(const nn_real *x, size_t count)
+{
+  double sum = 0, squares = 0;
+  if (!x || count < 2) return 0;
+  for (size_t i = 0; i < count; i++) {
+    sum += fabs((double)x[i]);
+    squares += (double)x[i] * (double)x[i];
+  }
+  const double root = sqrt((double)count);
+  return squares > 0 ? (root - sum / sqrt(squares)) / (root - 1) : 0;
+}
+
+/* Pearson's correlation of the ranks. A rank off the middle one is half of how many values are
+ * smaller less how many are greater, which also gives equal values the mean of their ranks. */
+double nn_rank_correlation(const double *a, const double *b, size_t count)
+{
+  double aa = 0, bb = 0, ab = 0;
+  if (!a || !b) return 0;
+  for (size_t i = 0; i < count; i++) {
+    double u = 0, v = 0;
+    for (size_t k = 0; k < count; k++) {
+      u += (a[k] < a[i]) - (a[k] > a[i]);
+      v += (b[k] < b[i]) - (b[k] > b[i]);
+    }
+    aa += u * u, bb += v * v, ab += u * v;
+  }
+  return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+}
+
+double nn_distance(const nn_real *a, const nn_real *b, size_t count)
+{
+  double sum = 0;
+  for (size_t i = 0; a && i < count; i++) {
+    const double d = (double)a[i] - (b ? (double)b[i] : 0);
+    sum += d * d;
+  }
+  return sqrt(sum);
+}
+
+size_t nn_sign_distance(const nn_real *a, const nn_real *b, size_t count)
+{
+  size_t differ = 0;
+  for (size_t i = 0; a && b && i < count; i++)
+    differ += (a[i] > 0) - (a[i] < 0) != (b[i] > 0) - (b[i] < 0);
+  return differ;
+}
+
 /* ---- what the last forward left ----------------------------------------------------------- */
 
 nn_status nn_observe(nn_model *m, int node, nn_moments *moments, nn_histogram *histogram,
@@ -8439,6 +8486,96 @@ nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_map, nn_p
   const nn_peak none = {0, -1, 0, 0};
   for (size_t i = 0; i < m->node[node].cols * (size_t)per_map; i++) peaks[i] = none;
   return nn_survey(m, d, nn__add_peaks, &f);
+}
+
+/* ---- images ------------------------------------------------------------------------------- */
+
+/* Back from the unit, node by node: each reader widens the window [top, bottom] x [left, right] of
+ * what it reads; bottom < top: nothing of it is seen. */
+nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int part[4])
+{
+  int seen[NN_MAX_NODES][4];
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!m->built) return nn__error(m, NN_ERR_STATE, "receptive field: the model is not built");
+  if (!part || node < 0 || node >= m->nodes)
+    return nn__error(m, NN_ERR_ARGUMENT, part ? "receptive field: no node %d"
+                                              : "receptive field: nowhere to put it", node);
+  const nn__node *unit = &m->node[node];
+  const int h = unit->rank == 3 ? unit->dim[1] : 1, w = unit->rank == 3 ? unit->dim[2] : 1;
+  if (row < 0 || row >= h || column < 0 || column >= w)
+    return nn__error(m, NN_ERR_ARGUMENT, "receptive field: %s has no place %d, %d", unit->name, row,
+                     column);
+  for (int i = 0; i <= node; i++) seen[i][0] = seen[i][1] = 0, seen[i][2] = seen[i][3] = -1;
+  seen[node][0] = seen[node][2] = row, seen[node][1] = seen[node][3] = column;
+  for (int i = node; i >= 0; i--) {
+    const nn__node *y = &m->node[i];
+    const nn_conv2d_options *o = &y->window;
+    const int windows = y->kind == NN__CONV2D || y->kind == NN__MAX_POOL || y->kind == NN__AVG_POOL;
+    for (int k = 0; k < y->inputs && seen[i][0] <= seen[i][2]; k++) {
+      const nn__node *x = &m->node[y->in[k]];
+      int *to = seen[y->in[k]], from[4];
+      if (x->rank != 3) continue; /* without places; whatever image it stems from is seen whole */
+      memcpy(from, seen[i], sizeof from);
+      if (windows) {
+        from[0] = from[0] * o->stride_h - o->pad_h, from[1] = from[1] * o->stride_w - o->pad_w;
+        from[2] = from[2] * o->stride_h - o->pad_h + o->dilation_h * (o->kernel_h - 1);
+        from[3] = from[3] * o->stride_w - o->pad_w + o->dilation_w * (o->kernel_w - 1);
+      } else if (y->rank != 3 || y->kind == NN__LAYER_NORM) {
+        from[0] = from[1] = 0, from[2] = x->dim[1] - 1, from[3] = x->dim[2] - 1;
+      }
+      const int empty = to[2] < to[0];
+      for (int s = 0; s < 4; s++) {
+        const int last = x->dim[1 + s % 2] - 1;
+        const int at = from[s] < 0 ? 0 : from[s] > last ? last : from[s];
+        if (empty || (s < 2 ? at < to[s] : at > to[s])) to[s] = at;
+      }
+    }
+    for (int k = 0; k < y->inputs && y->rank != 3 && seen[i][0] <= seen[i][2]; k++)
+      if (m->node[y->in[k]].rank != 3) memset(seen[y->in[k]], 0, sizeof seen[0]);
+  }
+  const nn__node *in = &m->node[m->input[0]];
+  const int *at = seen[m->input[0]];
+  memset(part, 0, 4 * sizeof *part);
+  if (m->input[0] > node || at[2] < at[0]) return NN_OK; /* it sees nothing of that input */
+  part[2] = in->rank > 1 ? in->dim[in->rank - 2] : 1, part[3] = in->dim[in->rank - 1];
+  if (in->rank != 3) return NN_OK;
+  part[0] = at[0], part[1] = at[1];
+  part[2] = at[2] - at[0] + 1, part[3] = at[3] - at[1] + 1;
+  return NN_OK;
+}
+
+/* Backwards from each pixel of y: off the middle by (i, j), less the move; turned clockwise, that
+ * is (i cos + j sin, j cos - i sin); less the scale. */
+nn_status nn_move_image(const nn_real *x, int channels, int height, int width, const nn_motion *by,
+                        nn_real fill, nn_real *y)
+{
+  if (!x || !y || !by || channels < 1 || height < 1 || width < 1) return NN_ERR_ARGUMENT;
+  if (!nn__finite(by->down) || !nn__finite(by->right) || !nn__finite(by->angle) ||
+      !nn__finite(by->scale) || !(by->scale > 0))
+    return NN_ERR_ARGUMENT;
+  const double turn = by->angle * (3.14159265358979323846 / 180), most = 1e6;
+  const double c = cos(turn) / by->scale, s = sin(turn) / by->scale;
+  const double middle_i = (height - 1) / 2.0, middle_j = (width - 1) / 2.0;
+  const size_t each = (size_t)height * (size_t)width;
+  for (size_t p = 0; p < each; p++) {
+    const double i = (double)(p / (size_t)width) - middle_i - by->down;
+    const double j = (double)(p % (size_t)width) - middle_j - by->right;
+    const double row = i * c + j * s + middle_i, column = j * c - i * s + middle_j;
+    const int outside = !(fabs(row) < most && fabs(column) < most);
+    const int top = outside ? -2 : (int)floor(row), left = outside ? -2 : (int)floor(column);
+    for (size_t k = 0; k < (size_t)channels; k++) {
+      double sum = 0;
+      for (int tap = 0; tap < 4; tap++) {
+        const int r = top + tap / 2, q = left + tap % 2;
+        const double far_i = outside ? .5 : fabs(row - r), far_j = outside ? .5 : fabs(column - q);
+        const int inside = r >= 0 && r < height && q >= 0 && q < width;
+        sum += (1 - far_i) * (1 - far_j) *
+               (double)(inside ? x[k * each + (size_t)r * (size_t)width + (size_t)q] : fill);
+      }
+      y[k * each + p] = (nn_real)sum;
+    }
+  }
+  return NN_OK;
 }
 
 /* ---- occlusion ---------------------------------------------------------------------------- */

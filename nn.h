@@ -670,6 +670,18 @@ NN_API nn_status nn_histogram_range(nn_histogram *h, double low, double high);
 NN_API nn_status nn_histogram_add(nn_histogram *h, const nn_real *x, size_t count);
 NN_API nn_status nn_histogram_merge(nn_histogram *to, const nn_histogram *from);
 
+/* Hoyer 2004: (sqrt n - sum |x| / sqrt(sum x^2)) / (sqrt n - 1): 0 when all n values are equally
+ * large, 1 when all but one are 0; 0 of fewer than two values, and of zeros. */
+NN_API double nn_sparsity(const nn_real *x, size_t count);
+/* Spearman's rank correlation, -1 .. 1; equal values share the mean of their ranks. 0 where all of
+ * a or all of b are equal. Takes count^2 steps. */
+NN_API double nn_rank_correlation(const double *a, const double *b, size_t count);
+/* sqrt of the sum of (a - b)^2; b NULL: the 2-norm of a. */
+NN_API double nn_distance(const nn_real *a, const nn_real *b, size_t count);
+/* At how many places the signs (-1, 0, 1) of a and b differ: the Hamming distance by which Zeiler &
+ * Fergus 2014 compare what a covered part changes in the features of two images. */
+NN_API size_t nn_sign_distance(const nn_real *a, const nn_real *b, size_t count);
+
 /* Adds what the last forward left at a node to moments and histogram, and raises unit_max [maps] to
  * the greatest value of each map (start it at -HUGE_VAL: a relu's unit that is 0 after a whole test
  * set is dead). Each may be NULL. Steps past a sample's end are left out. */
@@ -703,6 +715,23 @@ NN_API nn_status nn_survey(nn_model *m, const nn_dataset *d, nn_on_batch on_batc
 /* The two above over a whole set, from nothing. */
 NN_API nn_status nn_confusion(nn_model *m, const nn_dataset *d, int64_t *counts);
 NN_API nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_map, nn_peak *peaks);
+
+/* Which part of the input image a unit sees: rows part[0] .. part[0] + part[2] - 1 and columns
+ * part[1] .. part[1] + part[3] - 1, cut at the image's edges; of input layers of several sizes the
+ * first one's. row, column: the unit's place in a map, 0 for nodes that are no images. All of the
+ * input where a layer on the way sees all of its own, and of inputs that are no images (a sequence
+ * [T,F] then is T rows of F columns, a vector one row). */
+NN_API nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int part[4]);
+
+/* Moves an image: y [C,H,W] is x turned counter-clockwise by `angle` degrees about its middle,
+ * enlarged `scale` times about it, then moved down and to the right by so many pixels; between
+ * pixels linearly interpolated, `fill` where it was outside. y may not be x. NN_ERR_ARGUMENT for
+ * sizes below 1, a scale that is not above 0, and what is not finite. */
+typedef struct nn_motion {
+  double down, right, scale, angle;
+} nn_motion;
+NN_API nn_status nn_move_image(const nn_real *x, int channels, int height, int width,
+                               const nn_motion *by, nn_real fill, nn_real *y);
 
 /* Covers a square of an image and looks at what is left of the answer, for every place of the
  * square inside the image (Zeiler & Fergus, "Visualizing and understanding convolutional networks",

@@ -124,6 +124,26 @@ static void moments_leave_out_what_is_not_finite(void) {
   CHECK_NEAR(s.m2, 26. / 3, 1e-15);
 }
 
+/* The values of SciPy's spearmanr, and what can be worked out by hand. */
+static void small_measures(void) {
+  const nn_real one[4] = {0, -2, 0, 0}, same[4] = {3, -3, 3, 3}, two[2] = {3, 4};
+  const nn_real signs[2][6] = {{1, -1, 0, 2, 0, -3}, {2, 1, 0, -1, 4, -1}};
+  const double a[5] = {1, 2, 3, 4, 5}, b[5] = {5, 6, 7, 8, 7}, flat[5] = {2, 2, 2, 2, 2};
+  const double down[5] = {9, 4, 1, 0, -7};
+  CHECK_NEAR(nn_sparsity(one, 4), 1, 1e-12);
+  CHECK_NEAR(nn_sparsity(same, 4), 0, 1e-12);
+  CHECK_NEAR(nn_sparsity(two, 2), (sqrt(2.) - 1.4) / (sqrt(2.) - 1), 1e-12);
+  CHECK(nn_sparsity(one, 1) == 0 && nn_sparsity(NULL, 4) == 0 && nn_sparsity(signs[0] + 2, 1) == 0);
+  CHECK_NEAR(nn_rank_correlation(a, b, 5), 0.8207826816681233, 1e-12);
+  CHECK_NEAR(nn_rank_correlation(a, down, 5), -1, 1e-12);
+  CHECK_NEAR(nn_rank_correlation(a, a, 5), 1, 1e-12);
+  CHECK(nn_rank_correlation(a, flat, 5) == 0 && nn_rank_correlation(NULL, a, 5) == 0);
+  CHECK_NEAR(nn_distance(two, NULL, 2), 5, 1e-12);
+  CHECK_NEAR(nn_distance(same, one, 4), sqrt(9. + 1 + 9 + 9), 1e-12);
+  CHECK_INT(nn_sign_distance(signs[0], signs[1], 6), 3); /* -1 1, 2 -1, 0 4 */
+  CHECK_INT(nn_sign_distance(signs[0], signs[0], 6), 0);
+}
+
 static int64_t histogram_total(const nn_histogram *h) {
   int64_t sum = h->below + h->above + h->nans;
   for (int i = 0; i < NN_HISTOGRAM_BINS; i++) sum += h->bin[i];
@@ -396,6 +416,121 @@ static void a_survey_sees_every_sample_and_can_stop(void) {
   CHECK_STATUS(nn_survey(m, &d, survey_steps, seen), NN_STOPPED);
   CHECK_INT(seen[0], 10);
   nn_destroy(m);
+}
+
+/* ------------------------------------------ images ------------------------------------------ */
+
+/* With weights of 1 and no cut, a unit's value moves with just those pixels that it sees: from an
+ * image of one pixel to the next, the pixels that move it span the field that the engine names. */
+static void receptive_fields(void) {
+  enum { H = 13, W = 11, PIXELS = H * W };
+  const nn_conv2d_options far = {3, 3, 2, 1, 1, 0, 0, 2, 3, 1, 0};
+  const nn_conv2d_options wide = {2, 1, 3, 2, 1, 0, 1, 1, 1, 1, 0};
+  nn_config c = test_config();
+  c.batch = PIXELS + 1, c.keep_activations = 1;
+  nn_model *m = nn_create(&c);
+  int x = nn_conv2d_with(m, nn_input_image(m, 1, H, W), &far); /* 9x8 */
+  const int a = nn_avg_pool2d(m, x, 3, 2, 1), b = nn_conv2d(m, x, 3, 3, 2, 1);
+  x = nn_concat(m, nn_relu(m, a), nn_conv2d(m, nn_add(m, a, b), 2, 1, 1, 0)); /* 5x4 */
+  x = nn_conv2d_with(m, x, &wide);
+  nn_linear(m, nn_flatten(m, nn_softmax(m, nn_max_pool2d(m, x, 2, 1, 0))), 3);
+  nn_real *image = test_reals((PIXELS + 1) * PIXELS), *y = test_reals((PIXELS + 1) * 4 * 81);
+  nn_batch batch;
+  size_t count;
+  int part[4];
+  memset(&batch, 0, sizeof batch);
+  batch.n = PIXELS + 1, batch.x[0] = image;
+  CHECK_STATUS(nn_receptive_field(m, 1, 0, 0, part), NN_ERR_STATE);
+  if (!built(m)) return;
+  nn_real *value = nn_parameters(m, &count);
+  for (size_t i = 0; i < count; i++) value[i] = 1;
+  for (int i = 0; i < PIXELS; i++) image[(i + 1) * PIXELS + i] = 1;
+  CHECK_OK(nn_forward(m, &batch, NN_INFERENCE));
+  for (int node = 0; node < nn_node_count(m); node++) {
+    nn_node_info f;
+    CHECK_OK(nn_get_node(m, node, &f));
+    const int high = f.rank == 3 ? f.dim[1] : 1, across = f.rank == 3 ? f.dim[2] : 1;
+    const int whole = !strcmp(f.kind, "softmax") || f.rank == 1; /* only named, not measured */
+    CHECK_OK(nn_read(m, node, y));
+    for (int u = 0; u < high * across; u++) {
+      int box[4] = {H, W, -1, -1};
+      for (int p = 0; p < PIXELS; p++) {
+        const nn_real off = y[(size_t)(p + 1) * node_size(m, node) + (size_t)u] - y[u];
+        if (off == 0) continue;
+        if (p / W < box[0]) box[0] = p / W;
+        if (p % W < box[1]) box[1] = p % W;
+        if (p / W > box[2]) box[2] = p / W;
+        if (p % W > box[3]) box[3] = p % W;
+      }
+      CHECK_OK(nn_receptive_field(m, node, u / across, u % across, part));
+      if (f.rank == 1) CHECK(part[0] == 0 && part[1] == 0 && part[2] == H && part[3] == W);
+      if (whole || !strcmp(f.kind, "max_pool")) continue;
+      CHECK_INT(part[0], box[0]);
+      CHECK_INT(part[1], box[1]);
+      CHECK_INT(part[0] + part[2] - 1, box[2]);
+      CHECK_INT(part[1] + part[3] - 1, box[3]);
+    }
+  }
+  CHECK_STATUS(nn_receptive_field(NULL, 1, 0, 0, part), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_receptive_field(m, 1, 0, 0, NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_receptive_field(m, 1, 9, 0, part), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_receptive_field(m, 1, 0, -1, part), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_receptive_field(m, 99, 0, 0, part), NN_ERR_ARGUMENT);
+  nn_destroy(m);
+  free(image), free(y);
+}
+
+/* What a net of maximum and layer norm, a sequence and a vector see. */
+static void fields_of_other_inputs(void) {
+  for (int kind = 0; kind < 3; kind++) {
+    const int want[3][4] = {{2, 4, 2, 2}, {0, 0, 5, 3}, {0, 0, 1, 7}};
+    nn_config c = test_config();
+    nn_model *m = nn_create(&c);
+    int part[4];
+    const int x = kind == 0   ? nn_max_pool2d(m, nn_input_image(m, 2, 6, 8), 2, 2, 0)
+                  : kind == 1 ? nn_last_step(m, nn_gru(m, nn_input_sequence(m, 5, 3), 4))
+                              : nn_linear(m, nn_input_vector(m, 7), 2);
+    if (kind == 0) nn_layer_norm(m, x);
+    if (!built(m)) return;
+    CHECK_OK(nn_receptive_field(m, x, kind ? 0 : 1, kind ? 0 : 2, part));
+    CHECK_SAME(part, want[kind], sizeof part);
+    if (kind == 0) {
+      CHECK_OK(nn_receptive_field(m, x + 1, 1, 2, part));
+      CHECK(part[0] == 0 && part[1] == 0 && part[2] == 6 && part[3] == 8);
+    }
+    nn_destroy(m);
+  }
+}
+
+static void images_that_move(void) {
+  const nn_real x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, row[5] = {0, 1, 2, 3, 4};
+  const nn_real turned[9] = {3, 6, 9, 2, 5, 8, 1, 4, 7}; /* the right column is on top */
+  const nn_real down[9] = {-1, -1, -1, -1, 1, 2, -1, 4, 5}, wide[5] = {1, 1.5, 2, 2.5, 3};
+  const nn_real half[5] = {-.5, .5, 1.5, 2.5, 3.5};
+  const nn_motion still = {0, 0, 1, 0}, turn = {0, 0, 1, 90}, move = {1, 1, 1, 0};
+  const nn_motion larger = {0, 0, 2, 0}, less = {0, .5, 1, 0}, gone = {1e9, 0, 1, 0};
+  nn_real two[18], y[18];
+  for (int i = 0; i < 18; i++) two[i] = x[i % 9];
+  CHECK_OK(nn_move_image(two, 2, 3, 3, &still, -1, y));
+  CHECK_SAME(y, two, sizeof y);
+  CHECK_OK(nn_move_image(two, 2, 3, 3, &turn, -1, y));
+  CHECK_NEAR_ALL(y, turned, 9, 1e-6);
+  CHECK_NEAR_ALL(y + 9, turned, 9, 1e-6);
+  CHECK_OK(nn_move_image(x, 1, 3, 3, &move, -1, y));
+  CHECK_NEAR_ALL(y, down, 9, 1e-6);
+  CHECK_OK(nn_move_image(row, 1, 1, 5, &larger, -1, y));
+  CHECK_NEAR_ALL(y, wide, 5, 1e-6);
+  CHECK_OK(nn_move_image(row, 1, 1, 5, &less, -1, y));
+  CHECK_NEAR_ALL(y, half, 5, 1e-6);
+  CHECK_OK(nn_move_image(x, 1, 3, 3, &gone, -1, y));
+  for (int i = 0; i < 9; i++) CHECK(y[i] == -1);
+  const nn_motion bad[4] = {{0, 0, 0, 0}, {0, 0, -1, 0}, {NAN, 0, 1, 0}, {0, 0, 1, INFINITY}};
+  for (int i = 0; i < 4; i++)
+    CHECK_STATUS(nn_move_image(x, 1, 3, 3, &bad[i], 0, y), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_move_image(NULL, 1, 3, 3, &still, 0, y), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_move_image(x, 1, 3, 3, &still, 0, NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_move_image(x, 1, 3, 3, NULL, 0, y), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_move_image(x, 1, 0, 3, &still, 0, y), NN_ERR_ARGUMENT);
 }
 
 /* ----------------------------------------- occlusion ----------------------------------------- */
@@ -1189,6 +1324,7 @@ int main(void) {
   RUN(moments_are_numpys);
   RUN(moments_merged_are_those_of_one_pass);
   RUN(moments_leave_out_what_is_not_finite);
+  RUN(small_measures);
   RUN(histogram_is_numpys);
   RUN(histogram_at_its_edges);
   RUN(observations_are_naive_ones);
@@ -1197,6 +1333,9 @@ int main(void) {
   RUN(confusion_is_a_naive_one);
   RUN(confusion_of_steps);
   RUN(a_survey_sees_every_sample_and_can_stop);
+  RUN(receptive_fields);
+  RUN(fields_of_other_inputs);
+  RUN(images_that_move);
   RUN(occlusion_peaks_on_the_patch);
   RUN(occlusion_is_pytorchs);
   RUN(occlusion_of_a_sequence);

@@ -40,15 +40,16 @@ refused() {
 # ---- help and version ----
 run --help
 ok 'help exits 0 and is on stdout' test $rc = 0 -a -s out -a ! -s err
-for command in cifar10 mnist demo experiment sweep info predict data; do
+for command in cifar10 mnist demo experiment sweep look info predict data; do
   ok "help names $command" grep -q "^  $command " out
 done
-for command in cifar10 mnist demo experiment sweep info predict data; do
+for command in cifar10 mnist demo experiment sweep look info predict data; do
   "$nn" $command --help > help 2> err
   ok "$command --help" test $? = 0 -a -s help -a ! -s err
   "$nn" help $command | cmp -s - help
   ok "help $command is the same" test $? = 0
-  ok "$command --help has short lines" awk 'length > 100 { exit 1 }' help
+  ok "$command --help has short lines, none with a space at its end" \
+    awk 'length > 100 || / $/ { exit 1 }' help
 done
 run --version
 ok 'version' grep -Eq '^nn [0-9]+\.[0-9]+\.[0-9]+$' out
@@ -78,7 +79,11 @@ for value in '' 0 -1 1.5 1e2 99999999999999999999 ten; do
 done
 refused 2 '--keep' mnist --keep 0
 refused 2 '--keep' mnist --keep 1.01
-refused 2 '--pad1' cifar10 --pad1 3
+refused 2 '--pad1' cifar10 --pad1 6
+refused 2 'pad1 3 is more than half of --kernel1' cifar10 --pad1 3
+refused 2 'pad1 2 is more than half' cifar10 --pad1 2 --kernel1 3
+refused 2 'hidden 0: only --cell cnn' mnist --hidden 0
+refused 2 'goes only with --cell cnn' mnist --maps1 8
 refused 2 '--augment' mnist --augment flip,tilt
 refused 2 '--augment' mnist --augment shift=0
 refused 2 'is empty' mnist --out ''
@@ -148,6 +153,10 @@ refused 1 '100 labels for 50 images' mnist --data cut --quiet
 refused 1 'cannot be made' "${small[@]}" --out set/mnist/train-images-idx3-ubyte/sub
 refused 1 'missing|No such|cannot' info nothing.nn
 refused 1 '' info set/mnist/train-images-idx3-ubyte
+mkfifo pipe
+refused 1 'pipe is not a file' info pipe
+refused 1 'pipe is not a file' predict pipe set/mnist/t10k-images-idx3-ubyte
+refused 1 'set is not a file' info set
 
 # ---- a short run leaves everything behind ----
 run "${small[@]}" --epochs 2 --cell lstm
@@ -170,6 +179,14 @@ refused 1 'already holds a run' "${small[@]}" --out named/run
 run "${small[@]}" --cell cnn --steps 4
 ok 'filters are in the report of a convolutional network' \
   test "$(grep -c 'data:image/png;base64' runs/cnn-001/report.html)" = 2
+run "${small[@]}" --cell cnn --steps 9 --snapshots 4 --kernel1 3 --stride1 2 --maps2 0 --out kept
+ok 'snapshots, closest at the start' test "$(echo kept/snapshots/* | sed 's|kept/snapshots/||g')" = \
+  'step-1.nn step-3.nn step-6.nn step-9.nn'
+ok 'the last is the model that training ended with' \
+  cmp <("$nn" predict kept/snapshots/step-9.nn set/mnist/t10k-images-idx3-ubyte 2> err) \
+  <("$nn" predict kept/last.nn set/mnist/t10k-images-idx3-ubyte 2> err)
+run info kept/best.nn
+ok 'a convolution resized and another left out' grep -q '^1 .* 32x14x14 .* 320 ' out
 run cifar10 --quiet --steps 2 --size 28 --gray --hidden 8 --batch 4
 ok 'without data the program draws its own, and says so' grep -q '^LeNet5 on drawn shapes gray' out
 run mnist --data set --quiet --cell rnn --relu --optimizer sgd --lr 1000 --steps 200 --hidden 64
@@ -248,6 +265,7 @@ changed '/^batch/,$d' 'settings.txt: the line run.kernels=.. is missing'
 changed 's/^epochs=.*/&\nsteps=5/' 'settings.txt: line [0-9]+: epochs and steps exclude each other'
 changed 's/^lr=.*/&\nrelu=yes/' 'settings.txt: line [0-9]+: relu goes only with --cell rnn'
 changed 's/^lr=.*/&\naugment=tilt/' "settings.txt: line [0-9]+: augment 'tilt' is not made of"
+changed 's/^batch=.*/batch=7/' 'settings.txt: batch 7 does not lead to epoch 2, sample 0 in .*put it'
 changed 's/^warmup=.*/warmup=99/' 'settings.txt: line [0-9]+: warmup is longer than the run'
 changed 's/^run.kernels=.*/run.kernels=mmx/' "run.kernels 'mmx' are no kernels"
 changed "s/^run.kernels=.*/run.kernels=$other/" "$other kernels, which cannot run here"

@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# Looks inside small nets: every `nn look` in miniature on the images that the program draws, and
+# the report in a browser, light and dark, on a phone and on a desk.
+# usage: [NN_BIN=build/nn] tests/test_look.sh
+# Chromium measures the page; without it that part is skipped. Screenshots are left in
+# $BUILD/look-*.png.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+build=$(realpath "${BUILD:-build}")
+nn=$(realpath "${NN_BIN:-$build/nn}")
+[ -x "$nn" ] || { echo "test_look: $nn is not there; run make first" >&2; exit 1; }
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work" || exit 1
+unset NN_DATA NN_ISA NO_COLOR COLUMNS
+passed=0 failed=0 skipped=0
+
+ok() { # ok DESCRIPTION COMMAND.. : the command succeeds
+  local what=$1
+  shift
+  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $what"; fi
+}
+run() { "$nn" "$@" > out 2> err < /dev/null; rc=$?; }
+refused() { # refused STATUS PATTERN WORDS..: that status and one line on stderr that matches
+  local status=$1 pattern=$2
+  local -x ASAN_OPTIONS=detect_leaks=0 # who gives up does not tidy up
+  shift 2
+  run "$@"
+  ok "nn $* -> $rc: $(head -c 200 err)" test $rc = "$status" -a "$(wc -l < err)" = 1 -a \
+    "$(grep -Ec -- "$pattern" err)" = 1
+}
+models() { find "$1" -name '*.nn' -not -path '*/look/*' -exec cksum {} + | sort; }
+
+# ---- nets to look at: a convolutional one of photographs' kind, one of digits, a recurrent one ----
+run cifar10 --size 28 --gray --hidden 24 --batch 20 --steps 60 --snapshots 4 --quiet --out photo
+ok 'a net to look at' test $rc = 0
+run mnist --cell cnn --maps1 6 --maps2 5 --hidden 12 --batch 20 --steps 60 --quiet --out digit
+ok 'another' test $rc = 0
+run mnist --cell gru --hidden 12 --batch 20 --steps 30 --quiet --snapshots 2 --out row
+ok 'a recurrent one' test $rc = 0
+run cifar10 --hidden 8 --maps1 4 --maps2 4 --batch 20 --steps 10 --quiet --out colour
+ok 'one of colours' test $rc = 0
+
+# ---- wrong words ----
+refused 2 'usage: nn look WHAT RUN' look all
+refused 2 "'filtres' is none of .*; did you mean filters" look filtres photo
+refused 2 'one argument too many' look filters photo digit
+refused 1 'nowhere: .*No such file' look filters nowhere
+refused 1 'is not the number of a test image, 0 .. 199' look saliency photo --quick --quiet --images 1,200
+refused 1 "no layer 'relu9'" look deconv photo --quick --quiet --layer relu9
+refused 1 'relu1 has 32 maps: --map 0 .. 31' look deconv photo --quick --quiet --layer relu1 --map 32
+refused 1 'larger than the images of 28 x 28' look occlusion photo --quick --quiet --square 29
+
+# ---- everything that takes no training, and that leaves the models what they were ----
+models photo > before
+cp photo/report.html plain.html
+run look all photo --quick
+ok 'look all' test $rc = 0 -a "$(grep -c '^report: photo/report.html$' out)" = 1
+ok 'leaves every bit of the models' cmp before <(models photo)
+whats='filters activations deconv evolution invariance occlusion saliency correspondence depth confusion'
+for what in $whats; do
+  ok "$what has a section" test "$(grep -c "<section id=look-$what>" photo/report.html)" = 1
+  ok "$what has its figures as CSV" test -s "photo/look/$what.csv" -a \
+    "$(grep -c "href=\"look/$what.csv\"" photo/report.html)" = 1
+  ok "$what.csv has as many cells in each line" awk -F, \
+    '{ gsub(/"[^"]*"/, "") } NF != n && n { exit 1 } { n = NF }' "photo/look/$what.csv"
+done
+ok 'what the report had stays' test "$(grep -c '<h2>First layer' photo/report.html)" = 1
+ok 'the report needs no network' sh -c '! grep -Eq "(src|href)=\"?(https?:)?//|url[(]|@import" "$1"' - \
+  photo/report.html
+
+# What can be counted is right.
+ok 'activations: every layer at every step' test "$(wc -l < photo/look/activations.csv)" = \
+  $((1 + 9 * $(cut -d , -f 1 photo/look/activations.csv | sed 1d | sort -u | wc -l)))
+ok 'of the start and each snapshot' test "$(sed 1d photo/look/activations.csv | cut -d , -f 1 |
+  sort -nu | head -5 | tr '\n' ' ')" = '0 4 15 34 60 '
+values=$(awk -F, '$1 == 60 && $2 == "relu1" { print $4 }' photo/look/activations.csv)
+ok 'a value for each place, map and image' test "$values" = $((200 * 32 * 28 * 28))
+ok 'a histogram counts each of them' test "$(awk -F, '$1 == 60 && $2 == "relu1" { n += $5 }
+  END { print n }' photo/look/histograms.csv)" = "$values"
+right=$(awk -F, 'NR > 1 { n += $NR } END { print n }' photo/look/confusion.csv)
+all=$(awk -F, 'NR > 1 { for (i = 2; i < 12; i++) n += $i } END { print n }' photo/look/confusion.csv)
+ok 'the confusion counts each image once' test "$all" = 200
+ok 'mistakes and right answers are all images' test \
+  $(($(wc -l < photo/look/mistakes.csv) - 1)) = $((200 - right < 24 ? 200 - right : 24))
+ok 'filters: each weight at each step' test "$(wc -l < photo/look/filters.csv)" = \
+  $((1 + 32 * 25 * $(cut -d , -f 1 photo/look/filters.csv | sed 1d | sort -u | wc -l)))
+strongest() { # the strongest of the nine come first, and are in different images
+  awk -F, 'NR > 1 && $3 > 1 && $8 > last { exit 1 } NR > 1 { last = $8
+    if (seen[$1, $2, $4]++) exit 1 }' photo/look/deconv.csv
+}
+ok 'deconv: the strongest first, each in another image' strongest
+ok 'deconv: each unit sees what it can' awk -F, 'NR > 1 && ($9 + $11 > 28 || $10 + $12 > 28 ||
+  ($1 == "relu1" && ($11 > 5 || $12 > 5)) || ($1 == "relu2" && ($11 > 14 || $12 > 14))) { exit 1 }' \
+  photo/look/deconv.csv
+ok 'invariance: nothing has moved where nothing was moved' awk -F, '$2 == 0 && ($3 > 1e-6 ||
+  $4 > 1e-6) { exit 1 } $2 == 0 { n++ } END { exit n != 3 }' photo/look/invariance.csv
+ok 'occlusion: a place for each square inside, and shares' awk -F, 'NR > 1 && ($5 < 0 || $5 > 1) {
+  exit 1 } END { exit (NR - 1) % (22 * 22) }' photo/look/occlusion.csv
+ok 'depth: from the image to the answer' test "$(cut -d , -f 1 photo/look/depth.csv | sed 1d |
+  tr '\n' ' ')" = '0: the image 1: max_pool1 2: max_pool2 3: relu3 4: linear2 '
+
+# ---- a section is replaced, and no other ----
+cp photo/look/saliency.html saliency.html
+cp photo/look/depth.html depth.html
+run look saliency photo --images 3,14 --quiet --quick
+ok 'a look at two images' test $rc = 0 -a ! -s err -a "$(cut -d , -f 1 photo/look/saliency.csv |
+  sed 1d | sort -u | tr '\n' ' ')" = '14 3 '
+ok 'replaces its section' test "$(grep -c '<section id=look-saliency>' photo/report.html)" = 1 -a \
+  "$(cmp -s saliency.html photo/look/saliency.html; echo $?)" = 1
+ok 'and leaves the others' cmp depth.html photo/look/depth.html
+for layer in relu2 linear1 max_pool1; do
+  run look deconv photo --quick --layer $layer --map 3 --quiet
+  ok "one map of $layer" test $rc = 0 -a "$(sed 1d photo/look/deconv.csv | cut -d , -f 1,2 |
+    sort -u)" = "$layer,3"
+done
+run look deconv photo --quick --layer relu2 --images 3,14 --quiet
+ok 'one layer, two images' test $rc = 0 -a "$(grep -o 'projected from map' \
+  photo/look/deconv.html | wc -l)" -ge 2
+run look all photo --quick --quiet
+sed -i 's/^steps=60$/steps=80/' photo/settings.txt
+run cifar10 --resume photo --quiet
+ok 'a run that goes on keeps what was seen' test $rc = 0 -a \
+  "$(grep -c '<section id=look-' photo/report.html)" = 10
+
+# ---- a model alone; other nets ----
+cp digit/best.nn alone.nn
+run look all alone.nn --quick --quiet
+ok 'a model alone, its images by what it takes' test $rc = 0 -a -s alone-look/report.html
+ok 'what needs a run is told' grep -q 'evolution: left out: there is but one model' err
+run look confusion digit/best.nn --quick --quiet --out seen
+ok 'a model of a run, its report elsewhere' test $rc = 0 -a -s seen/report.html -a \
+  ! -e digit/look
+run look all row --quick
+ok 'a recurrent net' test $rc = 0 -a "$(grep -c '<section id=look-' row/report.html)" = 7
+for what in filters deconv evolution; do
+  ok "what $what cannot show there is told" grep -q "^nn: $what: left out: .*convolution" err
+done
+refused 1 'look deconv: the net has no convolution' look deconv row --quick --quiet
+run look all colour --quick --quiet
+ok 'a net of colours' test $rc = 0 -a "$(grep -c '<section id=look-' colour/report.html)" = 10
+cp set.nn bad.nn 2> err || head -c 3000 digit/best.nn > bad.nn
+refused 1 'bad.nn' look filters bad.nn --quick --quiet
+
+# ---- nets trained anew; what is done is skipped ----
+run look ablation digit --quick --quiet
+ok 'ablation' test $rc = 0 -a "$(wc -l < digit/look/ablation.csv)" = 12
+ok 'a layer left out is left out' test "$("$nn" info \
+  digit/look/ablation/no-conv1/seed-1/best.nn | grep -c ' conv ')" = 1
+marks=$(stat -c %Y.%i digit/look/ablation/*/seed-1/result.txt)
+rm -r digit/look/ablation/no-conv
+run look ablation digit --quick --quiet
+ok 'what is missing is trained' test -s digit/look/ablation/no-conv/seed-1/result.txt
+ok 'what is done is not done again' test "$(stat -c %Y.%i digit/look/ablation/*/seed-1/result.txt |
+  sort | comm -12 - <(sort <<< "$marks") | wc -l)" = 10
+run look kernels digit --quick --quiet
+ok 'kernels' test $rc = 0 -a "$(wc -l < digit/look/kernels.csv)" = 13
+"$nn" info digit/look/kernels/11x11-stride-4/seed-1/best.nn > out
+ok 'a window of 11x11 at every fourth place' grep -q '^1 .* 6x7x7 ' out
+run look ablation row --quick --quiet
+ok 'ablation of a recurrent net' test $rc = 0 -a "$(wc -l < row/look/ablation.csv)" = 9
+
+# ---- the page in a browser ----
+# A script in a copy of each page measures it in a frame of the width of a phone and of a desk:
+# pictures that do not load, those without a description, and what sticks out of the window.
+cat > probe.html << 'HTML'
+<script>
+addEventListener('load', async () => {
+  const all = [...document.images].map(i => [i, i.src]);
+  for (const i of document.querySelectorAll('svg image')) all.push([i, i.getAttribute('href')]);
+  let broken = 0, bare = 0, out = 0;
+  for (const [element, source] of all) {
+    const image = new Image();
+    await new Promise(done => { image.onload = image.onerror = done; image.src = source; });
+    if (!image.naturalWidth) broken++;
+    if (element.tagName == 'IMG' && (!element.naturalWidth || !element.alt)) bare++;
+  }
+  const boxed = e => e && (getComputedStyle(e).overflowX != 'visible' || boxed(e.parentElement));
+  for (const e of document.querySelectorAll('body *')) {
+    const box = e.getBoundingClientRect();
+    if (box.width && (box.right > innerWidth + .5 || box.left < -.5) && !boxed(e.parentElement)) out++;
+  }
+  const wide = document.documentElement.scrollWidth - innerWidth;
+  const page = getComputedStyle(document.body).backgroundColor;
+  const scheme = page == 'rgb(15, 18, 22)' ? 'dark' : page == 'rgb(246, 247, 248)' ? 'light' : page;
+  parent.postMessage(`${name}: images ${all.length} broken ${broken} bare ${bare} out ${out} ` +
+                     `wide ${wide} window ${innerWidth} ${scheme}`, '*');
+});
+</script>
+HTML
+browser=$(command -v chromium || command -v chromium-browser || command -v google-chrome) || browser=
+pages='photo-light photo-dark digit-light digit-dark row-light row-dark'
+if [ -n "$browser" ]; then
+  { # frames of both widths, and what comes from them
+    echo '<script>addEventListener("message", m => document.body.append("\n", m.data, "\n"));</script><pre>'
+    for page in $pages; do
+      # the reader's mode is decided by the name of the page, not by this machine
+      scheme=all
+      [ "${page#*-}" = dark ] || scheme='not all'
+      sed "s/@media(prefers-color-scheme:dark)/@media $scheme/" "${page%-*}/report.html" |
+        cat - probe.html > "$page.html"
+      for width in 390 1280; do
+        echo "<iframe name=$page src=$page.html width=$width height=700 frameborder=0></iframe>"
+      done
+    done
+  } > frames.html
+  flags=(--headless --no-sandbox --disable-gpu --hide-scrollbars --no-first-run
+    --user-data-dir="$work/browser" --virtual-time-budget=20000)
+  timeout 200 "$browser" "${flags[@]}" --dump-dom "file://$work/frames.html" > dom 2> err
+  for page in $pages; do
+    for width in 390 1280; do
+      seen=$(grep "^ *$page: .* window $width " dom)
+      ok "$page at $width pixels: ${seen:-nothing}" grep -Eq \
+        "images [1-9][0-9]+ broken 0 bare 0 out 0 wide 0 window $width ${page#*-}$" <<< "$seen"
+    done
+  done
+  for shot in photo-light-1280-12000 photo-dark-390-16000; do
+    IFS=- read -r name scheme width height <<< "$shot"
+    echo "<body style=margin:0><iframe src=$name-$scheme.html width=$width height=$height" \
+      'frameborder=0></iframe>' > frame.html
+    timeout 200 "$browser" "${flags[@]}" --window-size="$width,$height" \
+      --screenshot="$build/look-$name-$scheme-$width.png" "file://$work/frame.html" > /dev/null 2>&1
+    ok "a screenshot of $shot" test -s "$build/look-$name-$scheme-$width.png"
+  done
+else
+  skipped=14
+  echo 'skipped the report in a browser: there is no chromium (apt-get install chromium)'
+fi
+
+echo "look: $passed passed, $failed failed$([ $skipped = 0 ] || echo ", $skipped skipped")"
+[ $failed = 0 ]
