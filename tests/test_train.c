@@ -57,6 +57,22 @@ static nn_model *model_with(const nn_config *c, int kind, int hidden, double rat
   return NULL;
 }
 
+/* 3x3 and 5x5 convolutions of 16 channels and more. */
+static nn_model *wide_model(const nn_config *c) {
+  nn_model *m = nn_create(c);
+  nn_optimizer adam = nn_adam(1e-2);
+  int x;
+  if (!CHECK(m != NULL)) return NULL;
+  x = nn_max_pool2d(m, nn_input_image(m, 1, SIDE, SIDE), 2, 2, 0);
+  x = nn_relu(m, nn_conv2d(m, x, 17, 3, 1, 1));
+  x = nn_relu(m, nn_conv2d(m, nn_conv2d(m, x, 20, 3, 1, 1), 16, 5, 1, 2));
+  nn_cross_entropy(m, nn_linear(m, nn_flatten(m, x), CLASSES));
+  nn_set_optimizer(m, &adam);
+  if (CHECK_OK(nn_build(m))) return m;
+  nn_destroy(m);
+  return NULL;
+}
+
 /* Digits that the engine draws: `count` to learn from, and as many again to be tested on. */
 static uint8_t *pixels;
 static int32_t *labels;
@@ -991,24 +1007,56 @@ static void same_bits_for_any_threads(void) {
 #ifdef NN_NO_THREADS
   SKIP("built without threads");
 #else
+  static const int threads[] = {1, 2, 3, 4, 7};
   nn_dataset d = digits(0, 96);
-  int kind, threads;
-  for (kind = 0; kind < KINDS; kind++) {
+  int kind, i;
+  for (kind = 0; kind <= KINDS; kind++) { /* the last one's convolutions go through Winograd's */
     uint32_t one = 0;
-    for (threads = 1; threads <= 4; threads++) {
+    for (i = 0; i < (int)COUNT(threads); i++) {
       nn_config c = test_config();
       nn_model *m;
       uint32_t bits;
-      c.batch = 19, c.threads = threads;
-      m = model_with(&c, kind, 24, 1e-2);
-      if (!m || !fit(m, &d, 8)) return;
+      c.batch = 19, c.threads = threads[i];
+      m = kind < KINDS ? model_with(&c, kind, 24, 1e-2) : wide_model(&c);
+      if (!m || !fit(m, &d, kind < KINDS ? 8 : 2)) return;
       bits = bits_of(m);
-      if (threads == 1) one = bits;
-      else if (!CHECK(bits == one)) fprintf(stderr, "    kind %d, %d threads\n", kind, threads);
+      if (i == 0) one = bits;
+      else if (!CHECK(bits == one)) fprintf(stderr, "    kind %d, %d threads\n", kind, threads[i]);
       nn_destroy(m);
     }
   }
 #endif
+}
+
+/* What nn.h promises across ISAs: the same bits where numbers are drawn, rounding elsewhere. */
+static void isas_agree(void) {
+  nn_dataset d = digits(0, 64);
+  int kind, isa;
+  for (kind = 0; kind <= KINDS; kind++) {
+    nn_real *want = NULL;
+    uint32_t drawn = 0;
+    for (isa = NN_ISA_SCALAR; isa < NN_ISA_COUNT; isa++) {
+      nn_config c = test_config();
+      nn_optimizer sgd = nn_sgd(1e-2, 0.9);
+      nn_model *m;
+      nn_real *w;
+      size_t count;
+      if (!nn_isa_available((nn_isa)isa)) continue;
+      c.batch = 16, c.isa = (nn_isa)isa;
+      m = kind < KINDS ? model_with(&c, kind, 24, 1e-2) : wide_model(&c);
+      if (!m) return;
+      if (isa == NN_ISA_SCALAR) drawn = bits_of(m);
+      CHECK(bits_of(m) == drawn);
+      CHECK_OK(nn_set_optimizer(m, &sgd));
+      if (!fit(m, &d, 4)) return; /* an epoch: order and dropout are drawn, too */
+      w = nn_parameters(m, &count);
+      if (!want) want = test_reals(count), memcpy(want, w, count * sizeof *w);
+      if (!CHECK_NEAR_ALL(w, want, count, 1e-6))
+        fprintf(stderr, "    kind %d, %s\n", kind, nn_isa_name((nn_isa)isa));
+      nn_destroy(m);
+    }
+    free(want);
+  }
 }
 
 /* An allocator that counts, checks sizes, and can fail the n-th request. */
@@ -1170,7 +1218,8 @@ static void caller_memory(void) {
 }
 
 /* What comes back after a stop goes on as if nothing had happened: dropout, batch norm, shuffling,
- * augmentation, the optimizer's state, in the middle of an epoch and at its end. */
+ * augmentation, the optimizer's state, in the middle of an epoch and at its end, and with another
+ * number of threads. */
 static void resume(void) {
   nn_dataset d = digits(0, 70);
   nn_config c = test_config();
@@ -1192,8 +1241,12 @@ static void resume(void) {
       nn_progress p;
       nn_load_result load;
       nn_message why;
+      nn_config again = c;
       size_t size;
       void *bytes;
+#ifndef NN_NO_THREADS
+      again.threads = 1 + at % 4;
+#endif
       memset(&p, 0, sizeof p);
       memset(&load, 0, sizeof load);
       m = model_with(&c, kind, 12, 1e-2);
@@ -1204,7 +1257,7 @@ static void resume(void) {
       bytes = test_memory(size);
       CHECK_OK(nn_save_memory(m, &p, bytes, size));
       nn_destroy(m);
-      if (CHECK_OK(nn_load_memory(bytes, size, &c, &load, &why))) {
+      if (CHECK_OK(nn_load_memory(bytes, size, &again, &load, &why))) {
         CHECK(load.is_checkpoint);
         CHECK_SAME(&load.progress, &p, sizeof p);
         o.progress = &load.progress, o.steps = 12;
@@ -1320,6 +1373,7 @@ int main(void) {
   RUN(wrong_order);
   RUN(refused_forward);
   RUN(same_bits_for_any_threads);
+  RUN(isas_agree);
   RUN(no_allocation_after_build);
   RUN(every_failing_allocation);
   RUN(caller_memory);
