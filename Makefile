@@ -87,6 +87,9 @@ lint: $(BUILD)/nn.o
 fuzz: stb
 	@BUILD='$(BUILD)' CC='$(CC)' tests/fuzz
 
+coverage:
+	@BUILD='$(BUILD)' tests/coverage
+
 bench: $(BUILD)/tests/bench
 	$(BUILD)/tests/bench
 
@@ -106,10 +109,11 @@ help:
 	@echo 'make suites   the C tests alone'
 	@echo 'make lint     who owns what in nn.c, symbol names, line length'
 	@echo 'make fuzz     changed files at every reader, FUZZ_SECONDS=60 each, under sanitizers'
+	@echo 'make coverage lines of nn.c that no test runs (gcov)'
 	@echo 'make bench    speed of the kernels'
 	@echo 'make goldens  make tests/goldens anew from PyTorch (needs python3-torch)'
 	@echo 'make install  copy nn to $(PREFIX)/bin'
 	@echo 'make clean    remove $(BUILD)'
 	@echo 'data/fetch    download MNIST and CIFAR-10; .ci/run runs every check there is'
 
-.PHONY: all run test suites lint fuzz bench goldens install clean help stb images
+.PHONY: all run test suites lint fuzz coverage bench goldens install clean help stb images

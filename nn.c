@@ -7463,12 +7463,15 @@ nn_status nn_dataset_load(const char *images, const char *labels, const nn_alloc
   nn_status status = nn_idx_load(images, allocator, x, why);
   if (status == NN_OK) status = nn_idx_load(labels, allocator, y, why);
   if (status == NN_OK && (x->type != NN_U8 || (x->rank != 3 && x->rank != 4) || !x->count))
-    status = nn__say(why, NN_ERR_FORMAT, "%s: not images of bytes [n,h,w] or [n,c,h,w]", images);
+    status = nn__say(why, NN_ERR_FORMAT, "%s: byte 2: not images of bytes [n,h,w] or [n,c,h,w]",
+                     nn__path_end(images));
   if (status == NN_OK && (y->type != NN_U8 || y->rank != 1 || y->count != x->dim[0]))
-    status = nn__say(why, NN_ERR_FORMAT, "%s: not one label of a byte for each of the %zu images",
-                     labels, x->dim[0]);
+    status = nn__say(why, NN_ERR_FORMAT,
+                     "%s: byte 4: not one label of a byte for each of the %zu images",
+                     nn__path_end(labels), x->dim[0]);
   for (int i = 0; status == NN_OK && i < x->rank; i++)
-    if (x->dim[i] > INT_MAX) status = nn__say(why, NN_ERR_LIMIT, "%s: too many images", images);
+    if (x->dim[i] > INT_MAX)
+      status = nn__say(why, NN_ERR_LIMIT, "%s: byte 4: too many images", nn__path_end(images));
   if (status == NN_OK) status = nn__widen_labels(y, allocator, why);
   if (status != NN_OK) {
     nn_dataset_free(&d);

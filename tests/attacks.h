@@ -144,6 +144,8 @@ static const Attack attacks_table[] = {
     {"pooling of padding alone", ON_IMAGE("max_pool", "i2 i1 i2"), "pad is 2, must be 0..1"},
     {"a slope that is NaN", ON_IMAGE("leaky_relu", "dnan"), "slope nan is not finite"},
     {"a rate of 1", ON_IMAGE("dropout", "d1"), "rate is 1, must be 0 <= rate < 1"},
+    {"a rate a hair below 10", ON_IMAGE("dropout", "d9.9999999"), "rate is 10, must be"},
+    {"a rate hardly below 0", ON_IMAGE("dropout", "d-2e-300"), "rate is -2e-300, must be"},
     {"a rate that is NaN", ON_IMAGE("dropout", "dnan"), "rate is nan, must be"},
     {"a cell on an image", ON_IMAGE("gru", "i4 i1 d0 i0 i0"), "gru1: needs a sequence [T,F]"},
     {"a linear layer on an image", ON_IMAGE("linear", "i4 i0"), "needs a vector or a sequence"},

@@ -887,6 +887,73 @@ static void load_from_files(void)
   free(bytes);
 }
 
+/* Images and labels that belong to each other become a data set; others are named. */
+static void dataset_from_files(void)
+{
+  const char *images = file_name("images"), *labels = file_name("labels");
+  static const struct {
+    const char *images;
+    size_t image_size;
+    const char *labels;
+    size_t label_size;
+    const char *says; /* NULL: fine */
+  } sets[] = {
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1\xff"), NULL},
+    {BYTES("\0\0\x08\4\0\0\0\2\0\0\0\3\0\0\0\1\0\0\0\1abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1\xff"),
+     NULL},
+    {BYTES("\0\0\x08\2\0\0\0\2\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1\2"),
+     "data.images: byte 2: not images"},
+    {BYTES("\0\0\x0D\3\0\0\0\1\0\0\0\1\0\0\0\1abcd"), BYTES("\0\0\x08\1\0\0\0\1\1"),
+     "data.images: byte 2: not images"},
+    {BYTES("\0\0\x08\3\0\0\0\0\0\0\0\1\0\0\0\3"), BYTES("\0\0\x08\1\0\0\0\0"),
+     "data.images: byte 2: not images"},
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\3\1\2\3"),
+     "data.labels: byte 4: not one label of a byte for each of the 2 images"},
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x0C\1\0\0\0\1\1\2\3\4"),
+     "data.labels: byte 4"},
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcde"), BYTES("\0\0\x08\1\0\0\0\2\1\2"),
+     "data.images: byte 16"},
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1"),
+     "data.labels: byte 8"},
+  };
+  nn_dataset d;
+  nn_message why = {""};
+  counting c;
+  for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+    nn_allocator a = counting_allocator(&c, 100);
+    put_file(images, sets[i].images, sets[i].image_size);
+    put_file(labels, sets[i].labels, sets[i].label_size);
+    memset(&d, 1, sizeof d);
+    CHECK_STATUS(nn_dataset_load(images, labels, &a, &d, &why),
+                 sets[i].says ? NN_ERR_FORMAT : NN_OK);
+    if (sets[i].says) {
+      CHECK_HAS(why.text, sets[i].says);
+    } else {
+      const int colours = i == 1;
+      CHECK(d.count == 2 && d.channels == (colours ? 3 : 1));
+      CHECK(d.height == 1 && d.width == (colours ? 1 : 3));
+      CHECK_SAME(d.pixels, "abcdef", 6);
+      CHECK(d.labels[0] == 1 && d.labels[1] == 255);
+      CHECK_NEAR(d.scale[0], 1.0 / 255, 1e-9);
+    }
+    nn_dataset_free(&d);
+    CHECK(c.live == 0 && d.count == 0 && !d.pixels);
+  }
+  put_file(images, sets[0].images, sets[0].image_size);
+  put_file(labels, sets[0].labels, sets[0].label_size);
+  for (int allowed = 0; allowed < 3; allowed++) {
+    nn_allocator a = counting_allocator(&c, allowed);
+    CHECK_STATUS(nn_dataset_load(images, labels, &a, &d, &why), NN_ERR_MEMORY);
+    CHECK(c.live == 0 && d.count == 0);
+  }
+  CHECK_STATUS(nn_dataset_load(NULL, labels, test_allocator(), &d, &why), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_dataset_load(images, labels, test_allocator(), NULL, &why), NN_ERR_ARGUMENT);
+  nn_dataset_free(NULL);
+  remove(images);
+  CHECK_STATUS(nn_dataset_load(images, labels, test_allocator(), &d, &why), NN_ERR_IO);
+  remove(labels);
+}
+
 /* A path longer than a message still leaves room for its end and the reason. */
 static void long_paths_keep_their_end(void)
 {
@@ -1347,6 +1414,7 @@ int main(void)
   RUN(npy_round_trip);
   RUN(npy_save_is_numpys);
   RUN(load_from_files);
+  RUN(dataset_from_files);
   RUN(long_paths_keep_their_end);
 #endif
   RUN(dataset_pixels_defaults);

@@ -254,6 +254,8 @@ static void wrong_optimizers(void) {
   REFUSED(o.kind = (nn_optimizer_kind)-1);
   REFUSED(o.schedule.kind = (nn_schedule_kind)9);
   REFUSED(o.schedule.kind = NN_STEP);
+  REFUSED(o.schedule.kind = NN_STEP; o.schedule.period = 5; o.schedule.gamma = 0);
+  REFUSED(o.schedule.kind = NN_EXPONENTIAL; o.schedule.period = 5; o.schedule.gamma = INFINITY);
   REFUSED(o.schedule.kind = NN_COSINE);
   REFUSED(o.schedule.warmup = -1);
   REFUSED(o.momentum = 0; o.nesterov = 1);
@@ -788,6 +790,88 @@ static void padding_is_ignored(void) {
     }
     free(first);
   }
+}
+
+/* Nor does it in a loss of values: no share of the mean, and no gradient. */
+static void padding_has_no_loss(void) {
+  enum { N = 2, T = 3, F = 2 };
+  nn_config c = test_config();
+  nn_real x[N * T * F], t[N * T * F];
+  int32_t length[N] = {2, 3};
+  nn_batch b;
+  test_fill(x, COUNT(x), 3), test_fill(t, COUNT(t), 4);
+  memset(&b, 0, sizeof b);
+  b.n = N, b.x[0] = x, b.values = t, b.lengths = length;
+  c.batch = N, c.input_gradient = 1;
+  for (int squared = 0; squared < 2; squared++) {
+    nn_model *m = nn_create(&c);
+    double sum = 0, loss = 0;
+    int i, counted = 0;
+    i = nn_leaky_relu(m, nn_input_sequence(m, T, F), 1);
+    i = squared ? nn_mean_squared_error(m, i) : nn_binary_cross_entropy(m, i);
+    CHECK_OK(nn_build(m));
+    CHECK_OK(nn_forward(m, &b, 1));
+    CHECK_OK(nn_loss(m, &b, &loss, NULL));
+    CHECK_OK(nn_backward(m));
+    for (i = 0; i < N * T * F; i++) {
+      const double v = (double)x[i], y = (double)t[i];
+      if (i / F % T >= length[i / (T * F)]) continue;
+      sum += squared ? (v - y) * (v - y) : (v > 0 ? v : 0) - v * y + log1p(exp(-fabs(v)));
+      counted++;
+    }
+    CHECK_NEAR(loss, sum / counted, 1e-6);
+    for (i = 0; i < N * T * F; i++) {
+      const double v = (double)x[i], y = (double)t[i];
+      double d = (squared ? 2 * (v - y) : 1 / (1 + exp(-v)) - y) / counted;
+      if (i / F % T >= length[i / (T * F)]) d = 0;
+      CHECK_NEAR(nn_input_gradient(m, 0)[i], d, 1e-6);
+    }
+    nn_destroy(m);
+  }
+}
+
+/* Data sets and options that nn_fit refuses. */
+static void refused_fits(void) {
+  nn_dataset d = digits(0, 20), other;
+  nn_config c = test_config();
+  nn_model *m = model_with(&c, GRU, 4, 1e-2), *sum;
+  nn_fit_options o;
+  nn_progress p;
+  char bytes[1 << 16];
+  nn_real target[40];
+  memset(target, 0, sizeof target);
+#define REFUSED(status, says, change)            \
+  do {                                           \
+    o = nn_fit_default(), other = d, change;     \
+    CHECK_STATUS(nn_fit(m, &other, &o), status); \
+    CHECK_HAS(nn_error(m), says);                \
+  } while (0)
+  REFUSED(NN_ERR_ARGUMENT, "epochs -1, must be 0", o.epochs = -1);
+  REFUSED(NN_ERR_ARGUMENT, "steps -5, must be 0", o.steps = -5);
+  REFUSED(NN_ERR_ARGUMENT, "no callback to stop it", o.epochs = 0);
+  REFUSED(NN_ERR_ARGUMENT, "augment.shift -1", o.augment.shift = -1);
+  REFUSED(NN_ERR_ARGUMENT, "augment.cutout 16384", o.augment.cutout = 16384);
+  REFUSED(NN_ERR_SHAPE, "2 label(s) a sample", other.label_size = 2);
+  REFUSED(NN_ERR_ARGUMENT, "no labels", other.labels = NULL);
+#undef REFUSED
+  sum = nn_create(&c);
+  nn_mean_squared_error(sum, nn_linear(sum, nn_input_vector(sum, PIXELS), 1));
+  CHECK_OK(nn_build(sum));
+  other = d, other.targets = target, other.target_size = 2;
+  CHECK_STATUS(nn_fit(sum, &other, NULL), NN_ERR_SHAPE);
+  CHECK_HAS(nn_error(sum), "2 target(s) a sample, the loss compares linear1 with 1");
+  nn_destroy(sum);
+  memset(&p, 0, sizeof p);
+  p.step = -1;
+  CHECK_STATUS(nn_save_memory(m, &p, bytes, sizeof bytes), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "step is -1");
+  nn_destroy(m);
+  c.inference = 1;
+  m = model_with(&c, GRU, 4, 1e-2);
+  p.step = 0;
+  CHECK_STATUS(nn_save_memory(m, &p, bytes, sizeof bytes), NN_ERR_STATE);
+  CHECK_HAS(nn_error(m), "no checkpoint can be made of an inference model");
+  nn_destroy(m);
 }
 
 /* A call that comes too early is refused, and spoils nothing. */
@@ -1367,6 +1451,8 @@ int main(void) {
   RUN(diverged);
   RUN(diverged_with_carry);
   RUN(padding_is_ignored);
+  RUN(padding_has_no_loss);
+  RUN(refused_fits);
   RUN(early_calls);
   RUN(accumulation);
   RUN(loss_after_backward);
