@@ -87,6 +87,13 @@ lint: $(BUILD)/nn.o
 fuzz: stb
 	@BUILD='$(BUILD)' CC='$(CC)' tests/fuzz
 
+# Valgrind, MemorySanitizer, UBSan's integer checks; all tests of going back, spoilt in turn.
+deep:
+	@BUILD='$(BUILD)' tests/deep
+
+mutate:
+	@BUILD='$(BUILD)' tests/mutate
+
 coverage:
 	@BUILD='$(BUILD)' tests/coverage
 
@@ -110,10 +117,12 @@ help:
 	@echo 'make lint     who owns what in nn.c, symbol names, line length'
 	@echo 'make fuzz     changed files at every reader, FUZZ_SECONDS=60 each, under sanitizers'
 	@echo 'make coverage lines of nn.c that no test runs (gcov)'
+	@echo 'make deep     the C tests under valgrind, MemorySanitizer and checks of integers'
+	@echo 'make mutate   does a test turn red for each statement of going back? (hours)'
 	@echo 'make bench    speed of the kernels'
 	@echo 'make goldens  make tests/goldens anew from PyTorch (needs python3-torch)'
 	@echo 'make install  copy nn to $(PREFIX)/bin'
 	@echo 'make clean    remove $(BUILD)'
 	@echo 'data/fetch    download MNIST and CIFAR-10; .ci/run runs every check there is'
 
-.PHONY: all run test suites lint fuzz coverage bench goldens install clean help stb images
+.PHONY: all run test suites lint fuzz coverage deep mutate bench goldens install clean help stb images
