@@ -11,9 +11,9 @@ APT = apt-get install -y -qq --no-install-recommends
 
 # The first list runs once for every ISA of the machine, the second once.
 SUITES = gemm layers train io torch inspect
-SUITES_ONCE = data gradients fuzz_load
+SUITES_ONCE = data gradients fuzz
 SCRIPTS = tests/test_look.sh tests/test_program.sh tests/test_fetch.sh tests/test_readme.sh tests/lint
-TEST_H = tests/test.h tests/graphs.h tests/goldens.h
+TEST_H = tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
 all: $(BUILD)/nn
@@ -43,7 +43,7 @@ $(BUILD)/tests/%: tests/%.c $(TEST_H) nn.h $(BUILD)/nn.o
 	$(COMPILE) $(LDFLAGS) -o $@ $< $(BUILD)/nn.o $(LIBS)
 
 # stb_image_write.h, for main.c. `make run` and `make test` install it where they may.
-run test lint bench: INSTALL = yes
+run test lint bench fuzz: INSTALL = yes
 stb:
 	@echo '#include <stb/stb_image_write.h>' | $(CC) -E - > /dev/null 2>&1 && exit 0; \
 	if [ "$(INSTALL)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
@@ -79,11 +79,32 @@ run: $(BUILD)/nn images
 suites: $(PROGRAMS) $(BUILD)/tests/isas
 	@BUILD='$(BUILD)' RUNNER='$(RUNNER)' tests/run_suites '$(SUITES)' '$(SUITES_ONCE)' ''
 
-test: $(BUILD)/nn $(PROGRAMS) $(BUILD)/tests/isas browser
+# The program's readers, with files and exit of the test's own; see tests/fuzz_program.c.
+HOOKS = -DNN_NO_SIMD -include tests/hooks.h -Dfopen=fuzz_fopen
+$(BUILD)/tests/fuzz_program: tests/fuzz_program.c $(TEST_H) tests/hooks.h main.c nn.c nn.h | stb
+	@mkdir -p $(@D)
+	$(COMPILE) $(HOOKS) -c -o $(BUILD)/tests/hooked.o nn.c
+	$(COMPILE) $(LDFLAGS) -o $@ $< $(BUILD)/tests/hooked.o $(LIBS)
+
+test: $(BUILD)/nn $(PROGRAMS) $(BUILD)/tests/isas $(BUILD)/tests/fuzz_program browser
 	@BUILD='$(BUILD)' RUNNER='$(RUNNER)' tests/run_suites '$(SUITES)' '$(SUITES_ONCE)' '$(SCRIPTS)'
 
 lint: $(BUILD)/nn.o
 	@BUILD='$(BUILD)' tests/lint
+
+# FUZZ_SECONDS each target, under sanitizers.
+fuzz: stb
+	@BUILD='$(BUILD)' CC='$(CC)' tests/fuzz
+
+# Valgrind, MemorySanitizer, UBSan's integer checks; all tests of going back, spoilt in turn.
+deep:
+	@BUILD='$(BUILD)' tests/deep
+
+mutate:
+	@BUILD='$(BUILD)' tests/mutate
+
+coverage:
+	@BUILD='$(BUILD)' tests/coverage
 
 bench: $(BUILD)/tests/bench
 	$(BUILD)/tests/bench
@@ -103,10 +124,15 @@ help:
 	@echo 'make test     all set-up included: every test (under 5 minutes)'
 	@echo 'make suites   the C tests alone'
 	@echo 'make lint     who owns what in nn.c, symbol names, line length'
+	@echo 'make fuzz     changed files at every reader, FUZZ_SECONDS=60 each, under sanitizers'
+	@echo 'make coverage lines of nn.c that no test runs (gcov)'
+	@echo 'make deep     the C tests under valgrind, MemorySanitizer and checks of integers'
+	@echo 'make mutate   does a test turn red for each statement of going back? (hours)'
 	@echo 'make bench    speed of the kernels'
 	@echo 'make goldens  make tests/goldens anew from PyTorch (needs python3-torch)'
 	@echo 'make install  copy nn to $(PREFIX)/bin'
 	@echo 'make clean    remove $(BUILD)'
 	@echo 'data/fetch    download MNIST and CIFAR-10; .ci/run runs every check there is'
 
-.PHONY: all run test suites lint bench goldens install clean help stb images browser
+.PHONY: all run test suites lint fuzz coverage deep mutate bench goldens install clean help stb images \
+        browser

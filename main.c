@@ -866,10 +866,16 @@ static void text_settings(struct text *t, const struct settings *s) {
   text_put(t, "\n");
 }
 
+/* Where the next line of a text starts; NULL after the last. */
+static const char *next_line(const char *text) {
+  text = strchr(text, '\n');
+  return text ? text + 1 : NULL;
+}
+
 /* The value of a key in such a text, copied to `to`; 0 if it is not there. */
 static int find_fact(const char *text, const char *key, char *to, size_t size) {
   const size_t n = strlen(key);
-  for (; text && *text; text = strchr(text, '\n'), text += text != NULL)
+  for (; text && *text; text = next_line(text))
     if (strncmp(text, key, n) == 0 && text[n] == '=') {
       text += n + 1;
       return snprintf(to, size, "%.*s", (int)strcspn(text, "\r\n"), text) < (int)size;
@@ -1107,6 +1113,10 @@ static void load_cifar(struct data *d, const char *folder, int gray, int size) {
     if (bytes.count == 0 || bytes.count % CIFAR_RECORD != 0)
       fail("%s: %zu bytes are not whole records of %d: cut short?", path, bytes.count,
            CIFAR_RECORD);
+    for (size_t at = 0; at < bytes.count; at += CIFAR_RECORD)
+      if (((const uint8_t *)bytes.data)[at] >= CLASSES)
+        fail("%s: byte %zu: label %d is not 0 .. %d", path, at, ((const uint8_t *)bytes.data)[at],
+             CLASSES - 1);
     text_bytes(&records[k == 5], bytes.data, bytes.count);
     nn_array_free(&bytes);
   }
@@ -1838,7 +1848,7 @@ static void html_figure(struct text *t, const char *value, const char *name) {
 
 /* What settings.txt holds, as a grid of names and values. */
 static void html_settings(struct text *t, const char *line) {
-  for (; line && *line; line = strchr(line, '\n'), line += line != NULL) {
+  for (; line && *line; line = next_line(line)) {
     const size_t fact = strncmp(line, "run.", 4) ? 0 : 4, key = strcspn(line, "=\n");
     if (line[key] != '=' || *line == '#' || strncmp(line, "command=", 8) == 0) continue;
     text_put(t, "<div><span>");
@@ -3004,7 +3014,8 @@ static int read_result(struct run *r, struct outcome *to) {
   text = read_text(path);
   if (!text) return 0;
   for (int k = 0; k < RESULTS; k++)
-    if (!find_fact(text, result_keys[k], value, sizeof value) || !read_number(value, &v[k]))
+    if (!find_fact(text, result_keys[k], value, sizeof value) || !read_number(value, &v[k]) ||
+        v[k] < -1 || v[k] > 9e15)
       fail("%s is damaged: remove it, or start the run anew", path);
   free(text);
   run_plan(r);
@@ -3020,7 +3031,7 @@ static int read_result(struct run *r, struct outcome *to) {
   r->rows = NULL;
   path_of(path, "%s/activations.csv", r->folder);
   text = read_text(path);
-  for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL)
+  for (const char *line = text; line && *line; line = next_line(line))
     if (sscanf(line, "%lf,relu2,%lf,%lf,%lf", &step, &mean, &deviation, &most) == 4)
       for (int k = 0; k < 2; k++)
         if (k || step * 3 <= v[0] * 2)
@@ -6123,6 +6134,7 @@ static void load_images(struct images *to, const char *path, const nn_node_info 
     a = load_array(path);
   }
   for (int i = 1; i < a.rank; i++) each *= a.dim[i];
+  if (a.count == 0) fail("%s: no images are in it", path);
   if (a.rank < 2 || each != need || a.dim[0] > INT32_MAX / 8)
     fail("%s: %zu numbers an image; the model takes %s", path, each, shape_of(in->dim, rank).text);
   if (a.type != NN_U8 && a.type != NN_F32 && a.type != NN_F64)

@@ -7463,12 +7463,15 @@ nn_status nn_dataset_load(const char *images, const char *labels, const nn_alloc
   nn_status status = nn_idx_load(images, allocator, x, why);
   if (status == NN_OK) status = nn_idx_load(labels, allocator, y, why);
   if (status == NN_OK && (x->type != NN_U8 || (x->rank != 3 && x->rank != 4) || !x->count))
-    status = nn__say(why, NN_ERR_FORMAT, "%s: not images of bytes [n,h,w] or [n,c,h,w]", images);
+    status = nn__say(why, NN_ERR_FORMAT, "%s: byte 2: not images of bytes [n,h,w] or [n,c,h,w]",
+                     nn__path_end(images));
   if (status == NN_OK && (y->type != NN_U8 || y->rank != 1 || y->count != x->dim[0]))
-    status = nn__say(why, NN_ERR_FORMAT, "%s: not one label of a byte for each of the %zu images",
-                     labels, x->dim[0]);
+    status = nn__say(why, NN_ERR_FORMAT,
+                     "%s: byte 4: not one label of a byte for each of the %zu images",
+                     nn__path_end(labels), x->dim[0]);
   for (int i = 0; status == NN_OK && i < x->rank; i++)
-    if (x->dim[i] > INT_MAX) status = nn__say(why, NN_ERR_LIMIT, "%s: too many images", images);
+    if (x->dim[i] > INT_MAX)
+      status = nn__say(why, NN_ERR_LIMIT, "%s: byte 4: too many images", nn__path_end(images));
   if (status == NN_OK) status = nn__widen_labels(y, allocator, why);
   if (status != NN_OK) {
     nn_dataset_free(&d);
@@ -9105,6 +9108,7 @@ static void nn__io_optimizer(nn__io *s)
   nn_optimizer o = m->optimizer;
   double *const number[] = {&o.rate, &o.momentum,     &o.alpha,     &o.beta1,     &o.beta2,
                             &o.eps,  &o.weight_decay, &o.clip_norm, &o.clip_value};
+  const size_t start = s->at;
   int kind = (int)o.kind, schedule = (int)o.schedule.kind;
   nn__io_int(s, "the optimizer", &kind, 0, NN_ADAMW);
   for (size_t i = 0; i < sizeof number / sizeof *number; i++) nn__io_double(s, number[i]);
@@ -9117,7 +9121,7 @@ static void nn__io_optimizer(nn__io *s)
   nn__io_double(s, &o.schedule.floor);
   o.kind = (nn_optimizer_kind)kind, o.schedule.kind = (nn_schedule_kind)schedule;
   const char *wrong = nn__bad_optimizer(&o);
-  if (wrong) nn__io_fail(s, NN_ERR_FORMAT, "%s", wrong);
+  if (wrong) s->at = start, nn__io_fail(s, NN_ERR_FORMAT, "%s", wrong);
   nn__io_count(s, "the number of steps", &m->steps);
   nn__io_count(s, "the steps in the state", &m->state_steps);
   int slots = nn__slots(&o);
@@ -9183,19 +9187,21 @@ static void nn__io_header(nn__io *s, size_t size)
   nn__io_whole(s, 4, "the byte-order mark", &mark, NN__IO_MARK, NN__IO_MARK);
   nn__io_int(s, "the version", &version, 1, INT_MAX);
   if (version > NN__IO_VERSION)
-    nn__io_fail(s, NN_ERR_FORMAT, "version %d of the format; this build reads up to %d", version,
-                NN__IO_VERSION);
+    s->at -= 4, nn__io_fail(s, NN_ERR_FORMAT, "version %d of the format; this build reads up to %d",
+                            version, NN__IO_VERSION);
   nn__io_int(s, "the size of a number", &s->wide, 4, 8);
-  if (s->wide % 4) nn__io_fail(s, NN_ERR_FORMAT, "numbers of %d bytes, not 4 or 8", s->wide);
+  if (s->wide % 4)
+    s->at -= 4, nn__io_fail(s, NN_ERR_FORMAT, "numbers of %d bytes, not 4 or 8", s->wide);
   nn__io_count(s, "the size of the file", &total);
   uint64_t crc = s->reading && s->status == NN_OK ? nn_crc32(0, s->from, s->at) : s->crc;
   const uint64_t computed = crc;
   nn__io_uint(s, &crc, 4);
   if (crc != computed)
-    nn__io_fail(s, NN_ERR_FORMAT, "damaged: the header's CRC-32 does not match");
+    s->at -= 4, nn__io_fail(s, NN_ERR_FORMAT, "damaged: the header's CRC-32 does not match");
   if (total != (int64_t)size)
-    nn__io_fail(s, NN_ERR_FORMAT, "%lld bytes should be here, %zu are: %s", (long long)total, size,
-                total > (int64_t)size ? "cut short" : "something follows the file");
+    s->at = 20, nn__io_fail(s, NN_ERR_FORMAT, "%lld bytes should be here, %zu are: %s",
+                            (long long)total, size,
+                            total > (int64_t)size ? "cut short" : "something follows the file");
 }
 
 /* ---- loading ------------------------------------------------------------------------------ */

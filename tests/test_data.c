@@ -543,53 +543,6 @@ static void npy_cut_short_or_without_memory(void)
   survive(nn_npy_parse, bytes, size);
 }
 
-/* Any byte string gives an array or an error: changed copies of good ones, from a fixed seed. */
-static void mutations_never_hurt(void)
-{
-  static const char *const words[] = {"'shape'", "True", "(", "9999999999999999999", "}", "'<f4'"};
-  unsigned char good[4][256], bytes[256];
-  size_t size[4];
-  nn_random r = {11, 12, 0};
-  int fine = 0;
-  memcpy(good[0], "\0\0\x08\3\0\0\0\1\0\0\0\2\0\0\0\3\1\2\3\4\5\6", size[0] = 22);
-  memcpy(good[1], "\0\0\x0E\1\0\0\0\1abcdefgh", size[1] = 16);
-  size[2] = make_npy(good[2], 1, "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 2), }\n",
-                     "abcdefgh", 8);
-  size[3] = make_npy(good[3], 2, "{'shape':(),'descr':'<f8','fortran_order':False} \n",
-                     "abcdefgh", 8);
-  for (int i = 0; i < 100000; i++) {
-    uint32_t kind = nn_random_below(&r, 4), changes = nn_random_below(&r, 4);
-    size_t n = size[kind];
-    memcpy(bytes, good[kind], n);
-    while (changes-- > 0 && n > 0) {
-      size_t at = nn_random_below(&r, (uint32_t)n);
-      const char *word = words[nn_random_below(&r, 6)];
-      switch (nn_random_below(&r, 4)) {
-      case 0: bytes[at] = (unsigned char)nn_random_next(&r); break;
-      case 1: bytes[at] ^= (unsigned char)(1u << nn_random_below(&r, 8)); break;
-      case 2: n = at; break;
-      default:
-        if (at + strlen(word) <= n) memcpy(bytes + at, word, strlen(word));
-      }
-    }
-    unsigned char *p = exactly(bytes, n);
-    nn_array a;
-    nn_message why;
-    counting c;
-    nn_allocator allocator = counting_allocator(&c, 1);
-    nn_status status = (kind < 2 ? nn_idx_parse : nn_npy_parse)(p, n, &allocator, &a, &why);
-    CHECK(c.most <= n + 1);
-    if (status == NN_OK)
-      fine++;
-    else
-      CHECK((status == NN_ERR_FORMAT || status == NN_ERR_LIMIT) && is_empty(&a) && c.calls == 0);
-    nn_array_free(&a);
-    CHECK(c.live == 0);
-    free(p);
-  }
-  CHECK(fine > 10000 && fine < 90000);
-}
-
 /* ------------------------------------- CIFAR-10 ----------------------------------- */
 
 static void cifar10_values(void)
@@ -932,6 +885,73 @@ static void load_from_files(void)
   CHECK_STATUS(nn_npy_load(path, test_allocator(), NULL, &why), NN_ERR_ARGUMENT);
   remove(path);
   free(bytes);
+}
+
+/* Images and labels that belong to each other become a data set; others are named. */
+static void dataset_from_files(void)
+{
+  const char *images = file_name("images"), *labels = file_name("labels");
+  static const struct {
+    const char *images;
+    size_t image_size;
+    const char *labels;
+    size_t label_size;
+    const char *says; /* NULL: fine */
+  } sets[] = {
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1\xff"), NULL},
+    {BYTES("\0\0\x08\4\0\0\0\2\0\0\0\3\0\0\0\1\0\0\0\1abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1\xff"),
+     NULL},
+    {BYTES("\0\0\x08\2\0\0\0\2\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1\2"),
+     "data.images: byte 2: not images"},
+    {BYTES("\0\0\x0D\3\0\0\0\1\0\0\0\1\0\0\0\1abcd"), BYTES("\0\0\x08\1\0\0\0\1\1"),
+     "data.images: byte 2: not images"},
+    {BYTES("\0\0\x08\3\0\0\0\0\0\0\0\1\0\0\0\3"), BYTES("\0\0\x08\1\0\0\0\0"),
+     "data.images: byte 2: not images"},
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\3\1\2\3"),
+     "data.labels: byte 4: not one label of a byte for each of the 2 images"},
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x0C\1\0\0\0\1\1\2\3\4"),
+     "data.labels: byte 4"},
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcde"), BYTES("\0\0\x08\1\0\0\0\2\1\2"),
+     "data.images: byte 16"},
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1"),
+     "data.labels: byte 8"},
+  };
+  nn_dataset d;
+  nn_message why = {""};
+  counting c;
+  for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+    nn_allocator a = counting_allocator(&c, 100);
+    put_file(images, sets[i].images, sets[i].image_size);
+    put_file(labels, sets[i].labels, sets[i].label_size);
+    memset(&d, 1, sizeof d);
+    CHECK_STATUS(nn_dataset_load(images, labels, &a, &d, &why),
+                 sets[i].says ? NN_ERR_FORMAT : NN_OK);
+    if (sets[i].says) {
+      CHECK_HAS(why.text, sets[i].says);
+    } else {
+      const int colours = i == 1;
+      CHECK(d.count == 2 && d.channels == (colours ? 3 : 1));
+      CHECK(d.height == 1 && d.width == (colours ? 1 : 3));
+      CHECK_SAME(d.pixels, "abcdef", 6);
+      CHECK(d.labels[0] == 1 && d.labels[1] == 255);
+      CHECK_NEAR(d.scale[0], 1.0 / 255, 1e-9);
+    }
+    nn_dataset_free(&d);
+    CHECK(c.live == 0 && d.count == 0 && !d.pixels);
+  }
+  put_file(images, sets[0].images, sets[0].image_size);
+  put_file(labels, sets[0].labels, sets[0].label_size);
+  for (int allowed = 0; allowed < 3; allowed++) {
+    nn_allocator a = counting_allocator(&c, allowed);
+    CHECK_STATUS(nn_dataset_load(images, labels, &a, &d, &why), NN_ERR_MEMORY);
+    CHECK(c.live == 0 && d.count == 0);
+  }
+  CHECK_STATUS(nn_dataset_load(NULL, labels, test_allocator(), &d, &why), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_dataset_load(images, labels, test_allocator(), NULL, &why), NN_ERR_ARGUMENT);
+  nn_dataset_free(NULL);
+  remove(images);
+  CHECK_STATUS(nn_dataset_load(images, labels, test_allocator(), &d, &why), NN_ERR_IO);
+  remove(labels);
 }
 
 /* A path longer than a message still leaves room for its end and the reason. */
@@ -1385,7 +1405,6 @@ int main(void)
   RUN(npy_values);
   RUN(npy_malformed);
   RUN(npy_cut_short_or_without_memory);
-  RUN(mutations_never_hurt);
   RUN(cifar10_values);
   RUN(cifar10_malformed);
 #ifndef NN_NO_STDIO
@@ -1395,6 +1414,7 @@ int main(void)
   RUN(npy_round_trip);
   RUN(npy_save_is_numpys);
   RUN(load_from_files);
+  RUN(dataset_from_files);
   RUN(long_paths_keep_their_end);
 #endif
   RUN(dataset_pixels_defaults);

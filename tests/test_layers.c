@@ -218,6 +218,7 @@ static void conv2d_depthwise(void) {
   int i;
   for (i = 1; i <= 36; i++) {
     nn_conv2d_options o = conv_options(i, 3, 1, 1, i);
+    o.no_bias = i % 2;
     if (!conv_case(2, i, 5, 6, o)) return;
     o.out = 2 * i, o.stride_h = 2, o.dilation_w = 2;
     if (!conv_case(1, i, 7, i, o)) return;
@@ -1300,11 +1301,54 @@ static void wrong_values(void) {
   REFUSED(e, "3", "", "", (vector(m), nn_set_init(m, 3, NN_INIT_CONSTANT, 0)));
   REFUSED(e, "linear1", "", "", nn_set_init(m, nn_linear(m, vector(m), 2), (nn_init)99, 0));
   REFUSED(e, "linear1", "", "", nn_set_init(m, nn_linear(m, vector(m), 2), NN_INIT_CONSTANT, NAN));
+#ifndef NN_NO_TRAINING
+  static const nn_real below[2] = {1, -1};
+  nn_optimizer still = nn_sgd(0, 0);
+  REFUSED(e, "class weight 1 is -1", "", "",
+          nn_cross_entropy_with(m, nn_input_vector(m, 2), 0, below));
+  REFUSED(e, "a loss", "", "", nn_relu(m, (vector(m), nn_mean_squared_error(m, 0))));
+  REFUSED(e, "optimizer: rate", "", "", (vector(m), nn_set_optimizer(m, &still)));
+#endif
+  REFUSED(NN_ERR_STATE, "the last layer is an input", "", "", (nn_relu(m, vector(m)), vector(m)));
+}
+
+/* Sizes that are allowed alone, but not together. config.batch 2^20, every output kept. */
+#define REFUSED_SUM(what, says, mistake)                \
+  do {                                                  \
+    nn_config c = test_config();                        \
+    nn_model *m;                                        \
+    c.batch = 1 << 20, c.keep_activations = 1;          \
+    m = nn_create(&c);                                  \
+    mistake;                                            \
+    refused(m, __LINE__, NN_ERR_LIMIT, what, says, ""); \
+  } while (0)
+
+static void too_large_together(void) {
+  nn_conv2d_options o = conv_options(1 << 20, 1, 1, 1 << 20, 1);
+  nn_recurrent_options cell;
+  int i, x;
+  memset(&cell, 0, sizeof cell);
+  cell.hidden = 1 << 20, cell.layers = 16;
+  REFUSED_SUM("conv1", "too large", nn_conv2d_with(m, nn_input_image(m, 1 << 20, 1, 1), &o));
+  REFUSED_SUM("gru1", "too large", nn_gru_with(m, nn_input_sequence(m, 1 << 20, 1), &cell));
+  REFUSED_SUM("", "too ", nn_flatten(m, nn_input_image(m, 1 << 11, 1 << 11, 1 << 10)));
+  REFUSED_SUM("", sizeof(size_t) < 8 ? "" : "the model's memory cannot be counted",
+              (x = nn_input_image(m, 1 << 11, 1 << 11, 1 << 12), x = nn_relu(m, x));
+              for (i = 2; i < NN_MAX_NODES && x >= 0; i++) x = nn_relu(m, x));
+  o = conv_options(1 << 20, 32, 1, 0, 1); /* 2^50 weights each */
+  REFUSED_SUM("", sizeof(size_t) < 8 ? "" : "the parameters of the model are too many",
+              x = nn_input_image(m, 1 << 20, 32, 32);
+              for (i = 0; i < 70; i++) nn_conv2d_with(m, x, &o));
 }
 
 static void too_large(void) {
   const int most = 2147483647;
   int i;
+  nn_recurrent_options deep;
+  memset(&deep, 0, sizeof deep);
+  deep.hidden = 1, deep.layers = 16;
+  REFUSED(NN_ERR_LIMIT, "NN_MAX_PARAMS", "lstm", "", i = nn_input_sequence(m, 2, 1);
+          for (int k = 0; k <= NN_MAX_PARAMS / 64; k++) i = nn_lstm_with(m, i, &deep));
   REFUSED(NN_ERR_LIMIT, "", "", "", nn_linear(m, nn_input_vector(m, most), most));
   REFUSED(NN_ERR_LIMIT, "", "", "", nn_relu(m, nn_input_image(m, most, most, most)));
   REFUSED(NN_OK, "conv1", "", "", nn_conv2d(m, image(m), 4, most, 1, 0));
@@ -1390,6 +1434,63 @@ static void wrong_configs(void) {
   CHECK_INT(c.batch, good.batch);
   CHECK_STATUS(nn_build(m), NN_ERR_STATE);
   nn_destroy(m);
+  m = nn_create(&good); /* what is built keeps its names and its start */
+  nn_linear(m, nn_input_vector(m, 2), 3);
+  CHECK_OK(nn_build(m));
+  nn_name(m, 1, "late");
+  CHECK_STATUS(nn_model_status(m), NN_ERR_STATE);
+  CHECK_HAS(nn_error(m), "nn_name after nn_build");
+  nn_destroy(m);
+  m = nn_create(&good);
+  nn_linear(m, nn_input_vector(m, 2), 3);
+  CHECK_OK(nn_build(m));
+  nn_set_init(m, 1, NN_INIT_CONSTANT, 1);
+  CHECK_HAS(nn_error(m), "nn_set_init after nn_build");
+  nn_destroy(m);
+}
+
+/* What a forward and what reads its result refuse, and softmax as the answer itself. */
+static void refused_runs(void) {
+  nn_model *m = begin(2, EVALUATION);
+  nn_real x[8], y[8], share[8];
+  int32_t length[2] = {1, 1}, label[2];
+  nn_batch b;
+  test_fill(x, 8, 5);
+  nn_softmax(m, nn_linear(m, nn_input_vector(m, 4), 3));
+  if (!ready(m)) return;
+  memset(&b, 0, sizeof b);
+  b.n = 2, b.x[0] = x;
+  CHECK_OK(nn_predict(m, &b, label, share));
+  CHECK_SAME(share, nn_output(m), 6 * sizeof *share);
+  b.lengths = length;
+  CHECK_STATUS(nn_forward(m, &b, 0), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "no layer is a sequence");
+  nn_destroy(m);
+#ifndef NN_NO_INSPECT
+  int64_t counts[1] = {0};
+  m = begin(2, EVALUATION);
+  nn_relu(m, nn_input_image(m, 1, 2, 2));
+  if (!ready(m)) return;
+  b.lengths = NULL;
+  CHECK_OK(nn_forward(m, &b, 0));
+  CHECK_STATUS(nn_confusion_add(m, label, counts), NN_ERR_SHAPE);
+  CHECK_HAS(nn_error(m), "gives an image, not classes");
+  nn_destroy(m);
+#endif
+#ifndef NN_NO_TRAINING
+  m = begin(2, EVALUATION);
+  nn_mean_squared_error(m, nn_linear(m, nn_input_vector(m, 4), 3));
+  if (!ready(m)) return;
+  b.lengths = NULL, b.values = y;
+  memset(y, 0, sizeof y);
+  CHECK_OK(nn_forward(m, &b, 0));
+  CHECK_STATUS(nn_read(m, 2, share), NN_ERR_STATE);
+  CHECK_HAS(nn_error(m), "has no output");
+  b.n = 1;
+  CHECK_STATUS(nn_loss(m, &b, NULL, NULL), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "not the batch of the last forward");
+  nn_destroy(m);
+#endif
 }
 
 static void describes_itself(void) {
@@ -1489,9 +1590,11 @@ int main(void) {
   RUN(wrong_shapes);
   RUN(wrong_values);
   RUN(too_large);
+  RUN(too_large_together);
   RUN(nothing_described);
   RUN(null_is_an_error);
   RUN(wrong_configs);
+  RUN(refused_runs);
   RUN(describes_itself);
   return test_end("layers");
 }

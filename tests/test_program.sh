@@ -148,6 +148,8 @@ damaged cifar-10-batches-bin/data_batch_3.bin 5000 'data_batch_3' cifar10
 rm -rf cut && cp -r set cut
 labels 50 | tr '\3' '\12' > cut/mnist/t10k-labels-idx1-ubyte
 refused 1 'label 10 of sample 3' mnist --data cut --quiet
+printf '\12' | dd of=cut/cifar-10-batches-bin/data_batch_2.bin bs=1 seek=3073 conv=notrunc 2> /dev/null
+refused 1 'data_batch_2.bin: byte 3073: label 10 is not 0 .. 9' cifar10 --data cut --quiet
 cp set/mnist/train-labels-idx1-ubyte cut/mnist/t10k-labels-idx1-ubyte
 refused 1 '100 labels for 50 images' mnist --data cut --quiet
 refused 1 'cannot be made' "${small[@]}" --out set/mnist/train-images-idx3-ubyte/sub
@@ -345,12 +347,19 @@ for bits in '\0\0\0300\0177' '\0\0\0200\0377'; do # NaN, -inf
   floats "$bits" > bad.npy
   refused 1 'bad.npy: image 1 holds NaN, an infinite number' predict whole/best.nn bad.npy
 done
+printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 28, 28), }" > none.npy
+refused 1 'none.npy: no images are in it' predict whole/best.nn none.npy
 for bytes in 0 10 500 3000; do
   head -c $bytes whole/best.nn > cut.nn
   refused 1 'cut.nn' info cut.nn
 done
 "$nn" --help > /dev/full 2> err
 ok 'a full disk is an error' test $? = 1
+
+# ---- changed files: see fuzz_program.c, whose targets these are ----
+for target in images settings records; do
+  ok "2000 changed files: $target" "$(dirname "$nn")/tests/fuzz_program" -t $target -n 2000
+done
 
 # ---- the demonstration ----
 run demo --data set --steps 2 --out shown --quiet
@@ -398,6 +407,10 @@ ok 'what is done is not done again' grep -q '^2 of 4 runs were done before' out
 ok 'its files stay' test -z "$(find $row -type f -newermt '1 hour ago')"
 run "${quick[@]}" --seeds 3 --done
 ok '--done shows what is there' test $rc = 0 -a "$(grep -c '^4 of 6 runs were' out)" = 1
+cp $row/result.txt kept
+sed -i 's/^step=.*/step=1e300/' $row/result.txt
+refused 1 'result.txt is damaged: remove it, or start the run anew' "${quick[@]}" --quiet
+mv kept $row/result.txt
 sed -i 's/^lr=.*/lr=.5/' $row/settings.txt
 refused 1 'A2-rnn/seed-1 holds a run with lr .5, not 1e-3' "${quick[@]}" --quiet
 run experiment B1 --quick --data set --quiet

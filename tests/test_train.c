@@ -57,6 +57,22 @@ static nn_model *model_with(const nn_config *c, int kind, int hidden, double rat
   return NULL;
 }
 
+/* 3x3 and 5x5 convolutions of 16 channels and more. */
+static nn_model *wide_model(const nn_config *c) {
+  nn_model *m = nn_create(c);
+  nn_optimizer adam = nn_adam(1e-2);
+  int x;
+  if (!CHECK(m != NULL)) return NULL;
+  x = nn_max_pool2d(m, nn_input_image(m, 1, SIDE, SIDE), 2, 2, 0);
+  x = nn_relu(m, nn_conv2d(m, x, 17, 3, 1, 1));
+  x = nn_relu(m, nn_conv2d(m, nn_conv2d(m, x, 20, 3, 1, 1), 16, 5, 1, 2));
+  nn_cross_entropy(m, nn_linear(m, nn_flatten(m, x), CLASSES));
+  nn_set_optimizer(m, &adam);
+  if (CHECK_OK(nn_build(m))) return m;
+  nn_destroy(m);
+  return NULL;
+}
+
 /* Digits that the engine draws: `count` to learn from, and as many again to be tested on. */
 static uint8_t *pixels;
 static int32_t *labels;
@@ -238,6 +254,8 @@ static void wrong_optimizers(void) {
   REFUSED(o.kind = (nn_optimizer_kind)-1);
   REFUSED(o.schedule.kind = (nn_schedule_kind)9);
   REFUSED(o.schedule.kind = NN_STEP);
+  REFUSED(o.schedule.kind = NN_STEP; o.schedule.period = 5; o.schedule.gamma = 0);
+  REFUSED(o.schedule.kind = NN_EXPONENTIAL; o.schedule.period = 5; o.schedule.gamma = INFINITY);
   REFUSED(o.schedule.kind = NN_COSINE);
   REFUSED(o.schedule.warmup = -1);
   REFUSED(o.momentum = 0; o.nesterov = 1);
@@ -774,6 +792,88 @@ static void padding_is_ignored(void) {
   }
 }
 
+/* Nor does it in a loss of values: no share of the mean, and no gradient. */
+static void padding_has_no_loss(void) {
+  enum { N = 2, T = 3, F = 2 };
+  nn_config c = test_config();
+  nn_real x[N * T * F], t[N * T * F];
+  int32_t length[N] = {2, 3};
+  nn_batch b;
+  test_fill(x, COUNT(x), 3), test_fill(t, COUNT(t), 4);
+  memset(&b, 0, sizeof b);
+  b.n = N, b.x[0] = x, b.values = t, b.lengths = length;
+  c.batch = N, c.input_gradient = 1;
+  for (int squared = 0; squared < 2; squared++) {
+    nn_model *m = nn_create(&c);
+    double sum = 0, loss = 0;
+    int i, counted = 0;
+    i = nn_leaky_relu(m, nn_input_sequence(m, T, F), 1);
+    i = squared ? nn_mean_squared_error(m, i) : nn_binary_cross_entropy(m, i);
+    CHECK_OK(nn_build(m));
+    CHECK_OK(nn_forward(m, &b, 1));
+    CHECK_OK(nn_loss(m, &b, &loss, NULL));
+    CHECK_OK(nn_backward(m));
+    for (i = 0; i < N * T * F; i++) {
+      const double v = (double)x[i], y = (double)t[i];
+      if (i / F % T >= length[i / (T * F)]) continue;
+      sum += squared ? (v - y) * (v - y) : (v > 0 ? v : 0) - v * y + log1p(exp(-fabs(v)));
+      counted++;
+    }
+    CHECK_NEAR(loss, sum / counted, 1e-6);
+    for (i = 0; i < N * T * F; i++) {
+      const double v = (double)x[i], y = (double)t[i];
+      double d = (squared ? 2 * (v - y) : 1 / (1 + exp(-v)) - y) / counted;
+      if (i / F % T >= length[i / (T * F)]) d = 0;
+      CHECK_NEAR(nn_input_gradient(m, 0)[i], d, 1e-6);
+    }
+    nn_destroy(m);
+  }
+}
+
+/* Data sets and options that nn_fit refuses. */
+static void refused_fits(void) {
+  nn_dataset d = digits(0, 20), other;
+  nn_config c = test_config();
+  nn_model *m = model_with(&c, GRU, 4, 1e-2), *sum;
+  nn_fit_options o;
+  nn_progress p;
+  char bytes[1 << 16];
+  nn_real target[40];
+  memset(target, 0, sizeof target);
+#define REFUSED(status, says, change)            \
+  do {                                           \
+    o = nn_fit_default(), other = d, change;     \
+    CHECK_STATUS(nn_fit(m, &other, &o), status); \
+    CHECK_HAS(nn_error(m), says);                \
+  } while (0)
+  REFUSED(NN_ERR_ARGUMENT, "epochs -1, must be 0", o.epochs = -1);
+  REFUSED(NN_ERR_ARGUMENT, "steps -5, must be 0", o.steps = -5);
+  REFUSED(NN_ERR_ARGUMENT, "no callback to stop it", o.epochs = 0);
+  REFUSED(NN_ERR_ARGUMENT, "augment.shift -1", o.augment.shift = -1);
+  REFUSED(NN_ERR_ARGUMENT, "augment.cutout 16384", o.augment.cutout = 16384);
+  REFUSED(NN_ERR_SHAPE, "2 label(s) a sample", other.label_size = 2);
+  REFUSED(NN_ERR_ARGUMENT, "no labels", other.labels = NULL);
+#undef REFUSED
+  sum = nn_create(&c);
+  nn_mean_squared_error(sum, nn_linear(sum, nn_input_vector(sum, PIXELS), 1));
+  CHECK_OK(nn_build(sum));
+  other = d, other.targets = target, other.target_size = 2;
+  CHECK_STATUS(nn_fit(sum, &other, NULL), NN_ERR_SHAPE);
+  CHECK_HAS(nn_error(sum), "2 target(s) a sample, the loss compares linear1 with 1");
+  nn_destroy(sum);
+  memset(&p, 0, sizeof p);
+  p.step = -1;
+  CHECK_STATUS(nn_save_memory(m, &p, bytes, sizeof bytes), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "step is -1");
+  nn_destroy(m);
+  c.inference = 1;
+  m = model_with(&c, GRU, 4, 1e-2);
+  p.step = 0;
+  CHECK_STATUS(nn_save_memory(m, &p, bytes, sizeof bytes), NN_ERR_STATE);
+  CHECK_HAS(nn_error(m), "no checkpoint can be made of an inference model");
+  nn_destroy(m);
+}
+
 /* A call that comes too early is refused, and spoils nothing. */
 static void early_calls(void) {
   nn_config c = test_config();
@@ -991,24 +1091,56 @@ static void same_bits_for_any_threads(void) {
 #ifdef NN_NO_THREADS
   SKIP("built without threads");
 #else
+  static const int threads[] = {1, 2, 3, 4, 7};
   nn_dataset d = digits(0, 96);
-  int kind, threads;
-  for (kind = 0; kind < KINDS; kind++) {
+  int kind, i;
+  for (kind = 0; kind <= KINDS; kind++) { /* the last one's convolutions go through Winograd's */
     uint32_t one = 0;
-    for (threads = 1; threads <= 4; threads++) {
+    for (i = 0; i < (int)COUNT(threads); i++) {
       nn_config c = test_config();
       nn_model *m;
       uint32_t bits;
-      c.batch = 19, c.threads = threads;
-      m = model_with(&c, kind, 24, 1e-2);
-      if (!m || !fit(m, &d, 8)) return;
+      c.batch = 19, c.threads = threads[i];
+      m = kind < KINDS ? model_with(&c, kind, 24, 1e-2) : wide_model(&c);
+      if (!m || !fit(m, &d, kind < KINDS ? 8 : 2)) return;
       bits = bits_of(m);
-      if (threads == 1) one = bits;
-      else if (!CHECK(bits == one)) fprintf(stderr, "    kind %d, %d threads\n", kind, threads);
+      if (i == 0) one = bits;
+      else if (!CHECK(bits == one)) fprintf(stderr, "    kind %d, %d threads\n", kind, threads[i]);
       nn_destroy(m);
     }
   }
 #endif
+}
+
+/* What nn.h promises across ISAs: the same bits where numbers are drawn, rounding elsewhere. */
+static void isas_agree(void) {
+  nn_dataset d = digits(0, 64);
+  int kind, isa;
+  for (kind = 0; kind <= KINDS; kind++) {
+    nn_real *want = NULL;
+    uint32_t drawn = 0;
+    for (isa = NN_ISA_SCALAR; isa < NN_ISA_COUNT; isa++) {
+      nn_config c = test_config();
+      nn_optimizer sgd = nn_sgd(1e-2, 0.9);
+      nn_model *m;
+      nn_real *w;
+      size_t count;
+      if (!nn_isa_available((nn_isa)isa)) continue;
+      c.batch = 16, c.isa = (nn_isa)isa;
+      m = kind < KINDS ? model_with(&c, kind, 24, 1e-2) : wide_model(&c);
+      if (!m) return;
+      if (isa == NN_ISA_SCALAR) drawn = bits_of(m);
+      CHECK(bits_of(m) == drawn);
+      CHECK_OK(nn_set_optimizer(m, &sgd));
+      if (!fit(m, &d, 4)) return; /* an epoch: order and dropout are drawn, too */
+      w = nn_parameters(m, &count);
+      if (!want) want = test_reals(count), memcpy(want, w, count * sizeof *w);
+      if (!CHECK_NEAR_ALL(w, want, count, 1e-6))
+        fprintf(stderr, "    kind %d, %s\n", kind, nn_isa_name((nn_isa)isa));
+      nn_destroy(m);
+    }
+    free(want);
+  }
 }
 
 /* An allocator that counts, checks sizes, and can fail the n-th request. */
@@ -1170,7 +1302,8 @@ static void caller_memory(void) {
 }
 
 /* What comes back after a stop goes on as if nothing had happened: dropout, batch norm, shuffling,
- * augmentation, the optimizer's state, in the middle of an epoch and at its end. */
+ * augmentation, the optimizer's state, in the middle of an epoch and at its end, and with another
+ * number of threads. */
 static void resume(void) {
   nn_dataset d = digits(0, 70);
   nn_config c = test_config();
@@ -1192,8 +1325,12 @@ static void resume(void) {
       nn_progress p;
       nn_load_result load;
       nn_message why;
+      nn_config again = c;
       size_t size;
       void *bytes;
+#ifndef NN_NO_THREADS
+      again.threads = 1 + at % 4;
+#endif
       memset(&p, 0, sizeof p);
       memset(&load, 0, sizeof load);
       m = model_with(&c, kind, 12, 1e-2);
@@ -1204,7 +1341,7 @@ static void resume(void) {
       bytes = test_memory(size);
       CHECK_OK(nn_save_memory(m, &p, bytes, size));
       nn_destroy(m);
-      if (CHECK_OK(nn_load_memory(bytes, size, &c, &load, &why))) {
+      if (CHECK_OK(nn_load_memory(bytes, size, &again, &load, &why))) {
         CHECK(load.is_checkpoint);
         CHECK_SAME(&load.progress, &p, sizeof p);
         o.progress = &load.progress, o.steps = 12;
@@ -1314,12 +1451,15 @@ int main(void) {
   RUN(diverged);
   RUN(diverged_with_carry);
   RUN(padding_is_ignored);
+  RUN(padding_has_no_loss);
+  RUN(refused_fits);
   RUN(early_calls);
   RUN(accumulation);
   RUN(loss_after_backward);
   RUN(wrong_order);
   RUN(refused_forward);
   RUN(same_bits_for_any_threads);
+  RUN(isas_agree);
   RUN(no_allocation_after_build);
   RUN(every_failing_allocation);
   RUN(caller_memory);

@@ -1,0 +1,290 @@
+/* Models made by hand, good ones and attacks on the reader, in a notation of their own:
+ *
+ *   TAG( .. )   a section: tag, length, body and CRC     i5 q5   u32, u64
+ *   =text       a byte of length, then the text          d.5 r.5 f64, f32 (nan, inf and 1e999 too)
+ *   x00ff       bytes in hexadecimal                     z8      so many zero bytes
+ *   ;           the header's size and CRC, once all sections are there
+ *   @20         go back to byte 20: what follows overwrites; ! makes all CRCs right again
+ *   <40         the file ends after 40 bytes
+ *
+ * The header comes by itself. See @@IO in nn.c for the format. */
+#ifndef NN_ATTACKS_H
+#define NN_ATTACKS_H
+
+typedef struct Attack {
+  const char *name, *text;
+  const char *says; /* in the message; NULL: a good model */
+} Attack;
+
+#define CONF "CONF(q1) "
+#define VECTOR "=input =in i0 d0 i0 i1 i4 "
+#define IMAGE "=input =in i0 d0 i0 i3 i3 i8 i8 "
+#define LINEAR "=linear =out i0 d0 i1 i0 i3 i0 "
+#define GRAPH "GRPH(i2 " VECTOR LINEAR ") "
+#define ARRAYS "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 z60) "
+#define GOOD CONF GRAPH ARRAYS
+/* A layer after an image, with the fields given; arrays are never reached. */
+#define ON_IMAGE(kind, fields) \
+  CONF "GRPH(i2 " IMAGE "=" kind " =l i0 d0 i1 i0 " fields ") PARM(i0) ;"
+#define ON_STEPS(kind, fields) \
+  CONF "GRPH(i2 =input =in i0 d0 i0 i2 i5 i4 =" kind " =l i0 d0 i1 i0 " fields ") PARM(i0) ;"
+/* A checkpoint of GOOD: kind, nine numbers, nesterov, schedule and its five, steps, slots. */
+#define OPTIMIZER(kind, rate, momentum, schedule, rest, slots) \
+  "OPTM(i" kind " d" rate " d" momentum " d0 d0 d0 d0 d0 d0 d0 i0 i" schedule " " rest slots ") "
+#define PLAIN "q0 q0 q0 d0 d0 q3 q3 "
+#define STATE "STAT(q0) "
+#define PROGRESS "PROG(q3 q0 q0 q0 q0 d0 d0 d0 d0) ;"
+#define SGD_STATE OPTIMIZER("0", ".1", "0", "0", PLAIN, "i0")
+
+static const Attack attacks_table[] = {
+    {"a good model", GOOD ";", NULL},
+    {"sections in another order", ARRAYS GRAPH CONF ";", NULL},
+    {"a small unknown section", GOOD "note(=hello) ;", NULL},
+    {"weights that are NaN and infinite",
+     CONF GRAPH "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 rnan rinf r-inf z48) ;", NULL},
+    {"numbers of eight bytes",
+     CONF GRAPH "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 d1 dnan d1e300 z96) ; @16 i8 !",
+     NULL},
+
+    /* the header */
+    {"nothing", "<0", "header, byte 0: cut short"},
+    {"another file", "@0 x504b0304", "header, byte 0: not a model or checkpoint of nn"},
+    {"a text-mode transfer", GOOD "; @3 x0a", "header, byte 0: not a model or checkpoint of nn"},
+    {"swapped bytes", GOOD "; @8 x01020304 !", "header, byte 8: the byte-order mark is"},
+    {"a future version", GOOD "; @12 i2 !", "header, byte 12: version 2 of the format"},
+    {"version 0", GOOD "; @12 i0 !", "header, byte 12: the version is 0"},
+    {"version 2^32-1", GOOD "; @12 i4294967295 !", "header, byte 12: the version is 4294967295"},
+    {"numbers of six bytes", GOOD "; @16 i6 !", "header, byte 16: numbers of 6 bytes"},
+    {"numbers of no bytes", GOOD "; @16 i0 !", "header, byte 16: the size of a number is 0"},
+    {"a size beyond 2^53", GOOD "; @20 q18446744073709551615", "header, byte 20: the size of the"},
+    {"a size one too small", GOOD "; @20 q1", "header, byte 28: damaged"},
+    {"a wrong header CRC", GOOD "; @28 i0", "header, byte 28: damaged"},
+    {"a header alone", "; ", "CONF, byte 32: missing"},
+    {"a header cut short", GOOD "; <31", "header, byte 28: cut short"},
+    {"no CRC in a header", GOOD "; <28", "header, byte 28: cut short"},
+
+    /* sections */
+    {"a section's length that wraps", GOOD "; @36 q18446744073709551600",
+     "CONF, byte 44: a length of 18446744073709551600"},
+    {"a length beyond the file", GOOD "; @36 q4096", "CONF, byte 44: a length of 4096"},
+    {"a wrong CRC", GOOD "; @44 q2", "CONF, byte 32: damaged"},
+    {"a section twice", CONF GOOD ";", "CONF, byte 56: twice in the file"},
+    {"an unknown large section", GOOD "XTRA(q1) ;", "this build does not know it"},
+    {"no graph", CONF ARRAYS ";", "GRPH, byte 176: missing"},
+    {"a tail that is no section", GOOD "x00 ; ", "section, byte 268: cut short"},
+    {"half a checkpoint", GOOD STATE ";", "OPTM, byte 292: missing"},
+    {"a body with bytes left", "CONF(q1 x00) " GRAPH ARRAYS ";", "CONF, byte 52: 1 bytes too many"},
+    {"a body that ends early", "CONF(i1) " GRAPH ARRAYS ";", "CONF, byte 44: cut short"},
+
+    /* the graph */
+    {"2^32-1 layers", CONF "GRPH(i4294967295 " VECTOR ") PARM(i0) ;", "number of layers is 429"},
+    {"2^31-1 layers", CONF "GRPH(i2147483647 " VECTOR LINEAR ") PARM(i0) ;",
+     "GRPH, byte 144: cut short"},
+    {"no layer", CONF "GRPH(i0) PARM(i0) ;", "GRPH, byte 68: the number of layers is 0"},
+    {"an edge forward", CONF "GRPH(i2 " VECTOR "=linear =out i0 d0 i1 i2 i3 i0) PARM(i0) ;",
+     "GRPH, byte 105: linear1: its input 2 is not a layer"},
+    {"an edge to itself", CONF "GRPH(i2 " VECTOR "=relu =out i0 d0 i1 i1) PARM(i0) ;",
+     "relu1: its input 1 is not a layer"},
+    {"an edge to -1", CONF "GRPH(i2 " VECTOR "=relu =out i0 d0 i1 i4294967295) PARM(i0) ;",
+     "a size is 4294967295, must be 0..2147483647"},
+    {"three inputs", CONF "GRPH(i2 " VECTOR "=add =out i0 d0 i3 i0 i0 i0) PARM(i0) ;",
+     "the number of inputs is 3"},
+    {"no inputs for one", CONF "GRPH(i2 " VECTOR "=relu =out i0 d0 i0) PARM(i0) ;",
+     "out: 0 inputs, takes 1"},
+    {"a kind that is not", CONF "GRPH(i2 " VECTOR "=lineal =out i0 d0 i1 i0 i3 i0) PARM(i0) ;",
+     "no kind of layer is a \"lineal\""},
+    {"a kind too long", CONF "GRPH(i2 " VECTOR "xff41414141) PARM(i0) ;",
+     "a kind of 255 characters"},
+    {"a name of nothing", CONF "GRPH(i2 " VECTOR "=relu x00 i0 d0 i1 i0) PARM(i0) ;",
+     "relu1: a name has 1..23"},
+    {"a name with a line end", CONF "GRPH(i2 " VECTOR "=relu x02410a i0 d0 i1 i0) PARM(i0) ;",
+     "a name has a character 0xa"},
+    {"a name with a path", CONF "GRPH(i2 " VECTOR "=relu =../b i0 d0 i1 i0) PARM(i0) ;",
+     "'../b': only letters"},
+    {"a name twice", CONF "GRPH(i2 " VECTOR "=relu =in i0 d0 i1 i0) PARM(i0) ;",
+     "GRPH, byte 105: nn_name: layer 0 already has the name in"},
+    {"an initialisation that is not", CONF "GRPH(i2 =input =in i8 d0 i0 i1 i4 ) PARM(i0) ;",
+     "the initialisation is 8"},
+    {"an input of 2^31-1", CONF "GRPH(i2 =input =in i0 d0 i0 i1 i2147483647 " LINEAR ") PARM(i0) ;",
+     "must be 1..1048576"},
+    {"an input whose size wraps to 0",
+     CONF "GRPH(i2 =input =in i0 d0 i0 i3 i1048576 i1048576 i1048576 " LINEAR ") PARM(i0) ;",
+     "GRPH, byte 72: input1: an output of 1.15292e+18"},
+    {"an input of rank 4", CONF "GRPH(i2 =input =in i0 d0 i0 i4 i1 i1 i1 i1 " LINEAR ") PARM(i0) ;",
+     "the rank is 4"},
+    {"an input of no size", CONF "GRPH(i2 =input =in i0 d0 i0 i1 i0 " LINEAR ") PARM(i0) ;",
+     "the first size is 0"},
+    {"an input that asks for gigabytes",
+     CONF "GRPH(i2 =input =in i0 d0 i0 i3 i1 i65536 i65536 =relu =l i0 d0 i1 i0) PARM(i0) ;",
+     "too "},
+    {"weights that the file does not have",
+     CONF "GRPH(i2 =input =in i0 d0 i0 i1 i1048576 =linear =out i0 d0 i1 i0 i1048576 i0) "
+     "PARM(i2 =out.weight i2 i1048576 i1048576 =out.bias i1 i1048576 z64) ;",
+     "numbers should follow, 64 bytes do"},
+
+    /* one number of a layer */
+    {"stride 0", ON_IMAGE("conv", "i4 i3 i3 i0 i1 i0 i0 i1 i1 i1 i0"), "stride_h is 0"},
+    {"stride -1", ON_IMAGE("conv", "i4 i3 i3 i1 i4294967295 i0 i0 i1 i1 i1 i0"), "is 4294967295"},
+    {"kernel 0", ON_IMAGE("conv", "i4 i0 i3 i1 i1 i0 i0 i1 i1 i1 i0"), "kernel_h is 0"},
+    {"a kernel larger than the image", ON_IMAGE("conv", "i4 i9 i3 i1 i1 i0 i0 i1 i1 i1 i0"),
+     "a 9x3 kernel (dilation 1x1) does not fit"},
+    {"no channels", ON_IMAGE("conv", "i0 i3 i3 i1 i1 i0 i0 i1 i1 i1 i0"), "out is 0"},
+    {"dilation 0", ON_IMAGE("conv", "i4 i3 i3 i1 i1 i0 i0 i0 i1 i1 i0"), "dilation_h is 0"},
+    {"a dilation that wraps", ON_IMAGE("conv", "i4 i1048576 i3 i1 i1 i0 i0 i1048576 i1 i1 i0"),
+     "a 1048576x3 kernel (dilation 1048576x1) does not fit"},
+    {"padding that wraps", ON_IMAGE("conv", "i4 i3 i3 i1 i1 i2147483647 i0 i1 i1 i1 i0"),
+     "pad_h is 2147483647"},
+    {"groups 0", ON_IMAGE("conv", "i4 i3 i3 i1 i1 i0 i0 i1 i1 i0 i0"), "groups is 0"},
+    {"groups that do not divide", ON_IMAGE("conv", "i4 i3 i3 i1 i1 i0 i0 i1 i1 i2 i0"),
+     "groups 2 must divide"},
+    {"a flag of 2", ON_IMAGE("conv", "i4 i3 i3 i1 i1 i0 i0 i1 i1 i1 i2"), "a flag is 2"},
+    {"pooling by 0", ON_IMAGE("max_pool", "i0 i1 i0"), "kernel is 0"},
+    {"pooling with stride 0", ON_IMAGE("avg_pool", "i2 i0 i0"), "stride is 0"},
+    {"pooling by 2^31-1", ON_IMAGE("max_pool", "i2147483647 i1 i0"), "kernel is 2147483647"},
+    {"pooling of padding alone", ON_IMAGE("max_pool", "i2 i1 i2"), "pad is 2, must be 0..1"},
+    {"a slope that is NaN", ON_IMAGE("leaky_relu", "dnan"), "slope nan is not finite"},
+    {"a rate of 1", ON_IMAGE("dropout", "d1"), "rate is 1, must be 0 <= rate < 1"},
+    {"a rate a hair below 10", ON_IMAGE("dropout", "d9.9999999"), "rate is 10, must be"},
+    {"a rate hardly below 0", ON_IMAGE("dropout", "d-2e-300"), "rate is -2e-300, must be"},
+    {"a rate that is NaN", ON_IMAGE("dropout", "dnan"), "rate is nan, must be"},
+    {"a cell on an image", ON_IMAGE("gru", "i4 i1 d0 i0 i0"), "gru1: needs a sequence [T,F]"},
+    {"a linear layer on an image", ON_IMAGE("linear", "i4 i0"), "needs a vector or a sequence"},
+    {"a cell of no units", ON_STEPS("gru", "i0 i1 d0 i0 i0"), "hidden is 0"},
+    {"17 stacked cells", ON_STEPS("lstm", "i4 i17 d0 i0 i0"), "the number of layers is 17"},
+    {"a cell whose weights wrap", ON_STEPS("lstm", "i1048576 i1 d0 i0 i0"), ""},
+    {"an embedding of numbers", ON_STEPS("embedding", "i4 i4"), "embedding1: needs a vector"},
+    {"smoothing 1", CONF "GRPH(i2 " VECTOR "=cross_entropy =l i0 d0 i1 i0 d1 i0) PARM(i0) ;",
+     "cross_entropy1: smoothing is 1"},
+    {"class weights below 0",
+     CONF "GRPH(i2 " VECTOR "=cross_entropy =l i0 d0 i1 i0 d0 i4 r1 r1 r-1 r1) PARM(i0) ;",
+     "class weight 2 is -1"},
+    {"three class weights for four",
+     CONF "GRPH(i2 " VECTOR "=cross_entropy =l i0 d0 i1 i0 d0 i3 r1 r1 r1) PARM(i0) ;",
+     "3 class weights for 4 classes"},
+    {"a layer after the loss",
+     CONF "GRPH(i3 " VECTOR "=squared_error =l i0 d0 i1 i0 =relu =r i0 d0 i1 i0) PARM(i0) ;",
+     "relu1: "},
+
+    /* the arrays */
+    {"2^32-1 arrays", CONF GRAPH "PARM(i4294967295) ;", "the number of arrays is 4294967295"},
+    {"one array too few", CONF GRAPH "PARM(i1 =out.weight i2 i3 i4 z48) ;", "1 arrays, but"},
+    {"another name", CONF GRAPH "PARM(i2 =out.wait i2 i3 i4 =out.bias i1 i3 z60) ;",
+     "array 0 is out.wait, where the layers have out.weight"},
+    {"another shape", CONF GRAPH "PARM(i2 =out.weight i2 i4 i3 =out.bias i1 i3 z60) ;",
+     "out.weight of another shape"},
+    {"rank 0", CONF GRAPH "PARM(i2 =out.weight i0 =out.bias i1 i3 z60) ;", "the rank is 0"},
+    {"rank 2^31", CONF GRAPH "PARM(i2 =out.weight i2147483648 z60) ;", "the rank is 2147483648"},
+    {"a number too few", CONF GRAPH "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 z56) ;",
+     "PARM, byte 204: cut short: 15 numbers should follow, 56 bytes do"},
+    {"a number too many", CONF GRAPH "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 z64) ;",
+     "4 bytes too many"},
+
+#ifndef NN_NO_TRAINING
+    /* what a checkpoint has beside the model */
+    {"a good checkpoint", GOOD SGD_STATE STATE PROGRESS, NULL},
+    {"no such optimizer", GOOD OPTIMIZER("5", ".1", "0", "0", PLAIN, "i0") STATE PROGRESS,
+     "OPTM, byte 280: the optimizer is 5"},
+    {"a rate that is NaN", GOOD OPTIMIZER("0", "nan", "0", "0", PLAIN, "i0") STATE PROGRESS,
+     "OPTM, byte 280: rate must be above 0"},
+    {"a momentum that is infinite", GOOD OPTIMIZER("0", ".1", "inf", "0", PLAIN, "i1 z60") STATE
+     PROGRESS, "OPTM, byte 280: momentum must be"},
+    {"no such schedule", GOOD OPTIMIZER("0", ".1", "0", "5", PLAIN, "i0") STATE PROGRESS,
+     "the schedule is 5"},
+    {"a period of 0", GOOD OPTIMIZER("0", ".1", "0", "1", PLAIN, "i0") STATE PROGRESS,
+     "OPTM, byte 280: the schedule needs period"},
+    {"a total beyond 2^53",
+     GOOD OPTIMIZER("0", ".1", "0", "0", "q0 q9007199254740993 q0 d0 d0 q3 q3 ", "i0") STATE
+     PROGRESS, "total is 9007199254740993"},
+    {"steps of 2^64-1",
+     GOOD OPTIMIZER("0", ".1", "0", "0", "q0 q0 q0 d0 d0 q18446744073709551615 q3 ", "i0") STATE
+     PROGRESS, "the number of steps is 18446744073709551615"},
+    {"a state block too few", GOOD OPTIMIZER("3", ".1", "0", "0", PLAIN, "i1 z60") STATE PROGRESS,
+     "the number of state blocks is 1, must be 2..2"},
+    {"a state block cut short",
+     GOOD OPTIMIZER("0", ".1", ".9", "0", PLAIN, "i1 z56") STATE PROGRESS,
+     "15 numbers should follow, 56 bytes do"},
+    {"2^64-1 steps of progress", GOOD SGD_STATE STATE
+     "PROG(q18446744073709551615 q0 q0 q0 q0 d0 d0 d0 d0) ;", "step is 18446744073709551615"},
+    {"carried state for 2^32-1 samples",
+     CONF "GRPH(i2 =input =in i0 d0 i0 i2 i5 i1 =rnn =r i0 d0 i1 i0 i1 i1 d0 i0 i1) "
+     "PARM(i4 =r.weight_ih_l0 i2 i1 i1 =r.weight_hh_l0 i2 i1 i1 =r.bias_ih_l0 i1 i1 "
+     "=r.bias_hh_l0 i1 i1 z16) " SGD_STATE "STAT(q0 i4294967295) " PROGRESS,
+     "samples of carried state is 4294967295"},
+    {"carried state that is not there",
+     CONF "GRPH(i2 =input =in i0 d0 i0 i2 i5 i1 =rnn =r i0 d0 i1 i0 i1 i1 d0 i0 i1) "
+     "PARM(i4 =r.weight_ih_l0 i2 i1 i1 =r.weight_hh_l0 i2 i1 i1 =r.bias_ih_l0 i1 i1 "
+     "=r.bias_hh_l0 i1 i1 z16) " SGD_STATE "STAT(q0 i1048576) " PROGRESS,
+     "1048576 numbers should follow, 0 bytes do"},
+#endif
+};
+enum { ATTACKS = sizeof attacks_table / sizeof *attacks_table };
+
+static void attack_seal(uint8_t *data, size_t size);
+
+/* The bytes of an attack; 0 when its notation is wrong. */
+static size_t attack_bytes(const char *text, uint8_t *data) {
+  static const uint8_t start[20] = {0x89, 0x6E, 0x6E, 0x0D, 0x0A, 0x1A, 0x0A, 0, 4, 3, 2, 1,
+                                    1,    0,    0,    0,    4,    0,    0,    0};
+  size_t at = 32, size = 32, section = 0;
+  memset(data, 0, FUZZ_ROOM);
+  memcpy(data, start, sizeof start);
+  while (*text) {
+    char word[64];
+    size_t n = strcspn(text, " "), wide = 0;
+    const int closes = n > 0 && text[n - 1] == ')' && text[0] != '=';
+    if (n >= sizeof word) return 0;
+    memcpy(word, text, n);
+    word[n - (size_t)closes] = 0;
+    text += n + strspn(text + n, " ");
+    char *bracket = strchr(word, '(');
+    const char *value = word + 1;
+    if (bracket && word[0] != '=') { /* TAG(first word */
+      section = at;
+      memcpy(data + at, word, 4);
+      at += 12;
+      memmove(word, bracket + 1, strlen(bracket));
+    }
+    switch (word[0]) {
+    case 'i': put(data + at, strtoull(value, NULL, 10), (int)(wide = 4)); break;
+    case 'q': put(data + at, strtoull(value, NULL, 10), (int)(wide = 8)); break;
+    case 'd':
+    case 'r': {
+      const double x = strtod(value, NULL);
+      const float narrow = (float)x;
+      uint64_t bits = 0;
+      uint32_t low = 0;
+      memcpy(&bits, &x, sizeof bits), memcpy(&low, &narrow, sizeof low);
+      put(data + at, word[0] == 'd' ? bits : low, (int)(wide = word[0] == 'd' ? 8 : 4));
+      break;
+    }
+    case '=':
+      wide = strlen(word);
+      data[at] = (uint8_t)(wide - 1);
+      memcpy(data + at + 1, value, wide - 1);
+      break;
+    case 'x':
+      for (; value[2 * wide] && value[2 * wide + 1]; wide++) {
+        const char pair[3] = {value[2 * wide], value[2 * wide + 1], 0};
+        data[at + wide] = (uint8_t)strtoul(pair, NULL, 16);
+      }
+      break;
+    case 'z': wide = strtoul(value, NULL, 10); break;
+    case '@': at = strtoul(value, NULL, 10); break;
+    case '<': size = strtoul(value, NULL, 10); return size;
+    case ';':
+    case '!': attack_seal(data, size); break;
+    case 0: break;
+    default: return 0;
+    }
+    at += wide;
+    if (at > FUZZ_ROOM - 64) return 0;
+    if (closes) {
+      put(data + section + 4, at - section - 12, 8);
+      at += 4;
+    }
+    if (at > size) size = at;
+  }
+  return size;
+}
+
+#endif

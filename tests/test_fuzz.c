@@ -1,0 +1,481 @@
+/* Every reader of bytes that the engine has: any bytes give a result or one line that names the
+ * place and the reason, without a crash, a leak, or more memory than is promised. The targets are
+ * fuzzed (see fuzz.h); attacks.h has models made by hand, each with what has to be said about it.
+ * The readers of data have their tables of attacks in test_data.c.
+ *
+ * Every model is loaded as it is and with its CRCs made right, or nearly nothing would get past
+ * them. What loads must save and load again to the same bytes, and run. */
+#include "fuzz.h"
+#include "attacks.h"
+
+/* ---- the allocator under the readers: counts, and knows the documented bound ---- */
+
+static struct {
+  long live;           /* blocks */
+  size_t bytes, bound; /* of all of them, and how many there may be */
+  int broken;
+} heap;
+enum { BATCH = 2, REFUSED = 1 << 22 }; /* what is large but allowed is "out of memory" here */
+
+static void *allocate(void *user, size_t size) {
+  void *p;
+  (void)user;
+  if (size > heap.bound || heap.bytes > heap.bound - size) heap.broken = 1;
+  p = size > REFUSED ? NULL : malloc(size ? size : 1);
+  if (p) heap.live++, heap.bytes += size;
+  return p;
+}
+
+static void release(void *user, void *memory, size_t size) {
+  (void)user;
+  if (!memory) return;
+  memset(memory, 0xDD, size);
+  free(memory);
+  heap.live--, heap.bytes -= size;
+}
+
+/* After a read: what is said and what is left. */
+static void judge(nn_status status, const nn_message *why) {
+  if (heap.broken) fuzz_fail("more memory than is promised", why->text);
+  heap.broken = 0;
+  if (status == NN_OK) return;
+  if (heap.live || heap.bytes) fuzz_fail("memory kept after an error", why->text);
+  heap.live = 0, heap.bytes = 0;
+  for (const char *c = why->text; *c; c++)
+    if (*c < ' ' || *c > '~') fuzz_fail("an error with an odd character", why->text);
+  if (strlen(why->text) < 12 || strlen(why->text) > 250) fuzz_fail("no sentence", why->text);
+  if (status != NN_ERR_MEMORY && !strstr(why->text, "byte "))
+    fuzz_fail("an error without its place", why->text);
+}
+
+static nn_allocator counted(size_t bound) {
+  nn_allocator a;
+  heap.bound = bound;
+  a.allocate = allocate, a.release = release, a.user = NULL;
+  return a;
+}
+
+static nn_config config(int inference) {
+  nn_config c = nn_config_default();
+  c.batch = BATCH;
+  c.inference = inference;
+  c.allocator = counted(SIZE_MAX);
+  return c;
+}
+
+/* ---- models and checkpoints ---- */
+
+/* Runs a loaded model if it is small enough: whatever was accepted must not harm. */
+static void run(nn_model *m, int training) {
+  static nn_real zero[1 << 16];
+  static int32_t label[1 << 16];
+  double macs = 0;
+  int i, k;
+  nn_batch b;
+  nn_node_info info;
+  memset(&b, 0, sizeof b);
+  b.n = BATCH;
+  for (i = 0; i < nn_node_count(m); i++) {
+    double size = 1;
+    if (nn_get_node(m, i, &info) != NN_OK) fuzz_fail("nn_get_node", "");
+    for (k = 0; k < info.rank; k++) size *= info.dim[k];
+    macs += info.macs + 10 * size;
+    if (size * BATCH > 1 << 16) return;
+  }
+  if (nn_memory(m) > 1 << 20 || macs > 1e6) return;
+  for (i = 0; i < NN_MAX_INPUTS; i++) b.x[i] = zero;
+  b.labels = label;
+  b.values = zero;
+#ifndef NN_NO_TRAINING
+  if (training) {
+    for (i = 0; i < 2; i++) nn_train(m, &b, NULL, NULL);
+    return;
+  }
+#endif
+  (void)training;
+  if (nn_forward(m, &b, 0) != NN_OK) fuzz_fail("nn_forward", nn_error(m));
+}
+
+static void *saved(nn_model *m, const nn_load_result *r, int inference, size_t *size) {
+  const nn_progress *p = r->is_checkpoint && !inference ? &r->progress : NULL;
+  void *bytes;
+  *size = nn_save_size(m, p);
+  bytes = *size ? malloc(*size) : NULL;
+  if (!bytes || nn_save_memory(m, p, bytes, *size) != NN_OK) fuzz_fail("cannot save", nn_error(m));
+  return bytes;
+}
+
+/* 1 if the bytes are those of a model. */
+static int load(const uint8_t *data, size_t size, int inference, nn_message *why) {
+  static const nn_load_result none;
+  const size_t each = size > (size_t)1 << 16 ? size << 12 : (size_t)1 << 28;
+  nn_config c = config(inference);
+  nn_load_result r, again;
+  size_t size1, size2;
+  nn_status status;
+  heap.bound = nn_model_size() + 6 * size * sizeof(nn_real) / 4 + BATCH * each + 4096;
+  why->text[0] = 0;
+  memset(&r, 0xA5, sizeof r);
+  status = nn_load_memory(data, size, &c, &r, why);
+  judge(status, why);
+  if (status != NN_OK) {
+    if (memcmp(&r, &none, sizeof r)) fuzz_fail("a result with an error", why->text);
+    return 0;
+  }
+  heap.bound = SIZE_MAX;
+  void *first = saved(r.model, &r, inference, &size1);
+  run(r.model, !inference);
+  nn_destroy(r.model);
+  status = first ? nn_load_memory(first, size1, &c, &again, why) : NN_ERR_STATE;
+  if (status == NN_OK) {
+    void *second = saved(again.model, &again, inference, &size2);
+    if (!second || size1 != size2 || memcmp(first, second, size1))
+      fuzz_fail("saved, loaded and saved: other bytes", "");
+    free(second);
+    nn_destroy(again.model);
+  } else {
+    fuzz_fail("what was saved does not load", why->text);
+  }
+  free(first);
+  if (heap.live) fuzz_fail("memory kept", "");
+  heap.live = 0, heap.bytes = 0;
+  return 1;
+}
+
+/* ---- the format, as far as CRCs go: see @@IO in nn.c ---- */
+
+enum { HEADER = 32, BEFORE = 12, AFTER = 4 }; /* tag and length before a body, its CRC after it */
+
+static uint64_t get(const uint8_t *from) {
+  uint64_t value = 0;
+  for (int i = 8; i-- > 0;) value = value << 8 | from[i];
+  return value;
+}
+
+static void mend(uint8_t *data, size_t size) {
+  size_t at = HEADER;
+  if (size < HEADER) return;
+  put(data + 20, size, 8);
+  put(data + 28, nn_crc32(0, data, 28), 4);
+  while (size - at >= BEFORE + AFTER && get(data + at + 4) <= size - at - BEFORE - AFTER) {
+    const size_t whole = BEFORE + (size_t)get(data + at + 4);
+    put(data + at + whole, nn_crc32(0, data + at, whole), 4);
+    at += whole + AFTER;
+  }
+}
+
+static void attack_seal(uint8_t *data, size_t size) { mend(data, size); }
+
+static void run_model(const uint8_t *data, size_t size) {
+  uint8_t *copy = (uint8_t *)test_memory(size);
+  nn_message why;
+  memcpy(copy, data, size);
+  mend(copy, size);
+  if (size && memcmp(copy, data, size)) load(data, size, 0, &why);
+  if (load(copy, size, 0, &why)) load(copy, size, 1, &why);
+  free(copy);
+}
+
+/* ---- models to start from: a few random layers, some as checkpoints after two steps ---- */
+
+static int random_layer(nn_model *m, int x) {
+  nn_node_info info;
+  nn_conv2d_options conv = {1 + up_to(4), 1 + up_to(3), 1 + up_to(3), 1 + up_to(2), 1 + up_to(2),
+                            up_to(3),     up_to(3),     1 + up_to(1), 1 + up_to(1), 1, up_to(1)};
+  nn_recurrent_options cell = {1 + up_to(4), 1 + up_to(2), up_to(1) * .25, up_to(1), up_to(1)};
+  const int kernel = 1 + up_to(3), stride = 1 + up_to(2), pad = up_to(kernel / 2);
+  if (nn_get_node(m, x, &info) != NN_OK) return -1;
+  switch (up_to(info.rank == 1 ? 13 : 18)) {
+  case 0: return nn_relu(m, x);
+  case 1: return nn_leaky_relu(m, x, .1);
+  case 2: return nn_gelu(m, x);
+  case 3: return nn_silu(m, x);
+  case 4: return nn_tanh(m, x);
+  case 5: return nn_sigmoid(m, x);
+  case 6: return nn_softmax(m, x);
+  case 7: return nn_dropout(m, x, .5);
+  case 8: return nn_batch_norm(m, x);
+  case 9: return nn_layer_norm(m, x);
+  case 10: return nn_add(m, x, x);
+  case 11: return nn_concat(m, x, x);
+  case 12: return info.rank == 3 ? nn_conv2d_with(m, x, &conv) : nn_linear(m, x, 1 + up_to(5));
+  case 13: return info.rank == 1 ? nn_linear_no_bias(m, x, 1 + up_to(5)) : nn_flatten(m, x);
+  case 14:
+    conv.groups = info.dim[0];
+    conv.out = info.dim[0];
+    return info.rank == 3 ? nn_conv2d_with(m, x, &conv) : nn_rnn_with(m, x, &cell);
+  case 15:
+    return info.rank == 3 ? nn_max_pool2d(m, x, kernel, stride, pad) : nn_lstm_with(m, x, &cell);
+  case 16:
+    return info.rank == 3 ? nn_avg_pool2d(m, x, kernel, stride, pad) : nn_gru_with(m, x, &cell);
+  case 17: return info.rank == 3 ? nn_global_max_pool(m, x) : nn_last_step(m, x);
+  default: return info.rank == 3 ? nn_global_avg_pool(m, x) : nn_last_step(m, x);
+  }
+}
+
+/* The bytes of a random model or checkpoint, or NULL when its layers did not fit. */
+static uint8_t *random_model(int checkpoint, size_t *size) {
+  nn_config c = config(0);
+  nn_load_result r;
+  uint8_t *bytes = NULL;
+  int x, layers = 1 + up_to(6);
+  memset(&r, 0, sizeof r);
+  c.seed = nn_random_next(&dice);
+  r.model = nn_create(&c);
+  if (!r.model) return NULL;
+  switch (up_to(3)) {
+  case 0: x = nn_input_image(r.model, 1 + up_to(3), 1 + up_to(7), 1 + up_to(7)); break;
+  case 1: x = nn_input_sequence(r.model, 1 + up_to(4), 1 + up_to(4)); break;
+  case 2: x = nn_input_vector(r.model, 1 + up_to(6)); break;
+  default: x = nn_embedding(r.model, nn_input_tokens(r.model, 1 + up_to(4)), 5, 1 + up_to(3));
+  }
+  while (layers-- > 0 && x >= 0) {
+    x = random_layer(r.model, x);
+    if (up_to(3) == 0) nn_set_init(r.model, x, (nn_init)up_to(NN_INIT_CONSTANT), .5);
+  }
+  if (up_to(3) == 0) nn_name(r.model, x, "a-name/of_1");
+#ifndef NN_NO_TRAINING
+  nn_optimizer some[4]; /* one by one, which tcc takes */
+  some[0] = nn_sgd(.1, 0), some[1] = nn_sgd(.1, .9);
+  some[2] = nn_rmsprop(.1, .9), some[3] = nn_adamw(.1);
+  static const nn_real weights[1 << 16];
+  if (x >= 0 && up_to(1)) {
+    if (up_to(2) == 0)
+      nn_cross_entropy_with(r.model, x, .1, weights);
+    else
+      up_to(1) ? nn_mean_squared_error(r.model, x) : nn_binary_cross_entropy(r.model, x);
+  }
+  nn_set_optimizer(r.model, &some[up_to(3)]);
+  r.is_checkpoint = checkpoint;
+#endif
+  if (x >= 0 && nn_build(r.model) == NN_OK) {
+    run(r.model, 1);
+    bytes = saved(r.model, &r, 0, size);
+  }
+  nn_destroy(r.model);
+  return bytes;
+}
+
+static size_t seed_model(uint8_t *data, int checkpoint) {
+  uint8_t *bytes = NULL;
+  nn_message why;
+  size_t size = 0;
+  do free(bytes), bytes = random_model(checkpoint, &size);
+  while (!bytes || size > FUZZ_ROOM / 2);
+  memcpy(data, bytes, size);
+  free(bytes);
+  if (!load(data, size, 0, &why) || !load(data, size, 1, &why))
+    fuzz_fail("a seed does not load", why.text);
+  return size;
+}
+static size_t seed_plain_model(uint8_t *data) { return seed_model(data, 0); }
+static size_t seed_checkpoint(uint8_t *data) { return seed_model(data, 1); }
+
+/* A place in a random section's body, and that section's start; 0 if there is none. */
+static size_t place(const uint8_t *data, size_t size, size_t *section) {
+  size_t start[8], count = 0, at = HEADER;
+  while (count < 8 && size >= at && size - at >= BEFORE + AFTER &&
+         get(data + at + 4) <= size - at - BEFORE - AFTER) {
+    start[count++] = at;
+    at += BEFORE + (size_t)get(data + at + 4) + AFTER;
+  }
+  if (!count) return 0;
+  *section = start[up_to((int)count - 1)];
+  return *section + BEFORE + (size_t)up_to((int)get(data + *section + 4));
+}
+
+static size_t change_model(uint8_t *data, size_t size) {
+  static const uint64_t reals[] = {0, 0x3FF0000000000000, 0xBFF0000000000000, 0x7FF0000000000000,
+                                   0x7FF8000000000000, 0x7FE0000000000000, 1, 0x3FE0000000000000};
+  size_t section = 0, at = place(data, size, &section), n;
+  if (!at || up_to(15) == 0) return change_bytes(data, size, HEADER);
+  const size_t end = section + BEFORE + (size_t)get(data + section + 4);
+  switch (up_to(9)) {
+  case 0: data[at] ^= (uint8_t)(1 << up_to(7)); break;
+  case 1: data[at] = (uint8_t)up_to(255); break;
+  case 2: data[at] = (uint8_t)(data[at] + up_to(8) - 4); break;
+  case 3:
+  case 4:
+    if (end - at >= 4) put(data + at, hard_number(), 4);
+    break;
+  case 5:
+    if (end - at >= 8) put(data + at, reals[up_to(7)], 8);
+    break;
+  case 6: /* take bytes out of a body */
+    n = (size_t)up_to(16);
+    if (n > end - at) n = end - at;
+    put(data + section + 4, end - section - BEFORE - n, 8);
+    return fuzz_remove(data, size, at, n);
+  case 7: /* copy bytes into one */
+    n = (size_t)up_to(up_to(3) ? 16 : 200);
+    if (size + n > FUZZ_ROOM || n > size - at) break;
+    put(data + section + 4, end - section - BEFORE + n, 8);
+    return fuzz_insert(data, size, at, data + at, n);
+  case 8: /* a section once more, or one that is not known */
+    n = end + AFTER - section;
+    if (size + n > FUZZ_ROOM) break;
+    memmove(data + section + n, data + section, size - section);
+    data[section] ^= (uint8_t)(up_to(1) << 5);
+    return size + n;
+  default: /* or not at all */
+    return fuzz_remove(data, size, section, end + AFTER - section);
+  }
+  return size;
+}
+
+/* ---- arrays: IDX, npy, CIFAR-10 ---- */
+
+/* What was read is as large as it says, within the bytes there were, and can be touched. */
+static volatile uint8_t touched;
+static void keep(const nn_array *a, size_t size) {
+  static const size_t wide[] = {0, 1, 4, 8, 4, 8};
+  size_t count = 1;
+  uint8_t sum = 0;
+  if (a->rank < 0 || a->rank > 8 || a->type < NN_U8 || a->type > NN_F64) {
+    fuzz_fail("not an array", "");
+    return;
+  }
+  for (int i = 0; i < a->rank; i++) count *= a->dim[i];
+  if (count != a->count || count * wide[a->type] > size) fuzz_fail("an array of another size", "");
+  for (size_t i = 0; i < a->count * wide[a->type]; i++) sum ^= ((const uint8_t *)a->data)[i];
+  touched = sum;
+}
+
+static void run_array(const uint8_t *data, size_t size, int npy) {
+  nn_allocator allocator = counted(size);
+  nn_message why;
+  nn_array a;
+  nn_status status = (npy ? nn_npy_parse : nn_idx_parse)(data, size, &allocator, &a, &why);
+  judge(status, &why);
+  if (status == NN_OK) keep(&a, size);
+  nn_array_free(&a);
+  if (heap.live) fuzz_fail("memory kept", "");
+}
+static void run_idx(const uint8_t *data, size_t size) { run_array(data, size, 0); }
+static void run_npy(const uint8_t *data, size_t size) { run_array(data, size, 1); }
+
+static void run_cifar10(const uint8_t *data, size_t size) {
+  nn_allocator allocator = counted(size);
+  nn_message why;
+  nn_array pixels, labels;
+  nn_status status =
+      nn_cifar10_parse(data, size, size % 2 == 0, &allocator, &pixels, &labels, &why);
+  judge(status, &why);
+  if (status == NN_OK) keep(&pixels, size), keep(&labels, size);
+  nn_array_free(&pixels);
+  nn_array_free(&labels);
+  if (heap.live) fuzz_fail("memory kept", "");
+}
+
+static size_t seed_idx(uint8_t *data) {
+  static const int types[] = {0x08, 0x0C, 0x0D, 0x0E}, wide[] = {1, 4, 4, 8};
+  const int type = up_to(3), rank = 1 + up_to(7);
+  size_t count = (size_t)wide[type], at = 4;
+  put(data, (uint64_t)types[type] << 16 | (uint64_t)rank << 24, 4);
+  for (int i = 0; i < rank; i++, at += 4) {
+    const int dim = up_to(9) ? 1 + up_to(2) : 0;
+    count *= (size_t)dim;
+    put(data + at, (uint64_t)dim << 24, 4);
+  }
+  if (at + count > FUZZ_ROOM / 2) return seed_idx(data);
+  memset(data + at, 7, count);
+  return at + count;
+}
+
+static size_t seed_npy(uint8_t *data) {
+  static const char *const types[] = {"|u1", "<i4", "<i8", "<f4", "<f8"};
+  static const int wide[] = {1, 4, 8, 4, 8};
+  const int type = up_to(4), rank = up_to(4), order = up_to(5), version = 1 + up_to(2);
+  char part[3][64], *shape = part[2];
+  size_t count = (size_t)wide[type], at = version == 1 ? 10 : 12;
+  sprintf(part[0], "'descr': '%s', ", types[type]);
+  sprintf(part[1], "'fortran_order': False, ");
+  shape += sprintf(shape, "'shape': (");
+  for (int i = 0; i < rank; i++) {
+    const int dim = up_to(9) ? 1 + up_to(3) : 0;
+    count *= (size_t)dim;
+    shape += sprintf(shape, i + 1 < rank ? "%d, " : "%d,", dim);
+  }
+  sprintf(shape, "), ");
+  memcpy(data, "\x93NUMPY", 6);
+  const int n = sprintf((char *)data + at, "{%s%s%s}%*s\n", part[order / 2],
+                        part[(order / 2 + 1 + order % 2) % 3],
+                        part[(order / 2 + 2 - order % 2) % 3], up_to(20), "");
+  put(data + 6, (uint64_t)version, 2);
+  put(data + 8, (uint64_t)n, version == 1 ? 2 : 4);
+  at += (size_t)n;
+  memset(data + at, 7, count);
+  return at + count;
+}
+
+static size_t seed_cifar10(uint8_t *data) {
+  const size_t records = 1 + (size_t)up_to(1);
+  memset(data, up_to(255), records * 3073);
+  for (size_t i = 0; i < records; i++) data[i * 3073] = (uint8_t)up_to(9);
+  return records * 3073;
+}
+
+static size_t change_idx(uint8_t *data, size_t size) { return change_bytes(data, size, 40); }
+static size_t change_npy(uint8_t *data, size_t size) {
+  static const char *const words[] = {"'shape'", "'descr'", "'fortran_order'", "True", "False",
+                                      "(", ")", "9999999999999999999", "4294967296", "}", "{",
+                                      "'<f4'", "'|u1'", "\"", ",", ":", "0", "-1", "\n"};
+  const char *word = words[up_to((int)(sizeof words / sizeof *words) - 1)];
+  const size_t at = size ? (size_t)up_to((int)(size < 120 ? size : 120) - 1) : 0;
+  if (up_to(2)) return change_bytes(data, size, 120);
+  if (size > 10 && up_to(1)) data[8] = (uint8_t)(data[8] + strlen(word)); /* the header's length */
+  return fuzz_insert(data, size, at, (const uint8_t *)word, strlen(word));
+}
+static size_t change_cifar10(uint8_t *data, size_t size) {
+  const size_t label = 3073 * (size_t)up_to(2);
+  if (up_to(1) && label < size) {
+    data[label] = (uint8_t)up_to(12);
+    return size;
+  }
+  return change_bytes(data, size, 1);
+}
+
+static const Target targets[] = {
+    {"model", run_model, seed_plain_model, change_model},
+#ifndef NN_NO_TRAINING
+    {"checkpoint", run_model, seed_checkpoint, change_model},
+#endif
+    {"idx", run_idx, seed_idx, change_idx},
+    {"npy", run_npy, seed_npy, change_npy},
+    {"cifar10", run_cifar10, seed_cifar10, change_cifar10},
+};
+
+FUZZ_ENTRY(targets)
+
+#ifndef NN_LIBFUZZER
+enum { TARGETS = sizeof targets / sizeof *targets };
+
+static void attacks(void) {
+  static uint8_t data[FUZZ_ROOM];
+  nn_message why;
+  for (int i = 0; i < ATTACKS; i++) {
+    const Attack *a = &attacks_table[i];
+    const size_t size = attack_bytes(a->text, data);
+    int held = CHECK(size || !strcmp(a->text, "<0"));
+    fuzz_failures = 0;
+    held &= CHECK_INT(load(data, size, 0, &why), !a->says);
+    if (a->says) held &= CHECK_HAS(why.text, a->says);
+    held &= CHECK(fuzz_holds(&targets[0], data, size));
+    if (!held) fprintf(stderr, "    %s: %s\n", a->name, why.text);
+  }
+}
+
+/* Of every target some thousand changed seeds, always the same ones. */
+static void changes(void) {
+  long done;
+  for (int i = 0; i < TARGETS; i++) CHECK_INT(fuzz_run(&targets[i], 10000, 0, &done), 0);
+}
+
+int main(int count, char **word) {
+  dice.seed = 1;
+  if (count > 1) return fuzz_command(targets, TARGETS, count, word);
+  RUN(attacks);
+  RUN(changes);
+  return test_end("fuzz");
+}
+#endif
