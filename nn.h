@@ -458,9 +458,9 @@ NN_API const nn_real *nn_input_gradient(const nn_model *m, int input);
 NN_API nn_status nn_step(nn_model *m);
 /* forward(training), loss, backward, step. NN_ERR_DIVERGED if the loss or a gradient is NaN or
  * infinite: no parameter nor optimizer state has changed (nor gradient; a bad one is zeroed, with
- * all others), running statistics never take a NaN, carried state is reset; nn_error names what was
- * not finite first: the samples, a parameter, a layer's output or a gradient. Or as nn_step's second
- * case; nn_steps tells them apart, for then the step is counted. */
+ * all others), running statistics never take a NaN, carried state is reset; nn_error names what
+ * was not finite first: the samples, a parameter, a layer's output or a gradient. Or as nn_step's
+ * second case; nn_steps tells them apart, for then the step is counted. */
 NN_API nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
 NN_API nn_real *nn_gradients(nn_model *m, size_t *count); /* all of them, in parameter order */
 NN_API void nn_zero_gradients(nn_model *m);

@@ -861,8 +861,8 @@ static void overflows(void) {
   nn_destroy(m);
 }
 
-/* nn_fit stops at the first bad batch, or leaves bad ones out: then it trains as if the data set did
- * not have them, but for the order. */
+/* nn_fit stops at the first bad batch, or leaves bad ones out: then it trains as if the data set
+ * did not have them. */
 static void diverged_in_fit(void) {
   enum { N = 400 };
   nn_config c = test_config();
@@ -1584,6 +1584,65 @@ static void models_in_threads(void) {
 #endif
 }
 
+/* One model, two threads of the caller's, a lock of the caller's: every step counts. */
+#ifdef CALLER_THREADS
+typedef struct Shared {
+  pthread_mutex_t lock;
+  nn_model *m;
+  const nn_batch *b;
+  int failures;
+} Shared;
+enum { TURNS = 20 };
+static void *train_by_turns(void *argument) {
+  Shared *s = (Shared *)argument;
+  int i;
+  for (i = 0; i < TURNS; i++) {
+    pthread_mutex_lock(&s->lock);
+    s->failures += nn_train(s->m, s->b, NULL, NULL) != NN_OK || nn_output(s->m) == NULL;
+    pthread_mutex_unlock(&s->lock);
+  }
+  return NULL;
+}
+#endif
+
+static void a_model_by_turns(void) {
+#ifndef CALLER_THREADS
+  SKIP("no pthreads in this build");
+#else
+  nn_config c = test_config();
+  nn_real *x = test_reals(4 * PIXELS);
+  int32_t label[4] = {0, 1, 2, 3};
+  uint32_t bits[2];
+  int k, i;
+  c.batch = 4;
+  test_fill(x, 4 * PIXELS, 1);
+  for (k = 0; k < 2; k++) { /* by two threads; by one, twice as often */
+    Shared s;
+    nn_batch b;
+    pthread_t thread[2];
+    memset(&b, 0, sizeof b);
+    b.n = 4, b.x[0] = x, b.labels = label;
+    memset(&s, 0, sizeof s);
+    s.m = model_with(&c, CNN, 8, 1e-3), s.b = &b;
+    if (!s.m) break;
+    pthread_mutex_init(&s.lock, NULL);
+    for (i = 0; i < 2 && k == 0; i++)
+      CHECK(pthread_create(&thread[i], NULL, train_by_turns, &s) == 0);
+    for (i = 0; i < 2; i++) {
+      if (k == 0) CHECK(pthread_join(thread[i], NULL) == 0);
+      else train_by_turns(&s);
+    }
+    pthread_mutex_destroy(&s.lock);
+    CHECK_INT(s.failures, 0);
+    CHECK_INT(nn_steps(s.m), 2 * TURNS);
+    bits[k] = bits_of(s.m);
+    nn_destroy(s.m);
+  }
+  CHECK(bits[0] == bits[1]);
+  free(x);
+#endif
+}
+
 /* A graph in which every node is read twice has 2^n paths; planning it must not walk them all. */
 static void many_paths(void) {
   nn_config c = test_config();
@@ -1635,6 +1694,7 @@ int main(void) {
   RUN(caller_memory);
   RUN(resume);
   RUN(models_in_threads);
+  RUN(a_model_by_turns);
   RUN(many_paths);
   free(pixels);
   free(labels);
