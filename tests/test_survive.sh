@@ -177,7 +177,7 @@ ok 'and how often' grep -Eq '[1-9][0-9]* of 60 steps were left out' err
 "$nn" mnist --data set --quiet --cell gru --steps 1000000 --test-every 1000000 --save-seconds 1 \
   --out timed > out 2> err < /dev/null &
 pid=$!
-for ((i = 0; i < 200; i++)); do [ ! -f timed/previous.nn ] || break; sleep .05; done
+for ((i = 0; i < 1200; i++)); do [ ! -f timed/previous.nn ] || break; sleep .05; done
 kill -KILL $pid
 { wait $pid; } 2> /dev/null
 run info timed/last.nn
