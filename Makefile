@@ -11,8 +11,9 @@ APT = apt-get install -y -qq --no-install-recommends
 
 # The first list runs once for every ISA of the machine, the second once.
 SUITES = gemm layers train io torch inspect
-SUITES_ONCE = data gradients fuzz
-SCRIPTS = tests/test_look.sh tests/test_program.sh tests/test_fetch.sh tests/test_readme.sh tests/lint
+SUITES_ONCE = data gradients fuzz fail
+SCRIPTS = tests/test_look.sh tests/test_survive.sh tests/test_program.sh tests/test_fetch.sh \
+          tests/test_readme.sh tests/lint
 TEST_H = tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
@@ -42,8 +43,17 @@ $(BUILD)/tests/%: tests/%.c $(TEST_H) nn.h $(BUILD)/nn.o
 	@mkdir -p $(@D)
 	$(COMPILE) $(LDFLAGS) -o $@ $< $(BUILD)/nn.o $(LIBS)
 
+# Both have the engine within themselves, to make its calls fail.
+$(BUILD)/tests/test_fail: tests/test_fail.c tests/faults.h $(TEST_H) nn.c nn.h
+	@mkdir -p $(@D)
+	$(COMPILE) $(LDFLAGS) -o $@ $< $(LIBS)
+
+$(BUILD)/tests/faulty: tests/faulty.c tests/faults.h nn.c main.c nn.h | stb
+	@mkdir -p $(@D)
+	$(COMPILE) -O1 $(LDFLAGS) -o $@ $< $(LIBS)
+
 # stb_image_write.h, for main.c. `make run` and `make test` install it where they may.
-run test lint bench fuzz: INSTALL = yes
+run test kill lint bench fuzz: INSTALL = yes
 stb:
 	@echo '#include <stb/stb_image_write.h>' | $(CC) -E - > /dev/null 2>&1 && exit 0; \
 	if [ "$(INSTALL)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
@@ -86,8 +96,19 @@ $(BUILD)/tests/fuzz_program: tests/fuzz_program.c $(TEST_H) tests/hooks.h main.c
 	$(COMPILE) $(HOOKS) -c -o $(BUILD)/tests/hooked.o nn.c
 	$(COMPILE) $(LDFLAGS) -o $@ $< $(BUILD)/tests/hooked.o $(LIBS)
 
-test: $(BUILD)/nn $(PROGRAMS) $(BUILD)/tests/isas $(BUILD)/tests/fuzz_program browser
+test: $(BUILD)/nn $(PROGRAMS) $(BUILD)/tests/isas $(BUILD)/tests/fuzz_program \
+      $(BUILD)/tests/faulty browser
 	@BUILD='$(BUILD)' RUNNER='$(RUNNER)' tests/run_suites '$(SUITES)' '$(SUITES_ONCE)' '$(SCRIPTS)'
+
+# Hundreds of kills at random instants, and every single call that can fail.
+KILLS = 300
+kill: $(BUILD)/nn $(BUILD)/tests/faulty
+	@BUILD='$(BUILD)' KILLS=$(KILLS) FAULTS=all tests/test_survive.sh
+
+# Trains for an hour and sees whether memory and speed stay as they were.
+LONG_SECONDS = 3600
+long: $(BUILD)/tests/long
+	$(BUILD)/tests/long $(LONG_SECONDS)
 
 lint: $(BUILD)/nn.o
 	@BUILD='$(BUILD)' tests/lint
@@ -128,11 +149,13 @@ help:
 	@echo 'make coverage lines of nn.c that no test runs (gcov)'
 	@echo 'make deep     the C tests under valgrind, MemorySanitizer and checks of integers'
 	@echo 'make mutate   does a test turn red for each statement of going back? (hours)'
+	@echo 'make kill     $(KILLS) kills at random instants, and every call that can fail (KILLS=n)'
+	@echo 'make long     train for an hour: memory use and speed (LONG_SECONDS=n)'
 	@echo 'make bench    speed of the kernels'
 	@echo 'make goldens  make tests/goldens anew from PyTorch (needs python3-torch)'
 	@echo 'make install  copy nn to $(PREFIX)/bin'
 	@echo 'make clean    remove $(BUILD)'
 	@echo 'data/fetch    download MNIST and CIFAR-10; .ci/run runs every check there is'
 
-.PHONY: all run test suites lint fuzz coverage deep mutate bench goldens install clean help stb images \
+.PHONY: all run test suites lint kill long fuzz coverage deep mutate bench goldens install clean help stb images \
         browser

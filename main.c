@@ -85,6 +85,9 @@ static void catch_signals(void) {
 static int terminal_columns(void) { return 0; }
 static int is_terminal(FILE *f) { return _isatty(_fileno(f)); }
 static int make_folder(const char *path) { return _mkdir(path); }
+static int replace(const char *from, const char *to) { /* rename does not, there */
+  return rename(from, to) == 0 ? 0 : errno == ENOENT ? -1 : (remove(to), rename(from, to));
+}
 static double now(void) { return (double)clock() / CLOCKS_PER_SEC; } /* wall time there */
 static int is_special(const char *path) { return (void)path, 0; }
 static FILE *open_gzip(const char *path) { return (void)path, NULL; }
@@ -106,6 +109,7 @@ static int terminal_columns(void) {
 }
 static int is_terminal(FILE *f) { return isatty(fileno(f)); }
 static int make_folder(const char *path) { return mkdir(path, 0777); }
+static int replace(const char *from, const char *to) { return rename(from, to); }
 static double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -364,6 +368,8 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
   O(WEIGHT_DECAY, "weight-decay", REAL, TRAIN, "D", "", 0, 10, "default 0; adamw .01")             \
   O(CLIP_NORM, "clip-norm", REAL, TRAIN, "N", "0", 0, 1e9,                                         \
     "scale the gradients down to this 2-norm; 0: never")                                           \
+  O(CLIP_VALUE, "clip-value", REAL, TRAIN, "V", "", 1e-9, 1e9,                                     \
+    "then limit every element of them to +-V (default: never)")                                    \
   O(SCHEDULE, "schedule", CHOICE, TRAIN, "constant|step|exponential|cosine|one-cycle", "constant", \
     0, 0, "how the learning rate moves")                                                           \
   O(WARMUP, "warmup", WHOLE, TRAIN, "STEPS", "0", 0, 1e9, "rise linearly to the learning rate")    \
@@ -411,7 +417,11 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
   O(TEST_EVERY, "test-every", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                  \
     "test, and save the best (default: every epoch; with --steps a tenth of the run)")             \
   O(SAVE_EVERY, "save-every", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                  \
-    "save a checkpoint (default: at every test)")                                                  \
+    "save a checkpoint (default: at every test); the last two are kept")                           \
+  O(SAVE_SECONDS, "save-seconds", WHOLE, TRAIN, "SECONDS", "", 1, 1e9,                             \
+    "and whenever so many seconds have passed since the last one")                                 \
+  O(KEEP_GOING, "keep-going", FLAG, TRAIN, "", "", 0, 0,                                           \
+    "leave out steps whose loss or gradient is NaN or infinite, in place of stopping there")       \
   O(SNAPSHOTS, "snapshots", WHOLE, TRAIN, "N", "", 1, 1000,                                        \
     "keep the model at so many steps of the run, closest at its start; for nn look")               \
   O(SEED, "seed", WHOLE, RUNS, "N", "1", 0, 9e15, "of initial values, order and dropout")          \
@@ -848,6 +858,11 @@ static void complete(struct settings *s) {
 static int is_outward(int o) {
   return o == OPT_OUT || o == OPT_RESUME || o == OPT_QUIET || o == OPT_DATA || o == OPT_THREADS;
 }
+/* Those that a run may be resumed with though it began otherwise. */
+static int may_change(int o) {
+  return o == OPT_DATA || o == OPT_THREADS || o == OPT_SAVE_EVERY || o == OPT_SAVE_SECONDS ||
+         o == OPT_KEEP_GOING;
+}
 
 /* What settings.txt begins with: every option, one key=value a line, and the command line. Facts
  * that are no options follow, as run.KEY=value. */
@@ -940,7 +955,7 @@ static void read_settings(struct settings *s, const char *path, char *text) {
 static void check_settings(const struct settings *s) {
   for (int o = 0; o < OPTION_COUNT; o++)
     if (is_set(s, (enum option)o) && (options[o].commands & s->command->bit) && !is_outward(o) &&
-        !s->v[o].line)
+        !may_change(o) && !s->v[o].line)
       fail("%s: the line %s=.. is missing%s", s->file, options[o].name, mend);
 }
 
@@ -1289,6 +1304,7 @@ static nn_optimizer optimizer_of(const struct settings *s, int64_t total) {
   if (o.kind == NN_RMSPROP) o.alpha = number_of(s, OPT_ALPHA);
   o.weight_decay = number_of(s, OPT_WEIGHT_DECAY);
   o.clip_norm = number_of(s, OPT_CLIP_NORM);
+  if (is_set(s, OPT_CLIP_VALUE)) o.clip_value = number_of(s, OPT_CLIP_VALUE);
   o.schedule.kind = kinds[whole_of(s, OPT_SCHEDULE)];
   o.schedule.warmup = (int64_t)number_of(s, OPT_WARMUP);
   o.schedule.total = total;
@@ -1408,7 +1424,12 @@ struct run {
   double best_accuracy;                 /* its share of the test set */
   double deadline;                      /* the demonstration's: when to end; 0: at the last step */
   int cut;                              /* ended by it */
-  int diverged;                         /* ended by an infinite loss */
+  int diverged;                         /* ended by a NaN or infinity; `why` has the sentence */
+  nn_message why;
+  int64_t left_out, left_out_before;    /* steps, with --keep-going; before the present one */
+  int64_t saved_step;                   /* of the checkpoint in last.nn; -1: none to keep */
+  double save_seconds, saved_at;        /* --save-seconds, or 0; when last.nn was written */
+  int save_due;                         /* so many have passed */
   int watch;                            /* activations are measured at every test */
   nn_model *probe;                      /* a copy that keeps them */
   struct text activations;              /* activations.csv, but for its first line */
@@ -2026,8 +2047,10 @@ static void write_report(const char *path, struct run *const *runs, int count) {
 
 /* ========================================== @@RUN ===========================================
  * A run's folder holds settings.txt; log.csv; best.nn, the model with the best test accuracy;
- * last.nn, the checkpoint to go on from; progress.txt, what log.csv needs besides to go on; and
- * report.html. */
+ * last.nn, the checkpoint to go on from; progress.txt, what log.csv needs besides to go on;
+ * previous.nn and previous.txt, the same of the checkpoint before; and report.html. next.nn and
+ * next.txt are on their way to become last.nn and progress.txt. A file that cannot be written ends
+ * the run: what was there under its name stays as it was. */
 
 /* Makes a folder and those above it. */
 static void make_folders(const char *path) {
@@ -2102,7 +2125,8 @@ static void write_log(struct run *r) {
     const struct row *w = &r->rows[i];
     text_add(&t, "%lld,%.6g,%.9g,%.9g,", (long long)w->step, w->epoch, w->loss, w->accuracy);
     if (isnan(w->test_accuracy)) text_put(&t, ",,");
-    else text_add(&t, "%.9g,%.9g,", w->test_loss, w->test_accuracy);
+    else if (!isnan(w->test_loss)) text_add(&t, "%.9g,%.9g,", w->test_loss, w->test_accuracy);
+    else text_add(&t, "nan,%.9g,", w->test_accuracy); /* diverged */
     text_add(&t, "%.3f\n", w->seconds);
   }
   path_of(path, "%s/log.csv", r->folder);
@@ -2119,6 +2143,18 @@ static void write_log(struct run *r) {
   text_free(&t);
 }
 
+/* Gives a file of the run's folder another name there, over what has it. */
+static void rename_in(const struct run *r, const char *from, const char *to) {
+  char old[PATH_SIZE], new[PATH_SIZE];
+  path_of(old, "%s/%s", r->folder, from);
+  path_of(new, "%s/%s", r->folder, to);
+  if (replace(old, new) && errno != ENOENT)
+    fail("%s cannot be renamed to %s: %s", old, to, strerror(errno));
+}
+
+/* The checkpoint that is there becomes the one before only when the new one is whole and on the
+ * disk. Killed anywhere in here, the folder has the newest or the one before under its name, and
+ * the progress of both. */
 static void write_checkpoint(struct run *r) {
   struct text t = {0};
   char path[PATH_SIZE];
@@ -2126,11 +2162,20 @@ static void write_checkpoint(struct run *r) {
            (long long)r->progress.step, r->seconds, r->window_loss, (long long)r->window_correct,
            (long long)r->window_rows);
   text_add(&t, "best=%lld\nbest-accuracy=%.17g\n", (long long)r->best_step, r->best_accuracy);
-  path_of(path, "%s/progress.txt", r->folder);
+  if (r->left_out) text_add(&t, "left-out=%lld\n", (long long)r->left_out);
+  path_of(path, "%s/next.txt", r->folder);
   text_save(&t, path);
   text_free(&t);
-  path_of(path, "%s/last.nn", r->folder);
+  path_of(path, "%s/next.nn", r->folder);
   if (nn_save_checkpoint(r->m, &r->progress, path)) fail("%s", nn_error(r->m));
+  if (r->saved_step >= 0 && r->saved_step != r->progress.step) {
+    rename_in(r, "progress.txt", "previous.txt");
+    rename_in(r, "last.nn", "previous.nn");
+  }
+  rename_in(r, "next.nn", "last.nn");
+  rename_in(r, "next.txt", "progress.txt");
+  r->saved_step = r->progress.step;
+  r->saved_at = now();
 }
 
 /* The k-th of --snapshots, 1 on: the first ones are closest, for there a net changes most. */
@@ -2210,8 +2255,8 @@ static void read_activations(struct run *r) {
   free(text);
 }
 
-/* A line of log.csv, which it cuts up: seven numbers, those of the test perhaps empty. 0 if it is
- * anything else. */
+/* A line of log.csv, which it cuts up: seven numbers, those of the test perhaps empty, its loss
+ * perhaps "nan". 0 if it is anything else. */
 static int read_row(char *line, struct row *row) {
   double v[7];
   for (int k = 0; k < 7; k++) {
@@ -2219,12 +2264,12 @@ static int read_row(char *line, struct row *row) {
     const int more = line[n] == ',';
     line[n] = 0;
     if (more != (k < 6)) return 0;
-    if (n == 0 && (k == 4 || k == 5)) v[k] = NAN;
+    if ((n == 0 && (k == 4 || k == 5)) || (k == 4 && strcmp(line, "nan") == 0)) v[k] = NAN;
     else if (!read_number(line, &v[k])) return 0;
     line += n + (size_t)more;
   }
   if (v[0] < 1 || v[0] > 9e15 || v[3] < 0 || v[3] > 1 || v[6] < 0) return 0;
-  if (!isnan(v[4]) != !isnan(v[5]) || v[5] < 0 || v[5] > 1) return 0;
+  if ((isnan(v[5]) && !isnan(v[4])) || v[5] < 0 || v[5] > 1) return 0;
   row->step = (int64_t)v[0], row->epoch = v[1], row->loss = v[2], row->accuracy = v[3];
   row->test_loss = v[4], row->test_accuracy = v[5], row->seconds = v[6];
   return 1;
@@ -2252,7 +2297,7 @@ static void read_log(struct run *r) {
     before = row.step;
     if (row.step > step) continue;
     add_row(r, &row);
-    if (!isnan(row.test_accuracy) && is_better(r, row.test_accuracy))
+    if (!isnan(row.test_loss) && is_better(r, row.test_accuracy))
       set_best(r, row.step, row.test_accuracy);
   }
   if (r->row_count) r->seconds = r->rows[r->row_count - 1].seconds;
@@ -2266,31 +2311,47 @@ static void read_log(struct run *r) {
   free(text);
 }
 
-/* Reads progress.txt if it is of the checkpoint's very step (a run killed between the two files
- * only loses a part of the next line's training figures). */
-static void read_progress(struct run *r) {
+/* Reads a file that write_checkpoint wrote, if it is of the checkpoint's very step. 1 if it is
+ * whole, of this step or another; 0 if it is damaged, -1 if missing. */
+static int read_progress_file(struct run *r, const char *path, int *matches) {
   static const char *const keys[] = {"step", "seconds", "loss", "correct",
                                      "rows", "best",    "best-accuracy"};
   enum { KEYS = sizeof keys / sizeof *keys };
-  char path[PATH_SIZE], value[64], *text;
-  double v[KEYS];
+  char value[64], *text = read_text(path);
+  double v[KEYS], left_out = 0;
   int k = 0;
-  path_of(path, "%s/progress.txt", r->folder);
-  text = read_text(path);
-  while (text && k < KEYS && find_fact(text, keys[k], value, sizeof value) &&
-         read_number(value, &v[k]) && v[k] >= 0 && v[k] <= 9e15)
+  if (!text) return -1;
+  while (k < KEYS && find_fact(text, keys[k], value, sizeof value) && read_number(value, &v[k]) &&
+         v[k] >= 0 && (v[k] <= 9e15 || k == 2)) /* a loss may be as large as it likes */
     k++;
-  if (k < KEYS || v[3] > v[4] || v[5] > v[0] || v[6] > 1) {
-    note("%s is %s: the next training figures are those of the steps from %lld on", path,
-         text ? "damaged" : "missing", (long long)r->progress.step);
-  } else if ((int64_t)v[0] == r->progress.step) {
-    r->seconds = v[1];
-    r->window_loss = v[2];
-    r->window_correct = (int64_t)v[3];
-    r->window_rows = (int64_t)v[4];
-    set_best(r, (int64_t)v[5], v[6]);
-  }
+  if (find_fact(text, "left-out", value, sizeof value) && !read_number(value, &left_out)) k = 0;
   free(text);
+  if (k < KEYS || v[3] > v[4] || v[5] > v[0] || v[6] > 1 || left_out < 0 || left_out > v[0])
+    return 0;
+  *matches = (int64_t)v[0] == r->progress.step;
+  if (!*matches) return 1;
+  r->seconds = v[1];
+  r->window_loss = v[2];
+  r->window_correct = (int64_t)v[3];
+  r->window_rows = (int64_t)v[4];
+  r->left_out = r->left_out_before = (int64_t)left_out;
+  set_best(r, (int64_t)v[5], v[6]);
+  return 1;
+}
+
+/* From the file of the checkpoint's step; that of a run killed in write_checkpoint may have any of
+ * three names. */
+static void read_progress(struct run *r) {
+  static const char *const names[] = {"next.txt", "previous.txt", "progress.txt"};
+  char path[PATH_SIZE];
+  int matches = 0, whole = 1;
+  for (int i = 0; i < 3 && !matches; i++) {
+    path_of(path, "%s/%s", r->folder, names[i]);
+    whole = read_progress_file(r, path, &matches);
+  }
+  if (whole <= 0)
+    note("%s is %s: the next training figures are those of the steps from %lld on", path,
+         whole ? "missing" : "damaged", (long long)r->progress.step);
 }
 
 /* Whether best.nn is what the log says. The run can go on without it: the checkpoint takes its
@@ -2339,6 +2400,8 @@ static void run_plan(struct run *r) {
   r->save_every = is_set(s, OPT_SAVE_EVERY) ? (int64_t)number_of(s, OPT_SAVE_EVERY)
                                             : r->test_every;
   r->row_every = r->total < 2000 ? 10 : (r->total + 199) / 200;
+  r->save_seconds = is_set(s, OPT_SAVE_SECONDS) ? number_of(s, OPT_SAVE_SECONDS) : 0;
+  r->saved_step = -1;
   r->quiet = is_set(s, OPT_QUIET);
   r->live = !r->quiet && is_terminal(stderr) &&
             strcmp(getenv("TERM") ? getenv("TERM") : "dumb", "dumb") != 0;
@@ -2378,21 +2441,58 @@ static void check_data(const struct run *r, const char *facts) {
          r->folder, name, value, r->d->name, r->d->where, crc);
 }
 
-/* Puts the checkpoint of the run's folder in place of the fresh model. */
-static void run_load(struct run *r, const char *facts) {
+/* Loads one of the folder's two checkpoints; 0, or why not. */
+static int load_checkpoint(const struct run *r, const char *name, nn_load_result *loaded,
+                           nn_message *why) {
+  const nn_config c = config_of(&r->s);
   char path[PATH_SIZE];
+  path_of(path, "%s/%s", r->folder, name);
+  memset(loaded, 0, sizeof *loaded);
+  if (!file_exists(path)) {
+    snprintf(why->text, sizeof why->text, "%.200s is missing", path);
+    return -1;
+  }
+  if (nn_load(path, &c, loaded, why)) return -1;
+  if (loaded->is_checkpoint && parameter_count(loaded->model) == r->parameters &&
+      loaded->progress.step <= r->total)
+    return 0;
+  nn_destroy(loaded->model);
+  snprintf(why->text, sizeof why->text,
+           "%.120s is not a checkpoint of the run that settings.txt beside it describes", path);
+  return -1;
+}
+
+/* Whether a run that has neither of its two checkpoints was killed before it could save one. */
+static int never_saved(const struct run *r) {
+  static const char *const names[] = {"last.nn", "previous.nn", "result.txt"};
+  char path[PATH_SIZE];
+  for (int i = 0; i < 3; i++) {
+    path_of(path, "%s/%s", r->folder, names[i]);
+    if (file_exists(path)) return 0;
+  }
+  return 1;
+}
+
+/* Puts the checkpoint of the run's folder in place of the fresh model: the last, else the one
+ * before. */
+static void run_load(struct run *r, const char *facts) {
   nn_load_result loaded;
-  nn_config c = config_of(&r->s);
-  nn_message why;
+  nn_message why, other;
   check_data(r, facts);
   run_prepare(r);
-  path_of(path, "%s/last.nn", r->folder);
-  if (!file_exists(path))
-    fail("%s is missing: this run was never saved, or is finished; start it anew", path);
-  if (nn_load(path, &c, &loaded, &why)) fail("%s; start the run anew", why.text);
-  if (!loaded.is_checkpoint || parameter_count(loaded.model) != r->parameters ||
-      loaded.progress.step > r->total)
-    fail("%s is not a checkpoint of the run that settings.txt beside it describes", path);
+  text_put(&r->facts, facts);
+  if (never_saved(r)) {
+    note("%s has no checkpoint yet: the run starts from its beginning", r->folder);
+    return;
+  }
+  if (load_checkpoint(r, "last.nn", &loaded, &why) == 0) {
+    r->saved_step = loaded.progress.step;
+  } else {
+    if (load_checkpoint(r, "previous.nn", &loaded, &other))
+      fail("%s; start the run anew", why.text);
+    note("%s; going on from the checkpoint before it, step %lld", why.text,
+         (long long)loaded.progress.step);
+  }
   const nn_progress *p = &loaded.progress;
   const int64_t batch = whole_of(&r->s, OPT_BATCH);
   if (p->step != p->epoch * r->per_epoch + (p->place + batch - 1) / batch)
@@ -2408,7 +2508,6 @@ static void run_load(struct run *r, const char *facts) {
   read_progress(r);
   read_activations(r);
   check_best(r);
-  text_put(&r->facts, facts);
 }
 
 static void run_free(struct run *r) {
@@ -2502,17 +2601,26 @@ enum { LEAST_STEPS = 100 }; /* that a network of the demonstration gets, whateve
 /* nn_fit's callback: sums for the next row, the live line, and whether to stop. */
 static int on_step(void *user, nn_model *m, const nn_progress *p) {
   struct run *r = user;
-  double time = r->live ? now() : 0;
-  (void)m;
-  if (p->rows <= r->rows_before) r->sum_before = 0, r->correct_before = r->rows_before = 0;
+  const double time = r->live || r->save_seconds > 0 ? now() : 0;
+  const int left_out = r->left_out > r->left_out_before;
+  /* a new epoch counts from 0 again; a step that was left out counts nothing */
+  if (p->rows < r->rows_before || (p->rows == r->rows_before && !left_out))
+    r->sum_before = 0, r->correct_before = r->rows_before = 0;
   r->window_loss += p->loss_sum - r->sum_before;
   r->window_correct += p->correct - r->correct_before;
   r->window_rows += p->rows - r->rows_before;
   r->sum_before = p->loss_sum;
   r->correct_before = p->correct;
   r->rows_before = p->rows;
+  if (left_out && !r->left_out_before) {
+    clear_live(r);
+    note("left out, as every step like it: %s", nn_error(m));
+  }
+  r->left_out_before = r->left_out;
   if (r->live && time - r->drawn >= .1) draw_live(r, time);
-  return stop_signal != 0 || (r->deadline > 0 && p->step >= LEAST_STEPS && now() > r->deadline);
+  r->save_due = r->save_seconds > 0 && time - r->saved_at >= r->save_seconds;
+  return stop_signal != 0 || r->save_due ||
+         (r->deadline > 0 && p->step >= LEAST_STEPS && now() > r->deadline);
 }
 
 /* Tests, keeps the best model, and tells. */
@@ -2521,8 +2629,8 @@ static void run_test(struct run *r, struct row *row) {
   nn_evaluation e;
   clear_live(r);
   if (nn_evaluate(r->m, &r->d->test, &e)) fail("%s", nn_error(r->m));
-  const int better = is_better(r, e.accuracy);
-  row->test_loss = e.loss;
+  const int better = isfinite(e.loss) && is_better(r, e.accuracy);
+  row->test_loss = isfinite(e.loss) ? e.loss : NAN;
   row->test_accuracy = e.accuracy;
   if (better) {
     path_of(path, "%s/best.nn", r->folder);
@@ -2554,8 +2662,8 @@ static int64_t next_multiple(int64_t step, int64_t every) {
   return (step / every + 1) * every;
 }
 
-/* Trains to the end, the deadline, an infinite loss or a signal; everything is written when it
- * returns. 0, or the signal. */
+/* Trains to the end, the deadline, a divergence or a signal; everything is written when it returns,
+ * but the checkpoint of before is kept when training diverged. 0, or the signal. */
 static int run_train(struct run *r) {
   nn_fit_options fit = nn_fit_default();
   nn_status status = NN_OK;
@@ -2565,6 +2673,8 @@ static int run_train(struct run *r) {
   fit.progress = &r->progress;
   fit.on_step = on_step;
   fit.user = r;
+  if (is_set(&r->s, OPT_KEEP_GOING)) fit.left_out = &r->left_out;
+  r->saved_at = now();
   r->sum_before = r->progress.loss_sum;
   r->correct_before = r->progress.correct;
   r->rows_before = r->progress.rows;
@@ -2588,11 +2698,13 @@ static int run_train(struct run *r) {
     r->session_seconds += spent;
     step = r->progress.step;
     if (snapshot && step == stop && status >= 0) write_snapshot(r);
+    const int due = r->save_due && status >= 0;
+    if (due && status == NN_STOPPED) status = NN_OK;
     r->cut = status == NN_STOPPED && !stop_signal && step < r->total;
-    if ((step == stop && status >= 0) || r->cut) {
+    if ((step == stop && status >= 0) || r->cut || due) {
       const int tests = step % r->test_every == 0 || step == r->total || r->cut;
       if (tests || step % r->row_every == 0) run_row(r, tests);
-      const int saves = step % r->save_every == 0;
+      const int saves = step % r->save_every == 0 || due;
       if ((tests || saves) && step < r->total && !stop_signal) {
         write_log(r); /* first: a checkpoint's log must not lack a line when all ends here */
         if (saves) write_checkpoint(r);
@@ -2601,14 +2713,18 @@ static int run_train(struct run *r) {
   }
   clear_live(r);
   r->diverged = status == NN_ERR_DIVERGED;
+  snprintf(r->why.text, sizeof r->why.text, "%s", r->diverged ? nn_error(r->m) : "");
   if ((r->progress.step == r->total || (r->diverged && r->progress.step > 0)) &&
       !(last_tested(r) && last_tested(r)->step == r->progress.step))
     run_row(r, 1); /* diverged; or resumed at its end, but the log has lost that test */
   free(r->filters[1].rgba);
   r->filters[1] = picture_filters(r->m);
   write_log(r);
-  write_checkpoint(r);
+  if (!r->diverged) write_checkpoint(r);
   if (status < 0 && !r->diverged) fail("%s", nn_error(r->m));
+  if (r->left_out && !r->diverged)
+    note("%s of %s steps were left out", grouped((double)r->left_out).text,
+         grouped((double)r->progress.step).text);
   if (r->progress.step < r->total && !r->cut && !r->diverged) {
     struct text t = {0};
     text_word(&t, r->again[0]);
@@ -2626,11 +2742,15 @@ static int run_train(struct run *r) {
   return 0;
 }
 
-/* Where an infinite loss is no result. */
+/* Where a divergence is no result. */
 static void refuse_divergence(const struct run *r) {
-  if (r->diverged)
-    fail("the loss became infinite after step %lld: lower --lr or give --clip-norm 1 (%s)",
-         (long long)r->progress.step, r->folder);
+  char kept[PATH_SIZE + 64];
+  if (!r->diverged) return;
+  snprintf(kept, sizeof kept, "no checkpoint was saved since the start (%s)", r->folder);
+  if (r->saved_step >= 0)
+    snprintf(kept, sizeof kept, "%s/last.nn keeps step %lld", r->folder, (long long)r->saved_step);
+  fail("training diverged: %s. Give a lower --lr, --clip-norm 1 or --keep-going; %s", r->why.text,
+       kept);
 }
 
 static void tell_start(const struct run *r) {
@@ -2655,7 +2775,7 @@ static void tell_data(const struct data *d, int quiet) {
 static int differing(const struct settings *a, const struct settings *b, int all) {
   for (int o = 0; o < OPTION_COUNT; o++) {
     const struct value *v = &a->v[o], *w = &b->v[o];
-    if (is_outward(o) || (all ? o == OPT_ISA : !w->given)) continue;
+    if (is_outward(o) || (all ? o == OPT_ISA : !w->given || may_change(o))) continue;
     if (!*v->text != !*w->text || (*v->text && v->number != w->number) ||
         (options[o].kind == TEXT && strcmp(v->text, w->text) != 0))
       return o;
@@ -2688,8 +2808,8 @@ static char *read_resumed(struct run *r, const struct settings *typed, char path
   set_standards(&r->s, typed->command);
   read_settings(&r->s, path, *lines);
   resume_isa(&r->s, facts);
-  if (typed->v[OPT_DATA].given) r->s.v[OPT_DATA] = typed->v[OPT_DATA];
-  if (typed->v[OPT_THREADS].given) r->s.v[OPT_THREADS] = typed->v[OPT_THREADS];
+  for (int o = 0; o < OPTION_COUNT; o++)
+    if (may_change(o) && typed->v[o].given) r->s.v[o] = typed->v[o];
   r->s.v[OPT_QUIET] = typed->v[OPT_QUIET];
   complete(&r->s);
   check_settings(&r->s);
@@ -3002,8 +3122,11 @@ static void write_result(struct run *r) {
   path_of(path, "%s/result.txt", r->folder);
   text_save(&t, path);
   text_free(&t);
-  path_of(path, "%s/last.nn", r->folder);
-  remove(path);
+  for (int k = 0; k < 3 && !r->diverged; k++) { /* what a divergence came from may be looked at */
+    static const char *const names[] = {"last.nn", "previous.nn", "previous.txt"};
+    path_of(path, "%s/%s", r->folder, names[k]);
+    remove(path);
+  }
 }
 
 /* Whether the run in the folder is done; then its outcome. */
@@ -3075,8 +3198,7 @@ static int open_run(struct opened *to, struct study *st, struct trial *t, int k)
     }
   }
   if (is_set(st->typed, OPT_DONE)) return 0;
-  path_of(path, "%s/last.nn", to->folder);
-  if (to->facts && file_exists(path)) {
+  if (to->facts && !never_saved(r)) {
     run_load(r, to->facts);
     return 1;
   }

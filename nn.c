@@ -377,7 +377,7 @@ const char *nn_status_text(int status)
   case NN_ERR_FORMAT: return "malformed data";
   case NN_ERR_LIMIT: return "too large";
   case NN_ERR_UNSUPPORTED: return "not supported here";
-  case NN_ERR_DIVERGED: return "the loss diverged";
+  case NN_ERR_DIVERGED: return "training diverged";
   default: return "unknown status";
   }
 }
@@ -765,8 +765,10 @@ typedef struct nn__kernels {
                         const nn_real *dh, nn_real *dc, size_t n);
   void (*gru_row_back)(nn_real *g, size_t panel, const nn_real *h_before, const nn_real *dh,
                        nn_real *dh_before, size_t n);
-  void (*update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1, nn_real *slot2,
-                 size_t n);
+  double (*largest)(const nn_real *x, size_t n); /* the greatest |x|; NaN if one is not finite */
+  /* 0, or NaN if a new w or mean square is not finite. */
+  nn_real (*update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1, nn_real *slot2,
+                    size_t n);
 #endif
 } nn__kernels;
 
@@ -2020,9 +2022,25 @@ static void NN__(gru_row_back)(nn_real *g, size_t panel, const nn_real *h_before
 
 /* ---- optimizers --------------------------------------------------------------------------- */
 
-NN__INLINE void NN__(update_body)(int kind, const nn__update *u, nn_real *w, nn_real *g,
-                                  nn_real *slot1, nn_real *slot2, size_t n)
+/* A maximum may lose a NaN, a sum of products with 0 never does, nor an infinity: inf 0 = NaN. */
+static double NN__(largest)(const nn_real *x, size_t n)
 {
+  V most = v_zero(), bad = v_zero();
+  nn_real lane[VW], all = 0;
+  for (size_t i = 0; i < n; i += VW) {
+    const V v = v_get(x + i, n - i);
+    most = v_max(most, v_max(v, v_sub(v_zero(), v)));
+    bad = v_fma(v, v_zero(), bad);
+  }
+  v_store(lane, most);
+  for (size_t i = 0; i < VW; i++) all = lane[i] > all ? lane[i] : all;
+  return (double)all + (double)v_sum(bad);
+}
+
+NN__INLINE nn_real NN__(update_body)(int kind, const nn__update *u, nn_real *w, nn_real *g,
+                                     nn_real *slot1, nn_real *slot2, size_t n)
+{
+  V bad = v_zero(); /* as in `largest` */
   const V rate = v_set(u->rate), momentum = v_set(u->momentum), eps = v_set(u->eps);
   const V beta1 = v_set(u->beta1), rest1 = v_set(u->rest1);
   const V beta2 = v_set(u->beta2), rest2 = v_set(u->rest2);
@@ -2052,10 +2070,12 @@ NN__INLINE void NN__(update_body)(int kind, const nn__update *u, nn_real *w, nn_
     } else if (kind == NN_ADAGRAD) {
       const V s = v_fma(d, d, v_get(slot1 + i, left));
       v_give(slot1 + i, s, left);
+      bad = v_fma(s, v_zero(), bad);
       x = v_sub(x, v_div(v_mul(rate, d), v_add(v_sqrt(s), eps)));
     } else if (kind == NN_RMSPROP) {
       const V s = v_fma(alpha, v_get(slot1 + i, left), v_mul(rest, v_mul(d, d)));
       v_give(slot1 + i, s, left);
+      bad = v_fma(s, v_zero(), bad);
       V q = v_div(d, v_add(v_sqrt(s), eps));
       if (moves) {
         q = v_fma(momentum, v_get(slot2 + i, left), q);
@@ -2067,22 +2087,25 @@ NN__INLINE void NN__(update_body)(int kind, const nn__update *u, nn_real *w, nn_
       const V s = v_fma(beta2, v_get(slot2 + i, left), v_mul(rest2, v_mul(d, d)));
       v_give(slot1 + i, m, left);
       v_give(slot2 + i, s, left);
+      bad = v_fma(s, v_zero(), bad);
       x = v_sub(x, v_div(v_mul(correction1, m), v_fma(v_sqrt(s), correction2, eps)));
     }
     v_give(w + i, x, left);
     v_give(g + i, v_zero(), left);
+    bad = v_fma(x, v_zero(), bad);
   }
+  return v_sum(bad);
 }
 
-static void NN__(update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1,
-                         nn_real *slot2, size_t n)
+static nn_real NN__(update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1,
+                            nn_real *slot2, size_t n)
 {
   switch (u->kind) {
-  case NN_SGD: NN__(update_body)(NN_SGD, u, w, g, slot1, slot2, n); break;
-  case NN_ADAGRAD: NN__(update_body)(NN_ADAGRAD, u, w, g, slot1, slot2, n); break;
-  case NN_RMSPROP: NN__(update_body)(NN_RMSPROP, u, w, g, slot1, slot2, n); break;
-  case NN_ADAM: NN__(update_body)(NN_ADAM, u, w, g, slot1, slot2, n); break;
-  default: NN__(update_body)(NN_ADAMW, u, w, g, slot1, slot2, n); break;
+  case NN_SGD: return NN__(update_body)(NN_SGD, u, w, g, slot1, slot2, n);
+  case NN_ADAGRAD: return NN__(update_body)(NN_ADAGRAD, u, w, g, slot1, slot2, n);
+  case NN_RMSPROP: return NN__(update_body)(NN_RMSPROP, u, w, g, slot1, slot2, n);
+  case NN_ADAM: return NN__(update_body)(NN_ADAM, u, w, g, slot1, slot2, n);
+  default: return NN__(update_body)(NN_ADAMW, u, w, g, slot1, slot2, n);
   }
 }
 #endif
@@ -2132,6 +2155,7 @@ static const nn__kernels NN__(nn__table) = {
     NN__(rnn_row_back),
     NN__(lstm_row_back),
     NN__(gru_row_back),
+    NN__(largest),
     NN__(update),
 #endif
 };
@@ -2938,6 +2962,7 @@ struct nn_model {
 #ifndef NN_NO_TRAINING
   nn_optimizer optimizer;
   int slots;
+  double largest;             /* gradient of the last nn_step */
 #ifndef NN_NO_INSPECT
   nn_rule rule;               /* nn_project's, while it goes back: how a relu passes a signal */
 #endif
@@ -6366,9 +6391,9 @@ static void nn__clear_past_ends(nn_model *m, const nn__node *x, size_t n, nn_rea
       memset(at + (t * n + i) * x->cols, 0, x->cols * sizeof *at);
 }
 
-nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
+/* first_bad, if not NULL: the first node whose output holds a NaN or infinity, else -1. */
+static nn_status nn__forward(nn_model *m, const nn_batch *b, int training, int *first_bad)
 {
-  if (!m) return NN_ERR_ARGUMENT;
   if (training && training != NN_INSPECTING && m->config.inference)
     return nn__error(m, NN_ERR_STATE, "forward: training asked of an inference model");
   m->ran = m->lost = 0; /* a refused forward leaves nothing to go on from */
@@ -6385,12 +6410,23 @@ nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
       nn__copy_border(m, x, n, x->y, b->x[k], 1);
     nn__clear_past_ends(m, x, n, x->y);
   }
-  for (int i = 0; i < m->nodes; i++)
+  if (first_bad) *first_bad = -1;
+  for (int i = 0; i < m->nodes; i++) {
+    const nn__node *node = &m->node[i];
     if ((status = nn__forward_node(m, i, n)) != NN_OK) return m->status = status;
+    if (!first_bad || *first_bad >= 0 || nn__is_loss(node->kind)) continue;
+    for (size_t k = 0; k < n * node->rows * node->cols && *first_bad < 0; k++)
+      if (!nn__finite((double)node->y[k])) *first_bad = i;
+  }
   m->shown = 0;
   m->draws += (uint64_t)nn__learning(m);
   m->ran = 1;
   return NN_OK;
+}
+
+nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
+{
+  return m ? nn__forward(m, b, training, NULL) : NN_ERR_ARGUMENT;
 }
 
 const nn_real *nn_output(nn_model *m)
@@ -6590,45 +6626,124 @@ enum { NN__FLAT_PIECE = 1 << 15, NN__FLAT_PARTS = 256 };
 typedef struct nn__flat {
   nn_model *m;
   nn__update update;
-  size_t first, count;
-  double sum[NN__FLAT_PARTS];
+  int norm;     /* nn__gradient_task: the squares are wanted */
+  size_t first; /* element of the present pieces */
+  double sum[NN__FLAT_PARTS], most[NN__FLAT_PARTS]; /* what each piece gives */
 } nn__flat;
 
-static void nn__norm_task(void *arg, size_t index, int thread)
+/* Has a task done for every piece; returns the sum of all sums, and in *most the greatest of the
+ * rest, NaN if one is. */
+static double nn__flat_pass(nn__flat *f, nn__task task, double *most)
+{
+  const size_t values = f->m->values;
+  double sum = 0, bad = 0;
+  *most = 0;
+  for (f->first = 0; f->first < values; f->first += (size_t)NN__FLAT_PARTS * NN__FLAT_PIECE) {
+    const size_t left = values - f->first;
+    const size_t parts = nn__min(NN__FLAT_PARTS, (left + NN__FLAT_PIECE - 1) / NN__FLAT_PIECE);
+    memset(f->sum, 0, sizeof f->sum);
+    nn__parallel(&f->m->context.pool, parts, task, f);
+    for (size_t i = 0; i < parts; i++) {
+      sum += f->sum[i], bad += f->most[i] * 0;
+      if (f->most[i] > *most) *most = f->most[i];
+    }
+  }
+  *most += bad;
+  return sum;
+}
+
+static void nn__gradient_task(void *arg, size_t index, int thread)
 {
   nn__flat *f = arg;
+  const nn__kernels *kernels = f->m->context.kernels;
   const size_t at = f->first + index * NN__FLAT_PIECE;
+  const size_t n = nn__min(NN__FLAT_PIECE, f->m->values - at);
   (void)thread;
-  f->sum[index] = f->m->context.kernels->sum_squares(f->m->gradient + at,
-                                                     nn__min(NN__FLAT_PIECE, f->count - at));
+  f->most[index] = kernels->largest(f->m->gradient + at, n);
+  if (f->norm) f->sum[index] = kernels->sum_squares(f->m->gradient + at, n);
 }
 
 double nn_gradient_norm(nn_model *m)
 {
   if (!m || !m->built || !m->gradient) return 0;
   nn__flat f;
-  double sum = 0;
-  f.m = m, f.count = m->values;
-  for (f.first = 0; f.first < f.count; f.first += (size_t)NN__FLAT_PARTS * NN__FLAT_PIECE) {
-    const size_t left = f.count - f.first;
-    const size_t parts =
-        nn__min(NN__FLAT_PARTS, (left + NN__FLAT_PIECE - 1) / NN__FLAT_PIECE);
-    nn__parallel(&m->context.pool, parts, nn__norm_task, &f);
-    for (size_t i = 0; i < parts; i++) sum += f.sum[i];
-  }
-  return sqrt(sum);
+  double most;
+  f.m = m, f.norm = 1;
+  return sqrt(nn__flat_pass(&f, nn__gradient_task, &most));
 }
 
 static void nn__update_task(void *arg, size_t index, int thread)
 {
-  const nn__flat *f = arg;
+  nn__flat *f = arg;
   nn_model *m = f->m;
-  const size_t at = index * NN__FLAT_PIECE;
+  const size_t at = f->first + index * NN__FLAT_PIECE;
   (void)thread;
-  m->context.kernels->update(&f->update, m->value + at, m->gradient + at,
-                             m->slot[0] ? m->slot[0] + at : NULL,
-                             m->slot[1] ? m->slot[1] + at : NULL,
-                             nn__min(NN__FLAT_PIECE, m->values - at));
+  f->most[index] = (double)m->context.kernels->update(
+      &f->update, m->value + at, m->gradient + at, m->slot[0] ? m->slot[0] + at : NULL,
+      m->slot[1] ? m->slot[1] + at : NULL, nn__min(NN__FLAT_PIECE, m->values - at));
+}
+
+/* Of a block that lies as the parameters do: the first element that is NaN or infinite, and the
+ * parameter it belongs to; NULL if there is none. */
+static const nn__param *nn__first_bad(const nn_model *m, const nn_real *block, double *value)
+{
+  for (int i = 0; block && i < m->params; i++)
+    for (size_t k = 0; !m->param[i].buffer && k < m->param[i].count; k++) {
+      *value = (double)block[m->param[i].offset + k];
+      if (!nn__finite(*value)) return &m->param[i];
+    }
+  return NULL;
+}
+
+/* What diverged, by how much, and what may help. Failures alone come here, so it may be slow. */
+static nn_status nn__diverged(nn_model *m, const char *what, const char *of, double value)
+{
+  return nn__error(m, NN_ERR_DIVERGED, "step %lld: %s%s is %g (largest finite gradient %g, rate "
+                                       "%g): lower the rate, or clip (clip_norm)",
+                   (long long)m->steps, what, of, value, m->largest, nn_rate(m));
+}
+
+static nn_status nn__bad_gradient(nn_model *m)
+{
+  double value = 0;
+  m->largest = 0;
+  for (size_t i = 0; i < m->values; i++) {
+    const double size = fabs((double)m->gradient[i]);
+    if (nn__finite(size) && size > m->largest) m->largest = size;
+  }
+  const nn__param *p = nn__first_bad(m, m->gradient, &value);
+  return nn__diverged(m, "the gradient of ", p ? p->name : "?", value);
+}
+
+static nn_status nn__bad_parameter(nn_model *m)
+{
+  double value = 0;
+  const nn__param *p = nn__first_bad(m, m->value, &value);
+  if (p) return nn__diverged(m, "parameter ", p->name, value);
+  for (int i = 0; i < m->slots && !p; i++) p = nn__first_bad(m, m->slot[i], &value);
+  return nn__diverged(m, "the optimizer's state of ", p ? p->name : "?", value);
+}
+
+/* The reason is what is not finite first: what came in, a parameter, or a layer's output. */
+static nn_status nn__bad_loss(nn_model *m, const nn_batch *b, double loss)
+{
+  double value = 0;
+  int node = -1;
+  const nn__param *p = nn__first_bad(m, m->value, &value);
+  nn_message text;
+  if (nn__forward(m, b, NN_INSPECTING, &node) != NN_OK) node = -1;
+  nn_reset_state(m); /* a carried NaN would come back for ever */
+  if (node >= 0 && nn__is_input(m->node[node].kind))
+    return nn__error(m, NN_ERR_DIVERGED, "step %lld: the loss is %g, for the samples given to %s "
+                                         "hold a NaN or infinity",
+                     (long long)m->steps, loss, m->node[node].name);
+  if (p)
+    nn__say(&text, NN_OK, "parameter %s is %g and so the loss", p->name, value);
+  else if (node >= 0)
+    nn__say(&text, NN_OK, "the output of %s is not finite and so the loss", m->node[node].name);
+  else
+    nn__say(&text, NN_OK, "the loss");
+  return nn__diverged(m, text.text, "", loss);
 }
 
 nn_status nn_step(nn_model *m)
@@ -6638,9 +6753,13 @@ nn_status nn_step(nn_model *m)
     return nn__error(m, NN_ERR_STATE, "step: not built, or an inference model");
   const nn_optimizer *o = &m->optimizer;
   const double t = (double)(m->state_steps + 1), rate = nn_rate(m);
+  double most;
   nn__flat f;
   memset(&f, 0, sizeof f);
-  f.m = m;
+  f.m = m, f.norm = o->clip_norm > 0;
+  const double norm = sqrt(nn__flat_pass(&f, nn__gradient_task, &most));
+  if (!nn__finite(most)) return nn__bad_gradient(m);
+  m->largest = most;
   nn__update *u = &f.update;
   u->kind = (int)o->kind, u->nesterov = o->nesterov;
   u->rate = (nn_real)rate, u->momentum = (nn_real)o->momentum, u->alpha = (nn_real)o->alpha;
@@ -6651,15 +6770,12 @@ nn_status nn_step(nn_model *m)
   u->correction1 = (nn_real)(rate / (1 - pow(o->beta1, t)));
   u->correction2 = (nn_real)(1 / sqrt(1 - pow(o->beta2, t)));
   u->scale = 1, u->limit = (nn_real)o->clip_value;
-  if (o->clip_norm > 0) {
-    const double norm = nn_gradient_norm(m);
-    if (norm > o->clip_norm) u->scale = (nn_real)(o->clip_norm / (norm + 1e-6));
-  }
-  nn__parallel(&m->context.pool, (m->values + NN__FLAT_PIECE - 1) / NN__FLAT_PIECE, nn__update_task,
-               &f);
+  if (f.norm && norm > o->clip_norm) u->scale = (nn_real)(o->clip_norm / (norm + 1e-6));
+  nn__flat_pass(&f, nn__update_task, &most);
+  const nn_status status = nn__finite(most) ? NN_OK : nn__bad_parameter(m);
   m->steps++;
   m->state_steps++;
-  return NN_OK;
+  return status;
 }
 
 nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct)
@@ -6669,13 +6785,15 @@ nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correc
   if (status == NN_OK) status = nn_loss(m, b, &value, correct);
   if (status != NN_OK) return status;
   if (loss) *loss = value;
-  if (!nn__finite(value)) {
-    nn_reset_state(m); /* a carried NaN would come back for ever */
-    return nn__error(m, NN_ERR_DIVERGED, "train: the loss became %g at step %lld (rate %g)", value,
-                               (long long)m->steps, nn_rate(m));
-  }
+  if (!nn__finite(value)) return nn__bad_loss(m, b, value);
+  const int64_t before = m->steps;
   status = nn_backward(m);
-  return status == NN_OK ? nn_step(m) : status;
+  if (status == NN_OK) status = nn_step(m);
+  if (status == NN_ERR_DIVERGED && m->steps == before) { /* nothing has moved */
+    nn_zero_gradients(m);
+    nn_reset_state(m);
+  }
+  return status;
 }
 
 nn_real *nn_gradients(nn_model *m, size_t *count)
@@ -8098,6 +8216,7 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
   nn_progress own;
   memset(&own, 0, sizeof own);
   nn_progress *p = options->progress ? options->progress : &own;
+  int in_vain = 0; /* steps left out since the last one that was done */
   if (p->place < 0 || p->place >= train->count || p->epoch < 0 || p->epoch > NN__MOST_STEPS ||
       p->step < 0 || p->step > NN__MOST_STEPS)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: progress is of another data set");
@@ -8111,14 +8230,23 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
     int64_t correct = 0;
     status = nn__stage(m, train, changes ? augment : NULL, p->epoch, p->place, n,
                        !options->no_shuffle, &b);
+    const int64_t before = m->steps;
     if (status == NN_OK) status = nn_train(m, &b, &loss, &correct);
-    if (status != NN_OK) return status;
+    const int left_out = status == NN_ERR_DIVERGED && options->left_out && m->steps == before &&
+                         in_vain < NN_MOST_LEFT_OUT;
+    if (status != NN_OK && !left_out) return status;
     p->step++;
     p->place += n;
-    p->loss_sum += loss * m->loss_weight;
-    p->weight += m->loss_weight;
-    p->correct += correct;
-    p->rows += m->loss_rows;
+    if (left_out) {
+      in_vain++;
+      ++*options->left_out;
+    } else {
+      in_vain = 0;
+      p->loss_sum += loss * m->loss_weight;
+      p->weight += m->loss_weight;
+      p->correct += correct;
+      p->rows += m->loss_rows;
+    }
     p->loss = p->weight > 0 ? p->loss_sum / p->weight : 0;
     p->accuracy = p->rows ? (double)p->correct / (double)p->rows : 0;
     int stop = 0;

@@ -30,7 +30,8 @@
  *   Look:     nn_survey, nn_observe, nn_project, nn_occlusion, in the middle of training, too.
  *   The engine never prints, exits, aborts, or reads the environment, and has no mutable globals.
  *   Every call that can fail returns an nn_status. Passing NULL for a model is an error, not a
- *   crash. A model may be used by one thread at a time; different models by different threads at
+ *   crash. A model has no lock of its own: threads that share one take turns by a lock of the
+ *   caller's, calls that only read included. Different models may be used by different threads at
  *   once.
  *
  * CONVENTIONS are PyTorch's, so that weights move both ways
@@ -112,7 +113,7 @@ typedef enum nn_status {
   NN_ERR_FORMAT = -6,      /* a file's content is not what it should be */
   NN_ERR_LIMIT = -7,       /* more layers, elements or bytes than a limit allows */
   NN_ERR_UNSUPPORTED = -8, /* left out of this build, or not available on this processor */
-  NN_ERR_DIVERGED = -9,    /* the loss became NaN or infinite */
+  NN_ERR_DIVERGED = -9,    /* a loss, gradient or parameter became NaN or infinite */
   NN_STOPPED = 1           /* not an error: a callback asked nn_fit to stop */
 } nn_status;
 
@@ -449,11 +450,17 @@ NN_API nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient);
 NN_API const nn_real *nn_input_gradient(const nn_model *m, int input);
 /* Clips, moves the parameters along the gradients by the optimizer, zeroes the gradients, counts
  * the step. Between nn_backward and this the flat gradients (nn_gradients) may be scaled,
- * accumulated over several batches, or summed over several machines. */
+ * accumulated over several batches, or summed over several machines. NN_ERR_DIVERGED if
+ *   a gradient is NaN or infinite: nothing has changed, the step is not counted; or if
+ *   a parameter or the optimizer's state of one became so: the step is counted, and what was saved
+ *   before it is the last good state.
+ * nn_error names the tensor, the step (0 the first), the largest finite gradient and the rate. */
 NN_API nn_status nn_step(nn_model *m);
-/* forward(training), loss, backward, step. NN_ERR_DIVERGED if the loss is NaN or infinite: no
- * parameter, gradient or optimizer state has changed, running statistics never take a NaN, and
- * carried state is reset. */
+/* forward(training), loss, backward, step. NN_ERR_DIVERGED if the loss or a gradient is NaN or
+ * infinite: no parameter nor optimizer state has changed (nor gradient; a bad one is zeroed, with
+ * all others), running statistics never take a NaN, carried state is reset; nn_error names what
+ * was not finite first: the samples, a parameter, a layer's output or a gradient. Or as nn_step's
+ * second case; nn_steps tells them apart, for then the step is counted. */
 NN_API nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
 NN_API nn_real *nn_gradients(nn_model *m, size_t *count); /* all of them, in parameter order */
 NN_API void nn_zero_gradients(nn_model *m);
@@ -605,6 +612,7 @@ typedef struct nn_progress {
 #ifndef NN_NO_TRAINING
 /* ========================================= @@FIT =========================================== */
 
+#define NN_MOST_LEFT_OUT 100
 typedef struct nn_fit_options {
   int64_t epochs;   /* stop after these many whole epochs; 0 = do not stop by epochs */
   int64_t steps;    /* stop after these many steps; 0 = do not stop by steps */
@@ -613,6 +621,10 @@ typedef struct nn_fit_options {
   int no_shuffle;   /* 1: in the order of the data set */
   nn_augment augment;
   nn_progress *progress; /* where to start from, and kept up to date; NULL = from the beginning */
+  /* Not NULL: batches whose loss or gradient is NaN or infinite are left out and counted here; they
+   * count as steps of progress, not of nn_steps. NN_ERR_DIVERGED comes all the same when a
+   * parameter became so, or when NN_MOST_LEFT_OUT in a row were left out. */
+  int64_t *left_out;
   /* Called after every step / every whole epoch, if not NULL; non-zero stops nn_fit, which returns
    * NN_STOPPED with progress ready to go on. */
   int (*on_step)(void *user, nn_model *m, const nn_progress *p);

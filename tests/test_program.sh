@@ -1,41 +1,10 @@
 #!/usr/bin/env bash
 # Drives the program as a person would: help, mistakes, a short run, Ctrl-C, resuming, predicting.
 # usage: [NN_BIN=build/nn] tests/test_program.sh
-# It needs no data set: small IDX and CIFAR-10 files are made here, the program draws the rest.
+# It needs no data set: small IDX and CIFAR-10 files are made, the program draws the rest.
 set -u
 cd "$(dirname "$0")/.." || exit 1
-nn=$(realpath "${NN_BIN:-${BUILD:-build}/nn}")
-[ -x "$nn" ] || { echo "test_program: $nn is not there; run make first" >&2; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-unset NN_DATA NN_ISA NO_COLOR COLUMNS
-passed=0 failed=0
-
-ok() { # ok DESCRIPTION COMMAND.. : the command succeeds
-  local what=$1
-  shift
-  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $what"; fi
-}
-
-# run WORDS..: the program; its exit status in $rc, its output in out and err
-run() { "$nn" "$@" > out 2> err < /dev/null; rc=$?; }
-one_line() { [ "$(wc -l < "$1")" = 1 ] && [ -s "$1" ]; }
-
-# refused STATUS PATTERN WORDS..: that status, one line on stderr that matches, nothing on stdout
-refused() {
-  local status=$1 pattern=$2
-  local -x ASAN_OPTIONS=detect_leaks=0 # who gives up does not tidy up
-  shift 2
-  run "$@"
-  if [ $rc = "$status" ] && one_line err && [ ! -s out ] && grep -Eq -- "$pattern" err; then
-    passed=$((passed + 1))
-  else
-    failed=$((failed + 1))
-    echo "FAILED: nn $* -> $rc, expected $status and one line with '$pattern':"
-    head -3 err
-  fi
-}
+. tests/program.sh
 
 # ---- help and version ----
 run --help
@@ -101,19 +70,8 @@ NN_ISA=sse3 refused 2 'NN_ISA.*is none of' mnist
 case $(uname -m) in x86_64 | i?86) other=neon ;; *) other=sse2 ;; esac
 refused 2 'cannot run here' mnist --isa $other
 
-# ---- small data sets of this test's own; the pixels are bytes of the program ----
-word() { # a number as four big-endian bytes
-  printf "\\$(printf %o $(($1 >> 24 & 255)))\\$(printf %o $(($1 >> 16 & 255)))"
-  printf "\\$(printf %o $(($1 >> 8 & 255)))\\$(printf %o $(($1 & 255)))"
-}
-classes() { for ((i = 0; i < $1; i += 10)); do printf '\0\1\2\3\4\5\6\7\10\11'; done; }
-images() { printf '\0\0\10\3'; word "$1"; word 28; word 28; head -c $(($1 * 784)) "$nn"; }
-labels() { printf '\0\0\10\1'; word "$1"; classes "$1"; }
-mkdir -p set/mnist set/cifar-10-batches-bin
-images 100 > set/mnist/train-images-idx3-ubyte
-labels 100 > set/mnist/train-labels-idx1-ubyte
-images 50 > set/mnist/t10k-images-idx3-ubyte
-labels 50 > set/mnist/t10k-labels-idx1-ubyte
+# ---- more small data sets of this test's own ----
+mkdir -p set/cifar-10-batches-bin
 for name in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
   for k in 3 5; do printf "\\$k"; head -c 3072 "$nn"; done > set/cifar-10-batches-bin/$name.bin
 done
@@ -212,7 +170,7 @@ interrupted() { # interrupted SIGNAL WORDS..: sends it once $saved has changed; 
   "$nn" "$@" > out 2> err < /dev/null &
   local pid=$!
   for ((i = 0; i < 500; i++)); do
-    [ "$(cksum $saved 2> /dev/null)" = "$before" ] || break
+    [ ! -f $saved ] || [ "$(cksum $saved)" = "$before" ] || break
     sleep .02
   done
   kill -"$signal" $pid
@@ -236,13 +194,18 @@ refused 1 'nn mnist' cifar10 --resume part
 refused 1 'other data' mnist --resume part --quiet --data "$(rm -rf cut; cp -r set cut
   labels 50 | tr '\5' '\6' > cut/mnist/t10k-labels-idx1-ubyte; echo cut)"
 refused 1 'not the folder of a run' mnist --resume nowhere
+refused 2 'lr .* is not what' mnist --resume part --lr .5 --save-every 7 --keep-going
+cp part/previous.nn before.nn
+ok 'the checkpoint before is kept, too' test -s before.nn -a -s part/previous.txt
+rm part/previous.nn
 head -c 3000 saved.nn > part/last.nn
-refused 1 'last.nn' mnist --resume part --quiet
+refused 1 'last.nn: .*start the run anew' mnist --resume part --quiet
 cp named/run/last.nn part/last.nn
 refused 1 'not a checkpoint of the run' mnist --resume part --quiet
-cp saved.nn part/last.nn
+cp before.nn part/previous.nn
 run mnist --resume part --quiet --threads 2 --cell gru
-ok 'the resumed run finishes' test $rc = 0
+ok 'the resumed run finishes from the checkpoint before' test $rc = 0 -a "$(wc -l < err)" = 1 -a \
+  "$(grep -c 'not a checkpoint of .*; going on from the checkpoint before it, step ' err)" = 1
 for file in best.nn last.nn; do ok "$file has the same bits" cmp whole/$file part/$file; done
 for d in whole part; do cut -d , -f 1-6 $d/log.csv > $d.csv; done
 ok 'log.csv is the same but for the seconds' cmp whole.csv part.csv
@@ -277,8 +240,15 @@ changed 's/^run.data-crc=.*/run.data-crc=12/' 'not eight hexadecimal digits'
 
 # A run of 200 steps, made one of 300 that stopped there; what it can do without, it does without.
 run "${small[@]}" --cell mlp --steps 200 --test-every 100 --out half
-sed -i 's/^steps=200$/steps=300/' half/settings.txt
 rm -r bad
+cp -r half bad
+rm bad/*.nn
+run mnist --resume bad --quiet
+ok 'a run without a checkpoint begins anew and says so' test $rc = 0 -a "$(wc -l < err)" = 1 -a \
+  "$(grep -c 'bad has no checkpoint yet: the run starts from its beginning' err)" = 1
+ok 'to the same bits' cmp half/last.nn bad/last.nn
+rm -r bad
+sed -i 's/^steps=200$/steps=300/' half/settings.txt
 cp -r half bad
 run mnist --resume bad --quiet
 ok 'it goes on silently when nothing is damaged' test $rc = 0 -a ! -s err
@@ -306,6 +276,9 @@ ok 'the other lines are still there' test "$(wc -l < bad/log.csv)" = $(($(wc -l 
 without 'sed -i 1,9s/[,.]/-/ log.csv' 'log.csv: line 1 is damaged, and others'
 without 'head -c 300 log.csv > l; mv l log.csv' 'log.csv: line [0-9]+ is damaged'
 without 'head -n 5 log.csv > l; mv l log.csv' 'log.csv ends at step 40: .* gap up to step 200'
+without 'rm last.nn' 'last.nn is missing; going on from the checkpoint before it, step 100'
+without 'head -c 900 last.nn > l; mv l last.nn' 'last.nn: .*; going on from .* before it, step 100'
+without 'rm last.nn; mv progress.txt l' 'last.nn is missing; going on from'
 without 'rm progress.txt' 'progress.txt is missing: the next training figures'
 without 'echo step=1e99 > progress.txt' 'progress.txt is damaged: the next training figures'
 without 'sed -i s/^best=.*/best=201/ progress.txt' 'progress.txt is damaged'

@@ -754,6 +754,173 @@ static void diverged_with_carry(void) {
   }
 }
 
+/* A gradient that is not finite, wherever it lies, is found before anything moves, and named. */
+static void diverged_gradient(void) {
+  static const double bad[] = {NAN, HUGE_VAL, -HUGE_VAL};
+  nn_config c = test_config();
+  const size_t first = 300 * 301, all = first + 300 * 2 + 2;
+  const size_t places[] = {0, 1, 7, 32767, 32768, 65540, first - 301, first - 1, first, all - 1};
+  int clips;
+  for (clips = 0; clips < 2; clips++) {
+    nn_model *m = nn_create(&c);
+    nn_optimizer o = nn_adam(.01);
+    nn_real *g;
+    uint32_t before;
+    size_t count, i;
+    if (clips) o.clip_norm = 1, o.clip_value = .1; /* neither may hide it */
+    nn_set_optimizer(m, &o);
+    nn_linear(m, nn_linear(m, nn_input_vector(m, 300), 300), 2);
+    if (!CHECK_OK(nn_build(m))) return;
+    before = bits_of(m);
+    g = nn_gradients(m, &count);
+    CHECK_INT(count, all);
+    for (i = 0; i < COUNT(places); i++) {
+      test_fill(g, all, 5);
+      g[places[i]] = (nn_real)bad[i % 3], g[all / 2] = -32;
+      CHECK_STATUS(nn_step(m), NN_ERR_DIVERGED);
+      CHECK_HAS(nn_error(m), places[i] < first - 300 ? "gradient of linear1.weight is "
+                             : places[i] < first     ? "gradient of linear1.bias is "
+                             : places[i] < all - 2   ? "gradient of linear2.weight is "
+                                                     : "gradient of linear2.bias is ");
+      CHECK_HAS(nn_error(m), i % 3 == 0 ? " nan " : i % 3 == 1 ? " inf " : " -inf ");
+      CHECK_HAS(nn_error(m), "step 0: ");
+      CHECK_HAS(nn_error(m), "largest finite gradient 32, rate 0.01");
+      CHECK_HAS(nn_error(m), "clip_norm");
+      CHECK(bits_of(m) == before && nn_steps(m) == 0);
+      CHECK(g[places[i]] - g[places[i]] != 0); /* the caller may look at it */
+    }
+    nn_zero_gradients(m);
+    CHECK_OK(nn_step(m));
+    CHECK(bits_of(m) == before); /* no state had changed either */
+    nn_destroy(m);
+  }
+}
+
+/* y = w x from w = 0 towards y = 10: a finite loss whose gradient, or whose step, is too large. */
+static nn_model *overflowing(const nn_optimizer *o) {
+  nn_config c = test_config();
+  nn_model *m = nn_create(&c);
+  int x = nn_linear_no_bias(m, nn_input_vector(m, 1), 1);
+  nn_set_init(m, x, NN_INIT_CONSTANT, 0);
+  nn_mean_squared_error(m, x);
+  nn_set_optimizer(m, o);
+  CHECK_OK(nn_build(m));
+  return m;
+}
+
+static void overflows(void) {
+  const double most = sizeof(nn_real) == 4 ? 3e38 : 1.5e308, root = sqrt(most);
+  nn_optimizer sgd = nn_sgd(.01, 0), adam = nn_adam(.01);
+  nn_real x, y = 10, w[1];
+  nn_batch b;
+  nn_model *m;
+  nn_param p;
+  double loss = 0;
+  memset(&b, 0, sizeof b);
+  b.n = 1, b.x[0] = &x, b.values = &y;
+
+  m = overflowing(&sgd); /* d loss / d w = 2 (0 - 10) x */
+  x = (nn_real)most;
+  CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED);
+  CHECK_NEAR(loss, 100, 1e-6);
+  CHECK_HAS(nn_error(m), "the gradient of linear1.weight is -inf");
+  CHECK(nn_steps(m) == 0 && nn_gradient_norm(m) == 0);
+  x = (nn_real)root; /* and a step that is: the last good state is the one before */
+  sgd.rate = root;
+  CHECK_OK(nn_set_optimizer(m, &sgd));
+  CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED);
+  CHECK_HAS(nn_error(m), "step 0: parameter linear1.weight is inf");
+  CHECK_INT(nn_steps(m), 1);
+  CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED); /* and it stays found */
+  CHECK_HAS(nn_error(m), "step 1: parameter linear1.weight is inf and so the loss is ");
+  nn_destroy(m);
+
+  m = overflowing(&adam); /* the gradient's square */
+  x = (nn_real)root;
+  CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED);
+  CHECK_HAS(nn_error(m), "the optimizer's state of linear1.weight is inf");
+  CHECK_OK(nn_get_param(m, 0, &p));
+  CHECK(p.value[0] - p.value[0] == 0);
+  nn_destroy(m);
+
+  adam.clip_norm = 1; /* clipping is what helps */
+  m = overflowing(&adam);
+  CHECK_OK(nn_train(m, &b, &loss, NULL));
+  nn_destroy(m);
+
+  m = overflowing(&sgd); /* a layer's output, and what came in */
+  CHECK_OK(nn_get_param(m, 0, &p));
+  p.value[0] = w[0] = (nn_real)10, x = (nn_real)most;
+  CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED);
+  CHECK_HAS(nn_error(m), "the output of linear1 is not finite");
+  CHECK_SAME(p.value, w, sizeof w);
+  x = (nn_real)NAN;
+  CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED);
+  CHECK_HAS(nn_error(m), "the samples given to input1 hold a NaN");
+  CHECK_INT(nn_steps(m), 0);
+  nn_destroy(m);
+}
+
+/* nn_fit stops at the first bad batch, or leaves bad ones out: then it trains as if the data set
+ * did not have them. */
+static void diverged_in_fit(void) {
+  enum { N = 400 };
+  nn_config c = test_config();
+  nn_fit_options o = nn_fit_default();
+  nn_real *x = test_reals(N);
+  nn_progress p;
+  nn_dataset d;
+  nn_model *m;
+  uint32_t want[2];
+  int64_t left_out = 0;
+  int k;
+  nn_real y[N];
+  memset(&d, 0, sizeof d);
+  test_fill(x, N, 3);
+  for (k = 0; k < N; k++) y[k] = 2 * x[k];
+  d.count = 6, d.channels = d.height = d.width = 1, d.values = x, d.targets = y, d.target_size = 1;
+  d.scale[0] = 1;
+  c.batch = 1, o.no_shuffle = 1, o.progress = &p;
+  for (k = 0; k < 2; k++) { /* without sample 2; with a bad one in its place */
+    nn_real good[6];
+    memset(&p, 0, sizeof p);
+    m = nn_create(&c);
+    nn_mean_squared_error(m, nn_linear(m, nn_input_vector(m, 1), 1));
+    if (!CHECK_OK(nn_build(m))) return;
+    memcpy(good, x, sizeof good);
+    if (k) x[2] = (nn_real)NAN;
+    else memmove(x + 2, x + 3, 3 * sizeof *x), memmove(y + 2, y + 3, 3 * sizeof *y);
+    d.count = k ? 6 : 5;
+    if (k) {
+      CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_DIVERGED);
+      CHECK(p.step == 2 && nn_steps(m) == 2);
+      CHECK_HAS(nn_error(m), "step 2: ");
+      o.left_out = &left_out;
+    }
+    CHECK_OK(nn_fit(m, &d, &o));
+    CHECK_INT(p.step, k ? 6 : 5);
+    CHECK_INT(nn_steps(m), 5);
+    CHECK_INT(p.rows, 5);
+    CHECK(p.loss - p.loss == 0);
+    want[k] = bits_of(m);
+    memcpy(x, good, sizeof good);
+    for (int i = 0; i < 6; i++) y[i] = 2 * x[i];
+    nn_destroy(m);
+  }
+  CHECK(want[0] == want[1]);
+  CHECK_INT(left_out, 1);
+  for (k = 0; k < N; k++) x[k] = (nn_real)NAN; /* when nothing is left there is an end */
+  d.count = N, left_out = 0;
+  memset(&p, 0, sizeof p);
+  m = nn_create(&c);
+  nn_mean_squared_error(m, nn_linear(m, nn_input_vector(m, 1), 1));
+  CHECK_OK(nn_build(m));
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_DIVERGED);
+  CHECK(left_out == NN_MOST_LEFT_OUT && p.step == NN_MOST_LEFT_OUT);
+  nn_destroy(m);
+  free(x);
+}
+
 /* What lies past a sample's end does not matter, a NaN least of all. */
 static void padding_is_ignored(void) {
   enum { N = 3, T = 4, F = 2 };
@@ -1417,6 +1584,65 @@ static void models_in_threads(void) {
 #endif
 }
 
+/* One model, two threads of the caller's, a lock of the caller's: every step counts. */
+#ifdef CALLER_THREADS
+typedef struct Shared {
+  pthread_mutex_t lock;
+  nn_model *m;
+  const nn_batch *b;
+  int failures;
+} Shared;
+enum { TURNS = 20 };
+static void *train_by_turns(void *argument) {
+  Shared *s = (Shared *)argument;
+  int i;
+  for (i = 0; i < TURNS; i++) {
+    pthread_mutex_lock(&s->lock);
+    s->failures += nn_train(s->m, s->b, NULL, NULL) != NN_OK || nn_output(s->m) == NULL;
+    pthread_mutex_unlock(&s->lock);
+  }
+  return NULL;
+}
+#endif
+
+static void a_model_by_turns(void) {
+#ifndef CALLER_THREADS
+  SKIP("no pthreads in this build");
+#else
+  nn_config c = test_config();
+  nn_real *x = test_reals(4 * PIXELS);
+  int32_t label[4] = {0, 1, 2, 3};
+  uint32_t bits[2];
+  int k, i;
+  c.batch = 4;
+  test_fill(x, 4 * PIXELS, 1);
+  for (k = 0; k < 2; k++) { /* by two threads; by one, twice as often */
+    Shared s;
+    nn_batch b;
+    pthread_t thread[2];
+    memset(&b, 0, sizeof b);
+    b.n = 4, b.x[0] = x, b.labels = label;
+    memset(&s, 0, sizeof s);
+    s.m = model_with(&c, CNN, 8, 1e-3), s.b = &b;
+    if (!s.m) break;
+    pthread_mutex_init(&s.lock, NULL);
+    for (i = 0; i < 2 && k == 0; i++)
+      CHECK(pthread_create(&thread[i], NULL, train_by_turns, &s) == 0);
+    for (i = 0; i < 2; i++) {
+      if (k == 0) CHECK(pthread_join(thread[i], NULL) == 0);
+      else train_by_turns(&s);
+    }
+    pthread_mutex_destroy(&s.lock);
+    CHECK_INT(s.failures, 0);
+    CHECK_INT(nn_steps(s.m), 2 * TURNS);
+    bits[k] = bits_of(s.m);
+    nn_destroy(s.m);
+  }
+  CHECK(bits[0] == bits[1]);
+  free(x);
+#endif
+}
+
 /* A graph in which every node is read twice has 2^n paths; planning it must not walk them all. */
 static void many_paths(void) {
   nn_config c = test_config();
@@ -1450,6 +1676,9 @@ int main(void) {
   RUN(evaluate_is_a_mean);
   RUN(diverged);
   RUN(diverged_with_carry);
+  RUN(diverged_gradient);
+  RUN(overflows);
+  RUN(diverged_in_fit);
   RUN(padding_is_ignored);
   RUN(padding_has_no_loss);
   RUN(refused_fits);
@@ -1465,6 +1694,7 @@ int main(void) {
   RUN(caller_memory);
   RUN(resume);
   RUN(models_in_threads);
+  RUN(a_model_by_turns);
   RUN(many_paths);
   free(pixels);
   free(labels);

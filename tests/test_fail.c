@@ -1,0 +1,518 @@
+/* What fails when it may: every allocation, every call on a file, every start of a thread. The
+ * engine is a part of this program, so that faults.h can make its calls of the C library fail. */
+#define _GNU_SOURCE 1
+#include "test.h"
+
+#include "faults.h"
+#ifndef NN_NO_SIMD
+#define NN_NO_SIMD /* the kernels call nothing that can fail */
+#endif
+#include "../nn.c"
+
+#define COUNT(a) (sizeof(a) / sizeof *(a))
+enum { SAMPLES = 12, SIDE = 8, CLASSES = 3 };
+
+/* An allocator that counts what is live, the most that was asked for at once, and fails the n-th
+ * request, or all above a limit. */
+static struct {
+  long live, calls, at;
+  size_t most, limit;
+} heap;
+static void *heap_allocate(void *user, size_t size) {
+  void *p;
+  (void)user;
+  if (size > heap.most) heap.most = size;
+  if (++heap.calls == heap.at || (heap.limit && size > heap.limit)) return NULL;
+  p = (malloc)(size);
+  heap.live += p != NULL;
+  return p;
+}
+static void heap_release(void *user, void *p, size_t size) {
+  (void)user, (void)size;
+  heap.live -= p != NULL;
+  free(p);
+}
+static const nn_allocator allocator = {heap_allocate, heap_release, NULL};
+
+static nn_config config_with(int threads) {
+  nn_config c = nn_config_default();
+  c.allocator = allocator, c.batch = 4, c.threads = threads, c.keep_activations = 1;
+  return c;
+}
+
+static uint8_t pixels[SAMPLES * SIDE * SIDE];
+static int32_t labels[SAMPLES];
+static nn_dataset samples(void) {
+  int i;
+  for (i = 0; i < (int)sizeof pixels; i++) pixels[i] = (uint8_t)(i * i * 31 + i / 7);
+  for (i = 0; i < SAMPLES; i++) labels[i] = i % CLASSES;
+  return nn_dataset_pixels(pixels, labels, SAMPLES, 1, SIDE, SIDE);
+}
+
+static void describe(nn_model *m) {
+  int x = nn_input_image(m, 1, SIDE, SIDE);
+#ifndef NN_NO_TRAINING
+  nn_optimizer adam = nn_adam(.01);
+  nn_set_optimizer(m, &adam);
+#endif
+  x = nn_relu(m, nn_batch_norm(m, nn_conv2d(m, x, 4, 3, 1, 1)));
+  x = nn_dropout(m, nn_linear(m, nn_flatten(m, nn_max_pool2d(m, x, 2, 2, 0)), 10), .2);
+  x = nn_linear(m, x, CLASSES);
+#ifndef NN_NO_TRAINING
+  nn_cross_entropy(m, x);
+#endif
+}
+
+static uint32_t bits_of(nn_model *m) {
+  uint32_t crc = 0;
+  nn_param p;
+  int i;
+  for (i = 0; nn_get_param(m, i, &p) == NN_OK && i < nn_param_count(m); i++)
+    crc = nn_crc32(crc, p.value, p.count * sizeof *p.value);
+  return crc;
+}
+
+/* ------------------------------------------------------------------ the whole life of a net -- */
+
+/* Calls again what was out of memory; `out` counts how often that was. */
+#define ONCE_MORE(status, call)                                \
+  if ((status = (call)) == NN_ERR_MEMORY) out++, status = (call)
+
+#ifndef NN_NO_STDIO
+static char folder[] = "/tmp/nn_test_fail.XXXXXX";
+static char path[64], images_path[64], labels_path[64];
+
+static int load_pair(nn_dataset *d, nn_message *why) {
+  return nn_dataset_load(images_path, labels_path, &allocator, d, why);
+}
+#endif
+
+/* Everything that may allocate or start threads, each call once more after a failure, which must
+ * have left things as they were. Returns how many failed, and in *bits what came of it all. */
+static int life(int threads, uint32_t *bits) {
+  nn_config c = config_with(threads);
+  nn_dataset d = samples();
+  nn_context *product;
+  nn_model *m, *other = NULL;
+  nn_load_result load;
+  nn_message why;
+  nn_status status;
+  unsigned char *bytes;
+  size_t size;
+  int out = 0;
+#ifndef NN_NO_THREADS
+  const int most = threads;
+#else
+  const int most = 1;
+  c.threads = 1;
+#endif
+  (void)d;
+  memset(&load, 0, sizeof load);
+  memset(&why, 0, sizeof why);
+  if (!(product = nn_context_create(NN_ISA_AUTO, most, &allocator)))
+    out++, product = nn_context_create(NN_ISA_AUTO, most, &allocator);
+  if (!(m = nn_create(&c))) out++, m = nn_create(&c);
+  if (!CHECK(product && m)) return out;
+  describe(m);
+  status = nn_build(m);
+  if (status == NN_ERR_MEMORY) {
+    CHECK_HAS(nn_error(m), fault.at ? "cannot start" : "memory");
+    CHECK(nn_parameters(m, NULL) == NULL && nn_output(m) == NULL);
+    out++, status = nn_build(m);
+  }
+  if (!CHECK_OK(status)) fprintf(stderr, "    %s\n", nn_error(m));
+#ifndef NN_NO_TRAINING
+  CHECK_OK(nn_fit(m, &d, NULL));
+  {
+    nn_evaluation e;
+    CHECK_OK(nn_evaluate(m, &d, &e));
+  }
+#endif
+#if !defined NN_NO_INSPECT && !defined NN_NO_TRAINING
+  {
+    int64_t counts[CLASSES * CLASSES] = {0};
+    nn_peak peaks[8];
+    nn_real image[SIDE * SIDE] = {0}, map[SIDE * SIDE];
+    nn_occlusion_options o = {5, 3, 0, 1, 0, 0};
+    CHECK_OK(nn_confusion(m, &d, counts));
+    CHECK_OK(nn_peaks(m, &d, 1, 2, peaks));
+    CHECK_OK(nn_occlusion(m, image, &o, map, NULL, NULL));
+  }
+#endif
+  size = nn_save_size(m, NULL);
+  bytes = (unsigned char *)test_memory(size);
+  CHECK_OK(nn_save_memory(m, NULL, bytes, size));
+  ONCE_MORE(status, nn_load_memory(bytes, size, &c, &load, &why));
+  if (CHECK_OK(status)) CHECK(bits_of(load.model) == bits_of(m));
+  other = load.model;
+  free(bytes);
+  *bits = bits_of(m);
+#ifndef NN_NO_STDIO
+  {
+    nn_array a;
+    nn_dataset read;
+    nn_load_result again;
+    CHECK_OK(nn_save(m, path));
+    ONCE_MORE(status, nn_load(path, &c, &again, &why));
+    if (CHECK_OK(status)) CHECK(bits_of(again.model) == *bits);
+    nn_destroy(again.model);
+    ONCE_MORE(status, nn_file_read(path, SIZE_MAX, &allocator, &a, &why));
+    CHECK_OK(status);
+    nn_array_free(&a);
+    ONCE_MORE(status, nn_idx_load(images_path, &allocator, &a, &why));
+    CHECK_OK(status);
+    nn_array_free(&a);
+    ONCE_MORE(status, load_pair(&read, &why));
+    CHECK_OK(status);
+    nn_dataset_free(&read);
+  }
+#endif
+  {
+    unsigned char record[2 * 3073] = {0};
+    nn_array a, b;
+    ONCE_MORE(status, nn_cifar10_parse(record, sizeof record, 1, &allocator, &a, &b, &why));
+    CHECK_OK(status);
+    nn_array_free(&a);
+    nn_array_free(&b);
+  }
+  nn_destroy(other);
+  nn_destroy(m);
+  nn_context_destroy(product);
+  return out;
+}
+
+static void every_allocation(void) {
+  uint32_t want, bits;
+  long n, all;
+  memset(&heap, 0, sizeof heap);
+  CHECK_INT(life(1, &want), 0);
+  CHECK_INT(heap.live, 0);
+  all = heap.calls;
+  CHECK(all >= 7);
+  for (n = 1; n <= all; n++) {
+    heap.calls = 0, heap.at = n;
+    if (!CHECK_INT(life(1, &bits), 1) || !CHECK_INT(heap.live, 0) || !CHECK(bits == want))
+      fprintf(stderr, "    when allocation %ld of %ld failed\n", n, all);
+  }
+  heap.at = 0;
+}
+
+static void every_thread(void) {
+#if defined NN_NO_THREADS
+  SKIP("built without threads");
+#else
+  uint32_t want, bits;
+  long n, all;
+  memset(&heap, 0, sizeof heap);
+  memset(&fault, 0, sizeof fault);
+  fault.kinds = FAULT_THREADS;
+  CHECK_INT(life(4, &want), 0);
+  all = fault.calls;
+  CHECK(all >= 3 * 6); /* pools, each of a mutex, two conditions and three threads */
+  for (n = 1; n <= all; n++) {
+    fault.calls = 0, fault.at = n;
+    if (!CHECK_INT(life(4, &bits), 1) || !CHECK_INT(heap.live, 0) || !CHECK(bits == want))
+      fprintf(stderr, "    when call %ld of %ld, %s, failed\n", n, all, fault.what);
+  }
+  memset(&fault, 0, sizeof fault);
+#endif
+}
+
+/* --------------------------------------------------------------------------------- files ------ */
+#ifndef NN_NO_STDIO
+
+static nn_model *trained;
+
+typedef struct Bytes {
+  size_t size;
+  unsigned char at[1 << 16];
+} Bytes;
+static Bytes old_file, new_file;
+static void read_bytes(const char *from, Bytes *b) {
+  FILE *f = (fopen)(from, "rb");
+  b->size = f ? (fread)(b->at, 1, sizeof b->at, f) : 0;
+  if (f) (fclose)(f);
+}
+static int exists(const char *name) {
+  struct stat s;
+  return (stat)(name, &s) == 0;
+}
+
+static nn_status save_model(nn_message *why) {
+  const nn_status status = nn_save(trained, path);
+  snprintf(why->text, sizeof why->text, "%s", nn_error(trained));
+  return status;
+}
+#ifndef NN_NO_TRAINING
+static nn_status save_checkpoint(nn_message *why) {
+  nn_progress p;
+  nn_status status;
+  memset(&p, 0, sizeof p);
+  p.step = 3;
+  status = nn_save_checkpoint(trained, &p, path);
+  snprintf(why->text, sizeof why->text, "%s", nn_error(trained));
+  return status;
+}
+#endif
+static nn_status write_file(nn_message *why) { return nn_file_write(path, "some words", 10, why); }
+static nn_status save_npy(nn_message *why) {
+  nn_array a;
+  memset(&a, 0, sizeof a);
+  a.type = NN_U8, a.rank = 1, a.dim[0] = a.count = sizeof pixels, a.data = pixels;
+  return nn_npy_save(path, &a, why);
+}
+
+static nn_status load_model(nn_message *why) {
+  const nn_config c = config_with(1);
+  nn_load_result load;
+  const nn_status status = nn_load(path, &c, &load, why);
+  if (status == NN_OK) CHECK(bits_of(load.model) == bits_of(trained));
+  else CHECK(load.model == NULL);
+  nn_destroy(load.model);
+  return status;
+}
+static nn_status read_file(nn_message *why) {
+  nn_array a;
+  const nn_status status = nn_file_read(path, SIZE_MAX, &allocator, &a, why);
+  if (status == NN_OK) CHECK(a.count == old_file.size && !memcmp(a.data, old_file.at, a.count));
+  else CHECK(a.data == NULL);
+  nn_array_free(&a);
+  return status;
+}
+static nn_status load_dataset(nn_message *why) {
+  nn_dataset d;
+  const nn_status status = load_pair(&d, why);
+  if (status == NN_OK) CHECK(d.count == SAMPLES && d.labels[4] == 4 % CLASSES);
+  nn_dataset_free(&d);
+  return status;
+}
+
+/* Every call on a file that `act` makes fails once. Then it says which file and why, nothing stays
+ * open, allocated or lying about, an old file is as it was, and the next try succeeds. Calls whose
+ * failure may be passed over: closing what was read, removing what is left over, and asking
+ * whether the old file is a regular one. */
+static void each_failure(const char *name, nn_status (*act)(nn_message *why), int writes) {
+  const char *const where[] = {path, images_path, labels_path};
+  nn_message why;
+  char temporary[80];
+  long n, all, live;
+  snprintf(temporary, sizeof temporary, "%s.tmp", path);
+  CHECK_OK(nn_save(trained, path));
+  read_bytes(path, &old_file);
+  live = heap.live;
+  memset(&fault, 0, sizeof fault);
+  fault.kinds = FAULT_FILES;
+  CHECK_OK(act(&why));
+  all = fault.calls;
+  CHECK(all >= 4);
+  for (n = 1; n <= all; n++) {
+    nn_status status;
+    int held;
+    memset(&fault, 0, sizeof fault);
+    CHECK_OK(nn_save(trained, path));
+    fault.kinds = FAULT_FILES, fault.at = n;
+    memset(&why, 0, sizeof why);
+    status = act(&why);
+    fault.kinds = 0;
+    held = CHECK(fault.what != NULL);
+    if (status == NN_OK) {
+      held = held && CHECK(strcmp(fault.what, writes ? "stat" : "fclose") == 0);
+    } else {
+      held = held && CHECK_STATUS(status, NN_ERR_IO) && CHECK_HAS(why.text, strerror(EIO)) &&
+             CHECK(strstr(why.text, where[0]) || strstr(why.text, where[1]) ||
+                   strstr(why.text, where[2]));
+      if (writes) {
+        read_bytes(path, &new_file);
+        held = held && CHECK(new_file.size == old_file.size) &&
+               CHECK(memcmp(new_file.at, old_file.at, old_file.size) == 0);
+      }
+    }
+    held = held && CHECK(!exists(temporary)) && CHECK_INT(fault.open, 0) &&
+           CHECK_INT(heap.live, live) && CHECK_OK(act(&why)) && CHECK_INT(heap.live, live);
+    if (!held)
+      fprintf(stderr, "    %s: call %ld of %ld, %s; \"%s\"\n", name, n, all, fault.what, why.text);
+    if (!held) break;
+  }
+  memset(&fault, 0, sizeof fault);
+}
+#endif
+
+static void every_call_on_a_file(void) {
+#ifdef NN_NO_STDIO
+  SKIP("built without files");
+#else
+  nn_config c = config_with(1);
+  uint32_t before;
+  trained = nn_create(&c);
+  describe(trained);
+  if (!CHECK_OK(nn_build(trained))) return;
+  before = bits_of(trained);
+  each_failure("save", save_model, 1);
+#ifndef NN_NO_TRAINING
+  each_failure("checkpoint", save_checkpoint, 1);
+#endif
+  each_failure("write", write_file, 1);
+  each_failure("npy", save_npy, 1);
+  each_failure("load", load_model, 0);
+  each_failure("read", read_file, 0);
+  each_failure("data set", load_dataset, 0);
+  CHECK(bits_of(trained) == before);
+#ifndef NN_NO_TRAINING
+  { /* and goes on training */
+    nn_dataset d = samples();
+    CHECK_OK(nn_fit(trained, &d, NULL));
+  }
+#endif
+  nn_destroy(trained);
+  CHECK_INT(heap.live, 0);
+#endif
+}
+
+/* ------------------------------------------------------------------------- sizes that wrap ---- */
+
+/* Layers of 2^k units, images of 2^k pixels and so on: what must be there at the least is counted
+ * in double here. The plan is never smaller, which a wrapped product would make it, and what does
+ * not fit into a size_t is refused. */
+static void no_size_wraps(void) {
+  static const int sizes[] = {1, 3, 255, 4096, 65535, 65536, 131072, 1 << 24, 1 << 28, 2147483647};
+  const int most = COUNT(sizes);
+  long planned = 0, refused = 0;
+  int kind, i, k, batch;
+  memset(&heap, 0, sizeof heap);
+  heap.limit = 1 << 26;
+  for (batch = 1; batch <= 1 << 20; batch <<= 10)
+    for (kind = 0; kind < 7; kind++)
+      for (i = 0; i < most; i++)
+        for (k = 0; k < most; k++) {
+          const double a = sizes[i], b = sizes[k], n = batch;
+          nn_config c = config_with(1);
+          nn_model *m;
+          size_t size = 0;
+          double least = 0;
+          nn_status status;
+          c.batch = batch;
+          m = nn_create(&c);
+          if (!CHECK(m != NULL)) return;
+          switch (kind) { /* parameters, and outputs of the batch */
+          case 0:
+            nn_linear(m, nn_input_vector(m, sizes[i]), sizes[k]);
+            least = a * b + n * b;
+            break;
+          case 1:
+            nn_relu(m, nn_input_image(m, sizes[i], sizes[k], 3));
+            least = n * a * b * 3;
+            break;
+          case 2:
+            nn_conv2d(m, nn_input_image(m, sizes[i], 5, 5), sizes[k], 3, 1, 1);
+            least = a * b * 9 + n * b * 25;
+            break;
+          case 3:
+            nn_embedding(m, nn_input_tokens(m, 3), sizes[i], sizes[k]);
+            least = a * b + n * 3 * b;
+            break;
+          case 4:
+            nn_lstm(m, nn_input_sequence(m, 3, sizes[i]), sizes[k]);
+            least = 4 * a * b + 4 * b * b + n * 3 * b;
+            break;
+          case 5:
+            nn_linear(m, nn_input_sequence(m, sizes[i], 7), sizes[k]);
+            least = 7 * b + n * a * b;
+            break;
+          default: {
+            int x = nn_relu(m, nn_input_image(m, sizes[i], 4, 4)), y = x, j;
+            for (j = 0; j < 12; j++) y = nn_concat(m, y, y); /* 4096 times as many channels */
+            least = n * a * 16 * 4096;
+          }
+          }
+          status = nn_plan(m, &size);
+          least *= sizeof(nn_real);
+          if (status == NN_OK) {
+            planned++;
+            if (!CHECK((double)size >= least) || !CHECK(least < (double)SIZE_MAX))
+              fprintf(stderr, "    kind %d, %d and %d, batch %d: %.0f bytes, at least %.0f\n", kind,
+                      sizes[i], sizes[k], batch, (double)size, least);
+            status = size > heap.limit ? nn_build(m) : NN_ERR_MEMORY; /* asks for all of it */
+            if (!CHECK_STATUS(status, NN_ERR_MEMORY)) return;
+            if (size > heap.limit) CHECK(heap.most == size);
+            heap.most = 0;
+          } else {
+            refused++;
+            if (!CHECK(status == NN_ERR_LIMIT || status == NN_ERR_ARGUMENT) ||
+                !CHECK(strlen(nn_error(m)) > 10))
+              fprintf(stderr, "    kind %d, %d and %d, batch %d: %s\n", kind, sizes[i], sizes[k],
+                      batch, nn_error(m));
+          }
+          nn_destroy(m);
+        }
+  CHECK(planned > 100 && refused > 100);
+  CHECK_INT(heap.live, 0);
+  heap.limit = 0;
+}
+
+/* Sizes that come as size_t. */
+static void sizes_near_the_end(void) {
+  nn_config c = config_with(1);
+  nn_context *x = nn_context_create(NN_ISA_AUTO, 1, &allocator);
+  nn_model *m = nn_create(&c);
+  nn_real one = 1, two = 2, out = 0;
+  char small[64];
+  nn_message why;
+  nn_array a;
+  const size_t ends[] = {SIZE_MAX, SIZE_MAX - 1, SIZE_MAX / 2 + 1, SIZE_MAX / sizeof(nn_real) + 1};
+  size_t i, size;
+  memset(&heap, 0, sizeof heap);
+  if (!CHECK(x && m)) return;
+  for (i = 0; i < COUNT(ends); i++) { /* nothing to multiply, however far apart the rows are */
+    CHECK_OK(nn_gemm(x, 0, 0, 0, 1, 1, 1, &one, ends[i], &two, ends[i], 0, &out, ends[i]));
+    CHECK_OK(nn_gemm(x, 0, 0, 1, 1, 1, 1, &one, ends[i], &two, ends[i], 0, &out, ends[i]));
+    CHECK(out == 2);
+    /* a whole npy header that promises more elements than there are bytes in the world */
+    snprintf(small, sizeof small, "{'descr': '<f8', 'fortran_order': False, 'shape': (%lu,), }",
+             (unsigned long)ends[i]);
+    {
+      unsigned char npy[128 + 16];
+      memset(npy, ' ', sizeof npy);
+      memcpy(npy, "\x93NUMPY\1\0\166\0", 10);
+      memcpy(npy + 10, small, strlen(small));
+      npy[127] = '\n';
+      CHECK(nn_npy_parse(npy, sizeof npy, &allocator, &a, &why) < 0);
+      CHECK(a.data == NULL && why.text[0] && heap.calls == 0);
+    }
+  }
+  describe(m);
+  CHECK_OK(nn_plan(m, &size));
+  CHECK(size > 1000 && size < 1 << 24);
+  CHECK_OK(nn_build(m));
+  nn_destroy(m);
+  nn_context_destroy(x);
+}
+
+int main(void) {
+#ifndef NN_NO_STDIO
+  static const unsigned char head[16] = {0, 0, 8, 3, 0, 0, 0, SAMPLES, 0, 0, 0, SIDE,
+                                         0, 0, 0, SIDE};
+  static const unsigned char row[8] = {0, 0, 8, 1, 0, 0, 0, SAMPLES};
+  FILE *f;
+  int i;
+  samples();
+  if (!mkdtemp(folder)) return perror(folder), 2;
+  snprintf(path, sizeof path, "%s/model.nn", folder);
+  snprintf(images_path, sizeof images_path, "%s/images", folder);
+  snprintf(labels_path, sizeof labels_path, "%s/labels", folder);
+  if (!(f = fopen(images_path, "wb"))) return perror(images_path), 2;
+  fwrite(head, 1, sizeof head, f), fwrite(pixels, 1, sizeof pixels, f), fclose(f);
+  if (!(f = fopen(labels_path, "wb"))) return perror(labels_path), 2;
+  fwrite(row, 1, sizeof row, f);
+  for (i = 0; i < SAMPLES; i++) putc((int)labels[i], f);
+  fclose(f);
+#endif
+  RUN(every_allocation);
+  RUN(every_thread);
+  RUN(every_call_on_a_file);
+  RUN(no_size_wraps);
+  RUN(sizes_near_the_end);
+#ifndef NN_NO_STDIO
+  remove(path), remove(images_path), remove(labels_path), rmdir(folder);
+#endif
+  return test_end("fail");
+}
