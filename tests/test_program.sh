@@ -380,10 +380,10 @@ ok 'what is done is not done again' grep -q '^2 of 4 runs were done before' out
 ok 'its files stay' test -z "$(find $row -type f -newermt '1 hour ago')"
 run "${quick[@]}" --seeds 3 --done
 ok '--done shows what is there' test $rc = 0 -a "$(grep -c '^4 of 6 runs were' out)" = 1
-cp $row/result.txt kept
+cp $row/result.txt result.kept
 sed -i 's/^step=.*/step=1e300/' $row/result.txt
 refused 1 'result.txt is damaged: remove it, or start the run anew' "${quick[@]}" --quiet
-mv kept $row/result.txt
+mv result.kept $row/result.txt
 sed -i 's/^lr=.*/lr=.5/' $row/settings.txt
 refused 1 'A2-rnn/seed-1 holds a run with lr .5, not 1e-3' "${quick[@]}" --quiet
 run experiment B1 --quick --data set --quiet
