@@ -2991,7 +2991,7 @@ static const char *const compared_data[][2] = {
 struct outcome {
   int done, diverged;
   double accuracy, best, seconds, parameters, sparsity, mean[2], deviation[2], most;
-  char data[80];
+  char data[80], stuck[48]; /* a layer that says the same of every image, if there is one */
   struct row *rows;
   size_t row_count;
 };
@@ -3004,7 +3004,7 @@ struct trial {
   char given[OPTION_COUNT]; /* by its report */
   char *words;       /* what they point to */
   struct outcome *outcomes; /* for each seed */
-  int seeds, done, diverged;
+  int seeds, done, diverged, stuck;
   struct outcome all; /* the means; its rows are the mean curves */
   double deviation, least, most;
 };
@@ -3132,7 +3132,7 @@ static void write_result(struct run *r) {
 /* Whether the run in the folder is done; then its outcome. */
 static int read_result(struct run *r, struct outcome *to) {
   char path[PATH_SIZE], value[64], *text;
-  double v[RESULTS], step, mean, deviation, most;
+  double v[RESULTS], step, mean, deviation, most, zeros;
   path_of(path, "%s/result.txt", r->folder);
   text = read_text(path);
   if (!text) return 0;
@@ -3154,11 +3154,19 @@ static int read_result(struct run *r, struct outcome *to) {
   r->rows = NULL;
   path_of(path, "%s/activations.csv", r->folder);
   text = read_text(path);
-  for (const char *line = text; line && *line; line = next_line(line))
-    if (sscanf(line, "%lf,relu2,%lf,%lf,%lf", &step, &mean, &deviation, &most) == 4)
-      for (int k = 0; k < 2; k++)
-        if (k || step * 3 <= v[0] * 2)
-          to->mean[k] = mean, to->deviation[k] = deviation, to->most = most;
+  for (const char *line = text; line && *line; line = next_line(line)) {
+    char layer[25];
+    if (sscanf(line, "%lf,%24[^,],%lf,%lf,%lf,%lf", &step, layer, &mean, &deviation, &most,
+               &zeros) != 6)
+      continue;
+    for (int k = 0; k < 2 && strcmp(layer, "relu2") == 0; k++)
+      if (k || step * 3 <= v[0] * 2)
+        to->mean[k] = mean, to->deviation[k] = deviation, to->most = most;
+    if (step != v[0] || *to->stuck) continue;
+    if (zeros == 1) snprintf(to->stuck, sizeof to->stuck, "%s gives 0", layer);
+    else if (strncmp(layer, "tanh", 4) == 0 && mean * mean + deviation * deviation > .9995)
+      snprintf(to->stuck, sizeof to->stuck, "%s gives +-1", layer); /* where no gradient is left */
+  }
   free(text);
   return 1;
 }
@@ -3271,6 +3279,8 @@ static void sum_trial(struct trial *t, int seeds) {
     const double n = t->done;
     if (!o->done) continue;
     t->diverged += o->diverged;
+    t->stuck += *o->stuck != 0;
+    if (*o->stuck) memcpy(all->stuck, o->stuck, sizeof all->stuck);
     t->least = fmin(t->least, o->accuracy);
     t->most = fmax(t->most, o->accuracy);
     all->accuracy += o->accuracy / n, all->best += o->best / n, all->seconds += o->seconds / n;
@@ -3320,6 +3330,7 @@ static void trial_cells(struct table *to, const struct trial *t) {
   cell(to, "%s", hundredths(t->all.best).text);
   cell(to, t->all.seconds < 100 ? "%.1f" : "%.0f", t->all.seconds);
   if (t->diverged) cell(to, "%d (%d diverged)", t->done, t->diverged);
+  else if (t->stuck) cell(to, "%d (%d stuck: %s)", t->done, t->stuck, t->all.stuck);
   else cell(to, "%d", t->done);
 }
 

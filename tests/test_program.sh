@@ -380,6 +380,12 @@ ok 'what is done is not done again' grep -q '^2 of 4 runs were done before' out
 ok 'its files stay' test -z "$(find $row -type f -newermt '1 hour ago')"
 run "${quick[@]}" --seeds 3 --done
 ok '--done shows what is there' test $rc = 0 -a "$(grep -c '^4 of 6 runs were' out)" = 1
+watched=runs/experiments-quick/same-cnn/seed-1/activations.csv
+cp $watched watched.kept
+sed -i '$!b; s/,relu3,.*/,relu3,0,0,0,1/' $watched
+run "${quick[@]}" --seeds 2 --done
+ok 'a net that says the same of every image is named' grep -q '2 (1 stuck: relu3 gives 0)' out
+mv watched.kept $watched
 cp $row/result.txt result.kept
 sed -i 's/^step=.*/step=1e300/' $row/result.txt
 refused 1 'result.txt is damaged: remove it, or start the run anew' "${quick[@]}" --quiet
