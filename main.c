@@ -2086,7 +2086,7 @@ static void choose_folder(struct run *r, const char *base, const char *name) {
 
 static void text_facts(struct text *t, const struct run *r) {
   const nn_dataset *d = &r->d->train;
-  nn_config used;
+  nn_config used = config_of(&r->s);
   nn_get_config(r->m, &used);
   text_settings(t, &r->s);
   text_add(t, "run.version=%s\nrun.network=%s\nrun.parameters=%zu\nrun.total-steps=%lld\n",
@@ -2754,7 +2754,7 @@ static void refuse_divergence(const struct run *r) {
 }
 
 static void tell_start(const struct run *r) {
-  nn_config used;
+  nn_config used = config_of(&r->s);
   if (r->quiet) return;
   nn_get_config(r->m, &used);
   fprintf(stderr, "%s: %s parameters, %s steps of %d, %s, %d thread%s, in %s\n", net_name(&r->s),
@@ -6203,7 +6203,7 @@ static int info_command(const struct settings *s) {
          grouped((double)parameter_count(loaded.model)).text);
   if (loaded.is_checkpoint) {
     static const char *const names[] = {"SGD", "Adagrad", "RMSprop", "Adam", "AdamW"};
-    nn_optimizer o;
+    nn_optimizer o = nn_sgd(0, 0);
     nn_get_optimizer(loaded.model, &o);
     printf("at step %lld, %lld samples into epoch %lld; %s, learning rate %g\n",
            (long long)loaded.progress.step, (long long)loaded.progress.place,

@@ -1475,27 +1475,22 @@ static void NN__(axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n)
 
 /* Eight rows at a time: y passes through the registers once for eight, and memory has as many
  * streams to fetch ahead. */
-NN__INLINE void NN__(combine_body)(size_t rows, nn_real *y, const nn_real *s, size_t step,
-                                   const nn_real *x, size_t ldx, size_t n)
-{
-  V factor[8];
-  NN__UNROLL
-  for (size_t r = 0; r < rows; r++) factor[r] = v_set(s[r * step]);
-  for (size_t j = 0; j < n; j += VW) {
-    V sum = v_get(y + j, n - j);
-    NN__UNROLL
-    for (size_t r = 0; r < rows; r++)
-      sum = v_fma(factor[r], v_get(x + r * ldx + j, n - j), sum);
-    v_give(y + j, sum, n - j);
-  }
-}
-
 static void NN__(combine)(nn_real *y, const nn_real *s, size_t step, const nn_real *x, size_t ldx,
                           size_t k, size_t n)
 {
-  for (; k >= 8; k -= 8, s += 8 * step, x += 8 * ldx)
-    NN__(combine_body)(8, y, s, step, x, ldx, n);
-  for (; k; k--, s += step, x += ldx) NN__(combine_body)(1, y, s, step, x, ldx, n);
+  enum { ROWS = 8 };
+  for (; k >= ROWS; k -= ROWS, s += ROWS * step, x += ROWS * ldx) {
+    V factor[ROWS];
+    NN__UNROLL
+    for (size_t r = 0; r < ROWS; r++) factor[r] = v_set(s[r * step]);
+    for (size_t j = 0; j < n; j += VW) {
+      V sum = v_get(y + j, n - j);
+      NN__UNROLL
+      for (size_t r = 0; r < ROWS; r++) sum = v_fma(factor[r], v_get(x + r * ldx + j, n - j), sum);
+      v_give(y + j, sum, n - j);
+    }
+  }
+  for (; k; k--, s += step, x += ldx) NN__(axpy)(y, *s, x, n);
 }
 
 /* ---- sums --------------------------------------------------------------------------------- */
