@@ -756,7 +756,7 @@ static void diverged_with_carry(void) {
 
 /* A gradient that is not finite, wherever it lies, is found before anything moves, and named. */
 static void diverged_gradient(void) {
-  static const double bad[] = {NAN, HUGE_VAL, -HUGE_VAL};
+  const double bad[] = {NAN, HUGE_VAL, -HUGE_VAL};
   nn_config c = test_config();
   const size_t first = 300 * 301, all = first + 300 * 2 + 2;
   const size_t places[] = {0, 1, 7, 32767, 32768, 65540, first - 301, first - 1, first, all - 1};
