@@ -4118,10 +4118,25 @@ static nn_config look_config(const struct look *l) {
   return c;
 }
 
+/* A file of the run's folder may come from another run, whose layers are not those looked at. */
+static void need_same_net(nn_model *m, nn_model *own, const char *path) {
+  int same = nn_node_count(m) == nn_node_count(own) &&
+             nn_output_node(m) == nn_output_node(own) &&
+             parameter_count(m) == parameter_count(own);
+  for (int i = 0; same && i < nn_node_count(m); i++) {
+    const nn_node_info a = node_of(m, i), b = node_of(own, i);
+    same = is_kind(&a, b.kind) && a.params == b.params && a.rank == b.rank;
+    for (int k = 0; same && k < a.rank; k++) same = a.dim[k] == b.dim[k];
+  }
+  if (!same) fail("%s is not a model of the run that settings.txt describes", path);
+}
+
 static nn_model *stage_model(const struct look *l, const struct stage *s) {
   const nn_config c = look_config(l);
-  if (*s->path) return load_model(s->path, &c).model;
-  return build_model(&l->r.s, &c, &l->d, l->r.total);
+  if (!*s->path) return build_model(&l->r.s, &c, &l->d, l->r.total);
+  nn_model *m = load_model(s->path, &c).model;
+  need_same_net(m, l->m, s->path);
+  return m;
 }
 
 /* n samples by their numbers, as the network gets them, and an inspecting forward of them. */
@@ -5831,11 +5846,10 @@ static void open_folder(struct look *l, const char *folder) {
   nn_model *fresh = stage_model(l, &l->stage[0]);
   r->parameters = parameter_count(fresh);
   r->filters[0] = picture_filters(fresh);
-  nn_destroy(fresh);
   const nn_config c = look_config(l);
   l->m = load_model(path, &c).model;
-  if (parameter_count(l->m) != r->parameters)
-    fail("%s is not a model of the run that settings.txt beside it describes", path);
+  need_same_net(l->m, fresh, path);
+  nn_destroy(fresh);
   r->filters[1] = picture_filters(l->m);
 }
 

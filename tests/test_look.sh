@@ -139,6 +139,20 @@ done
 refused 1 'look deconv: the net has no convolution' look deconv row --quick --quiet
 run look all colour --quick --quiet
 ok 'a net of colours' test $rc = 0 -a "$(grep -c '<section id=look-' colour/report.html)" = 10
+snapshot=$(ls -d photo/snapshots/*.nn | head -1)
+cp "$snapshot" own.nn
+for other in digit row; do # fewer maps; no convolution at all
+  cp $other/best.nn "$snapshot"
+  for what in filters activations evolution; do
+    refused 1 "^nn: $snapshot is not a model of the run that settings.txt describes$" \
+      look $what photo --quick --quiet
+  done
+done
+cp own.nn "$snapshot"
+cp photo/best.nn own.nn
+cp row/best.nn photo/best.nn
+refused 1 '^nn: photo/best.nn is not a model of the run' look confusion photo --quick --quiet
+cp own.nn photo/best.nn
 cp set.nn bad.nn 2> err || head -c 3000 digit/best.nn > bad.nn
 refused 1 'bad.nn' look filters bad.nn --quick --quiet
 
