@@ -4369,14 +4369,20 @@ static void add_point(struct series *s, double x, double y) {
   s->y[s->count++] = y;
 }
 
-/* The shares of a node's values in each bin; those without any are left out. */
-static struct series histogram_series(const nn_histogram *h, double count, const char *name,
+/* A node's values as a density, so that bins of any width compare; those without any are left out.
+ * The name tells how many lie outside the range, too. */
+static struct series histogram_series(const nn_histogram *h, double count, struct word *name,
                                       int colour) {
-  struct series s = new_series(name, colour, NN_HISTOGRAM_BINS);
+  struct series s = new_series(name->text, colour, NN_HISTOGRAM_BINS);
   const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
+  const size_t n = strlen(name->text);
   s.thin = 1;
   for (int k = 0; k < NN_HISTOGRAM_BINS; k++)
-    if (h->bin[k]) add_point(&s, h->low + (k + .5) * width, 100 * (double)h->bin[k] / count);
+    if (h->bin[k])
+      add_point(&s, h->low + (k + .5) * width, 100 * (double)h->bin[k] / (count * width));
+  if (h->below || h->above)
+    snprintf(name->text + n, sizeof name->text - n, ", %.2g %% outside",
+             100 * (double)(h->below + h->above) / count);
   return s;
 }
 
@@ -4529,22 +4535,27 @@ static const char *look_activations(struct look *l) {
   table_free(&table);
   save_csv(l, &figures, "activations");
   put_head(l, "Histograms before and after the non-linearity",
-           "How the values of a layer are spread: the share of them, in %, at each value. A "
-           "rectifier leaves what is positive and heaps the rest at 0.");
+           "How the values of a layer are spread: the share of them, in %, per unit of value, "
+           "so that the area under a curve is 100 %. A rectifier leaves what is positive, where "
+           "both curves agree, and heaps the rest at 0. The few values that lie outside a "
+           "curve's range are told beside its name.");
   text_put(t, "<div class=grid>\n");
   for (int node = 0; node < last->nodes; node++) {
     const nn_node_info n = node_of(l->m, node);
     const int before = n.inputs ? n.input[0] : -1;
     struct series list[2];
+    struct word names[2];
     char title[96];
     int count = 0;
     if (!last->greatest[node] || !(is_bent(&n) || n.rank == 2)) continue;
-    snprintf(title, sizeof title, "%s: share of values, %%", n.name);
+    snprintf(title, sizeof title, "%s: share of values per unit, %%", n.name);
+    snprintf(names[0].text, sizeof names[0].text, "before");
+    snprintf(names[1].text, sizeof names[1].text, "%.24s", is_bent(&n) ? "after" : n.name);
     if (before >= 0 && last->greatest[before] && is_bent(&n))
       list[count++] = histogram_series(&last->histogram[before],
-                                       (double)last->moments[before].count, "before", 0);
+                                       (double)last->moments[before].count, &names[0], 0);
     list[count++] = histogram_series(&last->histogram[node], (double)last->moments[node].count,
-                                     is_bent(&n) ? "after" : n.name, 1);
+                                     &names[1], 1);
     html_chart(t, title, "value", 0, list, count);
   }
   text_put(t, "</div>\n");

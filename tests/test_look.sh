@@ -78,6 +78,15 @@ values=$(awk -F, '$1 == 60 && $2 == "relu1" { print $4 }' photo/look/activations
 ok 'a value for each place, map and image' test "$values" = $((200 * 32 * 28 * 28))
 ok 'a histogram counts each of them' test "$(awk -F, '$1 == 60 && $2 == "relu1" { n += $5 }
   END { print n }' photo/look/histograms.csv)" = "$values"
+agree() { # of relu2: beyond its first bins the mean distance of the two curves, in pixels
+  grep -A 99 '<h3>relu2: share of values per unit, %<' photo/look/activations.html |
+    grep -m 2 '^<path class="l ' | sed 's/.* d="M//; s/".*//; y/L/\n/; s/$/\n/' |
+    awk 'NF { if (before && $1 < last) after = 1
+      if (after) { if (++k > 3 && $1 in y) { sum += ($2 > y[$1] ? 1 : -1) * ($2 - y[$1]); n++ } }
+      else for (x = $1; x < $1 + 8; x += .1) y[sprintf("%.1f", x)] = $2
+      before = 1; last = $1 } END { exit !(n > 10 && sum / n < 8) }'
+}
+ok 'the curves before and after a rectifier agree' agree
 right=$(awk -F, 'NR > 1 { n += $NR } END { print n }' photo/look/confusion.csv)
 all=$(awk -F, 'NR > 1 { for (i = 2; i < 12; i++) n += $i } END { print n }' photo/look/confusion.csv)
 ok 'the confusion counts each image once' test "$all" = 200
