@@ -3944,7 +3944,7 @@ struct look {
   const char *const *words; /* of the command */
   int of_run, cifar;
   struct run r;           /* of a bare model no more than settings and folder */
-  struct data d;
+  struct data d, whole;   /* whole: the run's, its counts those before --quick */
   char *facts, *lines, file[PATH_SIZE];
   nn_model *m;
   nn_node_info in, out;
@@ -5647,6 +5647,12 @@ static void variant_words(struct text *t, const struct look *l, const char *chan
   text_add(t, " %s", changed);
 }
 
+/* Where the nets of a look are trained; a miniature's are not in the way of the real ones. */
+static void variants_path(const struct look *l, const char *name, char path[PATH_SIZE]) {
+  path_of(path, "%s/look/%s%s", l->r.folder, name,
+          is_set(l->typed, OPT_MINIATURE) ? "-quick" : "");
+}
+
 /* Trains the variants that are not done yet, as an experiment does, and compares them. 0, or the
  * signal. */
 static int train_variants(struct look *l, const char *folder, const struct variant *variants) {
@@ -5659,7 +5665,7 @@ static int train_variants(struct look *l, const char *folder, const struct varia
   st.typed = l->typed;
   st.again = l->words;
   st.seeds = whole_of(l->typed, OPT_SEEDS);
-  path_of(st.base, "%s/look/%s", l->r.folder, folder);
+  variants_path(l, folder, st.base);
   while (variants[st.count].name) st.count++;
   st.trials = allocate((size_t)st.count, sizeof *st.trials);
   for (int i = 0; i < st.count; i++) {
@@ -5714,10 +5720,10 @@ static const char *look_kernels(struct look *l) {
   if (train_variants(l, "kernels", kernel_variants)) return "";
   for (const struct variant *v = kernel_variants; v->name; v++) {
     const nn_config c = look_config(l);
-    char path[PATH_SIZE];
+    char base[PATH_SIZE], path[PATH_SIZE];
     nn_param w;
-    path_of(path, "%s/look/kernels/%s/seed-%s/best.nn", l->r.folder, v->name,
-            l->typed->v[OPT_SEED].text);
+    variants_path(l, "kernels", base);
+    path_of(path, "%s/%s/seed-%s/best.nn", base, v->name, l->typed->v[OPT_SEED].text);
     nn_model *m = load_model(path, &c).model;
     must(m, nn_get_param(m, 0, &w));
     text_add(&l->html, "<h3>%s</h3>\n", v->what);
@@ -5758,7 +5764,8 @@ static void look_data(struct look *l, int check) {
     const uint32_t part = nn_crc32(l->d.crc, "part", 4); /* a miniature of an experiment */
     need_fact(l->file, l->facts, "run.data-crc", value, sizeof value);
     if (strtoul(value, NULL, 16) == part) l->d.crc = part, look_thin(&l->d);
-    l->r.d = &l->d;
+    l->whole = l->d;
+    l->r.d = &l->whole;
     l->r.s.file = l->file;
     check_data(&l->r, l->facts);
   }

@@ -65,6 +65,11 @@ for what in $whats; do
   ok "$what.csv has as many cells in each line" awk -F, \
     '{ gsub(/"[^"]*"/, "") } NF != n && n { exit 1 } { n = NF }' "photo/look/$what.csv"
 done
+head_of() { # the counts of the data, and the best epoch
+  grep -Eo '<p class=soft>Data: [^<]*</p>|best test accuracy [(][^)]*[)]' "$1"
+}
+ok 'its counts are those of the run, not of --quick' cmp <(head_of plain.html) \
+  <(head_of photo/report.html)
 ok 'what the report had stays' test "$(grep -c '<h2>First layer' photo/report.html)" = 1
 ok 'the report needs no network' sh -c '! grep -Eq "(src|href)=\"?(https?:)?//|url[(]|@import" "$1"' - \
   photo/report.html
@@ -169,16 +174,16 @@ refused 1 'bad.nn' look filters bad.nn --quick --quiet
 run look ablation digit --quick --quiet
 ok 'ablation' test $rc = 0 -a "$(wc -l < digit/look/ablation.csv)" = 12
 ok 'a layer left out is left out' test "$("$nn" info \
-  digit/look/ablation/no-conv1/seed-1/best.nn | grep -c ' conv ')" = 1
-marks=$(stat -c %Y.%i digit/look/ablation/*/seed-1/result.txt)
-rm -r digit/look/ablation/no-conv
+  digit/look/ablation-quick/no-conv1/seed-1/best.nn | grep -c ' conv ')" = 1
+marks=$(stat -c %Y.%i digit/look/ablation-quick/*/seed-1/result.txt)
+rm -r digit/look/ablation-quick/no-conv
 run look ablation digit --quick --quiet
-ok 'what is missing is trained' test -s digit/look/ablation/no-conv/seed-1/result.txt
-ok 'what is done is not done again' test "$(stat -c %Y.%i digit/look/ablation/*/seed-1/result.txt |
-  sort | comm -12 - <(sort <<< "$marks") | wc -l)" = 10
+ok 'what is missing is trained' test -s digit/look/ablation-quick/no-conv/seed-1/result.txt
+ok 'what is done is not done again' test "$(stat -c %Y.%i \
+  digit/look/ablation-quick/*/seed-1/result.txt | sort | comm -12 - <(sort <<< "$marks") | wc -l)" = 10
 run look kernels digit --quick --quiet
 ok 'kernels' test $rc = 0 -a "$(wc -l < digit/look/kernels.csv)" = 13
-"$nn" info digit/look/kernels/11x11-stride-4/seed-1/best.nn > out
+"$nn" info digit/look/kernels-quick/11x11-stride-4/seed-1/best.nn > out
 ok 'a window of 11x11 at every fourth place' grep -q '^1 .* 6x7x7 ' out
 run look ablation row --quick --quiet
 ok 'ablation of a recurrent net' test $rc = 0 -a "$(wc -l < row/look/ablation.csv)" = 9
