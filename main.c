@@ -1616,23 +1616,55 @@ static const char style[] =
     "</style>\n";
 
 /* The plotting area of every figure, and the values at its edges; of y perhaps the logarithms. */
-enum { LEFT = 54, RIGHT = 466, TOP = 12, BOTTOM = 248 };
+enum { WIDTH = 480, LEFT = 54, RIGHT = 466, TOP = 12, BOTTOM = 248 };
 struct axes {
   double x_least, x_most, low, high;
-  int logarithmic;
+  int logarithmic, left; /* left: LEFT, or more where labels are long */
 };
 static double place_x(const struct axes *a, double x) {
-  return LEFT + (RIGHT - LEFT) * (x - a->x_least) / (a->x_most - a->x_least);
+  return a->left + (RIGHT - a->left) * (x - a->x_least) / (a->x_most - a->x_least);
 }
 static double place_y(const struct axes *a, double y) {
   if (a->logarithmic) y = log10(y);
   return BOTTOM - (BOTTOM - TOP) * (y - a->low) / (a->high - a->low);
 }
 
-static void html_y_tick(struct text *t, const struct axes *a, double y, double label) {
+/* What a label takes at most: a phone's letters are 18 high. */
+static double label_width(const char *label) { return 10.3 * (double)strlen(label); }
+
+/* t: NULL just makes room for the label. */
+static void html_y_tick(struct text *t, struct axes *a, double y, double label) {
   const double at = place_y(a, y);
-  text_add(t, "<path class=g d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%g</text>\n",
-           LEFT, at, RIGHT, LEFT - 6, at + 5, label);
+  char text[24];
+  snprintf(text, sizeof text, "%g", label);
+  if (!t) a->left = (int)fmax(a->left, label_width(text) + 8);
+  else text_add(t, "<path class=g d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%s</text>\n",
+                a->left, at, RIGHT, a->left - 6, at + 5, text);
+}
+
+/* A label below the axis, at its place or as far left of it as the edge demands. */
+static void html_x_label(struct text *t, double x, double label) {
+  char text[24];
+  snprintf(text, sizeof text, "%.7g", label);
+  const int last = x + label_width(text) / 2 > WIDTH;
+  text_add(t, "<text x=%.1f y=%d text-anchor=%s>%s</text>\n", last ? WIDTH : x, BOTTOM + 21,
+           last ? "end" : "middle", text);
+}
+
+/* The y axis' ticks between low and high, or the room for their labels; t as above. */
+static void html_y_ticks(struct text *t, struct axes *a, double step, double scale) {
+  static const double steps[] = {1, 2, 5};
+  const double low = pow(10, a->low - 1e-9), high = pow(10, a->high + 1e-9);
+  const int dense = high / low < 150;
+  if (a->logarithmic) {
+    for (double power = pow(10, floor(a->low)); power <= high; power *= 10)
+      for (int i = 0; i < (dense ? 3 : 1); i++)
+        if (power * steps[i] >= low && power * steps[i] <= high)
+          html_y_tick(t, a, power * steps[i], power * steps[i]);
+    return;
+  }
+  for (int i = (int)ceil(a->low / step - .01); i * step <= a->high + step * .01; i++)
+    html_y_tick(t, a, i * step, scale * i * step);
 }
 
 /* The class that gives a curve its colour, and so on. */
@@ -1645,7 +1677,7 @@ static void html_class(struct text *t, const struct series *s) {
  * span much get a logarithmic axis. */
 static int html_axes(struct text *t, struct axes *a, const char *title, const char *x_name,
                      int is_share, const struct series *list, int count) {
-  double low = HUGE_VAL, high = -HUGE_VAL, step;
+  double low = HUGE_VAL, high = -HUGE_VAL, step = 0;
   a->x_least = a->x_most = a->logarithmic = 0;
   for (int i = 0; i < count; i++)
     for (size_t k = 0; k < list[i].count; k++) {
@@ -1669,32 +1701,28 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
   text_add(t, "</ul><svg viewBox=\"0 0 480 300\" role=img aria-label=\"%s against %s\">\n", title,
            x_name);
   a->logarithmic = !is_share && low > 0 && high / low > 25;
+  a->left = LEFT;
   if (a->logarithmic) {
-    static const double steps[] = {1, 2, 5};
-    const int dense = high / low < 150;
     a->low = log10(low);
     a->high = log10(high);
-    for (double power = pow(10, floor(a->low)); power <= high; power *= 10)
-      for (int i = 0; i < (dense ? 3 : 1); i++)
-        if (power * steps[i] >= low && power * steps[i] <= high)
-          html_y_tick(t, a, power * steps[i], power * steps[i]);
   } else {
     if (!is_share) low = fmin(low, 0), high = fmax(high, 0);
-    step = nice_step(fmax(high - low, 1e-6), 6);
+    if (high - low < 1e-9) { /* a constant: as a line amid what it might have been */
+      low = is_share ? fmax(low - .05, 0) : low;
+      high += is_share ? .05 : 1;
+    }
+    step = nice_step(high - low, 6);
     a->low = floor(low / step + 1e-9) * step;
     a->high = ceil(high / step - 1e-9) * step;
-    if (a->high <= a->low) a->low = a->high - step;
-    for (int i = 0; a->low + i * step <= a->high + step * .01; i++) {
-      const double y = a->low + i * step;
-      html_y_tick(t, a, y, floor((is_share ? 100 * y : y) * 1e6 + .5) / 1e6);
-    }
   }
+  for (int pass = 0; pass < 2; pass++) html_y_ticks(pass ? t : NULL, a, step, is_share ? 100 : 1);
   step = nice_step(a->x_most - a->x_least, 6);
-  for (int i = (int)ceil(a->x_least / step - 1e-4); i * step <= a->x_most * 1.0001; i++)
-    text_add(t, "<path class=g d=\"M%.1f %dv5\"/><text x=%.1f y=%d text-anchor=middle>%g</text>\n",
-             place_x(a, i * step), BOTTOM, place_x(a, i * step), BOTTOM + 21, i * step);
+  for (int i = (int)ceil(a->x_least / step - 1e-4); i * step <= a->x_most * 1.0001; i++) {
+    text_add(t, "<path class=g d=\"M%.1f %dv5\"/>", place_x(a, i * step), BOTTOM);
+    html_x_label(t, place_x(a, i * step), i * step);
+  }
   text_add(t, "<path class=g d=\"M%d %dH%d\"/><text x=%d y=292 text-anchor=middle>%s</text>\n",
-           LEFT, BOTTOM, RIGHT, (LEFT + RIGHT) / 2, x_name);
+           a->left, BOTTOM, RIGHT, (a->left + RIGHT) / 2, x_name);
   return 1;
 }
 
@@ -4391,7 +4419,7 @@ static void put_heat(struct look *l, struct gathered *const *g, int node, const 
   struct text *t = &l->html;
   const nn_histogram *h = &g[l->stages - 1]->histogram[node];
   struct picture p = picture_of(l->stages, NN_HISTOGRAM_BINS);
-  struct axes a = {0, 1, h->low, h->high, 0};
+  struct axes a = {0, l->stages, h->low, h->high, 0, LEFT};
   const double step = nice_step(h->high - h->low, 6);
   for (int i = 0; i < l->stages; i++) {
     int64_t first = 1, most = 1; /* the second: a rectifier's zeros would outshine all else */
@@ -4405,18 +4433,15 @@ static void put_heat(struct look *l, struct gathered *const *g, int node, const 
   }
   text_add(t, "<figure class=card><h3>%s</h3><svg viewBox=\"0 0 480 300\" role=img aria-label=\""
            "histograms of %s at %d steps of the training\">\n", name, name, l->stages);
-  for (int i = (int)ceil(a.low / step - 1e-9); i * step <= a.high; i++)
-    html_y_tick(t, &a, i * step, floor(i * step * 1e6 + .5) / 1e6);
-  text_add(t, "<image x=%d y=%d width=%d height=%d preserveAspectRatio=none href=\"", LEFT, TOP,
-           RIGHT - LEFT, BOTTOM - TOP);
+  for (int pass = 0; pass < 2; pass++) html_y_ticks(pass ? t : NULL, &a, step, 1);
+  text_add(t, "<image x=%d y=%d width=%d height=%d preserveAspectRatio=none href=\"", a.left, TOP,
+           RIGHT - a.left, BOTTOM - TOP);
   html_png(t, &p);
   text_put(t, "\"/>\n");
   for (int i = 0; i < l->stages; i++)
-    text_add(t, "<text x=%.1f y=%d text-anchor=middle>%lld</text>\n",
-             LEFT + (RIGHT - LEFT) * (i + .5) / l->stages, BOTTOM + 21,
-             (long long)l->stage[i].step);
+    html_x_label(t, place_x(&a, i + .5), (double)l->stage[i].step);
   text_add(t, "<text x=%d y=292 text-anchor=middle>step</text></svg></figure>\n",
-           (LEFT + RIGHT) / 2);
+           (a.left + RIGHT) / 2);
   free(p.rgba);
 }
 

@@ -208,11 +208,16 @@ addEventListener('load', async () => {
     const box = e.getBoundingClientRect();
     if (box.width && (box.right > innerWidth + .5 || box.left < -.5) && !boxed(e.parentElement)) out++;
   }
+  let cut = 0; // labels that a figure's edge cuts
+  for (const e of document.querySelectorAll('svg text')) {
+    const box = e.getBoundingClientRect(), of = e.ownerSVGElement.getBoundingClientRect();
+    if (box.left < of.left - .5 || box.right > of.right + .5) cut++;
+  }
   const wide = document.documentElement.scrollWidth - innerWidth;
   const page = getComputedStyle(document.body).backgroundColor;
   const scheme = page == 'rgb(15, 18, 22)' ? 'dark' : page == 'rgb(246, 247, 248)' ? 'light' : page;
   parent.postMessage(`${name}: images ${all.length} broken ${broken} bare ${bare} out ${out} ` +
-                     `wide ${wide} window ${innerWidth} ${scheme}`, '*');
+                     `cut ${cut} wide ${wide} window ${innerWidth} ${scheme}`, '*');
 });
 </script>
 HTML
@@ -239,7 +244,7 @@ if [ -n "$browser" ]; then
     for width in 390 1280; do
       seen=$(grep "^ *$page: .* window $width " dom)
       ok "$page at $width pixels: ${seen:-nothing}" grep -Eq \
-        "images [1-9][0-9]+ broken 0 bare 0 out 0 wide 0 window $width ${page#*-}$" <<< "$seen"
+        "images [1-9][0-9]+ broken 0 bare 0 out 0 cut 0 wide 0 window $width ${page#*-}$" <<< "$seen"
     done
   done
   for shot in photo-light-1280-12000 photo-dark-390-16000; do
