@@ -5374,6 +5374,8 @@ static const char *look_confusion(struct look *l) {
     right += i % (classes + 1) == 0 ? counts[i] : 0;
     if (i % (classes + 1) && counts[i] > most) most = counts[i];
   }
+  printf("%s of %s, %s\n", grouped((double)right).text, grouped(l->d.test.count).text,
+         percent((double)right / l->d.test.count).text);
   text_add(t, "<p>%s of %s test images are taken for what they are: %s. Each row is a true class, "
            "each column what the net takes its images for, so the diagonal counts right answers. "
            "Blue gets denser with the share of the row, mistakes (red) with their number. "
@@ -5423,15 +5425,17 @@ static const char *look_confusion(struct look *l) {
   }
   if (shown) {
     put_head(l, "The worst mistakes", "The test images whose own class the net finds least "
-             "probable: its number among them, what it is, and what the net is sure to see.");
+             "probable: the number of each, what it is and how probable that is to the net, and "
+             "what the net takes it for.");
     tiles_begin(t, 7);
   }
   for (int k = 0; k < shown; k++) {
     const int i = worst[k], label = l->d.test.labels[i];
     text_put(t, "<div>");
     put_whole(l, i);
-    text_add(t, "%s<br><b>%s</b>, %s</div>\n", image_name(l, i).text,
-             class_name(l, l->found[i]).text, percent(share_of(l, i, l->found[i])).text);
+    text_add(t, "%s, %s<br>taken for <b>%s</b>, %s</div>\n", image_name(l, i).text,
+             percent(share_of(l, i, label)).text, class_name(l, l->found[i]).text,
+             percent(share_of(l, i, l->found[i])).text);
     text_add(&figures, "%d,%s,%s,%.6g,%.6g\n", i, class_name(l, label).text, class_name(l,
              l->found[i]).text, share_of(l, i, label), share_of(l, i, l->found[i]));
   }

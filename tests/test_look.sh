@@ -97,6 +97,14 @@ all=$(awk -F, 'NR > 1 { for (i = 2; i < 12; i++) n += $i } END { print n }' phot
 ok 'the confusion counts each image once' test "$all" = 200
 ok 'mistakes and right answers are all images' test \
   $(($(wc -l < photo/look/mistakes.csv) - 1)) = $((200 - right < 24 ? 200 - right : 24))
+ok 'the confusion is told in a line' grep -Eq "^$right of 200, $(awk "BEGIN {
+  printf \"%.2f\", $right / 2 }") %$" out
+worst() { # their own classes' probabilities, which they are sorted by, stand in the section
+  diff <(awk -F, 'NR > 1 { printf "%.2f\n", 100 * $4 }' photo/look/mistakes.csv) \
+    <(grep -Eo ', [0-9.]+ %<br>taken for <b>' photo/look/confusion.html | cut -d ' ' -f 2) &&
+    sed 1d photo/look/mistakes.csv | cut -d , -f 4 | sort -gc
+}
+ok 'the worst mistakes by the probability of what they are' worst
 ok 'filters: each weight at each step' test "$(wc -l < photo/look/filters.csv)" = \
   $((1 + 32 * 25 * $(cut -d , -f 1 photo/look/filters.csv | sed 1d | sort -u | wc -l)))
 strongest() { # the strongest of the nine come first, and are in different images
@@ -131,6 +139,23 @@ done
 run look deconv photo --quick --layer relu2 --images 3,14 --quiet
 ok 'one layer, two images' test $rc = 0 -a "$(grep -o 'projected from map' \
   photo/look/deconv.html | wc -l)" -ge 2
+# ---- models of another net in the run's folder ----
+snapshot=photo/snapshots/step-15.nn
+cp "$snapshot" own.nn
+for other in digit row; do # fewer maps; no convolution at all
+  cp $other/best.nn "$snapshot"
+  for what in filters activations evolution; do
+    refused 1 "^nn: $snapshot is not a model of the run that settings.txt describes$" \
+      look $what photo --quick --quiet
+  done
+done
+cp own.nn "$snapshot"
+cp photo/best.nn own.nn
+cp row/best.nn photo/best.nn
+refused 1 '^nn: photo/best.nn is not a model of the run' look confusion photo --quick --quiet
+cp own.nn photo/best.nn
+
+# ---- a run that goes on ----
 run look all photo --quick --quiet
 sed -i 's/^steps=60$/steps=80/' photo/settings.txt
 run cifar10 --resume photo --quiet
@@ -153,20 +178,6 @@ done
 refused 1 'look deconv: the net has no convolution' look deconv row --quick --quiet
 run look all colour --quick --quiet
 ok 'a net of colours' test $rc = 0 -a "$(grep -c '<section id=look-' colour/report.html)" = 10
-snapshot=$(ls -d photo/snapshots/*.nn | head -1)
-cp "$snapshot" own.nn
-for other in digit row; do # fewer maps; no convolution at all
-  cp $other/best.nn "$snapshot"
-  for what in filters activations evolution; do
-    refused 1 "^nn: $snapshot is not a model of the run that settings.txt describes$" \
-      look $what photo --quick --quiet
-  done
-done
-cp own.nn "$snapshot"
-cp photo/best.nn own.nn
-cp row/best.nn photo/best.nn
-refused 1 '^nn: photo/best.nn is not a model of the run' look confusion photo --quick --quiet
-cp own.nn photo/best.nn
 cp set.nn bad.nn 2> err || head -c 3000 digit/best.nn > bad.nn
 refused 1 'bad.nn' look filters bad.nn --quick --quiet
 
