@@ -1616,23 +1616,55 @@ static const char style[] =
     "</style>\n";
 
 /* The plotting area of every figure, and the values at its edges; of y perhaps the logarithms. */
-enum { LEFT = 54, RIGHT = 466, TOP = 12, BOTTOM = 248 };
+enum { WIDTH = 480, LEFT = 54, RIGHT = 466, TOP = 12, BOTTOM = 248 };
 struct axes {
   double x_least, x_most, low, high;
-  int logarithmic;
+  int logarithmic, left; /* left: LEFT, or more where labels are long */
 };
 static double place_x(const struct axes *a, double x) {
-  return LEFT + (RIGHT - LEFT) * (x - a->x_least) / (a->x_most - a->x_least);
+  return a->left + (RIGHT - a->left) * (x - a->x_least) / (a->x_most - a->x_least);
 }
 static double place_y(const struct axes *a, double y) {
   if (a->logarithmic) y = log10(y);
   return BOTTOM - (BOTTOM - TOP) * (y - a->low) / (a->high - a->low);
 }
 
-static void html_y_tick(struct text *t, const struct axes *a, double y, double label) {
+/* What a label takes at most: a phone's letters are 18 high. */
+static double label_width(const char *label) { return 10.3 * (double)strlen(label); }
+
+/* t: NULL just makes room for the label. */
+static void html_y_tick(struct text *t, struct axes *a, double y, double label) {
   const double at = place_y(a, y);
-  text_add(t, "<path class=g d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%g</text>\n",
-           LEFT, at, RIGHT, LEFT - 6, at + 5, label);
+  char text[24];
+  snprintf(text, sizeof text, "%g", label);
+  if (!t) a->left = (int)fmax(a->left, label_width(text) + 8);
+  else text_add(t, "<path class=g d=\"M%d %.1fH%d\"/><text x=%d y=%.1f text-anchor=end>%s</text>\n",
+                a->left, at, RIGHT, a->left - 6, at + 5, text);
+}
+
+/* A label below the axis, at its place or as far left of it as the edge demands. */
+static void html_x_label(struct text *t, double x, double label) {
+  char text[24];
+  snprintf(text, sizeof text, "%.7g", label);
+  const int last = x + label_width(text) / 2 > WIDTH;
+  text_add(t, "<text x=%.1f y=%d text-anchor=%s>%s</text>\n", last ? WIDTH : x, BOTTOM + 21,
+           last ? "end" : "middle", text);
+}
+
+/* The y axis' ticks between low and high, or the room for their labels; t as above. */
+static void html_y_ticks(struct text *t, struct axes *a, double step, double scale) {
+  static const double steps[] = {1, 2, 5};
+  const double low = pow(10, a->low - 1e-9), high = pow(10, a->high + 1e-9);
+  const int dense = high / low < 150;
+  if (a->logarithmic) {
+    for (double power = pow(10, floor(a->low)); power <= high; power *= 10)
+      for (int i = 0; i < (dense ? 3 : 1); i++)
+        if (power * steps[i] >= low && power * steps[i] <= high)
+          html_y_tick(t, a, power * steps[i], power * steps[i]);
+    return;
+  }
+  for (int i = (int)ceil(a->low / step - .01); i * step <= a->high + step * .01; i++)
+    html_y_tick(t, a, i * step, scale * i * step);
 }
 
 /* The class that gives a curve its colour, and so on. */
@@ -1645,7 +1677,7 @@ static void html_class(struct text *t, const struct series *s) {
  * span much get a logarithmic axis. */
 static int html_axes(struct text *t, struct axes *a, const char *title, const char *x_name,
                      int is_share, const struct series *list, int count) {
-  double low = HUGE_VAL, high = -HUGE_VAL, step;
+  double low = HUGE_VAL, high = -HUGE_VAL, step = 0;
   a->x_least = a->x_most = a->logarithmic = 0;
   for (int i = 0; i < count; i++)
     for (size_t k = 0; k < list[i].count; k++) {
@@ -1669,32 +1701,28 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
   text_add(t, "</ul><svg viewBox=\"0 0 480 300\" role=img aria-label=\"%s against %s\">\n", title,
            x_name);
   a->logarithmic = !is_share && low > 0 && high / low > 25;
+  a->left = LEFT;
   if (a->logarithmic) {
-    static const double steps[] = {1, 2, 5};
-    const int dense = high / low < 150;
     a->low = log10(low);
     a->high = log10(high);
-    for (double power = pow(10, floor(a->low)); power <= high; power *= 10)
-      for (int i = 0; i < (dense ? 3 : 1); i++)
-        if (power * steps[i] >= low && power * steps[i] <= high)
-          html_y_tick(t, a, power * steps[i], power * steps[i]);
   } else {
     if (!is_share) low = fmin(low, 0), high = fmax(high, 0);
-    step = nice_step(fmax(high - low, 1e-6), 6);
+    if (high - low < 1e-9) { /* a constant: as a line amid what it might have been */
+      low = is_share ? fmax(low - .05, 0) : low;
+      high += is_share ? .05 : 1;
+    }
+    step = nice_step(high - low, 6);
     a->low = floor(low / step + 1e-9) * step;
     a->high = ceil(high / step - 1e-9) * step;
-    if (a->high <= a->low) a->low = a->high - step;
-    for (int i = 0; a->low + i * step <= a->high + step * .01; i++) {
-      const double y = a->low + i * step;
-      html_y_tick(t, a, y, floor((is_share ? 100 * y : y) * 1e6 + .5) / 1e6);
-    }
   }
+  for (int pass = 0; pass < 2; pass++) html_y_ticks(pass ? t : NULL, a, step, is_share ? 100 : 1);
   step = nice_step(a->x_most - a->x_least, 6);
-  for (int i = (int)ceil(a->x_least / step - 1e-4); i * step <= a->x_most * 1.0001; i++)
-    text_add(t, "<path class=g d=\"M%.1f %dv5\"/><text x=%.1f y=%d text-anchor=middle>%g</text>\n",
-             place_x(a, i * step), BOTTOM, place_x(a, i * step), BOTTOM + 21, i * step);
+  for (int i = (int)ceil(a->x_least / step - 1e-4); i * step <= a->x_most * 1.0001; i++) {
+    text_add(t, "<path class=g d=\"M%.1f %dv5\"/>", place_x(a, i * step), BOTTOM);
+    html_x_label(t, place_x(a, i * step), i * step);
+  }
   text_add(t, "<path class=g d=\"M%d %dH%d\"/><text x=%d y=292 text-anchor=middle>%s</text>\n",
-           LEFT, BOTTOM, RIGHT, (LEFT + RIGHT) / 2, x_name);
+           a->left, BOTTOM, RIGHT, (a->left + RIGHT) / 2, x_name);
   return 1;
 }
 
@@ -3944,7 +3972,7 @@ struct look {
   const char *const *words; /* of the command */
   int of_run, cifar;
   struct run r;           /* of a bare model no more than settings and folder */
-  struct data d;
+  struct data d, whole;   /* whole: the run's, its counts those before --quick */
   char *facts, *lines, file[PATH_SIZE];
   nn_model *m;
   nn_node_info in, out;
@@ -4118,10 +4146,25 @@ static nn_config look_config(const struct look *l) {
   return c;
 }
 
+/* A file of the run's folder may come from another run, whose layers are not those looked at. */
+static void need_same_net(nn_model *m, nn_model *own, const char *path) {
+  int same = nn_node_count(m) == nn_node_count(own) &&
+             nn_output_node(m) == nn_output_node(own) &&
+             parameter_count(m) == parameter_count(own);
+  for (int i = 0; same && i < nn_node_count(m); i++) {
+    const nn_node_info a = node_of(m, i), b = node_of(own, i);
+    same = is_kind(&a, b.kind) && a.params == b.params && a.rank == b.rank;
+    for (int k = 0; same && k < a.rank; k++) same = a.dim[k] == b.dim[k];
+  }
+  if (!same) fail("%s is not a model of the run that settings.txt describes", path);
+}
+
 static nn_model *stage_model(const struct look *l, const struct stage *s) {
   const nn_config c = look_config(l);
-  if (*s->path) return load_model(s->path, &c).model;
-  return build_model(&l->r.s, &c, &l->d, l->r.total);
+  if (!*s->path) return build_model(&l->r.s, &c, &l->d, l->r.total);
+  nn_model *m = load_model(s->path, &c).model;
+  need_same_net(m, l->m, s->path);
+  return m;
 }
 
 /* n samples by their numbers, as the network gets them, and an inspecting forward of them. */
@@ -4354,14 +4397,20 @@ static void add_point(struct series *s, double x, double y) {
   s->y[s->count++] = y;
 }
 
-/* The shares of a node's values in each bin; those without any are left out. */
-static struct series histogram_series(const nn_histogram *h, double count, const char *name,
+/* A node's values as a density, so that bins of any width compare; those without any are left out.
+ * The name tells how many lie outside the range, too. */
+static struct series histogram_series(const nn_histogram *h, double count, struct word *name,
                                       int colour) {
-  struct series s = new_series(name, colour, NN_HISTOGRAM_BINS);
+  struct series s = new_series(name->text, colour, NN_HISTOGRAM_BINS);
   const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
+  const size_t n = strlen(name->text);
   s.thin = 1;
   for (int k = 0; k < NN_HISTOGRAM_BINS; k++)
-    if (h->bin[k]) add_point(&s, h->low + (k + .5) * width, 100 * (double)h->bin[k] / count);
+    if (h->bin[k])
+      add_point(&s, h->low + (k + .5) * width, 100 * (double)h->bin[k] / (count * width));
+  if (h->below || h->above)
+    snprintf(name->text + n, sizeof name->text - n, ", %.2g %% outside",
+             100 * (double)(h->below + h->above) / count);
   return s;
 }
 
@@ -4370,7 +4419,7 @@ static void put_heat(struct look *l, struct gathered *const *g, int node, const 
   struct text *t = &l->html;
   const nn_histogram *h = &g[l->stages - 1]->histogram[node];
   struct picture p = picture_of(l->stages, NN_HISTOGRAM_BINS);
-  struct axes a = {0, 1, h->low, h->high, 0};
+  struct axes a = {0, l->stages, h->low, h->high, 0, LEFT};
   const double step = nice_step(h->high - h->low, 6);
   for (int i = 0; i < l->stages; i++) {
     int64_t first = 1, most = 1; /* the second: a rectifier's zeros would outshine all else */
@@ -4384,18 +4433,15 @@ static void put_heat(struct look *l, struct gathered *const *g, int node, const 
   }
   text_add(t, "<figure class=card><h3>%s</h3><svg viewBox=\"0 0 480 300\" role=img aria-label=\""
            "histograms of %s at %d steps of the training\">\n", name, name, l->stages);
-  for (int i = (int)ceil(a.low / step - 1e-9); i * step <= a.high; i++)
-    html_y_tick(t, &a, i * step, floor(i * step * 1e6 + .5) / 1e6);
-  text_add(t, "<image x=%d y=%d width=%d height=%d preserveAspectRatio=none href=\"", LEFT, TOP,
-           RIGHT - LEFT, BOTTOM - TOP);
+  for (int pass = 0; pass < 2; pass++) html_y_ticks(pass ? t : NULL, &a, step, 1);
+  text_add(t, "<image x=%d y=%d width=%d height=%d preserveAspectRatio=none href=\"", a.left, TOP,
+           RIGHT - a.left, BOTTOM - TOP);
   html_png(t, &p);
   text_put(t, "\"/>\n");
   for (int i = 0; i < l->stages; i++)
-    text_add(t, "<text x=%.1f y=%d text-anchor=middle>%lld</text>\n",
-             LEFT + (RIGHT - LEFT) * (i + .5) / l->stages, BOTTOM + 21,
-             (long long)l->stage[i].step);
+    html_x_label(t, place_x(&a, i + .5), (double)l->stage[i].step);
   text_add(t, "<text x=%d y=292 text-anchor=middle>step</text></svg></figure>\n",
-           (LEFT + RIGHT) / 2);
+           (a.left + RIGHT) / 2);
   free(p.rgba);
 }
 
@@ -4514,22 +4560,27 @@ static const char *look_activations(struct look *l) {
   table_free(&table);
   save_csv(l, &figures, "activations");
   put_head(l, "Histograms before and after the non-linearity",
-           "How the values of a layer are spread: the share of them, in %, at each value. A "
-           "rectifier leaves what is positive and heaps the rest at 0.");
+           "How the values of a layer are spread: the share of them, in %, per unit of value, "
+           "so that the area under a curve is 100 %. A rectifier leaves what is positive, where "
+           "both curves agree, and heaps the rest at 0. The few values that lie outside a "
+           "curve's range are told beside its name.");
   text_put(t, "<div class=grid>\n");
   for (int node = 0; node < last->nodes; node++) {
     const nn_node_info n = node_of(l->m, node);
     const int before = n.inputs ? n.input[0] : -1;
     struct series list[2];
+    struct word names[2];
     char title[96];
     int count = 0;
     if (!last->greatest[node] || !(is_bent(&n) || n.rank == 2)) continue;
-    snprintf(title, sizeof title, "%s: share of values, %%", n.name);
+    snprintf(title, sizeof title, "%s: share of values per unit, %%", n.name);
+    snprintf(names[0].text, sizeof names[0].text, "before");
+    snprintf(names[1].text, sizeof names[1].text, "%.24s", is_bent(&n) ? "after" : n.name);
     if (before >= 0 && last->greatest[before] && is_bent(&n))
       list[count++] = histogram_series(&last->histogram[before],
-                                       (double)last->moments[before].count, "before", 0);
+                                       (double)last->moments[before].count, &names[0], 0);
     list[count++] = histogram_series(&last->histogram[node], (double)last->moments[node].count,
-                                     is_bent(&n) ? "after" : n.name, 1);
+                                     &names[1], 1);
     html_chart(t, title, "value", 0, list, count);
   }
   text_put(t, "</div>\n");
@@ -5323,6 +5374,8 @@ static const char *look_confusion(struct look *l) {
     right += i % (classes + 1) == 0 ? counts[i] : 0;
     if (i % (classes + 1) && counts[i] > most) most = counts[i];
   }
+  printf("%s of %s, %s\n", grouped((double)right).text, grouped(l->d.test.count).text,
+         percent((double)right / l->d.test.count).text);
   text_add(t, "<p>%s of %s test images are taken for what they are: %s. Each row is a true class, "
            "each column what the net takes its images for, so the diagonal counts right answers. "
            "Blue gets denser with the share of the row, mistakes (red) with their number. "
@@ -5372,15 +5425,17 @@ static const char *look_confusion(struct look *l) {
   }
   if (shown) {
     put_head(l, "The worst mistakes", "The test images whose own class the net finds least "
-             "probable: its number among them, what it is, and what the net is sure to see.");
+             "probable: the number of each, what it is and how probable that is to the net, and "
+             "what the net takes it for.");
     tiles_begin(t, 7);
   }
   for (int k = 0; k < shown; k++) {
     const int i = worst[k], label = l->d.test.labels[i];
     text_put(t, "<div>");
     put_whole(l, i);
-    text_add(t, "%s<br><b>%s</b>, %s</div>\n", image_name(l, i).text,
-             class_name(l, l->found[i]).text, percent(share_of(l, i, l->found[i])).text);
+    text_add(t, "%s, %s<br>taken for <b>%s</b>, %s</div>\n", image_name(l, i).text,
+             percent(share_of(l, i, label)).text, class_name(l, l->found[i]).text,
+             percent(share_of(l, i, l->found[i])).text);
     text_add(&figures, "%d,%s,%s,%.6g,%.6g\n", i, class_name(l, label).text, class_name(l,
              l->found[i]).text, share_of(l, i, label), share_of(l, i, l->found[i]));
   }
@@ -5621,6 +5676,12 @@ static void variant_words(struct text *t, const struct look *l, const char *chan
   text_add(t, " %s", changed);
 }
 
+/* Where the nets of a look are trained; a miniature's are not in the way of the real ones. */
+static void variants_path(const struct look *l, const char *name, char path[PATH_SIZE]) {
+  path_of(path, "%s/look/%s%s", l->r.folder, name,
+          is_set(l->typed, OPT_MINIATURE) ? "-quick" : "");
+}
+
 /* Trains the variants that are not done yet, as an experiment does, and compares them. 0, or the
  * signal. */
 static int train_variants(struct look *l, const char *folder, const struct variant *variants) {
@@ -5633,7 +5694,7 @@ static int train_variants(struct look *l, const char *folder, const struct varia
   st.typed = l->typed;
   st.again = l->words;
   st.seeds = whole_of(l->typed, OPT_SEEDS);
-  path_of(st.base, "%s/look/%s", l->r.folder, folder);
+  variants_path(l, folder, st.base);
   while (variants[st.count].name) st.count++;
   st.trials = allocate((size_t)st.count, sizeof *st.trials);
   for (int i = 0; i < st.count; i++) {
@@ -5688,10 +5749,10 @@ static const char *look_kernels(struct look *l) {
   if (train_variants(l, "kernels", kernel_variants)) return "";
   for (const struct variant *v = kernel_variants; v->name; v++) {
     const nn_config c = look_config(l);
-    char path[PATH_SIZE];
+    char base[PATH_SIZE], path[PATH_SIZE];
     nn_param w;
-    path_of(path, "%s/look/kernels/%s/seed-%s/best.nn", l->r.folder, v->name,
-            l->typed->v[OPT_SEED].text);
+    variants_path(l, "kernels", base);
+    path_of(path, "%s/%s/seed-%s/best.nn", base, v->name, l->typed->v[OPT_SEED].text);
     nn_model *m = load_model(path, &c).model;
     must(m, nn_get_param(m, 0, &w));
     text_add(&l->html, "<h3>%s</h3>\n", v->what);
@@ -5732,7 +5793,8 @@ static void look_data(struct look *l, int check) {
     const uint32_t part = nn_crc32(l->d.crc, "part", 4); /* a miniature of an experiment */
     need_fact(l->file, l->facts, "run.data-crc", value, sizeof value);
     if (strtoul(value, NULL, 16) == part) l->d.crc = part, look_thin(&l->d);
-    l->r.d = &l->d;
+    l->whole = l->d;
+    l->r.d = &l->whole;
     l->r.s.file = l->file;
     check_data(&l->r, l->facts);
   }
@@ -5831,11 +5893,10 @@ static void open_folder(struct look *l, const char *folder) {
   nn_model *fresh = stage_model(l, &l->stage[0]);
   r->parameters = parameter_count(fresh);
   r->filters[0] = picture_filters(fresh);
-  nn_destroy(fresh);
   const nn_config c = look_config(l);
   l->m = load_model(path, &c).model;
-  if (parameter_count(l->m) != r->parameters)
-    fail("%s is not a model of the run that settings.txt beside it describes", path);
+  need_same_net(l->m, fresh, path);
+  nn_destroy(fresh);
   r->filters[1] = picture_filters(l->m);
 }
 

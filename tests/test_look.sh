@@ -65,6 +65,11 @@ for what in $whats; do
   ok "$what.csv has as many cells in each line" awk -F, \
     '{ gsub(/"[^"]*"/, "") } NF != n && n { exit 1 } { n = NF }' "photo/look/$what.csv"
 done
+head_of() { # the counts of the data, and the best epoch
+  grep -Eo '<p class=soft>Data: [^<]*</p>|best test accuracy [(][^)]*[)]' "$1"
+}
+ok 'its counts are those of the run, not of --quick' cmp <(head_of plain.html) \
+  <(head_of photo/report.html)
 ok 'what the report had stays' test "$(grep -c '<h2>First layer' photo/report.html)" = 1
 ok 'the report needs no network' sh -c '! grep -Eq "(src|href)=\"?(https?:)?//|url[(]|@import" "$1"' - \
   photo/report.html
@@ -78,11 +83,28 @@ values=$(awk -F, '$1 == 60 && $2 == "relu1" { print $4 }' photo/look/activations
 ok 'a value for each place, map and image' test "$values" = $((200 * 32 * 28 * 28))
 ok 'a histogram counts each of them' test "$(awk -F, '$1 == 60 && $2 == "relu1" { n += $5 }
   END { print n }' photo/look/histograms.csv)" = "$values"
+agree() { # of relu2: beyond its first bins the mean distance of the two curves, in pixels
+  grep -A 99 '<h3>relu2: share of values per unit, %<' photo/look/activations.html |
+    grep -m 2 '^<path class="l ' | sed 's/.* d="M//; s/".*//; y/L/\n/; s/$/\n/' |
+    awk 'NF { if (before && $1 < last) after = 1
+      if (after) { if (++k > 3 && $1 in y) { sum += ($2 > y[$1] ? 1 : -1) * ($2 - y[$1]); n++ } }
+      else for (x = $1; x < $1 + 8; x += .1) y[sprintf("%.1f", x)] = $2
+      before = 1; last = $1 } END { exit !(n > 10 && sum / n < 8) }'
+}
+ok 'the curves before and after a rectifier agree' agree
 right=$(awk -F, 'NR > 1 { n += $NR } END { print n }' photo/look/confusion.csv)
 all=$(awk -F, 'NR > 1 { for (i = 2; i < 12; i++) n += $i } END { print n }' photo/look/confusion.csv)
 ok 'the confusion counts each image once' test "$all" = 200
 ok 'mistakes and right answers are all images' test \
   $(($(wc -l < photo/look/mistakes.csv) - 1)) = $((200 - right < 24 ? 200 - right : 24))
+ok 'the confusion is told in a line' grep -Eq "^$right of 200, $(awk "BEGIN {
+  printf \"%.2f\", $right / 2 }") %$" out
+worst() { # their own classes' probabilities, which they are sorted by, stand in the section
+  diff <(awk -F, 'NR > 1 { printf "%.2f\n", 100 * $4 }' photo/look/mistakes.csv) \
+    <(grep -Eo ', [0-9.]+ %<br>taken for <b>' photo/look/confusion.html | cut -d ' ' -f 2) &&
+    sed 1d photo/look/mistakes.csv | cut -d , -f 4 | sort -gc
+}
+ok 'the worst mistakes by the probability of what they are' worst
 ok 'filters: each weight at each step' test "$(wc -l < photo/look/filters.csv)" = \
   $((1 + 32 * 25 * $(cut -d , -f 1 photo/look/filters.csv | sed 1d | sort -u | wc -l)))
 strongest() { # the strongest of the nine come first, and are in different images
@@ -117,6 +139,23 @@ done
 run look deconv photo --quick --layer relu2 --images 3,14 --quiet
 ok 'one layer, two images' test $rc = 0 -a "$(grep -o 'projected from map' \
   photo/look/deconv.html | wc -l)" -ge 2
+# ---- models of another net in the run's folder ----
+snapshot=photo/snapshots/step-15.nn
+cp "$snapshot" own.nn
+for other in digit row; do # fewer maps; no convolution at all
+  cp $other/best.nn "$snapshot"
+  for what in filters activations evolution; do
+    refused 1 "^nn: $snapshot is not a model of the run that settings.txt describes$" \
+      look $what photo --quick --quiet
+  done
+done
+cp own.nn "$snapshot"
+cp photo/best.nn own.nn
+cp row/best.nn photo/best.nn
+refused 1 '^nn: photo/best.nn is not a model of the run' look confusion photo --quick --quiet
+cp own.nn photo/best.nn
+
+# ---- a run that goes on ----
 run look all photo --quick --quiet
 sed -i 's/^steps=60$/steps=80/' photo/settings.txt
 run cifar10 --resume photo --quiet
@@ -146,16 +185,16 @@ refused 1 'bad.nn' look filters bad.nn --quick --quiet
 run look ablation digit --quick --quiet
 ok 'ablation' test $rc = 0 -a "$(wc -l < digit/look/ablation.csv)" = 12
 ok 'a layer left out is left out' test "$("$nn" info \
-  digit/look/ablation/no-conv1/seed-1/best.nn | grep -c ' conv ')" = 1
-marks=$(stat -c %Y.%i digit/look/ablation/*/seed-1/result.txt)
-rm -r digit/look/ablation/no-conv
+  digit/look/ablation-quick/no-conv1/seed-1/best.nn | grep -c ' conv ')" = 1
+marks=$(stat -c %Y.%i digit/look/ablation-quick/*/seed-1/result.txt)
+rm -r digit/look/ablation-quick/no-conv
 run look ablation digit --quick --quiet
-ok 'what is missing is trained' test -s digit/look/ablation/no-conv/seed-1/result.txt
-ok 'what is done is not done again' test "$(stat -c %Y.%i digit/look/ablation/*/seed-1/result.txt |
-  sort | comm -12 - <(sort <<< "$marks") | wc -l)" = 10
+ok 'what is missing is trained' test -s digit/look/ablation-quick/no-conv/seed-1/result.txt
+ok 'what is done is not done again' test "$(stat -c %Y.%i \
+  digit/look/ablation-quick/*/seed-1/result.txt | sort | comm -12 - <(sort <<< "$marks") | wc -l)" = 10
 run look kernels digit --quick --quiet
 ok 'kernels' test $rc = 0 -a "$(wc -l < digit/look/kernels.csv)" = 13
-"$nn" info digit/look/kernels/11x11-stride-4/seed-1/best.nn > out
+"$nn" info digit/look/kernels-quick/11x11-stride-4/seed-1/best.nn > out
 ok 'a window of 11x11 at every fourth place' grep -q '^1 .* 6x7x7 ' out
 run look ablation row --quick --quiet
 ok 'ablation of a recurrent net' test $rc = 0 -a "$(wc -l < row/look/ablation.csv)" = 9
@@ -180,11 +219,16 @@ addEventListener('load', async () => {
     const box = e.getBoundingClientRect();
     if (box.width && (box.right > innerWidth + .5 || box.left < -.5) && !boxed(e.parentElement)) out++;
   }
+  let cut = 0; // labels that a figure's edge cuts
+  for (const e of document.querySelectorAll('svg text')) {
+    const box = e.getBoundingClientRect(), of = e.ownerSVGElement.getBoundingClientRect();
+    if (box.left < of.left - .5 || box.right > of.right + .5) cut++;
+  }
   const wide = document.documentElement.scrollWidth - innerWidth;
   const page = getComputedStyle(document.body).backgroundColor;
   const scheme = page == 'rgb(15, 18, 22)' ? 'dark' : page == 'rgb(246, 247, 248)' ? 'light' : page;
   parent.postMessage(`${name}: images ${all.length} broken ${broken} bare ${bare} out ${out} ` +
-                     `wide ${wide} window ${innerWidth} ${scheme}`, '*');
+                     `cut ${cut} wide ${wide} window ${innerWidth} ${scheme}`, '*');
 });
 </script>
 HTML
@@ -211,7 +255,7 @@ if [ -n "$browser" ]; then
     for width in 390 1280; do
       seen=$(grep "^ *$page: .* window $width " dom)
       ok "$page at $width pixels: ${seen:-nothing}" grep -Eq \
-        "images [1-9][0-9]+ broken 0 bare 0 out 0 wide 0 window $width ${page#*-}$" <<< "$seen"
+        "images [1-9][0-9]+ broken 0 bare 0 out 0 cut 0 wide 0 window $width ${page#*-}$" <<< "$seen"
     done
   done
   for shot in photo-light-1280-12000 photo-dark-390-16000; do
