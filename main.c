@@ -1449,6 +1449,12 @@ static const struct row *last_tested(const struct run *r) {
   while (i > 0 && isnan(r->rows[i - 1].test_accuracy)) i--;
   return i ? &r->rows[i - 1] : NULL;
 }
+/* Whether the test of the present step gave no finite loss: the model is of no use. */
+static int is_ruined(const struct run *r) {
+  const struct row *last = last_tested(r);
+  return last && last->step == r->progress.step && isnan(last->test_loss);
+}
+
 static double best_epoch(const struct run *r) {
   return (double)r->best_step / (double)r->per_epoch;
 }
@@ -2365,7 +2371,7 @@ static void check_best(struct run *r) {
   c.inference = 1;
   path_of(path, "%s/best.nn", r->folder);
   if (r->best_step == 0) {
-    if (r->progress.step < r->test_every) return;
+    if (r->progress.step < r->test_every || last) return; /* no test, or none with a finite loss */
     what = "of unknown accuracy";
   } else if (!file_exists(path)) {
     what = "missing";
@@ -2376,7 +2382,7 @@ static void check_best(struct run *r) {
     nn_destroy(loaded.model);
   }
   if (!what) return;
-  if (last && last->step == r->progress.step) {
+  if (last && last->step == r->progress.step && !is_ruined(r)) {
     if (nn_save(r->m, path)) fail("%s", nn_error(r->m));
     set_best(r, last->step, last->test_accuracy);
     note("%s is %s: it gets the model of step %lld, test accuracy %s", path, what,
@@ -2663,7 +2669,8 @@ static int64_t next_multiple(int64_t step, int64_t every) {
 }
 
 /* Trains to the end, the deadline, a divergence or a signal; everything is written when it returns,
- * but the checkpoint of before is kept when training diverged. 0, or the signal. */
+ * but the checkpoint of before is kept when training diverged, be it that only a test shows it. 0,
+ * or the signal. */
 static int run_train(struct run *r) {
   nn_fit_options fit = nn_fit_default();
   nn_status status = NN_OK;
@@ -2705,22 +2712,26 @@ static int run_train(struct run *r) {
       const int tests = step % r->test_every == 0 || step == r->total || r->cut;
       if (tests || step % r->row_every == 0) run_row(r, tests);
       const int saves = step % r->save_every == 0 || due;
-      if ((tests || saves) && step < r->total && !stop_signal) {
+      if (tests && is_ruined(r) && !fit.left_out) {
+        status = NN_ERR_DIVERGED;
+        snprintf(r->why.text, sizeof r->why.text, "step %lld: the test loss is not finite",
+                 (long long)step);
+      } else if ((tests || saves) && step < r->total && !stop_signal) {
         write_log(r); /* first: a checkpoint's log must not lack a line when all ends here */
-        if (saves) write_checkpoint(r);
+        if (saves && !is_ruined(r)) write_checkpoint(r);
       }
     }
   }
   clear_live(r);
   r->diverged = status == NN_ERR_DIVERGED;
-  snprintf(r->why.text, sizeof r->why.text, "%s", r->diverged ? nn_error(r->m) : "");
+  if (r->diverged && !*r->why.text) snprintf(r->why.text, sizeof r->why.text, "%s", nn_error(r->m));
   if ((r->progress.step == r->total || (r->diverged && r->progress.step > 0)) &&
       !(last_tested(r) && last_tested(r)->step == r->progress.step))
     run_row(r, 1); /* diverged; or resumed at its end, but the log has lost that test */
   free(r->filters[1].rgba);
   r->filters[1] = picture_filters(r->m);
   write_log(r);
-  if (!r->diverged) write_checkpoint(r);
+  if (!r->diverged && !is_ruined(r)) write_checkpoint(r);
   if (status < 0 && !r->diverged) fail("%s", nn_error(r->m));
   if (r->left_out && !r->diverged)
     note("%s of %s steps were left out", grouped((double)r->left_out).text,
@@ -2734,8 +2745,9 @@ static int run_train(struct run *r) {
       text_add(&t, " %s --resume ", r->s.command->name);
       text_word(&t, r->folder);
     }
-    fprintf(stderr, "nn: stopped at step %lld of %lld and saved; go on with: %s\n",
-            (long long)r->progress.step, (long long)r->total, t.data);
+    fprintf(stderr, "nn: stopped at step %lld of %lld and %s; go on with: %s\n",
+            (long long)r->progress.step, (long long)r->total,
+            is_ruined(r) ? "not saved, for the test loss is not finite" : "saved", t.data);
     text_free(&t);
     return stop_signal;
   }

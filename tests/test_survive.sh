@@ -166,6 +166,10 @@ ok 'the curves go as far as it did' grep -q "^$step," diverged/log.csv
 cp diverged/last.nn kept.nn
 refused 1 "step $step: .* keeps step $kept\$" mnist --resume diverged --quiet
 ok 'to resume it changes nothing' cmp kept.nn diverged/last.nn
+refused 1 'step [0-9]+: the test loss is not finite.* keeps step [0-9]+$' \
+  "${words[@]}" --lr 1 --test-every 1 --save-every 1 --out tested
+ok 'a model whose test loss is not finite is not saved over a good one' test \
+  "$(sed 's/.* keeps step //' err)" = $(($(sed 's/.*: step \([0-9]*\):.*/\1/' err) - 1))
 run "${words[@]}" --clip-value .001 --lr .01 --out clipped
 ok 'a lower rate and clipping help' test $rc = 0 -a ! -s err
 run mnist --resume diverged --quiet --keep-going
