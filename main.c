@@ -293,6 +293,13 @@ static struct word percent(double share) {
   return w;
 }
 
+/* That of a run that diverges may be huge. */
+static struct word loss_of(double loss) {
+  struct word w;
+  snprintf(w.text, sizeof w.text, fabs(loss) < 1e6 ? "%.4f" : "%g", loss);
+  return w;
+}
+
 static struct word shape_of(const int *dim, int rank) {
   struct word w = {""};
   int used = 0;
@@ -1901,9 +1908,10 @@ static void html_tests(struct text *t, const struct run *r) {
     share += steps * w->accuracy;
     sum += steps;
     if (isnan(w->test_accuracy)) continue;
-    text_add(t, "<tr><td class=a>%s<td>%.3g<td>%.4f<td>%s<td>%.4f<td>%s<td>%.1f</tr>\n",
-             grouped((double)w->step).text, w->epoch, loss / sum, percent(share / sum).text,
-             w->test_loss, percent(w->test_accuracy).text, w->seconds);
+    text_add(t, "<tr><td class=a>%s<td>%.3g<td>%s<td>%s<td>%s<td>%s<td>%.1f</tr>\n",
+             grouped((double)w->step).text, w->epoch, loss_of(loss / sum).text,
+             percent(share / sum).text, loss_of(w->test_loss).text,
+             percent(w->test_accuracy).text, w->seconds);
     loss = share = sum = 0;
   }
   text_put(t, "</table></div>\n");
@@ -2569,7 +2577,7 @@ static void draw_live(struct run *r, double time) {
     width = (int)fmin(wide, 1000);
   int room = (width > 0 ? width : 80) - 1; /* some terminals wrap at the last column */
   snprintf(part[0], 64, "%s %s", net_name(&r->s), where_of(r).text);
-  snprintf(part[2], 64, "  loss %.4f", r->progress.loss);
+  snprintf(part[2], 64, "  loss %s", loss_of(r->progress.loss).text);
   snprintf(part[3], 64, "  acc %.2f %%", 100 * r->progress.accuracy);
   snprintf(part[4], 64, "  %s samples/s", grouped(samples_per_second(r, seconds)).text);
   snprintf(part[5], 64, "  %s left", duration(left).text);
@@ -2645,8 +2653,8 @@ static void run_test(struct run *r, struct row *row) {
   }
   if (r->watch) watch_activations(r);
   if (r->quiet || r->brief) return;
-  fprintf(stderr, "%s %s  loss %.4f  accuracy %s  test %s%s  %s samples/s  %s\n", net_name(&r->s),
-          where_of(r).text, r->progress.loss, percent(r->progress.accuracy).text,
+  fprintf(stderr, "%s %s  loss %s  accuracy %s  test %s%s  %s samples/s  %s\n", net_name(&r->s),
+          where_of(r).text, loss_of(r->progress.loss).text, percent(r->progress.accuracy).text,
           percent(e.accuracy).text, better ? " (best)" : "",
           grouped(samples_per_second(r, r->session_seconds)).text, duration(r->seconds).text);
 }
@@ -2726,8 +2734,12 @@ static int run_train(struct run *r) {
   r->diverged = status == NN_ERR_DIVERGED;
   if (r->diverged && !*r->why.text) snprintf(r->why.text, sizeof r->why.text, "%s", nn_error(r->m));
   if ((r->progress.step == r->total || (r->diverged && r->progress.step > 0)) &&
-      !(last_tested(r) && last_tested(r)->step == r->progress.step))
-    run_row(r, 1); /* diverged; or resumed at its end, but the log has lost that test */
+      !(last_tested(r) && last_tested(r)->step == r->progress.step)) {
+    /* diverged; or resumed at its end, but the log has lost that test */
+    if (r->row_count && r->rows[r->row_count - 1].step == r->progress.step)
+      run_test(r, &r->rows[r->row_count - 1]); /* no step has two lines */
+    else run_row(r, 1);
+  }
   free(r->filters[1].rgba);
   r->filters[1] = picture_filters(r->m);
   write_log(r);
@@ -3125,7 +3137,7 @@ enum { RESULTS = sizeof result_keys / sizeof *result_keys };
 /* The run is done: result.txt says so. What would go on with it is not needed any more. */
 static void write_result(struct run *r) {
   const struct row *last = last_tested(r);
-  const double values[RESULTS] = {(double)r->progress.step, r->diverged,
+  const double values[RESULTS] = {(double)r->progress.step, r->diverged || !r->best_step,
                                   last ? last->test_accuracy : 0, r->best_accuracy,
                                   (double)r->parameters, filter_sparsity(r->m), r->seconds};
   struct text t = {0};
@@ -6011,6 +6023,9 @@ static int run_command(struct settings *typed, const char *program) {
   tell_start(&r);
   const int stopped = run_train(&r);
   refuse_divergence(&r);
+  if (!stopped && r.best_step == 0)
+    fail("no test had a finite loss, so there is no best model: give a lower --lr or --clip-norm 1 "
+         "(%s)", r.folder);
   if (!stopped)
     printf("%s on %s: test accuracy %s (best %s at epoch %.3g), %s parameters, %s; "
            "%s/report.html\n",
