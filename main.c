@@ -3778,6 +3778,8 @@ static void read_axis(struct axis *a, const char *command, enum option o, const 
     if (a->count == MOST) wrong(command, "--%s has more than %d values", options[o].name, MOST);
     a->values[a->count] = at;
     if (end) *end++ = 0;
+    if (!*at && o != OPT_AUGMENT) /* there it means none */
+      wrong(command, "--%s '%s' has an empty value", options[o].name, text);
     at = end;
   }
   if (*cut != ':') return;
