@@ -3796,6 +3796,12 @@ static void read_axis(struct axis *a, const char *command, enum option o, const 
     write_between(a, k / (count - 1), at, 24);
     a->values[k] = at;
   }
+  for (int end = 0; end < 2; end++) { /* else what is refused may be a value that nobody typed */
+    struct settings s;
+    char why[256];
+    set_option(&s, o, a->values[end ? a->count - 1 : 0], why);
+    if (*why) wrong(command, "--%s '%s': '%s' %s", options[o].name, text, s.v[o].text, why);
+  }
 }
 
 /* One combination: the command's fixed words, and a value for each axis. */
