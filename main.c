@@ -2130,7 +2130,6 @@ static const char log_head[] =
 
 static const char activations_head[] = "step,layer,mean,deviation,most,zeros\n";
 
-/* Writes everything but the models. */
 static void write_log(struct run *r) {
   struct text t = {0};
   char path[PATH_SIZE];
@@ -2152,9 +2151,13 @@ static void write_log(struct run *r) {
     path_of(path, "%s/activations.csv", r->folder);
     text_save(&t, path);
   }
+  text_free(&t);
+}
+
+static void write_run_report(struct run *r) {
+  char path[PATH_SIZE];
   path_of(path, "%s/report.html", r->folder);
   write_report(path, &r, 1);
-  text_free(&t);
 }
 
 /* Gives a file of the run's folder another name there, over what has it. */
@@ -2727,6 +2730,7 @@ static int run_train(struct run *r) {
       } else if ((tests || saves) && step < r->total && !stop_signal) {
         write_log(r); /* first: a checkpoint's log must not lack a line when all ends here */
         if (saves && !is_ruined(r)) write_checkpoint(r);
+        write_run_report(r); /* last, and large: the disk's room is the checkpoint's first */
       }
     }
   }
@@ -2744,6 +2748,7 @@ static int run_train(struct run *r) {
   r->filters[1] = picture_filters(r->m);
   write_log(r);
   if (!r->diverged && !is_ruined(r)) write_checkpoint(r);
+  write_run_report(r);
   if (status < 0 && !r->diverged) fail("%s", nn_error(r->m));
   if (r->left_out && !r->diverged)
     note("%s of %s steps were left out", grouped((double)r->left_out).text,

@@ -120,6 +120,9 @@ ok 'what was saved stays as it was' unchanged part
 run mnist --resume part --quiet
 ok 'with room it goes on' test $rc = 0
 ok 'to the same bits' models whole part
+mkdir -p reportless/report.html
+refused 1 'reportless/report.html' "${words[@]}" --out reportless
+ok 'a report that cannot be written costs no checkpoint' test -s reportless/last.nn
 disk=$work/disk
 mkdir "$disk"
 trap 'umount "$disk" 2> /dev/null; rm -rf "$work"' EXIT
