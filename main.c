@@ -293,6 +293,13 @@ static struct word percent(double share) {
   return w;
 }
 
+/* That of a run that diverges may be huge. */
+static struct word loss_of(double loss) {
+  struct word w;
+  snprintf(w.text, sizeof w.text, fabs(loss) < 1e6 ? "%.4f" : "%g", loss);
+  return w;
+}
+
 static struct word shape_of(const int *dim, int rank) {
   struct word w = {""};
   int used = 0;
@@ -1449,6 +1456,12 @@ static const struct row *last_tested(const struct run *r) {
   while (i > 0 && isnan(r->rows[i - 1].test_accuracy)) i--;
   return i ? &r->rows[i - 1] : NULL;
 }
+/* Whether the test of the present step gave no finite loss: the model is of no use. */
+static int is_ruined(const struct run *r) {
+  const struct row *last = last_tested(r);
+  return last && last->step == r->progress.step && isnan(last->test_loss);
+}
+
 static double best_epoch(const struct run *r) {
   return (double)r->best_step / (double)r->per_epoch;
 }
@@ -1923,9 +1936,10 @@ static void html_tests(struct text *t, const struct run *r) {
     share += steps * w->accuracy;
     sum += steps;
     if (isnan(w->test_accuracy)) continue;
-    text_add(t, "<tr><td class=a>%s<td>%.3g<td>%.4f<td>%s<td>%.4f<td>%s<td>%.1f</tr>\n",
-             grouped((double)w->step).text, w->epoch, loss / sum, percent(share / sum).text,
-             w->test_loss, percent(w->test_accuracy).text, w->seconds);
+    text_add(t, "<tr><td class=a>%s<td>%.3g<td>%s<td>%s<td>%s<td>%s<td>%.1f</tr>\n",
+             grouped((double)w->step).text, w->epoch, loss_of(loss / sum).text,
+             percent(share / sum).text, loss_of(w->test_loss).text,
+             percent(w->test_accuracy).text, w->seconds);
     loss = share = sum = 0;
   }
   text_put(t, "</table></div>\n");
@@ -2144,7 +2158,6 @@ static const char log_head[] =
 
 static const char activations_head[] = "step,layer,mean,deviation,most,zeros\n";
 
-/* Writes everything but the models. */
 static void write_log(struct run *r) {
   struct text t = {0};
   char path[PATH_SIZE];
@@ -2166,9 +2179,13 @@ static void write_log(struct run *r) {
     path_of(path, "%s/activations.csv", r->folder);
     text_save(&t, path);
   }
+  text_free(&t);
+}
+
+static void write_run_report(struct run *r) {
+  char path[PATH_SIZE];
   path_of(path, "%s/report.html", r->folder);
   write_report(path, &r, 1);
-  text_free(&t);
 }
 
 /* Gives a file of the run's folder another name there, over what has it. */
@@ -2393,7 +2410,7 @@ static void check_best(struct run *r) {
   c.inference = 1;
   path_of(path, "%s/best.nn", r->folder);
   if (r->best_step == 0) {
-    if (r->progress.step < r->test_every) return;
+    if (r->progress.step < r->test_every || last) return; /* no test, or none with a finite loss */
     what = "of unknown accuracy";
   } else if (!file_exists(path)) {
     what = "missing";
@@ -2404,7 +2421,7 @@ static void check_best(struct run *r) {
     nn_destroy(loaded.model);
   }
   if (!what) return;
-  if (last && last->step == r->progress.step) {
+  if (last && last->step == r->progress.step && !is_ruined(r)) {
     if (nn_save(r->m, path)) fail("%s", nn_error(r->m));
     set_best(r, last->step, last->test_accuracy);
     note("%s is %s: it gets the model of step %lld, test accuracy %s", path, what,
@@ -2591,7 +2608,7 @@ static void draw_live(struct run *r, double time) {
     width = (int)fmin(wide, 1000);
   int room = (width > 0 ? width : 80) - 1; /* some terminals wrap at the last column */
   snprintf(part[0], 64, "%s %s", net_name(&r->s), where_of(r).text);
-  snprintf(part[2], 64, "  loss %.4f", r->progress.loss);
+  snprintf(part[2], 64, "  loss %s", loss_of(r->progress.loss).text);
   snprintf(part[3], 64, "  acc %.2f %%", 100 * r->progress.accuracy);
   snprintf(part[4], 64, "  %s samples/s", grouped(samples_per_second(r, seconds)).text);
   snprintf(part[5], 64, "  %s left", duration(left).text);
@@ -2667,8 +2684,8 @@ static void run_test(struct run *r, struct row *row) {
   }
   if (r->watch) watch_activations(r);
   if (r->quiet || r->brief) return;
-  fprintf(stderr, "%s %s  loss %.4f  accuracy %s  test %s%s  %s samples/s  %s\n", net_name(&r->s),
-          where_of(r).text, r->progress.loss, percent(r->progress.accuracy).text,
+  fprintf(stderr, "%s %s  loss %s  accuracy %s  test %s%s  %s samples/s  %s\n", net_name(&r->s),
+          where_of(r).text, loss_of(r->progress.loss).text, percent(r->progress.accuracy).text,
           percent(e.accuracy).text, better ? " (best)" : "",
           grouped(samples_per_second(r, r->session_seconds)).text, duration(r->seconds).text);
 }
@@ -2691,7 +2708,8 @@ static int64_t next_multiple(int64_t step, int64_t every) {
 }
 
 /* Trains to the end, the deadline, a divergence or a signal; everything is written when it returns,
- * but the checkpoint of before is kept when training diverged. 0, or the signal. */
+ * but the checkpoint of before is kept when training diverged, be it that only a test shows it. 0,
+ * or the signal. */
 static int run_train(struct run *r) {
   nn_fit_options fit = nn_fit_default();
   nn_status status = NN_OK;
@@ -2733,22 +2751,32 @@ static int run_train(struct run *r) {
       const int tests = step % r->test_every == 0 || step == r->total || r->cut;
       if (tests || step % r->row_every == 0) run_row(r, tests);
       const int saves = step % r->save_every == 0 || due;
-      if ((tests || saves) && step < r->total && !stop_signal) {
+      if (tests && is_ruined(r) && !fit.left_out) {
+        status = NN_ERR_DIVERGED;
+        snprintf(r->why.text, sizeof r->why.text, "step %lld: the test loss is not finite",
+                 (long long)step);
+      } else if ((tests || saves) && step < r->total && !stop_signal) {
         write_log(r); /* first: a checkpoint's log must not lack a line when all ends here */
-        if (saves) write_checkpoint(r);
+        if (saves && !is_ruined(r)) write_checkpoint(r);
+        write_run_report(r); /* last, and large: the disk's room is the checkpoint's first */
       }
     }
   }
   clear_live(r);
   r->diverged = status == NN_ERR_DIVERGED;
-  snprintf(r->why.text, sizeof r->why.text, "%s", r->diverged ? nn_error(r->m) : "");
+  if (r->diverged && !*r->why.text) snprintf(r->why.text, sizeof r->why.text, "%s", nn_error(r->m));
   if ((r->progress.step == r->total || (r->diverged && r->progress.step > 0)) &&
-      !(last_tested(r) && last_tested(r)->step == r->progress.step))
-    run_row(r, 1); /* diverged; or resumed at its end, but the log has lost that test */
+      !(last_tested(r) && last_tested(r)->step == r->progress.step)) {
+    /* diverged; or resumed at its end, but the log has lost that test */
+    if (r->row_count && r->rows[r->row_count - 1].step == r->progress.step)
+      run_test(r, &r->rows[r->row_count - 1]); /* no step has two lines */
+    else run_row(r, 1);
+  }
   free(r->filters[1].rgba);
   r->filters[1] = picture_filters(r->m);
   write_log(r);
-  if (!r->diverged) write_checkpoint(r);
+  if (!r->diverged && !is_ruined(r)) write_checkpoint(r);
+  write_run_report(r);
   if (status < 0 && !r->diverged) fail("%s", nn_error(r->m));
   if (r->left_out && !r->diverged)
     note("%s of %s steps were left out", grouped((double)r->left_out).text,
@@ -2762,8 +2790,9 @@ static int run_train(struct run *r) {
       text_add(&t, " %s --resume ", r->s.command->name);
       text_word(&t, r->folder);
     }
-    fprintf(stderr, "nn: stopped at step %lld of %lld and saved; go on with: %s\n",
-            (long long)r->progress.step, (long long)r->total, t.data);
+    fprintf(stderr, "nn: stopped at step %lld of %lld and %s; go on with: %s\n",
+            (long long)r->progress.step, (long long)r->total,
+            is_ruined(r) ? "not saved, for the test loss is not finite" : "saved", t.data);
     text_free(&t);
     return stop_signal;
   }
@@ -3141,7 +3170,7 @@ enum { RESULTS = sizeof result_keys / sizeof *result_keys };
 /* The run is done: result.txt says so. What would go on with it is not needed any more. */
 static void write_result(struct run *r) {
   const struct row *last = last_tested(r);
-  const double values[RESULTS] = {(double)r->progress.step, r->diverged,
+  const double values[RESULTS] = {(double)r->progress.step, r->diverged || !r->best_step,
                                   last ? last->test_accuracy : 0, r->best_accuracy,
                                   (double)r->parameters, filter_sparsity(r->m), r->seconds};
   struct text t = {0};
@@ -3782,6 +3811,8 @@ static void read_axis(struct axis *a, const char *command, enum option o, const 
     if (a->count == MOST) wrong(command, "--%s has more than %d values", options[o].name, MOST);
     a->values[a->count] = at;
     if (end) *end++ = 0;
+    if (!*at && o != OPT_AUGMENT) /* there it means none */
+      wrong(command, "--%s '%s' has an empty value", options[o].name, text);
     at = end;
   }
   if (*cut != ':') return;
@@ -3797,6 +3828,12 @@ static void read_axis(struct axis *a, const char *command, enum option o, const 
   for (int k = 0; k < a->count; k++, at += 24) {
     write_between(a, k / (count - 1), at, 24);
     a->values[k] = at;
+  }
+  for (int end = 0; end < 2; end++) { /* else what is refused may be a value that nobody typed */
+    struct settings s;
+    char why[256];
+    set_option(&s, o, a->values[end ? a->count - 1 : 0], why);
+    if (*why) wrong(command, "--%s '%s': '%s' %s", options[o].name, text, s.v[o].text, why);
   }
 }
 
@@ -6060,6 +6097,9 @@ static int run_command(struct settings *typed, const char *program) {
   tell_start(&r);
   const int stopped = run_train(&r);
   refuse_divergence(&r);
+  if (!stopped && r.best_step == 0)
+    fail("no test had a finite loss, so there is no best model: give a lower --lr or --clip-norm 1 "
+         "(%s)", r.folder);
   if (!stopped)
     printf("%s on %s: test accuracy %s (best %s at epoch %.3g), %s parameters, %s; "
            "%s/report.html\n",

@@ -423,6 +423,8 @@ ok 'a random sweep' test $rc = 0 -a "$(grep -c '^lr=.*,augment=' out)" = 3
 refused 2 'no option has several values' sweep mnist --lr 1e-3
 refused 2 "is neither cifar10 nor mnist" sweep demo --lr=1,2
 refused 2 'no range LOW:HIGH' sweep mnist --lr=1e-1:1e-3
+refused 2 'has an empty value' sweep mnist --lr=1e-3,
+refused 2 "hidden '1:100000000': '100000000' is not a" sweep mnist --hidden=1:100000000 --random 2
 refused 2 'did you mean --optimizer' sweep mnist --optmizer=sgd,adam
 refused 2 'is none of' sweep mnist --cell=rnn,grru
 

@@ -120,6 +120,9 @@ ok 'what was saved stays as it was' unchanged part
 run mnist --resume part --quiet
 ok 'with room it goes on' test $rc = 0
 ok 'to the same bits' models whole part
+mkdir -p reportless/report.html
+refused 1 'reportless/report.html' "${words[@]}" --out reportless
+ok 'a report that cannot be written costs no checkpoint' test -s reportless/last.nn
 disk=$work/disk
 mkdir "$disk"
 trap 'umount "$disk" 2> /dev/null; rm -rf "$work"' EXIT
@@ -153,7 +156,7 @@ fi
 
 # ---- training that diverges: every step multiplies the weights by 1 - 9, whatever the data ----
 words=(mnist --data set --quiet --cell mlp --hidden 16 --batch 10 --threads 1 --optimizer sgd
-  --weight-decay 9 --steps 60 --test-every 10 --save-every 2)
+  --weight-decay 9 --steps 60 --test-every 15 --save-every 2)
 refused 1 '^nn: training diverged: step [0-9]+: .*largest finite gradient .*rate .*--clip-norm 1 or -' \
   "${words[@]}" --lr 1 --out diverged
 step=$(sed 's/.*diverged: step \([0-9]*\):.*/\1/' err) kept=$(sed 's/.* keeps step //' err)
@@ -166,12 +169,20 @@ ok 'the curves go as far as it did' grep -q "^$step," diverged/log.csv
 cp diverged/last.nn kept.nn
 refused 1 "step $step: .* keeps step $kept\$" mnist --resume diverged --quiet
 ok 'to resume it changes nothing' cmp kept.nn diverged/last.nn
+refused 1 'step [0-9]+: the test loss is not finite.* keeps step [0-9]+$' \
+  "${words[@]}" --lr 1 --test-every 1 --save-every 1 --out tested
+ok 'a model whose test loss is not finite is not saved over a good one' test \
+  "$(sed 's/.* keeps step //' err)" = $(($(sed 's/.*: step \([0-9]*\):.*/\1/' err) - 1))
 run "${words[@]}" --clip-value .001 --lr .01 --out clipped
 ok 'a lower rate and clipping help' test $rc = 0 -a ! -s err
 run mnist --resume diverged --quiet --keep-going
 ok 'keeping going leaves out what diverges' test $rc = 0 -a "$(wc -l < err)" = 2
 ok 'and tells what' grep -q "left out, as every step like it: step $step: the " err
 ok 'and how often' grep -Eq '[1-9][0-9]* of 60 steps were left out' err
+run "${words[@]:0:3}" "${words[@]:4}" --lr 1 --steps 20 --test-every 20 --keep-going --out useless
+ok 'without a finite test loss there is no best model, which is an error' test $rc = 1 -a \
+  ! -s out -a "$(grep -c 'no test had a finite loss.*no best model' err)" = 1 -a ! -e useless/best.nn
+ok 'a huge loss is short' grep -Eq ' loss [0-9.]+e[+][0-9]+  ' err
 
 # ---- a checkpoint every second ----
 "$nn" mnist --data set --quiet --cell gru --steps 1000000 --test-every 1000000 --save-seconds 1 \
