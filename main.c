@@ -2523,6 +2523,7 @@ static int never_saved(const struct run *r) {
 static void run_load(struct run *r, const char *facts) {
   nn_load_result loaded;
   nn_message why, other;
+  char best[PATH_SIZE];
   check_data(r, facts);
   run_prepare(r);
   text_put(&r->facts, facts);
@@ -2533,8 +2534,12 @@ static void run_load(struct run *r, const char *facts) {
   if (load_checkpoint(r, "last.nn", &loaded, &why) == 0) {
     r->saved_step = loaded.progress.step;
   } else {
-    if (load_checkpoint(r, "previous.nn", &loaded, &other))
-      fail("%s; start the run anew", why.text);
+    if (load_checkpoint(r, "previous.nn", &loaded, &other)) {
+      path_of(best, "%s/best.nn", r->folder);
+      fail("%s; %s; start the run anew%s%s%s", why.text, other.text,
+           file_exists(best) ? " (its best model so far is in " : "", file_exists(best) ? best : "",
+           file_exists(best) ? ")" : "");
+    }
     note("%s; going on from the checkpoint before it, step %lld", why.text,
          (long long)loaded.progress.step);
   }

@@ -199,7 +199,7 @@ cp part/previous.nn before.nn
 ok 'the checkpoint before is kept, too' test -s before.nn -a -s part/previous.txt
 rm part/previous.nn
 head -c 3000 saved.nn > part/last.nn
-refused 1 'last.nn: .*start the run anew' mnist --resume part --quiet
+refused 1 'last.nn: .*part/previous.nn is missing; start the run anew' mnist --resume part --quiet
 cp named/run/last.nn part/last.nn
 refused 1 'not a checkpoint of the run' mnist --resume part --quiet
 cp before.nn part/previous.nn
