@@ -118,8 +118,8 @@ static const Attack attacks_table[] = {
      CONF "GRPH(i2 =input =in i0 d0 i0 i3 i1 i65536 i65536 =relu =l i0 d0 i1 i0) PARM(i0) ;",
      "too "},
     {"weights that the file does not have",
-     CONF "GRPH(i2 =input =in i0 d0 i0 i1 i1048576 =linear =out i0 d0 i1 i0 i1048576 i0) "
-     "PARM(i2 =out.weight i2 i1048576 i1048576 =out.bias i1 i1048576 z64) ;",
+     CONF "GRPH(i2 =input =in i0 d0 i0 i1 i4096 =linear =out i0 d0 i1 i0 i2048 i0) "
+     "PARM(i2 =out.weight i2 i2048 i4096 =out.bias i1 i2048 z64) ;",
      "numbers should follow, 64 bytes do"},
 
     /* one number of a layer */

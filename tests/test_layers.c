@@ -1329,8 +1329,11 @@ static void too_large_together(void) {
   int i, x;
   memset(&cell, 0, sizeof cell);
   cell.hidden = 1 << 20, cell.layers = 16;
-  REFUSED_SUM("conv1", "too large", nn_conv2d_with(m, nn_input_image(m, 1 << 20, 1, 1), &o));
-  REFUSED_SUM("gru1", "too large", nn_gru_with(m, nn_input_sequence(m, 1 << 20, 1), &cell));
+  /* in 32 bits the inputs are too large already */
+  REFUSED_SUM(sizeof(size_t) < 8 ? "" : "conv1", "too large",
+              nn_conv2d_with(m, nn_input_image(m, 1 << 20, 1, 1), &o));
+  REFUSED_SUM(sizeof(size_t) < 8 ? "" : "gru1", "too large",
+              nn_gru_with(m, nn_input_sequence(m, 1 << 20, 1), &cell));
   REFUSED_SUM("", "too ", nn_flatten(m, nn_input_image(m, 1 << 11, 1 << 11, 1 << 10)));
   REFUSED_SUM("", sizeof(size_t) < 8 ? "" : "the model's memory cannot be counted",
               (x = nn_input_image(m, 1 << 11, 1 << 11, 1 << 12), x = nn_relu(m, x));
