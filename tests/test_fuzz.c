@@ -219,6 +219,7 @@ static uint8_t *random_model(int checkpoint, size_t *size) {
   nn_load_result r;
   uint8_t *bytes = NULL;
   int x, layers = 1 + up_to(6);
+  (void)checkpoint; /* without training there are none */
   memset(&r, 0, sizeof r);
   c.seed = nn_random_next(&dice);
   r.model = nn_create(&c);

@@ -1455,7 +1455,7 @@ static void wrong_configs(void) {
 /* What a forward and what reads its result refuse, and softmax as the answer itself. */
 static void refused_runs(void) {
   nn_model *m = begin(2, EVALUATION);
-  nn_real x[8], y[8], share[8];
+  nn_real x[8], share[8];
   int32_t length[2] = {1, 1}, label[2];
   nn_batch b;
   test_fill(x, 8, 5);
@@ -1484,8 +1484,8 @@ static void refused_runs(void) {
   m = begin(2, EVALUATION);
   nn_mean_squared_error(m, nn_linear(m, nn_input_vector(m, 4), 3));
   if (!ready(m)) return;
-  b.lengths = NULL, b.values = y;
-  memset(y, 0, sizeof y);
+  b.lengths = NULL, b.values = share;
+  memset(share, 0, sizeof share);
   CHECK_OK(nn_forward(m, &b, 0));
   CHECK_STATUS(nn_read(m, 2, share), NN_ERR_STATE);
   CHECK_HAS(nn_error(m), "has no output");
