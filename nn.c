@@ -4689,11 +4689,11 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
     for (int part = 0; part < 3; part++) {
       nn__part p;
       if (!nn__part_of(q, part, &p)) continue;
-      const size_t length = p.k1 - p.k0; /* zeros need not be multiplied */
-      const size_t last = t || q->first_step_too ? p.k1 : in + 1;
+      const size_t length = p.k1 - p.k0;
+      const size_t last = t || q->first_step_too ? p.k1 : in + 1; /* zeros need no product */
       const nn__walk walk = {1, last - p.k0, &no_skip, 1, nr, 0};
       nn__tiles(k, &walk, rows, p.to - p.from, z + p.k0, q->ldz, packed, length * nr,
-                         g + p.from / nr * q->panel, nr, q->panel, &set);
+                g + p.from / nr * q->panel, nr, q->panel, &set);
       packed += (p.to - p.from) * length;
     }
     for (size_t i = 0; i < rows; i++, g += nr, z += q->ldz) {
@@ -4822,8 +4822,8 @@ static void nn__gates_product(const nn__cell *q, size_t rows, size_t from, size_
     count = nn__min(PANELS, (to - from) / nr);
     for (size_t i = 0; i < count; i++) skip[i] = i * q->panel;
     const nn__walk walk = {count, nr, skip, 1, nr, 0};
-    nn__tiles(q->kernels, &walk, rows, n, g + from / nr * q->panel, nr, packed, panel, c,
-                       n, nr, &f);
+    nn__tiles(q->kernels, &walk, rows, n, g + from / nr * q->panel, nr, packed, panel, c, n, nr,
+              &f);
   }
 }
 
