@@ -270,7 +270,9 @@ static size_t seed_model(uint8_t *data, int checkpoint) {
   return size;
 }
 static size_t seed_plain_model(uint8_t *data) { return seed_model(data, 0); }
+#ifndef NN_NO_TRAINING
 static size_t seed_checkpoint(uint8_t *data) { return seed_model(data, 1); }
+#endif
 
 /* A place in a random section's body, and that section's start; 0 if there is none. */
 static size_t place(const uint8_t *data, size_t size, size_t *section) {
