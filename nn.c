@@ -643,10 +643,11 @@ nn_status nn_isa_find(const char *name, nn_isa *isa)
  * The product of a tile, C[m,n] = finish(A[m,k] B[k,n]) with m <= MR and n <= NR, is the heart.
  * Every element is one chain of multiply-adds over ascending k, so tiles of any shape give the
  * same bits. Row i of A lies anywhere: its element k is at a[i][o(k)]. o walks `segments` runs of
- * `length` elements, run s starting at skip[s], `a_step` apart; so A may be stored by rows, by
- * columns (a[i] = a[0] + i) or packed, and a convolution without any im2col is such a walk, too:
- * the runs are the rows of the kernel window. B's row k is at b + k b_step, and is read n wide if
- * `exact`, else up to the next multiple of the vector's width (a packed panel: b[k NR + j]).
+ * `length` elements (the last run of `last`), run s starting at skip[s], `a_step` apart; so A may
+ * be stored by rows, by columns (a[i] = a[0] + i) or packed, and a convolution without any im2col
+ * is such a walk, too: the runs are the rows of the kernel window. B's row k is at b + k b_step,
+ * and is read n wide if `exact`, else up to the next multiple of the vector's width (a packed
+ * panel: b[k NR + j]).
  * finish: C = alpha AB + beta C + bias[j] (bias may be NULL), then max(0, .) if relu. beta = 0
  * never reads C. across: C is stored transposed, element (i,j) at c[j ldc + i], and bias by i. */
 typedef struct nn__finish {
@@ -657,7 +658,7 @@ typedef struct nn__finish {
 } nn__finish;
 
 typedef struct nn__walk {
-  size_t segments, length;
+  size_t segments, length, last;
   const size_t *skip;
   size_t a_step, b_step;
   int exact;
@@ -685,6 +686,9 @@ typedef struct nn__update {
 } nn__update;
 
 #define NN__MAX_MR 16
+/* Backward a cell's gates come from far, in more streams than a processor follows by itself: so
+ * many rows ahead they are asked for, which past the last row is of no use and no harm. */
+#define NN__ROWS_AHEAD 2
 #define NN__MAX_NR 32
 
 /* All arrays are row-major; n counts elements, rows and cols are a matrix's. */
@@ -732,11 +736,13 @@ typedef struct nn__kernels {
   void (*winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *v, size_t step, int m,
                        size_t rows, size_t cols, const nn__finish *f);
   /* One sample's step of a cell over n units; equations and the columns of g at @@RNN. Column j of
-   * g lies at g[j/NR panel + j mod NR]. */
+   * g, and of a gru's h_before, lies at g[j/NR panel + j mod NR]; to_panels brings n numbers to
+   * columns from .. */
+  void (*to_panels)(nn_real *to, size_t panel, size_t from, const nn_real *x, size_t n);
   void (*rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int relu);
   void (*lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn_real *c, nn_real *h,
                    size_t n);
-  void (*gru_row)(nn_real *g, size_t panel, const nn_real *h_before, nn_real *h, size_t n);
+  void (*gru_row)(nn_real *g, size_t panel, nn_real *h_before, nn_real *h, size_t n);
 #ifndef NN_NO_TRAINING
   /* dx = dy f'(.): from x for GELU and SILU, from y for the others. dx may be dy. */
   void (*activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *x, const nn_real *y,
@@ -763,7 +769,7 @@ typedef struct nn__kernels {
   void (*rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size_t n, int relu);
   void (*lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_before, const nn_real *c,
                         const nn_real *dh, nn_real *dc, size_t n);
-  void (*gru_row_back)(nn_real *g, size_t panel, const nn_real *h_before, const nn_real *dh,
+  void (*gru_row_back)(nn_real *g, size_t panel, nn_real *h_before, const nn_real *dh,
                        nn_real *dh_before, size_t n);
   double (*largest)(const nn_real *x, size_t n); /* the greatest |x|; NaN if one is not finite */
   /* 0, or NaN if a new w or mean square is not finite. */
@@ -1061,54 +1067,86 @@ NN__INLINE void NN__(v_set_n)(nn_real *p, V v, size_t n)
 
 /* ======================================= @@KERNEL ========================================== */
 
-/* exp(x) = 2^n exp(r), n = round(x/ln 2), |r| <= ln 2 / 2, r in two parts (Cody & Waite);
- * exp(r) = 1 + r + r^2 Q(r) with Q the minimax polynomial of degree 4 (error 3e-9).
- * Overflows to infinity, underflows through the subnormals to 0, keeps a NaN. */
-NN__INLINE V NN__(vexp)(V x)
+/* exp(x) = 2^n exp(r), n = round(x/ln 2), |r| <= ln 2 / 2, r in two parts (Cody & Waite). Here x
+ * becomes exp(r) - 1 = r + r^2 Q(r) with Q the minimax polynomial of degree 4 (error 3e-9). */
+#if !NN__DOUBLE
+NN__INLINE void NN__(exp_parts)(V *x, V *n)
 {
-#if NN__DOUBLE
-  return exp(x);
-#else
-  x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x));
-  const V n = v_round(v_mul(x, v_set(1.44269504f)));
-  V r = v_fma(n, v_set(-0.693359375f), x);
-  r = v_fma(n, v_set(2.12194440e-4f), r);
+  *n = v_round(v_mul(*x, v_set(1.44269504f)));
+  V r = v_fma(*n, v_set(-0.693359375f), *x);
+  r = v_fma(*n, v_set(2.12194440e-4f), r);
   V q = v_set(1.38143182e-3f);
   q = v_fma(q, r, v_set(8.36885162e-3f));
   q = v_fma(q, r, v_set(4.16684002e-2f));
   q = v_fma(q, r, v_set(1.66665196e-1f));
   q = v_fma(q, r, v_set(4.99999940e-1f));
-  q = v_add(v_fma(q, v_mul(r, r), r), v_set(1.0f));
-  return v_exp2i(q, n);
-#endif
+  *x = v_fma(q, v_mul(r, r), r);
 }
+#endif
 
-/* |x| < 0.65: x + x^3 T(x^2), T minimax of degree 4 (error 7e-9); else 1 - 2/(exp 2x + 1), which
- * saturates to +-1 by itself. */
-NN__INLINE V NN__(vtanh)(V x)
+/* Overflows to infinity, underflows through the subnormals to 0, keeps a NaN. */
+NN__INLINE V NN__(vexp)(V x)
 {
 #if NN__DOUBLE
-  return tanh(x);
+  return exp(x);
 #else
-  const V u = v_mul(x, x);
-  V t = v_set(-5.52862462e-3f);
-  t = v_fma(t, u, v_set(2.04833056e-2f));
-  t = v_fma(t, u, v_set(-5.36929630e-2f));
-  t = v_fma(t, u, v_set(1.33308992e-1f));
-  t = v_fma(t, u, v_set(-3.33332628e-1f));
-  const V small = v_fma(v_mul(t, u), x, x);
-  const V e = NN__(vexp)(v_add(x, x));
-  const V large = v_sub(v_set(1.0f), v_div(v_set(2.0f), v_add(e, v_set(1.0f))));
-  return v_pick(v_gt(v_set(0.65f * 0.65f), u), small, large);
+  V n;
+  x = v_min(v_set(89.0f), v_max(v_set(-104.0f), x));
+  NN__(exp_parts)(&x, &n);
+  return v_exp2i(v_add(x, v_set(1.0f)), n);
 #endif
 }
 
-/* 1/(1 + e) for x > 0, e/(1 + e) else, e = exp(-|x|): nothing overflows, so the relative error
- * stays small down to the subnormals. */
+/* The logistic function of x[0] .. x[sigmoids - 1] and tanh of the others, as fractions x/below:
+ * several may share a division, and their chains of dependent operations run side by side.
+ *   1/(1 + e) for x > 0, e/(1 + e) else, e = exp(-|x|): nothing overflows, so the relative error
+ *   stays small down to the subnormals;
+ *   tanh x = e/(e + 2), e = exp(2x) - 1 = 2^n (exp(r) - 1) + 2^n - 1, which is accurate near 0,
+ *   too; past |x| = 10 it is +-1 to the last bit, and below stays under 5e8. */
+NN__INLINE void NN__(fractions)(int sigmoids, int count, V *x, V *below)
+{
+#if NN__DOUBLE
+  for (int k = 0; k < count; k++) {
+    const V e = exp(-fabs(x[k]));
+    below[k] = k < sigmoids ? 1 + e : 1;
+    x[k] = k < sigmoids ? (x[k] > 0 ? 1 : e) : tanh(x[k]);
+  }
+#else
+  const V zero = v_zero(), one = v_set(1), two = v_set(2);
+  V e[4], n[4];
+  NN__UNROLL
+  for (int k = 0; k < count; k++)
+    e[k] = k < sigmoids ? v_max(v_set(-104), v_min(x[k], v_sub(zero, x[k])))
+                        : v_min(v_set(20), v_max(v_set(-20), v_add(x[k], x[k])));
+  NN__UNROLL
+  for (int k = 0; k < count; k++) NN__(exp_parts)(&e[k], &n[k]);
+  NN__UNROLL
+  for (int k = 0; k < count; k++) {
+    if (k < sigmoids) {
+      e[k] = v_exp2i(v_add(e[k], one), n[k]);
+      x[k] = v_pick(v_gt(x[k], zero), one, e[k]);
+      below[k] = v_add(e[k], one);
+    } else {
+      const V power = v_exp2i(one, n[k]);
+      x[k] = v_fma(power, e[k], v_sub(power, one));
+      below[k] = v_add(x[k], two);
+    }
+  }
+#endif
+}
+
+NN__INLINE V NN__(vtanh)(V x)
+{
+  V below;
+  NN__(fractions)(0, 1, &x, &below);
+  return v_div(x, below);
+}
+
 NN__INLINE V NN__(vsigmoid)(V x)
 {
-  const V one = v_set(1), e = NN__(vexp)(v_min(x, v_sub(v_zero(), x)));
-  return v_div(v_pick(v_gt(x, v_zero()), one, e), v_add(one, e));
+  V below;
+  NN__(fractions)(1, 1, &x, &below);
+  return v_div(x, below);
 }
 
 /* Phi(x), the normal distribution function, and *density = exp(-x^2/2)/sqrt(2 pi).
@@ -1200,10 +1238,10 @@ NN__INLINE void NN__(tile_body)(int mr, int nv, int exact, const nn__walk *w,
     NN__UNROLL
     for (int v = 0; v < nv; v++) acc[i][v] = v_zero();
   }
-  const size_t a_step = w->a_step, b_step = w->b_step, length = w->length;
-  for (size_t s = 0; s < w->segments; s++) {
-    size_t o = w->skip[s];
-    for (size_t left = length; left; left--, o += a_step, b += b_step) {
+  const size_t a_step = w->a_step, b_step = w->b_step, segments = w->segments;
+  for (size_t s = 0; s < segments; s++) {
+    size_t o = w->skip[s], left = s + 1 < segments ? w->length : w->last;
+    for (; left; left--, o += a_step, b += b_step) {
       V row[NV];
       NN__UNROLL
       for (int v = 0; v < nv; v++)
@@ -1896,6 +1934,17 @@ NN__INLINE nn_real *NN__(units)(nn_real *g, size_t panel, size_t from, size_t j)
   return g + (from + j) / NR * panel + (from + j) % NR;
 }
 
+/* x becomes columns from .. of a row that lies in panels. */
+static void NN__(to_panels)(nn_real *to, size_t panel, size_t from, const nn_real *x, size_t n)
+{
+  for (size_t j = 0, step; j < n; j += step) {
+    const size_t left = NR - (from + j) % NR;
+    step = n - j < left ? n - j : left;
+    nn_real *const at = NN__(units)(to, panel, from, j);
+    for (size_t i = 0; i < step; i += VW) v_give(at + i, v_get(x + j + i, step - i), step - i);
+  }
+}
+
 /* g: W x + b + U h + c; becomes h. */
 static void NN__(rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int relu)
 {
@@ -1921,23 +1970,35 @@ static void NN__(rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size
 }
 #endif
 
+/* The columns of a lstm: the sums i, f, z, o. */
+NN__INLINE void NN__(lstm_units)(nn_real *g, size_t panel, size_t n, size_t j, nn_real *at[4])
+{
+  const size_t each = (n + VW - 1) / VW * VW;
+  NN__UNROLL
+  for (size_t k = 0; k < 4; k++) at[k] = NN__(units)(g, panel, k * each, j);
+}
+
 /* g: the four sums i,f,z,o; becomes their activations. */
 static void NN__(lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn_real *c,
                            nn_real *h, size_t n)
 {
-  const size_t each = (n + VW - 1) / VW * VW;
   for (size_t j = 0; j < n; j += VW) {
     const size_t left = n - j;
-    nn_real *const at_i = NN__(units)(g, panel, 0, j), *const at_f = NN__(units)(g, panel, each, j);
-    nn_real *const at_z = NN__(units)(g, panel, 2 * each, j);
-    nn_real *const at_o = NN__(units)(g, panel, 3 * each, j);
-    const V i = NN__(vsigmoid)(v_load(at_i)), f = NN__(vsigmoid)(v_load(at_f));
-    const V z = NN__(vtanh)(v_load(at_z)), o = NN__(vsigmoid)(v_load(at_o));
+    nn_real *at[4];
+    NN__(lstm_units)(g, panel, n, j, at);
+    V x[4] = {v_load(at[0]), v_load(at[1]), v_load(at[3]), v_load(at[2])}, below[4];
+    NN__(fractions)(3, 4, x, below);
+    /* 1/a = b 1/(a b): one division for all */
+    const V below_if = v_mul(below[0], below[1]), below_oz = v_mul(below[2], below[3]);
+    const V all = v_div(v_set(1), v_mul(below_if, below_oz));
+    const V per_if = v_mul(all, below_oz), per_oz = v_mul(all, below_if);
+    const V i = v_mul(v_mul(x[0], below[1]), per_if), f = v_mul(v_mul(x[1], below[0]), per_if);
+    const V o = v_mul(v_mul(x[2], below[3]), per_oz), z = v_mul(v_mul(x[3], below[2]), per_oz);
     const V now = v_fma(f, v_get(c_before + j, left), v_mul(i, z));
-    v_store(at_i, i);
-    v_store(at_f, f);
-    v_store(at_z, z);
-    v_store(at_o, o);
+    v_store(at[0], i);
+    v_store(at[1], f);
+    v_store(at[2], z);
+    v_store(at[3], o);
     v_give(c + j, now, left);
     v_give(h + j, v_mul(o, NN__(vtanh)(now)), left);
   }
@@ -1948,20 +2009,22 @@ static void NN__(lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn
 static void NN__(lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_before,
                                 const nn_real *c, const nn_real *dh, nn_real *dc, size_t n)
 {
-  const size_t each = (n + VW - 1) / VW * VW;
   const V one = v_set(1);
   for (size_t j = 0; j < n; j += VW) {
     const size_t left = n - j;
-    nn_real *const at_i = NN__(units)(g, panel, 0, j), *const at_f = NN__(units)(g, panel, each, j);
-    nn_real *const at_z = NN__(units)(g, panel, 2 * each, j);
-    nn_real *const at_o = NN__(units)(g, panel, 3 * each, j);
-    const V i = v_load(at_i), f = v_load(at_f), z = v_load(at_z), o = v_load(at_o);
+    nn_real *at[4];
+    NN__(lstm_units)(g, panel, n, j, at);
+    const V i = v_load(at[0]), f = v_load(at[1]), z = v_load(at[2]), o = v_load(at[3]);
+    NN__UNROLL
+    for (int k = 0; k < 4; k++) NN__PREFETCH(at[k] + NN__ROWS_AHEAD * NR);
+    NN__PREFETCH(c + j + NN__ROWS_AHEAD * n);
+    NN__PREFETCH(c_before + j + NN__ROWS_AHEAD * n);
     const V t = NN__(vtanh)(v_get(c + j, left)), d = v_get(dh + j, left);
     const V now = v_fma(v_mul(d, o), v_sub(one, v_mul(t, t)), v_get(dc + j, left));
-    v_store(at_i, v_mul(v_mul(now, z), v_mul(i, v_sub(one, i))));
-    v_store(at_f, v_mul(v_mul(now, v_get(c_before + j, left)), v_mul(f, v_sub(one, f))));
-    v_store(at_z, v_mul(v_mul(now, i), v_sub(one, v_mul(z, z))));
-    v_store(at_o, v_mul(v_mul(d, t), v_mul(o, v_sub(one, o))));
+    v_store(at[0], v_mul(v_mul(now, z), v_mul(i, v_sub(one, i))));
+    v_store(at[1], v_mul(v_mul(now, v_get(c_before + j, left)), v_mul(f, v_sub(one, f))));
+    v_store(at[2], v_mul(v_mul(now, i), v_sub(one, v_mul(z, z))));
+    v_store(at[3], v_mul(v_mul(d, t), v_mul(o, v_sub(one, o))));
     v_give(dc + j, v_mul(now, f), left);
   }
 }
@@ -1979,33 +2042,40 @@ NN__INLINE void NN__(gru_units)(nn_real *g, size_t panel, size_t n, size_t j, nn
 }
 
 /* g: the sums n,r,z,u; n, r and z become their activations. */
-static void NN__(gru_row)(nn_real *g, size_t panel, const nn_real *h_before, nn_real *h, size_t n)
+static void NN__(gru_row)(nn_real *g, size_t panel, nn_real *h_before, nn_real *h, size_t n)
 {
   for (size_t j = 0; j < n; j += VW) {
     nn_real *at[4];
     NN__(gru_units)(g, panel, n, j, at);
-    const V r = NN__(vsigmoid)(v_load(at[1])), z = NN__(vsigmoid)(v_load(at[2]));
+    V x[2] = {v_load(at[1]), v_load(at[2])}, below[2];
+    NN__(fractions)(2, 2, x, below);
+    const V both = v_div(v_set(1), v_mul(below[0], below[1])); /* 1/a = b 1/(a b) */
+    const V r = v_mul(v_mul(x[0], below[1]), both), z = v_mul(v_mul(x[1], below[0]), both);
     const V s = NN__(vtanh)(v_fma(r, v_load(at[3]), v_load(at[0])));
+    const V before = v_get(NN__(units)(h_before, panel, 0, j), n - j);
     v_store(at[0], s);
     v_store(at[1], r);
     v_store(at[2], z);
-    v_give(h + j, v_fma(z, v_sub(v_get(h_before + j, n - j), s), s), n - j);
+    v_give(h + j, v_fma(z, v_sub(before, s), s), n - j);
   }
 }
 
 #ifndef NN_NO_TRAINING
 /* g: n, r, z and the sum u; becomes the gradients of the four sums.
  * dh_before = dh z, what does not pass through the products. It may be dh. */
-static void NN__(gru_row_back)(nn_real *g, size_t panel, const nn_real *h_before,
-                               const nn_real *dh, nn_real *dh_before, size_t n)
+static void NN__(gru_row_back)(nn_real *g, size_t panel, nn_real *h_before, const nn_real *dh,
+                               nn_real *dh_before, size_t n)
 {
   const V one = v_set(1);
   for (size_t j = 0; j < n; j += VW) {
     const size_t left = n - j;
     nn_real *at[4];
     NN__(gru_units)(g, panel, n, j, at);
+    NN__UNROLL
+    for (int k = 0; k < 4; k++) NN__PREFETCH(at[k] + NN__ROWS_AHEAD * NR);
     const V s = v_load(at[0]), r = v_load(at[1]), z = v_load(at[2]), u = v_load(at[3]);
-    const V d = v_get(dh + j, left), before = v_get(h_before + j, left);
+    const V d = v_get(dh + j, left);
+    const V before = v_get(NN__(units)(h_before, panel, 0, j), left); /* past n is no number */
     const V ds = v_mul(v_mul(d, v_sub(one, z)), v_sub(one, v_mul(s, s)));
     v_store(at[0], ds);
     v_store(at[1], v_mul(v_mul(ds, u), v_mul(r, v_sub(one, r))));
@@ -2133,6 +2203,7 @@ static const nn__kernels NN__(nn__table) = {
     NN__(winograd_weights),
     NN__(winograd_in),
     NN__(winograd_out),
+    NN__(to_panels),
     NN__(rnn_row),
     NN__(lstm_row),
     NN__(gru_row),
@@ -2510,8 +2581,8 @@ static void nn__parallel(nn__pool *p, size_t count, nn__task task, void *arg)
 typedef struct nn__matrix {
   const nn_real *at;
   size_t row, col; /* element (i,j) at at[i row + j col], */
-  size_t panel;    /* or, not 0: in panels as the kernels pack them, with row 1 and col NR, at
-                    * at[i/NR panel + j NR + i mod NR] */
+  size_t panel;    /* or, not 0: in panels as the kernels pack them. A left operand with row 1 and
+                    * col NR, at at[i/NR panel + j NR + i mod NR], a right one the other way */
 } nn__matrix;
 
 struct nn_context {
@@ -2604,8 +2675,9 @@ static void nn__product_task(void *arg, size_t index, int thread)
   const size_t no_skip = 0, panels = p->a.panel || (!p->direct_a && p->a.col != 1);
   const size_t panel = p->a.panel ? p->a.panel : p->kb * nr;
   const size_t next = p->direct_a ? p->a.row : p->kb + NN__PAD; /* from row to row of A */
-  const nn__walk walk = {1, p->kb, &no_skip, p->direct_a ? p->a.col : panels ? nr : 1,
-                         p->direct_b ? p->b.row : nr, p->direct_b};
+  const nn__walk walk = {1, p->kb, p->kb, &no_skip, p->direct_a ? p->a.col : panels ? nr : 1,
+                         p->direct_b ? p->b.row : nr, p->direct_b && !p->b.panel};
+  const size_t panel_b = p->b.panel ? p->b.panel : nr * p->b.col;
   for (size_t i0 = first; i0 < last; i0 += p->context->mc) {
     const size_t mb = nn__min(p->context->mc, last - i0);
     const size_t top = p->a.panel ? i0 : 0; /* the row of A in which this block starts */
@@ -2617,7 +2689,7 @@ static void nn__product_task(void *arg, size_t index, int thread)
     for (size_t j = 0; j < p->nb; j += nr) {
       const size_t n = nn__min(nr, p->nb - j);
       const nn_real *b = p->direct_b
-                             ? p->b.at + p->p0 * p->b.row + (p->j0 + j) * p->b.col
+                             ? p->b.at + p->p0 * p->b.row + (p->j0 + j) / nr * panel_b
                              : p->context->pack_b + j * p->kb;
       nn__finish f = p->finish;
       if (f.bias && !f.across) f.bias += p->j0 + j;
@@ -2696,9 +2768,10 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
 {
   const nn__kernels *t = c->kernels;
   if (!m || !n) return;
-  if (m > 2 && b.col == 1 && !a.panel && m <= NN__TINY && n <= NN__TINY && k <= NN__TINY) {
+  if (m > 2 && b.col == 1 && !a.panel && !b.panel && m <= NN__TINY && n <= NN__TINY &&
+      k <= NN__TINY) {
     const size_t no_skip = 0;
-    const nn__walk walk = {1, k, &no_skip, a.col, b.row, 1};
+    const nn__walk walk = {1, k, k, &no_skip, a.col, b.row, 1};
     nn__tiles(t, &walk, m, n, a.at, a.row, b.at, t->nr, out, ldc, t->nr, finish);
     return;
   }
@@ -2712,14 +2785,14 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__dots_task, &p);
     return;
   }
-  if (m <= 2 && b.col == 1 && n >= 64) {
+  if (m <= 2 && b.col == 1 && n >= 64 && !b.panel) {
     p.rows = nn__min(NN__SUM_COLUMNS, threads == 1 ? n : nn__max(256, (n + threads - 1) / threads));
     nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__by_rows_task, &p);
     return;
   }
   /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile. */
   p.direct_a = a.panel || n <= 2 * t->nr || (a.col == 1 && (a.row % 1024 || m <= 8));
-  p.direct_b = b.col == 1 && m <= NN__DIRECT_B;
+  p.direct_b = b.panel || (b.col == 1 && m <= NN__DIRECT_B);
   /* Few rows times a large matrix that lies transposed, a linear layer's forward: turned round,
    * C^T = B^T A^T reads the large one in place, and packs the few. Not where the rows would all
    * meet in the same sets of the cache. */
@@ -3251,7 +3324,7 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
   const size_t first = index * q->block, taps = NN__TILE * NN__TILE;
   const size_t count = nn__min(q->block, q->conv->n * q->tiles - first);
   const size_t wide = nn__round_up(q->oc, t->nr), no_skip = 0;
-  const nn__walk walk = {1, q->c, &no_skip, 1, t->nr, 0};
+  const nn__walk walk = {1, q->c, q->c, &no_skip, 1, t->nr, 0};
   const nn__finish set = {1, 0, NULL, 0, 0};
   nn_real *v = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
   nn_real *out = v + q->block * taps * q->c, *image = out + q->block * taps * q->oc;
@@ -3324,7 +3397,7 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
   if (begin == end) memset(du, 0, taps * q->c * q->oc * sizeof *du);
   for (size_t first = begin; first < end; first += q->block) {
     const size_t count = nn__min(q->block, end - first);
-    const nn__walk walk = {1, count, &no_skip, q->c, q->oc, 1};
+    const nn__walk walk = {1, count, count, &no_skip, q->c, q->oc, 1};
     const nn__finish add = {1, first > begin, NULL, 0, 0};
     for (size_t i = 0; i < count; i++) {
       size_t rows, cols;
@@ -3379,7 +3452,7 @@ static void nn__correlate(const nn__correlation *q, const nn_real *image, nn_rea
 {
   const nn__kernels *t = q->kernels;
   const size_t nr = t->nr, k = q->runs * q->run;
-  const nn__walk walk = {q->runs, q->run, q->skip, 1, nr, 0};
+  const nn__walk walk = {q->runs, q->run, q->run, q->skip, 1, nr, 0};
   const nn_real *b = q->packed;
   for (size_t g = 0; g < q->groups; g++)
     for (size_t j = 0; j < q->og; j += nr, b += k * nr) {
@@ -3618,7 +3691,7 @@ static void nn__conv_weight_task(void *arg, size_t chunk, int thread)
   nn_real *dw = job->partial + chunk * (c->groups * k * c->og + c->oc);
   nn_real *db = dw + c->groups * k * c->og;
   nn_real *scratch = job->thread_scratch + (size_t)thread * job->thread_scratch_size;
-  const nn__walk walk = {c->oh, c->ow, job->skip, c->sw * c->c, c->oc, 1};
+  const nn__walk walk = {c->oh, c->ow, c->ow, job->skip, c->sw * c->c, c->oc, 1};
   memset(dw, 0, (c->groups * k * c->og + c->oc) * sizeof *dw);
   for (size_t image = first; image < last; image++) {
     const nn_real *x = nn__padded(c, job->x + image * c->h * c->w * c->c, scratch);
@@ -4540,12 +4613,12 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
  *         n = tanh(W_n x_t + b_n + r u);          h_t = (1 - z) n + z h_{t-1}
  * Samples are independent of each other, so a thread takes a block of them through all steps and
  * waits for no one: at each step the product and the gates, on rows that are still in its cache.
- * The sums are one product of z_t = [x_t 1 h_{t-1}] with the joint weights [W b+c U], packed once a
- * call. Their columns in g: the gates one after the other, each of h columns rounded up to whole
+ * The sums are one product of z_t = [h_{t-1} 1 x_t] with the joint weights [U b+c W], packed once
+ * a call. Their columns in g: the gates one after the other, each of h columns rounded up to whole
  * vectors; of a gru first n, which leaves out h, then r and z, then u, which leaves out x, so that
- * [W_n b_n] and [c_n U_n] are parts of their own, rounded up to whole panels. Columns past h have
- * zero weights. g lies in panels of NR columns over all steps: as a tile leaves it, and as the
- * micro-kernel wants its transpose.
+ * [b_n W_n] and [U_n c_n] are parts of their own, rounded up to whole panels. Columns past h have
+ * zero weights. g and z lie in panels of NR columns over all steps: so a tile leaves the one, and
+ * so the micro-kernel wants both operands of the weights' gradients.
  * While training or inspecting every step's z and g are kept; otherwise each step overwrites the
  * one before. Backward goes the other way, leaves the gradients of the sums in g, and then makes
  * those of weights and biases as the product of g, transposed, with z, over all steps. */
@@ -4562,12 +4635,12 @@ typedef struct nn__cell {
   nn__gate_sums sums[4];
   int sums_count;
   size_t wide, from_h, to_x;     /* columns of g; those from from_h read h, before to_x read x */
-  size_t panel;                  /* from one panel of g to the next, in reals */
-  size_t long_z, ldz;            /* in + 1 + h, and from one z to the next */
+  size_t panel;                  /* from one panel of g or z to the next, in reals */
+  size_t long_z, ld;             /* columns of z, h + 1 + in; from one joint row to the next */
   size_t block;                  /* samples of one task */
   int relu, first_step_too;      /* h0 is not zero: the product of step 0 counts */
   size_t kept;                   /* n, or 0 if nothing goes back: rows a step of z, g, c */
-  nn_real *z, *g, *c;            /* [steps n, ldz], the same by wide in panels, by h of a lstm */
+  nn_real *z, *g, *c;            /* [steps n, long_z] and by wide in panels, by h of a lstm */
   nn_real *h0, *c0;              /* [n, h] */
   const nn_real *x;              /* [steps n, in] */
   nn_real *y;                    /* [steps n, h] */
@@ -4590,8 +4663,13 @@ static size_t nn__cell_wide(const nn__kernels *t, nn__kind kind, size_t h)
 }
 static size_t nn__cell_panel(const nn__kernels *t, size_t rows) { return rows * t->nr + NN__PAD; }
 
-/* From one z to the next, in reals. */
-static size_t nn__cell_ldz(size_t h, size_t in) { return nn__round_up(in + 1 + h, 16); }
+static size_t nn__cell_z(const nn__kernels *t, size_t rows, size_t h, size_t in)
+{
+  return nn__round_up(h + 1 + in, t->nr) / t->nr * nn__cell_panel(t, rows);
+}
+
+/* From one row of the joint weights to the next, in reals. */
+static size_t nn__cell_ld(size_t h, size_t in) { return nn__round_up(h + 1 + in, 16); }
 
 /* Inputs of the widest layer. */
 static size_t nn__cell_in(const nn_model *m, const nn__node *node)
@@ -4606,7 +4684,7 @@ static size_t nn__cell_keep(const nn_model *m, const nn__node *node)
   const nn__kernels *t = m->context.kernels;
   const size_t batch = (size_t)m->config.batch, h = node->cols, all = batch * node->rows;
   const size_t kept = m->config.inference ? batch : all;
-  return kept * nn__cell_ldz(h, nn__cell_in(m, node)) +
+  return nn__cell_z(t, kept, h, nn__cell_in(m, node)) +
          nn__cell_wide(t, node->kind, h) / t->nr * nn__cell_panel(t, kept) +
          (node->kind == NN__LSTM ? kept * h : 0) + 2 * batch * h +
          (node->cell.layers > 1 ? all * h : 0) +
@@ -4617,14 +4695,14 @@ static size_t nn__cell_scratch(const nn_model *m, const nn__node *node)
 {
   const size_t batch = (size_t)m->config.batch, h = node->cols, nr = m->context.kernels->nr;
   const size_t wide = nn__cell_wide(m->context.kernels, node->kind, h);
-  const size_t in = nn__cell_in(m, node), ldz = nn__cell_ldz(h, in);
+  const size_t in = nn__cell_in(m, node), ld = nn__cell_ld(h, in);
   const size_t lower = node->cell.layers > 1 ? batch * node->rows * h : 0;
-  return wide * (ldz + nn__max(ldz, nn__round_up(in, nr) + nn__round_up(h, nr))) + 2 * batch * h +
+  return wide * (ld + nn__max(ld, nn__round_up(in, nr) + nn__round_up(h, nr))) + 2 * batch * h +
          lower + 64;
 }
 
 /* Part 0, 1 or 2 of the joint weights: columns of g without h, with both, without x; and the
- * columns of z that they read. Returns whether there are any. */
+ * columns of z that they read, from a whole panel on. Returns whether there are any. */
 typedef struct nn__part {
   size_t from, to, k0, k1;
 } nn__part;
@@ -4632,24 +4710,24 @@ static int nn__part_of(const nn__cell *q, int part, nn__part *p)
 {
   p->from = part == 0 ? 0 : part == 1 ? q->from_h : q->to_x;
   p->to = part == 0 ? q->from_h : part == 1 ? q->to_x : q->wide;
-  p->k0 = part == 2 ? q->in : 0;
-  p->k1 = part == 0 ? q->in + 1 : q->long_z;
+  p->k0 = part == 0 ? q->h / q->kernels->nr * q->kernels->nr : 0;
+  p->k1 = part == 2 ? q->h + 1 : q->long_z;
   return p->from < p->to;
 }
 
-/* The joint weights [W b+c U] as rows: [wide, ldz]. */
+/* The joint weights [U b+c W] as rows: [wide, ld]. */
 static void nn__cell_join(const nn__cell *q, nn_real *to, const nn_real *w, const nn_real *u,
                           const nn_real *b, const nn_real *c)
 {
   const size_t h = q->h, in = q->in;
-  memset(to, 0, q->wide * q->ldz * sizeof *to);
+  memset(to, 0, q->wide * q->ld * sizeof *to);
   for (int k = 0; k < q->sums_count; k++) {
     const nn__gate_sums *s = &q->sums[k];
-    nn_real *row = to + s->at * q->ldz;
-    for (size_t j = s->gate * h; j < (s->gate + 1) * h; j++, row += q->ldz) {
-      if (s->of_x) memcpy(row, w + j * in, in * sizeof *row);
-      row[in] = (s->of_x ? b[j] : 0) + (s->of_h ? c[j] : 0);
-      if (s->of_h) memcpy(row + in + 1, u + j * h, h * sizeof *row);
+    nn_real *row = to + s->at * q->ld;
+    for (size_t j = s->gate * h; j < (s->gate + 1) * h; j++, row += q->ld) {
+      if (s->of_h) memcpy(row, u + j * h, h * sizeof *row);
+      row[h] = (s->of_x ? b[j] : 0) + (s->of_h ? c[j] : 0);
+      if (s->of_x) memcpy(row + h + 1, w + j * in, in * sizeof *row);
     }
   }
 }
@@ -4667,36 +4745,56 @@ static int nn__past_end(const nn__cell *q, size_t t, size_t sample)
   return q->m->has_lengths && t >= (size_t)q->m->lengths[sample];
 }
 
+/* c[rows,n] = finish(k columns of g or z times packed weights); a is at their first row, and c's
+ * panels of columns are panel_c apart. */
+static void nn__panels_product(const nn__cell *q, size_t rows, size_t n, size_t k,
+                               const nn_real *a, const nn_real *packed, size_t panel_b, nn_real *c,
+                               size_t ldc, size_t panel_c, const nn__finish *finish)
+{
+  enum { PANELS = 64 }; /* of one walk */
+  const size_t nr = q->kernels->nr;
+  nn__finish f = *finish;
+  for (size_t count; k; a += count * q->panel, packed += count * nr * nr, f.beta = 1) {
+    size_t skip[PANELS];
+    count = nn__min(PANELS, (k + nr - 1) / nr);
+    for (size_t i = 0; i < count; i++) skip[i] = i * q->panel;
+    const size_t here = nn__min(k, count * nr);
+    const nn__walk walk = {count, nr, here - (count - 1) * nr, skip, 1, nr, 0};
+    nn__tiles(q->kernels, &walk, rows, n, a, nr, packed, panel_b, c, ldc, panel_c, &f);
+    k -= here;
+  }
+}
+
 static void nn__cell_forward_task(void *arg, size_t index, int thread)
 {
   const nn__cell *q = arg;
   const nn__kernels *k = q->kernels;
-  const size_t h = q->h, in = q->in, nr = k->nr, no_skip = 0;
+  const size_t h = q->h, in = q->in, nr = k->nr;
   const size_t first = index * q->block, rows = nn__min(q->block, q->n - first);
   const nn__finish set = {1, 0, NULL, 0, 0};
   (void)thread;
   for (size_t t = 0; t < q->steps; t++) {
     const size_t row = t * q->n + first, at = t * q->kept + first;
     const nn_real *before = t ? q->y + (row - q->n) * h : q->h0 + first * h;
-    nn_real *z = q->z + at * q->ldz, *g = q->g + at * nr;
+    nn_real *z = q->z + at * nr, *g = q->g + at * nr;
     for (size_t i = 0; i < rows; i++) {
-      nn_real *to = z + i * q->ldz;
-      memcpy(to, q->x + (row + i) * in, in * sizeof *to);
-      to[in] = 1;
-      memcpy(to + in + 1, before + i * h, h * sizeof *to);
+      k->to_panels(z + i * nr, q->panel, 0, before + i * h, h);
+      z[i * nr + h / nr * q->panel + h % nr] = 1;
+      k->to_panels(z + i * nr, q->panel, h + 1, q->x + (row + i) * in, in);
     }
     const nn_real *packed = q->packed;
     for (int part = 0; part < 3; part++) {
       nn__part p;
       if (!nn__part_of(q, part, &p)) continue;
       const size_t length = p.k1 - p.k0;
-      const size_t last = t || q->first_step_too ? p.k1 : in + 1; /* zeros need no product */
-      const nn__walk walk = {1, last - p.k0, &no_skip, 1, nr, 0};
-      nn__tiles(k, &walk, rows, p.to - p.from, z + p.k0, q->ldz, packed, length * nr,
-                g + p.from / nr * q->panel, nr, q->panel, &set);
+      /* zeros need no product */
+      const size_t start = t || q->first_step_too ? p.k0 : h / nr * nr;
+      nn__panels_product(q, rows, p.to - p.from, p.k1 - start, z + start / nr * q->panel,
+                         packed + (start - p.k0) * nr, length * nr, g + p.from / nr * q->panel,
+                         nr, q->panel, &set);
       packed += (p.to - p.from) * length;
     }
-    for (size_t i = 0; i < rows; i++, g += nr, z += q->ldz) {
+    for (size_t i = 0; i < rows; i++, g += nr, z += nr) {
       nn_real *y = q->y + (row + i) * h;
       if (nn__past_end(q, t, first + i)) {
         memset(y, 0, h * sizeof *y);
@@ -4706,7 +4804,7 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
         const nn_real *c = t ? q->c + (at + i - q->kept) * h : q->c0 + (first + i) * h;
         k->lstm_row(g, q->panel, c, q->c + (at + i) * h, y, h);
       } else {
-        k->gru_row(g, q->panel, z + in + 1, y, h);
+        k->gru_row(g, q->panel, z, y, h);
       }
     }
   }
@@ -4724,7 +4822,7 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   q.m = m, q.kernels = m->context.kernels, q.kind = node->kind;
   q.n = n, q.steps = node->rows, q.h = h, q.gates = nn__gates(node->kind);
   q.in = layer ? h : nn__in(m, node, 0)->cols;
-  q.long_z = q.in + 1 + h, q.ldz = nn__cell_ldz(h, q.in);
+  q.long_z = h + 1 + q.in, q.ld = nn__cell_ld(h, q.in);
   q.wide = nn__cell_wide(q.kernels, q.kind, h);
   q.from_h = q.kind == NN__GRU ? nn__round_up(h, q.kernels->nr) : 0;
   q.to_x = q.wide - q.from_h;
@@ -4746,7 +4844,7 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   q.block = work < NN__SERIAL ? n : (each + blocks - 1) / blocks;
   nn_real *at = node->keep + (size_t)layer * nn__cell_keep(m, node);
   q.panel = nn__cell_panel(q.kernels, q.kept ? q.steps * n : n);
-  q.z = at, at += kept * q.ldz;
+  q.z = at, at += nn__cell_z(q.kernels, kept, h, q.in);
   q.g = at, at += q.wide / q.kernels->nr * nn__cell_panel(q.kernels, kept);
   if (node->kind == NN__LSTM) q.c = at, at += kept * h;
   q.h0 = at, at += batch * h;
@@ -4778,13 +4876,13 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
     const nn_real *w = nn__value(m, param), *u = nn__value(m, param + 1);
     const nn_real *b = nn__value(m, param + 2), *c = nn__value(m, param + 3);
     nn_real *const joint = m->scratch;
-    nn_real *end = joint + q.wide * q.ldz;
+    nn_real *end = joint + q.wide * q.ld;
     nn__cell_join(&q, joint, w, u, b, c);
     q.packed = end;
     for (int part = 0; part < 3; part++) {
       nn__part p;
       if (nn__part_of(&q, part, &p))
-        end = nn__pack_panels(q.kernels, end, joint + p.from * q.ldz + p.k0, 1, q.ldz, p.k1 - p.k0,
+        end = nn__pack_panels(q.kernels, end, joint + p.from * q.ld + p.k0, 1, q.ld, p.k1 - p.k0,
                               p.to - p.from);
     }
     q.x = nn__cell_input(m, node, layer, n);
@@ -4809,29 +4907,12 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
 }
 
 #ifndef NN_NO_TRAINING
-/* c[rows,n] = finish(columns from .. to of g times packed weights); g is at the first row. */
-static void nn__gates_product(const nn__cell *q, size_t rows, size_t from, size_t to,
-                              const nn_real *g, const nn_real *packed, nn_real *c, size_t n,
-                              const nn__finish *finish)
-{
-  enum { PANELS = 64 }; /* of one walk */
-  const size_t nr = q->kernels->nr, panel = (to - from) * nr;
-  nn__finish f = *finish;
-  for (size_t count; from < to; from += count * nr, packed += count * nr * nr, f.beta = 1) {
-    size_t skip[PANELS];
-    count = nn__min(PANELS, (to - from) / nr);
-    for (size_t i = 0; i < count; i++) skip[i] = i * q->panel;
-    const nn__walk walk = {count, nr, skip, 1, nr, 0};
-    nn__tiles(q->kernels, &walk, rows, n, g + from / nr * q->panel, nr, packed, panel, c, n, nr,
-              &f);
-  }
-}
-
 static void nn__cell_backward_task(void *arg, size_t index, int thread)
 {
   const nn__cell *q = arg;
   const nn__kernels *k = q->kernels;
-  const size_t h = q->h, first = index * q->block, rows = nn__min(q->block, q->n - first);
+  const size_t h = q->h, nr = k->nr;
+  const size_t first = index * q->block, rows = nn__min(q->block, q->n - first);
   const nn__finish set = {1, 0, NULL, 0, 0}, add = {1, 1, NULL, 0, 0};
   nn_real *const dh = q->dh + first * h, *const dc = q->dc + first * h;
   (void)thread;
@@ -4839,14 +4920,14 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
   memset(dc, 0, rows * h * sizeof *dc);
   for (size_t t = q->steps; t-- > 0;) {
     const size_t row = t * q->n + first;
-    nn_real *const g = q->g + row * k->nr;
+    nn_real *const g = q->g + row * nr;
     k->add(dh, dh, q->dy + row * h, rows * h);
     for (size_t i = 0; i < rows; i++) {
       const size_t at = row + i;
-      nn_real *gi = g + i * k->nr, *d = dh + i * h;
+      nn_real *gi = g + i * nr, *d = dh + i * h;
       if (nn__past_end(q, t, first + i)) {
-        for (size_t j = 0; j < q->wide / k->nr; j++)
-          memset(gi + j * q->panel, 0, k->nr * sizeof *gi);
+        for (size_t j = 0; j < q->wide / nr; j++)
+          memset(gi + j * q->panel, 0, nr * sizeof *gi);
         memset(d, 0, h * sizeof *d);
       } else if (q->kind == NN__RNN) {
         k->rnn_row_back(gi, q->panel, d, h, q->relu);
@@ -4854,18 +4935,20 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
         const nn_real *c = t ? q->c + (at - q->n) * h : q->c0 + (first + i) * h;
         k->lstm_row_back(gi, q->panel, c, q->c + at * h, d, dc + i * h, h);
       } else {
-        k->gru_row_back(gi, q->panel, q->z + at * q->ldz + q->in + 1, d, d, h);
+        k->gru_row_back(gi, q->panel, q->z + at * nr, d, d, h);
       }
     }
     if (q->dx)
-      nn__gates_product(q, rows, 0, q->to_x, g, q->packed_w, q->dx + row * q->in, q->in, &set);
+      nn__panels_product(q, rows, q->in, q->to_x, g, q->packed_w, q->to_x * nr,
+                         q->dx + row * q->in, q->in, nr, &set);
     if (t)
-      nn__gates_product(q, rows, q->from_h, q->wide, g, q->packed_u, dh, h,
-                        q->kind == NN__GRU ? &add : &set);
+      nn__panels_product(q, rows, h, q->wide - q->from_h, g + q->from_h / nr * q->panel,
+                         q->packed_u, (q->wide - q->from_h) * nr, dh, h, nr,
+                         q->kind == NN__GRU ? &add : &set);
   }
 }
 
-/* The gradients of all four parameters of a layer, by way of the joint ones, d [wide, ldz]. */
+/* The gradients of all four parameters of a layer, by way of the joint ones, d [wide, ld]. */
 static void nn__cell_gradients(nn_model *m, nn__node *node, int layer, const nn__cell *q,
                                nn_real *d)
 {
@@ -4879,15 +4962,16 @@ static void nn__cell_gradients(nn_model *m, nn__node *node, int layer, const nn_
     nn__part p;
     if (!nn__part_of(q, part, &p)) continue;
     const nn__matrix g = {q->g + p.from / k->nr * q->panel, 1, k->nr, q->panel};
-    nn__multiply(&m->context, p.to - p.from, p.k1 - p.k0, q->steps * q->n, g,
-                 nn__rows_of(q->z + p.k0, q->ldz), d + p.from * q->ldz + p.k0, q->ldz, &set);
+    const nn__matrix z = {q->z + p.k0 / k->nr * q->panel, k->nr, 1, q->panel};
+    nn__multiply(&m->context, p.to - p.from, p.k1 - p.k0, q->steps * q->n, g, z,
+                 d + p.from * q->ld + p.k0, q->ld, &set);
   }
   for (int i = 0; i < q->sums_count; i++) {
     const nn__gate_sums *s = &q->sums[i];
-    const nn_real *row = d + s->at * q->ldz;
-    for (size_t j = s->gate * h; j < (s->gate + 1) * h; j++, row += q->ldz) {
-      if (s->of_x) k->add(dw + j * in, dw + j * in, row, in), db[j] += row[in];
-      if (s->of_h) k->add(du + j * h, du + j * h, row + in + 1, h), dc[j] += row[in];
+    const nn_real *row = d + s->at * q->ld;
+    for (size_t j = s->gate * h; j < (s->gate + 1) * h; j++, row += q->ld) {
+      if (s->of_x) k->add(dw + j * in, dw + j * in, row + h + 1, in), db[j] += row[h];
+      if (s->of_h) k->add(du + j * h, du + j * h, row, h), dc[j] += row[h];
     }
   }
 }
@@ -4904,14 +4988,13 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
     q.dh = m->scratch, q.dc = q.dh + batch * h;
     nn_real *lower = q.dc + batch * h; /* gradient of the layer below */
     nn_real *const joint = lower + (node->cell.layers > 1 ? batch * q.steps * h : 0);
-    nn_real *end = joint + q.wide * q.ldz;
+    nn_real *end = joint + q.wide * q.ld;
     q.dx = layer ? lower : dx;
     nn__cell_join(&q, joint, w, u, nn__value(m, param + 2), nn__value(m, param + 3));
     q.packed_u = end;
-    end = nn__pack_panels(q.kernels, end, joint + q.from_h * q.ldz + q.in + 1, q.ldz, 1,
-                          q.wide - q.from_h, h);
+    end = nn__pack_panels(q.kernels, end, joint + q.from_h * q.ld, q.ld, 1, q.wide - q.from_h, h);
     q.packed_w = end;
-    if (q.dx) nn__pack_panels(q.kernels, end, joint, q.ldz, 1, q.to_x, q.in);
+    if (q.dx) nn__pack_panels(q.kernels, end, joint + h + 1, q.ld, 1, q.to_x, q.in);
     nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
 
     if (nn__learning(m)) nn__cell_gradients(m, node, layer, &q, joint);
@@ -5968,7 +6051,7 @@ static void nn__count_products(const nn_model *m, size_t *rows, size_t *cols, si
     size_t wide = node->cols;
     if (nn__is_cell(node->kind))
       wide = nn__max(nn__cell_wide(m->context.kernels, node->kind, node->cols),
-                     nn__cell_ldz(node->cols, nn__cell_in(m, node)));
+                     nn__cell_ld(node->cols, nn__cell_in(m, node)));
     const size_t batch_rows = (size_t)m->config.batch * node->rows;
     most = nn__max(most, nn__max(batch_rows, nn__max(wide, m->node[node->in[0]].cols)));
     most = nn__max(most, node->cols);
