@@ -2638,7 +2638,7 @@ static size_t nn__tile_height(const nn__kernels *t, size_t left)
 }
 
 /* Panels of B a task packs; rows up to which B is read where it lies. */
-enum { NN__PACK_TASK = 4, NN__DIRECT_B = 144 };
+enum { NN__PACK_TASK = 2, NN__DIRECT_B = 144 };
 /* Multiply-adds that one thread does sooner than two have agreed on them. */
 enum { NN__SERIAL = 1 << 19 };
 /* Sides up to which setting up the blocks would cost more than it saves. */
@@ -2790,9 +2790,11 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__by_rows_task, &p);
     return;
   }
-  /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile. */
+  /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile; and
+   * sooner where rows are whole pages apart, which meet in the same sets of the cache. */
   p.direct_a = a.panel || n <= 2 * t->nr || (a.col == 1 && (a.row % 1024 || m <= 8));
-  p.direct_b = b.panel || (b.col == 1 && m <= NN__DIRECT_B);
+  p.direct_b =
+      b.panel || (b.col == 1 && m <= NN__DIRECT_B && (b.row % 1024 || m <= 2 * t->mr));
   /* Few rows times a large matrix that lies transposed, a linear layer's forward: turned round,
    * C^T = B^T A^T reads the large one in place, and packs the few. Not where the rows would all
    * meet in the same sets of the cache. */
@@ -2803,8 +2805,10 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     p.b.at = a.at, p.b.row = a.col, p.b.col = a.row;
     m = p.m, n = p.n, kc = k;
   }
-  p.rows = threads == 1 ? m : nn__round_up((m + 4 * threads - 1) / (4 * threads), t->mr);
-  if (p.rows > c->mc) p.rows = c->mc;
+  /* As many tasks for each thread: four, or fewer of two tiles' height or more, or what mc wants. */
+  size_t tasks = nn__max(1, nn__min(4, m / (threads * 2 * t->mr)));
+  tasks = nn__max(tasks, (m + threads * c->mc - 1) / (threads * c->mc));
+  p.rows = threads == 1 ? nn__min(m, c->mc) : (m + threads * tasks - 1) / (threads * tasks);
   if (p.direct_a && p.direct_b && m <= p.rows && n <= c->nc && k <= kc) { /* small: one task */
     p.nb = n, p.kb = k;
     nn__product_task(&p, 0, 0);
