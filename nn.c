@@ -2805,7 +2805,7 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     p.b.at = a.at, p.b.row = a.col, p.b.col = a.row;
     m = p.m, n = p.n, kc = k;
   }
-  /* As many tasks for each thread: four, or fewer of two tiles' height or more, or what mc wants. */
+  /* As many tasks for each thread: four, or fewer of two tiles' height or more, or what mc asks. */
   size_t tasks = nn__max(1, nn__min(4, m / (threads * 2 * t->mr)));
   tasks = nn__max(tasks, (m + threads * c->mc - 1) / (threads * c->mc));
   p.rows = threads == 1 ? nn__min(m, c->mc) : (m + threads * tasks - 1) / (threads * tasks);
