@@ -759,9 +759,10 @@ typedef struct nn__kernels {
   void (*softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y, size_t rows, size_t cols);
   void (*norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_real *dy, const nn_real *x,
                         const nn_real *w, size_t n, const nn_real *stats); /* dw, db: += */
-  /* dx of tap t += dy where tap t is the first that equals y. */
+  /* dx of tap t += (add) or = dy where tap t is the first that equals y; past a relu only where
+   * y > 0. */
   void (*max_taps_back)(nn_real *const *dx, const nn_real *const *taps, size_t count,
-                        const nn_real *y, const nn_real *dy, size_t n);
+                        const nn_real *y, const nn_real *dy, size_t n, int add, int relu);
   void (*winograd_weights_back)(nn_real *w, size_t ldw, const nn_real *v, size_t step, int k,
                                 const nn_real g[8][5], size_t n);
   void (*winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row, size_t c, int m,
@@ -1722,16 +1723,18 @@ static void NN__(sum_taps)(nn_real *y, const nn_real *const *taps, size_t count,
 
 #ifndef NN_NO_TRAINING
 static void NN__(max_taps_back)(nn_real *const *dx, const nn_real *const *taps, size_t count,
-                                const nn_real *y, const nn_real *dy, size_t n)
+                                const nn_real *y, const nn_real *dy, size_t n, int add, int relu)
 {
+  const V zero = v_zero();
   for (size_t j = 0; j < n; j += VW) {
     const V max = v_get(y + j, n - j);
     V left = v_get(dy + j, n - j); /* what no tap has taken yet */
+    if (relu) left = v_pick(v_gt(max, zero), left, zero);
     for (size_t t = 0; t < count; t++) {
       const M hit = v_eq(v_get(taps[t] + j, n - j), max);
-      const V d = v_get(dx[t] + j, n - j);
-      v_give(dx[t] + j, v_add(d, v_pick(hit, left, v_zero())), n - j);
-      left = v_pick(hit, v_zero(), left);
+      const V d = v_pick(hit, left, zero);
+      v_give(dx[t] + j, add ? v_add(v_get(dx[t] + j, n - j), d) : d, n - j);
+      left = v_pick(hit, zero, left);
     }
   }
 }
@@ -2979,6 +2982,7 @@ typedef struct nn__node {
   /* the plan */
   int share;                  /* the node whose arrays this one uses in place, or -1 */
   int fused;                  /* a relu that its input's finish has already done */
+  int masked;                 /* and that the maxima after it go back through on their own */
   int relu;                   /* convolution, linear: finish with a relu */
   nn__piece y_piece, dy_piece, keep_piece, extra_piece;
   size_t scratch, thread_scratch; /* reals wanted while it runs */
@@ -3769,6 +3773,7 @@ typedef struct nn__pool_job {
   const nn_real *x, *y, *dy;
   nn_real *out, *dx;
   int max;
+  int relu; /* backward: past the relu before it, too */
 } nn__pool_job;
 
 enum { NN__MAX_WINDOW = 32 }; /* largest pooling kernel; its taps lie on the stack */
@@ -3829,13 +3834,16 @@ static void nn__pool_backward_task(void *arg, size_t image, int thread)
   nn_real *to[NN__MAX_WINDOW * NN__MAX_WINDOW];
   const nn_real share = 1 / (nn_real)(p->kernel * p->kernel);
   (void)thread;
-  memset(dx, 0, p->h * p->w * p->c * sizeof *dx);
+  /* windows that lie side by side write every pixel once */
+  const int add = !p->max || p->pad || p->kernel != p->stride || p->oh * p->stride != p->h ||
+                  p->ow * p->stride != p->w;
+  if (add) memset(dx, 0, p->h * p->w * p->c * sizeof *dx);
   for (size_t i = 0; i < p->oh; i++)
     for (size_t j = 0; j < p->ow; j++, y += p->c, dy += p->c) {
       const size_t count = nn__taps(p, i, j, tap);
       if (p->max) {
         for (size_t t = 0; t < count; t++) at[t] = x + tap[t], to[t] = dx + tap[t];
-        p->kernels->max_taps_back(to, at, count, y, dy, p->c);
+        p->kernels->max_taps_back(to, at, count, y, dy, p->c, add, p->relu);
       } else {
         for (size_t t = 0; t < count; t++) p->kernels->axpy(dx + tap[t], share, dy, p->c);
       }
@@ -3895,6 +3903,19 @@ static nn__node *nn__in(nn_model *m, const nn__node *node, int k) { return &m->n
  * computes what inference does, and goes back past the parameters without touching them. */
 static int nn__learning(const nn_model *m) { return m->training == NN_TRAINING; }
 static int nn__keeps(const nn_model *m) { return m->training && !m->config.inference; }
+
+#ifndef NN_NO_TRAINING
+/* Whether what goes back is the gradient, not a projection by another rule. */
+static int nn__goes_by_gradient(const nn_model *m)
+{
+#ifndef NN_NO_INSPECT
+  return m->rule == NN_RULE_GRADIENT;
+#else
+  (void)m;
+  return 1;
+#endif
+}
+#endif
 
 static nn_real *nn__value(nn_model *m, int param)
 {
@@ -3972,7 +3993,7 @@ static void nn__activation_backward(nn_model *m, nn__node *node, size_t n, nn_re
                 n * node->rows * node->cols, 16384, 0, (nn_real)node->value,
                 nn__act_of(node->kind)};
 #ifndef NN_NO_INSPECT
-  if (node->kind == NN__RELU && m->rule != NN_RULE_GRADIENT) {
+  if (node->kind == NN__RELU && !nn__goes_by_gradient(m)) {
     nn__each rectify = e;
     rectify.x = node->dy;
     nn__run_each(m, &rectify, nn__activate_task);
@@ -5989,7 +6010,7 @@ static void nn__plan_pieces(nn_model *m)
   const int training = !m->config.inference, keep_all = m->config.keep_activations;
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
-    node->users = node->fused = node->relu = 0;
+    node->users = node->fused = node->masked = node->relu = 0;
     nn__want(&node->y_piece, batch * node->rows * node->cols);
     nn__want(&node->dy_piece, batch * node->rows * node->cols);
     nn__want(&node->extra_piece, batch * node->rows * node->cols);
@@ -6010,6 +6031,8 @@ static void nn__plan_pieces(nn_model *m)
     if (maker && node->kind == NN__RELU &&
         (maker->kind == NN__CONV2D || maker->kind == NN__LINEAR))
       node->fused = maker->relu = 1;
+    nn__node *x = node->kind == NN__MAX_POOL ? &m->node[node->in[0]] : NULL;
+    if (x && x->fused && x->users == 1) x->masked = 1;
   }
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
@@ -6615,6 +6638,7 @@ static void nn__backward_node(nn_model *m, nn__node *node, size_t n, int k, nn_r
     nn__pool_job p = nn__pool_of(m, node, x);
     const int global = node->kind == NN__GLOBAL_MAX || node->kind == NN__GLOBAL_AVG;
     p.x = x->y, p.y = node->y, p.dy = node->dy, p.dx = dx;
+    p.relu = x->masked && nn__goes_by_gradient(m);
     nn__parallel(&m->context.pool, n, global ? nn__global_backward_task : nn__pool_backward_task,
                  &p);
     break;
@@ -6657,7 +6681,8 @@ static nn_status nn__backward_all(nn_model *m, int from)
       const int wanted = nn__wants_gradient(m, node->in[k]);
       if (!wanted && !(learning && node->params && k == 0)) continue;
       nn_real *dx = !wanted ? NULL : started[node->in[k]] ? x->extra : x->dy;
-      nn__backward_node(m, node, n, k, dx);
+      if (!node->masked || !nn__goes_by_gradient(m) || i == from)
+        nn__backward_node(m, node, n, k, dx);
       if (dx && dx == x->extra) m->context.kernels->add(x->dy, x->dy, dx, n * x->rows * x->cols);
       if (wanted) started[node->in[k]] = 1;
     }

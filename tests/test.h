@@ -223,30 +223,39 @@ static TEST_UNUSED int test_threads(void) {
   return (int)n;
 }
 
-/* What to pass where an allocator may be NULL: NULL, but for a build without malloc. */
+/* Memory full of NaNs, so that what the engine reads before it writes it spoils a result. Tools that
+ * look for such reads themselves want TEST_UNFILLED. */
 static TEST_UNUSED void *test_allocate(void *user, size_t size) {
+  void *memory = malloc(size);
   (void)user;
-  return malloc(size);
+#ifndef TEST_UNFILLED
+  if (memory) memset(memory, 0xFF, size);
+#endif
+  return memory;
 }
 static TEST_UNUSED void test_release(void *user, void *memory, size_t size) {
   (void)user;
   (void)size;
   free(memory);
 }
+static TEST_UNUSED const nn_allocator *test_filling(void) {
+  static const nn_allocator filling = {test_allocate, test_release, NULL};
+  return &filling;
+}
+
+/* What to pass where an allocator may be NULL: NULL, but for a build without malloc. */
 static TEST_UNUSED const nn_allocator *test_allocator(void) {
 #ifdef NN_NO_MALLOC
-  static const nn_allocator own = {test_allocate, test_release, NULL};
-  return &own;
+  return test_filling();
 #else
   return NULL;
 #endif
 }
 
-/* The default config on the asked-for kernels and threads; in a build without malloc, with an
- * allocator. */
+/* The default config on the asked-for kernels and threads, in memory full of NaNs. */
 static TEST_UNUSED nn_config test_config(void) {
   nn_config c = nn_config_default();
-  if (test_allocator()) c.allocator = *test_allocator();
+  c.allocator = *test_filling();
   c.isa = test_isa();
   c.threads = test_threads();
   return c;

@@ -221,13 +221,19 @@ static void conv2d_usual(void) {
 }
 
 static void pools(void) {
+  /* windows side by side: over all, over all but the last rows, columns, the last and the first */
+  static const int beside[][4] = {{2, 0, 6, 4}, {2, 0, 7, 4}, {2, 0, 4, 7}, {3, 1, 6, 9}};
   int i;
   dice_state = 4;
-  for (i = 0; i < 100; i++) {
+  for (i = 0; i < 104; i++) {
     int kernel = dice(1, 4), stride = dice(1, 4), pad = dice(0, kernel / 2), H = dice(kernel, 9);
     int C = dice(1, 9), W = dice(kernel, 9), n = dice(1, 3), kind = dice(0, 3), x;
     nn_model *m = begin(n);
     char what[100];
+    if (i >= 100) {
+      const int *b = beside[i - 100];
+      kernel = stride = b[0], pad = b[1], H = b[2], W = b[3], kind = 0;
+    }
     sprintf(what, "pool %d n %d C %d H %d W %d kernel %d stride %d pad %d", kind, n, C, H, W,
             kernel, stride, pad);
     x = nn_input_image(m, C, H, W);
