@@ -6300,21 +6300,25 @@ static int data_command(struct settings *s) {
 }
 
 static int info_command(const struct settings *s) {
+  static const char *const names[] = {"SGD", "Adagrad", "RMSprop", "Adam", "AdamW"};
+  nn_optimizer o = nn_sgd(0, 0);
   nn_config c = nn_config_default();
   nn_load_result loaded;
   double macs = 0;
   c.batch = 1;
+  c.inference = 1;
+  loaded = load_model(s->operand[0], &c);
+  const size_t to_classify = nn_memory(loaded.model);
+  nn_destroy(loaded.model);
+  c.inference = 0;
   loaded = load_model(s->operand[0], &c);
   printf("%s: %s, %s parameters\n", s->operand[0], loaded.is_checkpoint ? "checkpoint" : "model",
          grouped((double)parameter_count(loaded.model)).text);
-  if (loaded.is_checkpoint) {
-    static const char *const names[] = {"SGD", "Adagrad", "RMSprop", "Adam", "AdamW"};
-    nn_optimizer o = nn_sgd(0, 0);
-    nn_get_optimizer(loaded.model, &o);
+  nn_get_optimizer(loaded.model, &o);
+  if (loaded.is_checkpoint)
     printf("at step %lld, %lld samples into epoch %lld; %s, learning rate %g\n",
            (long long)loaded.progress.step, (long long)loaded.progress.place,
            (long long)loaded.progress.epoch + 1, names[o.kind], o.rate);
-  }
   printf("%-4s %-18s %-18s %-8s %12s %12s %14s\n", "node", "name", "kind", "from", "output",
          "parameters", "multiply-adds");
   for (int i = 0; i < nn_node_count(loaded.model); i++) {
@@ -6327,7 +6331,10 @@ static int info_command(const struct settings *s) {
            shape_of(n.dim, n.rank).text, grouped((double)n.params).text, grouped(n.macs).text);
     macs += n.macs;
   }
-  printf("%s multiply-adds to classify one sample\n", grouped(macs).text);
+  printf("%s multiply-adds and %s bytes of memory to classify one sample\n", grouped(macs).text,
+         grouped((double)to_classify).text);
+  printf("%s bytes of memory to train by %s, a sample at a time\n",
+         grouped((double)nn_memory(loaded.model)).text, names[o.kind]);
   nn_destroy(loaded.model);
   return 0;
 }

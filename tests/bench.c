@@ -690,10 +690,9 @@ static int run_all(int threads, const char *script) {
   return 0;
 }
 
-static int help(void) {
-  fprintf(stderr,
-          "usage: bench [--quick] [--only PART] [--threads LIST] [--isa NAME] [--csv FILE]\n");
-  return 2;
+static int help(FILE *to, int result) {
+  fprintf(to, "usage: bench [--quick] [--only PART] [--threads LIST] [--isa NAME] [--csv FILE]\n");
+  return result;
 }
 
 int main(int argc, char **argv) {
@@ -708,7 +707,8 @@ int main(int argc, char **argv) {
       bench.quick = 1, bench.rounds = 3, bench.round_seconds = .03;
       continue;
     }
-    if (!value) return help();
+    if (strcmp(argv[i], "--help") == 0) return help(stdout, 0);
+    if (!value) return help(stderr, 2);
     if (strcmp(argv[i], "--only") == 0) bench.only = value;
     else if (strcmp(argv[i], "--threads") == 0) threads = value;
     else if (strcmp(argv[i], "--csv") == 0) bench.csv_path = value;
@@ -717,7 +717,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "bench: --isa %s: not available\n", value);
         return 2;
       }
-    } else return help();
+    } else return help(stderr, 2);
     i++;
   }
   bench.csv = fopen(bench.csv_path, "w");
@@ -727,18 +727,23 @@ int main(int argc, char **argv) {
   }
   fprintf(bench.csv, "case,what,threads,ours_ms,peer,peer_ms,ratio,gflops,peak_share\n");
   fflush(bench.csv);
+  const long head = ftell(bench.csv);
   /* A process for each count: the peers' pools of threads take their size and cores from it. */
   for (const char *p = threads; *p && !failed;) {
     char *end;
     long n = strtol(p, &end, 10);
     int status = 0;
     pid_t child;
-    if (end == p || n < 1 || n > NN_MAX_THREADS || (*end && *end != ',')) return help();
+    if (end == p || n < 1 || n > NN_MAX_THREADS || (*end && *end != ',')) return help(stderr, 2);
     p = *end ? end + 1 : end;
     fflush(stdout);
     child = fork();
     if (child == 0) exit(run_all((int)n, script));
     failed = child < 0 || waitpid(child, &status, 0) < 0 || status != 0;
+  }
+  if (!failed && fseek(bench.csv, 0, SEEK_END) == 0 && ftell(bench.csv) == head) {
+    fprintf(stderr, "bench: no row has %s in its name\n", bench.only ? bench.only : "''");
+    failed = 1;
   }
   fclose(bench.csv);
   return failed;

@@ -292,6 +292,11 @@ ok 'a finished run that lost its log is tested again' test $rc = 0 -a "$(wc -l <
 # ---- info and predict ----
 run info whole/best.nn
 ok 'info lists the layers' grep -Eq 'linear' out
+bytes() { grep -o "[0-9,]* bytes of memory to $1" out | tr -cd 0-9; }
+parameters=$(sed -n 's/.* \([0-9,]*\) parameters$/\1/p' out | tr -d ,)
+ok 'and the memory: parameters alone, or gradients and more as well' test \
+  "$(bytes classify)" -gt $((4 * parameters)) -a "$(bytes train)" -gt $((8 * parameters)) -a \
+  "$(bytes train)" -gt "$(bytes classify)"
 run info whole/last.nn
 ok 'info knows a checkpoint' grep -Eq 'checkpoint.*parameters' out
 ok 'and its place' grep -q 'at step 6000' out
