@@ -223,8 +223,8 @@ static TEST_UNUSED int test_threads(void) {
   return (int)n;
 }
 
-/* Memory full of NaNs, so that a read before a write spoils a result. Tools that look for such reads
- * themselves want TEST_UNFILLED. */
+/* Memory full of NaNs, so that a read before a write spoils a result. Tools that look for such
+ * reads themselves want TEST_UNFILLED. */
 static TEST_UNUSED void *test_allocate(void *user, size_t size) {
   void *memory = malloc(size);
   (void)user;
