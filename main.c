@@ -536,9 +536,9 @@ static const struct command {
      "  ablation        trains nets with layers removed or resized (not part of all)\n"
      "  kernels         trains first layers of 3x3 .. 11x11 at strides 1, 2, 4 (not part of all)\n"
      "  all             the first ten\n"
-     "Figures and CSV files go to RUN/look (of a MODEL: to --out DIR, default MODEL-look), all\n"
-     "sections to report.html there. A model is read and never written. The way of a net through\n"
-     "its training is seen best in runs with --snapshots.\n"
+     "Figures and CSV files go to RUN/look (of a MODEL: to --out DIR, default MODEL-look), with\n"
+     "--quick to look-quick, all sections to report.html there. A model is read and never written.\n"
+     "The way of a net through its training is seen best in runs with --snapshots.\n"
      "examples:\n"
      "  nn cifar10 --gray --epochs 5 --snapshots 8\n"
      "  nn look all runs/cifar10-001\n"
@@ -2056,12 +2056,24 @@ static const char *const look_names[] = {"filters",     "activations",    "decon
                                          "correspondence", "depth",       "confusion",
                                          "ablation",    "kernels"};
 enum { LOOKS = sizeof look_names / sizeof *look_names };
+/* Of the run's folder; a miniature (--quick) has its own and is shown where there is nothing else. */
+static const char *const look_folders[2] = {"look", "look-quick"};
+
+/* What is kept of a look; NULL if there is nothing. The caller frees it. */
+static char *read_look(const char *folder, const char *name) {
+  char path[PATH_SIZE], *section = NULL;
+  for (int i = 0; i < 2 && !section; i++) {
+    path_of(path, "%s/%s/%s.html", folder, look_folders[i], name);
+    section = read_text(path);
+  }
+  return section;
+}
+
 static void html_looks(struct text *t, const char *folder) {
   struct text all = {0};
   for (int i = 0; i < LOOKS; i++) {
-    char path[PATH_SIZE], *section;
-    path_of(path, "%s/look/%s.html", folder, look_names[i]);
-    if (!(section = read_text(path))) continue;
+    char *section = read_look(folder, look_names[i]);
+    if (!section) continue;
     text_add(t, "%s<a href=\"#look-%s\">%s</a>", all.size ? ", " : "<p id=look>Seeing inside: ",
              look_names[i], look_names[i]);
     text_put(&all, section);
@@ -2484,6 +2496,39 @@ static void check_data(const struct run *r, const char *facts) {
   if (strcmp(value, crc) != 0)
     fail("%s was trained on other data (%s, checksum %s) than %s from %s (%s): give its --data",
          r->folder, name, value, r->d->name, r->d->where, crc);
+}
+
+/* The settings.txt that a model's file belongs to: that beside it, of a snapshot the one above. Its
+ * text, which the caller frees, or NULL, and its path. */
+static char *settings_of(const char *model, char path[PATH_SIZE]) {
+  const char *slash = strrchr(model, '/');
+  const int n = slash ? (int)(slash - model + 1) : 0;
+  char *text;
+  if (n >= 10 && strncmp(slash - 9, "snapshots", 9) == 0) {
+    path_of(path, "%.*ssettings.txt", n - 10, model);
+    if ((text = read_text(path))) return text;
+  }
+  path_of(path, "%.*ssettings.txt", n, model);
+  return read_text(path);
+}
+
+/* What the network gets is normalised as in training, by what settings.txt says. */
+static void read_normalisation(nn_dataset *d, const char *path, const char *facts) {
+  static const char *const keys[] = {"run.mean", "run.scale"};
+  char value[128];
+  for (int k = 0; k < 2; k++) {
+    char *word = value, *end;
+    need_fact(path, facts, keys[k], value, sizeof value);
+    for (int c = 0; c < d->channels && c < 4; c++, word = end + (*end == ',')) {
+      double v;
+      char one[64];
+      end = word + strcspn(word, ",");
+      snprintf(one, sizeof one, "%.*s", (int)(end - word), word);
+      if (!read_number(one, &v))
+        fail("%s: %s '%s' is not a list of numbers%s", path, keys[k], value, mend);
+      (k ? d->scale : d->mean)[c] = (nn_real)v;
+    }
+  }
 }
 
 /* Loads one of the folder's two checkpoints; 0, or why not. */
@@ -3998,7 +4043,7 @@ static int sweep_command(const struct command *c, int count, const char *const *
 
 /* ========================================== @@LOOK ==========================================
  * nn look: what a trained net is made of, in pictures and tables. Each look makes a section, kept
- * as look/NAME.html beside its figures as CSV; a report is put together of those that are there, so
+ * as look/NAME.html beside its figures as CSV (of a miniature in look-quick); a report is put together of those that are there, so
  * a look replaces its own section alone. Models are only read. */
 
 enum { AT_ONCE = 100, MOST_STAGES = 12, MOST_IMAGES = 50, STRONGEST = 9 };
@@ -4014,9 +4059,13 @@ struct look {
   const char *const *words; /* of the command */
   int of_run, cifar;
   struct run r;           /* of a bare model no more than settings and folder */
-  struct data d, whole;   /* whole: the run's, its counts those before --quick */
+  struct data d, whole;   /* whole: the same, its counts those before --quick */
+  struct text guess;      /* why this data, of a model without settings */
   char *facts, *lines, file[PATH_SIZE];
+  const char *kept;       /* which of look_folders */
   nn_model *m;
+  char path[PATH_SIZE];   /* of the model, */
+  int64_t step;           /* and after which step of its training; -1: it is not told */
   nn_node_info in, out;
   struct stage stage[MOST_STAGES];
   int stages;
@@ -4136,14 +4185,14 @@ static void image_shape(const struct look *l, int dim[3]) {
 /* ---- a section and its figures as CSV ---- */
 
 static void put_link(struct look *l, const char *name) {
-  text_add(&l->html, "<p class=soft>The figures: <a href=\"look/%s.csv\">look/%s.csv</a></p>\n",
-           name, name);
+  text_add(&l->html, "<p class=soft>The figures: <a href=\"%s/%s.csv\">%s/%s.csv</a></p>\n",
+           l->kept, name, l->kept, name);
 }
 
 /* Frees the text. */
 static void save_csv(struct look *l, struct text *t, const char *name) {
   char path[PATH_SIZE];
-  path_of(path, "%s/look/%s.csv", l->r.folder, name);
+  path_of(path, "%s/%s/%s.csv", l->r.folder, l->kept, name);
   text_save(t, path);
   text_free(t);
   put_link(l, name);
@@ -4154,7 +4203,7 @@ static void put_table_of(struct look *l, struct table *t, const char *name) {
   char path[PATH_SIZE];
   html_table(&l->html, t, NULL, 0);
   print_table(t);
-  path_of(path, "%s/look/%s.csv", l->r.folder, name);
+  path_of(path, "%s/%s/%s.csv", l->r.folder, l->kept, name);
   save_table(t, path);
   table_free(t);
   put_link(l, name);
@@ -5718,12 +5767,6 @@ static void variant_words(struct text *t, const struct look *l, const char *chan
   text_add(t, " %s", changed);
 }
 
-/* Where the nets of a look are trained; a miniature's are not in the way of the real ones. */
-static void variants_path(const struct look *l, const char *name, char path[PATH_SIZE]) {
-  path_of(path, "%s/look/%s%s", l->r.folder, name,
-          is_set(l->typed, OPT_MINIATURE) ? "-quick" : "");
-}
-
 /* Trains the variants that are not done yet, as an experiment does, and compares them. 0, or the
  * signal. */
 static int train_variants(struct look *l, const char *folder, const struct variant *variants) {
@@ -5736,7 +5779,7 @@ static int train_variants(struct look *l, const char *folder, const struct varia
   st.typed = l->typed;
   st.again = l->words;
   st.seeds = whole_of(l->typed, OPT_SEEDS);
-  variants_path(l, folder, st.base);
+  path_of(st.base, "%s/%s/%s", l->r.folder, l->kept, folder);
   while (variants[st.count].name) st.count++;
   st.trials = allocate((size_t)st.count, sizeof *st.trials);
   for (int i = 0; i < st.count; i++) {
@@ -5791,10 +5834,10 @@ static const char *look_kernels(struct look *l) {
   if (train_variants(l, "kernels", kernel_variants)) return "";
   for (const struct variant *v = kernel_variants; v->name; v++) {
     const nn_config c = look_config(l);
-    char base[PATH_SIZE], path[PATH_SIZE];
+    char path[PATH_SIZE];
     nn_param w;
-    variants_path(l, "kernels", base);
-    path_of(path, "%s/%s/seed-%s/best.nn", base, v->name, l->typed->v[OPT_SEED].text);
+    path_of(path, "%s/%s/kernels/%s/seed-%s/best.nn", l->r.folder, l->kept, v->name,
+            l->typed->v[OPT_SEED].text);
     nn_model *m = load_model(path, &c).model;
     must(m, nn_get_param(m, 0, &w));
     text_add(&l->html, "<h3>%s</h3>\n", v->what);
@@ -5831,6 +5874,7 @@ static void look_data(struct look *l, int check) {
   char value[64];
   l->cifar = cifar;
   data_find(&l->d, &l->r.s, cifar, 1);
+  l->whole = l->d;
   if (check) {
     const uint32_t part = nn_crc32(l->d.crc, "part", 4); /* a miniature of an experiment */
     need_fact(l->file, l->facts, "run.data-crc", value, sizeof value);
@@ -5842,7 +5886,12 @@ static void look_data(struct look *l, int check) {
   }
   if (is_set(l->typed, OPT_MINIATURE)) look_thin(&l->d);
   data_normalise(&l->d, cifar);
+  if (check) {
+    read_normalisation(&l->d.train, l->file, l->facts);
+    read_normalisation(&l->d.test, l->file, l->facts);
+  }
   tell_data(&l->d, is_set(l->typed, OPT_QUIET));
+  if (l->guess.size && !is_set(l->typed, OPT_QUIET)) fprintf(stderr, "%s\n", l->guess.data);
 }
 
 /* The settings that a run was made with, but for kernels, threads and place of the data. */
@@ -5876,7 +5925,13 @@ static void guess_settings(struct look *l) {
   if (dim[1] != dim[2] || (dim[1] != 28 && dim[1] != 32) || (dim[0] != 1 && dim[0] != 3))
     fail("%s takes %s: neither MNIST's nor CIFAR-10's images", l->typed->operand[1],
          shape_of(l->in.dim, l->in.rank).text);
-  if (!*set) set = dim[1] == 28 && dim[0] == 1 ? "mnist" : "cifar10";
+  if (*set) {
+    text_add(&l->guess, "That of nn %s, as --set says", set);
+  } else {
+    set = dim[1] == 28 && dim[0] == 1 ? "mnist" : "cifar10";
+    text_add(&l->guess, "That of nn %s, for the model takes %s and has no settings.txt beside it "
+             "(--set chooses)", set, shape_of(l->in.dim, l->in.rank).text);
+  }
   set_standards(&l->r.s, find_command(set));
   l->r.s.v[OPT_ISA] = l->typed->v[OPT_ISA];
   l->r.s.v[OPT_THREADS] = l->typed->v[OPT_THREADS];
@@ -5895,19 +5950,18 @@ static void add_stage(struct look *l, int64_t step, const char *path) {
 
 /* Start, snapshots and best model of a run, by their steps; of many snapshots every second, or as
  * many as there is room for, the last one always. */
-static void find_stages(struct look *l, const char *best) {
+static void find_stages(struct look *l) {
   const struct run *r = &l->r;
   const int all = snapshots_of(r), room = MOST_STAGES - 2, every = (all + room - 1) / room;
-  const int64_t best_step = r->best_step ? r->best_step : r->progress.step;
   char path[PATH_SIZE];
   add_stage(l, 0, "");
   for (int k = 1; k <= all; k++) {
     const int64_t step = snapshot_step(r, k);
-    if (step >= best_step) add_stage(l, best_step, best);
+    if (step >= l->step) add_stage(l, l->step, l->path);
     snapshot_path(r, step, path);
     if ((all - k) % every == 0) add_stage(l, step, path);
   }
-  add_stage(l, best_step, best);
+  add_stage(l, l->step, l->path);
 }
 
 /* A run's folder: everything that its report shows, too. */
@@ -5930,33 +5984,53 @@ static void open_folder(struct look *l, const char *folder) {
   read_log(r);
   read_progress(r);
   text_put(&r->facts, l->facts);
-  path_of(path, "%s/best.nn", folder);
-  find_stages(l, path);
+  path_of(l->path, "%s/best.nn", folder);
+  l->step = r->best_step ? r->best_step : r->progress.step;
+  find_stages(l);
   nn_model *fresh = stage_model(l, &l->stage[0]);
   r->parameters = parameter_count(fresh);
   r->filters[0] = picture_filters(fresh);
   const nn_config c = look_config(l);
-  l->m = load_model(path, &c).model;
-  need_same_net(l->m, fresh, path);
+  l->m = load_model(l->path, &c).model;
+  need_same_net(l->m, fresh, l->path);
   nn_destroy(fresh);
   r->filters[1] = picture_filters(l->m);
 }
 
+/* After which step a model was saved: a checkpoint tells it, a snapshot's name, and progress.txt that
+ * of the best one beside it. */
+static int64_t step_of(const char *path, const nn_load_result *loaded) {
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  char beside[PATH_SIZE], value[32], *text = NULL;
+  double step = -1;
+  if (loaded->is_checkpoint) return loaded->progress.step;
+  if (strcmp(name, "best.nn") == 0) {
+    path_of(beside, "%.*sprogress.txt", (int)(name - path), path);
+    text = read_text(beside);
+    if (!find_fact(text, "best", value, sizeof value)) *value = 0;
+  } else if (sscanf(name, "step-%31[0-9].nn", value) != 1) {
+    return -1;
+  }
+  free(text);
+  return read_number(value, &step) && step >= 1 && step < 9e15 ? (int64_t)step : -1;
+}
+
 /* A model's file; its data by the settings.txt beside it, else by what it takes. */
 static void open_model(struct look *l, const char *path) {
-  const char *slash = strrchr(path, '/');
   const size_t n = strlen(path) - (ends_with(path, ".nn") ? 3 : 0);
   nn_config c = nn_config_default();
-  path_of(l->file, "%.*ssettings.txt", slash ? (int)(slash - path + 1) : 0, path);
   path_of(l->r.folder, "%.*s-look", (int)n, path);
   nn_isa_find(l->typed->v[OPT_ISA].text, &c.isa);
   c.threads = whole_of(l->typed, OPT_THREADS);
   c.batch = AT_ONCE;
   c.keep_activations = c.input_gradient = 1;
-  l->m = load_model(path, &c).model;
+  const nn_load_result loaded = load_model(path, &c);
+  l->m = loaded.model;
+  path_of(l->path, "%s", path);
+  l->step = step_of(path, &loaded);
   must(l->m, nn_get_node(l->m, 0, &l->in));
   if (l->in.rank < 2) fail("%s takes no images", path);
-  l->facts = read_text(l->file);
+  l->facts = settings_of(path, l->file);
   if (l->facts) look_settings(l);
   else guess_settings(l);
   look_data(l, l->facts != NULL);
@@ -6011,12 +6085,29 @@ static void write_look_report(struct look *l) {
     text_data(&data, &l->d);
     text_put(&page, "<p class=soft>Data: ");
     text_html(&page, data.data);
+    if (l->guess.size) text_add(&page, ". %s.", l->guess.data);
     text_put(&page, "</p>\n");
     html_looks(&page, r->folder);
     html_end(&page, path);
     text_free(&data);
   }
   printf("report: %s\n", path);
+}
+
+/* What a section is about: those of a page may be of different models and steps. */
+static void put_model(struct look *l, int trained) {
+  struct text *t = &l->html;
+  text_put(t, trained ? "<p class=soft>Nets trained with the settings of "
+                      : "<p class=soft>The model: ");
+  text_html(t, trained ? l->r.folder : l->path);
+  if (!trained && l->step >= 0) text_add(t, " at step %s", grouped((double)l->step).text);
+  if (!trained && l->step < 0) text_put(t, " at a step that its file does not tell");
+  text_put(t, ". The images: ");
+  text_html(t, l->d.name);
+  text_add(t, ", %s", grouped(l->d.test.count).text);
+  if (l->d.test.count < l->whole.test.count)
+    text_add(t, " of the %s", grouped(l->whole.test.count).text);
+  text_add(t, " to test%s.</p>\n", is_set(l->typed, OPT_MINIATURE) ? " (--quick)" : "");
 }
 
 /* Makes one look's section. Why it makes no sense, or NULL; "": stopped. */
@@ -6026,10 +6117,11 @@ static const char *take_look(struct look *l, int which) {
   l->html.size = 0;
   text_add(&l->html, "<section id=look-%s>\n<h2>%s</h2>\n", look_names[which],
            looks[which].title);
+  put_model(l, which >= IN_ALL);
   const char *why = looks[which].look(l);
   if (why) return why;
   text_put(&l->html, "</section>\n");
-  path_of(path, "%s/look/%s.html", l->r.folder, look_names[which]);
+  path_of(path, "%s/%s/%s.html", l->r.folder, l->kept, look_names[which]);
   text_save(&l->html, path);
   if (!is_set(l->typed, OPT_QUIET))
     fprintf(stderr, "%s: %s\n", look_names[which], duration(now() - start).text);
@@ -6042,6 +6134,7 @@ static int look_command(struct settings *typed, const char *const *words) {
   struct text names = {0};
   char why[256], path[PATH_SIZE];
   const char *reason = NULL;
+  int hidden = 0;
   for (int i = 0; i < LOOKS; i++) text_add(&names, "%s|", look_names[i]);
   text_put(&names, "all");
   const int which = read_choice(names.data, typed->operand[0], why);
@@ -6049,22 +6142,29 @@ static int look_command(struct settings *typed, const char *const *words) {
   complete_isa(typed);
   l->typed = typed;
   l->words = words;
+  l->kept = look_folders[is_set(typed, OPT_MINIATURE)];
   open_look(l);
   read_images(l);
-  path_of(path, "%s/look", l->r.folder);
+  path_of(path, "%s/%s", l->r.folder, l->kept);
   make_folders(path);
   for (int i = which < LOOKS ? which : 0; i <= which && i < (which < LOOKS ? LOOKS : IN_ALL); i++) {
     reason = take_look(l, i);
+    path_of(path, "%s/%s/%s.html", l->r.folder, look_folders[0], look_names[i]);
+    hidden += !reason && is_set(typed, OPT_MINIATURE) && file_exists(path);
     if (which == LOOKS && reason) note("%s: left out: %s", look_names[i], reason);
   }
   const int stopped = reason && !*reason ? stop_signal : 0;
   if (which < LOOKS && reason && !stopped) fail("look %s: %s", look_names[which], reason);
   if (!stopped) write_look_report(l);
+  if (hidden)
+    note("the report shows what was seen without --quick: the miniature is in %s/%s",
+         l->r.folder, l->kept);
   run_free(&l->r);
   nn_destroy(l->m);
   data_free(&l->d);
   text_free(&names);
   text_free(&l->html);
+  text_free(&l->guess);
   free(l->facts), free(l->lines), free(l->found), free(l->share);
   free(l);
   return stopped ? 128 + stopped : 0;
@@ -6394,31 +6494,13 @@ static void load_images(struct images *to, const char *path, const nn_node_info 
   nn_array_free(&a);
 }
 
-/* Mean and scale from the settings.txt beside the model; 0..1 without it. */
+/* Mean and scale as the model was trained with; 0..1 where no settings.txt tells. */
 static void find_normalisation(const char *model, nn_dataset *d) {
-  static const char *const keys[] = {"run.mean", "run.scale"};
-  char path[PATH_SIZE], value[128], *text;
-  const char *slash = strrchr(model, '/');
-  path_of(path, "%.*ssettings.txt", slash ? (int)(slash - model + 1) : 0, model);
-  text = read_text(path);
-  if (!text) {
-    fprintf(stderr, "%s is not there: bytes are taken as 0..1\n", path);
-    return;
-  }
-  for (int k = 0; k < 2; k++) {
-    char *word = value, *end;
-    need_fact(path, text, keys[k], value, sizeof value);
-    for (int c = 0; c < d->channels && c < 4; c++, word = end + (*end == ',')) {
-      double v;
-      char one[64];
-      end = word + strcspn(word, ",");
-      snprintf(one, sizeof one, "%.*s", (int)(end - word), word);
-      if (!read_number(one, &v))
-        fail("%s: %s '%s' is not a list of numbers%s", path, keys[k], value, mend);
-      (k ? d->scale : d->mean)[c] = (nn_real)v;
-    }
-  }
-  free(text);
+  char path[PATH_SIZE];
+  char *facts = settings_of(model, path);
+  if (facts) read_normalisation(d, path, facts);
+  else fprintf(stderr, "%s is not there: bytes are taken as 0..1\n", path);
+  free(facts);
 }
 
 static int predict_command(struct settings *s) {

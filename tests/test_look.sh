@@ -60,10 +60,10 @@ ok 'leaves every bit of the models' cmp before <(models photo)
 whats='filters activations deconv evolution invariance occlusion saliency correspondence depth confusion'
 for what in $whats; do
   ok "$what has a section" test "$(grep -c "<section id=look-$what>" photo/report.html)" = 1
-  ok "$what has its figures as CSV" test -s "photo/look/$what.csv" -a \
-    "$(grep -c "href=\"look/$what.csv\"" photo/report.html)" = 1
+  ok "$what has its figures as CSV" test -s "photo/look-quick/$what.csv" -a \
+    "$(grep -c "href=\"look-quick/$what.csv\"" photo/report.html)" = 1
   ok "$what.csv has as many cells in each line" awk -F, \
-    '{ gsub(/"[^"]*"/, "") } NF != n && n { exit 1 } { n = NF }' "photo/look/$what.csv"
+    '{ gsub(/"[^"]*"/, "") } NF != n && n { exit 1 } { n = NF }' "photo/look-quick/$what.csv"
 done
 head_of() { # the counts of the data, and the best epoch
   grep -Eo '<p class=soft>Data: [^<]*</p>|best test accuracy [(][^)]*[)]' "$1"
@@ -74,17 +74,24 @@ ok 'what the report had stays' test "$(grep -c '<h2>First layer' photo/report.ht
 ok 'the report needs no network' sh -c '! grep -Eq "(src|href)=\"?(https?:)?//|url[(]|@import" "$1"' - \
   photo/report.html
 
+at_step() { # at_step REPORT MODEL [DATA] : all its sections say that they are of it
+  test "$(grep -c '<p class=soft>The model: ' "$1")" = "$(grep -c '<section id=look-' "$1")" -a \
+    -z "$(grep '<p class=soft>The model: ' "$1" | grep -v "The model: $2\. The images: $3")"
+}
+best=$(awk -F, '$6 > most { most = $6; step = $1 } END { print step }' photo/log.csv)
+ok 'each section tells model and step' at_step photo/report.html "photo/best.nn at step $best"
+
 # What can be counted is right.
-ok 'activations: every layer at every step' test "$(wc -l < photo/look/activations.csv)" = \
-  $((1 + 9 * $(cut -d , -f 1 photo/look/activations.csv | sed 1d | sort -u | wc -l)))
-ok 'of the start and each snapshot' test "$(sed 1d photo/look/activations.csv | cut -d , -f 1 |
+ok 'activations: every layer at every step' test "$(wc -l < photo/look-quick/activations.csv)" = \
+  $((1 + 9 * $(cut -d , -f 1 photo/look-quick/activations.csv | sed 1d | sort -u | wc -l)))
+ok 'of the start and each snapshot' test "$(sed 1d photo/look-quick/activations.csv | cut -d , -f 1 |
   sort -nu | head -5 | tr '\n' ' ')" = '0 4 15 34 60 '
-values=$(awk -F, '$1 == 60 && $2 == "relu1" { print $4 }' photo/look/activations.csv)
+values=$(awk -F, '$1 == 60 && $2 == "relu1" { print $4 }' photo/look-quick/activations.csv)
 ok 'a value for each place, map and image' test "$values" = $((200 * 32 * 28 * 28))
 ok 'a histogram counts each of them' test "$(awk -F, '$1 == 60 && $2 == "relu1" { n += $5 }
-  END { print n }' photo/look/histograms.csv)" = "$values"
+  END { print n }' photo/look-quick/histograms.csv)" = "$values"
 agree() { # of relu2: beyond its first bins the mean distance of the two curves, in pixels
-  grep -A 99 '<h3>relu2: share of values per unit, %<' photo/look/activations.html |
+  grep -A 99 '<h3>relu2: share of values per unit, %<' photo/look-quick/activations.html |
     grep -m 2 '^<path class="l ' | sed 's/.* d="M//; s/".*//; y/L/\n/; s/$/\n/' |
     awk 'NF { if (before && $1 < last) after = 1
       if (after) { if (++k > 3 && $1 in y) { sum += ($2 > y[$1] ? 1 : -1) * ($2 - y[$1]); n++ } }
@@ -92,53 +99,67 @@ agree() { # of relu2: beyond its first bins the mean distance of the two curves,
       before = 1; last = $1 } END { exit !(n > 10 && sum / n < 8) }'
 }
 ok 'the curves before and after a rectifier agree' agree
-right=$(awk -F, 'NR > 1 { n += $NR } END { print n }' photo/look/confusion.csv)
-all=$(awk -F, 'NR > 1 { for (i = 2; i < 12; i++) n += $i } END { print n }' photo/look/confusion.csv)
+right=$(awk -F, 'NR > 1 { n += $NR } END { print n }' photo/look-quick/confusion.csv)
+all=$(awk -F, 'NR > 1 { for (i = 2; i < 12; i++) n += $i } END { print n }' photo/look-quick/confusion.csv)
 ok 'the confusion counts each image once' test "$all" = 200
 ok 'mistakes and right answers are all images' test \
-  $(($(wc -l < photo/look/mistakes.csv) - 1)) = $((200 - right < 24 ? 200 - right : 24))
+  $(($(wc -l < photo/look-quick/mistakes.csv) - 1)) = $((200 - right < 24 ? 200 - right : 24))
 ok 'the confusion is told in a line' grep -Eq "^$right of 200, $(awk "BEGIN {
   printf \"%.2f\", $right / 2 }") %$" out
 worst() { # their own classes' probabilities, which they are sorted by, stand in the section
-  diff <(awk -F, 'NR > 1 { printf "%.2f\n", 100 * $4 }' photo/look/mistakes.csv) \
-    <(grep -Eo ', [0-9.]+ %<br>taken for <b>' photo/look/confusion.html | cut -d ' ' -f 2) &&
-    sed 1d photo/look/mistakes.csv | cut -d , -f 4 | sort -gc
+  diff <(awk -F, 'NR > 1 { printf "%.2f\n", 100 * $4 }' photo/look-quick/mistakes.csv) \
+    <(grep -Eo ', [0-9.]+ %<br>taken for <b>' photo/look-quick/confusion.html | cut -d ' ' -f 2) &&
+    sed 1d photo/look-quick/mistakes.csv | cut -d , -f 4 | sort -gc
 }
 ok 'the worst mistakes by the probability of what they are' worst
-ok 'filters: each weight at each step' test "$(wc -l < photo/look/filters.csv)" = \
-  $((1 + 32 * 25 * $(cut -d , -f 1 photo/look/filters.csv | sed 1d | sort -u | wc -l)))
+ok 'filters: each weight at each step' test "$(wc -l < photo/look-quick/filters.csv)" = \
+  $((1 + 32 * 25 * $(cut -d , -f 1 photo/look-quick/filters.csv | sed 1d | sort -u | wc -l)))
 strongest() { # the strongest of the nine come first, and are in different images
   awk -F, 'NR > 1 && $3 > 1 && $8 > last { exit 1 } NR > 1 { last = $8
-    if (seen[$1, $2, $4]++) exit 1 }' photo/look/deconv.csv
+    if (seen[$1, $2, $4]++) exit 1 }' photo/look-quick/deconv.csv
 }
 ok 'deconv: the strongest first, each in another image' strongest
 ok 'deconv: each unit sees what it can' awk -F, 'NR > 1 && ($9 + $11 > 28 || $10 + $12 > 28 ||
   ($1 == "relu1" && ($11 > 5 || $12 > 5)) || ($1 == "relu2" && ($11 > 14 || $12 > 14))) { exit 1 }' \
-  photo/look/deconv.csv
+  photo/look-quick/deconv.csv
 ok 'invariance: nothing has moved where nothing was moved' awk -F, '$2 == 0 && ($3 > 1e-6 ||
-  $4 > 1e-6) { exit 1 } $2 == 0 { n++ } END { exit n != 3 }' photo/look/invariance.csv
+  $4 > 1e-6) { exit 1 } $2 == 0 { n++ } END { exit n != 3 }' photo/look-quick/invariance.csv
 ok 'occlusion: a place for each square inside, and shares' awk -F, 'NR > 1 && ($5 < 0 || $5 > 1) {
-  exit 1 } END { exit (NR - 1) % (22 * 22) }' photo/look/occlusion.csv
-ok 'depth: from the image to the answer' test "$(cut -d , -f 1 photo/look/depth.csv | sed 1d |
+  exit 1 } END { exit (NR - 1) % (22 * 22) }' photo/look-quick/occlusion.csv
+ok 'depth: from the image to the answer' test "$(cut -d , -f 1 photo/look-quick/depth.csv | sed 1d |
   tr '\n' ' ')" = '0: the image 1: max_pool1 2: max_pool2 3: relu3 4: linear2 '
 
 # ---- a section is replaced, and no other ----
-cp photo/look/saliency.html saliency.html
-cp photo/look/depth.html depth.html
+cp photo/look-quick/saliency.html saliency.html
+cp photo/look-quick/depth.html depth.html
 run look saliency photo --images 3,14 --quiet --quick
-ok 'a look at two images' test $rc = 0 -a ! -s err -a "$(cut -d , -f 1 photo/look/saliency.csv |
+ok 'a look at two images' test $rc = 0 -a ! -s err -a "$(cut -d , -f 1 photo/look-quick/saliency.csv |
   sed 1d | sort -u | tr '\n' ' ')" = '14 3 '
 ok 'replaces its section' test "$(grep -c '<section id=look-saliency>' photo/report.html)" = 1 -a \
-  "$(cmp -s saliency.html photo/look/saliency.html; echo $?)" = 1
-ok 'and leaves the others' cmp depth.html photo/look/depth.html
+  "$(cmp -s saliency.html photo/look-quick/saliency.html; echo $?)" = 1
+ok 'and leaves the others' cmp depth.html photo/look-quick/depth.html
 for layer in relu2 linear1 max_pool1; do
   run look deconv photo --quick --layer $layer --map 3 --quiet
-  ok "one map of $layer" test $rc = 0 -a "$(sed 1d photo/look/deconv.csv | cut -d , -f 1,2 |
+  ok "one map of $layer" test $rc = 0 -a "$(sed 1d photo/look-quick/deconv.csv | cut -d , -f 1,2 |
     sort -u)" = "$layer,3"
 done
 run look deconv photo --quick --layer relu2 --images 3,14 --quiet
 ok 'one layer, two images' test $rc = 0 -a "$(grep -o 'projected from map' \
-  photo/look/deconv.html | wc -l)" -ge 2
+  photo/look-quick/deconv.html | wc -l)" -ge 2
+# ---- what the network got in training is what it gets ----
+cp photo/settings.txt own.txt
+refused_with() { # refused_with SED PATTERN: settings.txt so changed
+  sed "$1" own.txt > photo/settings.txt
+  refused 1 "$2" look confusion photo --quick --quiet
+}
+refused_with 's/^run.mean=.*/run.mean=nan/' "settings.txt: run.mean 'nan' is not a list of numbers"
+refused_with '/^run.scale=/d' 'settings.txt: the line run.scale=.. is missing'
+sed 's/^run.scale=.*/run.scale=0/' own.txt > photo/settings.txt
+run look confusion photo --quick --quiet --out seen
+ok 'mean and scale are those of settings.txt' test "$(sed 1d seen/look-quick/confusion.csv |
+  awk -F, '{ for (i = 2; i < 12; i++) if ($i) column[i] = 1 } END { print length(column) }')" = 1
+cp own.txt photo/settings.txt
+
 # ---- models of another net in the run's folder ----
 snapshot=photo/snapshots/step-15.nn
 cp "$snapshot" own.nn
@@ -166,10 +187,20 @@ ok 'a run that goes on keeps what was seen' test $rc = 0 -a \
 cp digit/best.nn alone.nn
 run look all alone.nn --quick --quiet
 ok 'a model alone, its images by what it takes' test $rc = 0 -a -s alone-look/report.html
+ok 'and that is told' grep -Eq 'from [^<]*. That of nn mnist, for the model takes 1x28x28 and has no' \
+  alone-look/report.html
+run look confusion alone.nn --set cifar10 --quick
+ok 'as what --set says' grep -q '^That of nn cifar10, as --set says$' err
 ok 'what needs a run is told' grep -q 'evolution: left out: there is but one model' err
+ok 'and that no step is told' at_step alone-look/report.html 'alone.nn at a step that its file .*'
+run look confusion photo/snapshots/step-15.nn --quick --quiet --out seen
+ok 'a snapshot, with the data of its run' at_step seen/report.html \
+  'photo/snapshots/step-15.nn at step 15' 'drawn shapes'
+run look confusion digit/last.nn --quick --quiet --out seen
+ok 'a checkpoint' at_step seen/report.html 'digit/last.nn at step 60'
 run look confusion digit/best.nn --quick --quiet --out seen
 ok 'a model of a run, its report elsewhere' test $rc = 0 -a -s seen/report.html -a \
-  ! -e digit/look
+  ! -e digit/look-quick
 run look all row --quick
 ok 'a recurrent net' test $rc = 0 -a "$(grep -c '<section id=look-' row/report.html)" = 7
 for what in filters deconv evolution; do
@@ -181,23 +212,31 @@ ok 'a net of colours' test $rc = 0 -a "$(grep -c '<section id=look-' colour/repo
 cp set.nn bad.nn 2> err || head -c 3000 digit/best.nn > bad.nn
 refused 1 'bad.nn' look filters bad.nn --quick --quiet
 
+# ---- a miniature is not in the way of what was seen without --quick ----
+run look confusion row --quiet
+cp row/look/confusion.html whole.html
+run look confusion row --quick
+ok 'a miniature leaves the whole' cmp whole.html row/look/confusion.html
+ok 'which the report goes on to show' test "$(grep -c -- '(--quick)' row/report.html)" = 6
+ok 'and that is told' grep -q '^nn: the report shows .*: the miniature is in row/look-quick$' err
+
 # ---- nets trained anew; what is done is skipped ----
 run look ablation digit --quick --quiet
-ok 'ablation' test $rc = 0 -a "$(wc -l < digit/look/ablation.csv)" = 12
+ok 'ablation' test $rc = 0 -a "$(wc -l < digit/look-quick/ablation.csv)" = 12
 ok 'a layer left out is left out' test "$("$nn" info \
-  digit/look/ablation-quick/no-conv1/seed-1/best.nn | grep -c ' conv ')" = 1
-marks=$(stat -c %Y.%i digit/look/ablation-quick/*/seed-1/result.txt)
-rm -r digit/look/ablation-quick/no-conv
+  digit/look-quick/ablation/no-conv1/seed-1/best.nn | grep -c ' conv ')" = 1
+marks=$(stat -c %Y.%i digit/look-quick/ablation/*/seed-1/result.txt)
+rm -r digit/look-quick/ablation/no-conv
 run look ablation digit --quick --quiet
-ok 'what is missing is trained' test -s digit/look/ablation-quick/no-conv/seed-1/result.txt
+ok 'what is missing is trained' test -s digit/look-quick/ablation/no-conv/seed-1/result.txt
 ok 'what is done is not done again' test "$(stat -c %Y.%i \
-  digit/look/ablation-quick/*/seed-1/result.txt | sort | comm -12 - <(sort <<< "$marks") | wc -l)" = 10
+  digit/look-quick/ablation/*/seed-1/result.txt | sort | comm -12 - <(sort <<< "$marks") | wc -l)" = 10
 run look kernels digit --quick --quiet
-ok 'kernels' test $rc = 0 -a "$(wc -l < digit/look/kernels.csv)" = 13
-"$nn" info digit/look/kernels-quick/11x11-stride-4/seed-1/best.nn > out
+ok 'kernels' test $rc = 0 -a "$(wc -l < digit/look-quick/kernels.csv)" = 13
+"$nn" info digit/look-quick/kernels/11x11-stride-4/seed-1/best.nn > out
 ok 'a window of 11x11 at every fourth place' grep -q '^1 .* 6x7x7 ' out
 run look ablation row --quick --quiet
-ok 'ablation of a recurrent net' test $rc = 0 -a "$(wc -l < row/look/ablation.csv)" = 9
+ok 'ablation of a recurrent net' test $rc = 0 -a "$(wc -l < row/look-quick/ablation.csv)" = 9
 
 # ---- the page in a browser ----
 # A script in a copy of each page measures it in a frame of the width of a phone and of a desk:
