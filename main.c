@@ -40,7 +40,9 @@
 #ifdef _WIN32
 #include <direct.h>
 #include <io.h>
+#include <share.h>
 #else
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -92,6 +94,15 @@ static double now(void) { return (double)clock() / CLOCKS_PER_SEC; } /* wall tim
 static int is_special(const char *path) { return (void)path, 0; }
 static FILE *open_gzip(const char *path) { return (void)path, NULL; }
 static int close_gzip(FILE *f) { return (void)f, -1; }
+static FILE *take_lock(const char *path, long *holder) {
+  FILE *f = _fsopen(path, "ab", _SH_DENYRW);
+  *holder = f || errno != EACCES ? 0 : -1;
+  return f;
+}
+static void drop_lock(FILE *f, const char *path) {
+  fclose(f);
+  remove(path);
+}
 #else
 /* The second signal of a kind ends the program at once. */
 static void catch_signals(void) {
@@ -126,6 +137,37 @@ static FILE *open_gzip(const char *path) {
   return popen(command, "r");
 }
 static int close_gzip(FILE *f) { return pclose(f); }
+
+/* A file that one process at a time has; NULL when it cannot be had. *holder: the process that has
+ * it, -1 if the system does not tell which; 0: none. The system itself takes the lock from a
+ * process that ends, however it does, so a file that was left behind locks nothing. */
+static FILE *take_lock(const char *path, long *holder) {
+  for (;;) {
+    struct flock all;
+    struct stat own, named;
+    FILE *f = fopen(path, "ab");
+    memset(&all, 0, sizeof all);
+    all.l_type = F_WRLCK;
+    all.l_whence = SEEK_SET;
+    *holder = 0;
+    if (!f) return NULL;
+    if (fcntl(fileno(f), F_SETLK, &all)) {
+      if ((errno == EACCES || errno == EAGAIN) && fcntl(fileno(f), F_GETLK, &all) == 0)
+        *holder = all.l_type != F_UNLCK && all.l_pid > 0 ? (long)all.l_pid : -1;
+      fclose(f);
+      return NULL;
+    }
+    /* the file that the name stands for, not one that was removed meanwhile */
+    if (fstat(fileno(f), &own) == 0 && stat(path, &named) == 0 && own.st_ino == named.st_ino &&
+        own.st_dev == named.st_dev)
+      return f;
+    fclose(f);
+  }
+}
+static void drop_lock(FILE *f, const char *path) {
+  remove(path);
+  fclose(f);
+}
 #endif
 
 /* A file to read. To open what is none, a pipe with a name say, could wait for ever. */
@@ -1421,6 +1463,7 @@ struct run {
   const struct data *d;
   const char *const *again; /* the words that go on with it; one: the program's, resuming it */
   char folder[PATH_SIZE];
+  FILE *lock; /* of the folder while it is trained in */
   nn_model *m;
   int64_t total, per_epoch, test_every, save_every, row_every; /* in steps */
   size_t parameters;
@@ -2118,16 +2161,47 @@ static void make_folders(const char *path) {
   }
 }
 
+/* Where a folder is written to by one process at a time. A lock that cannot be had for another
+ * reason than another process is none: if nothing can be written there, what is written next says
+ * so. */
+static FILE *lock_folder(const char *folder) {
+  char path[PATH_SIZE], id[32] = "";
+  long holder;
+  path_of(path, "%s/lock", folder);
+  FILE *f = take_lock(path, &holder);
+  if (holder > 0) snprintf(id, sizeof id, " (%ld)", holder);
+  if (holder) fail("another process%s is at work in %s", id, folder);
+  return f;
+}
+static void unlock_folder(FILE *f, const char *folder) {
+  char path[PATH_SIZE];
+  path_of(path, "%s/lock", folder);
+  if (f) drop_lock(f, path);
+}
+
+/* Whether a folder has a file of that name. */
+static int holds(const char *folder, const char *name) {
+  char path[PATH_SIZE];
+  path_of(path, "%s/%s", folder, name);
+  return file_exists(path);
+}
+
+/* For what writes a report of its own into a folder. */
+static void need_no_run(const char *folder) {
+  if (holds(folder, "settings.txt"))
+    fail("%s holds a run, whose report would be lost: give another --out", folder);
+}
+
 /* The folder that --out names, or the first free BASE/NAME-NNN. */
 static void choose_folder(struct run *r, const char *base, const char *name) {
-  char path[PATH_SIZE];
   if (is_set(&r->s, OPT_OUT)) {
     path_of(r->folder, "%s", r->s.v[OPT_OUT].text);
     make_folders(r->folder);
-    path_of(path, "%s/settings.txt", r->folder);
-    if (file_exists(path))
+    if (holds(r->folder, "settings.txt"))
       fail("%s already holds a run: give another --out, or go on with it by --resume %s", r->folder,
            r->folder);
+    if (holds(r->folder, "report.html"))
+      fail("%s/report.html is that of a sweep, demo or the like: give another --out", r->folder);
     return;
   }
   make_folders(base);
@@ -2480,6 +2554,7 @@ static void run_new(struct run *r, const char *base) {
   char path[PATH_SIZE];
   run_prepare(r);
   choose_folder(r, base, r->s.command->bit == CIFAR10 ? "cifar10" : r->s.v[OPT_CELL].text);
+  r->lock = lock_folder(r->folder);
   text_facts(&r->facts, r);
   path_of(path, "%s/settings.txt", r->folder);
   text_save(&r->facts, path);
@@ -2554,13 +2629,8 @@ static int load_checkpoint(const struct run *r, const char *name, nn_load_result
 
 /* Whether a run that has neither of its two checkpoints was killed before it could save one. */
 static int never_saved(const struct run *r) {
-  static const char *const names[] = {"last.nn", "previous.nn", "result.txt"};
-  char path[PATH_SIZE];
-  for (int i = 0; i < 3; i++) {
-    path_of(path, "%s/%s", r->folder, names[i]);
-    if (file_exists(path)) return 0;
-  }
-  return 1;
+  return !holds(r->folder, "last.nn") && !holds(r->folder, "previous.nn") &&
+         !holds(r->folder, "result.txt");
 }
 
 /* Puts the checkpoint of the run's folder in place of the fresh model: the last, else the one
@@ -2570,6 +2640,7 @@ static void run_load(struct run *r, const char *facts) {
   nn_message why, other;
   char best[PATH_SIZE];
   check_data(r, facts);
+  r->lock = lock_folder(r->folder);
   run_prepare(r);
   text_put(&r->facts, facts);
   if (never_saved(r)) {
@@ -2606,6 +2677,7 @@ static void run_load(struct run *r, const char *facts) {
 }
 
 static void run_free(struct run *r) {
+  unlock_folder(r->lock, r->folder);
   nn_destroy(r->m);
   nn_destroy(r->probe);
   text_free(&r->activations);
@@ -3123,6 +3195,7 @@ struct study {
   struct data data[5]; /* MNIST; CIFAR-10 in 32x32 and 28x28, in colour and gray */
   struct trial *trials;
   int count, seeds, old;
+  FILE *lock; /* of the folder */
 };
 
 /* Cuts at spaces, in place. */
@@ -3328,6 +3401,11 @@ static int open_run(struct opened *to, struct study *st, struct trial *t, int k)
 /* Runs, skips or resumes every run of every trial. 0, or the signal. */
 static int train_all(struct study *st) {
   int stopped = 0;
+  need_no_run(st->base);
+  if (!is_set(st->typed, OPT_DONE)) {
+    make_folders(st->base);
+    st->lock = lock_folder(st->base);
+  }
   for (int i = 0; i < st->count && !stopped; i++)
     for (int k = 0; k < st->seeds && !stopped; k++) {
       struct opened *now_open = allocate(1, sizeof *now_open);
@@ -3412,6 +3490,7 @@ static void study_free(struct study *st) {
     free(t->words);
   }
   for (int i = 0; i < 5; i++) data_free(&st->data[i]);
+  unlock_folder(st->lock, st->base);
   free(st->trials);
 }
 
@@ -6054,6 +6133,7 @@ static void open_look(struct look *l) {
          shape_of(l->in.dim, l->in.rank).text, l->d.name, l->d.test.channels, l->d.test.height,
          l->d.test.width);
   if (is_set(l->typed, OPT_OUT)) path_of(l->r.folder, "%s", l->typed->v[OPT_OUT].text);
+  if (strcmp(l->r.folder, path) != 0) need_no_run(l->r.folder);
   classify(l);
 }
 
