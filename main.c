@@ -579,7 +579,7 @@ static const struct command {
      "  kernels         trains first layers of 3x3 .. 11x11 at strides 1, 2, 4 (not part of all)\n"
      "  all             the first ten\n"
      "Figures and CSV files go to RUN/look (of a MODEL: to --out DIR, default MODEL-look), with\n"
-     "--quick to look-quick, all sections to report.html there. A model is read and never written.\n"
+     "--quick to look-quick, all sections to report.html there. Models are read, never written.\n"
      "The way of a net through its training is seen best in runs with --snapshots.\n"
      "examples:\n"
      "  nn cifar10 --gray --epochs 5 --snapshots 8\n"
@@ -4122,8 +4122,9 @@ static int sweep_command(const struct command *c, int count, const char *const *
 
 /* ========================================== @@LOOK ==========================================
  * nn look: what a trained net is made of, in pictures and tables. Each look makes a section, kept
- * as look/NAME.html beside its figures as CSV (of a miniature in look-quick); a report is put together of those that are there, so
- * a look replaces its own section alone. Models are only read. */
+ * as look/NAME.html beside its figures as CSV (of a miniature in look-quick); a report is put
+ * together of those that are there, so a look replaces its own section alone. Models are only
+ * read. */
 
 enum { AT_ONCE = 100, MOST_STAGES = 12, MOST_IMAGES = 50, STRONGEST = 9 };
 
@@ -4317,7 +4318,7 @@ static nn_config look_config(const struct look *l) {
 }
 
 /* A file of the run's folder may come from another run, whose layers are not those looked at. */
-static void need_same_net(nn_model *m, nn_model *own, const char *path) {
+static int is_same_net(nn_model *m, nn_model *own) {
   int same = nn_node_count(m) == nn_node_count(own) &&
              nn_output_node(m) == nn_output_node(own) &&
              parameter_count(m) == parameter_count(own);
@@ -4326,15 +4327,13 @@ static void need_same_net(nn_model *m, nn_model *own, const char *path) {
     same = is_kind(&a, b.kind) && a.params == b.params && a.rank == b.rank;
     for (int k = 0; same && k < a.rank; k++) same = a.dim[k] == b.dim[k];
   }
-  if (!same) fail("%s is not a model of the run that settings.txt describes", path);
+  return same;
 }
 
 static nn_model *stage_model(const struct look *l, const struct stage *s) {
   const nn_config c = look_config(l);
   if (!*s->path) return build_model(&l->r.s, &c, &l->d, l->r.total);
-  nn_model *m = load_model(s->path, &c).model;
-  need_same_net(m, l->m, s->path);
-  return m;
+  return load_model(s->path, &c).model;
 }
 
 /* n samples by their numbers, as the network gets them, and an inspecting forward of them. */
@@ -6043,6 +6042,29 @@ static void find_stages(struct look *l) {
   add_stage(l, l->step, l->path);
 }
 
+static const char not_of_run[] = "is not a model of the run that settings.txt describes";
+
+/* A snapshot that is damaged, or of another net, is left out: the others show the way as well. */
+static void check_stages(struct look *l, nn_model *own) {
+  const int all = l->stages;
+  nn_config c = config_of(&l->r.s);
+  c.inference = 1;
+  l->stages = 1; /* that of the start */
+  for (int i = 1; i < all; i++) {
+    const struct stage s = l->stage[i];
+    nn_load_result loaded;
+    nn_message why;
+    if (nn_load(s.path, &c, &loaded, &why)) {
+      note("left out: %s", why.text);
+      continue;
+    }
+    const int same = is_same_net(loaded.model, own);
+    nn_destroy(loaded.model);
+    if (same) l->stage[l->stages++] = s;
+    else note("left out: %s %s", s.path, not_of_run);
+  }
+}
+
 /* A run's folder: everything that its report shows, too. */
 static void open_folder(struct look *l, const char *folder) {
   struct run *r = &l->r;
@@ -6071,13 +6093,14 @@ static void open_folder(struct look *l, const char *folder) {
   r->filters[0] = picture_filters(fresh);
   const nn_config c = look_config(l);
   l->m = load_model(l->path, &c).model;
-  need_same_net(l->m, fresh, l->path);
+  if (!is_same_net(l->m, fresh)) fail("%s %s", l->path, not_of_run);
+  check_stages(l, fresh);
   nn_destroy(fresh);
   r->filters[1] = picture_filters(l->m);
 }
 
-/* After which step a model was saved: a checkpoint tells it, a snapshot's name, and progress.txt that
- * of the best one beside it. */
+/* After which step a model was saved: a checkpoint tells it, a snapshot's name, and progress.txt
+ * that of the best one beside it. */
 static int64_t step_of(const char *path, const nn_load_result *loaded) {
   const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
   char beside[PATH_SIZE], value[32], *text = NULL;
@@ -6098,6 +6121,8 @@ static int64_t step_of(const char *path, const nn_load_result *loaded) {
 static void open_model(struct look *l, const char *path) {
   const size_t n = strlen(path) - (ends_with(path, ".nn") ? 3 : 0);
   nn_config c = nn_config_default();
+  if (is_special(path))
+    fail("%s is missing: %s is neither the folder of a run nor a model's file", l->file, path);
   path_of(l->r.folder, "%.*s-look", (int)n, path);
   nn_isa_find(l->typed->v[OPT_ISA].text, &c.isa);
   c.threads = whole_of(l->typed, OPT_THREADS);
