@@ -484,11 +484,12 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
     "a miniature: 30 steps of at most 20 on a thousand images, 200 to test")                       \
   O(LAYER, "layer", TEXT, LOOK, "NAME", "", 0, 0,                                                  \
     "deconv, evolution: this layer alone, by its name in nn info (default: every rectified "       \
-    "convolution; deconv: and the layers after them)")                                             \
-  O(MAP, "map", WHOLE, LOOK, "N", "", 0, 65535, "deconv, evolution: this map alone, from 0 on")    \
+    "convolution; deconv: and the layers after them); occlusion: that of the strongest map")       \
+  O(MAP, "map", WHOLE, LOOK, "N", "", 0, 65535,                                                    \
+    "deconv, evolution: this map of --layer alone, from 0 on")                                     \
   O(IMAGES, "images", TEXT, LOOK, "N,N,..", "", 0, 0,                                              \
-    "occlusion, saliency, deconv, invariance: these test images, from 0 on (default: the first "   \
-    "one of each of five classes; deconv: the strongest of each map)")                             \
+    "occlusion, saliency, deconv, invariance: these test images, from 0 on, at most 50 (default: " \
+    "the first one of each of five classes; deconv: the strongest of each map)")                   \
   O(SQUARE, "square", WHOLE, LOOK, "N", "", 1, 32,                                                 \
     "occlusion, correspondence: side in pixels (default: a quarter of the image)")                 \
   O(SET, "set", CHOICE, LOOK, "cifar10|mnist", "", 0, 0,                                           \
@@ -5462,7 +5463,7 @@ static const char *look_correspondence(struct look *l) {
   struct word words[2 * MOST_DEPTHS];
   struct text figures = {0};
   struct table table = {heads, NULL, 0};
-  int all[MOST_DEPTHS], image[1];
+  int all[MOST_DEPTHS], image[MOST_IMAGES];
   const int depth = depths_of(l->m, all), side = square_of(l);
   const int nodes = depth - 1 > 1 ? depth - 2 : 0; /* all but the image and the answer */
   if (!nodes) return "the net has no layer before its answer";
@@ -5946,6 +5947,31 @@ static const struct {
     {"Windows of the first layer", look_kernels}};
 enum { IN_ALL = 10 };
 
+/* Options that mean something to some looks only. */
+static const struct {
+  enum option o;
+  const char *looks;
+} taken[] = {{OPT_LAYER, "deconv, evolution and occlusion"},
+             {OPT_MAP, "deconv and evolution"},
+             {OPT_IMAGES, "deconv, invariance, occlusion and saliency"},
+             {OPT_SQUARE, "occlusion and correspondence"},
+             {OPT_STEPS, "depth, ablation and kernels"},
+             {OPT_SEED, "correspondence, ablation and kernels"},
+             {OPT_SEEDS, "ablation and kernels"}};
+
+/* Refuses those that none of the looks from `first` up to `end` takes. */
+static void check_taken(const struct settings *typed, int first, int end) {
+  for (size_t k = 0; k < sizeof taken / sizeof *taken; k++) {
+    int any = !typed->v[taken[k].o].given;
+    for (int i = first; i < end; i++) any |= strstr(taken[k].looks, look_names[i]) != NULL;
+    if (!any)
+      wrong("look", "--%s: look %s does not take it, only %s", options[taken[k].o].name,
+            typed->operand[0], taken[k].looks);
+  }
+  if (is_set(typed, OPT_MAP) && !is_set(typed, OPT_LAYER))
+    wrong("look", "--map goes only with --layer, whose map it is");
+}
+
 /* The data of a run's settings, checked against what it was trained on. */
 static void look_data(struct look *l, int check) {
   const int cifar = l->r.s.command->bit == CIFAR10;
@@ -6151,6 +6177,8 @@ static void open_look(struct look *l) {
   must(l->m, nn_get_node(l->m, 0, &l->in));
   must(l->m, nn_get_node(l->m, nn_output_node(l->m), &l->out));
   image_shape(l, dim);
+  if (l->facts && is_set(l->typed, OPT_SET))
+    fail("--set is for a model without settings.txt: here %s tells the images", l->file);
   if (l->out.rank != 1 || l->out.dim[0] != CLASSES)
     fail("%s does not tell ten classes apart", path);
   if (dim[0] != l->d.test.channels || dim[1] != l->d.test.height || dim[2] != l->d.test.width)
@@ -6244,6 +6272,8 @@ static int look_command(struct settings *typed, const char *const *words) {
   text_put(&names, "all");
   const int which = read_choice(names.data, typed->operand[0], why);
   if (which < 0) wrong("look", "'%s' %s", typed->operand[0], why);
+  const int first = which < LOOKS ? which : 0, end = which < LOOKS ? which + 1 : IN_ALL;
+  check_taken(typed, first, end);
   complete_isa(typed);
   l->typed = typed;
   l->words = words;
@@ -6252,7 +6282,7 @@ static int look_command(struct settings *typed, const char *const *words) {
   read_images(l);
   path_of(path, "%s/%s", l->r.folder, l->kept);
   make_folders(path);
-  for (int i = which < LOOKS ? which : 0; i <= which && i < (which < LOOKS ? LOOKS : IN_ALL); i++) {
+  for (int i = first; i < end; i++) {
     reason = take_look(l, i);
     path_of(path, "%s/%s/%s.html", l->r.folder, look_folders[0], look_names[i]);
     hidden += !reason && is_set(typed, OPT_MINIATURE) && file_exists(path);

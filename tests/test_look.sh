@@ -46,6 +46,18 @@ refused 2 'usage: nn look WHAT RUN' look all
 refused 2 "'filtres' is none of .*; did you mean filters" look filtres photo
 refused 2 'one argument too many' look filters photo digit
 refused 1 'nowhere: .*No such file' look filters nowhere
+refused 1 '^nn: photo/snapshots/settings.txt is missing: .* is neither the folder of a run nor a' \
+  look filters photo/snapshots
+refused 1 'photo holds a run, whose report would be lost' look confusion digit --quick --quiet --out photo
+refused 2 '--square: look filters does not take it, only occlusion and correspondence' \
+  look filters photo --square 3
+refused 2 '--map: look saliency does not take it, only deconv and evolution' \
+  look saliency photo --map 3
+refused 2 '--steps: look confusion does not take it, only ' look confusion photo --steps 3
+refused 2 '--seeds: look all does not take it, only ablation and kernels' look all photo --seeds 2
+refused 2 '--map goes only with --layer' look deconv photo --map 3
+refused 1 '--set is for a model without settings.txt' look confusion photo --quiet --set mnist
+refused 1 '--images: more than 50' look saliency photo --quiet --images "$(seq -s , 51)"
 refused 1 'is not the number of a test image, 0 .. 199' look saliency photo --quick --quiet --images 1,200
 refused 1 "no layer 'relu9'" look deconv photo --quick --quiet --layer relu9
 refused 1 'relu1 has 32 maps: --map 0 .. 31' look deconv photo --quick --quiet --layer relu1 --map 32
@@ -128,6 +140,11 @@ ok 'occlusion: a place for each square inside, and shares' awk -F, 'NR > 1 && ($
   exit 1 } END { exit (NR - 1) % (22 * 22) }' photo/look-quick/occlusion.csv
 ok 'depth: from the image to the answer' test "$(cut -d , -f 1 photo/look-quick/depth.csv | sed 1d |
   tr '\n' ' ')" = '0: the image 1: max_pool1 2: max_pool2 3: relu3 4: linear2 '
+
+# ---- images that are named ----
+run look all photo --quick --quiet --images 1,2,3,5,8,13,21,34,55,89,144
+ok 'a look at eleven images, where it takes them' test $rc = 0 -a ! -s err -a \
+  "$(cut -d , -f 1 photo/look-quick/occlusion.csv | sed 1d | sort -u | wc -l)" = 11
 
 # ---- a section is replaced, and no other ----
 cp photo/look-quick/saliency.html saliency.html
