@@ -1611,11 +1611,11 @@ static double nice_step(double range, int most) {
 static const char style[] =
     "<style>\n"
     ":root{color-scheme:light dark;--page:#f6f7f8;--card:#fff;--ink:#1b1f24;--soft:#57606a;"
-    "--line:#dfe3e8;--c0:#1f6feb;--c1:#d4480b;--c2:#2a8540;--c3:#8a3fc4;--c4:#0e7c86;"
-    "--c5:#b3246b;--c6:#7d6608;--c7:#57606a}\n"
+    "--line:#dfe3e8;--edge:#1b1f2459;--c0:#1f6feb;--c1:#d4480b;--c2:#2a8540;--c3:#8a3fc4;"
+    "--c4:#0e7c86;--c5:#b3246b;--c6:#7d6608;--c7:#57606a}\n"
     "@media(prefers-color-scheme:dark){:root{--page:#0f1216;--card:#171b21;--ink:#e6e9ed;"
-    "--soft:#9aa4b0;--line:#2b323b;--c0:#6cabff;--c1:#ff9457;--c2:#5fd07c;--c3:#c793ff;"
-    "--c4:#4fd1dc;--c5:#ff7fb6;--c6:#d9bd4a;--c7:#9aa4b0}}\n"
+    "--soft:#9aa4b0;--line:#2b323b;--edge:#d3e4ff4d;--c0:#6cabff;--c1:#ff9457;--c2:#5fd07c;"
+    "--c3:#c793ff;--c4:#4fd1dc;--c5:#ff7fb6;--c6:#d9bd4a;--c7:#9aa4b0}}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif;"
     "overflow-wrap:anywhere}\n"
@@ -1626,7 +1626,7 @@ static const char style[] =
     ".card,.k div{background:var(--card);border:1px solid var(--line);border-radius:.6rem}"
     ".card{margin:0;padding:.8rem 1rem;min-width:0}\n"
     ".grid{display:grid;gap:1rem;grid-template-columns:"
-    "repeat(auto-fit,minmax(min(100%,25rem),1fr))}\n"
+    "repeat(auto-fill,minmax(min(100%,25rem),1fr))}\n"
     ".k{display:flex;flex-wrap:wrap;gap:.7rem;margin:1.2rem 0}"
     ".k div{flex:1 1 8.6rem;padding:.6rem .9rem}.k b{display:block;font-size:1.35rem;"
     "line-height:1.3}.k span{font-size:.82rem}\n"
@@ -1653,10 +1653,14 @@ static const char style[] =
     "overflow-wrap:normal}th{font-weight:500}.a{text-align:left}"
     "tr>:first-child{padding-left:0}"
     "tr:last-child>*{border:0}"
-    ".x{overflow-x:auto;margin:1.2rem 0}.x th,.x td{white-space:nowrap}"
+    /* where a table goes on beyond its right edge, a shadow stands there; its end covers it */
+    ".x{overflow-x:auto;margin:1.2rem 0;background:linear-gradient(to left,var(--card) 40%,"
+    "transparent) right/3rem 100% no-repeat local,linear-gradient(to left,var(--edge),transparent) "
+    "right/1.1rem 100% no-repeat,var(--card)}.x th,.x td{white-space:nowrap}"
     ".x tr>:first-child{position:sticky;left:0;background:var(--card)}\n"
     "details{margin-top:1rem}summary{cursor:pointer;font-weight:600;margin-bottom:.3rem}"
-    "code{font-size:.9rem}\n"
+    "code{font-size:.9rem}\n";
+static const char look_style[] = /* its end; C99 promises no more than 4095 bytes of a string */
     "#look{margin-top:2rem}section{margin-top:3rem;border-top:1px solid var(--line)}"
     "section h3{margin:1.4rem 0 .5rem}"
     "figure.card h3{margin:0}section>p{max-width:46rem;margin:.3rem 0 .8rem}"
@@ -1664,6 +1668,8 @@ static const char style[] =
     ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(var(--w),1fr));"
     "gap:.7rem .6rem;text-align:center;font-size:.75rem;color:var(--soft)}"
     ".tiles div>span{display:flex;gap:.5rem}.tiles img{max-width:none}"
+    ".tiles .dead>span{min-height:calc(var(--w)/2);border:1px dashed var(--line);"
+    "align-items:center;justify-content:center}"
     ".p td,.p th{text-align:center;border:0;padding:.25rem}.p td:first-child{text-align:left}"
     ".p img{width:var(--w);max-width:none}.p.x td{vertical-align:middle}"
     ".m td{min-width:2.6rem;text-align:center;padding:.35rem;border:1px solid var(--card)}"
@@ -1699,11 +1705,15 @@ static void html_y_tick(struct text *t, struct axes *a, double y, double label) 
                 a->left, at, RIGHT, a->left - 6, at + 5, text);
 }
 
-/* A label below the axis, at its place or as far left of it as the edge demands. */
-static void html_x_label(struct text *t, double x, double label) {
+/* A label below the axis, at its place or as far left of it as the edge demands; none where it
+ * would meet the one to its right. *room: where that begins; moved to where this one does. */
+static void html_x_label(struct text *t, double x, double label, double *room) {
   char text[24];
   snprintf(text, sizeof text, "%.7g", label);
-  const int last = x + label_width(text) / 2 > WIDTH;
+  const double width = label_width(text);
+  const int last = x + width / 2 > WIDTH;
+  if ((last ? WIDTH : x + width / 2) > *room) return;
+  *room = (last ? WIDTH - width : x - width / 2) - 6;
   text_add(t, "<text x=%.1f y=%d text-anchor=%s>%s</text>\n", last ? WIDTH : x, BOTTOM + 21,
            last ? "end" : "middle", text);
 }
@@ -1730,11 +1740,12 @@ static void html_class(struct text *t, const struct series *s) {
            s->thin ? " thin" : "");
 }
 
-/* Chooses what the axes span, and draws ticks and names. 0 if there is nothing to show. Losses that
+/* Chooses what the axes span, and draws ticks, of x at multiples of x_step (0: as is best), and
+ * names. 0 if there is nothing to show. Losses that
  * span much get a logarithmic axis. */
 static int html_axes(struct text *t, struct axes *a, const char *title, const char *x_name,
-                     int is_share, const struct series *list, int count) {
-  double low = HUGE_VAL, high = -HUGE_VAL, step = 0;
+                     double x_step, int is_share, const struct series *list, int count) {
+  double low = HUGE_VAL, high = -HUGE_VAL, step = 0, room = WIDTH;
   a->x_least = a->x_most = a->logarithmic = 0;
   for (int i = 0; i < count; i++)
     for (size_t k = 0; k < list[i].count; k++) {
@@ -1773,10 +1784,10 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
     a->high = ceil(high / step - 1e-9) * step;
   }
   for (int pass = 0; pass < 2; pass++) html_y_ticks(pass ? t : NULL, a, step, is_share ? 100 : 1);
-  step = nice_step(a->x_most - a->x_least, 6);
-  for (int i = (int)ceil(a->x_least / step - 1e-4); i * step <= a->x_most * 1.0001; i++) {
+  step = x_step > 0 ? x_step : nice_step(a->x_most - a->x_least, 6);
+  for (int i = (int)floor(a->x_most / step + 1e-4); i * step >= a->x_least - step * 1e-4; i--) {
     text_add(t, "<path class=g d=\"M%.1f %dv5\"/>", place_x(a, i * step), BOTTOM);
-    html_x_label(t, place_x(a, i * step), i * step);
+    html_x_label(t, place_x(a, i * step), i * step, &room);
   }
   text_add(t, "<path class=g d=\"M%d %dH%d\"/><text x=%d y=292 text-anchor=middle>%s</text>\n",
            a->left, BOTTOM, RIGHT, (a->left + RIGHT) / 2, x_name);
@@ -1784,10 +1795,10 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
 }
 
 /* A figure with axes, ticks and a legend. Frees the series. */
-static void html_chart(struct text *t, const char *title, const char *x_name, int is_share,
-                       struct series *list, int count) {
+static void html_chart(struct text *t, const char *title, const char *x_name, double x_step,
+                       int is_share, struct series *list, int count) {
   struct axes a;
-  const int any = html_axes(t, &a, title, x_name, is_share, list, count);
+  const int any = html_axes(t, &a, title, x_name, x_step, is_share, list, count);
   for (int i = 0; i < count; i++) {
     const struct series *s = &list[i];
     if (any) {
@@ -1832,7 +1843,7 @@ static struct series series_of(const struct row *rows, size_t count, int what) {
 static void html_curves(struct text *t, const struct run *r, int loss) {
   struct series list[2] = {series_of(r->rows, r->row_count, loss),
                            series_of(r->rows, r->row_count, loss | SHOW_TEST)};
-  html_chart(t, loss ? "Loss, nats" : "Accuracy, %", "epoch", !loss, list, 2);
+  html_chart(t, loss ? "Loss, nats" : "Accuracy, %", "epoch", 0, !loss, list, 2);
 }
 
 /* What a figure compares. */
@@ -1854,7 +1865,7 @@ static void html_compared(struct text *t, const struct curve *curves, int count,
     list[i].name = curves[i].name;
     list[i].group = curves[i].group;
   }
-  html_chart(t, title, what & AGAINST_SECONDS ? "seconds of training" : "epoch",
+  html_chart(t, title, what & AGAINST_SECONDS ? "seconds of training" : "epoch", 0,
              !(what & SHOW_LOSS), list, count);
   free(list);
 }
@@ -1989,6 +2000,25 @@ static void html_tests(struct text *t, const struct run *r) {
   text_put(t, "</table></div>\n");
 }
 
+/* What `nn look` has made of a run or model, each a section in a file of its own. */
+static const char *const look_names[] = {"filters",     "activations",    "deconv",   "evolution",
+                                         "invariance",  "occlusion",      "saliency",
+                                         "correspondence", "depth",       "confusion",
+                                         "ablation",    "kernels"};
+enum { LOOKS = sizeof look_names / sizeof *look_names };
+/* Of the run's folder; that of a miniature (--quick) is shown where there is nothing else. */
+static const char *const look_folders[2] = {"look", "look-quick"};
+
+/* What is kept of a look; NULL if there is nothing. The caller frees it. */
+static char *read_look(const char *folder, const char *name) {
+  char path[PATH_SIZE], *section = NULL;
+  for (int i = 0; i < 2 && !section; i++) {
+    path_of(path, "%s/%s/%s.html", folder, look_folders[i], name);
+    section = read_text(path);
+  }
+  return section;
+}
+
 /* Figures, curves, filters and settings of one run. */
 static void html_run(struct text *t, const struct run *r, int alone) {
   const struct row *last = last_tested(r);
@@ -2017,12 +2047,14 @@ static void html_run(struct text *t, const struct run *r, int alone) {
   html_curves(t, r, 0);
   html_curves(t, r, SHOW_LOSS);
   text_put(t, "</div>\n");
-  if (r->filters[0].rgba) {
+  char *seen = alone ? read_look(r->folder, "filters") : NULL; /* which shows them, too */
+  if (r->filters[0].rgba && !seen) {
     text_put(t, "<h2>First layer's filters</h2><div class=grid>\n");
     html_picture(t, &r->filters[0], "before training");
     html_picture(t, &r->filters[1], "after training");
     text_put(t, "</div>\n");
   }
+  free(seen);
   text_add(t, "<details%s><summary>Tests</summary>", open);
   html_tests(t, r);
   text_add(t, "</details>\n<details%s><summary>Settings</summary><div class=s>\n", open);
@@ -2081,6 +2113,7 @@ static void html_begin(struct text *t, const char *title) {
   text_html(t, title);
   text_put(t, "</title>\n");
   text_put(t, style);
+  text_put(t, look_style);
   text_put(t, "</head><body><main>\n<h1>");
   text_html(t, title);
   text_put(t, "</h1>\n");
@@ -2094,25 +2127,7 @@ static void html_end(struct text *t, const char *path) {
   text_free(t);
 }
 
-/* What `nn look` has made of a run or model, each a section in a file of its own. */
-static const char *const look_names[] = {"filters",     "activations",    "deconv",   "evolution",
-                                         "invariance",  "occlusion",      "saliency",
-                                         "correspondence", "depth",       "confusion",
-                                         "ablation",    "kernels"};
-enum { LOOKS = sizeof look_names / sizeof *look_names };
-/* Of the run's folder; a miniature (--quick) has its own and is shown where there is nothing else. */
-static const char *const look_folders[2] = {"look", "look-quick"};
-
-/* What is kept of a look; NULL if there is nothing. The caller frees it. */
-static char *read_look(const char *folder, const char *name) {
-  char path[PATH_SIZE], *section = NULL;
-  for (int i = 0; i < 2 && !section; i++) {
-    path_of(path, "%s/%s/%s.html", folder, look_folders[i], name);
-    section = read_text(path);
-  }
-  return section;
-}
-
+/* The sections of all looks. */
 static void html_looks(struct text *t, const char *folder) {
   struct text all = {0};
   for (int i = 0; i < LOOKS; i++) {
@@ -4382,12 +4397,12 @@ static int is_kind_of(nn_model *m, int node, const char *kind) {
   return is_kind(&n, kind);
 }
 
-static int has_convolution(nn_model *m) {
-  nn_node_info n;
-  for (int i = 0; nn_get_node(m, i, &n) == NN_OK; i++)
-    if (is_kind(&n, "conv")) return 1;
+static int has_kind(nn_model *m, const char *kind) {
+  for (int i = 0; i < nn_node_count(m); i++)
+    if (is_kind_of(m, i, kind)) return 1;
   return 0;
 }
+static int has_convolution(nn_model *m) { return has_kind(m, "conv"); }
 
 /* What each layer with weights reads, and the output: the features at each depth. A copy of the
  * layer before, as dropout is here, goes by that layer's name. */
@@ -4591,6 +4606,7 @@ static void put_heat(struct look *l, struct gathered *const *g, int node, const 
   struct picture p = picture_of(l->stages, NN_HISTOGRAM_BINS);
   struct axes a = {0, l->stages, h->low, h->high, 0, LEFT};
   const double step = nice_step(h->high - h->low, 6);
+  double room = WIDTH;
   for (int i = 0; i < l->stages; i++) {
     int64_t first = 1, most = 1; /* the second: a rectifier's zeros would outshine all else */
     h = &g[i]->histogram[node];
@@ -4608,8 +4624,8 @@ static void put_heat(struct look *l, struct gathered *const *g, int node, const 
            RIGHT - a.left, BOTTOM - TOP);
   html_png(t, &p);
   text_put(t, "\"/>\n");
-  for (int i = 0; i < l->stages; i++)
-    html_x_label(t, place_x(&a, i + .5), (double)l->stage[i].step);
+  for (int i = l->stages - 1; i >= 0; i--)
+    html_x_label(t, place_x(&a, i + .5), (double)l->stage[i].step, &room);
   text_add(t, "<text x=%d y=292 text-anchor=middle>step</text></svg></figure>\n",
            (a.left + RIGHT) / 2);
   free(p.rgba);
@@ -4625,8 +4641,8 @@ static void put_course(struct look *l, struct gathered *const *g) {
   path_of(path, "%s/activations.csv", l->r.folder);
   text = l->of_run && l->stages <= 2 ? read_text(path) : NULL;
   if (!text && l->stages < 2) return;
-  put_head(l, "Over the training", "How mean, spread and greatest value of each layer after its "
-           "non-linearity, and the share of zeros, moved while the net learned.");
+  put_head(l, "Over the training", "How mean, spread and greatest value of each layer, after its "
+           "non-linearity if it has one, and the share of zeros moved while the net learned.");
   text_put(&l->html, "<div class=grid>\n");
   for (int f = 0; f < FIGURES; f++) {
     struct series list[MOST];
@@ -4660,7 +4676,7 @@ static void put_course(struct look *l, struct gathered *const *g) {
       }
       add_point(&list[k], step, f == 3 ? 100 * v[f] : v[f]);
     }
-    html_chart(&l->html, titles[f], "step", 0, list, count);
+    html_chart(&l->html, titles[f], "step", 0, 0, list, count);
   }
   text_put(&l->html, "</div>\n");
   free(text);
@@ -4693,6 +4709,7 @@ static const char *look_activations(struct look *l) {
   struct text *t = &l->html, figures = {0}, bins = {0};
   struct table table = {heads, NULL, 0};
   struct gathered *g[MOST_STAGES], *last = gather(l, l->m, NULL);
+  const int rectified = has_kind(l->m, "relu"), bent = rectified || has_kind(l->m, "tanh");
   text_put(&figures, "step,layer,kind,values,mean,variance,deviation,min,max,zeros,dead_maps,"
                      "maps\n");
   text_add(&bins, "step,layer,from,to,count\n");
@@ -4720,20 +4737,24 @@ static const char *look_activations(struct look *l) {
     else cell(&table, "-");
     cell(&table, "%d", maps_of(&n));
   }
-  text_add(t, "<p>Every value that each layer gives on the %s test images, in one pass. A layer "
-           "with weights is what comes before its non-linearity; a map of a rectifier (relu) is "
-           "dead when it is 0 on all of them. Few values far above a small mean are sparse "
-           "activation: each map answers to little, and strongly.</p>\n",
-           grouped(l->d.test.count).text);
+  text_add(t, "<p>Every value that each layer gives on the %s test images, in one pass.%s%s</p>\n",
+           grouped(l->d.test.count).text,
+           bent ? " A layer with weights is what comes before its non-linearity." : "",
+           rectified ? " A map of a rectifier (relu) is dead when it is 0 on all of them. Few "
+                       "values far above a small mean are sparse activation: each map answers to "
+                       "little, and strongly." : "");
   html_table(t, &table, NULL, 0);
   print_table(&table);
   table_free(&table);
   save_csv(l, &figures, "activations");
-  put_head(l, "Histograms before and after the non-linearity",
-           "How the values of a layer are spread: the share of them, in %, per unit of value, "
-           "so that the area under a curve is 100 %. A rectifier leaves what is positive, where "
-           "both curves agree, and heaps the rest at 0. The few values that lie outside a "
-           "curve's range are told beside its name.");
+  put_head(l, bent ? "Histograms before and after the non-linearity" : "Histograms",
+           "How the values of a layer are spread: the share of them, in %, per unit of value, so "
+           "that the area under a curve is 100 %.");
+  text_add(t, "<p>%s%sThe few values outside a curve's range are told beside its name.</p>\n",
+           rectified ? "A rectifier leaves what is positive, where both curves agree, and heaps "
+                       "the rest at 0. " : "",
+           has_kind(l->m, "tanh") ? "A tanh keeps what is small and heaps what is large at -1 and "
+                                    "1, where no gradient is left. " : "");
   text_put(t, "<div class=grid>\n");
   for (int node = 0; node < last->nodes; node++) {
     const nn_node_info n = node_of(l->m, node);
@@ -4751,7 +4772,7 @@ static const char *look_activations(struct look *l) {
                                        (double)last->moments[before].count, &names[0], 0);
     list[count++] = histogram_series(&last->histogram[node], (double)last->moments[node].count,
                                      &names[1], 1);
-    html_chart(t, title, "value", 0, list, count);
+    html_chart(t, title, "value", 0, 0, list, count);
   }
   text_put(t, "</div>\n");
   if (l->stages > 1) {
@@ -4819,9 +4840,10 @@ static void patch_of(nn_model *m, int node, int row, int column, int part[4]) {
   }
 }
 
-/* One map: what came back from its strongest units beside the patches that drove them. 0 when it
- * has none. */
-static int put_strongest(struct look *l, int node, int map, const nn_peak *peaks) {
+static const char not_active[] = "not active";
+
+/* One map: what came back from its strongest units beside the patches that drove them. */
+static void put_strongest(struct look *l, int node, int map, const nn_peak *peaks) {
   enum { ACROSS = 3 };
   struct unit units[STRONGEST];
   int part[STRONGEST][4], n = 0;
@@ -4830,7 +4852,13 @@ static int put_strongest(struct look *l, int node, int map, const nn_peak *peaks
     units[n] = unit_of(&peaks[n], map);
     patch_of(l->m, node, units[n].row, units[n].column, part[n]);
   }
-  if (!n) return 0;
+  const struct word class = class_name(l, map);
+  const int is_class = node == nn_output_node(l->m);
+  if (!n) {
+    text_add(&l->html, "<div class=dead><span>%s</span>%d%s%s</div>\n", not_active, map,
+             is_class ? ": " : "", is_class ? class.text : "");
+    return;
+  }
   const nn_real *back = go_back(l, l->m, node, units, n, NN_RULE_DECONVNET);
   const int high = part[0][2] + 1, wide = part[0][3] + 1;
   text_put(&l->html, "<div><span>");
@@ -4843,9 +4871,8 @@ static int put_strongest(struct look *l, int node, int map, const nn_peak *peaks
              side ? "the patches of the images" : "its nine strongest activations, projected");
     put_image(&l->html, &p, alt);
   }
-  text_add(&l->html, "</span>%d%s%s</div>\n", map, node == nn_output_node(l->m) ? ": " : "",
-           node == nn_output_node(l->m) ? class_name(l, map).text : "");
-  return 1;
+  text_add(&l->html, "</span>%d%s%s</div>\n", map, is_class ? ": " : "",
+           is_class ? class.text : "");
 }
 
 /* The maps of a node to be shown, at most so many of them. */
@@ -4917,6 +4944,10 @@ static void put_images_back(struct look *l, int node, struct text *figures) {
     for (int k = 0, shown = 0; k < count && shown < MOST; k++) {
       const struct unit u = {l->image[i], peaks[k].sample, peaks[k].row, peaks[k].column};
       if ((one >= 0 && u.map != one) || (peaks[k].value <= 0 && one < 0)) continue;
+      if (peaks[k].value == 0) {
+        text_add(&l->html, "<td class=soft>map %d: %s", u.map, not_active);
+        continue;
+      }
       const nn_real *back = go_back(l, l->m, node, &u, 1, NN_RULE_DECONVNET);
       const int whole[4] = {0, 0, l->d.test.height, l->d.test.width};
       p = picture_of(whole[3], whole[2]);
@@ -4947,7 +4978,8 @@ static const char *look_deconv(struct look *l) {
               "from the nine strongest activations of a map over all test images, each in another "
               "image, gray where nothing does; right of it are the patches of the images that "
               "drove them. Patches alike in one thing and unlike in all else show what the map "
-              "has learned to find. The number is the map's.</p>\n");
+              "has learned to find. The number is the map's; one that is not active is above 0 on "
+              "no test image.</p>\n");
   for (int i = 0; i < count; i++) {
     const nn_node_info n = node_of(l->m, nodes[i]);
     const int most = n.rank == 3 ? 64 : 16;
@@ -4962,10 +4994,8 @@ static const char *look_deconv(struct look *l) {
     }
     nn_peak *peaks = strongest(l, l->m, nodes[i], STRONGEST);
     tiles_begin(t, part[2] > 20 ? 15 : 9);
-    struct text silent = {0};
     for (int map = from; map < to; map++) {
-      if (!put_strongest(l, nodes[i], map, peaks + map * STRONGEST))
-        text_add(&silent, "%s%d", silent.size ? ", " : "", map);
+      put_strongest(l, nodes[i], map, peaks + map * STRONGEST);
       for (int k = 0; k < STRONGEST; k++) {
         const nn_peak *p = &peaks[map * STRONGEST + k];
         const struct unit u = unit_of(p, map);
@@ -4973,9 +5003,6 @@ static const char *look_deconv(struct look *l) {
       }
     }
     text_put(t, "</div>\n");
-    if (silent.size)
-      text_add(t, "<p class=soft>Never active on a test image: %s</p>\n", silent.data);
-    text_free(&silent);
     free(peaks);
   }
   save_csv(l, &figures, "deconv");
@@ -5051,7 +5078,7 @@ static const char *look_evolution(struct look *l) {
         text_put(&l->html, "<td>");
         snprintf(name, sizeof name, "strongest activation at %.40s", names[s].text);
         if (pictures[k][s].rgba) put_image(&l->html, &pictures[k][s], name);
-        else text_put(&l->html, "not active");
+        else text_add(&l->html, "<span class=soft>%s</span>", not_active);
       }
     }
     pictures_end(&l->html);
@@ -5127,12 +5154,8 @@ static const char *look_saliency(struct look *l) {
   static const char *const heads[] = {"image", "", "gradient", "guided", "deconvnet", NULL};
   static const char *const smooth[] = {"image", "", "gradient", NULL};
   struct text figures = {0};
-  int image[MOST_IMAGES], dim[3], rectified = 0;
-  const int count = choose_images(l, CLASSES, image);
-  for (int i = 0; i < nn_node_count(l->m); i++) {
-    const nn_node_info n = node_of(l->m, i);
-    rectified |= is_kind(&n, "relu");
-  }
+  int image[MOST_IMAGES], dim[3];
+  const int count = choose_images(l, CLASSES, image), rectified = has_kind(l->m, "relu");
   image_shape(l, dim);
   text_add(&figures, "image,class,rule,channel,row,column,value\n");
   text_put(&l->html, "<p>How the score of an image's own class would move with each pixel: gray "
@@ -5284,10 +5307,10 @@ static void features(nn_model *m, const nn_real *x, int n, int node, nn_real *to
 enum { MOVES = 3, MOST_AMOUNTS = 64, SINGLE = 5 };
 static const struct {
   const char *name, *axis;
-  double least, most, step; /* of translation in shares of the image's width */
-} moves[MOVES] = {{"Translation", "pixels to the right", -.25, .25, 0},
-                  {"Scale", "change of scale, %", -40, 80, 10},
-                  {"Rotation", "degrees counter-clockwise", -180, 180, 15}};
+  double least, most, step, tick; /* least and most of translation: shares of the image's width */
+} moves[MOVES] = {{"Translation", "pixels to the right", -.25, .25, 1, 2},
+                  {"Scale", "change of scale, %", -40, 80, 10, 20},
+                  {"Rotation", "degrees counter-clockwise", -180, 180, 15, 45}};
 
 /* Distances of features and probabilities of images moved by one amount. */
 struct moved {
@@ -5365,22 +5388,29 @@ static const char *look_invariance(struct look *l) {
   text_add(&figures, "move,amount,first_distance,last_distance,probability");
   for (int i = 0; i < single; i++) text_add(&figures, ",image_%d", image[i]);
   text_add(&figures, "\n");
+  const int curves = nodes[0] != nodes[1] ? 2 : 1; /* a small net has but one layer to compare */
+  const nn_node_info first = node_of(l->m, nodes[0]), last = node_of(l->m, nodes[1]);
   text_add(&l->html, "<p>%d test images%s are moved, scaled and turned, and what the net makes of "
            "them is compared with what it made of the images as they were. Left: how far the "
-           "features go, relative to their own length, at the first layer (%s) and at the last "
-           "one before the answer (%s); the flatter the curve, the more invariant. Right: the "
-           "probability of the true class, the mean in thick, %d images in thin lines. What moves "
-           "in from outside is %s.</p>\n<div class=grid>\n", count,
-           l->images ? "" : " that the net takes for what they are", node_of(l->m, nodes[0]).name,
-           node_of(l->m, nodes[1]).name, single, cover_name(l));
+           "features go, relative to their own length, ", count,
+           l->images ? "" : " that the net takes for what they are");
+  if (curves == 2)
+    text_add(&l->html, "at the first layer (%s) and at the last one before the answer (%s)",
+             first.name, last.name);
+  else if (depth > 2) text_add(&l->html, "at the one layer before the answer (%s)", last.name);
+  else text_put(&l->html, "of the image itself, for no layer comes before the answer");
+  text_add(&l->html, "; the flatter the curve, the more invariant. Right: the probability of the "
+           "true class, the mean in thick, %d images in thin lines. What moves in from outside is "
+           "%s.</p>\n<div class=grid>\n", single, cover_name(l));
   for (int move = 0; move < MOVES; move++) {
     const double size = move == 0 ? l->d.test.width : 1;
     const double least = ceil(moves[move].least * size), most = floor(moves[move].most * size);
-    const double step = moves[move].step > 0 ? moves[move].step : 1;
+    const double step = moves[move].step;
     struct series distance[2], share[SINGLE + 1];
     char title[96];
-    distance[0] = new_series("first layer", 0, MOST_AMOUNTS);
-    distance[1] = new_series("last layer", 1, MOST_AMOUNTS);
+    distance[0] = new_series(curves == 2 ? "first layer" : depth > 2 ? first.name : "image", 0,
+                             MOST_AMOUNTS);
+    if (curves == 2) distance[1] = new_series("last layer", 1, MOST_AMOUNTS);
     share[0] = new_series("mean", 0, MOST_AMOUNTS);
     for (int i = 0; i < single; i++) {
       share[i + 1] = new_series(names[i].text, i + 1, MOST_AMOUNTS);
@@ -5389,7 +5419,7 @@ static const char *look_invariance(struct look *l) {
     for (int k = 0; k < MOST_AMOUNTS && least + k * step <= most; k++) {
       const double amount = least + k * step;
       const struct moved v = move_images(l, image, count, move, amount, nodes, plain, after);
-      for (int i = 0; i < 2; i++) add_point(&distance[i], amount, v.distance[i]);
+      for (int i = 0; i < curves; i++) add_point(&distance[i], amount, v.distance[i]);
       add_point(&share[0], amount, v.share);
       text_add(&figures, "%s,%g,%.6g,%.6g,%.6g", moves[move].name, amount, v.distance[0],
                v.distance[1], v.share);
@@ -5400,9 +5430,10 @@ static const char *look_invariance(struct look *l) {
       text_add(&figures, "\n");
     }
     snprintf(title, sizeof title, "%s: distance of the features", moves[move].name);
-    html_chart(&l->html, title, moves[move].axis, 0, distance, 2);
+    html_chart(&l->html, title, moves[move].axis, moves[move].tick, 0, distance, curves);
     snprintf(title, sizeof title, "%s: probability of the true class, %%", moves[move].name);
-    html_chart(&l->html, title, moves[move].axis, 1, share, single + 1);
+    html_chart(&l->html, title, moves[move].axis, moves[move].tick, 1, share,
+               single + 1);
   }
   text_put(&l->html, "</div>\n");
   for (int k = 0; k < 2; k++) free(plain[k]), free(after[k]);
@@ -5772,7 +5803,7 @@ static const char *look_depth(struct look *l) {
   text_put(&l->html, ") the last row but one is the net with its last layer trained anew: features "
                      "that are of use there, too, are general.</p>\n<div class=grid>\n");
   html_chart(&l->html, "Test accuracy of a linear classifier, %", "layers with weights passed", 1,
-             list, ways);
+             1, list, ways);
   text_put(&l->html, "</div>\n");
   put_table_of(l, &table, "depth");
   data_free(&other);

@@ -36,7 +36,7 @@ run cifar10 --size 28 --gray --hidden 24 --batch 20 --steps 60 --snapshots 4 --q
 ok 'a net to look at' test $rc = 0
 run mnist --cell cnn --maps1 6 --maps2 5 --hidden 12 --batch 20 --steps 60 --quiet --out digit
 ok 'another' test $rc = 0
-run mnist --cell gru --hidden 12 --batch 20 --steps 30 --quiet --snapshots 2 --out row
+run mnist --cell gru --hidden 12 --batch 4 --steps 1200 --quiet --snapshots 10 --out row
 ok 'a recurrent one' test $rc = 0
 run cifar10 --hidden 8 --maps1 4 --maps2 4 --batch 20 --steps 10 --quiet --out colour
 ok 'one of colours' test $rc = 0
@@ -82,7 +82,10 @@ head_of() { # the counts of the data, and the best epoch
 }
 ok 'its counts are those of the run, not of --quick' cmp <(head_of plain.html) \
   <(head_of photo/report.html)
-ok 'what the report had stays' test "$(grep -c '<h2>First layer' photo/report.html)" = 1
+ok 'what the report had stays' test "$(grep -c '<summary>Tests' photo/report.html)" = 1
+first_layers() { grep -c 'alt="filters before training' "$1"; }
+ok 'but the filters, which it would show twice' test "$(first_layers plain.html)" = 1 -a \
+  "$(first_layers photo/report.html)" = 0
 ok 'the report needs no network' sh -c '! grep -Eq "(src|href)=\"?(https?:)?//|url[(]|@import" "$1"' - \
   photo/report.html
 
@@ -136,6 +139,9 @@ ok 'deconv: each unit sees what it can' awk -F, 'NR > 1 && ($9 + $11 > 28 || $10
   photo/look-quick/deconv.csv
 ok 'invariance: nothing has moved where nothing was moved' awk -F, '$2 == 0 && ($3 > 1e-6 ||
   $4 > 1e-6) { exit 1 } $2 == 0 { n++ } END { exit n != 3 }' photo/look-quick/invariance.csv
+ok 'invariance: ticks at angles, and at pixels' test \
+  "$(grep -c '>-135</text>' photo/look-quick/invariance.html)" = 2 -a \
+  "$(grep -c '>-6</text>' photo/look-quick/invariance.html)" = 2
 ok 'occlusion: a place for each square inside, and shares' awk -F, 'NR > 1 && ($5 < 0 || $5 > 1) {
   exit 1 } END { exit (NR - 1) % (22 * 22) }' photo/look-quick/occlusion.csv
 ok 'depth: from the image to the answer' test "$(cut -d , -f 1 photo/look-quick/depth.csv | sed 1d |
@@ -227,10 +233,19 @@ ok 'a model of a run, its report elsewhere' test $rc = 0 -a -s seen/report.html 
   ! -e digit/look-quick
 run look all row --quick
 ok 'a recurrent net' test $rc = 0 -a "$(grep -c '<section id=look-' row/report.html)" = 7
+ok 'a text speaks of what the net has' sh -c '! grep -qi rectif "$1"/activations.html &&
+  ! grep -q "non-linearity\." "$1"/activations.html' - row/look-quick
+ok 'as here' grep -q 'A rectifier leaves what' photo/look-quick/activations.html
+ok 'its one layer is not called first and last' sh -c '! grep -q "first layer" "$1" &&
+  grep -q "at the one layer before the answer (last_step1)" "$1"' - row/look-quick/invariance.html
 for what in filters deconv evolution; do
   ok "what $what cannot show there is told" grep -q "^nn: $what: left out: .*convolution" err
 done
 refused 1 'look deconv: the net has no convolution' look deconv row --quick --quiet
+run mnist --cell cnn --maps1 0 --maps2 0 --hidden 0 --batch 20 --steps 20 --quiet --out linear
+run look invariance linear --quick --quiet
+ok 'the image is what a net without layers has' grep -q 'of the image itself, for no layer' \
+  linear/look-quick/invariance.html
 run look all colour --quick --quiet
 ok 'a net of colours' test $rc = 0 -a "$(grep -c '<section id=look-' colour/report.html)" = 10
 cp set.nn bad.nn 2> err || head -c 3000 digit/best.nn > bad.nn
@@ -287,11 +302,27 @@ addEventListener('load', async () => {
     const box = e.getBoundingClientRect(), of = e.ownerSVGElement.getBoundingClientRect();
     if (box.left < of.left - .5 || box.right > of.right + .5) cut++;
   }
+  let met = 0; // labels that meet each other
+  for (const svg of document.querySelectorAll('svg')) {
+    const all = [...svg.querySelectorAll('text')].map(e => e.getBoundingClientRect());
+    for (const a of all)
+      for (const b of all)
+        if (a.left < b.left && a.right > b.left && a.top < b.bottom - 3 && a.bottom > b.top + 3)
+          met++;
+  }
+  let plain = 0, scrolled = 0; // what goes on beyond its edge without a shadow there
+  for (const e of document.querySelectorAll('body *')) {
+    if (e.scrollWidth <= e.clientWidth || getComputedStyle(e).overflowX != 'auto') continue;
+    scrolled++;
+    if (!/^local, scroll/.test(getComputedStyle(e).backgroundAttachment)) plain++;
+  }
   const wide = document.documentElement.scrollWidth - innerWidth;
   const page = getComputedStyle(document.body).backgroundColor;
   const scheme = page == 'rgb(15, 18, 22)' ? 'dark' : page == 'rgb(246, 247, 248)' ? 'light' : page;
   parent.postMessage(`${name}: images ${all.length} broken ${broken} bare ${bare} out ${out} ` +
-                     `cut ${cut} wide ${wide} window ${innerWidth} ${scheme}`, '*');
+                     `cut ${cut} met ${met} plain ${plain} wide ${wide} ` +
+                     `scrolled ${innerWidth < 400 ? scrolled : 1} ` +
+                     `window ${innerWidth} ${scheme}`, '*');
 });
 </script>
 HTML
@@ -318,7 +349,7 @@ if [ -n "$browser" ]; then
     for width in 390 1280; do
       seen=$(grep "^ *$page: .* window $width " dom)
       ok "$page at $width pixels: ${seen:-nothing}" grep -Eq \
-        "images [1-9][0-9]+ broken 0 bare 0 out 0 cut 0 wide 0 window $width ${page#*-}$" <<< "$seen"
+        "images [1-9][0-9]+ broken 0 bare 0 out 0 cut 0 met 0 plain 0 wide 0 scrolled [1-9][0-9]* window $width ${page#*-}$" <<< "$seen"
     done
   done
   for shot in photo-light-1280-12000 photo-dark-390-16000; do
