@@ -431,7 +431,7 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
     "passes over the training images (default 10, unless --steps is given)")                       \
   O(STEPS, "steps", WHOLE, TRAIN | DEMO | LOOK, "N", "", 1, 1e12,                                  \
     "length in steps instead of epochs; look: of each net of ablation and kernels (default: the "  \
-    "run's), of each classifier of depth (default 500)")                                          \
+    "run's), of each classifier of depth (default: 3 epochs)")                                     \
   O(BUDGET, "budget", WHOLE, DEMO, "SECONDS", "100", 1, 86400,                                     \
     "for all networks together; how many steps fit is measured (--steps fixes them), each gets "   \
     "its share and 100 at the least")                                                              \
@@ -5648,12 +5648,13 @@ static const char *look_confusion(struct look *l) {
 
 /* ---- depth ---- */
 
-enum { PROBE_STEPS = 500 };
+enum { PROBE_EPOCHS = 3 };
 
-/* A linear classifier of so many features, standardised by a batch norm, which is linear, too. */
+/* A linear classifier of so many features, standardised by a batch norm, which is linear, too. The
+ * fewer they are, the larger the weights that a sure answer takes, and so the rate. */
 static nn_model *build_probe(const struct look *l, size_t size, int64_t steps) {
   nn_config c = look_config(l);
-  nn_optimizer adam = nn_adam(3e-3);
+  nn_optimizer adam = nn_adam(.3 / sqrt((double)size));
   c.keep_activations = c.input_gradient = 0;
   nn_model *m = nn_create(&c);
   adam.schedule.kind = NN_COSINE;
@@ -5667,7 +5668,7 @@ static nn_model *build_probe(const struct look *l, size_t size, int64_t steps) {
 
 /* Trains a classifier on each depth's features, the net itself staying as it is; then their
  * accuracies on the test images. */
-static void probe_depths(const struct look *l, nn_model *m, const struct data *d, int64_t steps,
+static void probe_depths(const struct look *l, nn_model *m, const struct data *d,
                          double *accuracy) {
   nn_model *probe[MOST_DEPTHS];
   nn_real *feature[MOST_DEPTHS], *x = allocate(AT_ONCE * size_of(&l->in), sizeof *x);
@@ -5675,6 +5676,8 @@ static void probe_depths(const struct look *l, nn_model *m, const struct data *d
   const int depth = depths_of(m, nodes);
   const int n = d->train.count < AT_ONCE ? d->train.count : AT_ONCE;
   const int64_t per_epoch = d->train.count / n;
+  const int64_t steps = is_set(l->typed, OPT_STEPS) ? (int64_t)number_of(l->typed, OPT_STEPS)
+                                                    : PROBE_EPOCHS * per_epoch;
   int32_t index[AT_ONCE], labels[AT_ONCE], found[AT_ONCE];
   nn_batch b;
   memset(&b, 0, sizeof b);
@@ -5765,13 +5768,11 @@ static const char *look_depth(struct look *l) {
   static const char *const heads[] = {"features", "number", "this net, %", "untrained net, %",
                                       "other images, %", NULL};
   enum { WAYS = 3 };
-  const int64_t steps = is_set(l->typed, OPT_STEPS) ? (int64_t)number_of(l->typed, OPT_STEPS)
-                        : is_set(l->typed, OPT_MINIATURE) ? 30 : PROBE_STEPS;
   double accuracy[WAYS][MOST_DEPTHS];
   struct series list[WAYS];
   struct table table = {heads, NULL, 0};
   struct data other;
-  char others[128];
+  char others[128], length[48];
   int nodes[MOST_DEPTHS], ways = 0;
   const int depth = depths_of(l->m, nodes);
   other_data(l, &other);
@@ -5780,7 +5781,7 @@ static const char *look_depth(struct look *l) {
   for (int way = 0; way < WAYS; way++) {
     nn_model *fresh = way == 1 && l->of_run ? stage_model(l, &l->stage[0]) : NULL;
     if (way == 1 && !fresh) continue;
-    probe_depths(l, fresh ? fresh : l->m, way == 2 ? &other : &l->d, steps, accuracy[way]);
+    probe_depths(l, fresh ? fresh : l->m, way == 2 ? &other : &l->d, accuracy[way]);
     list[ways] = new_series(names[way], way, (size_t)depth);
     for (int k = 0; k < depth; k++) add_point(&list[ways], k, accuracy[way][k]);
     ways++;
@@ -5794,11 +5795,14 @@ static const char *look_depth(struct look *l) {
       if (way == 1 && !l->of_run) cell(&table, "-");
       else cell(&table, "%s", hundredths(accuracy[way][k]).text);
   }
+  snprintf(length, sizeof length, "%d epochs", PROBE_EPOCHS);
+  if (is_set(l->typed, OPT_STEPS))
+    snprintf(length, sizeof length, "%s steps", l->typed->v[OPT_STEPS].text);
   text_add(&l->html, "<p>On the features that each layer with weights gets, and on the net's "
-           "answer, a linear classifier is trained (%lld steps of %d images), while the net stays "
-           "as it is: what a linear rule can tell from them grows with depth where the layers "
+           "answer, a linear classifier is trained (%s in batches of %d), while the net stays as "
+           "it is: what a linear rule can tell from them grows with depth where the layers "
            "have learned something. The same net untrained shows what its structure alone does. "
-           "On other images (", (long long)steps, AT_ONCE);
+           "On other images (", length, AT_ONCE);
   text_html(&l->html, other.name);
   text_put(&l->html, ") the last row but one is the net with its last layer trained anew: features "
                      "that are of use there, too, are general.</p>\n<div class=grid>\n");

@@ -259,6 +259,22 @@ ok 'a miniature leaves the whole' cmp whole.html row/look/confusion.html
 ok 'which the report goes on to show' test "$(grep -c -- '(--quick)' row/report.html)" = 6
 ok 'and that is told' grep -q '^nn: the report shows .*: the miniature is in row/look-quick$' err
 
+# ---- a linear classifier of a trained net's features finds what the net itself finds ----
+run mnist --cell mlp --hidden 32 --steps 600 --lr .003 --quiet --out plain
+run look depth plain --quiet
+ok "depth of a trained net: $(cat plain/look/depth.csv)" awk -F, -v best="$(awk -F, 'NR > 1 &&
+  100 * $6 > most { most = 100 * $6 } END { print most }' plain/log.csv)" \
+  '/^[12]: / && $3 < best - 1 { exit 1 } END { exit best < 50 }' plain/look/depth.csv
+
+# ---- a net whose maps a large rate has killed ----
+run mnist --cell cnn --maps1 4 --maps2 5 --hidden 8 --batch 20 --lr 1 --steps 20 --quiet --out dead
+run look deconv dead --quick --quiet
+ok 'a dead map is told in its place' test $rc = 0 -a \
+  "$(grep -c '^<div class=dead><span>not active</span>[0-4]</div>$' dead/look-quick/deconv.html)" -gt 3
+run look deconv dead --layer relu2 --map 1 --images 3,14 --quick --quiet
+ok 'of one image, too' test "$(grep -c '<td class=soft>map 1: not active' \
+  dead/look-quick/deconv.html)" = 2
+
 # ---- nets trained anew; what is done is skipped ----
 run look ablation digit --quick --quiet
 ok 'ablation' test $rc = 0 -a "$(wc -l < digit/look-quick/ablation.csv)" = 12
