@@ -2162,8 +2162,8 @@ static void write_report(const char *path, struct run *const *runs, int count) {
  * A run's folder holds settings.txt; log.csv; best.nn, the model with the best test accuracy;
  * last.nn, the checkpoint to go on from; progress.txt, what log.csv needs besides to go on;
  * previous.nn and previous.txt, the same of the checkpoint before; and report.html. next.nn and
- * next.txt are on their way to become last.nn and progress.txt. A file that cannot be written ends
- * the run: what was there under its name stays as it was. */
+ * next.txt are on their way to become last.nn and progress.txt; lock is there while it is trained.
+ * A file that cannot be written ends the run: what was there under its name stays as it was. */
 
 /* Makes a folder and those above it. */
 static void make_folders(const char *path) {

@@ -318,12 +318,12 @@ addEventListener('load', async () => {
     const box = e.getBoundingClientRect(), of = e.ownerSVGElement.getBoundingClientRect();
     if (box.left < of.left - .5 || box.right > of.right + .5) cut++;
   }
-  let met = 0; // labels that meet each other
+  let met = 0; // labels that meet each other: boxes have some room above and below their letters
   for (const svg of document.querySelectorAll('svg')) {
     const all = [...svg.querySelectorAll('text')].map(e => e.getBoundingClientRect());
     for (const a of all)
       for (const b of all)
-        if (a.left < b.left && a.right > b.left && a.top < b.bottom - 3 && a.bottom > b.top + 3)
+        if (a.left < b.left && a.right > b.left && a.top < b.bottom - 5 && a.bottom > b.top + 5)
           met++;
   }
   let plain = 0, scrolled = 0; // what goes on beyond its edge without a shadow there
