@@ -6234,8 +6234,8 @@ static void read_images(struct look *l) {
     at += strcspn(at, ","), at += *at == ',';
     if (!read_number(word, &number) || number < 0 || number != floor(number) ||
         number >= l->d.test.count)
-      fail("--images: '%s' is not the number of a test image, 0 .. %d", word,
-           l->d.test.count - 1);
+      fail("--images: '%s' is not the number of a test image, 0 .. %d%s", word,
+           l->d.test.count - 1, is_set(l->typed, OPT_MINIATURE) ? " with --quick" : "");
     if (l->images == MOST_IMAGES) fail("--images: more than %d", MOST_IMAGES);
     l->image[l->images++] = (int)number;
   }
@@ -6516,6 +6516,7 @@ static int demo_command(struct settings *typed, const char *program) {
   const double budget = number_of(typed, OPT_BUDGET), end = now() + budget;
   struct demo *demo = allocate(1, sizeof *demo);
   int stopped = 0;
+  need_no_run(base);
   demo_prepare(demo, typed, program);
   for (int i = 0; i < demo->count && !stopped; i++) {
     struct run *r = demo->list[i];

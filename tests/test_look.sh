@@ -267,10 +267,11 @@ ok "depth of a trained net: $(cat plain/look/depth.csv)" awk -F, -v best="$(awk 
   '/^[12]: / && $3 < best - 1 { exit 1 } END { exit best < 50 }' plain/look/depth.csv
 
 # ---- a net whose maps a large rate has killed ----
-run mnist --cell cnn --maps1 4 --maps2 5 --hidden 8 --batch 20 --lr 1 --steps 20 --quiet --out dead
+run cifar10 --size 28 --gray --maps1 4 --maps2 5 --hidden 8 --batch 20 --lr 1 --steps 20 --quiet \
+  --out dead
 run look deconv dead --quick --quiet
 ok 'a dead map is told in its place' test $rc = 0 -a \
-  "$(grep -c '^<div class=dead><span>not active</span>[0-4]</div>$' dead/look-quick/deconv.html)" -gt 3
+  "$(grep -c '^<div class=dead><span>not active</span>[0-9]</div>$' dead/look-quick/deconv.html)" -gt 3
 run look deconv dead --layer relu2 --map 1 --images 3,14 --quick --quiet
 ok 'of one image, too' test "$(grep -c '<td class=soft>map 1: not active' \
   dead/look-quick/deconv.html)" = 2
@@ -361,11 +362,12 @@ if [ -n "$browser" ]; then
   flags=(--headless --no-sandbox --disable-gpu --hide-scrollbars --no-first-run
     --user-data-dir="$work/browser" --virtual-time-budget=20000)
   timeout 200 "$browser" "${flags[@]}" --dump-dom "file://$work/frames.html" > dom 2> err
+  fine='broken 0 bare 0 out 0 cut 0 met 0 plain 0 wide 0'
   for page in $pages; do
     for width in 390 1280; do
       seen=$(grep "^ *$page: .* window $width " dom)
       ok "$page at $width pixels: ${seen:-nothing}" grep -Eq \
-        "images [1-9][0-9]+ broken 0 bare 0 out 0 cut 0 met 0 plain 0 wide 0 scrolled [1-9][0-9]* window $width ${page#*-}$" <<< "$seen"
+        "images [1-9][0-9]+ $fine scrolled [1-9][0-9]* window $width ${page#*-}$" <<< "$seen"
     done
   done
   for shot in photo-light-1280-12000 photo-dark-390-16000; do

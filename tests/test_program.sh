@@ -423,6 +423,7 @@ ok 'a random sweep' test $rc = 0 -a "$(grep -c '^lr=.*,augment=' out)" = 3
 refused 1 'sweep-mnist/report.html is that of a sweep' "${small[@]}" --out runs/sweep-mnist
 refused 1 'named/run holds a run, whose report would be lost' \
   sweep mnist --lr=1,2 --data set --out named/run
+refused 1 'named/run holds a run' demo --data set --steps 2 --out named/run
 refused 2 'no option has several values' sweep mnist --lr 1e-3
 refused 2 "is neither cifar10 nor mnist" sweep demo --lr=1,2
 refused 2 'no range LOW:HIGH' sweep mnist --lr=1e-1:1e-3
