@@ -40,7 +40,9 @@
 #ifdef _WIN32
 #include <direct.h>
 #include <io.h>
+#include <share.h>
 #else
+#include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -92,6 +94,15 @@ static double now(void) { return (double)clock() / CLOCKS_PER_SEC; } /* wall tim
 static int is_special(const char *path) { return (void)path, 0; }
 static FILE *open_gzip(const char *path) { return (void)path, NULL; }
 static int close_gzip(FILE *f) { return (void)f, -1; }
+static FILE *take_lock(const char *path, long *holder) {
+  FILE *f = _fsopen(path, "ab", _SH_DENYRW);
+  *holder = f || errno != EACCES ? 0 : -1;
+  return f;
+}
+static void drop_lock(FILE *f, const char *path) {
+  fclose(f);
+  remove(path);
+}
 #else
 /* The second signal of a kind ends the program at once. */
 static void catch_signals(void) {
@@ -126,6 +137,37 @@ static FILE *open_gzip(const char *path) {
   return popen(command, "r");
 }
 static int close_gzip(FILE *f) { return pclose(f); }
+
+/* A file that one process at a time has; NULL when it cannot be had. *holder: the process that has
+ * it, -1 if the system does not tell which; 0: none. The system itself takes the lock from a
+ * process that ends, however it does, so a file that was left behind locks nothing. */
+static FILE *take_lock(const char *path, long *holder) {
+  for (;;) {
+    struct flock all;
+    struct stat own, named;
+    FILE *f = fopen(path, "ab");
+    memset(&all, 0, sizeof all);
+    all.l_type = F_WRLCK;
+    all.l_whence = SEEK_SET;
+    *holder = 0;
+    if (!f) return NULL;
+    if (fcntl(fileno(f), F_SETLK, &all)) {
+      if ((errno == EACCES || errno == EAGAIN) && fcntl(fileno(f), F_GETLK, &all) == 0)
+        *holder = all.l_type != F_UNLCK && all.l_pid > 0 ? (long)all.l_pid : -1;
+      fclose(f);
+      return NULL;
+    }
+    /* the file that the name stands for, not one that was removed meanwhile */
+    if (fstat(fileno(f), &own) == 0 && stat(path, &named) == 0 && own.st_ino == named.st_ino &&
+        own.st_dev == named.st_dev)
+      return f;
+    fclose(f);
+  }
+}
+static void drop_lock(FILE *f, const char *path) {
+  remove(path);
+  fclose(f);
+}
 #endif
 
 /* A file to read. To open what is none, a pipe with a name say, could wait for ever. */
@@ -389,7 +431,7 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
     "passes over the training images (default 10, unless --steps is given)")                       \
   O(STEPS, "steps", WHOLE, TRAIN | DEMO | LOOK, "N", "", 1, 1e12,                                  \
     "length in steps instead of epochs; look: of each net of ablation and kernels (default: the "  \
-    "run's), of each classifier of depth (default 500)")                                          \
+    "run's), of each classifier of depth (default: 3 epochs)")                                     \
   O(BUDGET, "budget", WHOLE, DEMO, "SECONDS", "100", 1, 86400,                                     \
     "for all networks together; how many steps fit is measured (--steps fixes them), each gets "   \
     "its share and 100 at the least")                                                              \
@@ -442,11 +484,12 @@ enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
     "a miniature: 30 steps of at most 20 on a thousand images, 200 to test")                       \
   O(LAYER, "layer", TEXT, LOOK, "NAME", "", 0, 0,                                                  \
     "deconv, evolution: this layer alone, by its name in nn info (default: every rectified "       \
-    "convolution; deconv: and the layers after them)")                                             \
-  O(MAP, "map", WHOLE, LOOK, "N", "", 0, 65535, "deconv, evolution: this map alone, from 0 on")    \
+    "convolution; deconv: and the layers after them); occlusion: that of the strongest map")       \
+  O(MAP, "map", WHOLE, LOOK, "N", "", 0, 65535,                                                    \
+    "deconv, evolution: this map of --layer alone, from 0 on")                                     \
   O(IMAGES, "images", TEXT, LOOK, "N,N,..", "", 0, 0,                                              \
-    "occlusion, saliency, deconv, invariance: these test images, from 0 on (default: the first "   \
-    "one of each of five classes; deconv: the strongest of each map)")                             \
+    "occlusion, saliency, deconv, invariance: these test images, from 0 on, at most 50 (default: " \
+    "the first one of each of five classes; deconv: the strongest of each map)")                   \
   O(SQUARE, "square", WHOLE, LOOK, "N", "", 1, 32,                                                 \
     "occlusion, correspondence: side in pixels (default: a quarter of the image)")                 \
   O(SET, "set", CHOICE, LOOK, "cifar10|mnist", "", 0, 0,                                           \
@@ -536,9 +579,9 @@ static const struct command {
      "  ablation        trains nets with layers removed or resized (not part of all)\n"
      "  kernels         trains first layers of 3x3 .. 11x11 at strides 1, 2, 4 (not part of all)\n"
      "  all             the first ten\n"
-     "Figures and CSV files go to RUN/look (of a MODEL: to --out DIR, default MODEL-look), all\n"
-     "sections to report.html there. A model is read and never written. The way of a net through\n"
-     "its training is seen best in runs with --snapshots.\n"
+     "Figures and CSV files go to RUN/look (of a MODEL: to --out DIR, default MODEL-look), with\n"
+     "--quick to look-quick, all sections to report.html there. Models are read, never written.\n"
+     "The way of a net through its training is seen best in runs with --snapshots.\n"
      "examples:\n"
      "  nn cifar10 --gray --epochs 5 --snapshots 8\n"
      "  nn look all runs/cifar10-001\n"
@@ -1421,6 +1464,7 @@ struct run {
   const struct data *d;
   const char *const *again; /* the words that go on with it; one: the program's, resuming it */
   char folder[PATH_SIZE];
+  FILE *lock; /* of the folder while it is trained in */
   nn_model *m;
   int64_t total, per_epoch, test_every, save_every, row_every; /* in steps */
   size_t parameters;
@@ -1567,11 +1611,11 @@ static double nice_step(double range, int most) {
 static const char style[] =
     "<style>\n"
     ":root{color-scheme:light dark;--page:#f6f7f8;--card:#fff;--ink:#1b1f24;--soft:#57606a;"
-    "--line:#dfe3e8;--c0:#1f6feb;--c1:#d4480b;--c2:#2a8540;--c3:#8a3fc4;--c4:#0e7c86;"
-    "--c5:#b3246b;--c6:#7d6608;--c7:#57606a}\n"
+    "--line:#dfe3e8;--edge:#1b1f2459;--c0:#1f6feb;--c1:#d4480b;--c2:#2a8540;--c3:#8a3fc4;"
+    "--c4:#0e7c86;--c5:#b3246b;--c6:#7d6608;--c7:#57606a}\n"
     "@media(prefers-color-scheme:dark){:root{--page:#0f1216;--card:#171b21;--ink:#e6e9ed;"
-    "--soft:#9aa4b0;--line:#2b323b;--c0:#6cabff;--c1:#ff9457;--c2:#5fd07c;--c3:#c793ff;"
-    "--c4:#4fd1dc;--c5:#ff7fb6;--c6:#d9bd4a;--c7:#9aa4b0}}\n"
+    "--soft:#9aa4b0;--line:#2b323b;--edge:#d3e4ff4d;--c0:#6cabff;--c1:#ff9457;--c2:#5fd07c;"
+    "--c3:#c793ff;--c4:#4fd1dc;--c5:#ff7fb6;--c6:#d9bd4a;--c7:#9aa4b0}}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0;background:var(--page);color:var(--ink);font:16px/1.5 system-ui,sans-serif;"
     "overflow-wrap:anywhere}\n"
@@ -1582,7 +1626,7 @@ static const char style[] =
     ".card,.k div{background:var(--card);border:1px solid var(--line);border-radius:.6rem}"
     ".card{margin:0;padding:.8rem 1rem;min-width:0}\n"
     ".grid{display:grid;gap:1rem;grid-template-columns:"
-    "repeat(auto-fit,minmax(min(100%,25rem),1fr))}\n"
+    "repeat(auto-fill,minmax(min(100%,25rem),1fr))}\n"
     ".k{display:flex;flex-wrap:wrap;gap:.7rem;margin:1.2rem 0}"
     ".k div{flex:1 1 8.6rem;padding:.6rem .9rem}.k b{display:block;font-size:1.35rem;"
     "line-height:1.3}.k span{font-size:.82rem}\n"
@@ -1609,10 +1653,14 @@ static const char style[] =
     "overflow-wrap:normal}th{font-weight:500}.a{text-align:left}"
     "tr>:first-child{padding-left:0}"
     "tr:last-child>*{border:0}"
-    ".x{overflow-x:auto;margin:1.2rem 0}.x th,.x td{white-space:nowrap}"
+    /* where a table goes on beyond its right edge, a shadow stands there; its end covers it */
+    ".x{overflow-x:auto;margin:1.2rem 0;background:linear-gradient(to left,var(--card) 40%,"
+    "transparent) right/3rem 100% no-repeat local,linear-gradient(to left,var(--edge),transparent) "
+    "right/1.1rem 100% no-repeat,var(--card)}.x th,.x td{white-space:nowrap}"
     ".x tr>:first-child{position:sticky;left:0;background:var(--card)}\n"
     "details{margin-top:1rem}summary{cursor:pointer;font-weight:600;margin-bottom:.3rem}"
-    "code{font-size:.9rem}\n"
+    "code{font-size:.9rem}\n";
+static const char look_style[] = /* its end; C99 promises no more than 4095 bytes of a string */
     "#look{margin-top:2rem}section{margin-top:3rem;border-top:1px solid var(--line)}"
     "section h3{margin:1.4rem 0 .5rem}"
     "figure.card h3{margin:0}section>p{max-width:46rem;margin:.3rem 0 .8rem}"
@@ -1620,6 +1668,8 @@ static const char style[] =
     ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(var(--w),1fr));"
     "gap:.7rem .6rem;text-align:center;font-size:.75rem;color:var(--soft)}"
     ".tiles div>span{display:flex;gap:.5rem}.tiles img{max-width:none}"
+    ".tiles .dead>span{min-height:calc(var(--w)/2);border:1px dashed var(--line);"
+    "align-items:center;justify-content:center}"
     ".p td,.p th{text-align:center;border:0;padding:.25rem}.p td:first-child{text-align:left}"
     ".p img{width:var(--w);max-width:none}.p.x td{vertical-align:middle}"
     ".m td{min-width:2.6rem;text-align:center;padding:.35rem;border:1px solid var(--card)}"
@@ -1655,11 +1705,15 @@ static void html_y_tick(struct text *t, struct axes *a, double y, double label) 
                 a->left, at, RIGHT, a->left - 6, at + 5, text);
 }
 
-/* A label below the axis, at its place or as far left of it as the edge demands. */
-static void html_x_label(struct text *t, double x, double label) {
+/* A label below the axis, at its place or as far left of it as the edge demands; none where it
+ * would meet the one to its right. *room: where that begins; moved to where this one does. */
+static void html_x_label(struct text *t, double x, double label, double *room) {
   char text[24];
   snprintf(text, sizeof text, "%.7g", label);
-  const int last = x + label_width(text) / 2 > WIDTH;
+  const double width = label_width(text);
+  const int last = x + width / 2 > WIDTH;
+  if ((last ? WIDTH : x + width / 2) > *room) return;
+  *room = (last ? WIDTH - width : x - width / 2) - 6;
   text_add(t, "<text x=%.1f y=%d text-anchor=%s>%s</text>\n", last ? WIDTH : x, BOTTOM + 21,
            last ? "end" : "middle", text);
 }
@@ -1686,11 +1740,12 @@ static void html_class(struct text *t, const struct series *s) {
            s->thin ? " thin" : "");
 }
 
-/* Chooses what the axes span, and draws ticks and names. 0 if there is nothing to show. Losses that
+/* Chooses what the axes span, and draws ticks, of x at multiples of x_step (0: as is best), and
+ * names. 0 if there is nothing to show. Losses that
  * span much get a logarithmic axis. */
 static int html_axes(struct text *t, struct axes *a, const char *title, const char *x_name,
-                     int is_share, const struct series *list, int count) {
-  double low = HUGE_VAL, high = -HUGE_VAL, step = 0;
+                     double x_step, int is_share, const struct series *list, int count) {
+  double low = HUGE_VAL, high = -HUGE_VAL, step = 0, room = WIDTH;
   a->x_least = a->x_most = a->logarithmic = 0;
   for (int i = 0; i < count; i++)
     for (size_t k = 0; k < list[i].count; k++) {
@@ -1729,10 +1784,10 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
     a->high = ceil(high / step - 1e-9) * step;
   }
   for (int pass = 0; pass < 2; pass++) html_y_ticks(pass ? t : NULL, a, step, is_share ? 100 : 1);
-  step = nice_step(a->x_most - a->x_least, 6);
-  for (int i = (int)ceil(a->x_least / step - 1e-4); i * step <= a->x_most * 1.0001; i++) {
+  step = x_step > 0 ? x_step : nice_step(a->x_most - a->x_least, 6);
+  for (int i = (int)floor(a->x_most / step + 1e-4); i * step >= a->x_least - step * 1e-4; i--) {
     text_add(t, "<path class=g d=\"M%.1f %dv5\"/>", place_x(a, i * step), BOTTOM);
-    html_x_label(t, place_x(a, i * step), i * step);
+    html_x_label(t, place_x(a, i * step), i * step, &room);
   }
   text_add(t, "<path class=g d=\"M%d %dH%d\"/><text x=%d y=292 text-anchor=middle>%s</text>\n",
            a->left, BOTTOM, RIGHT, (a->left + RIGHT) / 2, x_name);
@@ -1740,10 +1795,10 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
 }
 
 /* A figure with axes, ticks and a legend. Frees the series. */
-static void html_chart(struct text *t, const char *title, const char *x_name, int is_share,
-                       struct series *list, int count) {
+static void html_chart(struct text *t, const char *title, const char *x_name, double x_step,
+                       int is_share, struct series *list, int count) {
   struct axes a;
-  const int any = html_axes(t, &a, title, x_name, is_share, list, count);
+  const int any = html_axes(t, &a, title, x_name, x_step, is_share, list, count);
   for (int i = 0; i < count; i++) {
     const struct series *s = &list[i];
     if (any) {
@@ -1788,7 +1843,7 @@ static struct series series_of(const struct row *rows, size_t count, int what) {
 static void html_curves(struct text *t, const struct run *r, int loss) {
   struct series list[2] = {series_of(r->rows, r->row_count, loss),
                            series_of(r->rows, r->row_count, loss | SHOW_TEST)};
-  html_chart(t, loss ? "Loss, nats" : "Accuracy, %", "epoch", !loss, list, 2);
+  html_chart(t, loss ? "Loss, nats" : "Accuracy, %", "epoch", 0, !loss, list, 2);
 }
 
 /* What a figure compares. */
@@ -1810,7 +1865,7 @@ static void html_compared(struct text *t, const struct curve *curves, int count,
     list[i].name = curves[i].name;
     list[i].group = curves[i].group;
   }
-  html_chart(t, title, what & AGAINST_SECONDS ? "seconds of training" : "epoch",
+  html_chart(t, title, what & AGAINST_SECONDS ? "seconds of training" : "epoch", 0,
              !(what & SHOW_LOSS), list, count);
   free(list);
 }
@@ -1945,6 +2000,25 @@ static void html_tests(struct text *t, const struct run *r) {
   text_put(t, "</table></div>\n");
 }
 
+/* What `nn look` has made of a run or model, each a section in a file of its own. */
+static const char *const look_names[] = {"filters",     "activations",    "deconv",   "evolution",
+                                         "invariance",  "occlusion",      "saliency",
+                                         "correspondence", "depth",       "confusion",
+                                         "ablation",    "kernels"};
+enum { LOOKS = sizeof look_names / sizeof *look_names };
+/* Of the run's folder; that of a miniature (--quick) is shown where there is nothing else. */
+static const char *const look_folders[2] = {"look", "look-quick"};
+
+/* What is kept of a look; NULL if there is nothing. The caller frees it. */
+static char *read_look(const char *folder, const char *name) {
+  char path[PATH_SIZE], *section = NULL;
+  for (int i = 0; i < 2 && !section; i++) {
+    path_of(path, "%s/%s/%s.html", folder, look_folders[i], name);
+    section = read_text(path);
+  }
+  return section;
+}
+
 /* Figures, curves, filters and settings of one run. */
 static void html_run(struct text *t, const struct run *r, int alone) {
   const struct row *last = last_tested(r);
@@ -1973,12 +2047,14 @@ static void html_run(struct text *t, const struct run *r, int alone) {
   html_curves(t, r, 0);
   html_curves(t, r, SHOW_LOSS);
   text_put(t, "</div>\n");
-  if (r->filters[0].rgba) {
+  char *seen = alone ? read_look(r->folder, "filters") : NULL; /* which shows them, too */
+  if (r->filters[0].rgba && !seen) {
     text_put(t, "<h2>First layer's filters</h2><div class=grid>\n");
     html_picture(t, &r->filters[0], "before training");
     html_picture(t, &r->filters[1], "after training");
     text_put(t, "</div>\n");
   }
+  free(seen);
   text_add(t, "<details%s><summary>Tests</summary>", open);
   html_tests(t, r);
   text_add(t, "</details>\n<details%s><summary>Settings</summary><div class=s>\n", open);
@@ -2037,6 +2113,7 @@ static void html_begin(struct text *t, const char *title) {
   text_html(t, title);
   text_put(t, "</title>\n");
   text_put(t, style);
+  text_put(t, look_style);
   text_put(t, "</head><body><main>\n<h1>");
   text_html(t, title);
   text_put(t, "</h1>\n");
@@ -2050,18 +2127,12 @@ static void html_end(struct text *t, const char *path) {
   text_free(t);
 }
 
-/* What `nn look` has made of a run or model, each a section in a file of its own. */
-static const char *const look_names[] = {"filters",     "activations",    "deconv",   "evolution",
-                                         "invariance",  "occlusion",      "saliency",
-                                         "correspondence", "depth",       "confusion",
-                                         "ablation",    "kernels"};
-enum { LOOKS = sizeof look_names / sizeof *look_names };
+/* The sections of all looks. */
 static void html_looks(struct text *t, const char *folder) {
   struct text all = {0};
   for (int i = 0; i < LOOKS; i++) {
-    char path[PATH_SIZE], *section;
-    path_of(path, "%s/look/%s.html", folder, look_names[i]);
-    if (!(section = read_text(path))) continue;
+    char *section = read_look(folder, look_names[i]);
+    if (!section) continue;
     text_add(t, "%s<a href=\"#look-%s\">%s</a>", all.size ? ", " : "<p id=look>Seeing inside: ",
              look_names[i], look_names[i]);
     text_put(&all, section);
@@ -2091,8 +2162,8 @@ static void write_report(const char *path, struct run *const *runs, int count) {
  * A run's folder holds settings.txt; log.csv; best.nn, the model with the best test accuracy;
  * last.nn, the checkpoint to go on from; progress.txt, what log.csv needs besides to go on;
  * previous.nn and previous.txt, the same of the checkpoint before; and report.html. next.nn and
- * next.txt are on their way to become last.nn and progress.txt. A file that cannot be written ends
- * the run: what was there under its name stays as it was. */
+ * next.txt are on their way to become last.nn and progress.txt; lock is there while it is trained.
+ * A file that cannot be written ends the run: what was there under its name stays as it was. */
 
 /* Makes a folder and those above it. */
 static void make_folders(const char *path) {
@@ -2106,16 +2177,47 @@ static void make_folders(const char *path) {
   }
 }
 
+/* Where a folder is written to by one process at a time. A lock that cannot be had for another
+ * reason than another process is none: if nothing can be written there, what is written next says
+ * so. */
+static FILE *lock_folder(const char *folder) {
+  char path[PATH_SIZE], id[32] = "";
+  long holder;
+  path_of(path, "%s/lock", folder);
+  FILE *f = take_lock(path, &holder);
+  if (holder > 0) snprintf(id, sizeof id, " (%ld)", holder);
+  if (holder) fail("another process%s is at work in %s", id, folder);
+  return f;
+}
+static void unlock_folder(FILE *f, const char *folder) {
+  char path[PATH_SIZE];
+  path_of(path, "%s/lock", folder);
+  if (f) drop_lock(f, path);
+}
+
+/* Whether a folder has a file of that name. */
+static int holds(const char *folder, const char *name) {
+  char path[PATH_SIZE];
+  path_of(path, "%s/%s", folder, name);
+  return file_exists(path);
+}
+
+/* For what writes a report of its own into a folder. */
+static void need_no_run(const char *folder) {
+  if (holds(folder, "settings.txt"))
+    fail("%s holds a run, whose report would be lost: give another --out", folder);
+}
+
 /* The folder that --out names, or the first free BASE/NAME-NNN. */
 static void choose_folder(struct run *r, const char *base, const char *name) {
-  char path[PATH_SIZE];
   if (is_set(&r->s, OPT_OUT)) {
     path_of(r->folder, "%s", r->s.v[OPT_OUT].text);
     make_folders(r->folder);
-    path_of(path, "%s/settings.txt", r->folder);
-    if (file_exists(path))
+    if (holds(r->folder, "settings.txt"))
       fail("%s already holds a run: give another --out, or go on with it by --resume %s", r->folder,
            r->folder);
+    if (holds(r->folder, "report.html"))
+      fail("%s/report.html is that of a sweep, demo or the like: give another --out", r->folder);
     return;
   }
   make_folders(base);
@@ -2468,6 +2570,7 @@ static void run_new(struct run *r, const char *base) {
   char path[PATH_SIZE];
   run_prepare(r);
   choose_folder(r, base, r->s.command->bit == CIFAR10 ? "cifar10" : r->s.v[OPT_CELL].text);
+  r->lock = lock_folder(r->folder);
   text_facts(&r->facts, r);
   path_of(path, "%s/settings.txt", r->folder);
   text_save(&r->facts, path);
@@ -2484,6 +2587,39 @@ static void check_data(const struct run *r, const char *facts) {
   if (strcmp(value, crc) != 0)
     fail("%s was trained on other data (%s, checksum %s) than %s from %s (%s): give its --data",
          r->folder, name, value, r->d->name, r->d->where, crc);
+}
+
+/* The settings.txt that a model's file belongs to: that beside it, of a snapshot the one above. Its
+ * text, which the caller frees, or NULL, and its path. */
+static char *settings_of(const char *model, char path[PATH_SIZE]) {
+  const char *slash = strrchr(model, '/');
+  const int n = slash ? (int)(slash - model + 1) : 0;
+  char *text;
+  if (n >= 10 && strncmp(slash - 9, "snapshots", 9) == 0) {
+    path_of(path, "%.*ssettings.txt", n - 10, model);
+    if ((text = read_text(path))) return text;
+  }
+  path_of(path, "%.*ssettings.txt", n, model);
+  return read_text(path);
+}
+
+/* What the network gets is normalised as in training, by what settings.txt says. */
+static void read_normalisation(nn_dataset *d, const char *path, const char *facts) {
+  static const char *const keys[] = {"run.mean", "run.scale"};
+  char value[128];
+  for (int k = 0; k < 2; k++) {
+    char *word = value, *end;
+    need_fact(path, facts, keys[k], value, sizeof value);
+    for (int c = 0; c < d->channels && c < 4; c++, word = end + (*end == ',')) {
+      double v;
+      char one[64];
+      end = word + strcspn(word, ",");
+      snprintf(one, sizeof one, "%.*s", (int)(end - word), word);
+      if (!read_number(one, &v))
+        fail("%s: %s '%s' is not a list of numbers%s", path, keys[k], value, mend);
+      (k ? d->scale : d->mean)[c] = (nn_real)v;
+    }
+  }
 }
 
 /* Loads one of the folder's two checkpoints; 0, or why not. */
@@ -2509,13 +2645,8 @@ static int load_checkpoint(const struct run *r, const char *name, nn_load_result
 
 /* Whether a run that has neither of its two checkpoints was killed before it could save one. */
 static int never_saved(const struct run *r) {
-  static const char *const names[] = {"last.nn", "previous.nn", "result.txt"};
-  char path[PATH_SIZE];
-  for (int i = 0; i < 3; i++) {
-    path_of(path, "%s/%s", r->folder, names[i]);
-    if (file_exists(path)) return 0;
-  }
-  return 1;
+  return !holds(r->folder, "last.nn") && !holds(r->folder, "previous.nn") &&
+         !holds(r->folder, "result.txt");
 }
 
 /* Puts the checkpoint of the run's folder in place of the fresh model: the last, else the one
@@ -2525,6 +2656,7 @@ static void run_load(struct run *r, const char *facts) {
   nn_message why, other;
   char best[PATH_SIZE];
   check_data(r, facts);
+  r->lock = lock_folder(r->folder);
   run_prepare(r);
   text_put(&r->facts, facts);
   if (never_saved(r)) {
@@ -2561,6 +2693,7 @@ static void run_load(struct run *r, const char *facts) {
 }
 
 static void run_free(struct run *r) {
+  unlock_folder(r->lock, r->folder);
   nn_destroy(r->m);
   nn_destroy(r->probe);
   text_free(&r->activations);
@@ -3078,6 +3211,7 @@ struct study {
   struct data data[5]; /* MNIST; CIFAR-10 in 32x32 and 28x28, in colour and gray */
   struct trial *trials;
   int count, seeds, old;
+  FILE *lock; /* of the folder */
 };
 
 /* Cuts at spaces, in place. */
@@ -3283,6 +3417,11 @@ static int open_run(struct opened *to, struct study *st, struct trial *t, int k)
 /* Runs, skips or resumes every run of every trial. 0, or the signal. */
 static int train_all(struct study *st) {
   int stopped = 0;
+  need_no_run(st->base);
+  if (!is_set(st->typed, OPT_DONE)) {
+    make_folders(st->base);
+    st->lock = lock_folder(st->base);
+  }
   for (int i = 0; i < st->count && !stopped; i++)
     for (int k = 0; k < st->seeds && !stopped; k++) {
       struct opened *now_open = allocate(1, sizeof *now_open);
@@ -3367,6 +3506,7 @@ static void study_free(struct study *st) {
     free(t->words);
   }
   for (int i = 0; i < 5; i++) data_free(&st->data[i]);
+  unlock_folder(st->lock, st->base);
   free(st->trials);
 }
 
@@ -3998,8 +4138,9 @@ static int sweep_command(const struct command *c, int count, const char *const *
 
 /* ========================================== @@LOOK ==========================================
  * nn look: what a trained net is made of, in pictures and tables. Each look makes a section, kept
- * as look/NAME.html beside its figures as CSV; a report is put together of those that are there, so
- * a look replaces its own section alone. Models are only read. */
+ * as look/NAME.html beside its figures as CSV (of a miniature in look-quick); a report is put
+ * together of those that are there, so a look replaces its own section alone. Models are only
+ * read. */
 
 enum { AT_ONCE = 100, MOST_STAGES = 12, MOST_IMAGES = 50, STRONGEST = 9 };
 
@@ -4014,9 +4155,13 @@ struct look {
   const char *const *words; /* of the command */
   int of_run, cifar;
   struct run r;           /* of a bare model no more than settings and folder */
-  struct data d, whole;   /* whole: the run's, its counts those before --quick */
+  struct data d, whole;   /* whole: the same, its counts those before --quick */
+  struct text guess;      /* why this data, of a model without settings */
   char *facts, *lines, file[PATH_SIZE];
+  const char *kept;       /* which of look_folders */
   nn_model *m;
+  char path[PATH_SIZE];   /* of the model, */
+  int64_t step;           /* and after which step of its training; -1: it is not told */
   nn_node_info in, out;
   struct stage stage[MOST_STAGES];
   int stages;
@@ -4136,14 +4281,14 @@ static void image_shape(const struct look *l, int dim[3]) {
 /* ---- a section and its figures as CSV ---- */
 
 static void put_link(struct look *l, const char *name) {
-  text_add(&l->html, "<p class=soft>The figures: <a href=\"look/%s.csv\">look/%s.csv</a></p>\n",
-           name, name);
+  text_add(&l->html, "<p class=soft>The figures: <a href=\"%s/%s.csv\">%s/%s.csv</a></p>\n",
+           l->kept, name, l->kept, name);
 }
 
 /* Frees the text. */
 static void save_csv(struct look *l, struct text *t, const char *name) {
   char path[PATH_SIZE];
-  path_of(path, "%s/look/%s.csv", l->r.folder, name);
+  path_of(path, "%s/%s/%s.csv", l->r.folder, l->kept, name);
   text_save(t, path);
   text_free(t);
   put_link(l, name);
@@ -4154,7 +4299,7 @@ static void put_table_of(struct look *l, struct table *t, const char *name) {
   char path[PATH_SIZE];
   html_table(&l->html, t, NULL, 0);
   print_table(t);
-  path_of(path, "%s/look/%s.csv", l->r.folder, name);
+  path_of(path, "%s/%s/%s.csv", l->r.folder, l->kept, name);
   save_table(t, path);
   table_free(t);
   put_link(l, name);
@@ -4189,7 +4334,7 @@ static nn_config look_config(const struct look *l) {
 }
 
 /* A file of the run's folder may come from another run, whose layers are not those looked at. */
-static void need_same_net(nn_model *m, nn_model *own, const char *path) {
+static int is_same_net(nn_model *m, nn_model *own) {
   int same = nn_node_count(m) == nn_node_count(own) &&
              nn_output_node(m) == nn_output_node(own) &&
              parameter_count(m) == parameter_count(own);
@@ -4198,15 +4343,13 @@ static void need_same_net(nn_model *m, nn_model *own, const char *path) {
     same = is_kind(&a, b.kind) && a.params == b.params && a.rank == b.rank;
     for (int k = 0; same && k < a.rank; k++) same = a.dim[k] == b.dim[k];
   }
-  if (!same) fail("%s is not a model of the run that settings.txt describes", path);
+  return same;
 }
 
 static nn_model *stage_model(const struct look *l, const struct stage *s) {
   const nn_config c = look_config(l);
   if (!*s->path) return build_model(&l->r.s, &c, &l->d, l->r.total);
-  nn_model *m = load_model(s->path, &c).model;
-  need_same_net(m, l->m, s->path);
-  return m;
+  return load_model(s->path, &c).model;
 }
 
 /* n samples by their numbers, as the network gets them, and an inspecting forward of them. */
@@ -4254,12 +4397,12 @@ static int is_kind_of(nn_model *m, int node, const char *kind) {
   return is_kind(&n, kind);
 }
 
-static int has_convolution(nn_model *m) {
-  nn_node_info n;
-  for (int i = 0; nn_get_node(m, i, &n) == NN_OK; i++)
-    if (is_kind(&n, "conv")) return 1;
+static int has_kind(nn_model *m, const char *kind) {
+  for (int i = 0; i < nn_node_count(m); i++)
+    if (is_kind_of(m, i, kind)) return 1;
   return 0;
 }
+static int has_convolution(nn_model *m) { return has_kind(m, "conv"); }
 
 /* What each layer with weights reads, and the output: the features at each depth. A copy of the
  * layer before, as dropout is here, goes by that layer's name. */
@@ -4463,6 +4606,7 @@ static void put_heat(struct look *l, struct gathered *const *g, int node, const 
   struct picture p = picture_of(l->stages, NN_HISTOGRAM_BINS);
   struct axes a = {0, l->stages, h->low, h->high, 0, LEFT};
   const double step = nice_step(h->high - h->low, 6);
+  double room = WIDTH;
   for (int i = 0; i < l->stages; i++) {
     int64_t first = 1, most = 1; /* the second: a rectifier's zeros would outshine all else */
     h = &g[i]->histogram[node];
@@ -4480,8 +4624,8 @@ static void put_heat(struct look *l, struct gathered *const *g, int node, const 
            RIGHT - a.left, BOTTOM - TOP);
   html_png(t, &p);
   text_put(t, "\"/>\n");
-  for (int i = 0; i < l->stages; i++)
-    html_x_label(t, place_x(&a, i + .5), (double)l->stage[i].step);
+  for (int i = l->stages - 1; i >= 0; i--)
+    html_x_label(t, place_x(&a, i + .5), (double)l->stage[i].step, &room);
   text_add(t, "<text x=%d y=292 text-anchor=middle>step</text></svg></figure>\n",
            (a.left + RIGHT) / 2);
   free(p.rgba);
@@ -4497,8 +4641,8 @@ static void put_course(struct look *l, struct gathered *const *g) {
   path_of(path, "%s/activations.csv", l->r.folder);
   text = l->of_run && l->stages <= 2 ? read_text(path) : NULL;
   if (!text && l->stages < 2) return;
-  put_head(l, "Over the training", "How mean, spread and greatest value of each layer after its "
-           "non-linearity, and the share of zeros, moved while the net learned.");
+  put_head(l, "Over the training", "How mean, spread and greatest value of each layer, after its "
+           "non-linearity if it has one, and the share of zeros moved while the net learned.");
   text_put(&l->html, "<div class=grid>\n");
   for (int f = 0; f < FIGURES; f++) {
     struct series list[MOST];
@@ -4532,7 +4676,7 @@ static void put_course(struct look *l, struct gathered *const *g) {
       }
       add_point(&list[k], step, f == 3 ? 100 * v[f] : v[f]);
     }
-    html_chart(&l->html, titles[f], "step", 0, list, count);
+    html_chart(&l->html, titles[f], "step", 0, 0, list, count);
   }
   text_put(&l->html, "</div>\n");
   free(text);
@@ -4565,6 +4709,7 @@ static const char *look_activations(struct look *l) {
   struct text *t = &l->html, figures = {0}, bins = {0};
   struct table table = {heads, NULL, 0};
   struct gathered *g[MOST_STAGES], *last = gather(l, l->m, NULL);
+  const int rectified = has_kind(l->m, "relu"), bent = rectified || has_kind(l->m, "tanh");
   text_put(&figures, "step,layer,kind,values,mean,variance,deviation,min,max,zeros,dead_maps,"
                      "maps\n");
   text_add(&bins, "step,layer,from,to,count\n");
@@ -4592,20 +4737,24 @@ static const char *look_activations(struct look *l) {
     else cell(&table, "-");
     cell(&table, "%d", maps_of(&n));
   }
-  text_add(t, "<p>Every value that each layer gives on the %s test images, in one pass. A layer "
-           "with weights is what comes before its non-linearity; a map of a rectifier (relu) is "
-           "dead when it is 0 on all of them. Few values far above a small mean are sparse "
-           "activation: each map answers to little, and strongly.</p>\n",
-           grouped(l->d.test.count).text);
+  text_add(t, "<p>Every value that each layer gives on the %s test images, in one pass.%s%s</p>\n",
+           grouped(l->d.test.count).text,
+           bent ? " A layer with weights is what comes before its non-linearity." : "",
+           rectified ? " A map of a rectifier (relu) is dead when it is 0 on all of them. Few "
+                       "values far above a small mean are sparse activation: each map answers to "
+                       "little, and strongly." : "");
   html_table(t, &table, NULL, 0);
   print_table(&table);
   table_free(&table);
   save_csv(l, &figures, "activations");
-  put_head(l, "Histograms before and after the non-linearity",
-           "How the values of a layer are spread: the share of them, in %, per unit of value, "
-           "so that the area under a curve is 100 %. A rectifier leaves what is positive, where "
-           "both curves agree, and heaps the rest at 0. The few values that lie outside a "
-           "curve's range are told beside its name.");
+  put_head(l, bent ? "Histograms before and after the non-linearity" : "Histograms",
+           "How the values of a layer are spread: the share of them, in %, per unit of value, so "
+           "that the area under a curve is 100 %.");
+  text_add(t, "<p>%s%sThe few values outside a curve's range are told beside its name.</p>\n",
+           rectified ? "A rectifier leaves what is positive, where both curves agree, and heaps "
+                       "the rest at 0. " : "",
+           has_kind(l->m, "tanh") ? "A tanh keeps what is small and heaps what is large at -1 and "
+                                    "1, where no gradient is left. " : "");
   text_put(t, "<div class=grid>\n");
   for (int node = 0; node < last->nodes; node++) {
     const nn_node_info n = node_of(l->m, node);
@@ -4623,7 +4772,7 @@ static const char *look_activations(struct look *l) {
                                        (double)last->moments[before].count, &names[0], 0);
     list[count++] = histogram_series(&last->histogram[node], (double)last->moments[node].count,
                                      &names[1], 1);
-    html_chart(t, title, "value", 0, list, count);
+    html_chart(t, title, "value", 0, 0, list, count);
   }
   text_put(t, "</div>\n");
   if (l->stages > 1) {
@@ -4691,9 +4840,10 @@ static void patch_of(nn_model *m, int node, int row, int column, int part[4]) {
   }
 }
 
-/* One map: what came back from its strongest units beside the patches that drove them. 0 when it
- * has none. */
-static int put_strongest(struct look *l, int node, int map, const nn_peak *peaks) {
+static const char not_active[] = "not active";
+
+/* One map: what came back from its strongest units beside the patches that drove them. */
+static void put_strongest(struct look *l, int node, int map, const nn_peak *peaks) {
   enum { ACROSS = 3 };
   struct unit units[STRONGEST];
   int part[STRONGEST][4], n = 0;
@@ -4702,7 +4852,13 @@ static int put_strongest(struct look *l, int node, int map, const nn_peak *peaks
     units[n] = unit_of(&peaks[n], map);
     patch_of(l->m, node, units[n].row, units[n].column, part[n]);
   }
-  if (!n) return 0;
+  const struct word class = class_name(l, map);
+  const int is_class = node == nn_output_node(l->m);
+  if (!n) {
+    text_add(&l->html, "<div class=dead><span>%s</span>%d%s%s</div>\n", not_active, map,
+             is_class ? ": " : "", is_class ? class.text : "");
+    return;
+  }
   const nn_real *back = go_back(l, l->m, node, units, n, NN_RULE_DECONVNET);
   const int high = part[0][2] + 1, wide = part[0][3] + 1;
   text_put(&l->html, "<div><span>");
@@ -4715,9 +4871,8 @@ static int put_strongest(struct look *l, int node, int map, const nn_peak *peaks
              side ? "the patches of the images" : "its nine strongest activations, projected");
     put_image(&l->html, &p, alt);
   }
-  text_add(&l->html, "</span>%d%s%s</div>\n", map, node == nn_output_node(l->m) ? ": " : "",
-           node == nn_output_node(l->m) ? class_name(l, map).text : "");
-  return 1;
+  text_add(&l->html, "</span>%d%s%s</div>\n", map, is_class ? ": " : "",
+           is_class ? class.text : "");
 }
 
 /* The maps of a node to be shown, at most so many of them. */
@@ -4789,6 +4944,10 @@ static void put_images_back(struct look *l, int node, struct text *figures) {
     for (int k = 0, shown = 0; k < count && shown < MOST; k++) {
       const struct unit u = {l->image[i], peaks[k].sample, peaks[k].row, peaks[k].column};
       if ((one >= 0 && u.map != one) || (peaks[k].value <= 0 && one < 0)) continue;
+      if (peaks[k].value == 0) {
+        text_add(&l->html, "<td class=soft>map %d: %s", u.map, not_active);
+        continue;
+      }
       const nn_real *back = go_back(l, l->m, node, &u, 1, NN_RULE_DECONVNET);
       const int whole[4] = {0, 0, l->d.test.height, l->d.test.width};
       p = picture_of(whole[3], whole[2]);
@@ -4819,7 +4978,8 @@ static const char *look_deconv(struct look *l) {
               "from the nine strongest activations of a map over all test images, each in another "
               "image, gray where nothing does; right of it are the patches of the images that "
               "drove them. Patches alike in one thing and unlike in all else show what the map "
-              "has learned to find. The number is the map's.</p>\n");
+              "has learned to find. The number is the map's; one that is not active is above 0 on "
+              "no test image.</p>\n");
   for (int i = 0; i < count; i++) {
     const nn_node_info n = node_of(l->m, nodes[i]);
     const int most = n.rank == 3 ? 64 : 16;
@@ -4834,10 +4994,8 @@ static const char *look_deconv(struct look *l) {
     }
     nn_peak *peaks = strongest(l, l->m, nodes[i], STRONGEST);
     tiles_begin(t, part[2] > 20 ? 15 : 9);
-    struct text silent = {0};
     for (int map = from; map < to; map++) {
-      if (!put_strongest(l, nodes[i], map, peaks + map * STRONGEST))
-        text_add(&silent, "%s%d", silent.size ? ", " : "", map);
+      put_strongest(l, nodes[i], map, peaks + map * STRONGEST);
       for (int k = 0; k < STRONGEST; k++) {
         const nn_peak *p = &peaks[map * STRONGEST + k];
         const struct unit u = unit_of(p, map);
@@ -4845,9 +5003,6 @@ static const char *look_deconv(struct look *l) {
       }
     }
     text_put(t, "</div>\n");
-    if (silent.size)
-      text_add(t, "<p class=soft>Never active on a test image: %s</p>\n", silent.data);
-    text_free(&silent);
     free(peaks);
   }
   save_csv(l, &figures, "deconv");
@@ -4923,7 +5078,7 @@ static const char *look_evolution(struct look *l) {
         text_put(&l->html, "<td>");
         snprintf(name, sizeof name, "strongest activation at %.40s", names[s].text);
         if (pictures[k][s].rgba) put_image(&l->html, &pictures[k][s], name);
-        else text_put(&l->html, "not active");
+        else text_add(&l->html, "<span class=soft>%s</span>", not_active);
       }
     }
     pictures_end(&l->html);
@@ -4999,12 +5154,8 @@ static const char *look_saliency(struct look *l) {
   static const char *const heads[] = {"image", "", "gradient", "guided", "deconvnet", NULL};
   static const char *const smooth[] = {"image", "", "gradient", NULL};
   struct text figures = {0};
-  int image[MOST_IMAGES], dim[3], rectified = 0;
-  const int count = choose_images(l, CLASSES, image);
-  for (int i = 0; i < nn_node_count(l->m); i++) {
-    const nn_node_info n = node_of(l->m, i);
-    rectified |= is_kind(&n, "relu");
-  }
+  int image[MOST_IMAGES], dim[3];
+  const int count = choose_images(l, CLASSES, image), rectified = has_kind(l->m, "relu");
   image_shape(l, dim);
   text_add(&figures, "image,class,rule,channel,row,column,value\n");
   text_put(&l->html, "<p>How the score of an image's own class would move with each pixel: gray "
@@ -5156,10 +5307,10 @@ static void features(nn_model *m, const nn_real *x, int n, int node, nn_real *to
 enum { MOVES = 3, MOST_AMOUNTS = 64, SINGLE = 5 };
 static const struct {
   const char *name, *axis;
-  double least, most, step; /* of translation in shares of the image's width */
-} moves[MOVES] = {{"Translation", "pixels to the right", -.25, .25, 0},
-                  {"Scale", "change of scale, %", -40, 80, 10},
-                  {"Rotation", "degrees counter-clockwise", -180, 180, 15}};
+  double least, most, step, tick; /* least and most of translation: shares of the image's width */
+} moves[MOVES] = {{"Translation", "pixels to the right", -.25, .25, 1, 2},
+                  {"Scale", "change of scale, %", -40, 80, 10, 20},
+                  {"Rotation", "degrees counter-clockwise", -180, 180, 15, 45}};
 
 /* Distances of features and probabilities of images moved by one amount. */
 struct moved {
@@ -5237,22 +5388,29 @@ static const char *look_invariance(struct look *l) {
   text_add(&figures, "move,amount,first_distance,last_distance,probability");
   for (int i = 0; i < single; i++) text_add(&figures, ",image_%d", image[i]);
   text_add(&figures, "\n");
+  const int curves = nodes[0] != nodes[1] ? 2 : 1; /* a small net has but one layer to compare */
+  const nn_node_info first = node_of(l->m, nodes[0]), last = node_of(l->m, nodes[1]);
   text_add(&l->html, "<p>%d test images%s are moved, scaled and turned, and what the net makes of "
            "them is compared with what it made of the images as they were. Left: how far the "
-           "features go, relative to their own length, at the first layer (%s) and at the last "
-           "one before the answer (%s); the flatter the curve, the more invariant. Right: the "
-           "probability of the true class, the mean in thick, %d images in thin lines. What moves "
-           "in from outside is %s.</p>\n<div class=grid>\n", count,
-           l->images ? "" : " that the net takes for what they are", node_of(l->m, nodes[0]).name,
-           node_of(l->m, nodes[1]).name, single, cover_name(l));
+           "features go, relative to their own length, ", count,
+           l->images ? "" : " that the net takes for what they are");
+  if (curves == 2)
+    text_add(&l->html, "at the first layer (%s) and at the last one before the answer (%s)",
+             first.name, last.name);
+  else if (depth > 2) text_add(&l->html, "at the one layer before the answer (%s)", last.name);
+  else text_put(&l->html, "of the image itself, for no layer comes before the answer");
+  text_add(&l->html, "; the flatter the curve, the more invariant. Right: the probability of the "
+           "true class, the mean in thick, %d images in thin lines. What moves in from outside is "
+           "%s.</p>\n<div class=grid>\n", single, cover_name(l));
   for (int move = 0; move < MOVES; move++) {
     const double size = move == 0 ? l->d.test.width : 1;
     const double least = ceil(moves[move].least * size), most = floor(moves[move].most * size);
-    const double step = moves[move].step > 0 ? moves[move].step : 1;
+    const double step = moves[move].step;
     struct series distance[2], share[SINGLE + 1];
     char title[96];
-    distance[0] = new_series("first layer", 0, MOST_AMOUNTS);
-    distance[1] = new_series("last layer", 1, MOST_AMOUNTS);
+    distance[0] = new_series(curves == 2 ? "first layer" : depth > 2 ? first.name : "image", 0,
+                             MOST_AMOUNTS);
+    if (curves == 2) distance[1] = new_series("last layer", 1, MOST_AMOUNTS);
     share[0] = new_series("mean", 0, MOST_AMOUNTS);
     for (int i = 0; i < single; i++) {
       share[i + 1] = new_series(names[i].text, i + 1, MOST_AMOUNTS);
@@ -5261,7 +5419,7 @@ static const char *look_invariance(struct look *l) {
     for (int k = 0; k < MOST_AMOUNTS && least + k * step <= most; k++) {
       const double amount = least + k * step;
       const struct moved v = move_images(l, image, count, move, amount, nodes, plain, after);
-      for (int i = 0; i < 2; i++) add_point(&distance[i], amount, v.distance[i]);
+      for (int i = 0; i < curves; i++) add_point(&distance[i], amount, v.distance[i]);
       add_point(&share[0], amount, v.share);
       text_add(&figures, "%s,%g,%.6g,%.6g,%.6g", moves[move].name, amount, v.distance[0],
                v.distance[1], v.share);
@@ -5272,9 +5430,10 @@ static const char *look_invariance(struct look *l) {
       text_add(&figures, "\n");
     }
     snprintf(title, sizeof title, "%s: distance of the features", moves[move].name);
-    html_chart(&l->html, title, moves[move].axis, 0, distance, 2);
+    html_chart(&l->html, title, moves[move].axis, moves[move].tick, 0, distance, curves);
     snprintf(title, sizeof title, "%s: probability of the true class, %%", moves[move].name);
-    html_chart(&l->html, title, moves[move].axis, 1, share, single + 1);
+    html_chart(&l->html, title, moves[move].axis, moves[move].tick, 1, share,
+               single + 1);
   }
   text_put(&l->html, "</div>\n");
   for (int k = 0; k < 2; k++) free(plain[k]), free(after[k]);
@@ -5335,7 +5494,7 @@ static const char *look_correspondence(struct look *l) {
   struct word words[2 * MOST_DEPTHS];
   struct text figures = {0};
   struct table table = {heads, NULL, 0};
-  int all[MOST_DEPTHS], image[1];
+  int all[MOST_DEPTHS], image[MOST_IMAGES];
   const int depth = depths_of(l->m, all), side = square_of(l);
   const int nodes = depth - 1 > 1 ? depth - 2 : 0; /* all but the image and the answer */
   if (!nodes) return "the net has no layer before its answer";
@@ -5489,12 +5648,13 @@ static const char *look_confusion(struct look *l) {
 
 /* ---- depth ---- */
 
-enum { PROBE_STEPS = 500 };
+enum { PROBE_EPOCHS = 3 };
 
-/* A linear classifier of so many features, standardised by a batch norm, which is linear, too. */
+/* A linear classifier of so many features, standardised by a batch norm, which is linear, too. The
+ * fewer they are, the larger the weights that a sure answer takes, and so the rate. */
 static nn_model *build_probe(const struct look *l, size_t size, int64_t steps) {
   nn_config c = look_config(l);
-  nn_optimizer adam = nn_adam(3e-3);
+  nn_optimizer adam = nn_adam(.3 / sqrt((double)size));
   c.keep_activations = c.input_gradient = 0;
   nn_model *m = nn_create(&c);
   adam.schedule.kind = NN_COSINE;
@@ -5508,7 +5668,7 @@ static nn_model *build_probe(const struct look *l, size_t size, int64_t steps) {
 
 /* Trains a classifier on each depth's features, the net itself staying as it is; then their
  * accuracies on the test images. */
-static void probe_depths(const struct look *l, nn_model *m, const struct data *d, int64_t steps,
+static void probe_depths(const struct look *l, nn_model *m, const struct data *d,
                          double *accuracy) {
   nn_model *probe[MOST_DEPTHS];
   nn_real *feature[MOST_DEPTHS], *x = allocate(AT_ONCE * size_of(&l->in), sizeof *x);
@@ -5516,6 +5676,8 @@ static void probe_depths(const struct look *l, nn_model *m, const struct data *d
   const int depth = depths_of(m, nodes);
   const int n = d->train.count < AT_ONCE ? d->train.count : AT_ONCE;
   const int64_t per_epoch = d->train.count / n;
+  const int64_t steps = is_set(l->typed, OPT_STEPS) ? (int64_t)number_of(l->typed, OPT_STEPS)
+                                                    : PROBE_EPOCHS * per_epoch;
   int32_t index[AT_ONCE], labels[AT_ONCE], found[AT_ONCE];
   nn_batch b;
   memset(&b, 0, sizeof b);
@@ -5606,13 +5768,11 @@ static const char *look_depth(struct look *l) {
   static const char *const heads[] = {"features", "number", "this net, %", "untrained net, %",
                                       "other images, %", NULL};
   enum { WAYS = 3 };
-  const int64_t steps = is_set(l->typed, OPT_STEPS) ? (int64_t)number_of(l->typed, OPT_STEPS)
-                        : is_set(l->typed, OPT_MINIATURE) ? 30 : PROBE_STEPS;
   double accuracy[WAYS][MOST_DEPTHS];
   struct series list[WAYS];
   struct table table = {heads, NULL, 0};
   struct data other;
-  char others[128];
+  char others[128], length[48];
   int nodes[MOST_DEPTHS], ways = 0;
   const int depth = depths_of(l->m, nodes);
   other_data(l, &other);
@@ -5621,7 +5781,7 @@ static const char *look_depth(struct look *l) {
   for (int way = 0; way < WAYS; way++) {
     nn_model *fresh = way == 1 && l->of_run ? stage_model(l, &l->stage[0]) : NULL;
     if (way == 1 && !fresh) continue;
-    probe_depths(l, fresh ? fresh : l->m, way == 2 ? &other : &l->d, steps, accuracy[way]);
+    probe_depths(l, fresh ? fresh : l->m, way == 2 ? &other : &l->d, accuracy[way]);
     list[ways] = new_series(names[way], way, (size_t)depth);
     for (int k = 0; k < depth; k++) add_point(&list[ways], k, accuracy[way][k]);
     ways++;
@@ -5635,16 +5795,19 @@ static const char *look_depth(struct look *l) {
       if (way == 1 && !l->of_run) cell(&table, "-");
       else cell(&table, "%s", hundredths(accuracy[way][k]).text);
   }
+  snprintf(length, sizeof length, "%d epochs", PROBE_EPOCHS);
+  if (is_set(l->typed, OPT_STEPS))
+    snprintf(length, sizeof length, "%s steps", l->typed->v[OPT_STEPS].text);
   text_add(&l->html, "<p>On the features that each layer with weights gets, and on the net's "
-           "answer, a linear classifier is trained (%lld steps of %d images), while the net stays "
-           "as it is: what a linear rule can tell from them grows with depth where the layers "
+           "answer, a linear classifier is trained (%s in batches of %d), while the net stays as "
+           "it is: what a linear rule can tell from them grows with depth where the layers "
            "have learned something. The same net untrained shows what its structure alone does. "
-           "On other images (", (long long)steps, AT_ONCE);
+           "On other images (", length, AT_ONCE);
   text_html(&l->html, other.name);
   text_put(&l->html, ") the last row but one is the net with its last layer trained anew: features "
                      "that are of use there, too, are general.</p>\n<div class=grid>\n");
   html_chart(&l->html, "Test accuracy of a linear classifier, %", "layers with weights passed", 1,
-             list, ways);
+             1, list, ways);
   text_put(&l->html, "</div>\n");
   put_table_of(l, &table, "depth");
   data_free(&other);
@@ -5718,12 +5881,6 @@ static void variant_words(struct text *t, const struct look *l, const char *chan
   text_add(t, " %s", changed);
 }
 
-/* Where the nets of a look are trained; a miniature's are not in the way of the real ones. */
-static void variants_path(const struct look *l, const char *name, char path[PATH_SIZE]) {
-  path_of(path, "%s/look/%s%s", l->r.folder, name,
-          is_set(l->typed, OPT_MINIATURE) ? "-quick" : "");
-}
-
 /* Trains the variants that are not done yet, as an experiment does, and compares them. 0, or the
  * signal. */
 static int train_variants(struct look *l, const char *folder, const struct variant *variants) {
@@ -5736,7 +5893,7 @@ static int train_variants(struct look *l, const char *folder, const struct varia
   st.typed = l->typed;
   st.again = l->words;
   st.seeds = whole_of(l->typed, OPT_SEEDS);
-  variants_path(l, folder, st.base);
+  path_of(st.base, "%s/%s/%s", l->r.folder, l->kept, folder);
   while (variants[st.count].name) st.count++;
   st.trials = allocate((size_t)st.count, sizeof *st.trials);
   for (int i = 0; i < st.count; i++) {
@@ -5791,10 +5948,10 @@ static const char *look_kernels(struct look *l) {
   if (train_variants(l, "kernels", kernel_variants)) return "";
   for (const struct variant *v = kernel_variants; v->name; v++) {
     const nn_config c = look_config(l);
-    char base[PATH_SIZE], path[PATH_SIZE];
+    char path[PATH_SIZE];
     nn_param w;
-    variants_path(l, "kernels", base);
-    path_of(path, "%s/%s/seed-%s/best.nn", base, v->name, l->typed->v[OPT_SEED].text);
+    path_of(path, "%s/%s/kernels/%s/seed-%s/best.nn", l->r.folder, l->kept, v->name,
+            l->typed->v[OPT_SEED].text);
     nn_model *m = load_model(path, &c).model;
     must(m, nn_get_param(m, 0, &w));
     text_add(&l->html, "<h3>%s</h3>\n", v->what);
@@ -5825,12 +5982,38 @@ static const struct {
     {"Windows of the first layer", look_kernels}};
 enum { IN_ALL = 10 };
 
+/* Options that mean something to some looks only. */
+static const struct {
+  enum option o;
+  const char *looks;
+} taken[] = {{OPT_LAYER, "deconv, evolution and occlusion"},
+             {OPT_MAP, "deconv and evolution"},
+             {OPT_IMAGES, "deconv, invariance, occlusion and saliency"},
+             {OPT_SQUARE, "occlusion and correspondence"},
+             {OPT_STEPS, "depth, ablation and kernels"},
+             {OPT_SEED, "correspondence, ablation and kernels"},
+             {OPT_SEEDS, "ablation and kernels"}};
+
+/* Refuses those that none of the looks from `first` up to `end` takes. */
+static void check_taken(const struct settings *typed, int first, int end) {
+  for (size_t k = 0; k < sizeof taken / sizeof *taken; k++) {
+    int any = !typed->v[taken[k].o].given;
+    for (int i = first; i < end; i++) any |= strstr(taken[k].looks, look_names[i]) != NULL;
+    if (!any)
+      wrong("look", "--%s: look %s does not take it, only %s", options[taken[k].o].name,
+            typed->operand[0], taken[k].looks);
+  }
+  if (is_set(typed, OPT_MAP) && !is_set(typed, OPT_LAYER))
+    wrong("look", "--map goes only with --layer, whose map it is");
+}
+
 /* The data of a run's settings, checked against what it was trained on. */
 static void look_data(struct look *l, int check) {
   const int cifar = l->r.s.command->bit == CIFAR10;
   char value[64];
   l->cifar = cifar;
   data_find(&l->d, &l->r.s, cifar, 1);
+  l->whole = l->d;
   if (check) {
     const uint32_t part = nn_crc32(l->d.crc, "part", 4); /* a miniature of an experiment */
     need_fact(l->file, l->facts, "run.data-crc", value, sizeof value);
@@ -5842,7 +6025,12 @@ static void look_data(struct look *l, int check) {
   }
   if (is_set(l->typed, OPT_MINIATURE)) look_thin(&l->d);
   data_normalise(&l->d, cifar);
+  if (check) {
+    read_normalisation(&l->d.train, l->file, l->facts);
+    read_normalisation(&l->d.test, l->file, l->facts);
+  }
   tell_data(&l->d, is_set(l->typed, OPT_QUIET));
+  if (l->guess.size && !is_set(l->typed, OPT_QUIET)) fprintf(stderr, "%s\n", l->guess.data);
 }
 
 /* The settings that a run was made with, but for kernels, threads and place of the data. */
@@ -5876,7 +6064,13 @@ static void guess_settings(struct look *l) {
   if (dim[1] != dim[2] || (dim[1] != 28 && dim[1] != 32) || (dim[0] != 1 && dim[0] != 3))
     fail("%s takes %s: neither MNIST's nor CIFAR-10's images", l->typed->operand[1],
          shape_of(l->in.dim, l->in.rank).text);
-  if (!*set) set = dim[1] == 28 && dim[0] == 1 ? "mnist" : "cifar10";
+  if (*set) {
+    text_add(&l->guess, "That of nn %s, as --set says", set);
+  } else {
+    set = dim[1] == 28 && dim[0] == 1 ? "mnist" : "cifar10";
+    text_add(&l->guess, "That of nn %s, for the model takes %s and has no settings.txt beside it "
+             "(--set chooses)", set, shape_of(l->in.dim, l->in.rank).text);
+  }
   set_standards(&l->r.s, find_command(set));
   l->r.s.v[OPT_ISA] = l->typed->v[OPT_ISA];
   l->r.s.v[OPT_THREADS] = l->typed->v[OPT_THREADS];
@@ -5895,19 +6089,41 @@ static void add_stage(struct look *l, int64_t step, const char *path) {
 
 /* Start, snapshots and best model of a run, by their steps; of many snapshots every second, or as
  * many as there is room for, the last one always. */
-static void find_stages(struct look *l, const char *best) {
+static void find_stages(struct look *l) {
   const struct run *r = &l->r;
   const int all = snapshots_of(r), room = MOST_STAGES - 2, every = (all + room - 1) / room;
-  const int64_t best_step = r->best_step ? r->best_step : r->progress.step;
   char path[PATH_SIZE];
   add_stage(l, 0, "");
   for (int k = 1; k <= all; k++) {
     const int64_t step = snapshot_step(r, k);
-    if (step >= best_step) add_stage(l, best_step, best);
+    if (step >= l->step) add_stage(l, l->step, l->path);
     snapshot_path(r, step, path);
     if ((all - k) % every == 0) add_stage(l, step, path);
   }
-  add_stage(l, best_step, best);
+  add_stage(l, l->step, l->path);
+}
+
+static const char not_of_run[] = "is not a model of the run that settings.txt describes";
+
+/* A snapshot that is damaged, or of another net, is left out: the others show the way as well. */
+static void check_stages(struct look *l, nn_model *own) {
+  const int all = l->stages;
+  nn_config c = config_of(&l->r.s);
+  c.inference = 1;
+  l->stages = 1; /* that of the start */
+  for (int i = 1; i < all; i++) {
+    const struct stage s = l->stage[i];
+    nn_load_result loaded;
+    nn_message why;
+    if (nn_load(s.path, &c, &loaded, &why)) {
+      note("left out: %s", why.text);
+      continue;
+    }
+    const int same = is_same_net(loaded.model, own);
+    nn_destroy(loaded.model);
+    if (same) l->stage[l->stages++] = s;
+    else note("left out: %s %s", s.path, not_of_run);
+  }
 }
 
 /* A run's folder: everything that its report shows, too. */
@@ -5930,33 +6146,56 @@ static void open_folder(struct look *l, const char *folder) {
   read_log(r);
   read_progress(r);
   text_put(&r->facts, l->facts);
-  path_of(path, "%s/best.nn", folder);
-  find_stages(l, path);
+  path_of(l->path, "%s/best.nn", folder);
+  l->step = r->best_step ? r->best_step : r->progress.step;
+  find_stages(l);
   nn_model *fresh = stage_model(l, &l->stage[0]);
   r->parameters = parameter_count(fresh);
   r->filters[0] = picture_filters(fresh);
   const nn_config c = look_config(l);
-  l->m = load_model(path, &c).model;
-  need_same_net(l->m, fresh, path);
+  l->m = load_model(l->path, &c).model;
+  if (!is_same_net(l->m, fresh)) fail("%s %s", l->path, not_of_run);
+  check_stages(l, fresh);
   nn_destroy(fresh);
   r->filters[1] = picture_filters(l->m);
 }
 
+/* After which step a model was saved: a checkpoint tells it, a snapshot's name, and progress.txt
+ * that of the best one beside it. */
+static int64_t step_of(const char *path, const nn_load_result *loaded) {
+  const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+  char beside[PATH_SIZE], value[32], *text = NULL;
+  double step = -1;
+  if (loaded->is_checkpoint) return loaded->progress.step;
+  if (strcmp(name, "best.nn") == 0) {
+    path_of(beside, "%.*sprogress.txt", (int)(name - path), path);
+    text = read_text(beside);
+    if (!find_fact(text, "best", value, sizeof value)) *value = 0;
+  } else if (sscanf(name, "step-%31[0-9].nn", value) != 1) {
+    return -1;
+  }
+  free(text);
+  return read_number(value, &step) && step >= 1 && step < 9e15 ? (int64_t)step : -1;
+}
+
 /* A model's file; its data by the settings.txt beside it, else by what it takes. */
 static void open_model(struct look *l, const char *path) {
-  const char *slash = strrchr(path, '/');
   const size_t n = strlen(path) - (ends_with(path, ".nn") ? 3 : 0);
   nn_config c = nn_config_default();
-  path_of(l->file, "%.*ssettings.txt", slash ? (int)(slash - path + 1) : 0, path);
+  if (is_special(path))
+    fail("%s is missing: %s is neither the folder of a run nor a model's file", l->file, path);
   path_of(l->r.folder, "%.*s-look", (int)n, path);
   nn_isa_find(l->typed->v[OPT_ISA].text, &c.isa);
   c.threads = whole_of(l->typed, OPT_THREADS);
   c.batch = AT_ONCE;
   c.keep_activations = c.input_gradient = 1;
-  l->m = load_model(path, &c).model;
+  const nn_load_result loaded = load_model(path, &c);
+  l->m = loaded.model;
+  path_of(l->path, "%s", path);
+  l->step = step_of(path, &loaded);
   must(l->m, nn_get_node(l->m, 0, &l->in));
   if (l->in.rank < 2) fail("%s takes no images", path);
-  l->facts = read_text(l->file);
+  l->facts = settings_of(path, l->file);
   if (l->facts) look_settings(l);
   else guess_settings(l);
   look_data(l, l->facts != NULL);
@@ -5973,6 +6212,8 @@ static void open_look(struct look *l) {
   must(l->m, nn_get_node(l->m, 0, &l->in));
   must(l->m, nn_get_node(l->m, nn_output_node(l->m), &l->out));
   image_shape(l, dim);
+  if (l->facts && is_set(l->typed, OPT_SET))
+    fail("--set is for a model without settings.txt: here %s tells the images", l->file);
   if (l->out.rank != 1 || l->out.dim[0] != CLASSES)
     fail("%s does not tell ten classes apart", path);
   if (dim[0] != l->d.test.channels || dim[1] != l->d.test.height || dim[2] != l->d.test.width)
@@ -5980,6 +6221,7 @@ static void open_look(struct look *l) {
          shape_of(l->in.dim, l->in.rank).text, l->d.name, l->d.test.channels, l->d.test.height,
          l->d.test.width);
   if (is_set(l->typed, OPT_OUT)) path_of(l->r.folder, "%s", l->typed->v[OPT_OUT].text);
+  if (strcmp(l->r.folder, path) != 0) need_no_run(l->r.folder);
   classify(l);
 }
 
@@ -5992,8 +6234,8 @@ static void read_images(struct look *l) {
     at += strcspn(at, ","), at += *at == ',';
     if (!read_number(word, &number) || number < 0 || number != floor(number) ||
         number >= l->d.test.count)
-      fail("--images: '%s' is not the number of a test image, 0 .. %d", word,
-           l->d.test.count - 1);
+      fail("--images: '%s' is not the number of a test image, 0 .. %d%s", word,
+           l->d.test.count - 1, is_set(l->typed, OPT_MINIATURE) ? " with --quick" : "");
     if (l->images == MOST_IMAGES) fail("--images: more than %d", MOST_IMAGES);
     l->image[l->images++] = (int)number;
   }
@@ -6011,12 +6253,29 @@ static void write_look_report(struct look *l) {
     text_data(&data, &l->d);
     text_put(&page, "<p class=soft>Data: ");
     text_html(&page, data.data);
+    if (l->guess.size) text_add(&page, ". %s.", l->guess.data);
     text_put(&page, "</p>\n");
     html_looks(&page, r->folder);
     html_end(&page, path);
     text_free(&data);
   }
   printf("report: %s\n", path);
+}
+
+/* What a section is about: those of a page may be of different models and steps. */
+static void put_model(struct look *l, int trained) {
+  struct text *t = &l->html;
+  text_put(t, trained ? "<p class=soft>Nets trained with the settings of "
+                      : "<p class=soft>The model: ");
+  text_html(t, trained ? l->r.folder : l->path);
+  if (!trained && l->step >= 0) text_add(t, " at step %s", grouped((double)l->step).text);
+  if (!trained && l->step < 0) text_put(t, " at a step that its file does not tell");
+  text_put(t, ". The images: ");
+  text_html(t, l->d.name);
+  text_add(t, ", %s", grouped(l->d.test.count).text);
+  if (l->d.test.count < l->whole.test.count)
+    text_add(t, " of the %s", grouped(l->whole.test.count).text);
+  text_add(t, " to test%s.</p>\n", is_set(l->typed, OPT_MINIATURE) ? " (--quick)" : "");
 }
 
 /* Makes one look's section. Why it makes no sense, or NULL; "": stopped. */
@@ -6026,10 +6285,11 @@ static const char *take_look(struct look *l, int which) {
   l->html.size = 0;
   text_add(&l->html, "<section id=look-%s>\n<h2>%s</h2>\n", look_names[which],
            looks[which].title);
+  put_model(l, which >= IN_ALL);
   const char *why = looks[which].look(l);
   if (why) return why;
   text_put(&l->html, "</section>\n");
-  path_of(path, "%s/look/%s.html", l->r.folder, look_names[which]);
+  path_of(path, "%s/%s/%s.html", l->r.folder, l->kept, look_names[which]);
   text_save(&l->html, path);
   if (!is_set(l->typed, OPT_QUIET))
     fprintf(stderr, "%s: %s\n", look_names[which], duration(now() - start).text);
@@ -6042,29 +6302,39 @@ static int look_command(struct settings *typed, const char *const *words) {
   struct text names = {0};
   char why[256], path[PATH_SIZE];
   const char *reason = NULL;
+  int hidden = 0;
   for (int i = 0; i < LOOKS; i++) text_add(&names, "%s|", look_names[i]);
   text_put(&names, "all");
   const int which = read_choice(names.data, typed->operand[0], why);
   if (which < 0) wrong("look", "'%s' %s", typed->operand[0], why);
+  const int first = which < LOOKS ? which : 0, end = which < LOOKS ? which + 1 : IN_ALL;
+  check_taken(typed, first, end);
   complete_isa(typed);
   l->typed = typed;
   l->words = words;
+  l->kept = look_folders[is_set(typed, OPT_MINIATURE)];
   open_look(l);
   read_images(l);
-  path_of(path, "%s/look", l->r.folder);
+  path_of(path, "%s/%s", l->r.folder, l->kept);
   make_folders(path);
-  for (int i = which < LOOKS ? which : 0; i <= which && i < (which < LOOKS ? LOOKS : IN_ALL); i++) {
+  for (int i = first; i < end; i++) {
     reason = take_look(l, i);
+    path_of(path, "%s/%s/%s.html", l->r.folder, look_folders[0], look_names[i]);
+    hidden += !reason && is_set(typed, OPT_MINIATURE) && file_exists(path);
     if (which == LOOKS && reason) note("%s: left out: %s", look_names[i], reason);
   }
   const int stopped = reason && !*reason ? stop_signal : 0;
   if (which < LOOKS && reason && !stopped) fail("look %s: %s", look_names[which], reason);
   if (!stopped) write_look_report(l);
+  if (hidden)
+    note("the report shows what was seen without --quick: the miniature is in %s/%s",
+         l->r.folder, l->kept);
   run_free(&l->r);
   nn_destroy(l->m);
   data_free(&l->d);
   text_free(&names);
   text_free(&l->html);
+  text_free(&l->guess);
   free(l->facts), free(l->lines), free(l->found), free(l->share);
   free(l);
   return stopped ? 128 + stopped : 0;
@@ -6246,6 +6516,7 @@ static int demo_command(struct settings *typed, const char *program) {
   const double budget = number_of(typed, OPT_BUDGET), end = now() + budget;
   struct demo *demo = allocate(1, sizeof *demo);
   int stopped = 0;
+  need_no_run(base);
   demo_prepare(demo, typed, program);
   for (int i = 0; i < demo->count && !stopped; i++) {
     struct run *r = demo->list[i];
@@ -6401,31 +6672,13 @@ static void load_images(struct images *to, const char *path, const nn_node_info 
   nn_array_free(&a);
 }
 
-/* Mean and scale from the settings.txt beside the model; 0..1 without it. */
+/* Mean and scale as the model was trained with; 0..1 where no settings.txt tells. */
 static void find_normalisation(const char *model, nn_dataset *d) {
-  static const char *const keys[] = {"run.mean", "run.scale"};
-  char path[PATH_SIZE], value[128], *text;
-  const char *slash = strrchr(model, '/');
-  path_of(path, "%.*ssettings.txt", slash ? (int)(slash - model + 1) : 0, model);
-  text = read_text(path);
-  if (!text) {
-    fprintf(stderr, "%s is not there: bytes are taken as 0..1\n", path);
-    return;
-  }
-  for (int k = 0; k < 2; k++) {
-    char *word = value, *end;
-    need_fact(path, text, keys[k], value, sizeof value);
-    for (int c = 0; c < d->channels && c < 4; c++, word = end + (*end == ',')) {
-      double v;
-      char one[64];
-      end = word + strcspn(word, ",");
-      snprintf(one, sizeof one, "%.*s", (int)(end - word), word);
-      if (!read_number(one, &v))
-        fail("%s: %s '%s' is not a list of numbers%s", path, keys[k], value, mend);
-      (k ? d->scale : d->mean)[c] = (nn_real)v;
-    }
-  }
-  free(text);
+  char path[PATH_SIZE];
+  char *facts = settings_of(model, path);
+  if (facts) read_normalisation(d, path, facts);
+  else fprintf(stderr, "%s is not there: bytes are taken as 0..1\n", path);
+  free(facts);
 }
 
 static int predict_command(struct settings *s) {

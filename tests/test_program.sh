@@ -425,6 +425,10 @@ run "${sweep[@]}" --cell=rnn,gru,lstm --lr 1e-3:1e-1:2
 ok 'only what is new is run' grep -q '^8 of 12 runs were done before' out
 run "${sweep[@]}" --lr=1e-4:1e-1 --augment=/shift=1/flip,shift=2 --random 3 --out drawn
 ok 'a random sweep' test $rc = 0 -a "$(grep -c '^lr=.*,augment=' out)" = 3
+refused 1 'sweep-mnist/report.html is that of a sweep' "${small[@]}" --out runs/sweep-mnist
+refused 1 'named/run holds a run, whose report would be lost' \
+  sweep mnist --lr=1,2 --data set --out named/run
+refused 1 'named/run holds a run' demo --data set --steps 2 --out named/run
 refused 2 'no option has several values' sweep mnist --lr 1e-3
 refused 2 "is neither cifar10 nor mnist" sweep demo --lr=1,2
 refused 2 'no range LOW:HIGH' sweep mnist --lr=1e-1:1e-3

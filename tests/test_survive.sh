@@ -195,6 +195,32 @@ kill -KILL $pid
 run info timed/last.nn
 ok '--save-seconds saves between tests' test $rc = 0 -a -s timed/previous.nn
 
+# ---- two processes in one folder ----
+"$nn" mnist --data set --quiet --cell gru --steps 1000000 --save-every 10 --out held \
+  > out 2> err < /dev/null &
+pid=$!
+for ((i = 0; i < 1200; i++)); do [ ! -f held/last.nn ] || break; sleep .05; done
+refused 1 "^nn: another process \($pid\) is at work in held\$" mnist --resume held --quiet
+kill -KILL $pid
+{ wait $pid; } 2> /dev/null
+sed -i 's/^steps=.*/steps=10/' held/settings.txt
+head -c 0 /dev/null > held/log.csv
+ok 'a killed one leaves its lock' test -e held/lock
+rm held/*.nn
+run mnist --resume held --quiet
+ok 'which locks nothing, and goes with the next' test $rc = 0 -a ! -e held/lock
+for study in 'experiment A2-rnn-64' 'sweep mnist --lr=1e-9,2e-9 --steps 1000000'; do
+  study="$study --data set --quiet --out studies/${study%% *}"
+  # shellcheck disable=SC2086
+  "$nn" $study > out 2> err < /dev/null &
+  pid=$!
+  for ((i = 0; i < 1200; i++)); do [ ! -e "${study##* }/lock" ] || break; sleep .05; done
+  # shellcheck disable=SC2086
+  refused 1 "^nn: another process \\($pid\\) is at work in ${study##* }\$" $study
+  kill -KILL $pid
+  { wait $pid; } 2> /dev/null
+done
+
 printf 'survive: %d passed, %d failed' $passed $failed
 [ $skipped = 0 ] || printf ', %d skipped' $skipped
 echo
