@@ -148,7 +148,7 @@ help:
 	@echo 'make fuzz     changed files at every reader, FUZZ_SECONDS=60 each, under sanitizers'
 	@echo 'make coverage lines of nn.c that no test runs (gcov)'
 	@echo 'make deep     the C tests under valgrind, MemorySanitizer and checks of integers'
-	@echo 'make mutate   does a test turn red for each statement of going back? (hours)'
+	@echo 'make mutate   does a test turn red for each statement of going back?'
 	@echo 'make kill     $(KILLS) kills at random instants, and every call that can fail (KILLS=n)'
 	@echo 'make long     train for an hour: memory use and speed (LONG_SECONDS=n)'
 	@echo 'make bench    speed of the kernels'

@@ -5048,7 +5048,8 @@ static int nn__is_cell(nn__kind kind)
 }
 static int nn__is_input(nn__kind kind) { return kind == NN__INPUT || kind == NN__TOKENS; }
 
-/* Keeps the first error of a description; gives -1, the number of no node. */
+/* An error of a builder: the first sticks to a description, none to a built model. Gives -1, the
+ * number of no node. */
 static int nn__fail(nn_model *m, nn_status status, const char *format, ...)
 {
   if (m && m->broken == NN_OK) {
@@ -5056,7 +5057,8 @@ static int nn__fail(nn_model *m, nn_status status, const char *format, ...)
     va_start(args, format);
     nn__format(m->message.text, sizeof m->message.text, format, args);
     va_end(args);
-    m->status = m->broken = status;
+    m->status = status;
+    if (!m->built) m->broken = status;
   }
   return -1;
 }
@@ -5116,7 +5118,7 @@ static nn__node *nn__begin(nn_model *m, nn__kind kind, int inputs, int a, int b)
 {
   if (!m) return NULL;
   if (m->built) nn__fail(m, NN_ERR_STATE, "%s added after nn_build", nn__kind_text[kind]);
-  if (m->broken != NN_OK) return NULL;
+  if (m->built || m->broken != NN_OK) return NULL;
   if (m->nodes == NN_MAX_NODES) {
     nn__fail(m, NN_ERR_LIMIT, "more than NN_MAX_NODES = %d layers", NN_MAX_NODES);
     return NULL;
@@ -5759,12 +5761,11 @@ static const char *nn__bad_optimizer(const nn_optimizer *o)
 nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (m->broken != NN_OK && !m->built) return m->broken;
+  if (m->broken != NN_OK) return m->broken;
   const char *wrong = o ? nn__bad_optimizer(o) : "it is NULL";
   if (wrong) {
-    if (m->built) return nn__error(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong);
     nn__fail(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong);
-    return m->broken;
+    return NN_ERR_ARGUMENT;
   }
   if (m->built && !m->config.inference && nn__slots(o) > m->slots)
     return nn__error(m, NN_ERR_STATE, "optimizer: needs %d state blocks, %d were built",
@@ -8962,7 +8963,7 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *           leaky_relu         f64 slope
  *           dropout            f64 rate
  *           embedding          u32 vocabulary, width
- *           rnn, lstm, gru     u32 hidden, layers, f64 dropout, flag relu, flag carry
+ *           rnn, lstm, gru     u32 hidden, layers, f64 dropout, flag relu (rnn alone), carry
  *           cross_entropy      f64 smoothing, u32 number of class weights (or 0), real each
  *   PARM  u32 number of arrays, the trained ones before the running statistics; each: text name,
  *         u32 rank, rank times u32 size; then the reals of all of them in the same order
@@ -9215,7 +9216,8 @@ static void nn__io_node(nn__io *s, nn__node *d)
     nn__io_size(s, &cell->hidden);
     nn__io_int(s, "the number of layers", &cell->layers, 1, NN__MAX_CELL_LAYERS);
     nn__io_double(s, &cell->dropout);
-    nn__io_flag(s, &cell->relu), nn__io_flag(s, &cell->carry);
+    nn__io_int(s, "the relu flag", &cell->relu, 0, d->kind == NN__RNN);
+    nn__io_flag(s, &cell->carry);
     break;
   case NN__CROSS_ENTROPY: nn__io_double(s, &d->value), nn__io_class_weights(s, d); break;
   default: break;

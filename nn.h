@@ -210,7 +210,8 @@ NN_API nn_model *nn_create_in(void *memory, size_t size, const nn_config *config
 NN_API void nn_destroy(nn_model *m); /* frees what the engine allocated; NULL is fine */
 
 /* Status and sentence of the last failed call, "" when there was none; never NULL. While a model is
- * being described a builder's first error stays. */
+ * being described a builder's first error stays. To a built model a builder does nothing but set
+ * these two. */
 NN_API nn_status nn_model_status(const nn_model *m);
 NN_API const char *nn_error(const nn_model *m);
 

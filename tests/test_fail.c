@@ -3,6 +3,10 @@
 #define _GNU_SOURCE 1
 #include "test.h"
 
+#ifndef NN_NO_THREADS
+#include <sched.h>
+#endif
+
 #include "faults.h"
 #ifndef NN_NO_SIMD
 #define NN_NO_SIMD /* the kernels call nothing that can fail */
@@ -215,6 +219,39 @@ static void every_thread(void) {
       fprintf(stderr, "    when call %ld of %ld, %s, failed\n", n, all, fault.what);
   }
   memset(&fault, 0, sizeof fault);
+#endif
+}
+
+/* Where a product ends on one core or many is chance; here the caller surely sleeps, until a worker
+ * that is late has seen that it does. */
+#ifndef NN_NO_THREADS
+typedef struct Meeting {
+  nn__pool pool;
+  int done[2];
+} Meeting;
+static void meet(void *arg, size_t index, int thread) {
+  enum { MOST = 10000000 };
+  Meeting *at = (Meeting *)arg;
+  long k = 0;
+  if (thread)
+    while (!nn__look(&at->pool, waiting) && k++ < MOST) sched_yield();
+  else
+    while (nn__look(&at->pool, left) && k++ < MOST) sched_yield();
+  CHECK(k < MOST);
+  at->done[index]++;
+}
+#endif
+static void waits_for_the_last(void) {
+#ifdef NN_NO_THREADS
+  SKIP("built without threads");
+#else
+  static Meeting at;
+  if (!CHECK_OK(nn__pool_start(&at.pool, 2))) return;
+  for (int i = 1; i <= 50 && !test_state.bad; i++) {
+    nn__parallel(&at.pool, 2, meet, &at);
+    CHECK(at.done[0] == i && at.done[1] == i);
+  }
+  nn__pool_stop(&at.pool);
 #endif
 }
 
@@ -508,6 +545,7 @@ int main(void) {
 #endif
   RUN(every_allocation);
   RUN(every_thread);
+  RUN(waits_for_the_last);
   RUN(every_call_on_a_file);
   RUN(no_size_wraps);
   RUN(sizes_near_the_end);

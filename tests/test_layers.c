@@ -1437,18 +1437,52 @@ static void wrong_configs(void) {
   CHECK_INT(c.batch, good.batch);
   CHECK_STATUS(nn_build(m), NN_ERR_STATE);
   nn_destroy(m);
-  m = nn_create(&good); /* what is built keeps its names and its start */
+}
+
+/* A builder that comes too late is refused, changes nothing, and keeps the model from nothing. */
+static void late_builders(void) {
+  const nn_config config = test_config();
+  const nn_real image[2] = {1, 2};
+  const char *const says[] = {"nn_name after nn_build", "nn_set_init after nn_build",
+                              "relu added after nn_build", "input added after nn_build"};
+  nn_batch b = {0};
+  nn_real before[3];
+  nn_node_info info;
+  nn_model *m = nn_create(&config);
   nn_linear(m, nn_input_vector(m, 2), 3);
   CHECK_OK(nn_build(m));
+  b.n = 1, b.x[0] = image;
+  CHECK_OK(nn_forward(m, &b, NN_INFERENCE));
+  memcpy(before, nn_output(m), sizeof before);
+  for (int i = 0; i < 4; i++) {
+    switch (i) {
+    case 0: nn_name(m, 1, "late"); break;
+    case 1: nn_set_init(m, 1, NN_INIT_CONSTANT, 1); break;
+    case 2: CHECK_INT(nn_relu(m, 1), -1); break;
+    default: CHECK_INT(nn_input_image(m, 1, 2, 2), -1); break;
+    }
+    CHECK_STATUS(nn_model_status(m), NN_ERR_STATE);
+    CHECK_HAS(nn_error(m), says[i]);
+    b.n = 0; /* the next error is told, too */
+    CHECK_STATUS(nn_forward(m, &b, NN_INFERENCE), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_model_status(m), NN_ERR_ARGUMENT);
+    CHECK_HAS(nn_error(m), "0 samples");
+    b.n = 1;
+    CHECK_OK(nn_reinitialise(m, config.seed));
+    CHECK_OK(nn_forward(m, &b, NN_INFERENCE));
+    CHECK_SAME(nn_output(m), before, sizeof before);
+  }
+  CHECK_INT(nn_node_count(m), 2);
+  CHECK_OK(nn_get_node(m, 1, &info));
+  CHECK_TEXT(info.name, "linear1");
+#ifndef NN_NO_TRAINING
+  nn_optimizer sgd = nn_sgd(.1, 0);
   nn_name(m, 1, "late");
-  CHECK_STATUS(nn_model_status(m), NN_ERR_STATE);
-  CHECK_HAS(nn_error(m), "nn_name after nn_build");
-  nn_destroy(m);
-  m = nn_create(&good);
-  nn_linear(m, nn_input_vector(m, 2), 3);
-  CHECK_OK(nn_build(m));
-  nn_set_init(m, 1, NN_INIT_CONSTANT, 1);
-  CHECK_HAS(nn_error(m), "nn_set_init after nn_build");
+  CHECK_OK(nn_set_optimizer(m, &sgd));
+  CHECK_OK(nn_forward(m, &b, NN_TRAINING));
+  CHECK_OK(nn_backward_from(m, before));
+  CHECK_OK(nn_step(m));
+#endif
   nn_destroy(m);
 }
 
@@ -1597,6 +1631,7 @@ int main(void) {
   RUN(nothing_described);
   RUN(null_is_an_error);
   RUN(wrong_configs);
+  RUN(late_builders);
   RUN(refused_runs);
   RUN(describes_itself);
   return test_end("layers");

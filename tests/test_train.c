@@ -857,6 +857,9 @@ static void overflows(void) {
   x = (nn_real)NAN;
   CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED);
   CHECK_HAS(nn_error(m), "the samples given to input1 hold a NaN");
+  x = 1, y = (nn_real)NAN;
+  CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED);
+  CHECK_HAS(nn_error(m), "step 0: the loss is nan");
   CHECK_INT(nn_steps(m), 0);
   nn_destroy(m);
 }
