@@ -670,8 +670,7 @@ typedef enum nn__act { /* element by element functions */
   NN__ACT_GELU,
   NN__ACT_SILU,
   NN__ACT_TANH,
-  NN__ACT_SIGMOID,
-  NN__ACT_EXP /* not a layer: there for the tests of the error bound */
+  NN__ACT_SIGMOID
 } nn__act;
 
 /* One optimizer step over n elements; the formulas are in nn.h, the numbers of one step here.
@@ -1409,8 +1408,7 @@ NN__INLINE V NN__(act)(int act, V x, V slope)
   case NN__ACT_GELU: return v_mul(x, NN__(vphi)(x, &density));
   case NN__ACT_SILU: return v_mul(x, NN__(vsigmoid)(x));
   case NN__ACT_TANH: return NN__(vtanh)(x);
-  case NN__ACT_SIGMOID: return NN__(vsigmoid)(x);
-  default: return NN__(vexp)(x);
+  default: return NN__(vsigmoid)(x);
   }
 }
 
@@ -1423,7 +1421,7 @@ NN__INLINE void NN__(activate_body)(int act, nn_real *y, const nn_real *x, size_
 #ifndef NN_NO_TRAINING
 /* The derivative, from x (GELU, SILU) or from y (the others).
  * relu: y > 0; leaky: y > 0 ? 1 : slope; gelu: Phi + x phi; silu: s (1 + x (1 - s));
- * tanh: 1 - y^2; sigmoid: y (1 - y); exp: y. */
+ * tanh: 1 - y^2; sigmoid: y (1 - y). */
 NN__INLINE V NN__(act_back)(int act, V x, V y, V slope)
 {
   const V one = v_set(1);
@@ -1440,8 +1438,7 @@ NN__INLINE V NN__(act_back)(int act, V x, V y, V slope)
     return v_mul(s, v_fma(x, v_sub(one, s), one));
   }
   case NN__ACT_TANH: return v_sub(one, v_mul(y, y));
-  case NN__ACT_SIGMOID: return v_mul(y, v_sub(one, y));
-  default: return y;
+  default: return v_mul(y, v_sub(one, y));
   }
 }
 
@@ -1455,8 +1452,7 @@ static void NN__(activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_r
   case NN__ACT_GELU: NN__(activate_body)(NN__ACT_GELU, y, x, n, v_set(slope)); break;
   case NN__ACT_SILU: NN__(activate_body)(NN__ACT_SILU, y, x, n, v_set(slope)); break;
   case NN__ACT_TANH: NN__(activate_body)(NN__ACT_TANH, y, x, n, v_set(slope)); break;
-  case NN__ACT_SIGMOID: NN__(activate_body)(NN__ACT_SIGMOID, y, x, n, v_set(slope)); break;
-  default: NN__(activate_body)(NN__ACT_EXP, y, x, n, v_set(slope)); break;
+  default: NN__(activate_body)(NN__ACT_SIGMOID, y, x, n, v_set(slope)); break;
   }
 }
 
@@ -1479,10 +1475,7 @@ static void NN__(activate_back)(int act, nn_real *dx, const nn_real *dy, const n
   case NN__ACT_GELU: NN__(activate_back_body)(NN__ACT_GELU, dx, dy, x, n, v_set(slope)); break;
   case NN__ACT_SILU: NN__(activate_back_body)(NN__ACT_SILU, dx, dy, x, n, v_set(slope)); break;
   case NN__ACT_TANH: NN__(activate_back_body)(NN__ACT_TANH, dx, dy, y, n, v_set(slope)); break;
-  case NN__ACT_SIGMOID:
-    NN__(activate_back_body)(NN__ACT_SIGMOID, dx, dy, y, n, v_set(slope));
-    break;
-  default: NN__(activate_back_body)(NN__ACT_EXP, dx, dy, y, n, v_set(slope)); break;
+  default: NN__(activate_back_body)(NN__ACT_SIGMOID, dx, dy, y, n, v_set(slope)); break;
   }
 }
 #endif

@@ -394,6 +394,28 @@ static void functions_over_all_floats(void) {
   free(x);
 }
 
+/* exp is no layer, but the softmax of (x, 0) is exp(x) : 1, each rounded once more. */
+static void exponentials(void) {
+  enum { ROWS = 8192 };
+  nn_real *x = test_reals(2 * ROWS);
+  nn_model *m = begin(1, INFERENCE);
+  const nn_real *y;
+  double worst = 0, worst_x = 0;
+  for (int i = 0; i < ROWS; i++) x[2 * i] = (nn_real)(i * (-87. / ROWS));
+  nn_softmax(m, nn_input_sequence(m, ROWS, 2));
+  if (!ready(m)) return;
+  y = forward(m, 1, x, NULL, INFERENCE);
+  for (int i = 0; y && i < ROWS; i++) {
+    const double off =
+        fabs((double)y[2 * i] / (double)y[2 * i + 1] / exp((double)x[2 * i]) - 1);
+    if (!(off <= worst)) worst = off, worst_x = (double)x[2 * i];
+  }
+  if (!CHECK(worst < 3e-7 + 1.2e-7)) fprintf(stderr, "exp: error %.3g at %g\n", worst, worst_x);
+  if (getenv("NN_VERBOSE")) printf("exp: worst error %.3g, at %.9g\n", worst, worst_x);
+  nn_destroy(m);
+  free(x);
+}
+
 /* Infinities, and that a value does not depend on where in an array it stands. */
 static void functions_at_the_ends(void) {
   size_t f;
@@ -1604,6 +1626,7 @@ int main(void) {
   RUN(global_pools);
   RUN(max_pool_takes_nan);
   RUN(functions_over_all_floats);
+  RUN(exponentials);
   RUN(functions_at_the_ends);
   RUN(softmax);
   RUN(softmax_extremes);
