@@ -7,28 +7,8 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 build=$(realpath "${BUILD:-build}")
-nn=$(realpath "${NN_BIN:-$build/nn}")
-[ -x "$nn" ] || { echo "test_look: $nn is not there; run make first" >&2; exit 1; }
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-unset NN_DATA NN_ISA NO_COLOR COLUMNS
-passed=0 failed=0 skipped=0
-
-ok() { # ok DESCRIPTION COMMAND.. : the command succeeds
-  local what=$1
-  shift
-  if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $what"; fi
-}
-run() { "$nn" "$@" > out 2> err < /dev/null; rc=$?; }
-refused() { # refused STATUS PATTERN WORDS..: that status and one line on stderr that matches
-  local status=$1 pattern=$2
-  local -x ASAN_OPTIONS=detect_leaks=0 # who gives up does not tidy up
-  shift 2
-  run "$@"
-  ok "nn $* -> $rc: $(head -c 200 err)" test $rc = "$status" -a "$(wc -l < err)" = 1 -a \
-    "$(grep -Ec -- "$pattern" err)" = 1
-}
+. tests/program.sh
+skipped=0
 models() { find "$1" -name '*.nn' -not -path '*/look/*' -exec cksum {} + | sort; }
 
 # ---- nets to look at: a convolutional one of photographs' kind, one of digits, a recurrent one ----
