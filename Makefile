@@ -55,7 +55,7 @@ $(BUILD)/tests/faulty: tests/faulty.c tests/faults.h nn.c main.c nn.h | stb
 # stb_image_write.h, for main.c. `make run` and `make test` install it where they may.
 run test kill lint bench fuzz: INSTALL = yes
 stb:
-	@echo '#include <stb/stb_image_write.h>' | $(CC) -E - > /dev/null 2>&1 && exit 0; \
+	@echo '#include <stb/stb_image_write.h>' | $(CC) $(CFLAGS) -E - > /dev/null 2>&1 && exit 0; \
 	if [ "$(INSTALL)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
 	  echo 'installing libstb-dev (stb_image_write.h, for PNG files)'; \
 	  { apt-get update -qq && $(APT) libstb-dev; } > /dev/null && exit 0; fi; \

@@ -92,6 +92,7 @@ static int replace(const char *from, const char *to) { /* rename does not, there
 }
 static double now(void) { return (double)clock() / CLOCKS_PER_SEC; } /* wall time there */
 static int is_special(const char *path) { return (void)path, 0; }
+enum { HAS_GZIP = 0 };
 static FILE *open_gzip(const char *path) { return (void)path, NULL; }
 static int close_gzip(FILE *f) { return (void)f, -1; }
 static FILE *take_lock(const char *path, long *holder) {
@@ -130,6 +131,7 @@ static int is_special(const char *path) {
   struct stat s;
   return stat(path, &s) == 0 && !S_ISREG(s.st_mode);
 }
+enum { HAS_GZIP = 1 };
 /* Only ever called with paths that are constants of this file, so nothing needs quoting. */
 static FILE *open_gzip(const char *path) {
   char command[PATH_SIZE];
@@ -1266,7 +1268,7 @@ static int data_find(struct data *d, const struct settings *s, int cifar, int dr
   if (environment && *environment && load_from(d, environment, cifar, gray, size)) return 1;
   if (load_from(d, "data", cifar, gray, size)) return 1;
   path_of(path, "%s/%s.gz", system_folder, idx_names[0]);
-  if (!cifar && file_exists(path)) {
+  if (!cifar && HAS_GZIP && file_exists(path)) {
     load_idx(d, system_folder);
     return 1;
   }
