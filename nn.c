@@ -178,6 +178,8 @@
 #include <windows.h>
 #include <io.h>
 #elif defined __unix__ || defined __APPLE__
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #endif
@@ -210,9 +212,9 @@ static int nn__replace(const char *from, const char *to)
 #endif
 }
 
-/* 0 when the name is that of a device, a directory and the like: to rename a file over these
- * would fail, or, for the superuser, would replace /dev/null. */
-static int nn__replaceable(const char *path)
+/* 0 when the name is that of a device, a directory and the like: to read a pipe could wait for
+ * ever, to rename a file over these would fail, or, for the superuser, would replace /dev/null. */
+static int nn__regular(const char *path)
 {
 #if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
   struct stat s;
@@ -222,11 +224,66 @@ static int nn__replaceable(const char *path)
   return 1;
 #endif
 }
+
+/* A file that will be renamed to `path` is one writer's at a time, a thread's or a process's: this
+ * waits until it is ours, and gives what nn__give_file wants, or -1. It is never another file under
+ * a link's name, nor a pipe, and gets the rights of the file that it replaces. */
+static int nn__take_file(const char *temporary, const char *path)
+{
+#if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
+  for (;;) {
+    struct stat own, named;
+    const int how = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+    const int file = open(temporary, how, 0666);
+    if (file < 0) return -1;
+    if (fstat(file, &own) != 0 || !S_ISREG(own.st_mode) || own.st_nlink > 1) {
+      close(file);
+      errno = EEXIST;
+      return -1;
+    }
+    while (flock(file, LOCK_EX) != 0 && errno == EINTR) continue; /* a disk may know no locks */
+    if (lstat(temporary, &named) == 0 && named.st_ino == own.st_ino &&
+        named.st_dev == own.st_dev) {
+      if (stat(path, &named) == 0) (void)!fchmod(file, named.st_mode & 0777);
+      return file;
+    }
+    close(file); /* who had it has given it its name meanwhile */
+  }
+#else
+  (void)temporary, (void)path;
+  return 0;
+#endif
+}
+
+static void nn__give_file(int file)
+{
+#if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
+  close(file);
+#else
+  (void)file;
+#endif
+}
+
+/* Sees to it that a new name is on the disk, too. `path` is cut to its folder; some systems have no
+ * folders to sync, and there is nothing to wait for. */
+static void nn__sync_folder(char *path)
+{
+#if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
+  char *end = strrchr(path, '/');
+  if (end) end[end == path] = 0;
+  const int folder = open(end ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return;
+  fsync(folder);
+  close(folder);
+#else
+  (void)path;
+#endif
+}
 #endif
 
 /* ======================================== @@BASE =========================================== */
 /* A printf of our own for messages: the C library's needs stdio, follows the locale (a decimal
- * comma), and is several times the size of a small build. It knows %s %d %u %x %zu %lld %llu %g %%,
+ * comma), and is several times the size of a small build. It knows %s %d %x %zu %lld %llu %g %%,
  * always closes the string and cuts what does not fit. */
 typedef struct nn__text {
   char *to;
@@ -238,9 +295,10 @@ static void nn__put_char(nn__text *t, char c)
   if (t->used + 1 < t->size) t->to[t->used++] = c;
 }
 
+/* Names of files may hold anything; a message is one line, and harmless on a terminal. */
 static void nn__put_string(nn__text *t, const char *s)
 {
-  while (*s) nn__put_char(t, *s++);
+  for (; *s; s++) nn__put_char(t, (unsigned char)*s < ' ' || *s == 127 ? '?' : *s);
 }
 
 static void nn__put_number(nn__text *t, unsigned long long value, unsigned base)
@@ -330,7 +388,6 @@ static void nn__format(char *to, size_t size, const char *format, va_list args)
       nn__put_string(&t, s ? s : "(null)");
       break;
     case 'd': nn__put_signed(&t, va_arg(args, int)); break;
-    case 'u': nn__put_number(&t, va_arg(args, unsigned), 10); break;
     case 'x': nn__put_number(&t, va_arg(args, unsigned), 16); break;
     case 'g': nn__put_real(&t, va_arg(args, double)); break;
     case 'z': /* %zu */
@@ -3059,7 +3116,7 @@ typedef struct nn__conv {
   size_t hp, wp, runs, run;          /* kh kw cg = runs run */
   /* data walk: dY spread out */
   size_t hz, wz, zruns, zrun;
-  size_t chunks;                     /* partial sums of the weight gradient: fixed by the shapes */
+  size_t chunks;                     /* partial sums of the weight gradient */
   int side;                          /* Winograd: outputs of a tile's side, 4 or 6; 0: direct */
 } nn__conv;
 
@@ -3067,7 +3124,7 @@ enum { NN__TILE = 8 }; /* side of a tile of Winograd's transform; 64 frequencies
 
 /* Winograd pays for 3x3 and 5x5 windows at stride 1 once there are channels enough to carry the
  * transforms; `side` outputs then cost 64 products in place of side^2 k^2. */
-static int nn__winograd_side(const nn__conv *c, size_t batch)
+static int nn__winograd_side(const nn__conv *c)
 {
   if (c->kh != c->kw || (c->kh != 3 && c->kh != 5) || c->groups > 1) return 0;
   if (c->sh != 1 || c->sw != 1 || c->dh != 1 || c->dw != 1) return 0;
@@ -3080,7 +3137,16 @@ static int nn__winograd_side(const nn__conv *c, size_t batch)
   const size_t taps = c->kh * c->kw, direct = c->oh * c->ow * taps;
   const size_t products = tiles * NN__TILE * NN__TILE;
   const size_t weights = NN__TILE * (taps + NN__TILE * c->kw);
-  return 2 * products <= direct && batch * (direct - products) > 2 * weights ? (int)side : 0;
+  return 2 * products <= direct && c->n * (direct - products) > 2 * weights ? (int)side : 0;
+}
+
+/* By the shapes and samples alone: config.batch and threads have no part in the bits. */
+static void nn__conv_choose(nn__conv *c, int side)
+{
+  const size_t taps = side ? NN__TILE * NN__TILE : c->kh * c->kw;
+  const size_t partial = c->groups * taps * c->cg * c->og + c->oc;
+  c->side = side;
+  c->chunks = nn__min(c->n, nn__max(1, nn__min(8, ((size_t)1 << 21) / partial)));
 }
 
 static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__node *x, size_t n)
@@ -3104,10 +3170,7 @@ static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__n
   c.hz = c.h + (c.kh - 1) * c.dh, c.wz = c.w + (c.kw - 1) * c.dw;
   c.zruns = c.runs;
   c.zrun = dense ? c.kw * c.oc : c.og;
-  c.side = m->config.direct_convolution ? 0 : nn__winograd_side(&c, (size_t)m->config.batch);
-  const size_t taps = c.side ? NN__TILE * NN__TILE : c.kh * c.kw;
-  const size_t partial = c.groups * taps * c.cg * c.og + c.oc;
-  c.chunks = nn__min((size_t)m->config.batch, nn__max(1, nn__min(8, ((size_t)1 << 21) / partial)));
+  nn__conv_choose(&c, m->config.direct_convolution ? 0 : nn__winograd_side(&c));
   return c;
 }
 
@@ -5940,9 +6003,12 @@ static void nn__scratch_size(const nn_model *m, nn__node *node)
   const size_t all = (size_t)m->config.batch * node->rows * node->cols;
   node->scratch = node->thread_scratch = 0;
   if (node->kind == NN__CONV2D) {
-    const nn__conv c = nn__conv_of(m, node, &m->node[node->in[0]], (size_t)m->config.batch);
+    nn__conv c = nn__conv_of(m, node, &m->node[node->in[0]], (size_t)m->config.batch);
     node->scratch = nn__conv_scratch(&c);
     node->thread_scratch = nn__conv_thread_scratch(&c);
+    nn__conv_choose(&c, 0); /* the way of fewer samples */
+    node->scratch = nn__max(node->scratch, nn__conv_scratch(&c));
+    node->thread_scratch = nn__max(node->thread_scratch, nn__conv_thread_scratch(&c));
   } else if (node->kind == NN__BATCH_NORM) {
     node->scratch = NN__PARTS * node->cols;
   } else if (node->kind == NN__LAYER_NORM) {
@@ -6207,7 +6273,8 @@ static nn_status nn__plan(nn_model *m)
 
 nn_status nn_plan(nn_model *m, size_t *bytes)
 {
-  if (!bytes) return NN_ERR_ARGUMENT;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!bytes) return nn__error(m, NN_ERR_ARGUMENT, "nn_plan: bytes is NULL");
   *bytes = 0;
   const nn_status status = nn__plan(m);
   if (status == NN_OK) *bytes = m->plan_size;
@@ -6703,7 +6770,8 @@ nn_status nn_backward(nn_model *m)
 
 nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient)
 {
-  if (!m || !output_gradient) return NN_ERR_ARGUMENT;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!output_gradient) return nn__error(m, NN_ERR_ARGUMENT, "backward: no gradient given");
   if (m->ran != 1 || !nn__keeps(m))
     return nn__error(m, NN_ERR_STATE, "backward: needs a training forward before it");
   nn__node *out = &m->node[m->output];
@@ -6927,7 +6995,8 @@ int nn_param_count(const nn_model *m) { return m && m->built ? m->params : 0; }
 
 nn_status nn_get_param(nn_model *m, int index, nn_param *p)
 {
-  if (!m || !p) return NN_ERR_ARGUMENT;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!p) return nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: p is NULL");
   if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_get_param: not built");
   const nn__param *q = index >= 0 ? nn__listed(m, index) : NULL;
   if (!q) return nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: no such parameter");
@@ -6940,7 +7009,8 @@ nn_status nn_get_param(nn_model *m, int index, nn_param *p)
 
 nn_status nn_find_param(nn_model *m, const char *name, nn_param *p)
 {
-  if (!m || !name || !p) return NN_ERR_ARGUMENT;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!name || !p) return nn__error(m, NN_ERR_ARGUMENT, "nn_find_param: name or p is NULL");
   for (int i = 0; i < nn_param_count(m); i++)
     if (!strcmp(nn__listed(m, i)->name, name)) return nn_get_param(m, i, p);
   return nn__error(m, NN_ERR_ARGUMENT, "nn_find_param: no %s", name);
@@ -7364,6 +7434,8 @@ static nn_status nn__open(const char *path, size_t limit, FILE **file, size_t *s
   FILE *f;
   long end;
   if (path == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no path given");
+  if (!nn__regular(path))
+    return nn__say(why, NN_ERR_IO, "%s: not a regular file", nn__path_end(path));
   errno = 0;
   f = fopen(path, "rb");
   if (f == NULL) return nn__file_failed(why, path, "cannot open");
@@ -7467,6 +7539,7 @@ typedef struct nn__writer {
   nn_message *why;
   nn_status status;
   FILE *file;
+  int taken; /* what nn__take_file gave */
   char temporary[4096];
 } nn__writer;
 
@@ -7476,6 +7549,7 @@ static void nn__write_failed(nn__writer *w, const char *what)
   if (w->file) fclose(w->file);
   w->file = NULL;
   remove(w->temporary);
+  nn__give_file(w->taken);
 }
 
 static void nn__write_begin(nn__writer *w, const char *path, nn_message *why)
@@ -7494,15 +7568,20 @@ static void nn__write_begin(nn__writer *w, const char *path, nn_message *why)
     return;
   }
   /* To rename over a device or a directory would replace or fail on it: refuse first. */
-  if (!nn__replaceable(path)) {
+  if (!nn__regular(path)) {
     w->status = nn__say(why, NN_ERR_IO, "%s: not a regular file", nn__path_end(path));
     return;
   }
   memcpy(w->temporary, path, length);
   memcpy(w->temporary + length, ".tmp", sizeof ".tmp");
   errno = 0;
+  w->taken = nn__take_file(w->temporary, path);
+  if (w->taken < 0) {
+    w->status = nn__file_failed(why, w->temporary, "cannot write");
+    return;
+  }
   w->file = fopen(w->temporary, "wb");
-  if (w->file == NULL) w->status = nn__file_failed(why, path, "cannot write");
+  if (w->file == NULL) nn__write_failed(w, "cannot write");
 }
 
 static void nn__write(nn__writer *w, const void *bytes, size_t size)
@@ -7526,6 +7605,10 @@ static nn_status nn__write_end(nn__writer *w)
     nn__write_failed(w, "cannot write");
   else if (!nn__replace(w->temporary, w->path))
     nn__write_failed(w, "cannot rename the new file to this name");
+  else {
+    nn__give_file(w->taken);
+    nn__sync_folder(w->temporary);
+  }
   return w->status;
 }
 
@@ -8972,8 +9055,8 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *         (nn_progress)
  * Enumerations are the numbers in nn.h; counts in u64 are at most 2^53. A checkpoint is taken
  * between steps: gradients that no nn_step has used yet are not in it. Going on from it gives the
- * same bits if config.batch and ISA are the same; state carried for more samples than config.batch
- * is dropped.
+ * same bits if the ISA is the same, and no state was carried for more samples than config.batch:
+ * such a state is dropped.
  *
  * LOADING. The sections are found and their CRCs checked. Then they are walked with no place to put
  * anything: layers go through the builder calls, which check every number and shape, and the arrays
@@ -9479,7 +9562,7 @@ static void nn__io_find(nn__io *s, size_t size, size_t begin[NN__SECTIONS],
 static void nn__io_build(nn__io *s, size_t size, size_t graph)
 {
   nn_model *m = s->m;
-  size_t bytes, copies = 1;
+  size_t bytes = 0, copies = 1;
   s->section = nn__section[1].tag, s->at = graph;
   nn_plan(m, &bytes);
   nn__io_take_error(s);
@@ -9615,14 +9698,29 @@ nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *bytes, 
 #ifndef NN_NO_STDIO
 nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out, nn_message *why)
 {
+  unsigned char head[NN__IO_HEADER];
   nn_array file;
   nn_message reason;
+  nn__io s;
+  size_t size;
+  FILE *f;
   if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
   memset(out, 0, sizeof *out);
-  nn_status status = nn_file_read(path, SIZE_MAX, config ? &config->allocator : NULL, &file, why);
+  memset(&s, 0, sizeof s);
+  nn_status status = nn__open(path, SIZE_MAX, &f, &size, why);
   if (status != NN_OK) return status;
-  status = nn_load_memory(file.data, file.count, config, out, &reason);
-  nn_array_free(&file);
+  s.reading = 1, s.from = head, s.end = nn__min(size, sizeof head), s.why = &reason;
+  status = nn__read(f, path, 0, head, s.end, why);
+  fclose(f);
+  if (status != NN_OK) return status;
+  nn__io_header(&s, size); /* what is no model is not read into memory */
+  status = s.status;
+  if (status == NN_OK) {
+    status = nn_file_read(path, SIZE_MAX, config ? &config->allocator : NULL, &file, why);
+    if (status != NN_OK) return status;
+    status = nn_load_memory(file.data, file.count, config, out, &reason);
+    nn_array_free(&file);
+  }
   return status == NN_OK ? status : nn__say(why, status, "%s: %s", nn__path_end(path), reason.text);
 }
 

@@ -209,7 +209,8 @@ NN_API size_t nn_model_size(void);
 NN_API nn_model *nn_create_in(void *memory, size_t size, const nn_config *config);
 NN_API void nn_destroy(nn_model *m); /* frees what the engine allocated; NULL is fine */
 
-/* Status and sentence of the last failed call, "" when there was none; never NULL. While a model is
+/* Status and sentence of the last failed call that may change the model (one that takes it as const
+ * says what is wrong by its status alone), "" when there was none; never NULL. While a model is
  * being described a builder's first error stays. To a built model a builder does nothing but set
  * these two. */
 NN_API nn_status nn_model_status(const nn_model *m);
@@ -792,8 +793,11 @@ NN_API nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule
  * every section; all of it is checked before anything is allocated for it. What a file's layers ask
  * for beside the parameters must stay below config.batch times 256 MiB or 4096 times the file,
  * whichever is more (NN_ERR_LIMIT). The format is described at @@IO in nn.c. config: batch,
- * threads, isa, inference, allocator of the new model (NULL = the defaults; its seed is replaced by
- * the file's). */
+ * threads, isa, the four switches and the allocator of the new model (NULL = the defaults; its seed
+ * is replaced by the file's). Training goes on to the same bits with any batch and threads; but
+ * what layers with carry keep for more samples than batch is dropped. On Unix a file's name is
+ * written by one thread or process at a time, the others wait; it keeps its access rights, a
+ * symbolic link is replaced, and pipes, devices and folders are refused. */
 typedef struct nn_load_result {
   nn_model *model;      /* built and ready; destroy it; NULL after an error */
   int is_checkpoint;

@@ -3,6 +3,9 @@
 #if defined(__unix__) || defined(__APPLE__)
 #define _POSIX_C_SOURCE 200809L /* mkdir, mkfifo, symlink: to make writes fail */
 #define ON_POSIX 1
+#include <pthread.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #else
@@ -723,17 +726,22 @@ static void file_write_keeps_the_old_file(void)
     CHECK(file_holds(path, "old"));
     CHECK(rmdir(temporary) == 0);
   }
-  if (file_is_there("/dev/full") && CHECK(symlink("/dev/full", temporary) == 0)) { /* no space */
-    char *much = (char *)test_memory(200000);
-    CHECK_STATUS(nn_file_write(path, "new", 3, &why), NN_ERR_IO); /* seen when it is flushed */
-    CHECK(file_holds(path, "old"));
-    CHECK(!file_is_there(temporary));
-    CHECK(symlink("/dev/full", temporary) == 0);
-    CHECK_STATUS(nn_file_write(path, much, 200000, &why), NN_ERR_IO); /* seen by fwrite */
-    CHECK(file_holds(path, "old"));
-    CHECK(!file_is_there(temporary));
-    free(much);
+  char *much = (char *)test_memory(200000);
+  struct rlimit before, small;
+  if (CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0)) { /* no space for a file of more bytes */
+    void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    for (int large = 0; large < 2; large++) { /* seen when it is flushed, or by fwrite */
+      small = before, small.rlim_cur = large ? 100000 : 2;
+      CHECK(setrlimit(RLIMIT_FSIZE, &small) == 0);
+      const nn_status status = nn_file_write(path, much, large ? 200000 : 3, &why);
+      CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+      CHECK_STATUS(status, NN_ERR_IO);
+      CHECK(file_holds(path, "old"));
+      CHECK(!file_is_there(temporary));
+    }
+    signal(SIGXFSZ, handler);
   }
+  free(much);
   remove(path);
   if (CHECK(mkdir(path, 0777) == 0)) { /* a directory is not replaced */
     CHECK_STATUS(nn_file_write(path, "new", 3, &why), NN_ERR_IO);
@@ -757,10 +765,101 @@ static void file_write_keeps_the_old_file(void)
     CHECK_STATUS(nn_file_write(path, "new", 3, &why), NN_ERR_IO);
     CHECK(stat(path, &kind) == 0 && S_ISFIFO(kind.st_mode));
     CHECK(!file_is_there(temporary));
+    nn_array a; /* nor is it read, which could wait for ever */
+    CHECK_STATUS(nn_file_read(path, SIZE_MAX, NULL, &a, &why), NN_ERR_IO);
+    CHECK_STATUS(nn_npy_load(path, NULL, &a, &why), NN_ERR_IO);
+    CHECK_HAS(why.text, "not a regular file");
   }
   remove(path);
 #else
   SKIP("needs POSIX calls to make writes fail");
+#endif
+}
+
+/* What lies under the temporary name is not written through, and the new file has the old one's
+ * rights. */
+static void file_write_touches_no_other(void)
+{
+#if ON_POSIX
+  const char *path = file_name("mine"), *temporary = file_name("mine.tmp");
+  const char *victim = file_name("victim");
+  nn_message why = {""};
+  struct stat kind;
+  remove(temporary), remove(path), remove(victim);
+  put_file(path, "old", 3);
+  put_file(victim, "precious", 8);
+  for (int hard = 0; hard < 2; hard++) {
+    CHECK((hard ? link(victim, temporary) : symlink(victim, temporary)) == 0);
+    CHECK_STATUS(nn_file_write(path, "new", 3, &why), NN_ERR_IO);
+    CHECK_HAS(why.text, "test_data.mine.tmp");
+    CHECK(file_holds(path, "old"));
+    CHECK(file_holds(victim, "precious"));
+    CHECK(remove(temporary) == 0);
+  }
+  CHECK(mkfifo(temporary, 0666) == 0);
+  CHECK_STATUS(nn_file_write(path, "new", 3, &why), NN_ERR_IO); /* and does not wait */
+  remove(temporary);
+  CHECK(chmod(path, 0640) == 0);
+  CHECK_OK(nn_file_write(path, "new", 3, &why));
+  CHECK(stat(path, &kind) == 0 && (kind.st_mode & 0777) == 0640);
+  remove(path), remove(victim);
+#else
+  SKIP("needs POSIX calls");
+#endif
+}
+
+#if ON_POSIX
+enum { WRITERS = 3, WRITES = 100, SHARED = 60000 };
+static size_t shared_size(int letter) { return SHARED - (size_t)(20000 * (letter - 'a')); }
+
+typedef struct writer {
+  pthread_t thread;
+  const char *path;
+  int letter, failed;
+} writer;
+
+static void *write_shared(void *arg)
+{
+  writer *w = (writer *)arg;
+  char bytes[SHARED];
+  memset(bytes, w->letter, sizeof bytes);
+  for (int k = 0; k < WRITES; k++)
+    w->failed += nn_file_write(w->path, bytes, shared_size(w->letter), NULL) != NN_OK;
+  return NULL;
+}
+#endif
+
+/* Several write a file of one name at once: who reads it finds one that is whole. */
+static void file_writers_take_turns(void)
+{
+#if ON_POSIX
+  const char *path = file_name("shared");
+  writer writers[WRITERS];
+  int torn = 0;
+  nn_array a;
+  put_file(path, "a", 1);
+  for (int i = 0; i < WRITERS; i++) {
+    writer *w = &writers[i];
+    w->path = path, w->letter = 'a' + i, w->failed = 0;
+    if (!CHECK(pthread_create(&w->thread, NULL, write_shared, w) == 0)) return;
+  }
+  for (int k = 0; k < 300; k++) {
+    if (!CHECK_OK(nn_file_read(path, SIZE_MAX, NULL, &a, NULL))) break;
+    const unsigned char *bytes = (const unsigned char *)a.data;
+    int whole = a.count == 1 || a.count == shared_size(bytes[0]);
+    for (size_t i = 0; whole && i < a.count; i++) whole = bytes[i] == bytes[0];
+    torn += !whole;
+    nn_array_free(&a);
+  }
+  for (int i = 0; i < WRITERS; i++) {
+    CHECK(pthread_join(writers[i].thread, NULL) == 0);
+    CHECK_INT(writers[i].failed, 0);
+  }
+  CHECK_INT(torn, 0);
+  CHECK(!file_is_there(file_name("shared.tmp")));
+  remove(path);
+#else
+  SKIP("needs pthreads");
 #endif
 }
 
@@ -1411,6 +1510,8 @@ int main(void)
   RUN(file_read_and_limits);
   RUN(file_write_replaces_whole_files);
   RUN(file_write_keeps_the_old_file);
+  RUN(file_write_touches_no_other);
+  RUN(file_writers_take_turns);
   RUN(npy_round_trip);
   RUN(npy_save_is_numpys);
   RUN(load_from_files);

@@ -422,12 +422,19 @@ static void files(void) {
   if (f) fputs("hello, world\n", f), fclose(f);
   CHECK_STATUS(nn_load(path, &c, &load, &why), NN_ERR_FORMAT);
   CHECK(load.model == NULL);
+  f = fopen(path, "wb"); /* not one either, and not worth reading */
+  if (f) fseek(f, 50000000, SEEK_SET), putc(0, f), fclose(f);
+  count.most = count.now;
+  CHECK_STATUS(nn_load(path, &c, &load, &why), NN_ERR_FORMAT);
+  CHECK(count.most - count.now < 1000);
   f = fopen(path, "wb"); /* empty */
   if (f) fclose(f);
   CHECK_STATUS(nn_load(path, &c, &load, &why), NN_ERR_FORMAT);
   remove(path);
   CHECK_STATUS(nn_load(path, &c, &load, &why), NN_ERR_IO);
   CHECK_HAS(why.text, path);
+  CHECK_STATUS(nn_load("no\033[31m\nsuch", &c, &load, &why), NN_ERR_IO);
+  CHECK_HAS(why.text, "no?[31m?such: "); /* one line, and a terminal stays as it is */
   CHECK_STATUS(nn_load(".", &c, &load, &why), NN_ERR_IO);
   CHECK_STATUS(nn_load(NULL, &c, &load, &why), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_save(m, "no/such/folder/x.nn"), NN_ERR_IO);

@@ -1245,6 +1245,8 @@ static void refused_forward(void) {
     CHECK(nn_output(m) == NULL);
     CHECK_STATUS(nn_backward(m), NN_ERR_STATE);
     CHECK_STATUS(nn_backward_from(m, d), NN_ERR_STATE);
+    CHECK_STATUS(nn_backward_from(m, NULL), NN_ERR_ARGUMENT);
+    CHECK_HAS(nn_error(m), "no gradient"); /* not what the call before it said */
     CHECK_STATUS(nn_loss(m, &b, NULL, NULL), NN_ERR_STATE);
     CHECK_NEAR(nn_gradient_norm(m), 0, 0);
     if (test_state.bad) {
@@ -1280,6 +1282,26 @@ static void same_bits_for_any_threads(void) {
     }
   }
 #endif
+}
+
+/* How many samples a model could take has no part in the bits of those that it gets. */
+static void same_bits_for_any_room(void) {
+  static const int room[] = {5, 8, 64};
+  nn_dataset d = digits(0, 48);
+  for (int kind = 0; kind <= KINDS; kind++) {
+    uint32_t first = 0;
+    for (int i = 0; i < (int)COUNT(room); i++) {
+      nn_fit_options o = nn_fit_default();
+      nn_config c = test_config();
+      c.batch = room[i], o.batch = 5, o.epochs = 0, o.steps = kind < KINDS ? 8 : 2;
+      nn_model *m = kind < KINDS ? model_with(&c, kind, 24, 1e-2) : wide_model(&c);
+      if (!m || !CHECK_OK(nn_fit(m, &d, &o))) return;
+      const uint32_t bits = bits_of(m);
+      if (i == 0) first = bits;
+      else if (!CHECK(bits == first)) fprintf(stderr, "    kind %d, room for %d\n", kind, room[i]);
+      nn_destroy(m);
+    }
+  }
 }
 
 /* What nn.h promises across ISAs: the same bits where numbers are drawn, rounding elsewhere. */
@@ -1691,6 +1713,7 @@ int main(void) {
   RUN(wrong_order);
   RUN(refused_forward);
   RUN(same_bits_for_any_threads);
+  RUN(same_bits_for_any_room);
   RUN(isas_agree);
   RUN(no_allocation_after_build);
   RUN(every_failing_allocation);
