@@ -1471,7 +1471,7 @@ struct run {
   int64_t total, per_epoch, test_every, save_every, row_every; /* in steps */
   size_t parameters;
   nn_progress progress;
-  double sum_before, window_loss; /* the sums that the next row is made of */
+  double step_loss, window_loss; /* of the step alone; the sums that the next row is made of */
   int64_t correct_before, rows_before, window_correct, window_rows;
   int64_t best_step;                    /* of the model in best.nn, 0 while there is none */
   double best_accuracy;                 /* its share of the test set */
@@ -2790,11 +2790,11 @@ static int on_step(void *user, nn_model *m, const nn_progress *p) {
   const int left_out = r->left_out > r->left_out_before;
   /* a new epoch counts from 0 again; a step that was left out counts nothing */
   if (p->rows < r->rows_before || (p->rows == r->rows_before && !left_out))
-    r->sum_before = 0, r->correct_before = r->rows_before = 0;
-  r->window_loss += p->loss_sum - r->sum_before;
+    r->correct_before = r->rows_before = 0;
+  /* not a difference of the epoch's sums, in which one huge loss would drown all later ones */
+  r->window_loss += r->step_loss * (double)(p->rows - r->rows_before);
   r->window_correct += p->correct - r->correct_before;
   r->window_rows += p->rows - r->rows_before;
-  r->sum_before = p->loss_sum;
   r->correct_before = p->correct;
   r->rows_before = p->rows;
   if (left_out && !r->left_out_before) {
@@ -2857,11 +2857,11 @@ static int run_train(struct run *r) {
   read_augment(r->s.v[OPT_AUGMENT].text, &fit.augment);
   fit.augment.fill = r->d->train.mean[0];
   fit.progress = &r->progress;
+  fit.step_loss = &r->step_loss;
   fit.on_step = on_step;
   fit.user = r;
   if (is_set(&r->s, OPT_KEEP_GOING)) fit.left_out = &r->left_out;
   r->saved_at = now();
-  r->sum_before = r->progress.loss_sum;
   r->correct_before = r->progress.correct;
   r->rows_before = r->progress.rows;
   r->session_step = r->progress.step;
