@@ -1521,29 +1521,58 @@ static struct word steps_of(const struct run *r) {
   return w;
 }
 
+static struct picture picture_of(int width, int height) {
+  struct picture p = {width, height, 0, allocate((size_t)width * (size_t)height, 4)};
+  return p;
+}
+
+static void put_pixel(struct picture *p, int row, int column, double red, double green,
+                      double blue, double alpha) {
+  const double v[4] = {red, green, blue, alpha};
+  unsigned char *to = p->rgba + 4 * (row * p->width + column);
+  for (int c = 0; c < 4; c++) to[c] = (unsigned char)(fmin(fmax(v[c], 0), 255) + .5);
+}
+
+/* A part of an array [channels,height,width] with 0 as gray and the greatest absolute value as
+ * black or white, or, of three channels, as full colours. most: that value; 0: the part's own. */
+static void put_signed(struct picture *p, int row, int column, const nn_real *x, const int dim[3],
+                       const int *part, double most) {
+  const int whole[4] = {0, 0, dim[1], dim[2]};
+  const int plane = dim[1] * dim[2], channels = dim[0] == 3 ? 3 : 1;
+  if (!part) part = whole;
+  for (int pass = most > 0; pass < 2; pass++)
+    for (int i = 0; i < part[2]; i++)
+      for (int j = 0; j < part[3]; j++) {
+        const nn_real *at = x + (part[0] + i) * dim[2] + part[1] + j;
+        double v[3];
+        for (int c = 0; c < 3; c++) {
+          v[c] = (double)at[c % channels * plane];
+          if (!pass) most = fmax(most, fabs(v[c]));
+          else v[c] = 127.5 + (most > 0 ? 127.5 * v[c] / most : 0);
+        }
+        if (pass) put_pixel(p, row + i, column + j, v[0], v[1], v[2], 255);
+      }
+}
+
+static double greatest(const nn_param *w) {
+  double most = 0;
+  for (size_t i = 0; i < w->count; i++) most = fmax(most, fabs((double)w->value[i]));
+  return most;
+}
+
 /* The first layer's filters side by side, white the greatest weight and black its negative. */
 static struct picture picture_filters(nn_model *m) {
   enum { COLUMNS = 8 };
   struct picture p = {0, 0, 0, NULL};
   nn_param w;
   if (nn_get_param(m, 0, &w) || w.rank != 4) return p;
-  p.width = COLUMNS * (w.dim[3] + 1) - 1;
-  p.height = (w.dim[0] + COLUMNS - 1) / COLUMNS * (w.dim[2] + 1) - 1;
-  p.rgba = calloc((size_t)p.width * (size_t)p.height, 4);
-  if (!p.rgba) fail("out of memory");
-  for (size_t i = 0; i < w.count; i++) p.most = fmax(p.most, fabs((double)w.value[i]));
+  const int dim[3] = {w.dim[1], w.dim[2], w.dim[3]}, high = dim[1] + 1, wide = dim[2] + 1;
+  const size_t each = w.count / (size_t)w.dim[0];
+  p = picture_of(COLUMNS * wide - 1, (w.dim[0] + COLUMNS - 1) / COLUMNS * high - 1);
+  p.most = greatest(&w);
   for (int f = 0; f < w.dim[0]; f++)
-    for (int y = 0; y < w.dim[2]; y++)
-      for (int x = 0; x < w.dim[3]; x++) {
-        int row = f / COLUMNS * (w.dim[2] + 1) + y, column = f % COLUMNS * (w.dim[3] + 1) + x;
-        unsigned char *to = p.rgba + 4 * (row * p.width + column);
-        for (int c = 0; c < 3; c++) {
-          int channel = w.dim[1] == 3 ? c : 0;
-          double v = (double)w.value[((f * w.dim[1] + channel) * w.dim[2] + y) * w.dim[3] + x];
-          to[c] = (unsigned char)(127.5 + (p.most > 0 ? 127.5 * v / p.most : 0));
-        }
-        to[3] = 255;
-      }
+    put_signed(&p, f / COLUMNS * high, f % COLUMNS * wide, w.value + (size_t)f * each, dim, NULL,
+               p.most);
   return p;
 }
 
@@ -4217,18 +4246,6 @@ static struct word class_name(const struct look *l, int k) {
 
 /* ---- pictures ---- */
 
-static struct picture picture_of(int width, int height) {
-  struct picture p = {width, height, 0, allocate((size_t)width * (size_t)height, 4)};
-  return p;
-}
-
-static void put_pixel(struct picture *p, int row, int column, double red, double green,
-                      double blue, double alpha) {
-  const double v[4] = {red, green, blue, alpha};
-  unsigned char *to = p->rgba + 4 * (row * p->width + column);
-  for (int c = 0; c < 4; c++) to[c] = (unsigned char)(fmin(fmax(v[c], 0), 255) + .5);
-}
-
 /* A part of a test image. part: top, left, height, width; NULL: all of it. */
 static void put_sample(struct picture *p, int row, int column, const nn_dataset *d, int sample,
                        const int *part) {
@@ -4242,27 +4259,6 @@ static void put_sample(struct picture *p, int row, int column, const nn_dataset 
       const int g = d->channels == 3 ? plane : 0;
       put_pixel(p, row + i, column + j, at[0], at[g], at[2 * g], 255);
     }
-}
-
-/* A part of an array [channels,height,width] with 0 as gray and the greatest absolute value as
- * black or white, or, of three channels, as full colours. most: that value; 0: the part's own. */
-static void put_signed(struct picture *p, int row, int column, const nn_real *x, const int dim[3],
-                       const int *part, double most) {
-  const int whole[4] = {0, 0, dim[1], dim[2]};
-  const int plane = dim[1] * dim[2], channels = dim[0] == 3 ? 3 : 1;
-  if (!part) part = whole;
-  for (int pass = most > 0; pass < 2; pass++)
-    for (int i = 0; i < part[2]; i++)
-      for (int j = 0; j < part[3]; j++) {
-        const nn_real *at = x + (part[0] + i) * dim[2] + part[1] + j;
-        double v[3];
-        for (int c = 0; c < 3; c++) {
-          v[c] = (double)at[c % channels * plane];
-          if (!pass) most = fmax(most, fabs(v[c]));
-          else v[c] = 127.5 + (most > 0 ? 127.5 * v[c] / most : 0);
-        }
-        if (pass) put_pixel(p, row + i, column + j, v[0], v[1], v[2], 255);
-      }
 }
 
 /* Shares 0 .. 1 as one colour more or less dense, which is legible on light and dark. */
@@ -4441,12 +4437,6 @@ static void put_filters(struct text *t, const nn_param *w, const char *what, dou
     text_add(t, "%d</div>\n", f);
   }
   text_put(t, "</div>\n");
-}
-
-static double greatest(const nn_param *w) {
-  double most = 0;
-  for (size_t i = 0; i < w->count; i++) most = fmax(most, fabs((double)w->value[i]));
-  return most;
 }
 
 static const char *look_filters(struct look *l) {
