@@ -1471,7 +1471,7 @@ struct run {
   int64_t total, per_epoch, test_every, save_every, row_every; /* in steps */
   size_t parameters;
   nn_progress progress;
-  double sum_before, window_loss; /* the sums that the next row is made of */
+  double step_loss, window_loss; /* of the step alone; the sums that the next row is made of */
   int64_t correct_before, rows_before, window_correct, window_rows;
   int64_t best_step;                    /* of the model in best.nn, 0 while there is none */
   double best_accuracy;                 /* its share of the test set */
@@ -1490,6 +1490,7 @@ struct run {
   double session_seconds, drawn;        /* since this process began; last redrawing */
   int64_t session_step;                 /* where it began */
   int live, colour, quiet, brief;       /* brief: no line a test */
+  int silent;                           /* no word on what is lost, for nothing goes on with it */
   struct row *rows;
   size_t row_count;
   struct text facts;          /* what settings.txt holds */
@@ -1521,29 +1522,58 @@ static struct word steps_of(const struct run *r) {
   return w;
 }
 
+static struct picture picture_of(int width, int height) {
+  struct picture p = {width, height, 0, allocate((size_t)width * (size_t)height, 4)};
+  return p;
+}
+
+static void put_pixel(struct picture *p, int row, int column, double red, double green,
+                      double blue, double alpha) {
+  const double v[4] = {red, green, blue, alpha};
+  unsigned char *to = p->rgba + 4 * (row * p->width + column);
+  for (int c = 0; c < 4; c++) to[c] = (unsigned char)(fmin(fmax(v[c], 0), 255) + .5);
+}
+
+/* A part of an array [channels,height,width] with 0 as gray and the greatest absolute value as
+ * black or white, or, of three channels, as full colours. most: that value; 0: the part's own. */
+static void put_signed(struct picture *p, int row, int column, const nn_real *x, const int dim[3],
+                       const int *part, double most) {
+  const int whole[4] = {0, 0, dim[1], dim[2]};
+  const int plane = dim[1] * dim[2], channels = dim[0] == 3 ? 3 : 1;
+  if (!part) part = whole;
+  for (int pass = most > 0; pass < 2; pass++)
+    for (int i = 0; i < part[2]; i++)
+      for (int j = 0; j < part[3]; j++) {
+        const nn_real *at = x + (part[0] + i) * dim[2] + part[1] + j;
+        double v[3];
+        for (int c = 0; c < 3; c++) {
+          v[c] = (double)at[c % channels * plane];
+          if (!pass) most = fmax(most, fabs(v[c]));
+          else v[c] = 127.5 + (most > 0 ? 127.5 * v[c] / most : 0);
+        }
+        if (pass) put_pixel(p, row + i, column + j, v[0], v[1], v[2], 255);
+      }
+}
+
+static double greatest(const nn_param *w) {
+  double most = 0;
+  for (size_t i = 0; i < w->count; i++) most = fmax(most, fabs((double)w->value[i]));
+  return most;
+}
+
 /* The first layer's filters side by side, white the greatest weight and black its negative. */
 static struct picture picture_filters(nn_model *m) {
   enum { COLUMNS = 8 };
   struct picture p = {0, 0, 0, NULL};
   nn_param w;
   if (nn_get_param(m, 0, &w) || w.rank != 4) return p;
-  p.width = COLUMNS * (w.dim[3] + 1) - 1;
-  p.height = (w.dim[0] + COLUMNS - 1) / COLUMNS * (w.dim[2] + 1) - 1;
-  p.rgba = calloc((size_t)p.width * (size_t)p.height, 4);
-  if (!p.rgba) fail("out of memory");
-  for (size_t i = 0; i < w.count; i++) p.most = fmax(p.most, fabs((double)w.value[i]));
+  const int dim[3] = {w.dim[1], w.dim[2], w.dim[3]}, high = dim[1] + 1, wide = dim[2] + 1;
+  const size_t each = w.count / (size_t)w.dim[0];
+  p = picture_of(COLUMNS * wide - 1, (w.dim[0] + COLUMNS - 1) / COLUMNS * high - 1);
+  p.most = greatest(&w);
   for (int f = 0; f < w.dim[0]; f++)
-    for (int y = 0; y < w.dim[2]; y++)
-      for (int x = 0; x < w.dim[3]; x++) {
-        int row = f / COLUMNS * (w.dim[2] + 1) + y, column = f % COLUMNS * (w.dim[3] + 1) + x;
-        unsigned char *to = p.rgba + 4 * (row * p.width + column);
-        for (int c = 0; c < 3; c++) {
-          int channel = w.dim[1] == 3 ? c : 0;
-          double v = (double)w.value[((f * w.dim[1] + channel) * w.dim[2] + y) * w.dim[3] + x];
-          to[c] = (unsigned char)(127.5 + (p.most > 0 ? 127.5 * v / p.most : 0));
-        }
-        to[3] = 255;
-      }
+    put_signed(&p, f / COLUMNS * high, f % COLUMNS * wide, w.value + (size_t)f * each, dim, NULL,
+               p.most);
   return p;
 }
 
@@ -1670,6 +1700,7 @@ static const char look_style[] = /* its end; C99 promises no more than 4095 byte
     ".tiles{display:grid;grid-template-columns:repeat(auto-fill,minmax(var(--w),1fr));"
     "gap:.7rem .6rem;text-align:center;font-size:.75rem;color:var(--soft)}"
     ".tiles div>span{display:flex;gap:.5rem}.tiles img{max-width:none}"
+    ".tiles img,.p img{outline:1px solid var(--edge)}"
     ".tiles .dead>span{min-height:calc(var(--w)/2);border:1px dashed var(--line);"
     "align-items:center;justify-content:center}"
     ".p td,.p th{text-align:center;border:0;padding:.25rem}.p td:first-child{text-align:left}"
@@ -1694,8 +1725,10 @@ static double place_y(const struct axes *a, double y) {
   return BOTTOM - (BOTTOM - TOP) * (y - a->low) / (a->high - a->low);
 }
 
-/* What a label takes at most: a phone's letters are 18 high. */
-static double label_width(const char *label) { return 10.3 * (double)strlen(label); }
+/* What a label takes at most: a phone's letters are 18 high, and a plus is wide. */
+static double label_width(const char *label) {
+  return 10.3 * (double)strlen(label) + (strchr(label, '+') ? 12 : 0);
+}
 
 /* t: NULL just makes room for the label. */
 static void html_y_tick(struct text *t, struct axes *a, double y, double label) {
@@ -1726,14 +1759,17 @@ static void html_y_ticks(struct text *t, struct axes *a, double step, double sca
   const double low = pow(10, a->low - 1e-9), high = pow(10, a->high + 1e-9);
   const int dense = high / low < 150;
   if (a->logarithmic) {
-    for (double power = pow(10, floor(a->low)); power <= high; power *= 10)
-      for (int i = 0; i < (dense ? 3 : 1); i++)
-        if (power * steps[i] >= low && power * steps[i] <= high)
-          html_y_tick(t, a, power * steps[i], power * steps[i]);
+    const int every = 1 + (int)((a->high - a->low) / 12); /* labels have to find room */
+    for (int k = (int)floor(a->low); k <= a->high + 1e-9; k += every)
+      for (int i = 0; i < (dense ? 3 : 1); i++) {
+        const double y = pow(10, k) * steps[i];
+        if (y >= low && y <= high) html_y_tick(t, a, y, y);
+      }
     return;
   }
-  for (int i = (int)ceil(a->low / step - .01); i * step <= a->high + step * .01; i++)
-    html_y_tick(t, a, i * step, scale * i * step);
+  const int64_t first = (int64_t)ceil(a->low / step - .01);
+  for (int64_t i = first; (double)i * step <= a->high + step * .01; i++)
+    html_y_tick(t, a, (double)i * step, scale * (double)i * step);
 }
 
 /* The class that gives a curve its colour, and so on. */
@@ -1742,22 +1778,37 @@ static void html_class(struct text *t, const struct series *s) {
            s->thin ? " thin" : "");
 }
 
-/* Chooses what the axes span, and draws ticks, of x at multiples of x_step (0: as is best), and
- * names. 0 if there is nothing to show. Losses that
- * span much get a logarithmic axis. */
+/* Leaves out the points that no axis can hold, NaN among them: any number may come from a file. */
+static void keep_drawable(struct series *s, int is_share) {
+  const double most = is_share ? 1e3 : 1e300;
+  size_t kept = 0;
+  for (size_t k = 0; k < s->count; k++)
+    if (fabs(s->x[k]) <= 1e300 && fabs(s->y[k]) <= most) {
+      s->x[kept] = s->x[k];
+      s->y[kept++] = s->y[k];
+    }
+  s->count = kept;
+}
+
+/* Chooses what the axes span, and draws names and ticks, of x at multiples of x_step (0: as is
+ * best). Losses that span much get a logarithmic axis. 0 if there is nothing to show. */
 static int html_axes(struct text *t, struct axes *a, const char *title, const char *x_name,
-                     double x_step, int is_share, const struct series *list, int count) {
+                     double x_step, int is_share, struct series *list, int count) {
   double low = HUGE_VAL, high = -HUGE_VAL, step = 0, room = WIDTH;
-  a->x_least = a->x_most = a->logarithmic = 0;
-  for (int i = 0; i < count; i++)
+  a->x_least = a->x_most = 0;
+  for (int i = 0; i < count; i++) {
+    keep_drawable(&list[i], is_share);
     for (size_t k = 0; k < list[i].count; k++) {
       a->x_least = fmin(a->x_least, list[i].x[k]);
       a->x_most = fmax(a->x_most, list[i].x[k]);
       low = fmin(low, list[i].y[k]);
       high = fmax(high, list[i].y[k]);
     }
-  if (!(low <= high) || !(a->x_most > a->x_least)) return 0;
-  text_add(t, "<figure class=card><h3>%s</h3><ul>", title);
+  }
+  if (!(low <= high) || a->x_most - a->x_least < 1e-300) return 0;
+  a->logarithmic = !is_share && low > 0 && high / low > 25;
+  text_add(t, "<figure class=card><h3>%s%s</h3><ul>", title,
+           a->logarithmic ? " <span class=soft>(logarithmic axis)</span>" : "");
   for (int i = 0; i < count; i++) {
     if (list[i].group && (i == 0 || strcmp(list[i].group, list[i - 1].group) != 0)) {
       text_put(t, i ? "</ul><ul><li class=of>" : "<li class=of>");
@@ -1770,7 +1821,6 @@ static int html_axes(struct text *t, struct axes *a, const char *title, const ch
   }
   text_add(t, "</ul><svg viewBox=\"0 0 480 300\" role=img aria-label=\"%s against %s\">\n", title,
            x_name);
-  a->logarithmic = !is_share && low > 0 && high / low > 25;
   a->left = LEFT;
   if (a->logarithmic) {
     a->low = log10(low);
@@ -2053,7 +2103,8 @@ static void html_run(struct text *t, const struct run *r, int alone) {
   if (r->filters[0].rgba && !seen) {
     text_put(t, "<h2>First layer's filters</h2><div class=grid>\n");
     html_picture(t, &r->filters[0], "before training");
-    html_picture(t, &r->filters[1], "after training");
+    /* a look has read best.nn alone */
+    html_picture(t, &r->filters[1], r->m ? "after training" : "of the best model");
     text_put(t, "</div>\n");
   }
   free(seen);
@@ -2390,6 +2441,22 @@ static void watch_activations(struct run *r) {
   free(x);
 }
 
+/* A line of activations.csv. */
+struct activity {
+  double step, mean, deviation, most, zeros;
+  char layer[25];
+};
+
+/* 0 if it is anything else, or a number of it is not finite. */
+static int read_activity(const char *line, struct activity *a) {
+  char step[24], v[4][24];
+  return sscanf(line, "%23[^,\n],%24[^,\n],%23[^,\n],%23[^,\n],%23[^,\n],%23[^,\r\n]", step,
+                a->layer, v[0], v[1], v[2], v[3]) == 6 &&
+         read_number(step, &a->step) && read_number(v[0], &a->mean) &&
+         read_number(v[1], &a->deviation) && read_number(v[2], &a->most) &&
+         read_number(v[3], &a->zeros);
+}
+
 /* Its lines up to the checkpoint's step. */
 static void read_activations(struct run *r) {
   char path[PATH_SIZE], *text;
@@ -2425,13 +2492,13 @@ static int read_row(char *line, struct row *row) {
 }
 
 /* Reads log.csv up to the checkpoint's step. The run can go on without it, so what it lacks is only
- * told, by one line. */
-static void read_log(struct run *r) {
+ * told, by one line. 1 if it lacks nothing, else 0; -1 if a test beyond that step was better. */
+static int read_log(struct run *r) {
   const int64_t step = r->progress.step;
   const int64_t rows = step - step % r->row_every, tests = step - step % r->test_every;
   char path[PATH_SIZE], *text, *next;
   int64_t before = 0;
-  int number = 1, first = 0, damaged = 0;
+  int number = 1, first = 0, damaged = 0, newer = 0;
   path_of(path, "%s/log.csv", r->folder);
   text = read_text(path);
   for (char *line = text; line && *line; line = next, number++) {
@@ -2444,20 +2511,26 @@ static void read_log(struct run *r) {
       continue;
     }
     before = row.step;
-    if (row.step > step) continue;
+    const int better = !isnan(row.test_loss) && is_better(r, row.test_accuracy);
+    if (row.step > step) {
+      newer |= better;
+      continue;
+    }
     add_row(r, &row);
-    if (!isnan(row.test_loss) && is_better(r, row.test_accuracy))
-      set_best(r, row.step, row.test_accuracy);
+    if (better) set_best(r, row.step, row.test_accuracy);
   }
   if (r->row_count) r->seconds = r->rows[r->row_count - 1].seconds;
-  if (!text) note("%s is missing: the curves begin at step %lld", path, (long long)step);
-  else if (damaged)
+  const int cut = before < (rows > tests ? rows : tests);
+  const int tell = !r->silent;
+  if (tell && !text) note("%s is missing: the curves begin at step %lld", path, (long long)step);
+  else if (tell && damaged)
     note("%s: line %d is damaged%s: left out of the curves", path, first,
          damaged > 1 ? ", and others" : "");
-  else if (before < (rows > tests ? rows : tests))
+  else if (tell && cut)
     note("%s ends at step %lld: the curves have a gap up to step %lld", path, (long long)before,
          (long long)step);
   free(text);
+  return newer ? -1 : !damaged && !cut;
 }
 
 /* Reads a file that write_checkpoint wrote, if it is of the checkpoint's very step. 1 if it is
@@ -2489,8 +2562,8 @@ static int read_progress_file(struct run *r, const char *path, int *matches) {
 }
 
 /* From the file of the checkpoint's step; that of a run killed in write_checkpoint may have any of
- * three names. */
-static void read_progress(struct run *r) {
+ * three names. Whether there is one. */
+static int read_progress(struct run *r) {
   static const char *const names[] = {"next.txt", "previous.txt", "progress.txt"};
   char path[PATH_SIZE];
   int matches = 0, whole = 1;
@@ -2498,9 +2571,10 @@ static void read_progress(struct run *r) {
     path_of(path, "%s/%s", r->folder, names[i]);
     whole = read_progress_file(r, path, &matches);
   }
-  if (whole <= 0)
+  if (whole <= 0 && !r->silent)
     note("%s is %s: the next training figures are those of the steps from %lld on", path,
          whole ? "missing" : "damaged", (long long)r->progress.step);
+  return matches;
 }
 
 /* Whether best.nn is what the log says. The run can go on without it: the checkpoint takes its
@@ -2790,11 +2864,11 @@ static int on_step(void *user, nn_model *m, const nn_progress *p) {
   const int left_out = r->left_out > r->left_out_before;
   /* a new epoch counts from 0 again; a step that was left out counts nothing */
   if (p->rows < r->rows_before || (p->rows == r->rows_before && !left_out))
-    r->sum_before = 0, r->correct_before = r->rows_before = 0;
-  r->window_loss += p->loss_sum - r->sum_before;
+    r->correct_before = r->rows_before = 0;
+  /* not a difference of the epoch's sums, in which one huge loss would drown all later ones */
+  r->window_loss += r->step_loss * (double)(p->rows - r->rows_before);
   r->window_correct += p->correct - r->correct_before;
   r->window_rows += p->rows - r->rows_before;
-  r->sum_before = p->loss_sum;
   r->correct_before = p->correct;
   r->rows_before = p->rows;
   if (left_out && !r->left_out_before) {
@@ -2857,11 +2931,11 @@ static int run_train(struct run *r) {
   read_augment(r->s.v[OPT_AUGMENT].text, &fit.augment);
   fit.augment.fill = r->d->train.mean[0];
   fit.progress = &r->progress;
+  fit.step_loss = &r->step_loss;
   fit.on_step = on_step;
   fit.user = r;
   if (is_set(&r->s, OPT_KEEP_GOING)) fit.left_out = &r->left_out;
   r->saved_at = now();
-  r->sum_before = r->progress.loss_sum;
   r->correct_before = r->progress.correct;
   r->rows_before = r->progress.rows;
   r->session_step = r->progress.step;
@@ -3331,7 +3405,7 @@ static void write_result(struct run *r) {
 /* Whether the run in the folder is done; then its outcome. */
 static int read_result(struct run *r, struct outcome *to) {
   char path[PATH_SIZE], value[64], *text;
-  double v[RESULTS], step, mean, deviation, most, zeros;
+  double v[RESULTS];
   path_of(path, "%s/result.txt", r->folder);
   text = read_text(path);
   if (!text) return 0;
@@ -3354,17 +3428,16 @@ static int read_result(struct run *r, struct outcome *to) {
   path_of(path, "%s/activations.csv", r->folder);
   text = read_text(path);
   for (const char *line = text; line && *line; line = next_line(line)) {
-    char layer[25];
-    if (sscanf(line, "%lf,%24[^,],%lf,%lf,%lf,%lf", &step, layer, &mean, &deviation, &most,
-               &zeros) != 6)
-      continue;
-    for (int k = 0; k < 2 && strcmp(layer, "relu2") == 0; k++)
-      if (k || step * 3 <= v[0] * 2)
-        to->mean[k] = mean, to->deviation[k] = deviation, to->most = most;
-    if (step != v[0] || *to->stuck) continue;
-    if (zeros == 1) snprintf(to->stuck, sizeof to->stuck, "%s gives 0", layer);
-    else if (strncmp(layer, "tanh", 4) == 0 && mean * mean + deviation * deviation > .9995)
-      snprintf(to->stuck, sizeof to->stuck, "%s gives +-1", layer); /* where no gradient is left */
+    struct activity a;
+    if (!read_activity(line, &a)) continue;
+    for (int k = 0; k < 2 && strcmp(a.layer, "relu2") == 0; k++)
+      if (k || a.step * 3 <= v[0] * 2)
+        to->mean[k] = a.mean, to->deviation[k] = a.deviation, to->most = a.most;
+    if (a.step != v[0] || *to->stuck) continue;
+    if (a.zeros == 1) snprintf(to->stuck, sizeof to->stuck, "%s gives 0", a.layer);
+    else if (strncmp(a.layer, "tanh", 4) == 0 &&
+             a.mean * a.mean + a.deviation * a.deviation > .9995) /* where no gradient is left */
+      snprintf(to->stuck, sizeof to->stuck, "%s gives +-1", a.layer);
   }
   free(text);
   return 1;
@@ -4165,6 +4238,8 @@ struct look {
   nn_model *m;
   char path[PATH_SIZE];   /* of the model, */
   int64_t step;           /* and after which step of its training; -1: it is not told */
+  const char *title;      /* of the section; */
+  int printed;            /* so many of them have something on stdout */
   nn_node_info in, out;
   struct stage stage[MOST_STAGES];
   int stages;
@@ -4217,18 +4292,6 @@ static struct word class_name(const struct look *l, int k) {
 
 /* ---- pictures ---- */
 
-static struct picture picture_of(int width, int height) {
-  struct picture p = {width, height, 0, allocate((size_t)width * (size_t)height, 4)};
-  return p;
-}
-
-static void put_pixel(struct picture *p, int row, int column, double red, double green,
-                      double blue, double alpha) {
-  const double v[4] = {red, green, blue, alpha};
-  unsigned char *to = p->rgba + 4 * (row * p->width + column);
-  for (int c = 0; c < 4; c++) to[c] = (unsigned char)(fmin(fmax(v[c], 0), 255) + .5);
-}
-
 /* A part of a test image. part: top, left, height, width; NULL: all of it. */
 static void put_sample(struct picture *p, int row, int column, const nn_dataset *d, int sample,
                        const int *part) {
@@ -4242,27 +4305,6 @@ static void put_sample(struct picture *p, int row, int column, const nn_dataset 
       const int g = d->channels == 3 ? plane : 0;
       put_pixel(p, row + i, column + j, at[0], at[g], at[2 * g], 255);
     }
-}
-
-/* A part of an array [channels,height,width] with 0 as gray and the greatest absolute value as
- * black or white, or, of three channels, as full colours. most: that value; 0: the part's own. */
-static void put_signed(struct picture *p, int row, int column, const nn_real *x, const int dim[3],
-                       const int *part, double most) {
-  const int whole[4] = {0, 0, dim[1], dim[2]};
-  const int plane = dim[1] * dim[2], channels = dim[0] == 3 ? 3 : 1;
-  if (!part) part = whole;
-  for (int pass = most > 0; pass < 2; pass++)
-    for (int i = 0; i < part[2]; i++)
-      for (int j = 0; j < part[3]; j++) {
-        const nn_real *at = x + (part[0] + i) * dim[2] + part[1] + j;
-        double v[3];
-        for (int c = 0; c < 3; c++) {
-          v[c] = (double)at[c % channels * plane];
-          if (!pass) most = fmax(most, fabs(v[c]));
-          else v[c] = 127.5 + (most > 0 ? 127.5 * v[c] / most : 0);
-        }
-        if (pass) put_pixel(p, row + i, column + j, v[0], v[1], v[2], 255);
-      }
 }
 
 /* Shares 0 .. 1 as one colour more or less dense, which is legible on light and dark. */
@@ -4297,15 +4339,34 @@ static void save_csv(struct look *l, struct text *t, const char *name) {
   put_link(l, name);
 }
 
-/* A table in the section, on stdout and as CSV. Frees it. */
+/* What a section has on stdout begins with its title. */
+static void print_title(struct look *l) {
+  printf("%s%s\n", l->printed++ ? "\n" : "", l->title);
+}
+
+/* A table in the section and on stdout. */
+static void show_table(struct look *l, const struct table *t) {
+  html_table(&l->html, t, NULL, 0);
+  print_title(l);
+  print_table(t);
+}
+
+/* The same, and as CSV. Frees it. */
 static void put_table_of(struct look *l, struct table *t, const char *name) {
   char path[PATH_SIZE];
-  html_table(&l->html, t, NULL, 0);
-  print_table(t);
+  show_table(l, t);
   path_of(path, "%s/%s/%s.csv", l->r.folder, l->kept, name);
   save_table(t, path);
   table_free(t);
   put_link(l, name);
+}
+
+/* "step 180", or nothing where it is not told. */
+static struct word step_name(const struct look *l, const char *before, const char *after) {
+  struct word w = {""};
+  if (l->step >= 0)
+    snprintf(w.text, sizeof w.text, "%sstep %.24s%s", before, grouped((double)l->step).text, after);
+  return w;
 }
 
 static void put_head(struct look *l, const char *title, const char *how) {
@@ -4443,25 +4504,22 @@ static void put_filters(struct text *t, const nn_param *w, const char *what, dou
   text_put(t, "</div>\n");
 }
 
-static double greatest(const nn_param *w) {
-  double most = 0;
-  for (size_t i = 0; i < w->count; i++) most = fmax(most, fabs((double)w->value[i]));
-  return most;
-}
-
 static const char *look_filters(struct look *l) {
   struct text *t = &l->html, figures = {0};
   nn_model *models[MOST_STAGES];
   nn_param w[MOST_STAGES];
+  char title[80];
   if (nn_get_param(l->m, 0, &w[0]) || w[0].rank != 4)
     return "the first layer is no convolution: its weights are no images";
-  put_head(l, "At the end of training",
+  snprintf(title, sizeof title, "The %smodel%s", l->of_run ? "best " : "",
+           step_name(l, " (", ")").text);
+  put_head(l, title,
            "Each square is the window of weights of one map, by its number: gray is 0, white the "
            "greatest weight of all, black its negative; of colour images red, green and blue are "
            "the weights of these channels. A map answers most where the image looks like its "
            "filter. Edges and blobs are what a net that has learned shows; noise is what it began "
            "with.");
-  put_filters(t, &w[0], "at the end", greatest(&w[0]));
+  put_filters(t, &w[0], "of the model", greatest(&w[0]));
   if (l->stages > 1) {
     const size_t each = w[0].count / (size_t)w[0].dim[0];
     const int dim[3] = {w[0].dim[1], w[0].dim[2], w[0].dim[3]};
@@ -4512,6 +4570,8 @@ struct gathered {
   int nodes;
 };
 
+static int is_gathered(const struct gathered *g, int node) { return g->greatest[node] != NULL; }
+
 /* The range that holds nearly all of a node's values, by the first batch. */
 static void choose_range(nn_histogram *h, const nn_moments *s) {
   const double off = 6 * nn_moments_deviation(s);
@@ -4525,7 +4585,7 @@ static nn_status gather_batch(void *user, nn_model *m, const nn_batch *b, int fi
   (void)b;
   for (int i = 0; i < g->nodes; i++) {
     nn_histogram *h = &g->histogram[i];
-    if (!g->greatest[i]) continue;
+    if (!is_gathered(g, i)) continue;
     if (first == 0 && g->like) {
       nn_histogram_range(h, g->like->histogram[i].low, g->like->histogram[i].high);
     } else if (first == 0) {
@@ -4560,11 +4620,15 @@ static void gathered_free(struct gathered *g) {
   free(g);
 }
 
-/* Maps that a rectifier has left at 0 for every test image. */
-static int dead_of(const struct gathered *g, int node, const nn_node_info *n) {
+/* How many maps a rectifier has left at 0 for every test image; `none` of other nodes. */
+static struct word dead_of(const struct gathered *g, int node, const nn_node_info *n,
+                           const char *none) {
+  struct word w;
   int dead = 0;
   for (int k = 0; k < maps_of(n); k++) dead += g->greatest[node][k] <= 0;
-  return dead;
+  snprintf(w.text, sizeof w.text, "%d", dead);
+  if (!is_kind(n, "relu")) snprintf(w.text, sizeof w.text, "%s", none);
+  return w;
 }
 
 static double zeros_of(const nn_moments *s) {
@@ -4634,12 +4698,55 @@ static void put_heat(struct look *l, struct gathered *const *g, int node, const 
   free(p.rgba);
 }
 
+enum { COURSES = 16, COURSE_FIGURES = 4 }; /* of so many layers; mean, deviation, maximum, zeros */
+
+/* How a figure of each layer moved from stage to stage: a series of each, whose names stay in
+ * `names`. Their number. */
+static int course_of_stages(struct look *l, struct gathered *const *g, int figure,
+                            struct series *list, struct word *names) {
+  int count = 0;
+  for (int node = 0; node < g[0]->nodes && count < COURSES; node++) {
+    const nn_node_info n = node_of(l->m, node);
+    if (!is_gathered(g[0], node) || !(is_bent(&n) || n.rank == 2)) continue;
+    snprintf(names[count].text, sizeof names[count].text, "%s", n.name);
+    list[count] = new_series(names[count].text, count, (size_t)l->stages);
+    for (int i = 0; i < l->stages; i++) {
+      const nn_moments *s = &g[i]->moments[node];
+      const double v[COURSE_FIGURES] = {s->mean, nn_moments_deviation(s), s->max,
+                                        100 * zeros_of(s)};
+      add_point(&list[count], (double)l->stage[i].step, v[figure]);
+    }
+    count++;
+  }
+  return count;
+}
+
+/* The same from what activations.csv holds. */
+static int course_of_file(const char *text, int figure, struct series *list, struct word *names) {
+  struct activity a;
+  size_t room = 0;
+  int count = 0;
+  for (const char *line = text; line && *line; line = next_line(line))
+    room += (size_t)read_activity(line, &a);
+  for (const char *line = text; line && *line; line = next_line(line)) {
+    int k = 0;
+    if (!read_activity(line, &a)) continue;
+    const double v[COURSE_FIGURES] = {a.mean, a.deviation, a.most, 100 * a.zeros};
+    while (k < count && strcmp(names[k].text, a.layer) != 0) k++;
+    if (k == COURSES) continue;
+    if (k == count) {
+      strcpy(names[k].text, a.layer);
+      list[count++] = new_series(names[k].text, k, room);
+    }
+    add_point(&list[k], a.step, v[figure]);
+  }
+  return count;
+}
+
 /* How the statistics moved: by the stages, else by what an experiment has written at its tests. */
 static void put_course(struct look *l, struct gathered *const *g) {
-  static const char *const titles[] = {"Mean of the activations", "Their deviation",
-                                       "Their maximum", "Zeros, %"};
-  enum { MOST = 16, FIGURES = 4 };
-  struct word names[MOST];
+  static const char *const titles[COURSE_FIGURES] = {"Mean of the activations", "Their deviation",
+                                                     "Their maximum", "Zeros, %"};
   char path[PATH_SIZE], *text;
   path_of(path, "%s/activations.csv", l->r.folder);
   text = l->of_run && l->stages <= 2 ? read_text(path) : NULL;
@@ -4647,62 +4754,37 @@ static void put_course(struct look *l, struct gathered *const *g) {
   put_head(l, "Over the training", "How mean, spread and greatest value of each layer, after its "
            "non-linearity if it has one, and the share of zeros moved while the net learned.");
   text_put(&l->html, "<div class=grid>\n");
-  for (int f = 0; f < FIGURES; f++) {
-    struct series list[MOST];
-    int count = 0;
-    for (int node = 0; !text && node < g[0]->nodes && count < MOST; node++) {
-      const nn_node_info n = node_of(l->m, node);
-      if (!g[0]->greatest[node] || !(is_bent(&n) || n.rank == 2)) continue;
-      snprintf(names[count].text, sizeof names[count].text, "%s", n.name);
-      list[count] = new_series(names[count].text, count, (size_t)l->stages);
-      for (int i = 0; i < l->stages; i++) {
-        const nn_moments *s = &g[i]->moments[node];
-        add_point(&list[count], (double)l->stage[i].step,
-                  f == 0   ? s->mean
-                  : f == 1 ? nn_moments_deviation(s)
-                  : f == 2 ? s->max
-                           : 100 * zeros_of(s));
-      }
-      count++;
-    }
-    for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
-      double step, v[FIGURES];
-      char name[32];
-      int k = 0;
-      if (sscanf(line, "%lf,%31[^,],%lf,%lf,%lf,%lf", &step, name, v, v + 1, v + 2, v + 3) != 6)
-        continue;
-      while (k < count && strcmp(names[k].text, name) != 0) k++;
-      if (k == MOST) continue;
-      if (k == count) {
-        strcpy(names[k].text, name);
-        list[count++] = new_series(names[k].text, k, strlen(text));
-      }
-      add_point(&list[k], step, f == 3 ? 100 * v[f] : v[f]);
-    }
+  for (int f = 0; f < COURSE_FIGURES; f++) {
+    struct series list[COURSES];
+    struct word names[COURSES];
+    const int count = text ? course_of_file(text, f, list, names)
+                           : course_of_stages(l, g, f, list, names);
     html_chart(&l->html, titles[f], "step", 0, 0, list, count);
   }
   text_put(&l->html, "</div>\n");
   free(text);
 }
 
-/* What was gathered at one step, as lines of activations.csv and histograms.csv. */
+/* What was gathered at one step (-1: it is not told), as lines of activations.csv and
+ * histograms.csv. */
 static void gathered_lines(struct text *figures, struct text *bins, nn_model *m,
                            const struct gathered *g, int64_t step) {
+  char at[24] = "";
+  if (step >= 0) snprintf(at, sizeof at, "%lld", (long long)step);
   for (int node = 0; node < g->nodes; node++) {
     const nn_node_info n = node_of(m, node);
     const nn_moments *s = &g->moments[node];
     const nn_histogram *h = &g->histogram[node];
     const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
-    const long long at = (long long)step;
-    if (!g->greatest[node]) continue;
-    text_add(figures, "%lld,%s,%s,%lld,%.9g,%.9g,%.9g,%.9g,%.9g,%.6g,%d,%d\n", at, n.name, n.kind,
+    if (!is_gathered(g, node)) continue;
+    text_add(figures, "%s,%s,%s,%lld,%.9g,%.9g,%.9g,%.9g,%.9g,%.6g,%s,%d\n", at, n.name, n.kind,
              (long long)s->count, s->mean, nn_moments_variance(s), nn_moments_deviation(s), s->min,
-             s->max, zeros_of(s), dead_of(g, node, &n), maps_of(&n));
-    text_add(bins, "%lld,%s,-inf,%.9g,%lld\n", at, n.name, h->low, (long long)h->below);
+             s->max, zeros_of(s), dead_of(g, node, &n, "").text, maps_of(&n));
+    text_add(bins, "%s,%s,-inf,%.9g,%lld\n", at, n.name, h->low, (long long)h->below);
     for (int k = 0; k < NN_HISTOGRAM_BINS; k++)
-      text_add(bins, "%lld,%s,%.9g,%.9g,%lld\n", at, n.name, h->low + k * width,
+      text_add(bins, "%s,%s,%.9g,%.9g,%lld\n", at, n.name, h->low + k * width,
                h->low + (k + 1) * width, (long long)h->bin[k]);
-    text_add(bins, "%lld,%s,%.9g,inf,%lld\n", at, n.name, h->high, (long long)h->above);
+    text_add(bins, "%s,%s,%.9g,inf,%lld\n", at, n.name, h->high, (long long)h->above);
   }
 }
 
@@ -4723,11 +4805,12 @@ static const char *look_activations(struct look *l) {
   }
   for (int i = 0; i < l->stages; i++)
     gathered_lines(&figures, &bins, l->m, g[i], l->stage[i].step);
-  if (!l->stages) gathered_lines(&figures, &bins, l->m, last, 0);
+  if (!l->of_run || l->step < 0) /* else it is one of the stages */
+    gathered_lines(&figures, &bins, l->m, last, l->step);
   for (int node = 0; node < last->nodes; node++) {
     const nn_node_info n = node_of(l->m, node);
     const nn_moments *s = &last->moments[node];
-    if (!last->greatest[node]) continue;
+    if (!is_gathered(last, node)) continue;
     cell(&table, "%s", n.name);
     cell(&table, "%s", n.kind);
     cell(&table, "%.4g", s->mean);
@@ -4736,8 +4819,7 @@ static const char *look_activations(struct look *l) {
     cell(&table, "%.4g", s->min);
     cell(&table, "%.4g", s->max);
     cell(&table, "%.1f", 100 * zeros_of(s));
-    if (is_kind(&n, "relu")) cell(&table, "%d", dead_of(last, node, &n));
-    else cell(&table, "-");
+    cell(&table, "%s", dead_of(last, node, &n, "-").text);
     cell(&table, "%d", maps_of(&n));
   }
   text_add(t, "<p>Every value that each layer gives on the %s test images, in one pass.%s%s</p>\n",
@@ -4746,13 +4828,13 @@ static const char *look_activations(struct look *l) {
            rectified ? " A map of a rectifier (relu) is dead when it is 0 on all of them. Few "
                        "values far above a small mean are sparse activation: each map answers to "
                        "little, and strongly." : "");
-  html_table(t, &table, NULL, 0);
-  print_table(&table);
+  show_table(l, &table);
   table_free(&table);
   save_csv(l, &figures, "activations");
   put_head(l, bent ? "Histograms before and after the non-linearity" : "Histograms",
-           "How the values of a layer are spread: the share of them, in %, per unit of value, so "
-           "that the area under a curve is 100 %.");
+           "How the values of a layer are spread: the share of them, in %, per unit of value. On a "
+           "logarithmic axis, as most of these are, rare values can be seen, too; but each line is "
+           "several times the one below it, so areas say nothing about shares.");
   text_add(t, "<p>%s%sThe few values outside a curve's range are told beside its name.</p>\n",
            rectified ? "A rectifier leaves what is positive, where both curves agree, and heaps "
                        "the rest at 0. " : "",
@@ -4766,11 +4848,11 @@ static const char *look_activations(struct look *l) {
     struct word names[2];
     char title[96];
     int count = 0;
-    if (!last->greatest[node] || !(is_bent(&n) || n.rank == 2)) continue;
+    if (!is_gathered(last, node) || !(is_bent(&n) || n.rank == 2)) continue;
     snprintf(title, sizeof title, "%s: share of values per unit, %%", n.name);
     snprintf(names[0].text, sizeof names[0].text, "before");
     snprintf(names[1].text, sizeof names[1].text, "%.24s", is_bent(&n) ? "after" : n.name);
-    if (before >= 0 && last->greatest[before] && is_bent(&n))
+    if (before >= 0 && is_gathered(last, before) && is_bent(&n))
       list[count++] = histogram_series(&last->histogram[before],
                                        (double)last->moments[before].count, &names[0], 0);
     list[count++] = histogram_series(&last->histogram[node], (double)last->moments[node].count,
@@ -4786,7 +4868,7 @@ static const char *look_activations(struct look *l) {
     text_put(t, "<div class=grid>\n");
     for (int node = 0; node < last->nodes; node++) {
       const nn_node_info n = node_of(l->m, node);
-      if (last->greatest[node] && (n.params || is_bent(&n))) put_heat(l, g, node, n.name);
+      if (is_gathered(last, node) && (n.params || is_bent(&n))) put_heat(l, g, node, n.name);
     }
     text_put(t, "</div>\n");
   }
@@ -4867,6 +4949,9 @@ static void put_strongest(struct look *l, int node, int map, const nn_peak *peak
   text_put(&l->html, "<div><span>");
   for (int side = 0; side < 2; side++) {
     struct picture p = picture_of(ACROSS * wide - 1, ACROSS * high - 1);
+    for (int k = 0; k < p.width * p.height; k++) /* thin lines, lest white meets white */
+      if (k / p.width % high == high - 1 || k % p.width % wide == wide - 1)
+        put_pixel(&p, k / p.width, k % p.width, 127, 127, 127, 100);
     for (int k = 0; k < n; k++)
       put_part(&p, k / ACROSS * high, k % ACROSS * wide, l, units[k].sample,
                side ? NULL : back + (size_t)k * size_of(&l->in), part[k]);
@@ -4878,12 +4963,34 @@ static void put_strongest(struct look *l, int node, int map, const nn_peak *peak
            is_class ? class.text : "");
 }
 
-/* The maps of a node to be shown, at most so many of them. */
-static int chosen_maps(const struct look *l, const nn_node_info *n, int *from, int most) {
+/* --map, or -1. */
+static int one_map(const struct look *l, const nn_node_info *n) {
   const int maps = maps_of(n), one = whole_or(l->typed, OPT_MAP, -1);
   if (one >= maps) fail("%s has %d maps: --map 0 .. %d", n->name, maps, maps - 1);
-  *from = one < 0 ? 0 : one;
-  return one >= 0 ? one + 1 : maps < most ? maps : most;
+  return one;
+}
+
+/* The maps of a node to be shown: --map, else at most so many, from all over those that are active
+ * on some test image by their peaks, per_map of each; `dead`: where these are too few, others, too.
+ * Their number. */
+static int chosen_maps(const struct look *l, const nn_node_info *n, const nn_peak *peaks,
+                       int per_map, int dead, int most, int *maps) {
+  const int one = one_map(l, n), all = maps_of(n);
+  int *live = allocate((size_t)all, sizeof *live), count = 0, shown = 0;
+  char *chosen = allocate((size_t)all, 1);
+  for (int k = 0; k < all; k++)
+    if (peaks[k * per_map].value > 0) live[count++] = k;
+  const int few = count < most ? count : most;
+  int room = dead ? most - few : 0;
+  for (int k = 0; k < few; k++) chosen[live[k * count / few]] = 1;
+  for (int k = 0; k < all && room > 0; k++)
+    if (!chosen[k]) chosen[k] = 1, room--;
+  for (int k = 0; k < all && one >= 0; k++) chosen[k] = k == one;
+  for (int k = 0; k < all; k++)
+    if (chosen[k]) maps[shown++] = k;
+  free(live);
+  free(chosen);
+  return shown;
 }
 
 /* The strongest activations of each map over the test images. Freed by the caller. */
@@ -4931,7 +5038,8 @@ static void put_images_back(struct look *l, int node, struct text *figures) {
   static const char *const heads[] = {"image", "", "strongest", "2nd", "3rd", "4th", "5th", "6th",
                                       NULL};
   enum { MOST = 6 };
-  const int one = whole_or(l->typed, OPT_MAP, -1);
+  const nn_node_info n = node_of(l->m, node);
+  const int one = one_map(l, &n);
   pictures_begin(&l->html, 6, heads);
   for (int i = 0; i < l->images; i++) {
     char name[96];
@@ -4970,6 +5078,8 @@ static const char no_convolution[] =
     "the net has no convolution, whose maps it could lead back to the pixels (look saliency shows "
     "what its pixels do)";
 
+enum { MOST_SHOWN = 64 };
+
 static const char *look_deconv(struct look *l) {
   struct text *t = &l->html, figures = {0};
   int nodes[NN_MAX_NODES], count = deconv_nodes(l, 1, nodes);
@@ -4979,29 +5089,31 @@ static const char *look_deconv(struct look *l) {
               "through the places that the pooling took its maxima from, rectified at every "
               "rectifier, through the transposed filters. Left of each pair is what comes back "
               "from the nine strongest activations of a map over all test images, each in another "
-              "image, gray where nothing does; right of it are the patches of the images that "
-              "drove them. Patches alike in one thing and unlike in all else show what the map "
-              "has learned to find. The number is the map's; one that is not active is above 0 on "
-              "no test image.</p>\n");
+              "image and on a scale of its own, gray where nothing does; right of it are the "
+              "patches of the images that drove them. Patches alike in one thing and unlike in "
+              "all else show what the map has learned to find. The number is the map's; one that "
+              "is not active is above 0 on no test image.</p>\n");
   for (int i = 0; i < count; i++) {
     const nn_node_info n = node_of(l->m, nodes[i]);
-    const int most = n.rank == 3 ? 64 : 16;
-    int from, to = chosen_maps(l, &n, &from, most), part[4];
+    int maps[MOST_SHOWN], part[4];
     patch_of(l->m, nodes[i], 0, 0, part);
     text_add(t, "<h3>%s: each unit sees %d x %d pixels", n.name, part[2], part[3]);
-    if (!from && to < maps_of(&n)) text_add(t, ", the first %d of %d maps", to, maps_of(&n));
-    text_put(t, "</h3>\n");
     if (l->images) {
+      text_put(t, "</h3>\n");
       put_images_back(l, nodes[i], &figures);
       continue;
     }
     nn_peak *peaks = strongest(l, l->m, nodes[i], STRONGEST);
+    const int shown = chosen_maps(l, &n, peaks, STRONGEST, 1, n.rank == 3 ? MOST_SHOWN : 16, maps);
+    if (shown > 1 && shown < maps_of(&n))
+      text_add(t, ", %d of %d maps, active ones first", shown, maps_of(&n));
+    text_put(t, "</h3>\n");
     tiles_begin(t, part[2] > 20 ? 15 : 9);
-    for (int map = from; map < to; map++) {
-      put_strongest(l, nodes[i], map, peaks + map * STRONGEST);
+    for (int m = 0; m < shown; m++) {
+      put_strongest(l, nodes[i], maps[m], peaks + maps[m] * STRONGEST);
       for (int k = 0; k < STRONGEST; k++) {
-        const nn_peak *p = &peaks[map * STRONGEST + k];
-        const struct unit u = unit_of(p, map);
+        const nn_peak *p = &peaks[maps[m] * STRONGEST + k];
+        const struct unit u = unit_of(p, maps[m]);
         if (p->sample >= 0) unit_line(l, &figures, nodes[i], &u, k + 1, (double)p->value);
       }
     }
@@ -5013,21 +5125,6 @@ static const char *look_deconv(struct look *l) {
 }
 
 enum { EVOLVING = 8 };
-
-/* --map, else some of a node's maps: from all over those that the trained net uses. */
-static int evolving_maps(const struct look *l, int node, int maps[EVOLVING]) {
-  const nn_node_info n = node_of(l->m, node);
-  int from, count = 0, to = chosen_maps(l, &n, &from, maps_of(&n));
-  int *live = allocate((size_t)to, sizeof *live);
-  nn_peak *peaks = strongest(l, l->m, node, 1);
-  for (int k = from; k < to; k++)
-    if (peaks[k].value > 0 || to == from + 1) live[count++] = k;
-  const int shown = count < EVOLVING ? count : EVOLVING;
-  for (int k = 0; k < shown; k++) maps[k] = live[k * count / shown];
-  free(peaks);
-  free(live);
-  return shown;
-}
 
 static const char *look_evolution(struct look *l) {
   struct text figures = {0};
@@ -5043,14 +5140,17 @@ static const char *look_evolution(struct look *l) {
   }
   text_put(&l->html, "<p>The strongest activation of a map over all test images, led back to the "
                      "pixels by the deconvnet, at several steps of the training, of some maps that "
-                     "are in use at its end. A jump from one "
-                     "column to the next is another image that has become the strongest. Lower "
-                     "layers settle early, higher ones late.</p>\n");
+                     "the best model uses. A jump from one column to the next is another image "
+                     "that has become the strongest. Lower layers settle early, higher ones late. "
+                     "Each picture has a scale of its own, its greatest value white or black."
+                     "</p>\n");
   for (int i = 0; i < count; i++) {
     const nn_node_info n = node_of(l->m, nodes[i]);
     struct picture pictures[EVOLVING][MOST_STAGES];
     int maps[EVOLVING];
-    const int shown = evolving_maps(l, nodes[i], maps);
+    nn_peak *own = strongest(l, l->m, nodes[i], 1);
+    const int shown = chosen_maps(l, &n, own, 1, 0, EVOLVING, maps);
+    free(own);
     memset(pictures, 0, sizeof pictures);
     for (int s = 0; s < l->stages; s++) {
       nn_model *m = stage_model(l, &l->stage[s]);
@@ -5162,7 +5262,8 @@ static const char *look_saliency(struct look *l) {
   image_shape(l, dim);
   text_add(&figures, "image,class,rule,channel,row,column,value\n");
   text_put(&l->html, "<p>How the score of an image's own class would move with each pixel: gray "
-                     "not at all, white upwards with a brighter pixel, black downwards. ");
+                     "not at all, white upwards with a brighter pixel, black downwards, each "
+                     "picture on a scale of its own. ");
   text_put(&l->html, rectified
       ? "The three ways back differ in one thing, what a rectifier lets through: the gradient "
         "passes where the value was positive, the deconvnet where what comes back is positive, "
@@ -5235,8 +5336,9 @@ static const char *look_occlusion(struct look *l) {
            "maps stands for the square with its middle there. Where the probability of the true "
            "class falls, the covered part is what the answer rests on. The second map is the sum "
            "over the map of %s that answers most to the whole image: where it falls, that map "
-           "looks. The third is what the net then takes the image for. Each map has the scale "
-           "under it, from clear to blue.</p>\n", cover_name(l), side, side,
+           "looks. The third is what the net then takes the image for. The first two "
+           "have their scale under them, from clear to blue, the colours of the third stand below "
+           "the table.</p>\n", cover_name(l), side, side,
            node_of(l->m, node).name);
   pictures_begin(t, 7, heads);
   for (int i = 0; i < count; i++) {
@@ -5366,14 +5468,15 @@ static const char *look_invariance(struct look *l) {
   struct text figures = {0};
   struct word names[SINGLE];
   int image[MOST_IMAGES], all[MOST_DEPTHS], nodes[2], dim[3];
-  int count = choose_images(l, SINGLE, image);
+  int count = choose_images(l, SINGLE, image), right = 0;
   const int depth = depths_of(l->m, all), single = count < SINGLE ? count : SINGLE;
   nn_real *plain[2], *after[2];
   for (int i = 0; i < l->d.test.count && !l->images && count < MOST_IMAGES; i++) {
-    int there = l->found[i] != l->d.test.labels[i];
-    for (int k = 0; k < count; k++) there |= image[k] == i;
-    if (!there) image[count++] = i;
+    int left_out = l->found[i] != l->d.test.labels[i];
+    for (int k = 0; k < count; k++) left_out |= image[k] == i;
+    if (!left_out) image[count++] = i;
   }
+  for (int i = 0; i < count; i++) right += l->found[image[i]] == l->d.test.labels[image[i]];
   nodes[0] = all[depth > 2], nodes[1] = all[depth - 2];
   image_shape(l, dim);
   for (int k = 0; k < 2; k++) {
@@ -5393,10 +5496,10 @@ static const char *look_invariance(struct look *l) {
   text_add(&figures, "\n");
   const int curves = nodes[0] != nodes[1] ? 2 : 1; /* a small net has but one layer to compare */
   const nn_node_info first = node_of(l->m, nodes[0]), last = node_of(l->m, nodes[1]);
-  text_add(&l->html, "<p>%d test images%s are moved, scaled and turned, and what the net makes of "
-           "them is compared with what it made of the images as they were. Left: how far the "
-           "features go, relative to their own length, ", count,
-           l->images ? "" : " that the net takes for what they are");
+  text_add(&l->html, "<p>%d test images, of which the net gets %d right, are moved, scaled and "
+           "turned, and what it makes of them then is compared with what it made of the images as "
+           "they were. Left: how far the features go, relative to their own length, ", count,
+           right);
   if (curves == 2)
     text_add(&l->html, "at the first layer (%s) and at the last one before the answer (%s)",
              first.name, last.name);
@@ -5557,8 +5660,7 @@ static const char *look_correspondence(struct look *l) {
     put_image(&l->html, &p, alt);
   }
   pictures_end(&l->html);
-  html_table(&l->html, &table, NULL, 0);
-  print_table(&table);
+  show_table(l, &table);
   table_free(&table);
   save_csv(l, &figures, "correspondence");
   return NULL;
@@ -5578,6 +5680,7 @@ static const char *look_confusion(struct look *l) {
     right += i % (classes + 1) == 0 ? counts[i] : 0;
     if (i % (classes + 1) && counts[i] > most) most = counts[i];
   }
+  print_title(l);
   printf("%s of %s, %s\n", grouped((double)right).text, grouped(l->d.test.count).text,
          percent((double)right / l->d.test.count).text);
   text_add(t, "<p>%s of %s test images are taken for what they are: %s. Each row is a true class, "
@@ -5618,10 +5721,10 @@ static const char *look_confusion(struct look *l) {
   while (shown < WORST) {
     int at = -1;
     for (int i = 0; i < l->d.test.count; i++) {
-      int there = l->found[i] == l->d.test.labels[i];
-      for (int k = 0; k < shown; k++) there |= worst[k] == i;
-      if (!there && (at < 0 || share_of(l, i, l->d.test.labels[i]) <
-                                   share_of(l, at, l->d.test.labels[at])))
+      int left_out = l->found[i] == l->d.test.labels[i];
+      for (int k = 0; k < shown; k++) left_out |= worst[k] == i;
+      if (!left_out && (at < 0 || share_of(l, i, l->d.test.labels[i]) <
+                                      share_of(l, at, l->d.test.labels[at])))
         at = i;
     }
     if (at < 0) break;
@@ -5637,9 +5740,9 @@ static const char *look_confusion(struct look *l) {
     const int i = worst[k], label = l->d.test.labels[i];
     text_put(t, "<div>");
     put_whole(l, i);
-    text_add(t, "%s, %s<br>taken for <b>%s</b>, %s</div>\n", image_name(l, i).text,
-             percent(share_of(l, i, label)).text, class_name(l, l->found[i]).text,
-             percent(share_of(l, i, l->found[i])).text);
+    text_add(t, "%s, %.2f&nbsp;%%<br>taken for <b>%s</b>, %.2f&nbsp;%%</div>\n",
+             image_name(l, i).text, 100 * share_of(l, i, label), class_name(l, l->found[i]).text,
+             100 * share_of(l, i, l->found[i]));
     text_add(&figures, "%d,%s,%s,%.6g,%.6g\n", i, class_name(l, label).text, class_name(l,
              l->found[i]).text, share_of(l, i, label), share_of(l, i, l->found[i]));
   }
@@ -6146,11 +6249,13 @@ static void open_folder(struct look *l, const char *folder) {
   free(text);
   r->progress.epoch = r->progress.step / r->per_epoch;
   r->progress.place = r->progress.step % r->per_epoch * whole_of(&r->s, OPT_BATCH);
-  read_log(r);
-  read_progress(r);
+  r->silent = 1;
+  const int logged = read_log(r), told = read_progress(r);
+  /* of a run that was killed best.nn may be newer than what is kept with the checkpoint */
+  if (logged < 0 || !(logged || told)) set_best(r, 0, 0);
   text_put(&r->facts, l->facts);
   path_of(l->path, "%s/best.nn", folder);
-  l->step = r->best_step ? r->best_step : r->progress.step;
+  l->step = r->best_step ? r->best_step : -1;
   find_stages(l);
   nn_model *fresh = stage_model(l, &l->stage[0]);
   r->parameters = parameter_count(fresh);
@@ -6271,8 +6376,8 @@ static void put_model(struct look *l, int trained) {
   text_put(t, trained ? "<p class=soft>Nets trained with the settings of "
                       : "<p class=soft>The model: ");
   text_html(t, trained ? l->r.folder : l->path);
-  if (!trained && l->step >= 0) text_add(t, " at step %s", grouped((double)l->step).text);
-  if (!trained && l->step < 0) text_put(t, " at a step that its file does not tell");
+  if (!trained) text_put(t, step_name(l, " at ", "").text);
+  if (!trained && l->step < 0) text_put(t, " at a step that is not told");
   text_put(t, ". The images: ");
   text_html(t, l->d.name);
   text_add(t, ", %s", grouped(l->d.test.count).text);
@@ -6286,8 +6391,8 @@ static const char *take_look(struct look *l, int which) {
   char path[PATH_SIZE];
   const double start = now();
   l->html.size = 0;
-  text_add(&l->html, "<section id=look-%s>\n<h2>%s</h2>\n", look_names[which],
-           looks[which].title);
+  l->title = looks[which].title;
+  text_add(&l->html, "<section id=look-%s>\n<h2>%s</h2>\n", look_names[which], l->title);
   put_model(l, which >= IN_ALL);
   const char *why = looks[which].look(l);
   if (why) return why;

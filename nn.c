@@ -8431,6 +8431,7 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
       p->correct += correct;
       p->rows += m->loss_rows;
     }
+    if (options->step_loss) *options->step_loss = left_out ? 0 : loss;
     p->loss = p->weight > 0 ? p->loss_sum / p->weight : 0;
     p->accuracy = p->rows ? (double)p->correct / (double)p->rows : 0;
     int stop = 0;

@@ -628,6 +628,7 @@ typedef struct nn_fit_options {
    * count as steps of progress, not of nn_steps. NN_ERR_DIVERGED comes all the same when a
    * parameter became so, or when NN_MOST_LEFT_OUT in a row were left out. */
   int64_t *left_out;
+  double *step_loss; /* Not NULL: the loss of the last step alone, for on_step; 0 if left out */
   /* Called after every step / every whole epoch, if not NULL; non-zero stops nn_fit, which returns
    * NN_STOPPED with progress ready to go on. */
   int (*on_step)(void *user, nn_model *m, const nn_progress *p);

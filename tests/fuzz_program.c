@@ -327,9 +327,10 @@ static void run_records(const uint8_t *data, size_t size) {
   static struct data images;
   static struct run r;
   static struct outcome o;
+  static struct look l;
   const int which = size ? data[0] % 4 : 0;
   before();
-  memset(&r, 0, sizeof r), memset(&o, 0, sizeof o);
+  memset(&r, 0, sizeof r), memset(&o, 0, sizeof o), memset(&l, 0, sizeof l);
   images = none;
   images.train.count = 1000;
   path_of(r.folder, "d");
@@ -352,9 +353,14 @@ static void run_records(const uint8_t *data, size_t size) {
     read_result(&r, &o);
     fuzz_free(o.rows);
     text_free(&r.activations);
+    l.of_run = 1;
+    path_of(l.r.folder, "d");
+    put_course(&l, NULL); /* its curves of activations.csv */
+    text_free(&l.html);
     rewind(fuzz_stderr); /* what is missing or damaged is told, a line each */
   }
-  after(status, FIXED + 32 * size); /* a row of seven numbers from a line of fourteen bytes */
+  /* a row of seven numbers from a line of fourteen bytes; curves of sixteen layers, with dots */
+  after(status, which == 2 ? 32 * FIXED + 64 * size : FIXED + 32 * size);
 }
 
 static size_t seed_records(uint8_t *data) {
@@ -363,8 +369,8 @@ static size_t seed_records(uint8_t *data) {
       "10,0.00133,2.39,0.0875,,,0.001\n50,0.0026,2.3,0.075,2.300,0.0878,0.001\n"
       "200,0.005,2.2,0.1,2.2,.2,3\n210,0.005,2.2,0.1,2.2,.2,3\n",
       "step=200\nseconds=0.002\nloss=0\ncorrect=5\nrows=10\nbest=50\nbest-accuracy=0.0985\n",
-      "step,layer,mean,deviation,most,zeros\n50,relu1,1,2,3,4\n50,relu2,1,2,3,4\n"
-      "300,relu2,1,2,3,4\n",
+      "step,layer,mean,deviation,most,zeros\n50,relu1,1,2,3,.4\n50,relu2,1,2,3,.4\n"
+      "100,relu1,1,2,3000,.4\n300,relu2,1,2,3,.4\n",
       good_result};
   const int which = up_to(3);
   return seed_text(data, which, texts[which]);

@@ -75,6 +75,10 @@ at_step() { # at_step REPORT MODEL [DATA] : all its sections say that they are o
 }
 best=$(awk -F, 'NR > 1 && $6 > most { most = $6; step = $1 } END { print step }' photo/log.csv)
 ok 'each section tells model and step' at_step photo/report.html "photo/best.nn at step $best"
+ok 'which is not called the end' test "$(grep -c "<h3>The best model (step $best)</h3>" \
+  photo/report.html)" = 1 -a "$(grep -ci 'end of training' photo/report.html)" = 0
+titles='Activations|Correspondence of parts|What each layer knows: .*|Confusion and mistakes'
+ok 'what stands on stdout has its titles' test "$(grep -Exc "$titles" out)" = 4
 
 # What can be counted is right.
 ok 'activations: every layer at every step' test "$(wc -l < photo/look-quick/activations.csv)" = \
@@ -85,8 +89,10 @@ values=$(awk -F, '$1 == 60 && $2 == "relu1" { print $4 }' photo/look-quick/activ
 ok 'a value for each place, map and image' test "$values" = $((200 * 32 * 28 * 28))
 ok 'a histogram counts each of them' test "$(awk -F, '$1 == 60 && $2 == "relu1" { n += $5 }
   END { print n }' photo/look-quick/histograms.csv)" = "$values"
+ok 'dead maps are those of rectifiers' awk -F, 'NR > 1 && ($11 == "") != ($3 != "relu") { exit 1 }' \
+  photo/look-quick/activations.csv
 agree() { # of relu2: beyond its first bins the mean distance of the two curves, in pixels
-  grep -A 99 '<h3>relu2: share of values per unit, %<' photo/look-quick/activations.html |
+  grep -A 99 '<h3>relu2: share of values per unit, % <span' photo/look-quick/activations.html |
     grep -m 2 '^<path class="l ' | sed 's/.* d="M//; s/".*//; y/L/\n/; s/$/\n/' |
     awk 'NF { if (before && $1 < last) after = 1
       if (after) { if (++k > 3 && $1 in y) { sum += ($2 > y[$1] ? 1 : -1) * ($2 - y[$1]); n++ } }
@@ -103,7 +109,8 @@ ok 'the confusion is told in a line' grep -Eq "^$right of 200, $(awk "BEGIN {
   printf \"%.2f\", $right / 2 }") %$" out
 worst() { # their own classes' probabilities, which they are sorted by, stand in the section
   diff <(awk -F, 'NR > 1 { printf "%.2f\n", 100 * $4 }' photo/look-quick/mistakes.csv) \
-    <(grep -Eo ', [0-9.]+ %<br>taken for <b>' photo/look-quick/confusion.html | cut -d ' ' -f 2) &&
+    <(grep -Eo ', [0-9.]+&nbsp;%<br>taken for <b>' photo/look-quick/confusion.html |
+      sed 's/^, //; s/&.*//') &&
     sed 1d photo/look-quick/mistakes.csv | cut -d , -f 4 | sort -gc
 }
 ok 'the worst mistakes by the probability of what they are' worst
@@ -193,6 +200,36 @@ run cifar10 --resume photo --quiet
 ok 'a run that goes on keeps what was seen' test $rc = 0 -a \
   "$(grep -c '<section id=look-' photo/report.html)" = 10
 
+# ---- a run that has lost some of its files ----
+mkdir odd
+cp digit/*.* odd
+printf '%s\n' step,layer,mean,deviation,most,zeros 10,relu1,1,1,1,0 20,relu1,1,inf,1,0 \
+  30,relu1,1e-320,1e300,-1e300,nan 40,relu1,1e308,2,1e300,0 > odd/activations.csv
+timeout 60 "$nn" look activations odd --quick --quiet > out 2> err
+rc=$?
+ok 'numbers that no axis can hold are left out' test $rc = 0 -a \
+  "$(grep -c '<title>40: ' odd/look-quick/activations.html)" = 3 -a \
+  "$(grep -c '<title>[23]0: ' odd/look-quick/activations.html)" = 0
+mkdir lost
+cp photo/*.* lost
+rm lost/progress.txt
+run look confusion lost --quick --quiet
+ok 'the log tells the step of the best model' at_step lost/report.html "lost/best.nn at step $(awk -F, '
+  NR > 1 && $6 > most { most = $6; step = $1 } END { print step }' lost/log.csv)"
+head -n 5 photo/log.csv > lost/log.csv
+run look confusion lost --quick --quiet
+run look activations lost --quick --quiet
+ok 'what is lost is not spoken of' test $rc = 0 -a ! -s err
+ok 'no step is told that is not known' at_step lost/report.html 'lost/best.nn at a step that is not told'
+ok 'nor an epoch of the best accuracy' test "$(grep -c 'best test accuracy' lost/report.html)" = 0
+ok 'its figures are there' test "$(grep -c '^,relu1,' lost/look-quick/activations.csv)" = 1
+rm -r lost/look-quick
+cp photo/log.csv photo/progress.txt lost
+sed -i 's/^step=.*/step=10/; s/^best=.*/best=10/; s/^best-accuracy=.*/best-accuracy=0/' lost/progress.txt
+run look confusion lost --quick --quiet
+ok 'nor that of a checkpoint before a better test' at_step lost/report.html \
+  'lost/best.nn at a step that is not told'
+
 # ---- a model alone; other nets ----
 cp digit/best.nn alone.nn
 run look all alone.nn --quick --quiet
@@ -200,12 +237,18 @@ ok 'a model alone, its images by what it takes' test $rc = 0 -a -s alone-look/re
 ok 'and that is told' grep -Eq 'from [^<]*. That of nn mnist, for the model takes 1x28x28 and has no' \
   alone-look/report.html
 ok 'what needs a run is told' grep -q 'evolution: left out: there is but one model' err
-ok 'and that no step is told' at_step alone-look/report.html 'alone.nn at a step that its file .*'
+ok 'and that no step is told' at_step alone-look/report.html 'alone.nn at a step that is not told'
 run look confusion alone.nn --set cifar10 --quick
 ok 'as what --set says' grep -q '^That of nn cifar10, as --set says$' err
 run look confusion photo/snapshots/step-15.nn --quick --quiet --out seen
 ok 'a snapshot, with the data of its run' at_step seen/report.html \
   'photo/snapshots/step-15.nn at step 15' 'drawn shapes'
+run look activations photo/snapshots/step-15.nn --quick --quiet --out stepped
+steps_in() { sed 1d "stepped/look-quick/$1.csv" | cut -d , -f 1 | sort -u; }
+ok 'its figures, too, are of that step' test "$(steps_in activations)" = 15 -a \
+  "$(steps_in histograms)" = 15
+run look activations alone.nn --quick --quiet --out stepped
+ok 'or of none' test $rc = 0 -a -s stepped/look-quick/activations.csv -a -z "$(steps_in activations)"
 run look confusion digit/last.nn --quick --quiet --out seen
 ok 'a checkpoint' at_step seen/report.html 'digit/last.nn at step 60'
 run look confusion digit/best.nn --quick --quiet --out seen
@@ -255,6 +298,16 @@ ok 'a dead map is told in its place' test $rc = 0 -a \
 run look deconv dead --layer relu2 --map 1 --images 3,14 --quick --quiet
 ok 'of one image, too' test "$(grep -c '<td class=soft>map 1: not active' \
   dead/look-quick/deconv.html)" = 2
+
+run cifar10 --size 28 --gray --maps1 4 --maps2 5 --hidden 200 --batch 20 --lr .02 --steps 20 --quiet \
+  --out dying
+run look activations dying --quick --quiet
+run look deconv dying --quick --quiet
+live=$(awk -F, '$2 == "relu3" { n = $12 - $11 } END { print n }' dying/look-quick/activations.csv)
+shown=$(sed -n '/<h3>relu3: .*, 16 of 200 maps/,/<h3>linear2/p' dying/look-quick/deconv.html |
+  grep -c '^<div><span>')
+ok "of many maps those that are active are shown: $shown of $live" test "$live" -lt 150 -a \
+  "$shown" = $((live < 16 ? live : 16))
 
 # ---- nets trained anew; what is done is skipped ----
 run look ablation digit --quick --quiet

@@ -213,6 +213,12 @@ run mnist --resume part --quiet
 ok 'resuming a finished run changes nothing' test $rc = 0 -a ! -s err
 ok 'its model neither' cmp whole/last.nn part/last.nn
 
+# One huge loss does not drown those of the steps after it.
+run cifar10 --size 28 --gray --init he --maps1 8 --maps2 8 --hidden 64 --optimizer sgd --lr 10 \
+  --batch 20 --steps 8 --test-every 1 --isa scalar --quiet --out huge
+ok 'each line has the losses of its own steps' awk -F, 'NR > 1 && $3 > 1e20 { huge = 1 }
+  huge && $3 == 0 { zero = 1 } END { exit zero || !huge || NR != 9 }' huge/log.csv
+
 # ---- resuming from a damaged folder: what is wrong, where, and what to do ----
 changed() { # changed SED PATTERN: a run whose settings.txt sed has changed is refused
   rm -rf bad && cp -r named/run bad && sed "$1" named/run/settings.txt > bad/settings.txt

@@ -577,11 +577,15 @@ static void fits_values(void) {
 
 typedef struct Watch {
   int64_t steps, epochs, stop_at;
+  double loss_sum, step_loss;
   nn_progress last;
 } Watch;
 static int on_step(void *user, nn_model *m, const nn_progress *p) {
   Watch *w = (Watch *)user;
+  const int64_t rows = p->rows - (p->rows > w->last.rows ? w->last.rows : 0);
   w->steps++;
+  w->loss_sum = w->step_loss * (double)rows + (rows < p->rows ? w->loss_sum : 0);
+  CHECK_NEAR(w->loss_sum, p->loss_sum, 1e-9 * p->loss_sum);
   w->last = *p;
   CHECK_INT(p->step, nn_steps(m));
   return w->stop_at == p->step;
@@ -610,6 +614,7 @@ static void fit_counts(void) {
   m = model_with(&c, RNN, 8, 1e-3);
   if (!m) return;
   o.on_step = on_step, o.on_epoch = on_epoch, o.user = &w, o.epochs = 2;
+  o.step_loss = &w.step_loss;
   CHECK_OK(nn_fit(m, &d, &o)); /* 70 = 4 * 16 + 6: five steps an epoch */
   CHECK(w.steps == 10 && w.epochs == 2);
   CHECK(w.last.loss > 0 && w.last.accuracy >= 0 && w.last.accuracy <= 1);
