@@ -3174,22 +3174,34 @@ static const struct group groups[] = {
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 
+/* The i-th row of all, from 0 on, and its group; NULL after the last. */
+static const struct preset *find_preset(int i, const struct group **group) {
+  for (int g = 0; g < GROUPS; g++)
+    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++)
+      if (i-- == 0) {
+        *group = &groups[g];
+        return &groups[g].rows[k];
+      }
+  return NULL;
+}
+
 /* The rows of the comparison of a CNN with RNNs. */
 static const char *const same_digits[] = {"same-cnn", "E2-rnn-adam-.001", "E2-lstm-adam-.001",
                                           "E2-gru-adam-.001"};
 enum { SAME_DIGITS = sizeof same_digits / sizeof *same_digits };
-/* The names of the data that a reported figure may be compared on: MNIST, 32x32, 28x28. */
-static const char *const compared_data[][2] = {
-    {"MNIST", "MNIST"},
-    {"CIFAR-10 gray", "CIFAR-10 (JPEG-recoded copy) gray"},
-    {"CIFAR-10 gray 28x28 subset", "CIFAR-10 gray 28x28 subset"}};
+/* A study's data sets. */
+enum { DATA_MNIST, DATA_RGB32, DATA_RGB28, DATA_GRAY32, DATA_GRAY28, DATA_KINDS };
+/* The names of those that a reported figure may be compared on; no report is about colours. */
+static const char *const compared_data[DATA_KINDS][2] = {
+    {"MNIST", NULL}, {NULL, NULL}, {NULL, NULL},
+    {"CIFAR-10 gray", "CIFAR-10 (JPEG-recoded copy) gray"}, {"CIFAR-10 gray 28x28 subset", NULL}};
 
 /* What a finished run leaves; of its activations the second convolution's, at two thirds of the way
  * and at the end. */
 struct outcome {
   int done, diverged;
-  double accuracy, best, seconds, parameters, sparsity, mean[2], deviation[2], most;
-  char data[80], stuck[48]; /* a layer that says the same of every image, if there is one */
+  double accuracy, best, seconds, parameters, sparsity, mean[2], deviation[2], strongest;
+  char data[80], stuck_layer[48]; /* one that says the same of every image, if there is one */
   struct row *rows;
   size_t row_count;
 };
@@ -3202,18 +3214,18 @@ struct trial {
   char given[OPTION_COUNT]; /* by its report */
   char *words;       /* what they point to */
   struct outcome *outcomes; /* for each seed */
-  int seeds, done, diverged, stuck;
+  int seeds, done, diverged, stuck; /* how many runs, and of those */
   struct outcome all; /* the means; its rows are the mean curves */
-  double deviation, least, most;
+  double deviation, lowest, highest; /* of the accuracy */
 };
 
 struct study {
   struct settings *typed;
   const char *const *again; /* the words of the command */
   char base[PATH_SIZE];
-  struct data data[5]; /* MNIST; CIFAR-10 in 32x32 and 28x28, in colour and gray */
+  struct data data[DATA_KINDS];
   struct trial *trials;
-  int count, seeds, old;
+  int count, seeds, done_before;
   FILE *lock; /* of the folder */
 };
 
@@ -3225,10 +3237,11 @@ static int split(char *text, const char **words, int most) {
   return count;
 }
 
-/* Which of a study's data sets. */
 static int data_kind(const struct settings *s) {
-  if (s->command->bit == MNIST) return 0;
-  return 1 + is_choice(s, OPT_SIZE, "28") + 2 * is_set(s, OPT_GRAY);
+  const int small = is_choice(s, OPT_SIZE, "28");
+  if (s->command->bit == MNIST) return DATA_MNIST;
+  if (is_set(s, OPT_GRAY)) return small ? DATA_GRAY28 : DATA_GRAY32;
+  return small ? DATA_RGB28 : DATA_RGB32;
 }
 
 /* A trial of a command and its words, which point into t->words; the options that are the study's
@@ -3244,6 +3257,7 @@ static void make_trial(struct trial *t, const struct study *st, int count, const
     if (number_of(&t->s, OPT_BATCH) > 20) give(&t->s, OPT_BATCH, "20");
   }
   complete(&t->s);
+  t->seeds = st->seeds;
   t->outcomes = allocate((size_t)st->seeds, sizeof *t->outcomes);
 }
 
@@ -3304,10 +3318,10 @@ static double filter_sparsity(nn_model *m) {
   return nn_get_param(m, 0, &w) || w.rank != 4 ? 0 : nn_sparsity(w.value, w.count);
 }
 
-static const char *const result_keys[] = {"step",       "diverged",        "accuracy",
-                                          "best-accuracy", "parameters",   "filter-sparsity",
-                                          "seconds"};
-enum { RESULTS = sizeof result_keys / sizeof *result_keys };
+enum { END_STEP, END_DIVERGED, END_ACCURACY, END_BEST, END_PARAMETERS, END_SPARSITY, END_SECONDS,
+       RESULTS };
+static const char *const result_keys[RESULTS] = {"step", "diverged", "accuracy", "best-accuracy",
+                                                 "parameters", "filter-sparsity", "seconds"};
 
 /* The run is done: result.txt says so. What would go on with it is not needed any more. */
 static void write_result(struct run *r) {
@@ -3341,12 +3355,12 @@ static int read_result(struct run *r, struct outcome *to) {
       fail("%s is damaged: remove it, or start the run anew", path);
   free(text);
   run_plan(r);
-  r->progress.step = (int64_t)v[0];
+  r->progress.step = (int64_t)v[END_STEP];
   read_log(r);
   to->done = 1;
-  to->diverged = v[1] > 0;
-  to->accuracy = v[2], to->best = v[3], to->parameters = v[4], to->sparsity = v[5];
-  to->seconds = v[6];
+  to->diverged = v[END_DIVERGED] > 0;
+  to->accuracy = v[END_ACCURACY], to->best = v[END_BEST], to->seconds = v[END_SECONDS];
+  to->parameters = v[END_PARAMETERS], to->sparsity = v[END_SPARSITY];
   snprintf(to->data, sizeof to->data, "%s", r->d->name);
   to->rows = r->rows;
   to->row_count = r->row_count;
@@ -3359,12 +3373,12 @@ static int read_result(struct run *r, struct outcome *to) {
                &zeros) != 6)
       continue;
     for (int k = 0; k < 2 && strcmp(layer, "relu2") == 0; k++)
-      if (k || step * 3 <= v[0] * 2)
-        to->mean[k] = mean, to->deviation[k] = deviation, to->most = most;
-    if (step != v[0] || *to->stuck) continue;
-    if (zeros == 1) snprintf(to->stuck, sizeof to->stuck, "%s gives 0", layer);
+      if (k || step * 3 <= v[END_STEP] * 2)
+        to->mean[k] = mean, to->deviation[k] = deviation, to->strongest = most;
+    if (step != v[END_STEP] || *to->stuck_layer) continue;
+    if (zeros == 1) snprintf(to->stuck_layer, sizeof to->stuck_layer, "%s gives 0", layer);
     else if (strncmp(layer, "tanh", 4) == 0 && mean * mean + deviation * deviation > .9995)
-      snprintf(to->stuck, sizeof to->stuck, "%s gives +-1", layer); /* where no gradient is left */
+      snprintf(to->stuck_layer, sizeof to->stuck_layer, "%s gives +-1", layer); /* no gradient */
   }
   free(text);
   return 1;
@@ -3400,7 +3414,7 @@ static int open_run(struct opened *to, struct study *st, struct trial *t, int k)
     r->d = study_data(st, &s);
     check_data(r, to->facts);
     if (read_result(r, &t->outcomes[k])) {
-      st->old++;
+      st->done_before++;
       return 0;
     }
   }
@@ -3472,29 +3486,28 @@ static void mean_rows(struct trial *t) {
 }
 
 /* Means and spread over a trial's seeds. */
-static void sum_trial(struct trial *t, int seeds) {
+static void sum_trial(struct trial *t) {
   struct outcome *all = &t->all;
   double squares = 0;
-  t->seeds = seeds;
-  t->least = HUGE_VAL;
-  for (int k = 0; k < seeds; k++) t->done += t->outcomes[k].done;
-  for (int k = 0; k < seeds; k++) {
+  t->lowest = HUGE_VAL;
+  for (int k = 0; k < t->seeds; k++) t->done += t->outcomes[k].done;
+  for (int k = 0; k < t->seeds; k++) {
     const struct outcome *o = &t->outcomes[k];
     const double n = t->done;
     if (!o->done) continue;
     t->diverged += o->diverged;
-    t->stuck += *o->stuck != 0;
-    if (*o->stuck) memcpy(all->stuck, o->stuck, sizeof all->stuck);
-    t->least = fmin(t->least, o->accuracy);
-    t->most = fmax(t->most, o->accuracy);
+    t->stuck += *o->stuck_layer != 0;
+    if (*o->stuck_layer) memcpy(all->stuck_layer, o->stuck_layer, sizeof all->stuck_layer);
+    t->lowest = fmin(t->lowest, o->accuracy);
+    t->highest = fmax(t->highest, o->accuracy);
     all->accuracy += o->accuracy / n, all->best += o->best / n, all->seconds += o->seconds / n;
     all->parameters += o->parameters / n, all->sparsity += o->sparsity / n;
-    all->most += o->most / n;
+    all->strongest += o->strongest / n;
     for (int i = 0; i < 2; i++)
       all->mean[i] += o->mean[i] / n, all->deviation[i] += o->deviation[i] / n;
     memcpy(all->data, o->data, sizeof all->data);
   }
-  for (int k = 0; k < seeds; k++)
+  for (int k = 0; k < t->seeds; k++)
     if (t->outcomes[k].done) squares += pow(t->outcomes[k].accuracy - all->accuracy, 2);
   if (t->done > 1) t->deviation = sqrt(squares / (t->done - 1));
   if (t->done) mean_rows(t);
@@ -3503,12 +3516,12 @@ static void sum_trial(struct trial *t, int seeds) {
 static void study_free(struct study *st) {
   for (int i = 0; i < st->count; i++) {
     struct trial *t = &st->trials[i];
-    for (int k = 0; k < st->seeds; k++) free(t->outcomes[k].rows);
+    for (int k = 0; k < t->seeds; k++) free(t->outcomes[k].rows);
     free(t->outcomes);
     free(t->all.rows);
     free(t->words);
   }
-  for (int i = 0; i < 5; i++) data_free(&st->data[i]);
+  for (int i = 0; i < DATA_KINDS; i++) data_free(&st->data[i]);
   unlock_folder(st->lock, st->base);
   free(st->trials);
 }
@@ -3530,30 +3543,38 @@ static void trial_cells(struct table *to, const struct trial *t) {
   }
   cell(to, "%s", hundredths(t->all.accuracy).text);
   cell(to, "%s", several ? hundredths(t->deviation).text : "-");
-  if (several) cell(to, "%s..%s", hundredths(t->least).text, hundredths(t->most).text);
+  if (several) cell(to, "%s..%s", hundredths(t->lowest).text,
+                    hundredths(t->highest).text);
   else cell(to, "-");
   cell(to, "%s", hundredths(t->all.best).text);
   cell(to, t->all.seconds < 100 ? "%.1f" : "%.0f", t->all.seconds);
   if (t->diverged) cell(to, "%d (%d diverged)", t->done, t->diverged);
-  else if (t->stuck) cell(to, "%d (%d stuck: %s)", t->done, t->stuck, t->all.stuck);
+  else if (t->stuck) cell(to, "%d (%d stuck: %s)", t->done, t->stuck, t->all.stuck_layer);
   else cell(to, "%d", t->done);
 }
 
-/* Whether the figure is within a point of the reported one or of PyTorch's, or better. */
-static const char *verdict(const struct study *st, const struct trial *t) {
+/* Whether the trial's images are those that its report's were. */
+static int on_reported_data(const struct trial *t) {
+  const char *const *names = compared_data[data_kind(&t->s)];
+  return (names[0] && strcmp(t->all.data, names[0]) == 0) ||
+         (names[1] && strcmp(t->all.data, names[1]) == 0);
+}
+
+/* Whether the figure is within a point of the reported one or of PyTorch's, or better; or why it
+ * cannot be compared. */
+static const char *verdict(const struct study *st, const struct trial *t, int *compared) {
   const double ours = t->all.accuracy + 1e-9, reported = t->preset->reported;
-  const int kind = data_kind(&t->s);
-  const char *const *names = compared_data[kind ? kind - 2 : 0];
+  *compared = 0;
   if (!t->done || reported <= 0) return "-";
   if (is_set(st->typed, OPT_MINIATURE)) return "miniature";
-  if (strcmp(t->all.data, names[0]) != 0 && strcmp(t->all.data, names[1]) != 0)
-    return "other data";
+  if (!on_reported_data(t)) return "other data";
+  *compared = 1;
   if (ours > reported + .01) return "better";
   if (ours >= reported - .01) return "yes";
   return t->preset->torch > 0 && ours >= t->preset->torch - .01 ? "as PyTorch" : "no";
 }
 
-/* One study's rows beside what was reported; count trials, which `list` points to. */
+/* One study's rows beside what was reported. */
 static struct table compare_reported(const struct study *st, int study) {
   static const char *const heads[] = {"row", "reported", "PyTorch", TRIAL_HEADS, "difference",
                                       "reached", "data", NULL};
@@ -3562,12 +3583,13 @@ static struct table compare_reported(const struct study *st, int study) {
     const struct trial *t = &st->trials[i];
     const struct preset *p = t->preset;
     if (t->group->study != study) continue;
-    const char *reached = verdict(st, t);
+    int compared;
+    const char *reached = verdict(st, t, &compared);
     cell(&to, "%s", t->name);
     cell(&to, "%s", p->reported > 0 ? hundredths(p->reported).text : "-");
     cell(&to, "%s", p->torch > 0 ? hundredths(p->torch).text : "-");
     trial_cells(&to, t);
-    if (strchr("yban", *reached)) cell(&to, "%+.2f", 100 * (t->all.accuracy - p->reported));
+    if (compared) cell(&to, "%+.2f", 100 * (t->all.accuracy - p->reported));
     else cell(&to, "-");
     cell(&to, "%s", reached);
     cell(&to, "%s", t->done ? t->all.data : "-");
@@ -3589,7 +3611,7 @@ static struct table list_rows(const struct study *st, int study) {
     const struct settings *s = &t->s;
     if (t->group->study != study) continue;
     cell(&to, "%s", t->name);
-    if (data_kind(s) == 0) cell(&to, "mnist");
+    if (data_kind(s) == DATA_MNIST) cell(&to, "mnist");
     else cell(&to, "%s%s", is_set(s, OPT_GRAY) ? "gray" : "rgb", s->v[OPT_SIZE].text);
     cell(&to, "%s", net_name(s));
     for (size_t k = 0; k < sizeof columns / sizeof *columns; k++) {
@@ -3659,8 +3681,9 @@ static struct table test_claims(const struct study *st) {
         real ? held : -1);
   for (int i = 0; i < TRIALS_B; i++) {
     const struct outcome *o = &t[i]->all;
+    const double usual = o->mean[1] + o->deviation[1];
     accuracy[i] = o->accuracy;
-    sparse[i] = o->mean[1] + o->deviation[1] > 0 ? o->most / (o->mean[1] + o->deviation[1]) : 0;
+    sparse[i] = usual > 0 ? o->strongest / usual : 0;
     if (o->sparsity > t[sparsest]->all.sparsity) sparsest = i;
   }
   const double rank = nn_rank_correlation(accuracy, sparse, TRIALS_B);
@@ -3813,7 +3836,7 @@ static void put_study(struct study *st, struct text *page, int study) {
 
 /* What the tables have to say first: a miniature proves nothing, and nor do other images. */
 static void put_data(struct study *st, struct text *page) {
-  for (int i = 0; i < 5; i++) {
+  for (int i = 0; i < DATA_KINDS; i++) {
     struct text t = {0};
     if (!st->data[i].train.count) continue;
     text_data(&t, &st->data[i]);
@@ -3833,15 +3856,16 @@ static void end_study(struct study *st, struct text *page) {
   char path[PATH_SIZE];
   path_of(path, "%s/report.html", st->base);
   html_end(page, path);
-  printf("%d of %d runs were done before; report: %s\n", st->old, st->count * st->seeds, path);
+  printf("%d of %d runs were done before; report: %s\n", st->done_before, st->count * st->seeds,
+         path);
 }
 
 /* Whether the first n bytes of a name are a row's whole name. */
 static int is_row(const char *name, size_t n) {
-  for (int g = 0; g < GROUPS; g++)
-    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++)
-      if (strlen(groups[g].rows[k].name) == n && strncmp(groups[g].rows[k].name, name, n) == 0)
-        return 1;
+  const struct group *group;
+  const struct preset *p;
+  for (int i = 0; (p = find_preset(i, &group)); i++)
+    if (strlen(p->name) == n && strncmp(p->name, name, n) == 0) return 1;
   return 0;
 }
 
@@ -3862,17 +3886,17 @@ static int is_meant(const char *row, const char *names) {
 
 /* Each of the names has to mean some row. */
 static void check_names(const char *names) {
+  const struct group *group;
+  const struct preset *p;
   for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
     char name[64], best[64] = "";
     size_t score = 99;
     int found = 0;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
-    for (int g = 0; g < GROUPS; g++)
-      for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++) {
-        const char *row = groups[g].rows[k].name;
-        found = found || is_meant(row, name);
-        if (closer(name, row, &score)) snprintf(best, sizeof best, "%s", row);
-      }
+    for (int i = 0; (p = find_preset(i, &group)); i++) {
+      found = found || is_meant(p->name, name);
+      if (closer(name, p->name, &score)) snprintf(best, sizeof best, "%s", p->name);
+    }
     if (!found)
       wrong("experiment", "there is no row '%s'%s%s; nn experiment --list lists them", name,
             *best ? "; did you mean " : "", best);
@@ -3882,6 +3906,8 @@ static void check_names(const char *names) {
 /* nn experiment: the rows that its operand names. */
 static int experiment_command(struct settings *typed, const char *const *words) {
   const char *names = typed->operand[0] ? typed->operand[0] : "all";
+  const struct group *group;
+  const struct preset *p;
   struct study st;
   struct text page = {0};
   int stopped = 0;
@@ -3895,10 +3921,8 @@ static int experiment_command(struct settings *typed, const char *const *words) 
                          : is_set(typed, OPT_MINIATURE) ? "runs/experiments-quick"
                                                         : "runs/experiments");
   st.trials = allocate((size_t)GROUPS * MOST_PRESETS, sizeof *st.trials);
-  for (int g = 0; g < GROUPS; g++)
-    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++)
-      if (is_meant(groups[g].rows[k].name, names))
-        make_preset(&st.trials[st.count++], &st, &groups[g], &groups[g].rows[k]);
+  for (int i = 0; (p = find_preset(i, &group)); i++)
+    if (is_meant(p->name, names)) make_preset(&st.trials[st.count++], &st, group, p);
   if (is_set(typed, OPT_LIST)) {
     for (int study = 1; study <= 2; study++) {
       struct table t = list_rows(&st, study);
@@ -3909,7 +3933,7 @@ static int experiment_command(struct settings *typed, const char *const *words) 
   } else if (!(stopped = train_all(&st))) {
     const struct trial *same[SAME_DIGITS];
     int count;
-    for (int i = 0; i < st.count; i++) sum_trial(&st.trials[i], st.seeds);
+    for (int i = 0; i < st.count; i++) sum_trial(&st.trials[i]);
     make_folders(st.base);
     html_begin(&page, "Experiments");
     put_data(&st, &page);
@@ -3952,7 +3976,7 @@ static void read_axis(struct axis *a, const char *command, enum option o, const 
   double count = 3;
   memset(a, 0, sizeof *a);
   a->o = o;
-  a->text = allocate(2 * strlen(text) + 2 + MOST * 24, 1);
+  a->text = allocate(strlen(text) + 1 + MOST * 24, 1);
   strcpy(a->text, text);
   for (at = a->text; at; a->count++) {
     char *end = strpbrk(at, cut);
@@ -3991,7 +4015,7 @@ static void make_combination(struct study *st, int count, const char *const *fix
   struct trial *t = &st->trials[st->count];
   const char **words = allocate((size_t)(count + 2 * axis_count), sizeof *words);
   struct text all = {0}, name = {0};
-  int n = 0;
+  int n;
   for (int i = 0; i < axis_count; i++) {
     const char *option = options[axes[i].o].name;
     text_add(&name, "%s%s=%s", i ? "," : "", option, values[i]);
@@ -4058,7 +4082,7 @@ static void put_sweep(struct study *st) {
   char title[160];
   int done = 0;
   for (int i = 0; i < st->count; i++) {
-    sum_trial(&st->trials[i], st->seeds);
+    sum_trial(&st->trials[i]);
     list[i] = &st->trials[i];
   }
   qsort(list, (size_t)st->count, sizeof *list, by_accuracy);
@@ -5910,7 +5934,7 @@ static int train_variants(struct look *l, const char *folder, const struct varia
   }
   stopped = train_all(&st);
   for (int i = 0; i < st.count && !stopped; i++) {
-    sum_trial(&st.trials[i], st.seeds);
+    sum_trial(&st.trials[i]);
     cell(&table, "%s", variants[i].name);
     cell(&table, "%s", variants[i].what);
     trial_cells(&table, &st.trials[i]);
