@@ -3196,10 +3196,16 @@ static const char *const compared_data[DATA_KINDS][2] = {
     {"MNIST", NULL}, {NULL, NULL}, {NULL, NULL},
     {"CIFAR-10 gray", "CIFAR-10 (JPEG-recoded copy) gray"}, {"CIFAR-10 gray 28x28 subset", NULL}};
 
+/* What there is of a run, less first; it is worth showing from DAMAGED on. */
+enum state { NOT_RUN, OTHER_RUN, UNFINISHED, DAMAGED, DONE };
+static const char *const state_names[] = {"not run", "other settings", "unfinished", "damaged"};
+
 /* What a finished run leaves; of its activations the second convolution's, at two thirds of the way
  * and at the end. */
 struct outcome {
-  int done, diverged;
+  enum state state;
+  int diverged, tests; /* tests: how many images it was tested on */
+  uint32_t crc;        /* of its images */
   double accuracy, best, seconds, parameters, sparsity, mean[2], deviation[2], strongest;
   char data[80], stuck_layer[48]; /* one that says the same of every image, if there is one */
   struct row *rows;
@@ -3213,9 +3219,10 @@ struct trial {
   struct settings s;
   char given[OPTION_COUNT]; /* by its report */
   char *words;       /* what they point to */
-  struct outcome *outcomes; /* for each seed */
-  int seeds, done, diverged, stuck; /* how many runs, and of those */
-  struct outcome all; /* the means; its rows are the mean curves */
+  int unasked;       /* shown for it is done, not trained */
+  struct outcome *outcomes; /* for each seed asked for, then for others that are done */
+  int seeds, done, damaged, diverged, stuck; /* how many outcomes, and of those */
+  struct outcome all; /* the means; its rows are the mean curves; the state that says most */
   double deviation, lowest, highest; /* of the accuracy */
 };
 
@@ -3226,6 +3233,7 @@ struct study {
   struct data data[DATA_KINDS];
   struct trial *trials;
   int count, seeds, done_before;
+  struct text sources; /* which data the outcomes are on, as HTML */
   FILE *lock; /* of the folder */
 };
 
@@ -3297,13 +3305,16 @@ static void thin_out(nn_dataset *d, uint8_t *pixels, int32_t *labels, int most) 
   d->count = most;
 }
 
+/* Of the data of a miniature: other data than the whole, for a resumed run, too. */
+static uint32_t miniature_crc(uint32_t whole) { return nn_crc32(whole, "part", 4); }
+
 static struct data *study_data(struct study *st, const struct settings *s) {
   struct data *d = &st->data[data_kind(s)];
   const int cifar = s->command->bit == CIFAR10;
   if (d->train.count) return d;
   data_find(d, s, cifar, 1);
-  if (is_set(st->typed, OPT_MINIATURE)) { /* other data than the whole, for a resumed run too */
-    d->crc = nn_crc32(d->crc, "part", 4);
+  if (is_set(st->typed, OPT_MINIATURE)) {
+    d->crc = miniature_crc(d->crc);
     thin_out(&d->train, d->pixels[0], d->labels[0], 1000);
     thin_out(&d->test, d->pixels[1], d->labels[1], 200);
   }
@@ -3320,8 +3331,12 @@ static double filter_sparsity(nn_model *m) {
 
 enum { END_STEP, END_DIVERGED, END_ACCURACY, END_BEST, END_PARAMETERS, END_SPARSITY, END_SECONDS,
        RESULTS };
-static const char *const result_keys[RESULTS] = {"step", "diverged", "accuracy", "best-accuracy",
-                                                 "parameters", "filter-sparsity", "seconds"};
+static const struct {
+  const char *key;
+  double most;
+} results[RESULTS] = {{"step", 9e15},       {"diverged", 1},        {"accuracy", 1},
+                      {"best-accuracy", 1}, {"parameters", 9e15}, {"filter-sparsity", 1},
+                      {"seconds", 9e15}};
 
 /* The run is done: result.txt says so. What would go on with it is not needed any more. */
 static void write_result(struct run *r) {
@@ -3331,7 +3346,7 @@ static void write_result(struct run *r) {
                                   (double)r->parameters, filter_sparsity(r->m), r->seconds};
   struct text t = {0};
   char path[PATH_SIZE];
-  for (int k = 0; k < RESULTS; k++) text_add(&t, "%s=%.9g\n", result_keys[k], values[k]);
+  for (int k = 0; k < RESULTS; k++) text_add(&t, "%s=%.9g\n", results[k].key, values[k]);
   path_of(path, "%s/result.txt", r->folder);
   text_save(&t, path);
   text_free(&t);
@@ -3342,22 +3357,25 @@ static void write_result(struct run *r) {
   }
 }
 
-/* Whether the run in the folder is done; then its outcome. */
-static int read_result(struct run *r, struct outcome *to) {
+/* Whether the run in the folder is done, damaged or unfinished; of one that is done its outcome. */
+static enum state read_result(struct run *r, struct outcome *to) {
+  const double rounding = 1e-9;
   char path[PATH_SIZE], value[64], *text;
   double v[RESULTS], step, mean, deviation, most, zeros;
+  int k = 0;
   path_of(path, "%s/result.txt", r->folder);
+  if (!file_exists(path)) return UNFINISHED;
   text = read_text(path);
-  if (!text) return 0;
-  for (int k = 0; k < RESULTS; k++)
-    if (!find_fact(text, result_keys[k], value, sizeof value) || !read_number(value, &v[k]) ||
-        v[k] < -1 || v[k] > 9e15)
-      fail("%s is damaged: remove it, or start the run anew", path);
+  while (k < RESULTS && find_fact(text, results[k].key, value, sizeof value) &&
+         read_number(value, &v[k]) && v[k] >= -rounding && v[k] <= results[k].most + rounding)
+    k++;
   free(text);
   run_plan(r);
+  if (k < RESULTS || v[END_STEP] > (double)r->total) return DAMAGED;
   r->progress.step = (int64_t)v[END_STEP];
   read_log(r);
-  to->done = 1;
+  to->tests = r->d->test.count;
+  to->crc = r->d->crc;
   to->diverged = v[END_DIVERGED] > 0;
   to->accuracy = v[END_ACCURACY], to->best = v[END_BEST], to->seconds = v[END_SECONDS];
   to->parameters = v[END_PARAMETERS], to->sparsity = v[END_SPARSITY];
@@ -3381,107 +3399,254 @@ static int read_result(struct run *r, struct outcome *to) {
       snprintf(to->stuck_layer, sizeof to->stuck_layer, "%s gives +-1", layer); /* no gradient */
   }
   free(text);
-  return 1;
+  return DONE;
 }
 
 /* A run of a study, and what its settings point to. */
 struct opened {
   struct run r;
+  struct data d; /* of a run that is only shown: what its facts tell of it */
   char *facts, *lines, folder[PATH_SIZE], seed[24];
 };
 
-/* Prepares the run of a trial with the k-th seed: its outcome where it is done, else ready to
- * train. 1 when there is something to train. */
-static int open_run(struct opened *to, struct study *st, struct trial *t, int k) {
-  struct run *r = &to->r;
-  struct settings s = t->s;
+static void close_run(struct opened *o) {
+  run_free(&o->r);
+  free(o->facts);
+  free(o->lines);
+  free(o);
+}
+
+/* The run of a trial with a seed: its folder and the settings that it should have. */
+static struct opened *place_run(const struct study *st, const struct trial *t, double seed) {
+  struct opened *o = allocate(1, sizeof *o);
+  snprintf(o->seed, sizeof o->seed, "%.0f", seed);
+  path_of(o->folder, "%s/%s/seed-%s", st->base, t->name, o->seed);
+  path_of(o->r.folder, "%s", o->folder);
+  o->r.s = t->s;
+  give(&o->r.s, OPT_SEED, o->seed);
+  o->r.s.v[OPT_OUT].text = o->r.s.v[OPT_RESUME].text = o->folder;
+  return o;
+}
+
+/* Whether a folder without settings.txt holds something else that a run has left. */
+static int has_rests(const char *folder) {
+  static const char *const names[] = {"result.txt", "best.nn", "last.nn", "log.csv", "report.html"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (holds(folder, names[i])) return 1;
+  return 0;
+}
+
+/* Which data a done run was on, once in all. */
+static void tell_source(struct study *st, const struct data *d) {
+  struct text t = {0}, line = {0};
+  text_data(&t, d);
+  text_put(&line, "<p class=soft>Data: ");
+  text_html(&line, t.data);
+  text_put(&line, "</p>\n");
+  if (!st->sources.data || !strstr(st->sources.data, line.data)) text_put(&st->sources, line.data);
+  text_free(&t);
+  text_free(&line);
+}
+
+static const char result_mend[] = "remove it, and the run is trained anew";
+static const char settings_mend[] =
+    "put it back, or remove the folder, and the run is trained anew";
+
+/* Prepares a run to be trained. 0 when it is done: then `to` has its outcome. */
+static int open_run(struct opened *o, struct study *st, struct outcome *to) {
+  struct run *r = &o->r;
+  const struct settings s = r->s;
   char path[PATH_SIZE];
-  snprintf(to->seed, sizeof to->seed, "%.0f", number_of(st->typed, OPT_SEED) + k);
-  path_of(to->folder, "%s/%s/seed-%s", st->base, t->name, to->seed);
-  path_of(path, "%s/settings.txt", to->folder);
-  give(&s, OPT_SEED, to->seed);
-  s.v[OPT_OUT].text = s.v[OPT_RESUME].text = to->folder;
+  path_of(path, "%s/settings.txt", o->folder);
   r->again = st->again;
   r->brief = 1;
   r->watch = is_cnn(&s);
-  if (file_exists(path)) {
-    to->facts = read_resumed(r, &s, path, &to->lines);
-    const int o = differing(&r->s, &s, 1);
-    if (o >= 0)
-      fail("%s holds a run with %s %s, not %s: move it away, or give another --out", r->folder,
-           options[o].name, is_set(&r->s, (enum option)o) ? r->s.v[o].text : "not set",
-           is_set(&s, (enum option)o) ? s.v[o].text : "without it");
+  if (!file_exists(path)) {
+    if (has_rests(o->folder)) fail("%s is missing: %s", path, settings_mend);
     r->d = study_data(st, &s);
-    check_data(r, to->facts);
-    if (read_result(r, &t->outcomes[k])) {
-      st->done_before++;
-      return 0;
-    }
-  }
-  if (is_set(st->typed, OPT_DONE)) return 0;
-  if (to->facts && !never_saved(r)) {
-    run_load(r, to->facts);
+    run_new(r, st->base);
     return 1;
   }
-  path_of(path, "%s/settings.txt", to->folder); /* one that was killed before it saved anything */
-  remove(path);
-  r->s = s;
+  o->facts = read_resumed(r, &s, path, &o->lines);
+  const int differs = differing(&r->s, &s, 1);
+  if (differs >= 0)
+    fail("%s holds a run with %s %s, not %s: move it away, or give another --out", r->folder,
+         options[differs].name,
+         is_set(&r->s, (enum option)differs) ? r->s.v[differs].text : "not set",
+         is_set(&s, (enum option)differs) ? s.v[differs].text : "without it");
   r->d = study_data(st, &s);
-  run_new(r, st->base);
+  check_data(r, o->facts);
+  to->state = read_result(r, to);
+  if (to->state == DAMAGED) fail("%s/result.txt is damaged: %s", r->folder, result_mend);
+  if (to->state == DONE) return 0;
+  run_load(r, o->facts); /* one without checkpoints starts from its beginning */
   return 1;
 }
 
-/* Runs, skips or resumes every run of every trial. 0, or the signal. */
-static int train_all(struct study *st) {
+/* What settings.txt says of its run: UNFINISHED when it is the one that is wanted. */
+static enum state compare_settings(const struct settings *s, const char *facts) {
+  char values[OPTION_COUNT][128], why[256];
+  struct settings read = *s; /* of which the options of other commands stay */
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    if (!(options[o].commands & s->command->bit) || is_outward(o)) continue;
+    read.v[o].text = "";
+    if (!find_fact(facts, options[o].name, values[o], sizeof values[o])) continue;
+    set_option(&read, (enum option)o, values[o], why);
+    if (*why) return DAMAGED;
+  }
+  return differing(&read, s, 1) >= 0 ? OTHER_RUN : UNFINISHED;
+}
+
+/* What settings.txt says of the run's data, without its pixels. 0 if it is damaged. */
+static int read_source(struct data *d, const struct settings *s, const char *facts) {
+  const int kind = data_kind(s), side = kind == DATA_RGB32 || kind == DATA_GRAY32 ? 32 : 28;
+  char value[64], *end;
+  double train, test;
+  if (!find_fact(facts, "run.data-crc", value, sizeof value)) return 0;
+  d->crc = (uint32_t)strtoul(value, NULL, 16);
+  if (!find_fact(facts, "run.data-name", d->name, sizeof d->name) ||
+      !find_fact(facts, "run.data-from", d->where, sizeof d->where) ||
+      !find_fact(facts, "run.images", value, sizeof value) || !(end = strstr(value, " + ")))
+    return 0;
+  *end = 0;
+  if (!read_number(value, &train) || !read_number(end + 3, &test) || train < 1 || test < 1 ||
+      train > INT32_MAX / 8 || test > INT32_MAX / 8)
+    return 0;
+  d->train.count = (int)train, d->test.count = (int)test;
+  d->train.height = d->train.width = side;
+  d->train.channels = kind == DATA_RGB32 || kind == DATA_RGB28 ? 3 : 1;
+  return 1;
+}
+
+/* What there is of a run by its own files alone: its images need not be at hand, and nothing that
+ * is wrong with it keeps the others from being shown. */
+static void find_run(struct study *st, const struct trial *t, double seed, struct outcome *to) {
+  struct opened *o = place_run(st, t, seed);
+  struct run *r = &o->r;
+  char path[PATH_SIZE];
+  path_of(path, "%s/settings.txt", o->folder);
+  o->facts = read_text(path);
+  r->d = &o->d;
+  if (!o->facts) to->state = has_rests(o->folder) ? DAMAGED : NOT_RUN;
+  else if (!read_source(&o->d, &r->s, o->facts)) to->state = DAMAGED;
+  else to->state = compare_settings(&r->s, o->facts);
+  if (to->state == DAMAGED) {
+    note("%s is missing or damaged: %s", path, settings_mend);
+  } else if (to->state == UNFINISHED) {
+    to->state = read_result(r, to);
+    if (to->state == DAMAGED) note("%s/result.txt is damaged: %s", o->folder, result_mend);
+    if (to->state == DONE) tell_source(st, &o->d);
+  }
+  close_run(o);
+}
+
+/* Adds what is done of a trial without having been trained just now: of the seeds that were asked
+ * for, and of others up to a hundred. The runs of a row have to be on the same images. */
+static void find_runs(struct study *st, struct trial *t) {
+  enum { MOST_SEEDS = 100 };
+  const double first = number_of(st->typed, OPT_SEED), last = first + st->seeds - 1;
+  const struct outcome *of = NULL;
+  for (int k = 0; k < st->seeds; k++)
+    if (t->outcomes[k].state != DONE) {
+      find_run(st, t, first + k, &t->outcomes[k]);
+      st->done_before += !t->unasked && t->outcomes[k].state == DONE;
+    }
+  for (int seed = 1; seed <= MOST_SEEDS; seed++) {
+    struct outcome other;
+    memset(&other, 0, sizeof other);
+    if (seed >= first && seed <= last) continue;
+    find_run(st, t, seed, &other);
+    if (other.state < DAMAGED) continue;
+    struct outcome *all = realloc(t->outcomes, ((size_t)t->seeds + 1) * sizeof *all);
+    if (!all) fail("out of memory");
+    t->outcomes = all;
+    t->outcomes[t->seeds++] = other;
+  }
+  for (int k = 0; k < t->seeds; k++) {
+    struct outcome *o = &t->outcomes[k];
+    if (o->state == DONE && !of) of = o;
+    if (o->state == DONE && o->crc != of->crc) o->state = OTHER_RUN;
+  }
+}
+
+/* How many runs were asked for. */
+static int count_runs(const struct study *st) {
+  int count = 0;
+  for (int i = 0; i < st->count; i++) count += st->trials[i].unasked ? 0 : st->seeds;
+  return count;
+}
+
+/* Trains the k-th run of a trial, from its beginning or from where it stopped, unless it is done.
+ * number: which one of all this is. 0, or the signal. */
+static int train_one(struct study *st, struct trial *t, int k, int number) {
+  struct opened *now_open = place_run(st, t, number_of(st->typed, OPT_SEED) + k);
+  struct run *r = &now_open->r;
+  struct outcome *o = &t->outcomes[k];
   int stopped = 0;
+  if (!open_run(now_open, st, o)) {
+    st->done_before++;
+  } else if (!(stopped = run_train(r))) {
+    write_result(r);
+    free(r->rows), r->rows = NULL, r->row_count = 0;
+    o->state = read_result(r, o);
+    if (!r->quiet)
+      fprintf(stderr, "%s, seed %s: test accuracy %s (best %s)%s, %s (run %d of %d)\n", t->name,
+              now_open->seed, percent(o->accuracy).text, percent(o->best).text,
+              o->diverged ? ", diverged" : "", duration(o->seconds).text, number, count_runs(st));
+  }
+  if (o->state == DONE) tell_source(st, r->d);
+  close_run(now_open);
+  return stopped;
+}
+
+/* Runs, skips or resumes every run of every trial that was asked for. 0, or the signal. */
+static int train_all(struct study *st) {
+  int stopped = 0, number = 0;
   need_no_run(st->base);
   if (!is_set(st->typed, OPT_DONE)) {
     make_folders(st->base);
     st->lock = lock_folder(st->base);
+    for (int i = 0; i < st->count; i++)
+      for (int k = 0; k < st->seeds && !st->trials[i].unasked && !stopped; k++)
+        stopped = train_one(st, &st->trials[i], k, ++number);
   }
-  for (int i = 0; i < st->count && !stopped; i++)
-    for (int k = 0; k < st->seeds && !stopped; k++) {
-      struct opened *now_open = allocate(1, sizeof *now_open);
-      struct run *r = &now_open->r;
-      struct outcome *o = &st->trials[i].outcomes[k];
-      if (open_run(now_open, st, &st->trials[i], k) && !(stopped = run_train(r))) {
-        write_result(r);
-        free(r->rows), r->rows = NULL, r->row_count = 0;
-        read_result(r, o);
-        if (!r->quiet)
-          fprintf(stderr, "%s, seed %s: test accuracy %s (best %s)%s, %s (run %d of %d)\n",
-                  st->trials[i].name, now_open->seed, percent(o->accuracy).text,
-                  percent(o->best).text, o->diverged ? ", diverged" : "",
-                  duration(o->seconds).text, i * st->seeds + k + 1, st->count * st->seeds);
-      }
-      run_free(r);
-      free(now_open->facts);
-      free(now_open->lines);
-      free(now_open);
-    }
+  for (int i = 0; i < st->count && !stopped; i++) find_runs(st, &st->trials[i]);
   return stopped;
 }
 
-/* The curves' means over the seeds whose logs have that line. */
+/* The row of a step, if the run's log has it. */
+static const struct row *row_at(const struct outcome *o, int64_t step) {
+  size_t from = 0, to = o->row_count;
+  while (from < to) {
+    const size_t middle = from + (to - from) / 2;
+    if (o->rows[middle].step < step) from = middle + 1;
+    else to = middle;
+  }
+  return from < o->row_count && o->rows[from].step == step ? &o->rows[from] : NULL;
+}
+
+/* The curves' means, at the steps that the logs of all seeds have: elsewhere it would be a mean of
+ * others. */
 static void mean_rows(struct trial *t) {
-  const struct outcome *longest = NULL;
-  for (int k = 0; k < t->seeds; k++)
-    if (!longest || t->outcomes[k].row_count > longest->row_count) longest = &t->outcomes[k];
-  t->all.rows = allocate(longest->row_count, sizeof *t->all.rows);
-  t->all.row_count = longest->row_count;
-  for (size_t i = 0; i < longest->row_count; i++) {
-    struct row *to = &t->all.rows[i], mean = {0, 0, 0, 0, 0, 0, 0};
+  const struct outcome *first = t->outcomes;
+  while (first->state != DONE) first++;
+  t->all.rows = allocate(first->row_count, sizeof *t->all.rows);
+  for (size_t i = 0; i < first->row_count; i++) {
+    struct row *to = &t->all.rows[t->all.row_count], mean = {0, 0, 0, 0, 0, 0, 0};
     int n = 0;
-    *to = longest->rows[i];
     for (int k = 0; k < t->seeds; k++) {
-      const struct row *from = t->outcomes[k].rows + i;
-      if (i >= t->outcomes[k].row_count || from->step != to->step) continue;
+      const struct outcome *o = &t->outcomes[k];
+      const struct row *from = o->state == DONE ? row_at(o, first->rows[i].step) : NULL;
+      if (!from) continue;
       mean.loss += from->loss, mean.accuracy += from->accuracy, mean.seconds += from->seconds;
       mean.test_loss += from->test_loss, mean.test_accuracy += from->test_accuracy;
       n++;
     }
+    if (n < t->done) continue;
+    *to = first->rows[i];
     to->loss = mean.loss / n, to->accuracy = mean.accuracy / n, to->seconds = mean.seconds / n;
     to->test_loss = mean.test_loss / n, to->test_accuracy = mean.test_accuracy / n;
+    t->all.row_count++;
   }
 }
 
@@ -3490,11 +3655,16 @@ static void sum_trial(struct trial *t) {
   struct outcome *all = &t->all;
   double squares = 0;
   t->lowest = HUGE_VAL;
-  for (int k = 0; k < t->seeds; k++) t->done += t->outcomes[k].done;
+  for (int k = 0; k < t->seeds; k++) {
+    const enum state state = t->outcomes[k].state;
+    t->done += state == DONE;
+    t->damaged += state == DAMAGED;
+    if (state > all->state) all->state = state;
+  }
   for (int k = 0; k < t->seeds; k++) {
     const struct outcome *o = &t->outcomes[k];
     const double n = t->done;
-    if (!o->done) continue;
+    if (o->state != DONE) continue;
     t->diverged += o->diverged;
     t->stuck += *o->stuck_layer != 0;
     if (*o->stuck_layer) memcpy(all->stuck_layer, o->stuck_layer, sizeof all->stuck_layer);
@@ -3505,22 +3675,25 @@ static void sum_trial(struct trial *t) {
     all->strongest += o->strongest / n;
     for (int i = 0; i < 2; i++)
       all->mean[i] += o->mean[i] / n, all->deviation[i] += o->deviation[i] / n;
+    all->tests = o->tests;
     memcpy(all->data, o->data, sizeof all->data);
   }
   for (int k = 0; k < t->seeds; k++)
-    if (t->outcomes[k].done) squares += pow(t->outcomes[k].accuracy - all->accuracy, 2);
+    if (t->outcomes[k].state == DONE) squares += pow(t->outcomes[k].accuracy - all->accuracy, 2);
   if (t->done > 1) t->deviation = sqrt(squares / (t->done - 1));
   if (t->done) mean_rows(t);
 }
 
+static void trial_free(struct trial *t) {
+  for (int k = 0; k < t->seeds; k++) free(t->outcomes[k].rows);
+  free(t->outcomes);
+  free(t->all.rows);
+  free(t->words);
+}
+
 static void study_free(struct study *st) {
-  for (int i = 0; i < st->count; i++) {
-    struct trial *t = &st->trials[i];
-    for (int k = 0; k < t->seeds; k++) free(t->outcomes[k].rows);
-    free(t->outcomes);
-    free(t->all.rows);
-    free(t->words);
-  }
+  for (int i = 0; i < st->count; i++) trial_free(&st->trials[i]);
+  text_free(&st->sources);
   for (int i = 0; i < DATA_KINDS; i++) data_free(&st->data[i]);
   unlock_folder(st->lock, st->base);
   free(st->trials);
@@ -3537,20 +3710,30 @@ static struct word hundredths(double share) {
 #define TRIAL_HEADS "accuracy, %", "deviation", "range", "best", "seconds", "seeds"
 static void trial_cells(struct table *to, const struct trial *t) {
   const int several = t->done > 1;
+  struct text seeds = {0};
   if (t->done == 0) {
-    for (int k = 0; k < 6; k++) cell(to, k ? "-" : "not run");
+    for (int k = 0; k < 6; k++) cell(to, "%s", k ? "-" : state_names[t->all.state]);
     return;
   }
   cell(to, "%s", hundredths(t->all.accuracy).text);
   cell(to, "%s", several ? hundredths(t->deviation).text : "-");
-  if (several) cell(to, "%s..%s", hundredths(t->lowest).text,
-                    hundredths(t->highest).text);
+  if (several)
+    cell(to, "%s..%s", hundredths(t->lowest).text, hundredths(t->highest).text);
   else cell(to, "-");
   cell(to, "%s", hundredths(t->all.best).text);
   cell(to, t->all.seconds < 100 ? "%.1f" : "%.0f", t->all.seconds);
-  if (t->diverged) cell(to, "%d (%d diverged)", t->done, t->diverged);
-  else if (t->stuck) cell(to, "%d (%d stuck: %s)", t->done, t->stuck, t->all.stuck_layer);
-  else cell(to, "%d", t->done);
+  text_add(&seeds, "%d", t->done);
+  if (t->diverged) text_add(&seeds, " (%d diverged)", t->diverged);
+  else if (t->stuck) text_add(&seeds, " (%d stuck: %s)", t->stuck, t->all.stuck_layer);
+  if (t->damaged) text_add(&seeds, " (and %d damaged)", t->damaged);
+  cell(to, "%s", seeds.data);
+  text_free(&seeds);
+}
+
+/* The cell under "parameters". */
+static void parameter_cell(struct table *to, const struct trial *t) {
+  if (t->done) cell(to, "%.0f", t->all.parameters);
+  else cell(to, "-");
 }
 
 /* Whether the trial's images are those that its report's were. */
@@ -3734,7 +3917,7 @@ static struct table compare_same(const struct study *st, const struct trial **do
     done[(*count)++] = t;
     cell(&to, "%s", net_label(&t->s));
     trial_cells(&to, t);
-    cell(&to, "%.0f", t->all.parameters);
+    parameter_cell(&to, t);
     cell(&to, "%s", t->name);
     cell(&to, "%s", t->all.data);
   }
@@ -3755,6 +3938,13 @@ static void put_table(struct study *st, struct text *page, struct table *t, cons
   snprintf(link, sizeof link, "/seed-%s/report.html", st->typed->v[OPT_SEED].text);
   html_table(page, t, linked ? link : NULL, coloured);
   table_free(t);
+}
+
+/* A table of an earlier call that nothing is left of would be taken for one of this. */
+static void remove_table(const struct study *st, const char *file) {
+  char path[PATH_SIZE];
+  path_of(path, "%s/%s.csv", st->base, file);
+  remove(path);
 }
 
 /* Figures that compare trials: what to show of them, in the order of `what`. */
@@ -3794,6 +3984,8 @@ static void put_claims(struct study *st, struct text *page) {
     for (size_t i = 0; i < t.count; i += 3)
       text_add(page, "<p><b>%s: %s</b><br>%s</p>\n", t.cells[i], t.cells[i + 2], t.cells[i + 1]);
     text_put(page, "</div>\n");
+  } else {
+    remove_table(st, "claims");
   }
   table_free(&t);
 }
@@ -3815,6 +4007,8 @@ static void put_study(struct study *st, struct text *page, int study) {
                    "<summary>What the rows are made of</summary>\n");
     html_table(page, &rows, NULL, 0);
     text_add(page, "<p class=soft>%s</p></details>\n", star);
+  } else {
+    remove_table(st, file);
   }
   for (int g = 0; g < GROUPS; g++) {
     int count = 0;
@@ -3836,15 +4030,7 @@ static void put_study(struct study *st, struct text *page, int study) {
 
 /* What the tables have to say first: a miniature proves nothing, and nor do other images. */
 static void put_data(struct study *st, struct text *page) {
-  for (int i = 0; i < DATA_KINDS; i++) {
-    struct text t = {0};
-    if (!st->data[i].train.count) continue;
-    text_data(&t, &st->data[i]);
-    text_put(page, "<p class=soft>Data: ");
-    text_html(page, t.data);
-    text_put(page, "</p>\n");
-    text_free(&t);
-  }
+  if (st->sources.data) text_put(page, st->sources.data);
   if (is_set(st->typed, OPT_MINIATURE)) {
     puts("a miniature (--quick): these figures say nothing about the experiments\n");
     text_put(page, "<p><b>A miniature (--quick)</b>: these figures say nothing about the "
@@ -3856,8 +4042,10 @@ static void end_study(struct study *st, struct text *page) {
   char path[PATH_SIZE];
   path_of(path, "%s/report.html", st->base);
   html_end(page, path);
-  printf("%d of %d runs were done before; report: %s\n", st->done_before, st->count * st->seeds,
-         path);
+  const int asked = count_runs(st), rows = st->count - asked / st->seeds;
+  printf("%d of %d runs were done before", st->done_before, asked);
+  if (rows) printf(", and %d row%s of earlier calls", rows, rows > 1 ? "s" : "");
+  printf("; report: %s\n", path);
 }
 
 /* Whether the first n bytes of a name are a row's whole name. */
@@ -3903,7 +4091,20 @@ static void check_names(const char *names) {
   }
 }
 
-/* nn experiment: the rows that its operand names. */
+/* Sums all rows; those that were not asked for stay only if there is something to show. */
+static void sum_shown(struct study *st) {
+  int count = 0;
+  for (int i = 0; i < st->count; i++) {
+    struct trial *t = &st->trials[i];
+    sum_trial(t);
+    if (t->unasked && t->all.state < DAMAGED) trial_free(t);
+    else st->trials[count++] = *t;
+  }
+  st->count = count;
+}
+
+/* nn experiment: trains the rows that its operand names, and shows them with all others that are
+ * done in the same folder: its report is of all of them. */
 static int experiment_command(struct settings *typed, const char *const *words) {
   const char *names = typed->operand[0] ? typed->operand[0] : "all";
   const struct group *group;
@@ -3921,8 +4122,12 @@ static int experiment_command(struct settings *typed, const char *const *words) 
                          : is_set(typed, OPT_MINIATURE) ? "runs/experiments-quick"
                                                         : "runs/experiments");
   st.trials = allocate((size_t)GROUPS * MOST_PRESETS, sizeof *st.trials);
-  for (int i = 0; (p = find_preset(i, &group)); i++)
-    if (is_meant(p->name, names)) make_preset(&st.trials[st.count++], &st, group, p);
+  for (int i = 0; (p = find_preset(i, &group)); i++) {
+    const int unasked = !is_meant(p->name, names);
+    if (unasked && is_set(typed, OPT_LIST)) continue;
+    make_preset(&st.trials[st.count], &st, group, p);
+    st.trials[st.count++].unasked = unasked;
+  }
   if (is_set(typed, OPT_LIST)) {
     for (int study = 1; study <= 2; study++) {
       struct table t = list_rows(&st, study);
@@ -3933,7 +4138,7 @@ static int experiment_command(struct settings *typed, const char *const *words) 
   } else if (!(stopped = train_all(&st))) {
     const struct trial *same[SAME_DIGITS];
     int count;
-    for (int i = 0; i < st.count; i++) sum_trial(&st.trials[i]);
+    sum_shown(&st);
     make_folders(st.base);
     html_begin(&page, "Experiments");
     put_data(&st, &page);
@@ -3942,6 +4147,8 @@ static int experiment_command(struct settings *typed, const char *const *words) 
     if (count > 1) {
       put_table(&st, &page, &t, "CNN and RNNs on the same digits", "same", 0, 1);
       put_curves(&page, same, count, timed_figures, 2);
+    } else {
+      remove_table(&st, "same");
     }
     table_free(&t);
     end_study(&st, &page);
@@ -4089,7 +4296,7 @@ static void put_sweep(struct study *st) {
   for (int i = 0; i < st->count; i++) {
     cell(&t, "%s", list[i]->name);
     trial_cells(&t, list[i]);
-    cell(&t, "%.0f", list[i]->all.parameters);
+    parameter_cell(&t, list[i]);
     cell(&t, "%s", list[i]->done ? list[i]->all.data : "-");
     done += list[i]->done > 0;
   }
@@ -4161,6 +4368,19 @@ static int sweep_command(const struct command *c, int count, const char *const *
   free(own);
   free(fixed);
   return stopped ? 128 + stopped : 0;
+}
+
+/* Refuses what `nn cifar10 --resume` and `nn mnist --resume` cannot go on with: a study's run that
+ * is done, and one on the few images of a miniature. */
+static void check_resumed_study(const struct run *r, const char *facts) {
+  char value[64];
+  if (holds(r->folder, "result.txt") && !holds(r->folder, "last.nn") &&
+      !holds(r->folder, "previous.nn"))
+    fail("%s is done: nothing is left to train, and its best model is in %s/best.nn", r->folder,
+         r->folder);
+  if (find_fact(facts, "run.data-crc", value, sizeof value) &&
+      strtoul(value, NULL, 16) == miniature_crc(r->d->crc))
+    fail("%s is a miniature (--quick): it goes on with the command that began it", r->folder);
 }
 
 /* ========================================== @@LOOK ==========================================
@@ -5938,7 +6158,7 @@ static int train_variants(struct look *l, const char *folder, const struct varia
     cell(&table, "%s", variants[i].name);
     cell(&table, "%s", variants[i].what);
     trial_cells(&table, &st.trials[i]);
-    cell(&table, "%.0f", st.trials[i].all.parameters);
+    parameter_cell(&table, &st.trials[i]);
   }
   if (!stopped) {
     text_add(&l->html, "<p>Test accuracy at the end of training in %%; every net is trained as the "
@@ -6394,6 +6614,7 @@ static int run_command(struct settings *typed, const char *program) {
   data_normalise(&d, cifar);
   tell_data(&d, is_set(&r.s, OPT_QUIET));
   r.d = &d;
+  if (facts) check_resumed_study(&r, facts);
   if (facts) run_load(&r, facts);
   else run_new(&r, "runs");
   tell_start(&r);

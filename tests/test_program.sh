@@ -392,14 +392,60 @@ run "${quick[@]}" --seeds 2 --done
 ok 'a net that says the same of every image is named' grep -q '2 (1 stuck: relu3 gives 0)' out
 mv watched.kept $watched
 cp $row/result.txt result.kept
+cp $row/settings.txt settings.kept
 sed -i 's/^step=.*/step=1e300/' $row/result.txt
-refused 1 'result.txt is damaged: remove it, or start the run anew' "${quick[@]}" --quiet
-mv result.kept $row/result.txt
+mended='result.txt is damaged: remove it, and the run is trained anew'
+refused 1 "A2-rnn/seed-1/$mended" "${quick[@]}" --quiet
+for line in accuracy=5000 best-accuracy=1.01 step=31 step=-1 seconds=nan parameters=; do
+  sed "s/^${line%=*}=.*/$line/" result.kept > $row/result.txt
+  run "${quick[@]}" --done
+  ok "$line: that row is damaged, and no other" test $rc = 0 -a "$(grep -c "$mended" err)" = 1 -a \
+    "$(grep -c '^A2-rnn .* [0-9.]* *1 (and 1 damaged) \|^same-cnn .* 2  ' out)" = 2
+done
+rm $row/result.txt
+run "${quick[@]}" --done
+ok 'without result.txt it is not done' test "$(grep -c '^2 of 4\|^1 of 2 runs' out)" = 1
+refused 1 'seed-1 is a miniature .--quick.: it goes on with the command' mnist --resume $row \
+  --data set --quiet
+cp $row/best.nn best.kept
+run "${quick[@]}" --quiet
+ok 'it is trained anew over its own files' test $rc = 0 -a "$(grep -c '^1 of 2 runs' out)" = 1
+ok 'to the same bits' cmp best.kept $row/best.nn
+ok 'and the same result' cmp <(grep -v seconds $row/result.txt) <(grep -v seconds result.kept)
+ok 'its settings stay' cmp settings.kept $row/settings.txt
+refused 1 'seed-1 is done: nothing is left to train' mnist --resume $row --data set --quiet
+rm $row/settings.txt
+refused 1 'seed-1/settings.txt is missing: put it back, or remove the folder' "${quick[@]}" --quiet
+mv $row $row.kept
+run "${quick[@]}" --quiet
+ok 'a folder that was removed is made anew' cmp $row/best.nn $row.kept/best.nn
 sed -i 's/^lr=.*/lr=.5/' $row/settings.txt
 refused 1 'A2-rnn/seed-1 holds a run with lr .5, not 1e-3' "${quick[@]}" --quiet
+run "${quick[@]}" --done --seed 1
+ok 'nor is such a run shown' grep -q '^A2-rnn .*  1  ' out
+cp settings.kept $row/settings.txt
+# the curves' means are of steps that all seeds have; each point of a curve is one of them
+points() { # in the figure of the test accuracy of study 2's first group
+  sed -n '/<h2>Report A: cells/,/<.svg>/p' runs/experiments-quick/report.html | grep -c '<circle'
+}
+run "${quick[@]}" --done
+before=$(points)
+sed -i '/^20,/d' runs/experiments-quick/A2-rnn/seed-2/log.csv
+run "${quick[@]}" --done
+ok "a step that one seed lacks is left out of the means" test "$(points)" = $((before - 1))
+
 run experiment B1 --quick --data set --quiet
 ok "report B's claims come with its trials" test $rc = 0 -a "$(grep -c ': miniature$' out)" = 5 -a \
   "$(wc -l < runs/experiments-quick/claims.csv)" = 6
+ok 'rows of earlier calls are shown as well' grep -q '^0 of 9 runs .* and 2 rows of earlier calls' out
+run experiment same-cnn --quick --done
+ok 'with those of other studies' test "$(wc -l < runs/experiments-quick/study1.csv)" = 10 -a \
+  "$(grep -c '^B1-' out)" = 9 -a "$(wc -l < runs/experiments-quick/claims.csv)" = 6
+ok 'and with all their seeds' test "$(grep -c '^A2-rnn,.*,2,\|^same-cnn,.*,2,' \
+  runs/experiments-quick/study2.csv)" = 2
+run experiment same-cnn --done --out runs/experiments-quick
+ok 'a miniature is no row of the whole' test "$(grep -c '^same-cnn .* other settings ' out)" = 1 -a \
+  ! -e runs/experiments-quick/study1.csv -a ! -e runs/experiments-quick/claims.csv
 row=(experiment A2-rnn-64 --data set --threads 1)
 run "${row[@]}" --out rows
 ok 'a row on other images is not compared' grep -q '^A2-rnn-64 .* - *other data  *IDX images' out
@@ -407,6 +453,8 @@ saved=again/A2-rnn-64/seed-1/last.nn
 interrupted INT "${row[@]}" --out again
 ok 'Ctrl-C in a row exits 130' test $rc = 130
 ok 'it says how to go on' grep -q "saved; go on with: $nn experiment A2-rnn-64 --data set" err
+run "${row[@]}" --done --out again
+ok 'it is unfinished' grep -q '^A2-rnn-64 .* unfinished ' out
 interrupted KILL "${row[@]}" --out again
 ok 'a row is killed' test $rc = 137
 run "${row[@]}" --out again
@@ -423,6 +471,9 @@ ok 'and a CSV file' test "$(wc -l < runs/sweep-mnist/sweep.csv)" = 5
 ok 'and a report' test "$(grep -c '<svg' runs/sweep-mnist/report.html)" = 4
 run "${sweep[@]}" --cell=rnn,gru,lstm --lr 1e-3:1e-1:2
 ok 'only what is new is run' grep -q '^8 of 12 runs were done before' out
+run "${sweep[@]}" --cell=rnn,gru --done --out none
+ok 'what was not run has no figures' test \
+  "$(grep -Ec '^cell=(rnn|gru) +not run( +-)+$' out)" = 2
 run "${sweep[@]}" --lr=1e-4:1e-1 --augment=/shift=1/flip,shift=2 --random 3 --out drawn
 ok 'a random sweep' test $rc = 0 -a "$(grep -c '^lr=.*,augment=' out)" = 3
 refused 1 'sweep-mnist/report.html is that of a sweep' "${small[@]}" --out runs/sweep-mnist
