@@ -3780,14 +3780,43 @@ static struct table compare_reported(const struct study *st, int study) {
   return to;
 }
 
+/* Options that have a column where rows are listed, those about length sharing one. */
+static const enum option listed[] = {OPT_OPTIMIZER, OPT_LR,     OPT_MOMENTUM, OPT_BATCH,
+                                     OPT_STEPS,     OPT_HIDDEN, OPT_LAYERS,   OPT_KEEP,
+                                     OPT_INIT};
+
+/* The options of a row that have no column and are not what they would be had none been given but
+ * the network and its optimizer. */
+static void other_cell(struct table *to, const struct trial *t) {
+  static const enum option elsewhere[] = {OPT_CELL, OPT_SIZE, OPT_GRAY, OPT_EPOCHS, OPT_SEED};
+  const struct settings *s = &t->s;
+  struct settings plain;
+  struct text text = {0};
+  char has_column[OPTION_COUNT] = {0};
+  for (size_t k = 0; k < sizeof listed / sizeof *listed; k++) has_column[listed[k]] = 1;
+  for (size_t k = 0; k < sizeof elsewhere / sizeof *elsewhere; k++) has_column[elsewhere[k]] = 1;
+  set_standards(&plain, s->command);
+  plain.v[OPT_CELL] = s->v[OPT_CELL];
+  plain.v[OPT_OPTIMIZER] = s->v[OPT_OPTIMIZER];
+  complete(&plain);
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    const struct value *v = &s->v[o];
+    if (!(options[o].commands & s->command->bit) || is_outward(o) || o == OPT_ISA ||
+        has_column[o] || !*v->text || strcmp(v->text, plain.v[o].text) == 0)
+      continue;
+    text_add(&text, "%s%s", text.size ? ", " : "", options[o].name);
+    if (options[o].kind != FLAG) text_add(&text, " %s", v->text);
+    if (!t->given[o]) text_put(&text, "*");
+  }
+  cell(to, "%s", text.size ? text.data : "-");
+  text_free(&text);
+}
+
 /* What every row is made of; a star stands at what its report does not give. */
 static struct table list_rows(const struct study *st, int study) {
   static const char *const heads[] = {"row",     "data",   "network", "optimizer", "rate",
                                       "momentum", "batch",  "length",  "hidden",    "layers",
-                                      "keep",    "start", "reported", NULL};
-  static const enum option columns[] = {OPT_OPTIMIZER, OPT_LR,     OPT_MOMENTUM, OPT_BATCH,
-                                        OPT_STEPS,     OPT_HIDDEN, OPT_LAYERS,   OPT_KEEP,
-                                        OPT_INIT};
+                                      "keep",    "start", "reported", "other", NULL};
   struct table to = {heads, NULL, 0};
   for (int i = 0; i < st->count; i++) {
     const struct trial *t = &st->trials[i];
@@ -3797,17 +3826,18 @@ static struct table list_rows(const struct study *st, int study) {
     if (data_kind(s) == DATA_MNIST) cell(&to, "mnist");
     else cell(&to, "%s%s", is_set(s, OPT_GRAY) ? "gray" : "rgb", s->v[OPT_SIZE].text);
     cell(&to, "%s", net_name(s));
-    for (size_t k = 0; k < sizeof columns / sizeof *columns; k++) {
-      enum option o = columns[k];
+    for (size_t k = 0; k < sizeof listed / sizeof *listed; k++) {
+      enum option o = listed[k];
       const int epochs = o == OPT_STEPS && !is_set(s, o);
       if (epochs) o = OPT_EPOCHS;
       /* LeNet5's linear layer is given by all reports */
       const int given = t->given[o] || (o == OPT_HIDDEN && is_cnn(s));
       if (!is_set(s, o)) cell(&to, "-");
-      else cell(&to, "%s%s%s", s->v[o].text, columns[k] != OPT_STEPS ? "" : epochs ? " epochs"
+      else cell(&to, "%s%s%s", s->v[o].text, listed[k] != OPT_STEPS ? "" : epochs ? " epochs"
                 : " steps", given ? "" : "*");
     }
     cell(&to, "%s", t->preset->reported > 0 ? hundredths(t->preset->reported).text : "-");
+    other_cell(&to, t);
   }
   return to;
 }
@@ -3828,82 +3858,144 @@ static double first_step(const struct trial *t, double accuracy) {
   return HUGE_VAL;
 }
 
-/* Ends a claim's figures, which are then empty again. confirmed: -1 for no answer. */
-static void claim(struct table *to, const char *what, struct text *figures, int confirmed) {
-  cell(to, "%s", what);
-  cell(to, "%s", figures->data);
-  cell(to, "%s", confirmed < 0 ? "miniature" : confirmed ? "confirmed" : "not confirmed");
-  figures->size = 0;
+/* Report B's trials, and its claims about them as far as they have been answered. */
+enum { KEEP_8, KEEP_6, SHORT_6, SHORT_4, BATCH_500, SGD_LOW, SGD_HIGH, RMS_7, RMS_8, TRIALS_B };
+static const char *const trials_b[TRIALS_B] = {"B1-1", "B1-2", "B1-3", "B1-3-text", "B1-4",
+                                               "B1-5", "B1-6", "B1-7", "B1-8"};
+struct claims {
+  struct table table;
+  struct text figures;  /* of the claim that is being looked at */
+  const char *no_answer; /* why figures like these answer nothing, or NULL */
+  const struct trial *t[TRIALS_B];
+};
+
+/* Ends a claim; its figures are then empty again. */
+static void claim(struct claims *c, const char *what, const char *answer) {
+  cell(&c->table, "%s", what);
+  cell(&c->table, "%s", c->figures.data);
+  cell(&c->table, "%s", c->no_answer ? c->no_answer : answer);
+  c->figures.size = 0;
+}
+static const char *answer_of(int confirmed) { return confirmed ? "confirmed" : "not confirmed"; }
+
+/* The same where two test accuracies are compared: as good as equal when they are less than two
+ * standard errors of a difference of two proportions apart. */
+static const char *answer_between(struct claims *c, const struct trial *a, const struct trial *b,
+                                  int confirmed) {
+  const int n = a->all.tests < b->all.tests ? a->all.tests : b->all.tests;
+  const double p = (a->all.accuracy + b->all.accuracy) / 2;
+  const double noise = 2 * sqrt(2 * p * (1 - p) / n);
+  text_add(&c->figures, "; two standard errors of a difference on %s test images: %s",
+           grouped(n).text, percent(noise).text);
+  return fabs(a->all.accuracy - b->all.accuracy) < noise ? "within the noise"
+                                                         : answer_of(confirmed);
 }
 
-enum { TRIALS_B = 9 };
+/* Two pairs of trials that differ in nothing but what is kept. */
+static void claim_keep(struct claims *c) {
+  int held = 1;
+  for (int k = KEEP_8; k <= SHORT_6; k += 2) {
+    const struct trial *pair[2] = {c->t[k], c->t[k + 1]};
+    const double level = .95 * fmin(pair[0]->all.best, pair[1]->all.best);
+    double steps[2];
+    text_add(&c->figures, "%ssteps to %s: ", k ? "; " : "", percent(level).text);
+    for (int i = 0; i < 2; i++) {
+      steps[i] = first_step(pair[i], level);
+      text_add(&c->figures, "%s%s at keep %s", i ? ", " : "",
+               isfinite(steps[i]) ? grouped(steps[i]).text : "never", pair[i]->s.v[OPT_KEEP].text);
+    }
+    held = held && steps[1] < steps[0];
+  }
+  claim(c, "a lower keep rate converges faster on the test set", answer_of(held));
+}
+
+/* B1-3 is left out: it is the first 8,000 steps of B1-2. */
+static void claim_sparse_activation(struct claims *c) {
+  const double bound = .643; /* of Spearman's rank correlation of eight, one-sided, 5 % */
+  double accuracy[TRIALS_B], sparse[TRIALS_B];
+  size_t count = 0;
+  for (int i = 0; i < TRIALS_B; i++) {
+    const struct outcome *o = &c->t[i]->all;
+    const double usual = o->mean[1] + o->deviation[1];
+    if (i == SHORT_6) continue;
+    accuracy[count] = o->accuracy;
+    sparse[count++] = usual > 0 ? o->strongest / usual : 0;
+  }
+  const double rank = nn_rank_correlation(accuracy, sparse, count);
+  text_add(&c->figures, "second convolution after ReLU, maximum / (mean + deviation) against test "
+           "accuracy over %d trials (B1-3 is the beginning of B1-2): rank correlation %+.3f "
+           "(confirmed from +%.3f on, one-sided 5 %% level)", (int)count, rank, bound);
+  claim(c, "sparse activation goes with better test accuracy", answer_of(rank >= bound));
+}
+
+static void claim_descent(struct claims *c) {
+  const struct trial *low = c->t[SGD_LOW], *high = c->t[SGD_HIGH];
+  int sparsest = 0;
+  text_put(&c->figures, "sparsity of the filters (Hoyer):");
+  for (int i = 0; i < TRIALS_B; i++) {
+    text_add(&c->figures, " %s %.3f%s", trials_b[i], c->t[i]->all.sparsity,
+             i + 1 < TRIALS_B ? "," : "");
+    if (c->t[i]->all.sparsity > c->t[sparsest]->all.sparsity) sparsest = i;
+  }
+  text_add(&c->figures, "; test accuracy %s at rate %s with batch %s, %s at rate %s with batch %s: "
+           "rate and batch both differ", percent(low->all.accuracy).text, low->s.v[OPT_LR].text,
+           low->s.v[OPT_BATCH].text, percent(high->all.accuracy).text, high->s.v[OPT_LR].text,
+           high->s.v[OPT_BATCH].text);
+  const int held = high->all.accuracy > low->all.accuracy && sparsest == SGD_HIGH;
+  claim(c, "gradient descent needs a high rate and gives the sparsest filters",
+        answer_between(c, low, high, held));
+}
+
+static void claim_rmsprop(struct claims *c) {
+  const double least = .99; /* what a fall leaves at most: values that stand still waver */
+  int falling = 0;
+  text_put(&c->figures, "second convolution after ReLU, mean and deviation at two thirds and at "
+                        "the end (a fall: by over 1 %):");
+  for (int i = 0; i < TRIALS_B; i++) {
+    const struct outcome *o = &c->t[i]->all;
+    text_add(&c->figures, " %s %.3g to %.3g and %.3g to %.3g%s", trials_b[i], o->mean[0],
+             o->mean[1], o->deviation[0], o->deviation[1], i + 1 < TRIALS_B ? ";" : "");
+    falling |= (o->mean[1] < least * o->mean[0] && o->deviation[1] < least * o->deviation[0]) << i;
+  }
+  claim(c, "RMSProp alone ends with falling mean and deviation",
+        answer_of(falling == (1 << RMS_7 | 1 << RMS_8)));
+}
+
+static void claim_batch(struct claims *c) {
+  const struct trial *small = c->t[SHORT_4], *large = c->t[BATCH_500];
+  const double share = number_of(&small->s, OPT_BATCH) / number_of(&large->s, OPT_BATCH);
+  const double seen = share * number_of(&small->s, OPT_STEPS); /* as many images */
+  double same = 0;
+  for (size_t i = 0; i < large->all.row_count; i++)
+    if ((double)large->all.rows[i].step <= seen && !isnan(large->all.rows[i].test_accuracy))
+      same = large->all.rows[i].test_accuracy;
+  text_add(&c->figures, "%s steps, keep %s: test accuracy %s with batch %s, %s with batch %s (%s "
+           "after as many images as the former)", grouped(number_of(&small->s, OPT_STEPS)).text,
+           small->s.v[OPT_KEEP].text, percent(small->all.accuracy).text,
+           small->s.v[OPT_BATCH].text, percent(large->all.accuracy).text,
+           large->s.v[OPT_BATCH].text, percent(same).text);
+  claim(c, "a larger batch helps",
+        answer_between(c, small, large, large->all.accuracy > small->all.accuracy));
+}
+
 /* Report B's five claims, each with its figures. Empty unless all its trials are done. */
 static struct table test_claims(const struct study *st) {
   static const char *const heads[] = {"claim of report B", "figures", "answer", NULL};
-  static const char *const names[TRIALS_B] = {"B1-1", "B1-2", "B1-3", "B1-3-text", "B1-4",
-                                              "B1-5", "B1-6", "B1-7", "B1-8"};
-  enum { KEEP_8, KEEP_6, SHORT_6, SHORT_4, BATCH_500, SGD_LOW, SGD_HIGH, RMS_7, RMS_8 };
-  struct table to = {heads, NULL, 0};
-  const struct trial *t[TRIALS_B];
-  struct text figures = {0};
-  double accuracy[TRIALS_B], sparse[TRIALS_B];
-  const int real = !is_set(st->typed, OPT_MINIATURE);
-  int sparsest = 0, falling = 0, held = 1;
-  for (int i = 0; i < TRIALS_B; i++)
-    if (!(t[i] = find_done(st, names[i]))) return to;
-  for (int k = 0; k < 4; k += 2) { /* two pairs that differ in nothing but what is kept */
-    const struct trial *more = t[KEEP_8 + k], *less = t[KEEP_6 + k];
-    const double level = .95 * fmin(more->all.best, less->all.best);
-    const double slow = first_step(more, level), fast = first_step(less, level);
-    text_add(&figures, "%ssteps to %s: %s at keep %s, %s at keep %s", k ? "; " : "",
-             percent(level).text, grouped(slow).text, more->s.v[OPT_KEEP].text,
-             grouped(fast).text, less->s.v[OPT_KEEP].text);
-    held = held && fast < slow;
-  }
-  claim(&to, "a lower keep rate converges faster on the test set", &figures,
-        real ? held : -1);
+  struct claims c;
+  memset(&c, 0, sizeof c);
+  c.table.heads = heads;
   for (int i = 0; i < TRIALS_B; i++) {
-    const struct outcome *o = &t[i]->all;
-    const double usual = o->mean[1] + o->deviation[1];
-    accuracy[i] = o->accuracy;
-    sparse[i] = usual > 0 ? o->strongest / usual : 0;
-    if (o->sparsity > t[sparsest]->all.sparsity) sparsest = i;
+    if (!(c.t[i] = find_done(st, trials_b[i]))) return c.table;
+    if (!on_reported_data(c.t[i])) c.no_answer = "other images";
   }
-  const double rank = nn_rank_correlation(accuracy, sparse, TRIALS_B);
-  text_add(&figures, "second convolution after ReLU, maximum / (mean + deviation) against test "
-           "accuracy over nine trials: rank correlation %+.2f (confirmed from +.60 on, 5 %% level)",
-           rank);
-  claim(&to, "sparse activation goes with better test accuracy", &figures,
-        real ? rank >= .6 : -1);
-  text_add(&figures, "test accuracy %s at rate .01, %s at .05; sparsity of the filters (Hoyer):",
-           percent(accuracy[SGD_LOW]).text, percent(accuracy[SGD_HIGH]).text);
-  for (int i = 0; i < TRIALS_B; i++)
-    text_add(&figures, " %s %.3f%s", names[i], t[i]->all.sparsity, i + 1 < TRIALS_B ? "," : "");
-  claim(&to, "gradient descent needs a high rate and gives the sparsest filters", &figures,
-        real ? accuracy[SGD_HIGH] > accuracy[SGD_LOW] &&
-               (sparsest == SGD_LOW || sparsest == SGD_HIGH) : -1);
-  text_put(&figures, "second convolution after ReLU, mean and deviation at two thirds and at the "
-                     "end:");
-  for (int i = 0; i < TRIALS_B; i++) {
-    const struct outcome *o = &t[i]->all;
-    text_add(&figures, " %s %.3g to %.3g and %.3g to %.3g%s", names[i], o->mean[0], o->mean[1],
-             o->deviation[0], o->deviation[1], i + 1 < TRIALS_B ? ";" : "");
-    falling |= (o->mean[1] < o->mean[0] && o->deviation[1] < o->deviation[0]) << i;
-  }
-  claim(&to, "RMSProp alone ends with falling mean and deviation", &figures,
-        real ? falling == (1 << RMS_7 | 1 << RMS_8) : -1);
-  const struct trial *large = t[BATCH_500];
-  double same = 0; /* the large batch's accuracy when it has seen as many images */
-  for (size_t i = 0; i < large->all.row_count; i++)
-    if (large->all.rows[i].step <= 1600 && !isnan(large->all.rows[i].test_accuracy))
-      same = large->all.rows[i].test_accuracy;
-  text_add(&figures, "8,000 steps, keep .4: test accuracy %s with batch 100, %s with batch 500 "
-           "(%s after as many images as the former)", percent(accuracy[SHORT_4]).text,
-           percent(accuracy[BATCH_500]).text, percent(same).text);
-  claim(&to, "a larger batch helps", &figures,
-        real ? accuracy[BATCH_500] > accuracy[SHORT_4] : -1);
-  text_free(&figures);
-  return to;
+  if (is_set(st->typed, OPT_MINIATURE)) c.no_answer = "miniature";
+  claim_keep(&c);
+  claim_sparse_activation(&c);
+  claim_descent(&c);
+  claim_rmsprop(&c);
+  claim_batch(&c);
+  text_free(&c.figures);
+  return c.table;
 }
 
 /* The CNN and the RNNs on the same digits; `done` gets those that have results. */
@@ -4001,10 +4093,12 @@ static void put_study(struct study *st, struct text *page, int study) {
   if (t.count) {
     put_table(st, page, &t, titles[study - 1], file, 1, 0);
     text_put(page, "<p class=soft>Test accuracy at the end of training in %, the mean over the "
-                   "seeds; best: the mean of each run's best test. reached: whether it is within "
-                   "one point of the reported figure (yes), of what PyTorch 1.13 ends with on the "
-                   "same images, or better. A row's name leads to its own report.</p>\n<details>"
-                   "<summary>What the rows are made of</summary>\n");
+                   "seeds; deviation: the sample standard deviation over them, range: the lowest "
+                   "and the highest; best: the mean of each run's best test; seconds: of the "
+                   "training steps of a run, without tests and saving. reached: whether it is "
+                   "within one point of the reported figure (yes), of what PyTorch 1.13 ends with "
+                   "on the same images, or better. A row's name leads to its own report.</p>\n"
+                   "<details><summary>What the rows are made of</summary>\n");
     html_table(page, &rows, NULL, 0);
     text_add(page, "<p class=soft>%s</p></details>\n", star);
   } else {
@@ -4146,6 +4240,9 @@ static int experiment_command(struct settings *typed, const char *const *words) 
     struct table t = compare_same(&st, same, &count);
     if (count > 1) {
       put_table(&st, &page, &t, "CNN and RNNs on the same digits", "same", 0, 1);
+      text_put(&page, "<p class=soft>Means over the seeds, as above. The first figure shows what a "
+                      "network reaches in how long, the second what it learns of as many "
+                      "images.</p>\n");
       put_curves(&page, same, count, timed_figures, 2);
     } else {
       remove_table(&st, "same");
