@@ -4271,7 +4271,24 @@ static void write_between(const struct axis *a, double share, char *to, size_t s
   else snprintf(to, size, "%.4g", v);
 }
 
-/* Reads what was typed for an option with several values. */
+/* Refuses the k-th value of an option if it is none; an empty one is left out later. */
+static void check_value(const struct axis *a, const char *command, const char *typed, int k) {
+  struct settings s;
+  char why[256];
+  if (!*a->values[k]) return;
+  set_option(&s, a->o, a->values[k], why);
+  if (*why) wrong(command, "--%s '%s': '%s' %s", options[a->o].name, typed, a->values[k], why);
+}
+
+/* A value without the spaces round it, in place. */
+static char *trim(char *text) {
+  char *end = text + strlen(text);
+  while (end > text && end[-1] == ' ') *--end = 0;
+  return text + strspn(text, " ");
+}
+
+/* Reads what was typed for an option with several values. What is refused is named as it was typed,
+ * and no value is refused that nobody typed. */
 static void read_axis(struct axis *a, const char *command, enum option o, const char *text) {
   const int is_number = options[o].kind == WHOLE || options[o].kind == REAL;
   const char *cut = o == OPT_AUGMENT ? "/" : is_number && strchr(text, ':') ? ":" : ",";
@@ -4285,13 +4302,16 @@ static void read_axis(struct axis *a, const char *command, enum option o, const 
   for (at = a->text; at; a->count++) {
     char *end = strpbrk(at, cut);
     if (a->count == MOST) wrong(command, "--%s has more than %d values", options[o].name, MOST);
-    a->values[a->count] = at;
     if (end) *end++ = 0;
-    if (!*at && o != OPT_AUGMENT) /* there it means none */
+    a->values[a->count] = trim(at);
+    if (!*a->values[a->count] && o != OPT_AUGMENT) /* there it means none */
       wrong(command, "--%s '%s' has an empty value", options[o].name, text);
     at = end;
   }
-  if (*cut != ':') return;
+  if (*cut != ':') {
+    for (int k = 0; k < a->count; k++) check_value(a, command, text, k);
+    return;
+  }
   a->range = 1;
   if (a->count > 3 || !read_number(a->values[0], &a->low) ||
       !read_number(a->values[1], &a->high) || a->high <= a->low ||
@@ -4305,12 +4325,8 @@ static void read_axis(struct axis *a, const char *command, enum option o, const 
     write_between(a, k / (count - 1), at, 24);
     a->values[k] = at;
   }
-  for (int end = 0; end < 2; end++) { /* else what is refused may be a value that nobody typed */
-    struct settings s;
-    char why[256];
-    set_option(&s, o, a->values[end ? a->count - 1 : 0], why);
-    if (*why) wrong(command, "--%s '%s': '%s' %s", options[o].name, text, s.v[o].text, why);
-  }
+  check_value(a, command, text, 0);
+  check_value(a, command, text, a->count - 1);
 }
 
 /* One combination: the command's fixed words, and a value for each axis. */
@@ -4319,12 +4335,12 @@ static void make_combination(struct study *st, int count, const char *const *fix
   struct trial *t = &st->trials[st->count];
   const char **words = allocate((size_t)(count + 2 * axis_count), sizeof *words);
   struct text all = {0}, name = {0};
-  int n;
   for (int i = 0; i < axis_count; i++) {
     const char *option = options[axes[i].o].name;
     text_add(&name, "%s%s=%s", i ? "," : "", option, values[i]);
     if (!*values[i]) continue; /* an alternative of --augment: none */
-    text_add(&all, "--%s=%s ", option, values[i]);
+    text_add(&all, "--%s=%s", option, values[i]);
+    text_bytes(&all, "", 1); /* each a string: a value may have spaces */
   }
   if (name.size >= sizeof t->name) fail("a combination has a name that is too long: %s", name.data);
   strcpy(t->name, name.data);
@@ -4333,10 +4349,11 @@ static void make_combination(struct study *st, int count, const char *const *fix
       text_free(&all), text_free(&name), free(words);
       return;
     }
-  for (n = 0; n < count; n++) words[n] = fixed[n];
   t->words = all.data;
-  n += all.data ? split(all.data, words + n, axis_count) : 0;
-  make_trial(t, st, n, words);
+  for (int i = 0; i < count; i++) words[i] = fixed[i];
+  for (size_t at = 0; at < all.size; at += strlen(all.data + at) + 1)
+    words[count++] = all.data + at;
+  make_trial(t, st, count, words);
   st->count++;
   text_free(&name);
   free(words);
@@ -4345,12 +4362,14 @@ static void make_combination(struct study *st, int count, const char *const *fix
 /* All combinations, or so many drawn at random. */
 static void make_combinations(struct study *st, int count, const char *const *fixed,
                               const struct axis *axes, int axis_count) {
-  const int drawn = is_set(st->typed, OPT_RANDOM) ? whole_of(st->typed, OPT_RANDOM) : 0;
+  const int wanted = whole_or(st->typed, OPT_RANDOM, 0);
   const char *values[OPTION_COUNT];
   char between[OPTION_COUNT][24];
   nn_random r = {(uint64_t)number_of(st->typed, OPT_SEED), 0, 0};
   double all = 1;
-  for (int i = 0; i < axis_count; i++) all *= axes[i].count;
+  int ranges = 0;
+  for (int i = 0; i < axis_count; i++) all *= axes[i].count, ranges |= axes[i].range;
+  const int drawn = wanted && (ranges || wanted < all) ? wanted : 0;
   if (!drawn && all > 10000) wrong("sweep", "%.0f combinations are too many: give --random", all);
   const int most = drawn ? drawn : (int)all;
   st->trials = allocate((size_t)most, sizeof *st->trials);
@@ -4368,6 +4387,9 @@ static void make_combinations(struct study *st, int count, const char *const *fi
     }
     make_combination(st, count, fixed, axes, axis_count, values);
   }
+  if (st->count < wanted)
+    note(drawn ? "--random %d: no more than %d different combinations came up"
+               : "--random %d: there are only %d combinations", wanted, st->count);
 }
 
 /* The best first; what has no result last. */

@@ -553,7 +553,11 @@ refused 2 'no range LOW:HIGH' sweep mnist --lr=1e-1:1e-3
 refused 2 'has an empty value' sweep mnist --lr=1e-3,
 refused 2 "hidden '1:100000000': '100000000' is not a" sweep mnist --hidden=1:100000000 --random 2
 refused 2 'did you mean --optimizer' sweep mnist --optmizer=sgd,adam
-refused 2 'is none of' sweep mnist --cell=rnn,grru
+refused 2 "cell 'rnn,grru': 'grru' is none of .*did you mean gru" sweep mnist --cell=rnn,grru
+refused 2 "augment 'flip, shift=2' is not made of" sweep mnist '--augment=flip, shift=2/flip'
+run "${sweep[@]}" '--cell=rnn, gru' --random 5 --out spaces
+ok 'spaces round a value are left away' test $rc = 0 -a "$(grep -c '^cell=rnn \|^cell=gru ' out)" = 2
+ok 'more than there are is told' grep -q '^nn: --random 5: there are only 2 combinations$' err
 
 echo "program: $passed passed, $failed failed"
 [ $failed = 0 ]
