@@ -1858,8 +1858,9 @@ struct curve {
 static void html_compared(struct text *t, const struct curve *curves, int count, int what) {
   struct series *list = allocate((size_t)count, sizeof *list);
   char title[64];
-  snprintf(title, sizeof title, "%s %s", what & SHOW_TEST ? "Test" : "Training",
-           what & SHOW_LOSS ? "loss, nats" : "accuracy, %");
+  snprintf(title, sizeof title, "%s %s%s", what & SHOW_TEST ? "Test" : "Training",
+           what & SHOW_LOSS ? "loss, nats" : "accuracy, %",
+           what & AGAINST_SECONDS ? ", against time" : "");
   for (int i = 0; i < count; i++) {
     list[i] = series_of(curves[i].rows, curves[i].count, what);
     list[i].colour = i;

@@ -348,6 +348,8 @@ done
 ok 'it writes report.html' test -s shown/report.html
 ok 'with every network and curve' test "$(grep -c '<svg' shown/report.html)" = 12
 ok 'that needs no network' offline shown/report.html
+ok 'a figure against time says so in its title' test \
+  "$(grep -o '<h3>[^<]*, against time<' shown/report.html | wc -l)" = 2
 ok 'the data is named once in a legend' test "$(grep -c '<li class=of>' shown/report.html)" = 2
 mkdir digits && cp -r set/mnist digits
 run demo --data digits --budget 1 --out brief --quiet
