@@ -1908,8 +1908,9 @@ struct curve {
 static void html_compared(struct text *t, const struct curve *curves, int count, int what) {
   struct series *list = allocate((size_t)count, sizeof *list);
   char title[64];
-  snprintf(title, sizeof title, "%s %s", what & SHOW_TEST ? "Test" : "Training",
-           what & SHOW_LOSS ? "loss, nats" : "accuracy, %");
+  snprintf(title, sizeof title, "%s %s%s", what & SHOW_TEST ? "Test" : "Training",
+           what & SHOW_LOSS ? "loss, nats" : "accuracy, %",
+           what & AGAINST_SECONDS ? ", against time" : "");
   for (int i = 0; i < count; i++) {
     list[i] = series_of(curves[i].rows, curves[i].count, what);
     list[i].colour = i;
@@ -3248,22 +3249,40 @@ static const struct group groups[] = {
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 
+/* The i-th row of all, from 0 on, and its group; NULL after the last. */
+static const struct preset *find_preset(int i, const struct group **group) {
+  for (int g = 0; g < GROUPS; g++)
+    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++)
+      if (i-- == 0) {
+        *group = &groups[g];
+        return &groups[g].rows[k];
+      }
+  return NULL;
+}
+
 /* The rows of the comparison of a CNN with RNNs. */
 static const char *const same_digits[] = {"same-cnn", "E2-rnn-adam-.001", "E2-lstm-adam-.001",
                                           "E2-gru-adam-.001"};
 enum { SAME_DIGITS = sizeof same_digits / sizeof *same_digits };
-/* The names of the data that a reported figure may be compared on: MNIST, 32x32, 28x28. */
-static const char *const compared_data[][2] = {
-    {"MNIST", "MNIST"},
-    {"CIFAR-10 gray", "CIFAR-10 (JPEG-recoded copy) gray"},
-    {"CIFAR-10 gray 28x28 subset", "CIFAR-10 gray 28x28 subset"}};
+/* A study's data sets. */
+enum { DATA_MNIST, DATA_RGB32, DATA_RGB28, DATA_GRAY32, DATA_GRAY28, DATA_KINDS };
+/* The names of those that a reported figure may be compared on; no report is about colours. */
+static const char *const compared_data[DATA_KINDS][2] = {
+    {"MNIST", NULL}, {NULL, NULL}, {NULL, NULL},
+    {"CIFAR-10 gray", "CIFAR-10 (JPEG-recoded copy) gray"}, {"CIFAR-10 gray 28x28 subset", NULL}};
+
+/* What there is of a run, less first; it is worth showing from DAMAGED on. */
+enum state { NOT_RUN, OTHER_RUN, UNFINISHED, DAMAGED, DONE };
+static const char *const state_names[] = {"not run", "other settings", "unfinished", "damaged"};
 
 /* What a finished run leaves; of its activations the second convolution's, at two thirds of the way
  * and at the end. */
 struct outcome {
-  int done, diverged;
-  double accuracy, best, seconds, parameters, sparsity, mean[2], deviation[2], most;
-  char data[80], stuck[48]; /* a layer that says the same of every image, if there is one */
+  enum state state;
+  int diverged, tests; /* tests: how many images it was tested on */
+  uint32_t crc;        /* of its images */
+  double accuracy, best, seconds, parameters, sparsity, mean[2], deviation[2], strongest;
+  char data[80], stuck_layer[48]; /* one that says the same of every image, if there is one */
   struct row *rows;
   size_t row_count;
 };
@@ -3275,19 +3294,21 @@ struct trial {
   struct settings s;
   char given[OPTION_COUNT]; /* by its report */
   char *words;       /* what they point to */
-  struct outcome *outcomes; /* for each seed */
-  int seeds, done, diverged, stuck;
-  struct outcome all; /* the means; its rows are the mean curves */
-  double deviation, least, most;
+  int unasked;       /* shown for it is done, not trained */
+  struct outcome *outcomes; /* for each seed asked for, then for others that are done */
+  int seeds, done, damaged, diverged, stuck; /* how many outcomes, and of those */
+  struct outcome all; /* the means; its rows are the mean curves; the state that says most */
+  double deviation, lowest, highest; /* of the accuracy */
 };
 
 struct study {
   struct settings *typed;
   const char *const *again; /* the words of the command */
   char base[PATH_SIZE];
-  struct data data[5]; /* MNIST; CIFAR-10 in 32x32 and 28x28, in colour and gray */
+  struct data data[DATA_KINDS];
   struct trial *trials;
-  int count, seeds, old;
+  int count, seeds, done_before;
+  struct text sources; /* which data the outcomes are on, as HTML */
   FILE *lock; /* of the folder */
 };
 
@@ -3299,10 +3320,11 @@ static int split(char *text, const char **words, int most) {
   return count;
 }
 
-/* Which of a study's data sets. */
 static int data_kind(const struct settings *s) {
-  if (s->command->bit == MNIST) return 0;
-  return 1 + is_choice(s, OPT_SIZE, "28") + 2 * is_set(s, OPT_GRAY);
+  const int small = is_choice(s, OPT_SIZE, "28");
+  if (s->command->bit == MNIST) return DATA_MNIST;
+  if (is_set(s, OPT_GRAY)) return small ? DATA_GRAY28 : DATA_GRAY32;
+  return small ? DATA_RGB28 : DATA_RGB32;
 }
 
 /* A trial of a command and its words, which point into t->words; the options that are the study's
@@ -3318,6 +3340,7 @@ static void make_trial(struct trial *t, const struct study *st, int count, const
     if (number_of(&t->s, OPT_BATCH) > 20) give(&t->s, OPT_BATCH, "20");
   }
   complete(&t->s);
+  t->seeds = st->seeds;
   t->outcomes = allocate((size_t)st->seeds, sizeof *t->outcomes);
 }
 
@@ -3357,13 +3380,16 @@ static void thin_out(nn_dataset *d, uint8_t *pixels, int32_t *labels, int most) 
   d->count = most;
 }
 
+/* Of the data of a miniature: other data than the whole, for a resumed run, too. */
+static uint32_t miniature_crc(uint32_t whole) { return nn_crc32(whole, "part", 4); }
+
 static struct data *study_data(struct study *st, const struct settings *s) {
   struct data *d = &st->data[data_kind(s)];
   const int cifar = s->command->bit == CIFAR10;
   if (d->train.count) return d;
   data_find(d, s, cifar, 1);
-  if (is_set(st->typed, OPT_MINIATURE)) { /* other data than the whole, for a resumed run too */
-    d->crc = nn_crc32(d->crc, "part", 4);
+  if (is_set(st->typed, OPT_MINIATURE)) {
+    d->crc = miniature_crc(d->crc);
     thin_out(&d->train, d->pixels[0], d->labels[0], 1000);
     thin_out(&d->test, d->pixels[1], d->labels[1], 200);
   }
@@ -3378,10 +3404,14 @@ static double filter_sparsity(nn_model *m) {
   return nn_get_param(m, 0, &w) || w.rank != 4 ? 0 : nn_sparsity(w.value, w.count);
 }
 
-static const char *const result_keys[] = {"step",       "diverged",        "accuracy",
-                                          "best-accuracy", "parameters",   "filter-sparsity",
-                                          "seconds"};
-enum { RESULTS = sizeof result_keys / sizeof *result_keys };
+enum { END_STEP, END_DIVERGED, END_ACCURACY, END_BEST, END_PARAMETERS, END_SPARSITY, END_SECONDS,
+       RESULTS };
+static const struct {
+  const char *key;
+  double most;
+} results[RESULTS] = {{"step", 9e15},       {"diverged", 1},        {"accuracy", 1},
+                      {"best-accuracy", 1}, {"parameters", 9e15}, {"filter-sparsity", 1},
+                      {"seconds", 9e15}};
 
 /* The run is done: result.txt says so. What would go on with it is not needed any more. */
 static void write_result(struct run *r) {
@@ -3391,7 +3421,7 @@ static void write_result(struct run *r) {
                                   (double)r->parameters, filter_sparsity(r->m), r->seconds};
   struct text t = {0};
   char path[PATH_SIZE];
-  for (int k = 0; k < RESULTS; k++) text_add(&t, "%s=%.9g\n", result_keys[k], values[k]);
+  for (int k = 0; k < RESULTS; k++) text_add(&t, "%s=%.9g\n", results[k].key, values[k]);
   path_of(path, "%s/result.txt", r->folder);
   text_save(&t, path);
   text_free(&t);
@@ -3402,25 +3432,28 @@ static void write_result(struct run *r) {
   }
 }
 
-/* Whether the run in the folder is done; then its outcome. */
-static int read_result(struct run *r, struct outcome *to) {
+/* Whether the run in the folder is done, damaged or unfinished; of one that is done its outcome. */
+static enum state read_result(struct run *r, struct outcome *to) {
+  const double rounding = 1e-9;
   char path[PATH_SIZE], value[64], *text;
   double v[RESULTS];
+  int k = 0;
   path_of(path, "%s/result.txt", r->folder);
+  if (!file_exists(path)) return UNFINISHED;
   text = read_text(path);
-  if (!text) return 0;
-  for (int k = 0; k < RESULTS; k++)
-    if (!find_fact(text, result_keys[k], value, sizeof value) || !read_number(value, &v[k]) ||
-        v[k] < -1 || v[k] > 9e15)
-      fail("%s is damaged: remove it, or start the run anew", path);
+  while (k < RESULTS && find_fact(text, results[k].key, value, sizeof value) &&
+         read_number(value, &v[k]) && v[k] >= -rounding && v[k] <= results[k].most + rounding)
+    k++;
   free(text);
   run_plan(r);
-  r->progress.step = (int64_t)v[0];
+  if (k < RESULTS || v[END_STEP] > (double)r->total) return DAMAGED;
+  r->progress.step = (int64_t)v[END_STEP];
   read_log(r);
-  to->done = 1;
-  to->diverged = v[1] > 0;
-  to->accuracy = v[2], to->best = v[3], to->parameters = v[4], to->sparsity = v[5];
-  to->seconds = v[6];
+  to->tests = r->d->test.count;
+  to->crc = r->d->crc;
+  to->diverged = v[END_DIVERGED] > 0;
+  to->accuracy = v[END_ACCURACY], to->best = v[END_BEST], to->seconds = v[END_SECONDS];
+  to->parameters = v[END_PARAMETERS], to->sparsity = v[END_SPARSITY];
   snprintf(to->data, sizeof to->data, "%s", r->d->name);
   to->rows = r->rows;
   to->row_count = r->row_count;
@@ -3430,158 +3463,312 @@ static int read_result(struct run *r, struct outcome *to) {
   for (const char *line = text; line && *line; line = next_line(line)) {
     struct activity a;
     if (!read_activity(line, &a)) continue;
-    for (int k = 0; k < 2 && strcmp(a.layer, "relu2") == 0; k++)
-      if (k || a.step * 3 <= v[0] * 2)
-        to->mean[k] = a.mean, to->deviation[k] = a.deviation, to->most = a.most;
-    if (a.step != v[0] || *to->stuck) continue;
-    if (a.zeros == 1) snprintf(to->stuck, sizeof to->stuck, "%s gives 0", a.layer);
+    for (int i = 0; i < 2 && strcmp(a.layer, "relu2") == 0; i++)
+      if (i || a.step * 3 <= v[END_STEP] * 2)
+        to->mean[i] = a.mean, to->deviation[i] = a.deviation, to->strongest = a.most;
+    if (a.step != v[END_STEP] || *to->stuck_layer) continue;
+    if (a.zeros == 1) snprintf(to->stuck_layer, sizeof to->stuck_layer, "%s gives 0", a.layer);
     else if (strncmp(a.layer, "tanh", 4) == 0 &&
              a.mean * a.mean + a.deviation * a.deviation > .9995) /* where no gradient is left */
-      snprintf(to->stuck, sizeof to->stuck, "%s gives +-1", a.layer);
+      snprintf(to->stuck_layer, sizeof to->stuck_layer, "%s gives +-1", a.layer);
   }
   free(text);
-  return 1;
+  return DONE;
 }
 
 /* A run of a study, and what its settings point to. */
 struct opened {
   struct run r;
+  struct data d; /* of a run that is only shown: what its facts tell of it */
   char *facts, *lines, folder[PATH_SIZE], seed[24];
 };
 
-/* Prepares the run of a trial with the k-th seed: its outcome where it is done, else ready to
- * train. 1 when there is something to train. */
-static int open_run(struct opened *to, struct study *st, struct trial *t, int k) {
-  struct run *r = &to->r;
-  struct settings s = t->s;
+static void close_run(struct opened *o) {
+  run_free(&o->r);
+  free(o->facts);
+  free(o->lines);
+  free(o);
+}
+
+/* The run of a trial with a seed: its folder and the settings that it should have. */
+static struct opened *place_run(const struct study *st, const struct trial *t, double seed) {
+  struct opened *o = allocate(1, sizeof *o);
+  snprintf(o->seed, sizeof o->seed, "%.0f", seed);
+  path_of(o->folder, "%s/%s/seed-%s", st->base, t->name, o->seed);
+  path_of(o->r.folder, "%s", o->folder);
+  o->r.s = t->s;
+  give(&o->r.s, OPT_SEED, o->seed);
+  o->r.s.v[OPT_OUT].text = o->r.s.v[OPT_RESUME].text = o->folder;
+  return o;
+}
+
+/* Whether a folder without settings.txt holds something else that a run has left. */
+static int has_rests(const char *folder) {
+  static const char *const names[] = {"result.txt", "best.nn", "last.nn", "log.csv", "report.html"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (holds(folder, names[i])) return 1;
+  return 0;
+}
+
+/* Which data a done run was on, once in all. */
+static void tell_source(struct study *st, const struct data *d) {
+  struct text t = {0}, line = {0};
+  text_data(&t, d);
+  text_put(&line, "<p class=soft>Data: ");
+  text_html(&line, t.data);
+  text_put(&line, "</p>\n");
+  if (!st->sources.data || !strstr(st->sources.data, line.data)) text_put(&st->sources, line.data);
+  text_free(&t);
+  text_free(&line);
+}
+
+static const char result_mend[] = "remove it, and the run is trained anew";
+static const char settings_mend[] =
+    "put it back, or remove the folder, and the run is trained anew";
+
+/* Prepares a run to be trained. 0 when it is done: then `to` has its outcome. */
+static int open_run(struct opened *o, struct study *st, struct outcome *to) {
+  struct run *r = &o->r;
+  const struct settings s = r->s;
   char path[PATH_SIZE];
-  snprintf(to->seed, sizeof to->seed, "%.0f", number_of(st->typed, OPT_SEED) + k);
-  path_of(to->folder, "%s/%s/seed-%s", st->base, t->name, to->seed);
-  path_of(path, "%s/settings.txt", to->folder);
-  give(&s, OPT_SEED, to->seed);
-  s.v[OPT_OUT].text = s.v[OPT_RESUME].text = to->folder;
+  path_of(path, "%s/settings.txt", o->folder);
   r->again = st->again;
   r->brief = 1;
   r->watch = is_cnn(&s);
-  if (file_exists(path)) {
-    to->facts = read_resumed(r, &s, path, &to->lines);
-    const int o = differing(&r->s, &s, 1);
-    if (o >= 0)
-      fail("%s holds a run with %s %s, not %s: move it away, or give another --out", r->folder,
-           options[o].name, is_set(&r->s, (enum option)o) ? r->s.v[o].text : "not set",
-           is_set(&s, (enum option)o) ? s.v[o].text : "without it");
+  if (!file_exists(path)) {
+    if (has_rests(o->folder)) fail("%s is missing: %s", path, settings_mend);
     r->d = study_data(st, &s);
-    check_data(r, to->facts);
-    if (read_result(r, &t->outcomes[k])) {
-      st->old++;
-      return 0;
-    }
-  }
-  if (is_set(st->typed, OPT_DONE)) return 0;
-  if (to->facts && !never_saved(r)) {
-    run_load(r, to->facts);
+    run_new(r, st->base);
     return 1;
   }
-  path_of(path, "%s/settings.txt", to->folder); /* one that was killed before it saved anything */
-  remove(path);
-  r->s = s;
+  o->facts = read_resumed(r, &s, path, &o->lines);
+  const int differs = differing(&r->s, &s, 1);
+  if (differs >= 0)
+    fail("%s holds a run with %s %s, not %s: move it away, or give another --out", r->folder,
+         options[differs].name,
+         is_set(&r->s, (enum option)differs) ? r->s.v[differs].text : "not set",
+         is_set(&s, (enum option)differs) ? s.v[differs].text : "without it");
   r->d = study_data(st, &s);
-  run_new(r, st->base);
+  check_data(r, o->facts);
+  to->state = read_result(r, to);
+  if (to->state == DAMAGED) fail("%s/result.txt is damaged: %s", r->folder, result_mend);
+  if (to->state == DONE) return 0;
+  run_load(r, o->facts); /* one without checkpoints starts from its beginning */
   return 1;
 }
 
-/* Runs, skips or resumes every run of every trial. 0, or the signal. */
-static int train_all(struct study *st) {
+/* What settings.txt says of its run: UNFINISHED when it is the one that is wanted. */
+static enum state compare_settings(const struct settings *s, const char *facts) {
+  char values[OPTION_COUNT][128], why[256];
+  struct settings read = *s; /* of which the options of other commands stay */
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    if (!(options[o].commands & s->command->bit) || is_outward(o)) continue;
+    read.v[o].text = "";
+    if (!find_fact(facts, options[o].name, values[o], sizeof values[o])) continue;
+    set_option(&read, (enum option)o, values[o], why);
+    if (*why) return DAMAGED;
+  }
+  return differing(&read, s, 1) >= 0 ? OTHER_RUN : UNFINISHED;
+}
+
+/* What settings.txt says of the run's data, without its pixels. 0 if it is damaged. */
+static int read_source(struct data *d, const struct settings *s, const char *facts) {
+  const int kind = data_kind(s), side = kind == DATA_RGB32 || kind == DATA_GRAY32 ? 32 : 28;
+  char value[64], *end;
+  double train, test;
+  if (!find_fact(facts, "run.data-crc", value, sizeof value)) return 0;
+  d->crc = (uint32_t)strtoul(value, NULL, 16);
+  if (!find_fact(facts, "run.data-name", d->name, sizeof d->name) ||
+      !find_fact(facts, "run.data-from", d->where, sizeof d->where) ||
+      !find_fact(facts, "run.images", value, sizeof value) || !(end = strstr(value, " + ")))
+    return 0;
+  *end = 0;
+  if (!read_number(value, &train) || !read_number(end + 3, &test) || train < 1 || test < 1 ||
+      train > INT32_MAX / 8 || test > INT32_MAX / 8)
+    return 0;
+  d->train.count = (int)train, d->test.count = (int)test;
+  d->train.height = d->train.width = side;
+  d->train.channels = kind == DATA_RGB32 || kind == DATA_RGB28 ? 3 : 1;
+  return 1;
+}
+
+/* What there is of a run by its own files alone: its images need not be at hand, and nothing that
+ * is wrong with it keeps the others from being shown. */
+static void find_run(struct study *st, const struct trial *t, double seed, struct outcome *to) {
+  struct opened *o = place_run(st, t, seed);
+  struct run *r = &o->r;
+  char path[PATH_SIZE];
+  path_of(path, "%s/settings.txt", o->folder);
+  o->facts = read_text(path);
+  r->d = &o->d;
+  if (!o->facts) to->state = has_rests(o->folder) ? DAMAGED : NOT_RUN;
+  else if (!read_source(&o->d, &r->s, o->facts)) to->state = DAMAGED;
+  else to->state = compare_settings(&r->s, o->facts);
+  if (to->state == DAMAGED) {
+    note("%s is missing or damaged: %s", path, settings_mend);
+  } else if (to->state == UNFINISHED) {
+    to->state = read_result(r, to);
+    if (to->state == DAMAGED) note("%s/result.txt is damaged: %s", o->folder, result_mend);
+    if (to->state == DONE) tell_source(st, &o->d);
+  }
+  close_run(o);
+}
+
+/* Adds what is done of a trial without having been trained just now: of the seeds that were asked
+ * for, and of others up to a hundred. The runs of a row have to be on the same images. */
+static void find_runs(struct study *st, struct trial *t) {
+  enum { MOST_SEEDS = 100 };
+  const double first = number_of(st->typed, OPT_SEED), last = first + st->seeds - 1;
+  const struct outcome *of = NULL;
+  for (int k = 0; k < st->seeds; k++)
+    if (t->outcomes[k].state != DONE) {
+      find_run(st, t, first + k, &t->outcomes[k]);
+      st->done_before += !t->unasked && t->outcomes[k].state == DONE;
+    }
+  for (int seed = 1; seed <= MOST_SEEDS; seed++) {
+    struct outcome other;
+    memset(&other, 0, sizeof other);
+    if (seed >= first && seed <= last) continue;
+    find_run(st, t, seed, &other);
+    if (other.state < DAMAGED) continue;
+    struct outcome *all = realloc(t->outcomes, ((size_t)t->seeds + 1) * sizeof *all);
+    if (!all) fail("out of memory");
+    t->outcomes = all;
+    t->outcomes[t->seeds++] = other;
+  }
+  for (int k = 0; k < t->seeds; k++) {
+    struct outcome *o = &t->outcomes[k];
+    if (o->state == DONE && !of) of = o;
+    if (o->state == DONE && o->crc != of->crc) o->state = OTHER_RUN;
+  }
+}
+
+/* How many runs were asked for. */
+static int count_runs(const struct study *st) {
+  int count = 0;
+  for (int i = 0; i < st->count; i++) count += st->trials[i].unasked ? 0 : st->seeds;
+  return count;
+}
+
+/* Trains the k-th run of a trial, from its beginning or from where it stopped, unless it is done.
+ * number: which one of all this is. 0, or the signal. */
+static int train_one(struct study *st, struct trial *t, int k, int number) {
+  struct opened *now_open = place_run(st, t, number_of(st->typed, OPT_SEED) + k);
+  struct run *r = &now_open->r;
+  struct outcome *o = &t->outcomes[k];
   int stopped = 0;
+  if (!open_run(now_open, st, o)) {
+    st->done_before++;
+  } else if (!(stopped = run_train(r))) {
+    write_result(r);
+    free(r->rows), r->rows = NULL, r->row_count = 0;
+    o->state = read_result(r, o);
+    if (!r->quiet)
+      fprintf(stderr, "%s, seed %s: test accuracy %s (best %s)%s, %s (run %d of %d)\n", t->name,
+              now_open->seed, percent(o->accuracy).text, percent(o->best).text,
+              o->diverged ? ", diverged" : "", duration(o->seconds).text, number, count_runs(st));
+  }
+  if (o->state == DONE) tell_source(st, r->d);
+  close_run(now_open);
+  return stopped;
+}
+
+/* Runs, skips or resumes every run of every trial that was asked for. 0, or the signal. */
+static int train_all(struct study *st) {
+  int stopped = 0, number = 0;
   need_no_run(st->base);
   if (!is_set(st->typed, OPT_DONE)) {
     make_folders(st->base);
     st->lock = lock_folder(st->base);
+    for (int i = 0; i < st->count; i++)
+      for (int k = 0; k < st->seeds && !st->trials[i].unasked && !stopped; k++)
+        stopped = train_one(st, &st->trials[i], k, ++number);
   }
-  for (int i = 0; i < st->count && !stopped; i++)
-    for (int k = 0; k < st->seeds && !stopped; k++) {
-      struct opened *now_open = allocate(1, sizeof *now_open);
-      struct run *r = &now_open->r;
-      struct outcome *o = &st->trials[i].outcomes[k];
-      if (open_run(now_open, st, &st->trials[i], k) && !(stopped = run_train(r))) {
-        write_result(r);
-        free(r->rows), r->rows = NULL, r->row_count = 0;
-        read_result(r, o);
-        if (!r->quiet)
-          fprintf(stderr, "%s, seed %s: test accuracy %s (best %s)%s, %s (run %d of %d)\n",
-                  st->trials[i].name, now_open->seed, percent(o->accuracy).text,
-                  percent(o->best).text, o->diverged ? ", diverged" : "",
-                  duration(o->seconds).text, i * st->seeds + k + 1, st->count * st->seeds);
-      }
-      run_free(r);
-      free(now_open->facts);
-      free(now_open->lines);
-      free(now_open);
-    }
+  for (int i = 0; i < st->count && !stopped; i++) find_runs(st, &st->trials[i]);
   return stopped;
 }
 
-/* The curves' means over the seeds whose logs have that line. */
+/* The row of a step, if the run's log has it. */
+static const struct row *row_at(const struct outcome *o, int64_t step) {
+  size_t from = 0, to = o->row_count;
+  while (from < to) {
+    const size_t middle = from + (to - from) / 2;
+    if (o->rows[middle].step < step) from = middle + 1;
+    else to = middle;
+  }
+  return from < o->row_count && o->rows[from].step == step ? &o->rows[from] : NULL;
+}
+
+/* The curves' means, at the steps that the logs of all seeds have: elsewhere it would be a mean of
+ * others. */
 static void mean_rows(struct trial *t) {
-  const struct outcome *longest = NULL;
-  for (int k = 0; k < t->seeds; k++)
-    if (!longest || t->outcomes[k].row_count > longest->row_count) longest = &t->outcomes[k];
-  t->all.rows = allocate(longest->row_count, sizeof *t->all.rows);
-  t->all.row_count = longest->row_count;
-  for (size_t i = 0; i < longest->row_count; i++) {
-    struct row *to = &t->all.rows[i], mean = {0, 0, 0, 0, 0, 0, 0};
+  const struct outcome *first = t->outcomes;
+  while (first->state != DONE) first++;
+  t->all.rows = allocate(first->row_count, sizeof *t->all.rows);
+  for (size_t i = 0; i < first->row_count; i++) {
+    struct row *to = &t->all.rows[t->all.row_count], mean = {0, 0, 0, 0, 0, 0, 0};
     int n = 0;
-    *to = longest->rows[i];
     for (int k = 0; k < t->seeds; k++) {
-      const struct row *from = t->outcomes[k].rows + i;
-      if (i >= t->outcomes[k].row_count || from->step != to->step) continue;
+      const struct outcome *o = &t->outcomes[k];
+      const struct row *from = o->state == DONE ? row_at(o, first->rows[i].step) : NULL;
+      if (!from) continue;
       mean.loss += from->loss, mean.accuracy += from->accuracy, mean.seconds += from->seconds;
       mean.test_loss += from->test_loss, mean.test_accuracy += from->test_accuracy;
       n++;
     }
+    if (n < t->done) continue;
+    *to = first->rows[i];
     to->loss = mean.loss / n, to->accuracy = mean.accuracy / n, to->seconds = mean.seconds / n;
     to->test_loss = mean.test_loss / n, to->test_accuracy = mean.test_accuracy / n;
+    t->all.row_count++;
   }
 }
 
 /* Means and spread over a trial's seeds. */
-static void sum_trial(struct trial *t, int seeds) {
+static void sum_trial(struct trial *t) {
   struct outcome *all = &t->all;
   double squares = 0;
-  t->seeds = seeds;
-  t->least = HUGE_VAL;
-  for (int k = 0; k < seeds; k++) t->done += t->outcomes[k].done;
-  for (int k = 0; k < seeds; k++) {
+  t->lowest = HUGE_VAL;
+  for (int k = 0; k < t->seeds; k++) {
+    const enum state state = t->outcomes[k].state;
+    t->done += state == DONE;
+    t->damaged += state == DAMAGED;
+    if (state > all->state) all->state = state;
+  }
+  for (int k = 0; k < t->seeds; k++) {
     const struct outcome *o = &t->outcomes[k];
     const double n = t->done;
-    if (!o->done) continue;
+    if (o->state != DONE) continue;
     t->diverged += o->diverged;
-    t->stuck += *o->stuck != 0;
-    if (*o->stuck) memcpy(all->stuck, o->stuck, sizeof all->stuck);
-    t->least = fmin(t->least, o->accuracy);
-    t->most = fmax(t->most, o->accuracy);
+    t->stuck += *o->stuck_layer != 0;
+    if (*o->stuck_layer) memcpy(all->stuck_layer, o->stuck_layer, sizeof all->stuck_layer);
+    t->lowest = fmin(t->lowest, o->accuracy);
+    t->highest = fmax(t->highest, o->accuracy);
     all->accuracy += o->accuracy / n, all->best += o->best / n, all->seconds += o->seconds / n;
     all->parameters += o->parameters / n, all->sparsity += o->sparsity / n;
-    all->most += o->most / n;
+    all->strongest += o->strongest / n;
     for (int i = 0; i < 2; i++)
       all->mean[i] += o->mean[i] / n, all->deviation[i] += o->deviation[i] / n;
+    all->tests = o->tests;
     memcpy(all->data, o->data, sizeof all->data);
   }
-  for (int k = 0; k < seeds; k++)
-    if (t->outcomes[k].done) squares += pow(t->outcomes[k].accuracy - all->accuracy, 2);
+  for (int k = 0; k < t->seeds; k++)
+    if (t->outcomes[k].state == DONE) squares += pow(t->outcomes[k].accuracy - all->accuracy, 2);
   if (t->done > 1) t->deviation = sqrt(squares / (t->done - 1));
   if (t->done) mean_rows(t);
 }
 
+static void trial_free(struct trial *t) {
+  for (int k = 0; k < t->seeds; k++) free(t->outcomes[k].rows);
+  free(t->outcomes);
+  free(t->all.rows);
+  free(t->words);
+}
+
 static void study_free(struct study *st) {
-  for (int i = 0; i < st->count; i++) {
-    struct trial *t = &st->trials[i];
-    for (int k = 0; k < st->seeds; k++) free(t->outcomes[k].rows);
-    free(t->outcomes);
-    free(t->all.rows);
-    free(t->words);
-  }
-  for (int i = 0; i < 5; i++) data_free(&st->data[i]);
+  for (int i = 0; i < st->count; i++) trial_free(&st->trials[i]);
+  text_free(&st->sources);
+  for (int i = 0; i < DATA_KINDS; i++) data_free(&st->data[i]);
   unlock_folder(st->lock, st->base);
   free(st->trials);
 }
@@ -3597,36 +3784,54 @@ static struct word hundredths(double share) {
 #define TRIAL_HEADS "accuracy, %", "deviation", "range", "best", "seconds", "seeds"
 static void trial_cells(struct table *to, const struct trial *t) {
   const int several = t->done > 1;
+  struct text seeds = {0};
   if (t->done == 0) {
-    for (int k = 0; k < 6; k++) cell(to, k ? "-" : "not run");
+    for (int k = 0; k < 6; k++) cell(to, "%s", k ? "-" : state_names[t->all.state]);
     return;
   }
   cell(to, "%s", hundredths(t->all.accuracy).text);
   cell(to, "%s", several ? hundredths(t->deviation).text : "-");
-  if (several) cell(to, "%s..%s", hundredths(t->least).text, hundredths(t->most).text);
+  if (several)
+    cell(to, "%s..%s", hundredths(t->lowest).text, hundredths(t->highest).text);
   else cell(to, "-");
   cell(to, "%s", hundredths(t->all.best).text);
   cell(to, t->all.seconds < 100 ? "%.1f" : "%.0f", t->all.seconds);
-  if (t->diverged) cell(to, "%d (%d diverged)", t->done, t->diverged);
-  else if (t->stuck) cell(to, "%d (%d stuck: %s)", t->done, t->stuck, t->all.stuck);
-  else cell(to, "%d", t->done);
+  text_add(&seeds, "%d", t->done);
+  if (t->diverged) text_add(&seeds, " (%d diverged)", t->diverged);
+  else if (t->stuck) text_add(&seeds, " (%d stuck: %s)", t->stuck, t->all.stuck_layer);
+  if (t->damaged) text_add(&seeds, " (and %d damaged)", t->damaged);
+  cell(to, "%s", seeds.data);
+  text_free(&seeds);
 }
 
-/* Whether the figure is within a point of the reported one or of PyTorch's, or better. */
-static const char *verdict(const struct study *st, const struct trial *t) {
+/* The cell under "parameters". */
+static void parameter_cell(struct table *to, const struct trial *t) {
+  if (t->done) cell(to, "%.0f", t->all.parameters);
+  else cell(to, "-");
+}
+
+/* Whether the trial's images are those that its report's were. */
+static int on_reported_data(const struct trial *t) {
+  const char *const *names = compared_data[data_kind(&t->s)];
+  return (names[0] && strcmp(t->all.data, names[0]) == 0) ||
+         (names[1] && strcmp(t->all.data, names[1]) == 0);
+}
+
+/* Whether the figure is within a point of the reported one or of PyTorch's, or better; or why it
+ * cannot be compared. */
+static const char *verdict(const struct study *st, const struct trial *t, int *compared) {
   const double ours = t->all.accuracy + 1e-9, reported = t->preset->reported;
-  const int kind = data_kind(&t->s);
-  const char *const *names = compared_data[kind ? kind - 2 : 0];
+  *compared = 0;
   if (!t->done || reported <= 0) return "-";
   if (is_set(st->typed, OPT_MINIATURE)) return "miniature";
-  if (strcmp(t->all.data, names[0]) != 0 && strcmp(t->all.data, names[1]) != 0)
-    return "other data";
+  if (!on_reported_data(t)) return "other data";
+  *compared = 1;
   if (ours > reported + .01) return "better";
   if (ours >= reported - .01) return "yes";
   return t->preset->torch > 0 && ours >= t->preset->torch - .01 ? "as PyTorch" : "no";
 }
 
-/* One study's rows beside what was reported; count trials, which `list` points to. */
+/* One study's rows beside what was reported. */
 static struct table compare_reported(const struct study *st, int study) {
   static const char *const heads[] = {"row", "reported", "PyTorch", TRIAL_HEADS, "difference",
                                       "reached", "data", NULL};
@@ -3635,12 +3840,13 @@ static struct table compare_reported(const struct study *st, int study) {
     const struct trial *t = &st->trials[i];
     const struct preset *p = t->preset;
     if (t->group->study != study) continue;
-    const char *reached = verdict(st, t);
+    int compared;
+    const char *reached = verdict(st, t, &compared);
     cell(&to, "%s", t->name);
     cell(&to, "%s", p->reported > 0 ? hundredths(p->reported).text : "-");
     cell(&to, "%s", p->torch > 0 ? hundredths(p->torch).text : "-");
     trial_cells(&to, t);
-    if (strchr("yban", *reached)) cell(&to, "%+.2f", 100 * (t->all.accuracy - p->reported));
+    if (compared) cell(&to, "%+.2f", 100 * (t->all.accuracy - p->reported));
     else cell(&to, "-");
     cell(&to, "%s", reached);
     cell(&to, "%s", t->done ? t->all.data : "-");
@@ -3648,34 +3854,64 @@ static struct table compare_reported(const struct study *st, int study) {
   return to;
 }
 
+/* Options that have a column where rows are listed, those about length sharing one. */
+static const enum option listed[] = {OPT_OPTIMIZER, OPT_LR,     OPT_MOMENTUM, OPT_BATCH,
+                                     OPT_STEPS,     OPT_HIDDEN, OPT_LAYERS,   OPT_KEEP,
+                                     OPT_INIT};
+
+/* The options of a row that have no column and are not what they would be had none been given but
+ * the network and its optimizer. */
+static void other_cell(struct table *to, const struct trial *t) {
+  static const enum option elsewhere[] = {OPT_CELL, OPT_SIZE, OPT_GRAY, OPT_EPOCHS, OPT_SEED};
+  const struct settings *s = &t->s;
+  struct settings plain;
+  struct text text = {0};
+  char has_column[OPTION_COUNT] = {0};
+  for (size_t k = 0; k < sizeof listed / sizeof *listed; k++) has_column[listed[k]] = 1;
+  for (size_t k = 0; k < sizeof elsewhere / sizeof *elsewhere; k++) has_column[elsewhere[k]] = 1;
+  set_standards(&plain, s->command);
+  plain.v[OPT_CELL] = s->v[OPT_CELL];
+  plain.v[OPT_OPTIMIZER] = s->v[OPT_OPTIMIZER];
+  complete(&plain);
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    const struct value *v = &s->v[o];
+    if (!(options[o].commands & s->command->bit) || is_outward(o) || o == OPT_ISA ||
+        has_column[o] || !*v->text || strcmp(v->text, plain.v[o].text) == 0)
+      continue;
+    text_add(&text, "%s%s", text.size ? ", " : "", options[o].name);
+    if (options[o].kind != FLAG) text_add(&text, " %s", v->text);
+    if (!t->given[o]) text_put(&text, "*");
+  }
+  cell(to, "%s", text.size ? text.data : "-");
+  text_free(&text);
+}
+
 /* What every row is made of; a star stands at what its report does not give. */
 static struct table list_rows(const struct study *st, int study) {
   static const char *const heads[] = {"row",     "data",   "network", "optimizer", "rate",
                                       "momentum", "batch",  "length",  "hidden",    "layers",
-                                      "keep",    "start", "reported", NULL};
-  static const enum option columns[] = {OPT_OPTIMIZER, OPT_LR,     OPT_MOMENTUM, OPT_BATCH,
-                                        OPT_STEPS,     OPT_HIDDEN, OPT_LAYERS,   OPT_KEEP,
-                                        OPT_INIT};
+                                      "keep",    "start", "reported", "other", NULL};
   struct table to = {heads, NULL, 0};
   for (int i = 0; i < st->count; i++) {
     const struct trial *t = &st->trials[i];
     const struct settings *s = &t->s;
     if (t->group->study != study) continue;
     cell(&to, "%s", t->name);
-    if (data_kind(s) == 0) cell(&to, "mnist");
+    if (data_kind(s) == DATA_MNIST) cell(&to, "mnist");
     else cell(&to, "%s%s", is_set(s, OPT_GRAY) ? "gray" : "rgb", s->v[OPT_SIZE].text);
     cell(&to, "%s", net_name(s));
-    for (size_t k = 0; k < sizeof columns / sizeof *columns; k++) {
-      enum option o = columns[k];
+    for (size_t k = 0; k < sizeof listed / sizeof *listed; k++) {
+      enum option o = listed[k];
       const int epochs = o == OPT_STEPS && !is_set(s, o);
       if (epochs) o = OPT_EPOCHS;
       /* LeNet5's linear layer is given by all reports */
       const int given = t->given[o] || (o == OPT_HIDDEN && is_cnn(s));
       if (!is_set(s, o)) cell(&to, "-");
-      else cell(&to, "%s%s%s", s->v[o].text, columns[k] != OPT_STEPS ? "" : epochs ? " epochs"
+      else cell(&to, "%s%s%s", s->v[o].text, listed[k] != OPT_STEPS ? "" : epochs ? " epochs"
                 : " steps", given ? "" : "*");
     }
     cell(&to, "%s", t->preset->reported > 0 ? hundredths(t->preset->reported).text : "-");
+    other_cell(&to, t);
   }
   return to;
 }
@@ -3696,81 +3932,144 @@ static double first_step(const struct trial *t, double accuracy) {
   return HUGE_VAL;
 }
 
-/* Ends a claim's figures, which are then empty again. confirmed: -1 for no answer. */
-static void claim(struct table *to, const char *what, struct text *figures, int confirmed) {
-  cell(to, "%s", what);
-  cell(to, "%s", figures->data);
-  cell(to, "%s", confirmed < 0 ? "miniature" : confirmed ? "confirmed" : "not confirmed");
-  figures->size = 0;
+/* Report B's trials, and its claims about them as far as they have been answered. */
+enum { KEEP_8, KEEP_6, SHORT_6, SHORT_4, BATCH_500, SGD_LOW, SGD_HIGH, RMS_7, RMS_8, TRIALS_B };
+static const char *const trials_b[TRIALS_B] = {"B1-1", "B1-2", "B1-3", "B1-3-text", "B1-4",
+                                               "B1-5", "B1-6", "B1-7", "B1-8"};
+struct claims {
+  struct table table;
+  struct text figures;  /* of the claim that is being looked at */
+  const char *no_answer; /* why figures like these answer nothing, or NULL */
+  const struct trial *t[TRIALS_B];
+};
+
+/* Ends a claim; its figures are then empty again. */
+static void claim(struct claims *c, const char *what, const char *answer) {
+  cell(&c->table, "%s", what);
+  cell(&c->table, "%s", c->figures.data);
+  cell(&c->table, "%s", c->no_answer ? c->no_answer : answer);
+  c->figures.size = 0;
+}
+static const char *answer_of(int confirmed) { return confirmed ? "confirmed" : "not confirmed"; }
+
+/* The same where two test accuracies are compared: as good as equal when they are less than two
+ * standard errors of a difference of two proportions apart. */
+static const char *answer_between(struct claims *c, const struct trial *a, const struct trial *b,
+                                  int confirmed) {
+  const int n = a->all.tests < b->all.tests ? a->all.tests : b->all.tests;
+  const double p = (a->all.accuracy + b->all.accuracy) / 2;
+  const double noise = 2 * sqrt(2 * p * (1 - p) / n);
+  text_add(&c->figures, "; two standard errors of a difference on %s test images: %s",
+           grouped(n).text, percent(noise).text);
+  return fabs(a->all.accuracy - b->all.accuracy) < noise ? "within the noise"
+                                                         : answer_of(confirmed);
 }
 
-enum { TRIALS_B = 9 };
+/* Two pairs of trials that differ in nothing but what is kept. */
+static void claim_keep(struct claims *c) {
+  int held = 1;
+  for (int k = KEEP_8; k <= SHORT_6; k += 2) {
+    const struct trial *pair[2] = {c->t[k], c->t[k + 1]};
+    const double level = .95 * fmin(pair[0]->all.best, pair[1]->all.best);
+    double steps[2];
+    text_add(&c->figures, "%ssteps to %s: ", k ? "; " : "", percent(level).text);
+    for (int i = 0; i < 2; i++) {
+      steps[i] = first_step(pair[i], level);
+      text_add(&c->figures, "%s%s at keep %s", i ? ", " : "",
+               isfinite(steps[i]) ? grouped(steps[i]).text : "never", pair[i]->s.v[OPT_KEEP].text);
+    }
+    held = held && steps[1] < steps[0];
+  }
+  claim(c, "a lower keep rate converges faster on the test set", answer_of(held));
+}
+
+/* B1-3 is left out: it is the first 8,000 steps of B1-2. */
+static void claim_sparse_activation(struct claims *c) {
+  const double bound = .643; /* of Spearman's rank correlation of eight, one-sided, 5 % */
+  double accuracy[TRIALS_B], sparse[TRIALS_B];
+  size_t count = 0;
+  for (int i = 0; i < TRIALS_B; i++) {
+    const struct outcome *o = &c->t[i]->all;
+    const double usual = o->mean[1] + o->deviation[1];
+    if (i == SHORT_6) continue;
+    accuracy[count] = o->accuracy;
+    sparse[count++] = usual > 0 ? o->strongest / usual : 0;
+  }
+  const double rank = nn_rank_correlation(accuracy, sparse, count);
+  text_add(&c->figures, "second convolution after ReLU, maximum / (mean + deviation) against test "
+           "accuracy over %d trials (B1-3 is the beginning of B1-2): rank correlation %+.3f "
+           "(confirmed from +%.3f on, one-sided 5 %% level)", (int)count, rank, bound);
+  claim(c, "sparse activation goes with better test accuracy", answer_of(rank >= bound));
+}
+
+static void claim_descent(struct claims *c) {
+  const struct trial *low = c->t[SGD_LOW], *high = c->t[SGD_HIGH];
+  int sparsest = 0;
+  text_put(&c->figures, "sparsity of the filters (Hoyer):");
+  for (int i = 0; i < TRIALS_B; i++) {
+    text_add(&c->figures, " %s %.3f%s", trials_b[i], c->t[i]->all.sparsity,
+             i + 1 < TRIALS_B ? "," : "");
+    if (c->t[i]->all.sparsity > c->t[sparsest]->all.sparsity) sparsest = i;
+  }
+  text_add(&c->figures, "; test accuracy %s at rate %s with batch %s, %s at rate %s with batch %s: "
+           "rate and batch both differ", percent(low->all.accuracy).text, low->s.v[OPT_LR].text,
+           low->s.v[OPT_BATCH].text, percent(high->all.accuracy).text, high->s.v[OPT_LR].text,
+           high->s.v[OPT_BATCH].text);
+  const int held = high->all.accuracy > low->all.accuracy && sparsest == SGD_HIGH;
+  claim(c, "gradient descent needs a high rate and gives the sparsest filters",
+        answer_between(c, low, high, held));
+}
+
+static void claim_rmsprop(struct claims *c) {
+  const double least = .99; /* what a fall leaves at most: values that stand still waver */
+  int falling = 0;
+  text_put(&c->figures, "second convolution after ReLU, mean and deviation at two thirds and at "
+                        "the end (a fall: by over 1 %):");
+  for (int i = 0; i < TRIALS_B; i++) {
+    const struct outcome *o = &c->t[i]->all;
+    text_add(&c->figures, " %s %.3g to %.3g and %.3g to %.3g%s", trials_b[i], o->mean[0],
+             o->mean[1], o->deviation[0], o->deviation[1], i + 1 < TRIALS_B ? ";" : "");
+    falling |= (o->mean[1] < least * o->mean[0] && o->deviation[1] < least * o->deviation[0]) << i;
+  }
+  claim(c, "RMSProp alone ends with falling mean and deviation",
+        answer_of(falling == (1 << RMS_7 | 1 << RMS_8)));
+}
+
+static void claim_batch(struct claims *c) {
+  const struct trial *small = c->t[SHORT_4], *large = c->t[BATCH_500];
+  const double share = number_of(&small->s, OPT_BATCH) / number_of(&large->s, OPT_BATCH);
+  const double seen = share * number_of(&small->s, OPT_STEPS); /* as many images */
+  double same = 0;
+  for (size_t i = 0; i < large->all.row_count; i++)
+    if ((double)large->all.rows[i].step <= seen && !isnan(large->all.rows[i].test_accuracy))
+      same = large->all.rows[i].test_accuracy;
+  text_add(&c->figures, "%s steps, keep %s: test accuracy %s with batch %s, %s with batch %s (%s "
+           "after as many images as the former)", grouped(number_of(&small->s, OPT_STEPS)).text,
+           small->s.v[OPT_KEEP].text, percent(small->all.accuracy).text,
+           small->s.v[OPT_BATCH].text, percent(large->all.accuracy).text,
+           large->s.v[OPT_BATCH].text, percent(same).text);
+  claim(c, "a larger batch helps",
+        answer_between(c, small, large, large->all.accuracy > small->all.accuracy));
+}
+
 /* Report B's five claims, each with its figures. Empty unless all its trials are done. */
 static struct table test_claims(const struct study *st) {
   static const char *const heads[] = {"claim of report B", "figures", "answer", NULL};
-  static const char *const names[TRIALS_B] = {"B1-1", "B1-2", "B1-3", "B1-3-text", "B1-4",
-                                              "B1-5", "B1-6", "B1-7", "B1-8"};
-  enum { KEEP_8, KEEP_6, SHORT_6, SHORT_4, BATCH_500, SGD_LOW, SGD_HIGH, RMS_7, RMS_8 };
-  struct table to = {heads, NULL, 0};
-  const struct trial *t[TRIALS_B];
-  struct text figures = {0};
-  double accuracy[TRIALS_B], sparse[TRIALS_B];
-  const int real = !is_set(st->typed, OPT_MINIATURE);
-  int sparsest = 0, falling = 0, held = 1;
-  for (int i = 0; i < TRIALS_B; i++)
-    if (!(t[i] = find_done(st, names[i]))) return to;
-  for (int k = 0; k < 4; k += 2) { /* two pairs that differ in nothing but what is kept */
-    const struct trial *more = t[KEEP_8 + k], *less = t[KEEP_6 + k];
-    const double level = .95 * fmin(more->all.best, less->all.best);
-    const double slow = first_step(more, level), fast = first_step(less, level);
-    text_add(&figures, "%ssteps to %s: %s at keep %s, %s at keep %s", k ? "; " : "",
-             percent(level).text, grouped(slow).text, more->s.v[OPT_KEEP].text,
-             grouped(fast).text, less->s.v[OPT_KEEP].text);
-    held = held && fast < slow;
-  }
-  claim(&to, "a lower keep rate converges faster on the test set", &figures,
-        real ? held : -1);
+  struct claims c;
+  memset(&c, 0, sizeof c);
+  c.table.heads = heads;
   for (int i = 0; i < TRIALS_B; i++) {
-    const struct outcome *o = &t[i]->all;
-    accuracy[i] = o->accuracy;
-    sparse[i] = o->mean[1] + o->deviation[1] > 0 ? o->most / (o->mean[1] + o->deviation[1]) : 0;
-    if (o->sparsity > t[sparsest]->all.sparsity) sparsest = i;
+    if (!(c.t[i] = find_done(st, trials_b[i]))) return c.table;
+    if (!on_reported_data(c.t[i])) c.no_answer = "other images";
   }
-  const double rank = nn_rank_correlation(accuracy, sparse, TRIALS_B);
-  text_add(&figures, "second convolution after ReLU, maximum / (mean + deviation) against test "
-           "accuracy over nine trials: rank correlation %+.2f (confirmed from +.60 on, 5 %% level)",
-           rank);
-  claim(&to, "sparse activation goes with better test accuracy", &figures,
-        real ? rank >= .6 : -1);
-  text_add(&figures, "test accuracy %s at rate .01, %s at .05; sparsity of the filters (Hoyer):",
-           percent(accuracy[SGD_LOW]).text, percent(accuracy[SGD_HIGH]).text);
-  for (int i = 0; i < TRIALS_B; i++)
-    text_add(&figures, " %s %.3f%s", names[i], t[i]->all.sparsity, i + 1 < TRIALS_B ? "," : "");
-  claim(&to, "gradient descent needs a high rate and gives the sparsest filters", &figures,
-        real ? accuracy[SGD_HIGH] > accuracy[SGD_LOW] &&
-               (sparsest == SGD_LOW || sparsest == SGD_HIGH) : -1);
-  text_put(&figures, "second convolution after ReLU, mean and deviation at two thirds and at the "
-                     "end:");
-  for (int i = 0; i < TRIALS_B; i++) {
-    const struct outcome *o = &t[i]->all;
-    text_add(&figures, " %s %.3g to %.3g and %.3g to %.3g%s", names[i], o->mean[0], o->mean[1],
-             o->deviation[0], o->deviation[1], i + 1 < TRIALS_B ? ";" : "");
-    falling |= (o->mean[1] < o->mean[0] && o->deviation[1] < o->deviation[0]) << i;
-  }
-  claim(&to, "RMSProp alone ends with falling mean and deviation", &figures,
-        real ? falling == (1 << RMS_7 | 1 << RMS_8) : -1);
-  const struct trial *large = t[BATCH_500];
-  double same = 0; /* the large batch's accuracy when it has seen as many images */
-  for (size_t i = 0; i < large->all.row_count; i++)
-    if (large->all.rows[i].step <= 1600 && !isnan(large->all.rows[i].test_accuracy))
-      same = large->all.rows[i].test_accuracy;
-  text_add(&figures, "8,000 steps, keep .4: test accuracy %s with batch 100, %s with batch 500 "
-           "(%s after as many images as the former)", percent(accuracy[SHORT_4]).text,
-           percent(accuracy[BATCH_500]).text, percent(same).text);
-  claim(&to, "a larger batch helps", &figures,
-        real ? accuracy[BATCH_500] > accuracy[SHORT_4] : -1);
-  text_free(&figures);
-  return to;
+  if (is_set(st->typed, OPT_MINIATURE)) c.no_answer = "miniature";
+  claim_keep(&c);
+  claim_sparse_activation(&c);
+  claim_descent(&c);
+  claim_rmsprop(&c);
+  claim_batch(&c);
+  text_free(&c.figures);
+  return c.table;
 }
 
 /* The CNN and the RNNs on the same digits; `done` gets those that have results. */
@@ -3784,7 +4083,7 @@ static struct table compare_same(const struct study *st, const struct trial **do
     done[(*count)++] = t;
     cell(&to, "%s", net_label(&t->s));
     trial_cells(&to, t);
-    cell(&to, "%.0f", t->all.parameters);
+    parameter_cell(&to, t);
     cell(&to, "%s", t->name);
     cell(&to, "%s", t->all.data);
   }
@@ -3805,6 +4104,13 @@ static void put_table(struct study *st, struct text *page, struct table *t, cons
   snprintf(link, sizeof link, "/seed-%s/report.html", st->typed->v[OPT_SEED].text);
   html_table(page, t, linked ? link : NULL, coloured);
   table_free(t);
+}
+
+/* A table of an earlier call that nothing is left of would be taken for one of this. */
+static void remove_table(const struct study *st, const char *file) {
+  char path[PATH_SIZE];
+  path_of(path, "%s/%s.csv", st->base, file);
+  remove(path);
 }
 
 /* Figures that compare trials: what to show of them, in the order of `what`. */
@@ -3844,6 +4150,8 @@ static void put_claims(struct study *st, struct text *page) {
     for (size_t i = 0; i < t.count; i += 3)
       text_add(page, "<p><b>%s: %s</b><br>%s</p>\n", t.cells[i], t.cells[i + 2], t.cells[i + 1]);
     text_put(page, "</div>\n");
+  } else {
+    remove_table(st, "claims");
   }
   table_free(&t);
 }
@@ -3859,12 +4167,16 @@ static void put_study(struct study *st, struct text *page, int study) {
   if (t.count) {
     put_table(st, page, &t, titles[study - 1], file, 1, 0);
     text_put(page, "<p class=soft>Test accuracy at the end of training in %, the mean over the "
-                   "seeds; best: the mean of each run's best test. reached: whether it is within "
-                   "one point of the reported figure (yes), of what PyTorch 1.13 ends with on the "
-                   "same images, or better. A row's name leads to its own report.</p>\n<details>"
-                   "<summary>What the rows are made of</summary>\n");
+                   "seeds; deviation: the sample standard deviation over them, range: the lowest "
+                   "and the highest; best: the mean of each run's best test; seconds: of the "
+                   "training steps of a run, without tests and saving. reached: whether it is "
+                   "within one point of the reported figure (yes), of what PyTorch 1.13 ends with "
+                   "on the same images, or better. A row's name leads to its own report.</p>\n"
+                   "<details><summary>What the rows are made of</summary>\n");
     html_table(page, &rows, NULL, 0);
     text_add(page, "<p class=soft>%s</p></details>\n", star);
+  } else {
+    remove_table(st, file);
   }
   for (int g = 0; g < GROUPS; g++) {
     int count = 0;
@@ -3886,15 +4198,7 @@ static void put_study(struct study *st, struct text *page, int study) {
 
 /* What the tables have to say first: a miniature proves nothing, and nor do other images. */
 static void put_data(struct study *st, struct text *page) {
-  for (int i = 0; i < 5; i++) {
-    struct text t = {0};
-    if (!st->data[i].train.count) continue;
-    text_data(&t, &st->data[i]);
-    text_put(page, "<p class=soft>Data: ");
-    text_html(page, t.data);
-    text_put(page, "</p>\n");
-    text_free(&t);
-  }
+  if (st->sources.data) text_put(page, st->sources.data);
   if (is_set(st->typed, OPT_MINIATURE)) {
     puts("a miniature (--quick): these figures say nothing about the experiments\n");
     text_put(page, "<p><b>A miniature (--quick)</b>: these figures say nothing about the "
@@ -3906,15 +4210,18 @@ static void end_study(struct study *st, struct text *page) {
   char path[PATH_SIZE];
   path_of(path, "%s/report.html", st->base);
   html_end(page, path);
-  printf("%d of %d runs were done before; report: %s\n", st->old, st->count * st->seeds, path);
+  const int asked = count_runs(st), rows = st->count - asked / st->seeds;
+  printf("%d of %d runs were done before", st->done_before, asked);
+  if (rows) printf(", and %d row%s of earlier calls", rows, rows > 1 ? "s" : "");
+  printf("; report: %s\n", path);
 }
 
 /* Whether the first n bytes of a name are a row's whole name. */
 static int is_row(const char *name, size_t n) {
-  for (int g = 0; g < GROUPS; g++)
-    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++)
-      if (strlen(groups[g].rows[k].name) == n && strncmp(groups[g].rows[k].name, name, n) == 0)
-        return 1;
+  const struct group *group;
+  const struct preset *p;
+  for (int i = 0; (p = find_preset(i, &group)); i++)
+    if (strlen(p->name) == n && strncmp(p->name, name, n) == 0) return 1;
   return 0;
 }
 
@@ -3935,26 +4242,41 @@ static int is_meant(const char *row, const char *names) {
 
 /* Each of the names has to mean some row. */
 static void check_names(const char *names) {
+  const struct group *group;
+  const struct preset *p;
   for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
     char name[64], best[64] = "";
     size_t score = 99;
     int found = 0;
     snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
-    for (int g = 0; g < GROUPS; g++)
-      for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++) {
-        const char *row = groups[g].rows[k].name;
-        found = found || is_meant(row, name);
-        if (closer(name, row, &score)) snprintf(best, sizeof best, "%s", row);
-      }
+    for (int i = 0; (p = find_preset(i, &group)); i++) {
+      found = found || is_meant(p->name, name);
+      if (closer(name, p->name, &score)) snprintf(best, sizeof best, "%s", p->name);
+    }
     if (!found)
       wrong("experiment", "there is no row '%s'%s%s; nn experiment --list lists them", name,
             *best ? "; did you mean " : "", best);
   }
 }
 
-/* nn experiment: the rows that its operand names. */
+/* Sums all rows; those that were not asked for stay only if there is something to show. */
+static void sum_shown(struct study *st) {
+  int count = 0;
+  for (int i = 0; i < st->count; i++) {
+    struct trial *t = &st->trials[i];
+    sum_trial(t);
+    if (t->unasked && t->all.state < DAMAGED) trial_free(t);
+    else st->trials[count++] = *t;
+  }
+  st->count = count;
+}
+
+/* nn experiment: trains the rows that its operand names, and shows them with all others that are
+ * done in the same folder: its report is of all of them. */
 static int experiment_command(struct settings *typed, const char *const *words) {
   const char *names = typed->operand[0] ? typed->operand[0] : "all";
+  const struct group *group;
+  const struct preset *p;
   struct study st;
   struct text page = {0};
   int stopped = 0;
@@ -3968,10 +4290,12 @@ static int experiment_command(struct settings *typed, const char *const *words) 
                          : is_set(typed, OPT_MINIATURE) ? "runs/experiments-quick"
                                                         : "runs/experiments");
   st.trials = allocate((size_t)GROUPS * MOST_PRESETS, sizeof *st.trials);
-  for (int g = 0; g < GROUPS; g++)
-    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++)
-      if (is_meant(groups[g].rows[k].name, names))
-        make_preset(&st.trials[st.count++], &st, &groups[g], &groups[g].rows[k]);
+  for (int i = 0; (p = find_preset(i, &group)); i++) {
+    const int unasked = !is_meant(p->name, names);
+    if (unasked && is_set(typed, OPT_LIST)) continue;
+    make_preset(&st.trials[st.count], &st, group, p);
+    st.trials[st.count++].unasked = unasked;
+  }
   if (is_set(typed, OPT_LIST)) {
     for (int study = 1; study <= 2; study++) {
       struct table t = list_rows(&st, study);
@@ -3982,7 +4306,7 @@ static int experiment_command(struct settings *typed, const char *const *words) 
   } else if (!(stopped = train_all(&st))) {
     const struct trial *same[SAME_DIGITS];
     int count;
-    for (int i = 0; i < st.count; i++) sum_trial(&st.trials[i], st.seeds);
+    sum_shown(&st);
     make_folders(st.base);
     html_begin(&page, "Experiments");
     put_data(&st, &page);
@@ -3990,7 +4314,12 @@ static int experiment_command(struct settings *typed, const char *const *words) 
     struct table t = compare_same(&st, same, &count);
     if (count > 1) {
       put_table(&st, &page, &t, "CNN and RNNs on the same digits", "same", 0, 1);
+      text_put(&page, "<p class=soft>Means over the seeds, as above. The first figure shows what a "
+                      "network reaches in how long, the second what it learns of as many "
+                      "images.</p>\n");
       put_curves(&page, same, count, timed_figures, 2);
+    } else {
+      remove_table(&st, "same");
     }
     table_free(&t);
     end_study(&st, &page);
@@ -4016,7 +4345,24 @@ static void write_between(const struct axis *a, double share, char *to, size_t s
   else snprintf(to, size, "%.4g", v);
 }
 
-/* Reads what was typed for an option with several values. */
+/* Refuses the k-th value of an option if it is none; an empty one is left out later. */
+static void check_value(const struct axis *a, const char *command, const char *typed, int k) {
+  struct settings s;
+  char why[256];
+  if (!*a->values[k]) return;
+  set_option(&s, a->o, a->values[k], why);
+  if (*why) wrong(command, "--%s '%s': '%s' %s", options[a->o].name, typed, a->values[k], why);
+}
+
+/* A value without the spaces round it, in place. */
+static char *trim(char *text) {
+  char *end = text + strlen(text);
+  while (end > text && end[-1] == ' ') *--end = 0;
+  return text + strspn(text, " ");
+}
+
+/* Reads what was typed for an option with several values. What is refused is named as it was typed,
+ * and no value is refused that nobody typed. */
 static void read_axis(struct axis *a, const char *command, enum option o, const char *text) {
   const int is_number = options[o].kind == WHOLE || options[o].kind == REAL;
   const char *cut = o == OPT_AUGMENT ? "/" : is_number && strchr(text, ':') ? ":" : ",";
@@ -4025,18 +4371,21 @@ static void read_axis(struct axis *a, const char *command, enum option o, const 
   double count = 3;
   memset(a, 0, sizeof *a);
   a->o = o;
-  a->text = allocate(2 * strlen(text) + 2 + MOST * 24, 1);
+  a->text = allocate(strlen(text) + 1 + MOST * 24, 1);
   strcpy(a->text, text);
   for (at = a->text; at; a->count++) {
     char *end = strpbrk(at, cut);
     if (a->count == MOST) wrong(command, "--%s has more than %d values", options[o].name, MOST);
-    a->values[a->count] = at;
     if (end) *end++ = 0;
-    if (!*at && o != OPT_AUGMENT) /* there it means none */
+    a->values[a->count] = trim(at);
+    if (!*a->values[a->count] && o != OPT_AUGMENT) /* there it means none */
       wrong(command, "--%s '%s' has an empty value", options[o].name, text);
     at = end;
   }
-  if (*cut != ':') return;
+  if (*cut != ':') {
+    for (int k = 0; k < a->count; k++) check_value(a, command, text, k);
+    return;
+  }
   a->range = 1;
   if (a->count > 3 || !read_number(a->values[0], &a->low) ||
       !read_number(a->values[1], &a->high) || a->high <= a->low ||
@@ -4050,12 +4399,8 @@ static void read_axis(struct axis *a, const char *command, enum option o, const 
     write_between(a, k / (count - 1), at, 24);
     a->values[k] = at;
   }
-  for (int end = 0; end < 2; end++) { /* else what is refused may be a value that nobody typed */
-    struct settings s;
-    char why[256];
-    set_option(&s, o, a->values[end ? a->count - 1 : 0], why);
-    if (*why) wrong(command, "--%s '%s': '%s' %s", options[o].name, text, s.v[o].text, why);
-  }
+  check_value(a, command, text, 0);
+  check_value(a, command, text, a->count - 1);
 }
 
 /* One combination: the command's fixed words, and a value for each axis. */
@@ -4064,12 +4409,12 @@ static void make_combination(struct study *st, int count, const char *const *fix
   struct trial *t = &st->trials[st->count];
   const char **words = allocate((size_t)(count + 2 * axis_count), sizeof *words);
   struct text all = {0}, name = {0};
-  int n = 0;
   for (int i = 0; i < axis_count; i++) {
     const char *option = options[axes[i].o].name;
     text_add(&name, "%s%s=%s", i ? "," : "", option, values[i]);
     if (!*values[i]) continue; /* an alternative of --augment: none */
-    text_add(&all, "--%s=%s ", option, values[i]);
+    text_add(&all, "--%s=%s", option, values[i]);
+    text_bytes(&all, "", 1); /* each a string: a value may have spaces */
   }
   if (name.size >= sizeof t->name) fail("a combination has a name that is too long: %s", name.data);
   strcpy(t->name, name.data);
@@ -4078,10 +4423,11 @@ static void make_combination(struct study *st, int count, const char *const *fix
       text_free(&all), text_free(&name), free(words);
       return;
     }
-  for (n = 0; n < count; n++) words[n] = fixed[n];
   t->words = all.data;
-  n += all.data ? split(all.data, words + n, axis_count) : 0;
-  make_trial(t, st, n, words);
+  for (int i = 0; i < count; i++) words[i] = fixed[i];
+  for (size_t at = 0; at < all.size; at += strlen(all.data + at) + 1)
+    words[count++] = all.data + at;
+  make_trial(t, st, count, words);
   st->count++;
   text_free(&name);
   free(words);
@@ -4090,12 +4436,14 @@ static void make_combination(struct study *st, int count, const char *const *fix
 /* All combinations, or so many drawn at random. */
 static void make_combinations(struct study *st, int count, const char *const *fixed,
                               const struct axis *axes, int axis_count) {
-  const int drawn = is_set(st->typed, OPT_RANDOM) ? whole_of(st->typed, OPT_RANDOM) : 0;
+  const int wanted = whole_or(st->typed, OPT_RANDOM, 0);
   const char *values[OPTION_COUNT];
   char between[OPTION_COUNT][24];
   nn_random r = {(uint64_t)number_of(st->typed, OPT_SEED), 0, 0};
   double all = 1;
-  for (int i = 0; i < axis_count; i++) all *= axes[i].count;
+  int ranges = 0;
+  for (int i = 0; i < axis_count; i++) all *= axes[i].count, ranges |= axes[i].range;
+  const int drawn = wanted && (ranges || wanted < all) ? wanted : 0;
   if (!drawn && all > 10000) wrong("sweep", "%.0f combinations are too many: give --random", all);
   const int most = drawn ? drawn : (int)all;
   st->trials = allocate((size_t)most, sizeof *st->trials);
@@ -4113,6 +4461,9 @@ static void make_combinations(struct study *st, int count, const char *const *fi
     }
     make_combination(st, count, fixed, axes, axis_count, values);
   }
+  if (st->count < wanted)
+    note(drawn ? "--random %d: no more than %d different combinations came up"
+               : "--random %d: there are only %d combinations", wanted, st->count);
 }
 
 /* The best first; what has no result last. */
@@ -4131,14 +4482,14 @@ static void put_sweep(struct study *st) {
   char title[160];
   int done = 0;
   for (int i = 0; i < st->count; i++) {
-    sum_trial(&st->trials[i], st->seeds);
+    sum_trial(&st->trials[i]);
     list[i] = &st->trials[i];
   }
   qsort(list, (size_t)st->count, sizeof *list, by_accuracy);
   for (int i = 0; i < st->count; i++) {
     cell(&t, "%s", list[i]->name);
     trial_cells(&t, list[i]);
-    cell(&t, "%.0f", list[i]->all.parameters);
+    parameter_cell(&t, list[i]);
     cell(&t, "%s", list[i]->done ? list[i]->all.data : "-");
     done += list[i]->done > 0;
   }
@@ -4210,6 +4561,19 @@ static int sweep_command(const struct command *c, int count, const char *const *
   free(own);
   free(fixed);
   return stopped ? 128 + stopped : 0;
+}
+
+/* Refuses what `nn cifar10 --resume` and `nn mnist --resume` cannot go on with: a study's run that
+ * is done, and one on the few images of a miniature. */
+static void check_resumed_study(const struct run *r, const char *facts) {
+  char value[64];
+  if (holds(r->folder, "result.txt") && !holds(r->folder, "last.nn") &&
+      !holds(r->folder, "previous.nn"))
+    fail("%s is done: nothing is left to train, and its best model is in %s/best.nn", r->folder,
+         r->folder);
+  if (find_fact(facts, "run.data-crc", value, sizeof value) &&
+      strtoul(value, NULL, 16) == miniature_crc(r->d->crc))
+    fail("%s is a miniature (--quick): it goes on with the command that began it", r->folder);
 }
 
 /* ========================================== @@LOOK ==========================================
@@ -6013,11 +6377,11 @@ static int train_variants(struct look *l, const char *folder, const struct varia
   }
   stopped = train_all(&st);
   for (int i = 0; i < st.count && !stopped; i++) {
-    sum_trial(&st.trials[i], st.seeds);
+    sum_trial(&st.trials[i]);
     cell(&table, "%s", variants[i].name);
     cell(&table, "%s", variants[i].what);
     trial_cells(&table, &st.trials[i]);
-    cell(&table, "%.0f", st.trials[i].all.parameters);
+    parameter_cell(&table, &st.trials[i]);
   }
   if (!stopped) {
     text_add(&l->html, "<p>Test accuracy at the end of training in %%; every net is trained as the "
@@ -6475,6 +6839,7 @@ static int run_command(struct settings *typed, const char *program) {
   data_normalise(&d, cifar);
   tell_data(&d, is_set(&r.s, OPT_QUIET));
   r.d = &d;
+  if (facts) check_resumed_study(&r, facts);
   if (facts) run_load(&r, facts);
   else run_new(&r, "runs");
   tell_start(&r);

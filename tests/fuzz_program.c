@@ -349,6 +349,7 @@ static void run_records(const uint8_t *data, size_t size) {
     if (r.best_step < 0 || r.best_step > 200) fuzz_fail("a best step of no step", "");
     fuzz_free(r.rows), r.rows = NULL, r.row_count = 0;
     set_standards(&r.s, find_command("mnist"));
+    give(&r.s, OPT_STEPS, "400");
     complete(&r.s);
     read_result(&r, &o);
     fuzz_free(o.rows);

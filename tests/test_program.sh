@@ -354,6 +354,8 @@ done
 ok 'it writes report.html' test -s shown/report.html
 ok 'with every network and curve' test "$(grep -c '<svg' shown/report.html)" = 12
 ok 'that needs no network' offline shown/report.html
+ok 'a figure against time says so in its title' test \
+  "$(grep -o '<h3>[^<]*, against time<' shown/report.html | wc -l)" = 2
 ok 'the data is named once in a legend' test "$(grep -c '<li class=of>' shown/report.html)" = 2
 mkdir digits && cp -r set/mnist digits
 run demo --data digits --budget 1 --out brief --quiet
@@ -365,8 +367,12 @@ ok 'and says so in one line' test \
 # ---- the experiments ----
 run experiment --list
 ok 'experiment --list' test $rc = 0 -a ! -s err -a "$(grep -c '^[A-E][12]-' out)" = 80
-ok 'what a report does not give is marked' grep -Eq '^A1-sgd .* \.01\* .* 15 epochs\* .* 33\.40$' out
-ok 'what it gives is not' grep -Eq '^E1-adagrad-.01-20 .* \.01 .* 20 epochs .* 71\.70$' out
+ok 'what a report does not give is marked' grep -Eq '^A1-sgd .* \.01\* .* 15 epochs\* .* 33\.40  *-$' out
+ok 'what it gives is not' grep -Eq '^E1-adagrad-.01-20 .* \.01 .* 20 epochs .* 71\.70  *activation tanh, pad2 1$' \
+  out
+ok 'options without a column stand in the last' test "$(grep -Ec "^best-gray28 .*  weight-decay \
+.05\*, schedule one-cycle\*, augment flip,shift=3,cutout=8\*$|^D2-rnn-128 .*  alpha .9\*$|\
+^E2-rnn-64 .*  relu$" out)" = 3
 run experiment E2-gru,best --list
 ok 'a list of some rows' test "$(grep -c '^E2-gru\|^best-' out)" = 8
 refused 2 "no row 'A3'" experiment A3
@@ -398,14 +404,123 @@ run "${quick[@]}" --seeds 2 --done
 ok 'a net that says the same of every image is named' grep -q '2 (1 stuck: relu3 gives 0)' out
 mv watched.kept $watched
 cp $row/result.txt result.kept
+cp $row/settings.txt settings.kept
 sed -i 's/^step=.*/step=1e300/' $row/result.txt
-refused 1 'result.txt is damaged: remove it, or start the run anew' "${quick[@]}" --quiet
-mv result.kept $row/result.txt
+mended='result.txt is damaged: remove it, and the run is trained anew'
+refused 1 "A2-rnn/seed-1/$mended" "${quick[@]}" --quiet
+for line in accuracy=5000 best-accuracy=1.01 step=31 step=-1 seconds=nan parameters=; do
+  sed "s/^${line%=*}=.*/$line/" result.kept > $row/result.txt
+  run "${quick[@]}" --done
+  ok "$line: that row is damaged, and no other" test $rc = 0 -a "$(grep -c "$mended" err)" = 1 -a \
+    "$(grep -c '^A2-rnn .* [0-9.]* *1 (and 1 damaged) \|^same-cnn .* 2  ' out)" = 2
+done
+rm $row/result.txt
+run "${quick[@]}" --done
+ok 'without result.txt it is not done' test "$(grep -c '^2 of 4\|^1 of 2 runs' out)" = 1
+refused 1 'seed-1 is a miniature .--quick.: it goes on with the command' mnist --resume $row \
+  --data set --quiet
+cp $row/best.nn best.kept
+run "${quick[@]}" --quiet
+ok 'it is trained anew over its own files' test $rc = 0 -a "$(grep -c '^1 of 2 runs' out)" = 1
+ok 'to the same bits' cmp best.kept $row/best.nn
+ok 'and the same result' cmp <(grep -v seconds $row/result.txt) <(grep -v seconds result.kept)
+ok 'its settings stay' cmp settings.kept $row/settings.txt
+refused 1 'seed-1 is done: nothing is left to train' mnist --resume $row --data set --quiet
+rm $row/settings.txt
+refused 1 'seed-1/settings.txt is missing: put it back, or remove the folder' "${quick[@]}" --quiet
+mv $row $row.kept
+run "${quick[@]}" --quiet
+ok 'a folder that was removed is made anew' cmp $row/best.nn $row.kept/best.nn
 sed -i 's/^lr=.*/lr=.5/' $row/settings.txt
 refused 1 'A2-rnn/seed-1 holds a run with lr .5, not 1e-3' "${quick[@]}" --quiet
+run "${quick[@]}" --done --seed 1
+ok 'nor is such a run shown' grep -q '^A2-rnn .*  1  ' out
+cp settings.kept $row/settings.txt
+# the curves' means are of steps that all seeds have; each point of a curve is one of them
+points() { # in the figure of the test accuracy of study 2's first group
+  sed -n '/<h2>Report A: cells/,/<.svg>/p' runs/experiments-quick/report.html | grep -c '<circle'
+}
+run "${quick[@]}" --done
+before=$(points)
+sed -i '/^20,/d' runs/experiments-quick/A2-rnn/seed-2/log.csv
+run "${quick[@]}" --done
+ok "a step that one seed lacks is left out of the means" test "$(points)" = $((before - 1))
+
 run experiment B1 --quick --data set --quiet
 ok "report B's claims come with its trials" test $rc = 0 -a "$(grep -c ': miniature$' out)" = 5 -a \
   "$(wc -l < runs/experiments-quick/claims.csv)" = 6
+ok 'rows of earlier calls are shown as well' grep -q '^0 of 9 runs .* and 2 rows of earlier calls' out
+run experiment same-cnn --quick --done
+ok 'with those of other studies' test "$(wc -l < runs/experiments-quick/study1.csv)" = 10 -a \
+  "$(grep -c '^B1-' out)" = 9 -a "$(wc -l < runs/experiments-quick/claims.csv)" = 6
+ok 'and with all their seeds' test "$(grep -c '^A2-rnn,.*,2,\|^same-cnn,.*,2,' \
+  runs/experiments-quick/study2.csv)" = 2
+run experiment same-cnn --done --out runs/experiments-quick
+ok 'a miniature is no row of the whole' test "$(grep -c '^same-cnn .* other settings ' out)" = 1 -a \
+  ! -e runs/experiments-quick/study1.csv -a ! -e runs/experiments-quick/claims.csv
+# ---- report B's claims, on figures made up for its trials ----
+# name, steps, batch, accuracy, step that it is reached at, sparsity of the filters, mean and
+# deviation at two thirds, strongest activation
+trials='B1-1 10000 100 .56 400 .1 .2 5
+B1-2 10000 100 .57 200 .1 .2 6
+B1-3 8000 100 .9 400 .1 .2 .1
+B1-3-text 8000 100 .50 200 .1 .2 3
+B1-4 8000 500 .60 400 .1 .2 8
+B1-5 8000 500 .40 400 .1 .2 1
+B1-6 8000 100 .49 400 .3 .2 2
+B1-7 5000 200 .54 400 .1 .3 4
+B1-8 20000 500 .58 400 .1 .3 7'
+claims() { # claims [SED [IMAGES]]: of those figures, changed by sed
+  local name steps batch accuracy reached sparsity before strongest to
+  rm -rf made
+  while read -r name steps batch accuracy reached sparsity before strongest; do
+    to=made/$name/seed-1
+    mkdir -p $to
+    sed "s/^steps=.*/steps=$steps/; s/^batch=.*/batch=$batch/; s/^test-every=.*/test-every=200/
+      s/^run.data-name=.*/run.data-name=${2:-CIFAR-10 gray 28x28 subset}/
+      s/^run.images=.*/run.images=10000 + 1000/" \
+      runs/experiments-quick/$name/seed-1/settings.txt > $to/settings.txt
+    printf '%s\n' step=$steps diverged=0 accuracy=$accuracy best-accuracy=$accuracy \
+      parameters=9 filter-sparsity=$sparsity seconds=1 > $to/result.txt
+    printf '%s\n' step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds \
+      100,1,2,.1,2,.1,1 $reached,2,2,.1,2,$accuracy,2 > $to/log.csv
+    printf '%s\n' step,layer,mean,deviation,most,zeros 200,relu2,$before,$before,9,.5 \
+      $steps,relu2,.2,.2,$strongest,.5 > $to/activations.csv
+  done < <(sed "${1:-}" <<< "$trials")
+  run experiment B1 --done --out made
+}
+keep='a lower keep rate converges faster on the test set'
+sparse='sparse activation goes with better test accuracy'
+descent='gradient descent needs a high rate and gives the sparsest filters'
+rmsprop='RMSProp alone ends with falling mean and deviation'
+batch='a larger batch helps'
+answered() { # answered DESCRIPTION CLAIM ANSWER
+  ok "$1: $2: $3" grep -qx "$2: $3" out
+}
+claims
+for what in "$keep" "$sparse" "$descent" "$rmsprop" "$batch"; do answered all "$what" confirmed; done
+ok 'both gradient descents have their batch in the figures' grep -q \
+  '40.00 % at rate .01 with batch 500, 49.00 % at rate .05 with batch 100: rate and batch both' \
+  <(tr -s '\n ' ' ' < out)
+claims 's/ .49 / .42 /; s/ .60 / .53 /'
+answered 'little between' "$descent" 'within the noise'
+answered 'little between' "$batch" 'within the noise'
+ok 'how much is little is told' grep -q 'difference on 1,000 test images: 4.4[0-9] %' \
+  <(tr -s '\n ' ' ' < out)
+claims 's/ .49 / .31 /; s/ .60 / .41 /'
+answered 'the other way round' "$descent" 'not confirmed'
+answered 'the other way round' "$batch" 'not confirmed'
+claims '/^B1-5/s/ .1 / .4 /; /^B1-8/s/ .3 / .201 /; s/ 400 / 200 /'
+answered 'another is sparsest' "$descent" 'not confirmed'
+answered 'one falls by half a percent' "$rmsprop" 'not confirmed'
+answered 'as fast' "$keep" 'not confirmed'
+claims '/^B1-1/s/ .2 5/ .201 5/; /^B1-4/s/ 8$/ .1/; /^B1-1/s/ 400 / 20000 /'
+answered 'another falls by half a percent' "$rmsprop" confirmed
+answered 'the best is not sparse' "$sparse" 'not confirmed'
+ok 'what is not reached is never' grep -q 'steps to 53.20 %: never at keep .8, 200 at keep .6' out
+claims '' 'drawn shapes gray'
+ok 'other images answer nothing' test "$(grep -c ': other images$' out)" = 5
+
 row=(experiment A2-rnn-64 --data set --threads 1)
 run "${row[@]}" --out rows
 ok 'a row on other images is not compared' grep -q '^A2-rnn-64 .* - *other data  *IDX images' out
@@ -413,6 +528,8 @@ saved=again/A2-rnn-64/seed-1/last.nn
 interrupted INT "${row[@]}" --out again
 ok 'Ctrl-C in a row exits 130' test $rc = 130
 ok 'it says how to go on' grep -q "saved; go on with: $nn experiment A2-rnn-64 --data set" err
+run "${row[@]}" --done --out again
+ok 'it is unfinished' grep -q '^A2-rnn-64 .* unfinished ' out
 interrupted KILL "${row[@]}" --out again
 ok 'a row is killed' test $rc = 137
 run "${row[@]}" --out again
@@ -429,6 +546,9 @@ ok 'and a CSV file' test "$(wc -l < runs/sweep-mnist/sweep.csv)" = 5
 ok 'and a report' test "$(grep -c '<svg' runs/sweep-mnist/report.html)" = 4
 run "${sweep[@]}" --cell=rnn,gru,lstm --lr 1e-3:1e-1:2
 ok 'only what is new is run' grep -q '^8 of 12 runs were done before' out
+run "${sweep[@]}" --cell=rnn,gru --done --out none
+ok 'what was not run has no figures' test \
+  "$(grep -Ec '^cell=(rnn|gru) +not run( +-)+$' out)" = 2
 run "${sweep[@]}" --lr=1e-4:1e-1 --augment=/shift=1/flip,shift=2 --random 3 --out drawn
 ok 'a random sweep' test $rc = 0 -a "$(grep -c '^lr=.*,augment=' out)" = 3
 refused 1 'sweep-mnist/report.html is that of a sweep' "${small[@]}" --out runs/sweep-mnist
@@ -441,7 +561,11 @@ refused 2 'no range LOW:HIGH' sweep mnist --lr=1e-1:1e-3
 refused 2 'has an empty value' sweep mnist --lr=1e-3,
 refused 2 "hidden '1:100000000': '100000000' is not a" sweep mnist --hidden=1:100000000 --random 2
 refused 2 'did you mean --optimizer' sweep mnist --optmizer=sgd,adam
-refused 2 'is none of' sweep mnist --cell=rnn,grru
+refused 2 "cell 'rnn,grru': 'grru' is none of .*did you mean gru" sweep mnist --cell=rnn,grru
+refused 2 "augment 'flip, shift=2' is not made of" sweep mnist '--augment=flip, shift=2/flip'
+run "${sweep[@]}" '--cell=rnn, gru' --random 5 --out spaces
+ok 'spaces round a value are left away' test $rc = 0 -a "$(grep -c '^cell=rnn \|^cell=gru ' out)" = 2
+ok 'more than there are is told' grep -q '^nn: --random 5: there are only 2 combinations$' err
 
 echo "program: $passed passed, $failed failed"
 [ $failed = 0 ]
