@@ -84,6 +84,7 @@ static void catch_signals(void) {
   signal(SIGINT, on_signal);
   signal(SIGTERM, on_signal);
 }
+static void ignore_signals(void) {}
 static int terminal_columns(void) { return 0; }
 static int is_terminal(FILE *f) { return _isatty(_fileno(f)); }
 static int make_folder(const char *path) { return _mkdir(path); }
@@ -115,6 +116,8 @@ static void catch_signals(void) {
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
 }
+/* A file that grows past the user's limit is an error like a full disk, not the end. */
+static void ignore_signals(void) { signal(SIGXFSZ, SIG_IGN); }
 static int terminal_columns(void) {
   struct winsize size;
   return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
@@ -147,7 +150,7 @@ static FILE *take_lock(const char *path, long *holder) {
   for (;;) {
     struct flock all;
     struct stat own, named;
-    FILE *f = fopen(path, "ab");
+    FILE *f = is_special(path) ? NULL : fopen(path, "ab");
     memset(&all, 0, sizeof all);
     all.l_type = F_WRLCK;
     all.l_whence = SEEK_SET;
@@ -171,13 +174,6 @@ static void drop_lock(FILE *f, const char *path) {
   fclose(f);
 }
 #endif
-
-/* A file to read. To open what is none, a pipe with a name say, could wait for ever. */
-static int file_exists(const char *path) {
-  FILE *f = is_special(path) ? NULL : fopen(path, "rb");
-  if (f) fclose(f);
-  return f != NULL;
-}
 
 /* ======================================== @@TEXT =========================================== */
 
@@ -216,6 +212,17 @@ NO_RETURN PRINTF_LIKE(2, 3) static void wrong(const char *command, const char *f
   say(format, list, tail);
   va_end(list);
   exit(2);
+}
+
+/* Whether there is a file to read. One that cannot be opened is not a missing one: who goes on
+ * without it could lose what it holds. To open what is no file, a pipe with a name say, could wait
+ * for ever. */
+static int file_exists(const char *path) {
+  FILE *f = is_special(path) ? NULL : fopen(path, "rb");
+  if (!f && !is_special(path) && errno != ENOENT && errno != ENOTDIR)
+    fail("%s: %s", path, strerror(errno));
+  if (f) fclose(f);
+  return f != NULL;
 }
 
 static void need_regular(const char *path) {
@@ -784,6 +791,8 @@ static void parse(struct settings *s, const struct command *c, int count,
     const char *word = words[i];
     if (word[0] != '-') {
       if (operands == c->operands) wrong(c->name, "'%s' is one argument too many", word);
+      for (const char *at = word; *at; at++)
+        if (iscntrl((unsigned char)*at)) wrong(c->name, "'%s' has a control character", word);
       s->operand[operands++] = word;
       continue;
     }
@@ -2368,7 +2377,11 @@ static void write_checkpoint(struct run *r) {
   text_save(&t, path);
   text_free(&t);
   path_of(path, "%s/next.nn", r->folder);
-  if (nn_save_checkpoint(r->m, &r->progress, path)) fail("%s", nn_error(r->m));
+  if (nn_save_checkpoint(r->m, &r->progress, path)) {
+    path_of(path, "%s/next.txt", r->folder);
+    remove(path);
+    fail("%s", nn_error(r->m));
+  }
   if (r->saved_step >= 0 && r->saved_step != r->progress.step) {
     rename_in(r, "progress.txt", "previous.txt");
     rename_in(r, "last.nn", "previous.nn");
@@ -2699,10 +2712,25 @@ static void read_normalisation(nn_dataset *d, const char *path, const char *fact
   }
 }
 
+/* Whether a model is trained as the settings say. How long its schedule is, is the run's affair. */
+static int same_training(const nn_model *m, const nn_model *fresh) {
+  nn_optimizer a, b;
+  nn_config c, d;
+  nn_get_optimizer(m, &a);
+  nn_get_optimizer(fresh, &b);
+  nn_get_config(m, &c);
+  nn_get_config(fresh, &d);
+  return c.seed == d.seed && a.kind == b.kind && a.rate == b.rate && a.momentum == b.momentum &&
+         a.alpha == b.alpha && a.beta1 == b.beta1 && a.beta2 == b.beta2 && a.eps == b.eps &&
+         a.weight_decay == b.weight_decay && a.clip_norm == b.clip_norm &&
+         a.clip_value == b.clip_value && a.schedule.kind == b.schedule.kind;
+}
+
 /* Loads one of the folder's two checkpoints; 0, or why not. */
 static int load_checkpoint(const struct run *r, const char *name, nn_load_result *loaded,
                            nn_message *why) {
   const nn_config c = config_of(&r->s);
+  nn_status status;
   char path[PATH_SIZE];
   path_of(path, "%s/%s", r->folder, name);
   memset(loaded, 0, sizeof *loaded);
@@ -2710,9 +2738,11 @@ static int load_checkpoint(const struct run *r, const char *name, nn_load_result
     snprintf(why->text, sizeof why->text, "%.200s is missing", path);
     return -1;
   }
-  if (nn_load(path, &c, loaded, why)) return -1;
+  status = nn_load(path, &c, loaded, why);
+  if (status == NN_ERR_MEMORY) fail("%s", why->text); /* the file may be sound */
+  if (status) return -1;
   if (loaded->is_checkpoint && parameter_count(loaded->model) == r->parameters &&
-      loaded->progress.step <= r->total)
+      loaded->progress.step <= r->total && same_training(loaded->model, r->m))
     return 0;
   nn_destroy(loaded->model);
   snprintf(why->text, sizeof why->text,
@@ -7220,6 +7250,7 @@ int main(int count, char **argv) {
   struct settings s;
   size_t score = 99;
   int result = 0;
+  ignore_signals();
   if (!name)
     wrong("", "which command? cifar10, mnist, demo, experiment, sweep, look, info, predict or "
               "data");

@@ -238,6 +238,9 @@ changed 's/^lr=.*/&\nrelu=yes/' 'settings.txt: line [0-9]+: relu goes only with 
 changed 's/^lr=.*/&\naugment=tilt/' "settings.txt: line [0-9]+: augment 'tilt' is not made of"
 changed 's/^batch=.*/batch=7/' 'settings.txt: batch 7 does not lead to epoch 2, sample 0 in .*put it'
 changed 's/^warmup=.*/warmup=99/' 'settings.txt: line [0-9]+: warmup is longer than the run'
+changed 's/^lr=.*/lr=.25/' 'last.nn is not a checkpoint of the run that settings.txt'
+changed 's/^seed=.*/seed=77/' 'last.nn is not a checkpoint of the run that settings.txt'
+changed 's/^optimizer=.*/optimizer=sgd/' 'last.nn is not a checkpoint of the run that settings.txt'
 changed 's/^run.kernels=.*/run.kernels=mmx/' "run.kernels 'mmx' are no kernels"
 changed "s/^run.kernels=.*/run.kernels=$other/" "$other kernels, which cannot run here"
 changed '/^run.data-crc/d' 'the line run.data-crc=.. is missing'
@@ -253,6 +256,17 @@ run mnist --resume bad --quiet
 ok 'a run without a checkpoint begins anew and says so' test $rc = 0 -a "$(wc -l < err)" = 1 -a \
   "$(grep -c 'bad has no checkpoint yet: the run starts from its beginning' err)" = 1
 ok 'to the same bits' cmp half/last.nn bad/last.nn
+# What cannot be opened is not missing: nothing begins anew over it.
+for file in last.nn best.nn log.csv; do
+  rm -r bad && cp -r half bad && ln -sf "$file" bad/$file
+  refused 1 "bad/$file: Too many levels" mnist --resume bad --quiet
+done
+rm -r bad && cp -r half bad && mkfifo bad/log.csv.tmp && sed -i 's/^steps=200$/steps=300/' bad/settings.txt
+refused 1 'bad/log.csv.tmp: cannot write' mnist --resume bad --quiet
+rm -r bad && cp -r half bad && mkfifo bad/lock
+run mnist --resume bad --quiet
+ok 'a pipe in place of the lock is not waited for' test $rc = 0
+refused 2 'has a control character' info $'half/\033[31mlast.nn'
 rm -r bad
 sed -i 's/^steps=200$/steps=300/' half/settings.txt
 cp -r half bad
