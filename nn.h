@@ -32,7 +32,7 @@
  *   Every call that can fail returns an nn_status. Passing NULL for a model is an error, not a
  *   crash. A model has no lock of its own: threads that share one take turns by a lock of the
  *   caller's, calls that only read included. Different models may be used by different threads at
- *   once.
+ *   once. Its own threads do not live on in a child of fork(), which leaves such a model alone.
  *
  * CONVENTIONS are PyTorch's, so that weights move both ways
  *   Row-major arrays, batch first: images [N,C,H,W], sequences [N,T,F], vectors [N,F].
@@ -793,7 +793,8 @@ NN_API nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule
  * optimizer, its state, the random state and the progress. Little-endian, versioned, a CRC-32 for
  * every section; all of it is checked before anything is allocated for it. What a file's layers ask
  * for beside the parameters must stay below config.batch times 256 MiB or 4096 times the file,
- * whichever is more (NN_ERR_LIMIT). The format is described at @@IO in nn.c. config: batch,
+ * whichever is more (NN_ERR_LIMIT); how long a sample takes is not limited, nn_get_node tells what
+ * each layer costs before anything runs. The format is described at @@IO in nn.c. config: batch,
  * threads, isa, the four switches and the allocator of the new model (NULL = the defaults; its seed
  * is replaced by the file's). Training goes on to the same bits with any batch and threads; but
  * what layers with carry keep for more samples than batch is dropped. On Unix a file's name is
