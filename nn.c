@@ -231,24 +231,27 @@ static int nn__regular(const char *path)
 static int nn__take_file(const char *temporary, const char *path)
 {
 #if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
-  for (;;) {
+  for (int tries = 0; tries < 1000; tries++) {
     struct stat own, named;
     const int how = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
     const int file = open(temporary, how, 0666);
     if (file < 0) return -1;
-    if (fstat(file, &own) != 0 || !S_ISREG(own.st_mode) || own.st_nlink > 1) {
+    const int known = fstat(file, &own) == 0; /* not where 32 bits do not hold its number */
+    if (known && (!S_ISREG(own.st_mode) || own.st_nlink > 1)) {
       close(file);
       errno = EEXIST;
       return -1;
     }
     while (flock(file, LOCK_EX) != 0 && errno == EINTR) continue; /* a disk may know no locks */
-    if (lstat(temporary, &named) == 0 && named.st_ino == own.st_ino &&
-        named.st_dev == own.st_dev) {
+    if (!known || (lstat(temporary, &named) == 0 && named.st_ino == own.st_ino &&
+                   named.st_dev == own.st_dev)) {
       if (stat(path, &named) == 0) (void)!fchmod(file, named.st_mode & 0777);
       return file;
     }
     close(file); /* who had it has given it its name meanwhile */
   }
+  errno = EBUSY;
+  return -1;
 #else
   (void)temporary, (void)path;
   return 0;
