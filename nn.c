@@ -227,7 +227,8 @@ static int nn__regular(const char *path)
 
 /* A file that will be renamed to `path` is one writer's at a time, a thread's or a process's: this
  * waits until it is ours, and gives what nn__give_file wants, or -1. It is never another file under
- * a link's name, nor a pipe, and gets the rights of the file that it replaces. */
+ * a link's name, nor a pipe, and gets the rights of the file that it replaces, and its owner's to
+ * write it. */
 static int nn__take_file(const char *temporary, const char *path)
 {
 #if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
@@ -245,7 +246,7 @@ static int nn__take_file(const char *temporary, const char *path)
     while (flock(file, LOCK_EX) != 0 && errno == EINTR) continue; /* a disk may know no locks */
     if (!known || (lstat(temporary, &named) == 0 && named.st_ino == own.st_ino &&
                    named.st_dev == own.st_dev)) {
-      if (stat(path, &named) == 0) (void)!fchmod(file, named.st_mode & 0777);
+      if (stat(path, &named) == 0) (void)!fchmod(file, (named.st_mode & 0777) | 0600);
       return file;
     }
     close(file); /* who had it has given it its name meanwhile */

@@ -798,8 +798,9 @@ NN_API nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule
  * threads, isa, the four switches and the allocator of the new model (NULL = the defaults; its seed
  * is replaced by the file's). Training goes on to the same bits with any batch and threads; but
  * what layers with carry keep for more samples than batch is dropped. On Unix a file's name is
- * written by one thread or process at a time, the others wait; it keeps its access rights, a
- * symbolic link is replaced, and pipes, devices and folders are refused. */
+ * written by one thread or process at a time, the others wait; it keeps its access rights (the
+ * owner may always read and write), a symbolic link is replaced, and pipes, devices and folders are
+ * refused. */
 typedef struct nn_load_result {
   nn_model *model;      /* built and ready; destroy it; NULL after an error */
   int is_checkpoint;
