@@ -847,7 +847,7 @@ static void file_writers_take_turns(void)
     if (!CHECK(pthread_create(&w->thread, NULL, write_shared, w) == 0)) return;
   }
   for (int k = 0; k < 300; k++) {
-    if (!CHECK_OK(nn_file_read(path, SIZE_MAX, NULL, &a, NULL))) break;
+    if (!CHECK_OK(nn_file_read(path, SIZE_MAX, test_allocator(), &a, NULL))) break;
     const unsigned char *bytes = (const unsigned char *)a.data;
     int whole = a.count == 1 || a.count == shared_size(bytes[0]);
     for (size_t i = 0; whole && i < a.count; i++) whole = bytes[i] == bytes[0];
