@@ -2716,10 +2716,9 @@ static void read_normalisation(nn_dataset *d, const char *path, const char *fact
 static int same_training(const nn_model *m, const nn_model *fresh) {
   nn_optimizer a, b;
   nn_config c, d;
-  nn_get_optimizer(m, &a);
-  nn_get_optimizer(fresh, &b);
-  nn_get_config(m, &c);
-  nn_get_config(fresh, &d);
+  if (nn_get_optimizer(m, &a) || nn_get_optimizer(fresh, &b) || nn_get_config(m, &c) ||
+      nn_get_config(fresh, &d))
+    return 0;
   return c.seed == d.seed && a.kind == b.kind && a.rate == b.rate && a.momentum == b.momentum &&
          a.alpha == b.alpha && a.beta1 == b.beta1 && a.beta2 == b.beta2 && a.eps == b.eps &&
          a.weight_decay == b.weight_decay && a.clip_norm == b.clip_norm &&

@@ -328,6 +328,20 @@ static void activations_and_norms(void) {
       }
 }
 
+/* More rows than softmax takes at a time, and dropout that drops nothing, of what is used again. */
+static void pieces_and_passes(void) {
+  int kind, x;
+  for (kind = 0; kind < 3; kind++) {
+    nn_model *m = begin(9);
+    nn_softmax(m, input_of(m, kind, 900));
+    if (!check_layers(m, 9, "wide softmax")) return;
+    m = begin(2);
+    x = nn_tanh(m, input_of(m, kind, 5));
+    nn_add(m, x, nn_dropout(m, x, 0));
+    if (!check_layers(m, 2, "dropout of rate 0")) return;
+  }
+}
+
 static void linear_and_joins(void) {
   int kind, C;
   for (kind = 0; kind < 3; kind++)
@@ -710,6 +724,7 @@ int main(void) {
   RUN(pools);
   RUN(max_pool_ties);
   RUN(activations_and_norms);
+  RUN(pieces_and_passes);
   RUN(linear_and_joins);
   RUN(embedding);
   RUN(cells);

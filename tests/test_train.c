@@ -447,10 +447,10 @@ static void seeds(void) {
 static void dropout(void) {
   enum { N = 50, F = 2003 };
   nn_config c = test_config();
-  nn_real *x = test_reals(N * F), *first = test_reals(N * F);
+  nn_real *x = test_reals(N * F), *first = test_reals(N * F), *second = test_reals(N * F);
   double rate = 0.3;
   int run, i;
-  c.batch = N;
+  c.batch = N, c.input_gradient = 1;
   for (i = 0; i < N * F; i++) x[i] = 1;
   for (run = 0; run < 2; run++) {
     nn_model *m = nn_create(&c);
@@ -479,6 +479,9 @@ static void dropout(void) {
       if (run == 0 && t == 0) memcpy(first, y, N * F * sizeof *y);
       if (run == 1 && t == 0) CHECK_SAME(first, y, N * F * sizeof *y); /* the same seed */
       if (t == 1) CHECK(memcmp(first, y, N * F * sizeof *y) != 0);     /* another step */
+      if (run == 0 && t == 1) memcpy(second, y, N * F * sizeof *y);
+      if (run == 1 && t == 1) CHECK_SAME(second, y, N * F * sizeof *y); /* backward draws none */
+      if (run == 1) CHECK_OK(nn_backward_from(m, x));
     }
     CHECK_OK(nn_forward(m, &b, 0));
     for (i = 0; i < N * F; i++) CHECK(nn_output(m)[i] == 2);
@@ -486,6 +489,7 @@ static void dropout(void) {
   }
   free(x);
   free(first);
+  free(second);
 }
 
 /* Between recurrent layers, and not after the last. */
@@ -821,6 +825,7 @@ static void overflows(void) {
   nn_model *m;
   nn_param p;
   double loss = 0;
+  char largest[60];
   memset(&b, 0, sizeof b);
   b.n = 1, b.x[0] = &x, b.values = &y;
 
@@ -835,6 +840,8 @@ static void overflows(void) {
   CHECK_OK(nn_set_optimizer(m, &sgd));
   CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED);
   CHECK_HAS(nn_error(m), "step 0: parameter linear1.weight is inf");
+  sprintf(largest, "(largest finite gradient %g, ", 20 * (double)x);
+  CHECK_HAS(nn_error(m), largest);
   CHECK_INT(nn_steps(m), 1);
   CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED); /* and it stays found */
   CHECK_HAS(nn_error(m), "step 1: parameter linear1.weight is inf and so the loss is ");
