@@ -7,7 +7,7 @@
  * A failed check prints file, line, expression and values, and the function goes on; each function
  * counts once. Environment: NN_ISA (kernels to run), NN_THREADS (threads of the models),
  * NN_VERBOSE (also name the functions that pass), NN_TEST_ONLY (run functions whose name has this
- * in it). */
+ * in it), NN_TEST_WITHOUT (skip the functions of these names, with a space between). */
 #ifndef NN_TEST_H
 #define NN_TEST_H
 
@@ -159,10 +159,25 @@ static TEST_UNUSED int test_same(const void *a, const void *b, size_t size, cons
 /* Marks the running function as skipped (it should then return). A failure beats a skip. */
 #define SKIP(reason) ((void)(test_state.skip = (reason)))
 
+static TEST_UNUSED int test_left_out(const char *name) {
+  const char *list = getenv("NN_TEST_WITHOUT");
+  while (list && *list) {
+    const size_t length = strcspn(list, " ");
+    if (length == strlen(name) && strncmp(list, name, length) == 0) return 1;
+    list += length + (list[length] == ' ');
+  }
+  return 0;
+}
+
 #define RUN(function) test_run(function, #function)
 static TEST_UNUSED void test_run(void (*function)(void), const char *name) {
   const char *only = getenv("NN_TEST_ONLY");
   if (only && !strstr(name, only)) return;
+  if (test_left_out(name)) {
+    test_state.skipped++;
+    printf("skipped %s: NN_TEST_WITHOUT names it\n", name);
+    return;
+  }
   test_state.bad = 0;
   test_state.skip = NULL;
   function();
