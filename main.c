@@ -42,7 +42,8 @@
 #include <io.h>
 #include <share.h>
 #else
-#include <fcntl.h>
+#include <dirent.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -96,14 +97,16 @@ static int is_special(const char *path) { return (void)path, 0; }
 enum { HAS_GZIP = 0 };
 static FILE *open_gzip(const char *path) { return (void)path, NULL; }
 static int close_gzip(FILE *f) { return (void)f, -1; }
-static FILE *take_lock(const char *path, long *holder) {
-  FILE *f = _fsopen(path, "ab", _SH_DENYRW);
-  *holder = f || errno != EACCES ? 0 : -1;
+typedef FILE lock;
+static lock *take_folder(const char *folder, int *taken) {
+  char path[PATH_SIZE];
+  snprintf(path, sizeof path, "%s/lock", folder);
+  FILE *f = _fsopen(path, "abD", _SH_DENYRW); /* D: it goes when it is closed */
+  *taken = !f && errno == EACCES;
   return f;
 }
-static void drop_lock(FILE *f, const char *path) {
-  fclose(f);
-  remove(path);
+static void leave_folder(lock *l) {
+  if (l) fclose(l);
 }
 #else
 /* The second signal of a kind ends the program at once. */
@@ -143,35 +146,17 @@ static FILE *open_gzip(const char *path) {
 }
 static int close_gzip(FILE *f) { return pclose(f); }
 
-/* A file that one process at a time has; NULL when it cannot be had. *holder: the process that has
- * it, -1 if the system does not tell which; 0: none. The system itself takes the lock from a
- * process that ends, however it does, so a file that was left behind locks nothing. */
-static FILE *take_lock(const char *path, long *holder) {
-  for (;;) {
-    struct flock all;
-    struct stat own, named;
-    FILE *f = is_special(path) ? NULL : fopen(path, "ab");
-    memset(&all, 0, sizeof all);
-    all.l_type = F_WRLCK;
-    all.l_whence = SEEK_SET;
-    *holder = 0;
-    if (!f) return NULL;
-    if (fcntl(fileno(f), F_SETLK, &all)) {
-      if ((errno == EACCES || errno == EAGAIN) && fcntl(fileno(f), F_GETLK, &all) == 0)
-        *holder = all.l_type != F_UNLCK && all.l_pid > 0 ? (long)all.l_pid : -1;
-      fclose(f);
-      return NULL;
-    }
-    /* the file that the name stands for, not one that was removed meanwhile */
-    if (fstat(fileno(f), &own) == 0 && stat(path, &named) == 0 && own.st_ino == named.st_ino &&
-        own.st_dev == named.st_dev)
-      return f;
-    fclose(f);
-  }
+/* A folder that one process at a time works in; NULL when it cannot be had, *taken when another
+ * process has it. The system takes it back from one that ends, however it does. */
+typedef DIR lock;
+static lock *take_folder(const char *folder, int *taken) {
+  DIR *d = opendir(folder);
+  *taken = d && flock(dirfd(d), LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+  if (*taken) closedir(d);
+  return *taken ? NULL : d; /* a disk may know no locks */
 }
-static void drop_lock(FILE *f, const char *path) {
-  remove(path);
-  fclose(f);
+static void leave_folder(lock *l) {
+  if (l) closedir(l);
 }
 #endif
 
@@ -214,19 +199,19 @@ NO_RETURN PRINTF_LIKE(2, 3) static void wrong(const char *command, const char *f
   exit(2);
 }
 
-/* Whether there is a file to read. One that cannot be opened is not a missing one: who goes on
- * without it could lose what it holds. To open what is no file, a pipe with a name say, could wait
- * for ever. */
-static int file_exists(const char *path) {
-  FILE *f = is_special(path) ? NULL : fopen(path, "rb");
-  if (!f && !is_special(path) && errno != ENOENT && errno != ENOTDIR)
-    fail("%s: %s", path, strerror(errno));
-  if (f) fclose(f);
-  return f != NULL;
-}
-
+/* To open what is no file, a pipe with a name say, could wait for ever. */
 static void need_regular(const char *path) {
   if (is_special(path)) fail("%s is not a file: a folder, a pipe or a device", path);
+}
+
+/* Whether there is a file to read. One that cannot be opened is not a missing one: who goes on
+ * without it could lose what it holds. */
+static int file_exists(const char *path) {
+  need_regular(path);
+  FILE *f = fopen(path, "rb");
+  if (!f && errno != ENOENT && errno != ENOTDIR) fail("%s: %s", path, strerror(errno));
+  if (f) fclose(f);
+  return f != NULL;
 }
 
 /* A text that grows; size leaves out the closing zero. */
@@ -1090,7 +1075,7 @@ static uint8_t *take_pixels(nn_array *a) {
 
 static void need_member(const char *path) {
   if (!file_exists(path))
-    fail("%s is missing or cannot be read, though others of its set are there", path);
+    fail("%s is missing, though others of its set are there", path);
 }
 
 /* One IDX file; from the system's folder gzipped. */
@@ -1475,7 +1460,7 @@ struct run {
   const struct data *d;
   const char *const *again; /* the words that go on with it; one: the program's, resuming it */
   char folder[PATH_SIZE];
-  FILE *lock; /* of the folder while it is trained in */
+  lock *lock; /* of the folder while it is trained in */
   nn_model *m;
   int64_t total, per_epoch, test_every, save_every, row_every; /* in steps */
   size_t parameters;
@@ -2225,7 +2210,7 @@ static void write_report(const char *path, struct run *const *runs, int count) {
  * A run's folder holds settings.txt; log.csv; best.nn, the model with the best test accuracy;
  * last.nn, the checkpoint to go on from; progress.txt, what log.csv needs besides to go on;
  * previous.nn and previous.txt, the same of the checkpoint before; and report.html. next.nn and
- * next.txt are on their way to become last.nn and progress.txt; lock is there while it is trained.
+ * next.txt are on their way to become last.nn and progress.txt.
  * A file that cannot be written ends the run: what was there under its name stays as it was. */
 
 /* Makes a folder and those above it. */
@@ -2240,22 +2225,13 @@ static void make_folders(const char *path) {
   }
 }
 
-/* Where a folder is written to by one process at a time. A lock that cannot be had for another
- * reason than another process is none: if nothing can be written there, what is written next says
- * so. */
-static FILE *lock_folder(const char *folder) {
-  char path[PATH_SIZE], id[32] = "";
-  long holder;
-  path_of(path, "%s/lock", folder);
-  FILE *f = take_lock(path, &holder);
-  if (holder > 0) snprintf(id, sizeof id, " (%ld)", holder);
-  if (holder) fail("another process%s is at work in %s", id, folder);
-  return f;
-}
-static void unlock_folder(FILE *f, const char *folder) {
-  char path[PATH_SIZE];
-  path_of(path, "%s/lock", folder);
-  if (f) drop_lock(f, path);
+/* Where a folder is written to by one process at a time. */
+static lock *lock_folder(const char *folder) {
+  int taken;
+  lock *l = take_folder(folder, &taken);
+  if (taken) fail("another process is at work in %s", folder);
+  if (!l) fail("%s: %s", folder, strerror(errno));
+  return l;
 }
 
 /* Whether a folder has a file of that name. */
@@ -2705,10 +2681,13 @@ static void read_normalisation(nn_dataset *d, const char *path, const char *fact
       char one[64];
       end = word + strcspn(word, ",");
       snprintf(one, sizeof one, "%.*s", (int)(end - word), word);
-      if (!read_number(one, &v))
-        fail("%s: %s '%s' is not a list of numbers%s", path, keys[k], value, mend);
+      if (!read_number(one, &v) || !isfinite((nn_real)v) || (k && !((nn_real)v > 0)))
+        fail("%s: %s '%s' is not a list of %snumbers%s", path, keys[k], value,
+             k ? "positive " : "", mend);
       (k ? d->scale : d->mean)[c] = (nn_real)v;
     }
+    if (*word)
+      fail("%s: %s '%s' has more than %d numbers%s", path, keys[k], value, d->channels, mend);
   }
 }
 
@@ -2799,7 +2778,7 @@ static void run_load(struct run *r, const char *facts) {
 }
 
 static void run_free(struct run *r) {
-  unlock_folder(r->lock, r->folder);
+  leave_folder(r->lock);
   nn_destroy(r->m);
   nn_destroy(r->probe);
   text_free(&r->activations);
@@ -3338,7 +3317,7 @@ struct study {
   struct trial *trials;
   int count, seeds, done_before;
   struct text sources; /* which data the outcomes are on, as HTML */
-  FILE *lock; /* of the folder */
+  lock *lock; /* of the folder */
 };
 
 /* Cuts at spaces, in place. */
@@ -3798,7 +3777,7 @@ static void study_free(struct study *st) {
   for (int i = 0; i < st->count; i++) trial_free(&st->trials[i]);
   text_free(&st->sources);
   for (int i = 0; i < DATA_KINDS; i++) data_free(&st->data[i]);
-  unlock_folder(st->lock, st->base);
+  leave_folder(st->lock);
   free(st->trials);
 }
 

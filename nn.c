@@ -4588,6 +4588,21 @@ static int nn__row_counts(const nn_model *m, const nn__node *x, size_t sample, s
 #endif
 
 /* ---- losses ------------------------------------------------------------------------------- */
+
+#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
+/* Whether the labels of n samples, `rows` each, are classes or -1. */
+static nn_status nn__check_labels(nn_model *m, const int32_t *labels, size_t n, size_t rows,
+                                  size_t classes, const char *who)
+{
+  for (size_t i = 0; i < n * rows; i++)
+    if (labels[i] < -1 || labels[i] >= (int64_t)classes)
+      return nn__say(&m->message, NN_ERR_ARGUMENT,
+                     "%s: label %d of sample %zu is not in 0..%zu (or -1)", who, (int)labels[i],
+                     i / rows, classes - 1);
+  return NN_OK;
+}
+#endif
+
 #ifndef NN_NO_TRAINING
 
 /* With p = softmax(x), W = sum of w_label: loss = [(1-s) w_label (-log p_label) +
@@ -4606,10 +4621,8 @@ static nn_status nn__cross_entropy_loss(nn_model *m, const nn__node *node, size_
   *correct = 0;
   if (!labels) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: labels are NULL", node->name);
   for (size_t j = 0; j < classes; j++) all += w ? (double)w[j] : 1;
-  for (size_t i = 0; i < rows; i++)
-    if (labels[i] < -1 || labels[i] >= (int64_t)classes)
-      return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: label %d is not in 0..%zu (or -1)",
-                     node->name, (int)labels[i], classes - 1);
+  const nn_status status = nn__check_labels(m, labels, n, x->rows, classes, node->name);
+  if (status != NN_OK) return status;
   nn__softmax_rows(m, m->scratch, x->y, rows, classes);
   for (size_t r = 0; r < rows; r++) {
     size_t sample, place;
@@ -6527,6 +6540,21 @@ static nn_status nn__forward_node(nn_model *m, int i, size_t n)
   return NN_OK;
 }
 
+/* Whether the lengths of n samples, or NULL, fit all sequences of a model. */
+static nn_status nn__check_lengths(nn_model *m, const int32_t *lengths, int n, const char *who)
+{
+  size_t steps = SIZE_MAX;
+  for (int i = 0; i < m->nodes; i++)
+    if (m->node[i].rank == 2) steps = nn__min(steps, m->node[i].rows);
+  if (lengths && steps == SIZE_MAX)
+    return nn__error(m, NN_ERR_ARGUMENT, "%s: lengths given, but no layer is a sequence", who);
+  for (int i = 0; i < n && lengths; i++)
+    if (lengths[i] < 1 || (size_t)lengths[i] > steps)
+      return nn__error(m, NN_ERR_ARGUMENT, "%s: length %d of sample %d is not in 1..%zu", who,
+                       (int)lengths[i], i, steps);
+  return NN_OK;
+}
+
 /* Checks a batch and takes in its lengths. */
 static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
 {
@@ -6537,15 +6565,8 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
   for (int i = 0; i < m->inputs; i++)
     if (!b->x[i])
       return nn__error(m, NN_ERR_ARGUMENT, "forward: x[%d] is NULL", i);
-  size_t steps = SIZE_MAX;
-  for (int i = 0; i < m->nodes; i++)
-    if (m->node[i].rank == 2) steps = nn__min(steps, m->node[i].rows);
-  if (b->lengths && steps == SIZE_MAX)
-    return nn__error(m, NN_ERR_ARGUMENT, "forward: lengths given, but no layer is a sequence");
-  for (int i = 0; i < b->n && b->lengths; i++)
-    if (b->lengths[i] < 1 || (size_t)b->lengths[i] > steps)
-      return nn__error(m, NN_ERR_ARGUMENT, "forward: length %d of sample %d is not in 1..%zu",
-                       (int)b->lengths[i], i, steps);
+  const nn_status status = nn__check_lengths(m, b->lengths, b->n, "forward");
+  if (status != NN_OK) return status;
   m->has_lengths = b->lengths != NULL;
   if (b->lengths) memcpy(m->lengths, b->lengths, (size_t)b->n * sizeof *m->lengths);
   return NN_OK;
@@ -8291,7 +8312,7 @@ static nn_status nn__check_samples(nn_model *m, const nn_dataset *d, const char 
       (double)d->channels * d->height * d->width != (double)nn__input_size(m))
     return nn__error(m, NN_ERR_SHAPE, "%s: samples of %d channels, %dx%d; %s is %s", who,
                      d->channels, d->height, d->width, x->name, nn__shape(x, &shape));
-  return NN_OK;
+  return nn__check_lengths(m, d->lengths, d->count, who);
 }
 
 /* The sample whose turn it is at a place of an epoch. */
@@ -8334,7 +8355,7 @@ static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char 
 {
   if (!m->built || m->loss < 0 || m->inputs != 1)
     return nn__error(m, NN_ERR_STATE, "%s: needs a built model with a loss and one input", who);
-  const nn_status status = nn__check_samples(m, d, who);
+  nn_status status = nn__check_samples(m, d, who);
   if (status != NN_OK) return status;
   const nn__node *out = &m->node[m->output];
   const int labelled = m->node[m->loss].kind == NN__CROSS_ENTROPY;
@@ -8346,7 +8367,8 @@ static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char 
   if (has != wants)
     return nn__error(m, NN_ERR_SHAPE, "%s: %zu %s a sample, the loss compares %s with %zu", who,
                      has, labelled ? "label(s)" : "target(s)", out->name, wants);
-  return NN_OK;
+  if (labelled) status = nn__check_labels(m, d->labels, (size_t)d->count, wants, out->cols, who);
+  return m->status = status;
 }
 
 /* n samples with what the loss compares with, and the batch that shows them to the model. */
@@ -8405,9 +8427,14 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
   memset(&own, 0, sizeof own);
   nn_progress *p = options->progress ? options->progress : &own;
   int in_vain = 0; /* steps left out since the last one that was done */
-  if (p->place < 0 || p->place >= train->count || p->epoch < 0 || p->epoch > NN__MOST_STEPS ||
-      p->step < 0 || p->step > NN__MOST_STEPS)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: progress is of another data set");
+  static const char *const names[] = {"step", "epoch", "place", "correct", "rows"};
+  const int64_t counts[] = {p->step, p->epoch, p->place, p->correct, p->rows};
+  for (int i = 0; i < 5; i++) {
+    const int64_t most = i == 2 ? train->count - 1 : NN__MOST_STEPS;
+    if (counts[i] < 0 || counts[i] > most)
+      return nn__error(m, NN_ERR_ARGUMENT, "fit: progress.%s %lld, must be 0..%lld", names[i],
+                       (long long)counts[i], (long long)most);
+  }
   while ((!options->epochs || p->epoch < options->epochs) &&
          (!options->steps || p->step < options->steps)) {
     if (p->place == 0) p->loss_sum = p->weight = 0, p->correct = p->rows = 0;
@@ -8482,11 +8509,15 @@ nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
 
 /* ---- statistics --------------------------------------------------------------------------- */
 
+static int nn__can_add(int64_t a, int64_t b) { return a >= 0 && b >= 0 && a <= INT64_MAX - b; }
+
 /* Of two parts a and b with n = na + nb and d = mean_b - mean_a:
  * mean = mean_a + d nb/n;  m2 = m2_a + m2_b + d^2 na nb/n. */
 nn_status nn_moments_merge(nn_moments *to, const nn_moments *from)
 {
-  if (!to || !from) return NN_ERR_ARGUMENT;
+  if (!to || !from || !nn__can_add(to->count, from->count) ||
+      !nn__can_add(to->zeros, from->zeros) || !nn__can_add(to->not_finite, from->not_finite))
+    return NN_ERR_ARGUMENT;
   to->zeros += from->zeros;
   to->not_finite += from->not_finite;
   if (!from->count) return NN_OK;
@@ -8531,14 +8562,15 @@ nn_status nn_moments_add(nn_moments *to, const nn_real *x, size_t count)
       rest += off;
     }
     if (s.count) s.m2 -= rest * rest / (double)s.count;
-    nn_moments_merge(to, &s);
+    const nn_status status = nn_moments_merge(to, &s);
+    if (status != NN_OK) return status;
   }
   return NN_OK;
 }
 
 double nn_moments_variance(const nn_moments *s)
 {
-  return s && s->count ? s->m2 / (double)s->count : 0;
+  return s && s->count > 0 ? s->m2 / (double)s->count : 0;
 }
 
 double nn_moments_deviation(const nn_moments *s) { return sqrt(nn_moments_variance(s)); }
@@ -8577,6 +8609,10 @@ nn_status nn_histogram_add(nn_histogram *h, const nn_real *x, size_t count)
 nn_status nn_histogram_merge(nn_histogram *to, const nn_histogram *from)
 {
   if (!to || !from || to->low != from->low || to->high != from->high) return NN_ERR_ARGUMENT;
+  int can = nn__can_add(to->below, from->below) && nn__can_add(to->above, from->above) &&
+            nn__can_add(to->nans, from->nans);
+  for (int i = 0; i < NN_HISTOGRAM_BINS; i++) can = can && nn__can_add(to->bin[i], from->bin[i]);
+  if (!can) return NN_ERR_ARGUMENT;
   for (int i = 0; i < NN_HISTOGRAM_BINS; i++) to->bin[i] += from->bin[i];
   to->below += from->below, to->above += from->above, to->nans += from->nans;
   return NN_OK;
@@ -8717,10 +8753,8 @@ nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts)
   const size_t n = (size_t)m->n, classes = out->cols;
   if (out->rank == 3)
     return nn__error(m, NN_ERR_SHAPE, "confusion: %s gives an image, not classes", out->name);
-  for (size_t i = 0; i < n * out->rows; i++)
-    if (labels[i] < -1 || labels[i] >= (int64_t)classes)
-      return nn__error(m, NN_ERR_ARGUMENT, "confusion: label %d is not in 0..%zu (or -1)",
-                       (int)labels[i], classes - 1);
+  const nn_status status = nn__check_labels(m, labels, n, out->rows, classes, "confusion");
+  if (status != NN_OK) return m->status = status;
   for (size_t r = 0; r < n * out->rows; r++) {
     size_t sample, place;
     nn__row_of(out, n, r, &sample, &place);

@@ -289,7 +289,7 @@ typedef struct nn_recurrent_options {
   int layers;     /* 1 .. 16; default 1 */
   double dropout; /* 0 <= rate < 1; default 0 */
   int relu;       /* nn_rnn_with only: relu for tanh */
-  int carry;      /* keep the last state for the next forward call; needs the same n */
+  int carry;      /* keep the last state for the next forward call: 0 if that has another n */
 } nn_recurrent_options;
 NN_API int nn_rnn(nn_model *m, int x, int hidden);
 NN_API int nn_lstm(nn_model *m, int x, int hidden);
@@ -638,9 +638,10 @@ typedef struct nn_fit_options {
 NN_API nn_fit_options nn_fit_default(void); /* one epoch, shuffled, no augmentation */
 
 /* Trains. The order of samples depends on the model's seed, the epoch and the place alone. Errors:
- * NN_ERR_ARGUMENT (no labels or targets, an option out of range), NN_ERR_SHAPE (samples, labels or
- * targets of other sizes than the model's), NN_ERR_STATE (no loss, inference model, more than one
- * input), NN_ERR_DIVERGED. options NULL: the default. */
+ * NN_ERR_ARGUMENT (no labels or targets; a label, a length or an option out of range, found before
+ * anything is trained), NN_ERR_SHAPE (samples, labels or targets of other sizes than the model's),
+ * NN_ERR_STATE (no loss, inference model, more than one input), NN_ERR_DIVERGED. options NULL: the
+ * default. */
 NN_API nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options);
 
 typedef struct nn_evaluation {
@@ -663,7 +664,8 @@ NN_API nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *re
 
 /* Count, mean and the sum of squares about it, mergeable and stable: Chan, Golub & LeVeque,
  * "Updating formulae and a pairwise algorithm for computing sample variances", 1979. All zero:
- * nothing yet. NaN and infinities are counted in not_finite and left out of all else. */
+ * nothing yet. NaN and infinities are counted in not_finite and left out of all else.
+ * NN_ERR_ARGUMENT for a count below 0, and where two do not add up in an int64_t. */
 typedef struct nn_moments {
   int64_t count, zeros, not_finite;
   double mean, m2; /* m2 = sum of (x - mean)^2 */
@@ -683,7 +685,8 @@ typedef struct nn_histogram {
   int64_t bin[NN_HISTOGRAM_BINS], below, above, nans;
 } nn_histogram;
 /* Empties h and sets its range. NN_ERR_ARGUMENT unless low < high, both within +-1e300; of the
- * other two, for a histogram without a range, or to merge two of different ranges. */
+ * other two, for a histogram without a range, or to merge two of different ranges, with a count
+ * below 0, or whose counts do not add up in an int64_t. */
 NN_API nn_status nn_histogram_range(nn_histogram *h, double low, double high);
 NN_API nn_status nn_histogram_add(nn_histogram *h, const nn_real *x, size_t count);
 NN_API nn_status nn_histogram_merge(nn_histogram *to, const nn_histogram *from);

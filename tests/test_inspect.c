@@ -1124,6 +1124,24 @@ static void bad_statistics(void) {
   CHECK_OK(nn_moments_add(&s, NULL, 0));
   CHECK_STATUS(nn_moments_merge(&s, NULL), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_moments_merge(NULL, &s), NN_ERR_ARGUMENT);
+  {
+    nn_moments none, many, less;
+    int64_t *const counts[] = {&many.count, &many.zeros, &many.not_finite};
+    size_t i;
+    for (i = 0; i < COUNT(counts); i++) {
+      memset(&many, 0, sizeof many), memset(&none, 0, sizeof none);
+      none.count = none.zeros = none.not_finite = 1;
+      less = none;
+      *counts[i] = INT64_MAX;
+      CHECK_STATUS(nn_moments_merge(&none, &many), NN_ERR_ARGUMENT);
+      CHECK_STATUS(nn_moments_merge(&many, &none), NN_ERR_ARGUMENT);
+      *counts[i] = -1;
+      CHECK_STATUS(nn_moments_merge(&none, &many), NN_ERR_ARGUMENT);
+      CHECK_SAME(&none, &less, sizeof none);
+    }
+    memset(&many, 0, sizeof many), many.count = INT64_MAX;
+    CHECK_STATUS(nn_moments_add(&many, &x, 1), NN_ERR_ARGUMENT);
+  }
   CHECK(nn_moments_deviation(NULL) == 0);
   memset(&h, 0, sizeof h);
   CHECK_STATUS(nn_histogram_add(&h, &x, 1), NN_ERR_ARGUMENT);
@@ -1139,6 +1157,23 @@ static void bad_statistics(void) {
   CHECK_STATUS(nn_histogram_merge(&h, &other), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_histogram_merge(&h, NULL), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_histogram_merge(NULL, &h), NN_ERR_ARGUMENT);
+  {
+    int64_t *const counts[] = {&other.bin[0], &other.bin[NN_HISTOGRAM_BINS - 1], &other.below,
+                               &other.above, &other.nans};
+    nn_histogram before;
+    size_t i;
+    for (i = 0; i < COUNT(counts); i++) {
+      CHECK_OK(nn_histogram_range(&h, 0, 1));
+      h.bin[0] = h.bin[NN_HISTOGRAM_BINS - 1] = h.below = h.above = h.nans = 1;
+      CHECK_OK(nn_histogram_range(&other, 0, 1));
+      before = h;
+      *counts[i] = INT64_MAX;
+      CHECK_STATUS(nn_histogram_merge(&h, &other), NN_ERR_ARGUMENT);
+      *counts[i] = -1;
+      CHECK_STATUS(nn_histogram_merge(&h, &other), NN_ERR_ARGUMENT);
+      CHECK_SAME(&h, &before, sizeof h);
+    }
+  }
 }
 
 #define REFUSES(m, call, status, sentence) \

@@ -163,8 +163,12 @@ refused_with() { # refused_with SED PATTERN: settings.txt so changed
   refused 1 "$2" look confusion photo --quick --quiet
 }
 refused_with 's/^run.mean=.*/run.mean=nan/' "settings.txt: run.mean 'nan' is not a list of numbers"
+for scale in 0 1e-400 -1 1e300; do
+  refused_with "s/^run.scale=.*/run.scale=$scale/" "run.scale '$scale' is not a list of positive numbers"
+done
+refused_with 's/^run.mean=\(.*\)/run.mean=\1,.5/' "run.mean '.*,.5' has more than [13] numbers"
 refused_with '/^run.scale=/d' 'settings.txt: the line run.scale=.. is missing'
-sed 's/^run.scale=.*/run.scale=0/' own.txt > photo/settings.txt
+sed 's/^run.scale=.*/run.scale=1e-30/' own.txt > photo/settings.txt
 run look confusion photo --quick --quiet --out seen
 ok 'mean and scale are those of settings.txt' test "$(sed 1d seen/look-quick/confusion.csv |
   awk -F, '{ for (i = 2; i < 12; i++) if ($i) column[i] = 1 } END { print length(column) }')" = 1

@@ -263,9 +263,16 @@ for file in last.nn best.nn log.csv; do
 done
 rm -r bad && cp -r half bad && mkfifo bad/log.csv.tmp && sed -i 's/^steps=200$/steps=300/' bad/settings.txt
 refused 1 'bad/log.csv.tmp: cannot write' mnist --resume bad --quiet
-rm -r bad && cp -r half bad && mkfifo bad/lock
-run mnist --resume bad --quiet
-ok 'a pipe in place of the lock is not waited for' test $rc = 0
+for file in last.nn progress.txt log.csv settings.txt; do # nor is what is no file
+  for kind in mkfifo mkdir 'ln -s /dev/null'; do
+    rm -r bad && cp -r half bad && rm bad/$file && $kind bad/$file
+    refused 1 "bad/$file is not a file: a folder, a pipe or a device\$" mnist --resume bad --quiet
+  done
+done
+refused 1 '^nn: bad/settings.txt is not a file' predict bad/best.nn \
+  set/mnist/t10k-images-idx3-ubyte
+refused 1 '^nn: /dev/null is not a file' predict half/best.nn set/mnist/t10k-images-idx3-ubyte \
+  --labels /dev/null
 refused 2 'has a control character' info $'half/\033[31mlast.nn'
 rm -r bad
 sed -i 's/^steps=200$/steps=300/' half/settings.txt

@@ -1019,8 +1019,11 @@ static void refused_fits(void) {
   nn_model *m = model_with(&c, GRU, 4, 1e-2), *sum;
   nn_fit_options o;
   nn_progress p;
+  nn_evaluation e;
   char bytes[1 << 16];
   nn_real target[40];
+  int32_t label[20], length[20];
+  int i;
   memset(target, 0, sizeof target);
 #define REFUSED(status, says, change)            \
   do {                                           \
@@ -1035,6 +1038,22 @@ static void refused_fits(void) {
   REFUSED(NN_ERR_ARGUMENT, "augment.cutout 16384", o.augment.cutout = 16384);
   REFUSED(NN_ERR_SHAPE, "2 label(s) a sample", other.label_size = 2);
   REFUSED(NN_ERR_ARGUMENT, "no labels", other.labels = NULL);
+  memset(&p, 0, sizeof p);
+  p.place = 20;
+  REFUSED(NN_ERR_ARGUMENT, "fit: progress.place 20, must be 0..19", o.progress = &p);
+  p.place = 0, p.step = -1;
+  REFUSED(NN_ERR_ARGUMENT, "fit: progress.step -1, must be 0..", o.progress = &p);
+  p.step = 0, p.correct = INT64_MAX;
+  REFUSED(NN_ERR_ARGUMENT, "fit: progress.correct 9223372036854775807, must", o.progress = &p);
+  for (i = 0; i < 20; i++) label[i] = d.labels[i], length[i] = SIDE;
+  length[17] = SIDE + 1; /* the sample's number, not that in a shuffled batch; nothing is trained */
+  REFUSED(NN_ERR_ARGUMENT, "fit: length 29 of sample 17 is not in 1..28", other.lengths = length);
+  label[18] = CLASSES;
+  REFUSED(NN_ERR_ARGUMENT, "fit: label 10 of sample 18 is not in 0..9 (or -1)",
+          other.labels = label);
+  CHECK_STATUS(nn_evaluate(m, &other, &e), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "evaluate: label 10 of sample 18 is not in 0..9 (or -1)");
+  CHECK_INT(nn_steps(m), 0);
 #undef REFUSED
   sum = nn_create(&c);
   nn_mean_squared_error(sum, nn_linear(sum, nn_input_vector(sum, PIXELS), 1));
