@@ -25,6 +25,8 @@
 #define TEST_UNUSED
 #endif
 
+#define COUNT(a) (sizeof(a) / sizeof *(a)) /* of an array */
+
 #define TEST_MAX_LINES 20 /* failure lines printed for one function; the others are counted */
 
 static struct {

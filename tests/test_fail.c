@@ -13,7 +13,6 @@
 #endif
 #include "../nn.c"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 enum { SAMPLES = 12, SIDE = 8, CLASSES = 3 };
 
 /* An allocator that counts what is live, the most that was asked for at once, and fails the n-th

@@ -13,8 +13,6 @@ int main(void) {
 }
 #else
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
 /* What the objective is a function of. */
 typedef struct Problem {
   nn_model *m;

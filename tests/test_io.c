@@ -2,8 +2,6 @@
  * unchanged file is refused with a sentence, without a crash, a leak or a large allocation. */
 #include "test.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
-
 /* An allocator that counts what is live and the most that ever was. */
 typedef struct Counter {
   long live;

@@ -2,7 +2,6 @@
  * without any of the engine's code; shapes; what is refused while describing a model, and how. */
 #include "graphs.h"
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 static const double EPS = sizeof(nn_real) == 4 ? 1.2e-7 : 2.3e-16;
 
 /* Each layer runs in a model for inference, and in one for training without and with the training

@@ -18,7 +18,6 @@ int main(void) {
 #define CALLER_THREADS
 #endif
 
-#define COUNT(a) (sizeof(a) / sizeof *(a))
 static const int is_float = sizeof(nn_real) == 4;
 
 /* ------------------------------------------------------------------------ models to train ---- */
