@@ -8368,7 +8368,7 @@ static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char 
     return nn__error(m, NN_ERR_SHAPE, "%s: %zu %s a sample, the loss compares %s with %zu", who,
                      has, labelled ? "label(s)" : "target(s)", out->name, wants);
   if (labelled) status = nn__check_labels(m, d->labels, (size_t)d->count, wants, out->cols, who);
-  return m->status = status;
+  return status == NN_OK ? status : (m->status = status);
 }
 
 /* n samples with what the loss compares with, and the batch that shows them to the model. */

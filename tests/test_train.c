@@ -1028,6 +1028,7 @@ static void refused_fits(void) {
   do {                                           \
     o = nn_fit_default(), other = d, change;     \
     CHECK_STATUS(nn_fit(m, &other, &o), status); \
+    CHECK_STATUS(nn_model_status(m), status);    \
     CHECK_HAS(nn_error(m), says);                \
   } while (0)
   REFUSED(NN_ERR_ARGUMENT, "epochs -1, must be 0", o.epochs = -1);
@@ -1053,6 +1054,8 @@ static void refused_fits(void) {
   CHECK_STATUS(nn_evaluate(m, &other, &e), NN_ERR_ARGUMENT);
   CHECK_HAS(nn_error(m), "evaluate: label 10 of sample 18 is not in 0..9 (or -1)");
   CHECK_INT(nn_steps(m), 0);
+  CHECK_OK(nn_fit(m, &d, NULL));
+  CHECK_STATUS(nn_model_status(m), NN_ERR_ARGUMENT); /* that of the last failed call stays */
 #undef REFUSED
   sum = nn_create(&c);
   nn_mean_squared_error(sum, nn_linear(sum, nn_input_vector(sum, PIXELS), 1));
