@@ -1969,23 +1969,26 @@ static void print_table(const struct table *t) {
     }
 }
 
-/* link: what to add to a row's name for an address, or NULL. coloured: names as their curves. */
-static void html_table(struct text *to, const struct table *t, const char *link, int coloured) {
+typedef char address[256];
+
+/* links: for each row, where its name leads to, or ""; or NULL. coloured: names as their curves. */
+static void html_table(struct text *to, const struct table *t, address *links, int coloured) {
   const int columns = columns_of(t), rows = rows_of(t);
   text_put(to, "<div class=\"card x\" tabindex=0><table><tr>");
   for (int k = 0; k < columns; k++) text_add(to, "<th%s>%s", k ? "" : " class=a", t->heads[k]);
   for (int i = 0; i < rows; i++)
     for (int k = 0; k < columns; k++) {
       const char *text = t->cells[i * columns + k];
+      const int linked = k == 0 && links && *links[i];
       text_put(to, k ? "<td>" : "</tr>\n<tr><td class=a>");
       if (k == 0 && coloured) text_add(to, "<b class=\"net c%d\">", i % COLOURS);
-      if (k == 0 && link) {
+      if (linked) {
         text_put(to, "<a href=\"");
-        text_html(to, text);
-        text_add(to, "%s\">", link);
+        text_html(to, links[i]);
+        text_put(to, "\">");
       }
       text_html(to, text);
-      if (k == 0) text_add(to, "%s%s", link ? "</a>" : "", coloured ? "</b>" : "");
+      if (k == 0) text_add(to, "%s%s", linked ? "</a>" : "", coloured ? "</b>" : "");
     }
   text_put(to, "</tr>\n</table></div>\n");
 }
@@ -3289,7 +3292,7 @@ struct outcome {
   enum state state;
   int diverged, tests; /* tests: how many images it was tested on */
   uint32_t crc;        /* of its images */
-  double accuracy, best, seconds, parameters, sparsity, mean[2], deviation[2], strongest;
+  double seed, accuracy, best, seconds, parameters, sparsity, mean[2], deviation[2], strongest;
   char data[80], stuck_layer[48]; /* one that says the same of every image, if there is one */
   struct row *rows;
   size_t row_count;
@@ -3606,6 +3609,7 @@ static void find_run(struct study *st, const struct trial *t, double seed, struc
   struct opened *o = place_run(st, t, seed);
   struct run *r = &o->r;
   char path[PATH_SIZE];
+  to->seed = seed;
   path_of(path, "%s/settings.txt", o->folder);
   o->facts = read_text(path);
   r->d = &o->d;
@@ -3661,10 +3665,11 @@ static int count_runs(const struct study *st) {
 /* Trains the k-th run of a trial, from its beginning or from where it stopped, unless it is done.
  * number: which one of all this is. 0, or the signal. */
 static int train_one(struct study *st, struct trial *t, int k, int number) {
-  struct opened *now_open = place_run(st, t, number_of(st->typed, OPT_SEED) + k);
-  struct run *r = &now_open->r;
   struct outcome *o = &t->outcomes[k];
   int stopped = 0;
+  o->seed = number_of(st->typed, OPT_SEED) + k;
+  struct opened *now_open = place_run(st, t, o->seed);
+  struct run *r = &now_open->r;
   if (!open_run(now_open, st, o)) {
     st->done_before++;
   } else if (!(stopped = run_train(r))) {
@@ -4098,19 +4103,33 @@ static struct table compare_same(const struct study *st, const struct trial **do
   return to;
 }
 
+/* The report of a trial's first run that is done, from the study's folder, or "". */
+static void report_of(const struct study *st, const char *name, address *to) {
+  for (int i = 0; i < st->count; i++)
+    for (int k = 0; k < st->trials[i].seeds && strcmp(st->trials[i].name, name) == 0; k++) {
+      const struct outcome *o = &st->trials[i].outcomes[k];
+      if (o->state != DONE) continue;
+      snprintf(*to, sizeof *to, "%s/seed-%.0f/report.html", name, o->seed);
+      return;
+    }
+}
+
 /* A table on stdout, as CSV and on the page, there perhaps with the rows as links to the report of
  * their first run. */
 static void put_table(struct study *st, struct text *page, struct table *t, const char *title,
                       const char *file, int linked, int coloured) {
-  char path[PATH_SIZE], link[64];
+  const int rows = rows_of(t);
+  char path[PATH_SIZE];
+  address *links = linked ? allocate((size_t)rows, sizeof *links) : NULL;
+  for (int i = 0; i < rows && linked; i++) report_of(st, t->cells[i * columns_of(t)], &links[i]);
   printf("%s\n", title);
   print_table(t);
   putchar('\n');
   path_of(path, "%s/%s.csv", st->base, file);
   save_table(t, path);
   text_add(page, "<h2>%s</h2>\n", title);
-  snprintf(link, sizeof link, "/seed-%s/report.html", st->typed->v[OPT_SEED].text);
-  html_table(page, t, linked ? link : NULL, coloured);
+  html_table(page, t, links, coloured);
+  free(links);
   table_free(t);
 }
 

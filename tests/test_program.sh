@@ -418,6 +418,10 @@ ok 'what is done is not done again' grep -q '^2 of 4 runs were done before' out
 ok 'its files stay' test -z "$(find $row -type f -newermt '1 hour ago')"
 run "${quick[@]}" --seeds 3 --done
 ok '--done shows what is there' test $rc = 0 -a "$(grep -c '^4 of 6 runs were' out)" = 1
+run "${quick[@]}" --seed 9 --done
+ok 'a row leads to a run that is there' test $rc = 0 -a "$(grep -o 'href="[^"]*/report.html' \
+  runs/experiments-quick/report.html | sort -u | tr '\n' ' ')" = \
+  'href="A2-rnn/seed-1/report.html href="same-cnn/seed-1/report.html '
 watched=runs/experiments-quick/same-cnn/seed-1/activations.csv
 cp $watched watched.kept
 sed -i '$!b; s/,relu3,.*/,relu3,0,0,0,1/' $watched
