@@ -1125,19 +1125,19 @@ static void bad_statistics(void) {
   CHECK_STATUS(nn_moments_merge(&s, NULL), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_moments_merge(NULL, &s), NN_ERR_ARGUMENT);
   {
-    nn_moments none, many, less;
+    nn_moments one, many, before;
     int64_t *const counts[] = {&many.count, &many.zeros, &many.not_finite};
     size_t i;
     for (i = 0; i < COUNT(counts); i++) {
-      memset(&many, 0, sizeof many), memset(&none, 0, sizeof none);
-      none.count = none.zeros = none.not_finite = 1;
-      less = none;
+      memset(&many, 0, sizeof many), memset(&one, 0, sizeof one);
+      one.count = one.zeros = one.not_finite = 1;
+      before = one;
       *counts[i] = INT64_MAX;
-      CHECK_STATUS(nn_moments_merge(&none, &many), NN_ERR_ARGUMENT);
-      CHECK_STATUS(nn_moments_merge(&many, &none), NN_ERR_ARGUMENT);
+      CHECK_STATUS(nn_moments_merge(&one, &many), NN_ERR_ARGUMENT);
+      CHECK_STATUS(nn_moments_merge(&many, &one), NN_ERR_ARGUMENT);
       *counts[i] = -1;
-      CHECK_STATUS(nn_moments_merge(&none, &many), NN_ERR_ARGUMENT);
-      CHECK_SAME(&none, &less, sizeof none);
+      CHECK_STATUS(nn_moments_merge(&one, &many), NN_ERR_ARGUMENT);
+      CHECK_SAME(&one, &before, sizeof one);
     }
     memset(&many, 0, sizeof many), many.count = INT64_MAX;
     CHECK_STATUS(nn_moments_add(&many, &x, 1), NN_ERR_ARGUMENT);
