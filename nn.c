@@ -457,6 +457,16 @@ static int nn__add_size(size_t a, size_t b, size_t *sum)
   return a <= SIZE_MAX - b;
 }
 
+/* Tells whether x is neither NaN nor infinite, by the bits of its exponent: comparisons are what
+ * compilers drop when they are told that no NaN will come. */
+static int nn__finite(double x)
+{
+  const uint64_t exponent = (uint64_t)0x7FF << 52;
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return (bits & exponent) != exponent;
+}
+
 /* The only two places that touch the heap. Size 0 asks for one byte, so that NULL always means out
  * of memory. An allocator without release (an arena) keeps its memory. */
 static void *nn__allocate(const nn_allocator *a, size_t size)
@@ -648,6 +658,53 @@ static uint32_t nn__xcr0(void)
 }
 #endif
 
+/* How this thread treats subnormal numbers, those below 1.2e-38, which cost many processors a
+ * hundred cycles each. nn__flush_subnormals makes them zeros and gives what nn__restore_mode wants;
+ * where the mode cannot be reached, both do nothing. MXCSR: flush to zero and denormals are zeros;
+ * FPCR: FZ, which is both. */
+#if NN__SIMD_X86 || (NN__SIMD_NEON && !NN__MSVC)
+#define NN__FLUSH (NN__SIMD_X86 ? 0x8040u : 0x1000000u)
+static uint32_t nn__float_mode(void)
+{
+#if NN__MSVC
+  return _mm_getcsr();
+#elif NN__SIMD_X86
+  uint32_t mode;
+  __asm__ volatile("stmxcsr %0" : "=m"(mode));
+  return mode;
+#else
+  uint64_t mode;
+  __asm__ volatile("mrs %0, fpcr" : "=r"(mode));
+  return (uint32_t)mode;
+#endif
+}
+
+static void nn__set_float_mode(uint32_t mode)
+{
+#if NN__MSVC
+  _mm_setcsr(mode);
+#elif NN__SIMD_X86
+  __asm__ volatile("ldmxcsr %0" : : "m"(mode) : "memory");
+#else
+  __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)mode) : "memory");
+#endif
+}
+
+static uint32_t nn__flush_subnormals(void)
+{
+  const uint32_t mode = nn__float_mode();
+  if ((mode & NN__FLUSH) != NN__FLUSH) nn__set_float_mode(mode | NN__FLUSH);
+  return mode;
+}
+static void nn__restore_mode(uint32_t mode)
+{
+  if ((mode & NN__FLUSH) != NN__FLUSH) nn__set_float_mode(mode);
+}
+#else
+static uint32_t nn__flush_subnormals(void) { return 0; }
+static void nn__restore_mode(uint32_t mode) { (void)mode; }
+#endif
+
 int nn_isa_available(nn_isa isa)
 {
   if (isa == NN_ISA_SCALAR || isa == NN_ISA_AUTO) return 1;
@@ -807,7 +864,7 @@ typedef struct nn__kernels {
   /* dx = dy f'(.): from x for GELU and SILU, from y for the others. dx may be dy. */
   void (*activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *x, const nn_real *y,
                         size_t n, nn_real slope);
-  double (*sum_squares)(const nn_real *x, size_t n);
+  double (*sum_squares)(const nn_real *x, size_t n, nn_real s); /* of (s x)^2 */
   /* As sum_rows: of (x - mean[j]) y, of (x - mean[j])^2. */
   void (*sum_rows_product)(nn_real *sum, const nn_real *x, const nn_real *mean, const nn_real *y,
                            size_t rows, size_t cols);
@@ -1480,26 +1537,26 @@ NN__INLINE void NN__(activate_body)(int act, nn_real *y, const nn_real *x, size_
 }
 
 #ifndef NN_NO_TRAINING
-/* The derivative, from x (GELU, SILU) or from y (the others).
- * relu: y > 0; leaky: y > 0 ? 1 : slope; gelu: Phi + x phi; silu: s (1 + x (1 - s));
- * tanh: 1 - y^2; sigmoid: y (1 - y). */
-NN__INLINE V NN__(act_back)(int act, V x, V y, V slope)
+/* d times the derivative, from x (GELU, SILU) or from y (the others).
+ * relu: y > 0 ? d : 0; leaky: y > 0 ? d : slope d; gelu: Phi + x phi; silu: s (1 + x (1 - s));
+ * tanh: 1 - y^2; sigmoid: y (1 - y). A unit that is off passes nothing, not even a NaN. */
+NN__INLINE V NN__(act_back)(int act, V d, V x, V y, V slope)
 {
   const V one = v_set(1);
   V density;
   switch (act) {
-  case NN__ACT_RELU: return v_pick(v_gt(y, v_zero()), one, v_zero());
-  case NN__ACT_LEAKY: return v_pick(v_gt(y, v_zero()), one, slope);
+  case NN__ACT_RELU: return v_pick(v_gt(y, v_zero()), d, v_zero());
+  case NN__ACT_LEAKY: return v_pick(v_gt(y, v_zero()), d, v_mul(d, slope));
   case NN__ACT_GELU: {
     const V phi = NN__(vphi)(x, &density);
-    return v_fma(x, density, phi);
+    return v_mul(d, v_fma(x, density, phi));
   }
   case NN__ACT_SILU: {
     const V s = NN__(vsigmoid)(x);
-    return v_mul(s, v_fma(x, v_sub(one, s), one));
+    return v_mul(d, v_mul(s, v_fma(x, v_sub(one, s), one)));
   }
-  case NN__ACT_TANH: return v_sub(one, v_mul(y, y));
-  default: return v_mul(y, v_sub(one, y));
+  case NN__ACT_TANH: return v_mul(d, v_sub(one, v_mul(y, y)));
+  default: return v_mul(d, v_mul(y, v_sub(one, y)));
   }
 }
 
@@ -1523,7 +1580,7 @@ NN__INLINE void NN__(activate_back_body)(int act, nn_real *dx, const nn_real *dy
 {
   for (size_t i = 0; i < n; i += VW) {
     const V v = v_get(xy + i, n - i);
-    v_give(dx + i, v_mul(v_get(dy + i, n - i), NN__(act_back)(act, v, v, slope)), n - i);
+    v_give(dx + i, NN__(act_back)(act, v_get(dy + i, n - i), v, v, slope), n - i);
   }
 }
 
@@ -1589,14 +1646,15 @@ static void NN__(combine)(nn_real *y, const nn_real *s, size_t step, const nn_re
 /* ---- sums --------------------------------------------------------------------------------- */
 
 #ifndef NN_NO_TRAINING
-static double NN__(sum_squares)(const nn_real *x, size_t n)
+static double NN__(sum_squares)(const nn_real *x, size_t n, nn_real s)
 {
+  const V factor = v_set(s);
   double sum = 0; /* of short float sums */
   for (size_t i = 0; i < n;) {
     V part = v_zero();
     const size_t end = n - i > 64 * VW ? i + 64 * VW : n;
     for (; i < end; i += VW) {
-      const V v = v_get(x + i, n - i);
+      const V v = v_mul(factor, v_get(x + i, n - i));
       part = v_fma(v, v, part);
     }
     sum += (double)v_sum(part);
@@ -2019,10 +2077,9 @@ static void NN__(rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size
 {
   for (size_t j = 0; j < n; j += VW) {
     nn_real *const at = NN__(units)(g, panel, 0, j);
-    const V y = v_load(at);
-    const V d =
-        relu ? NN__(act_back)(NN__ACT_RELU, y, y, y) : NN__(act_back)(NN__ACT_TANH, y, y, y);
-    v_store(at, v_mul(v_get(dh + j, n - j), d));
+    const V y = v_load(at), d = v_get(dh + j, n - j);
+    v_store(at, relu ? NN__(act_back)(NN__ACT_RELU, d, y, y, y)
+                     : NN__(act_back)(NN__ACT_TANH, d, y, y, y));
   }
 }
 #endif
@@ -2555,6 +2612,7 @@ static void *nn__worker_main(void *arg)
 {
   nn__worker *w = arg;
   nn__pool *p = w->pool;
+  nn__flush_subnormals();
   while (!nn__look(p, quit)) {
     nn__await_job(p);
     nn__take_tasks(p, w->number);
@@ -2908,11 +2966,15 @@ nn_status nn_gemm(nn_context *c, int transpose_a, int transpose_b, size_t m, siz
   if (!c) return NN_ERR_ARGUMENT;
   if (!m || !n) return NN_OK;
   if (!out || ldc < n) return NN_ERR_ARGUMENT;
+  if (alpha == 0) k = 0; /* as in BLAS: A and B are not read */
   if (k && (!a || !b || lda < (transpose_a ? m : k) || ldb < (transpose_b ? k : n)))
     return NN_ERR_ARGUMENT;
+  if (!k) a = b = out; /* never read, but offsets from NULL would be undefined */
   const nn__finish f = {alpha, beta, NULL, 0, 0};
+  const uint32_t mode = nn__flush_subnormals();
   nn__multiply(c, m, n, k, transpose_a ? nn__columns_of(a, lda) : nn__rows_of(a, lda),
                transpose_b ? nn__columns_of(b, ldb) : nn__rows_of(b, ldb), out, ldc, &f);
+  nn__restore_mode(mode);
   return NN_OK;
 }
 
@@ -2990,6 +3052,7 @@ void nn_context_destroy(nn_context *c)
   K(DROPOUT, "dropout", 0)                                                                        \
   K(BATCH_NORM, "batch_norm", NN__NEEDS_X)                                                        \
   K(LAYER_NORM, "layer_norm", NN__NEEDS_X)                                                        \
+  K(NORMALISE, "normalise", 0)                                                                    \
   K(FLATTEN, "flatten", 0)                                                                        \
   K(ADD, "add", 0)                                                                                \
   K(CONCAT, "concat", 0)                                                                          \
@@ -3025,6 +3088,7 @@ typedef struct nn__node {
   int no_bias;                /* linear */
   double value;               /* slope, drop rate, label smoothing */
   const nn_real *weights;     /* cross-entropy: class weights in the block, or the caller's */
+  const nn_real *constants[2]; /* normalise: the caller's mean and scale, until the build */
   int has_weights;
   nn_init init;
   double init_value;
@@ -3086,6 +3150,7 @@ struct nn_model {
   int shown;                  /* the last output is in border */
   /* the last forward: samples; done (2: and backward, too); an nn_mode; nn_loss done since */
   int n, ran, training, lost;
+  int fresh;                  /* cells start from 0 and leave what they carry alone */
   double loss_weight;         /* of the last nn_loss: what it was divided by, */
   int64_t loss_rows;          /* and the rows that had a label */
   uint64_t draws;             /* training forwards so far: the stream of dropout */
@@ -4189,42 +4254,121 @@ static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *
 }
 #endif
 
+/* ---- samples of different lengths --------------------------------------------------------- */
+
+/* The step before a sample's end: lengths, or the whole sequence. */
+static size_t nn__last_of(const nn_model *m, size_t i, size_t steps)
+{
+  return (m->has_lengths ? (size_t)m->lengths[i] : steps) - 1;
+}
+
+#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
+
+/* The lengths of the last forward's samples, or NULL where all are whole. */
+static const int32_t *nn__lengths(const nn_model *m) { return m->has_lengths ? m->lengths : NULL; }
+
+/* Row r of the inside of `x` as (sample, place); place: the step, or the pixel. */
+static void nn__row_of(const nn__node *x, size_t n, size_t r, size_t *sample, size_t *place)
+{
+  *sample = x->rank == 2 ? r % n : r / x->rows;
+  *place = x->rank == 2 ? r / n : r % x->rows;
+}
+
+/* Whether a row counts: steps past a sample's end do not. */
+static int nn__row_counts(const nn_model *m, const nn__node *x, size_t sample, size_t place)
+{
+  return !(m->has_lengths && x->rank == 2 && place >= (size_t)m->lengths[sample]);
+}
+#endif
+
+/* Past a sample's end every layer gives zeros, and takes no gradient: whatever the caller has
+ * there, a NaN too, would else meet zeros in the products of all steps, or count in a mean. */
+static void nn__clear_past_ends(const nn_model *m, const nn__node *x, size_t n, nn_real *at)
+{
+  if (!m->has_lengths || x->rank != 2) return;
+  for (size_t i = 0; i < n; i++)
+    for (size_t t = (size_t)m->lengths[i]; t < x->rows; t++)
+      memset(at + (t * n + i) * x->cols, 0, x->cols * sizeof *at);
+}
+
 /* ---- batch norm --------------------------------------------------------------------------- */
 
 enum { NN__PARTS = 16 }; /* partial column sums, whatever the threads */
 
 #ifndef NN_NO_TRAINING
+/* How many rows a statistic over n samples of `x` is taken over. */
+static size_t nn__counted_rows(const nn__node *x, size_t n, const int32_t *lengths)
+{
+  size_t rows = 0;
+  if (!lengths || x->rank != 2) return n * x->rows;
+  for (size_t i = 0; i < n; i++) rows += (size_t)lengths[i];
+  return rows;
+}
+
+/* The first batch norm that would have one value a channel, and so no variance; NULL if none. */
+static const nn__node *nn__lone_norm(const nn_model *m, size_t n, const int32_t *lengths)
+{
+  for (int i = 0; i < m->nodes; i++)
+    if (m->node[i].kind == NN__BATCH_NORM && nn__counted_rows(&m->node[i], n, lengths) == 1)
+      return &m->node[i];
+  return NULL;
+}
+
 typedef struct nn__columns {
-  const nn__kernels *kernels;
+  const nn_model *m;
+  const nn__node *node;
   const nn_real *x, *y, *mean;
   nn_real *sum; /* [PARTS, cols] */
-  size_t rows, cols;
+  size_t rows, cols, n;
   int which; /* 0: x, 1: (x - mean)^2, 2: (x - mean) y */
 } nn__columns;
+
+/* How many of the rows from `row` on, up to `most`, count alike; and whether they do. */
+static size_t nn__rows_alike(const nn__columns *c, size_t row, size_t most, int *count)
+{
+  size_t alike = 0;
+  *count = 1;
+  if (!c->m->has_lengths || c->node->rank != 2) return most;
+  for (; alike < most; alike++) {
+    size_t sample, place;
+    nn__row_of(c->node, c->n, row + alike, &sample, &place);
+    const int counts = nn__row_counts(c->m, c->node, sample, place);
+    if (!alike) *count = counts;
+    if (counts != *count) break;
+  }
+  return alike;
+}
 
 static void nn__columns_task(void *arg, size_t part, int thread)
 {
   const nn__columns *c = arg;
+  const nn__kernels *k = c->m->context.kernels;
   const size_t first = part * c->rows / NN__PARTS, last = (part + 1) * c->rows / NN__PARTS;
   nn_real *sum = c->sum + part * c->cols;
   (void)thread;
   memset(sum, 0, c->cols * sizeof *sum);
-  for (size_t i = first; i < last; i += 256) {
-    const size_t rows = nn__min(256, last - i), at = i * c->cols;
+  for (size_t i = first, rows; i < last; i += rows) {
+    int count;
+    rows = nn__rows_alike(c, i, nn__min(256, last - i), &count);
+    const size_t at = i * c->cols;
+    if (!count) continue;
     if (c->which == 0)
-      c->kernels->sum_rows(sum, c->x + at, c->cols, rows, c->cols);
+      k->sum_rows(sum, c->x + at, c->cols, rows, c->cols);
     else if (c->which == 1)
-      c->kernels->sum_rows_square(sum, c->x + at, c->mean, rows, c->cols);
+      k->sum_rows_square(sum, c->x + at, c->mean, rows, c->cols);
     else
-      c->kernels->sum_rows_product(sum, c->x + at, c->mean, c->y + at, rows, c->cols);
+      k->sum_rows_product(sum, c->x + at, c->mean, c->y + at, rows, c->cols);
   }
 }
 
-/* Sums over rows, times factor, to `to` [cols]; uses PARTS cols of scratch. */
-static void nn__column_sums(nn_model *m, int which, const nn_real *x, const nn_real *mean,
-                            const nn_real *y, size_t rows, size_t cols, double factor, nn_real *to)
+/* Sums over the rows of n samples that count, times factor, to `to` [cols]; uses PARTS cols of
+ * scratch. */
+static void nn__column_sums(nn_model *m, const nn__node *node, size_t n, int which,
+                            const nn_real *x, const nn_real *mean, const nn_real *y, double factor,
+                            nn_real *to)
 {
-  nn__columns c = {m->context.kernels, x, y, mean, m->scratch, rows, cols, which};
+  const size_t cols = node->cols;
+  nn__columns c = {m, node, x, y, mean, m->scratch, n * node->rows, cols, n, which};
   nn__parallel(&m->context.pool, NN__PARTS, nn__columns_task, &c);
   for (size_t j = 0; j < cols; j++) {
     double sum = 0;
@@ -4263,12 +4407,13 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
   nn_real *mean = node->keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
 #ifndef NN_NO_TRAINING
   if (nn__learning(m)) {
-    nn__column_sums(m, 0, x, NULL, NULL, rows, cols, 1 / (double)rows, mean);
-    nn__column_sums(m, 1, x, mean, NULL, rows, cols, 1 / (double)rows, inverse); /* variance */
-    const double unbias = rows > 1 ? (double)rows / (double)(rows - 1) : 1;
+    const double counted = (double)nn__counted_rows(node, n, nn__lengths(m)); /* 2 or more */
+    nn__column_sums(m, node, n, 0, x, NULL, NULL, 1 / counted, mean);
+    nn__column_sums(m, node, n, 1, x, mean, NULL, 1 / counted, inverse); /* variance */
+    const double unbias = counted / (counted - 1);
     for (size_t j = 0; j < cols; j++) {
       const double variance = (double)inverse[j];
-      if (variance - variance == 0) { /* a NaN or infinity would stay for ever */
+      if (nn__finite(variance)) { /* a NaN or infinity would stay for ever */
         running_mean[j] += (nn_real)(.1 * ((double)mean[j] - (double)running_mean[j]));
         running_var[j] += (nn_real)(.1 * (variance * unbias - (double)running_var[j]));
       }
@@ -4316,9 +4461,9 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
     nn__parallel(&m->context.pool, (rows + 255) / 256, nn__affine_task, &a);
     return;
   }
-  nn__column_sums(m, 0, node->dy, NULL, NULL, rows, cols, 1, r);
-  nn__column_sums(m, 2, x, mean, node->dy, rows, cols, 1, q);
-  const nn_real share = 1 / (nn_real)rows;
+  nn__column_sums(m, node, n, 0, node->dy, NULL, NULL, 1, r);
+  nn__column_sums(m, node, n, 2, x, mean, node->dy, 1, q);
+  const nn_real share = 1 / (nn_real)nn__counted_rows(node, n, nn__lengths(m));
   for (size_t j = 0; j < cols; j++) {
     const nn_real sum = r[j], sum_hat = q[j] * inverse[j];
     dw[j] += sum_hat;
@@ -4332,6 +4477,51 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   nn__parallel(&m->context.pool, (rows + 255) / 256, nn__affine2_task, &a);
 }
 #endif
+
+/* ---- normalise ---------------------------------------------------------------------------- */
+
+/* Rows of few columns are taken several at once, as one row that fills the vectors. */
+enum { NN__NORMALISE_ROWS = 4096 }; /* of one task */
+static size_t nn__rows_at_once(const nn__node *node) { return node->cols < 16 ? 16 : 1; }
+
+typedef struct nn__normalise_job {
+  nn__affine affine;
+  size_t at_once;
+} nn__normalise_job;
+
+static void nn__normalise_task(void *arg, size_t index, int thread)
+{
+  const nn__normalise_job *job = arg;
+  const nn__affine *a = &job->affine;
+  const size_t first = index * NN__NORMALISE_ROWS;
+  const size_t rows = nn__min(NN__NORMALISE_ROWS, a->rows - first);
+  const size_t whole = rows / job->at_once * job->at_once;
+  const nn_real *x = a->x + first * a->cols;
+  nn_real *to = a->to + first * a->cols;
+  (void)thread;
+  a->kernels->affine_rows(to, x, a->p, a->q, whole / job->at_once, job->at_once * a->cols);
+  a->kernels->affine_rows(to + whole * a->cols, x + whole * a->cols, a->p, a->q, rows - whole,
+                          a->cols);
+}
+
+/* to = p x + q by column, where `keep` has room for both. Forward: p = scale, q = -mean scale; the
+ * gradient: p = scale, q = 0. Parameters, never trained: mean, scale. */
+static void nn__normalise(nn_model *m, nn__node *node, size_t n, int back, const nn_real *x,
+                          nn_real *to)
+{
+  const nn_real *mean = nn__value(m, node->param), *scale = nn__value(m, node->param + 1);
+  const size_t at_once = nn__rows_at_once(node), wide = at_once * node->cols;
+  nn_real *p = node->keep, *q = p + wide;
+  for (size_t j = 0; j < wide; j++) {
+    p[j] = scale[j % node->cols];
+    q[j] = back ? 0 : -mean[j % node->cols] * p[j];
+  }
+  const size_t rows = n * node->rows;
+  const nn__affine affine = {m->context.kernels, x, NULL, p, q, NULL, to, rows, node->cols};
+  nn__normalise_job job = {affine, at_once};
+  nn__parallel(&m->context.pool, (rows + NN__NORMALISE_ROWS - 1) / NN__NORMALISE_ROWS,
+               nn__normalise_task, &job);
+}
 
 /* ---- layer norm --------------------------------------------------------------------------- */
 
@@ -4505,12 +4695,12 @@ static void nn__concat_backward(nn_model *m, nn__node *node, size_t n, int which
 }
 #endif
 
-/* Tokens [n,T] batch first; rows of the table, time-major. */
+/* Tokens [n,T] batch first; rows of the table, time-major. Past a sample's end no token is read. */
 static nn_status nn__embedding_forward(nn_model *m, nn__node *node, size_t n)
 {
   const nn_real *tokens = nn__in(m, node, 0)->y, *table = nn__value(m, node->param);
   for (size_t i = 0; i < n; i++)
-    for (size_t t = 0; t < node->rows; t++) {
+    for (size_t t = 0; t <= nn__last_of(m, i, node->rows); t++) {
       const nn_real token = tokens[i * node->rows + t];
       if (!(token >= 0 && token < (nn_real)node->size) || token != floor((double)token))
         return nn__say(&m->message, NN_ERR_ARGUMENT,
@@ -4528,18 +4718,12 @@ static void nn__embedding_backward(nn_model *m, nn__node *node, size_t n)
   const nn_real *tokens = nn__in(m, node, 0)->y;
   nn_real *dtable = nn__grad(m, node->param);
   for (size_t i = 0; i < n; i++)
-    for (size_t t = 0; t < node->rows; t++) {
+    for (size_t t = 0; t <= nn__last_of(m, i, node->rows); t++) {
       nn_real *row = dtable + (size_t)tokens[i * node->rows + t] * node->cols;
       m->context.kernels->add(row, row, node->dy + (t * n + i) * node->cols, node->cols);
     }
 }
 #endif
-
-/* The step before a sample's end: lengths, or the whole sequence. */
-static size_t nn__last_of(const nn_model *m, size_t i, size_t steps)
-{
-  return (m->has_lengths ? (size_t)m->lengths[i] : steps) - 1;
-}
 
 static void nn__last_step_forward(nn_model *m, nn__node *node, size_t n)
 {
@@ -4571,34 +4755,21 @@ static size_t nn__greatest(const nn_real *row, size_t cols)
   return best;
 }
 
-#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
-
-/* Row r of the inside of `x` as (sample, place); place: the step, or the pixel. */
-static void nn__row_of(const nn__node *x, size_t n, size_t r, size_t *sample, size_t *place)
-{
-  *sample = x->rank == 2 ? r % n : r / x->rows;
-  *place = x->rank == 2 ? r / n : r % x->rows;
-}
-
-/* Whether a row counts: steps past a sample's end do not. */
-static int nn__row_counts(const nn_model *m, const nn__node *x, size_t sample, size_t place)
-{
-  return !(m->has_lengths && x->rank == 2 && place >= (size_t)m->lengths[sample]);
-}
-#endif
-
 /* ---- losses ------------------------------------------------------------------------------- */
 
 #if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
-/* Whether the labels of n samples, `rows` each, are classes or -1. */
-static nn_status nn__check_labels(nn_model *m, const int32_t *labels, size_t n, size_t rows,
-                                  size_t classes, const char *who)
+/* Checks that the labels of n samples are classes of `x` or -1, up to each sample's end. */
+static nn_status nn__check_labels(nn_model *m, const int32_t *labels, size_t n, const nn__node *x,
+                                  const int32_t *lengths, const char *who)
 {
-  for (size_t i = 0; i < n * rows; i++)
-    if (labels[i] < -1 || labels[i] >= (int64_t)classes)
-      return nn__say(&m->message, NN_ERR_ARGUMENT,
-                     "%s: label %d of sample %zu is not in 0..%zu (or -1)", who, (int)labels[i],
-                     i / rows, classes - 1);
+  for (size_t i = 0; i < n; i++, labels += x->rows) {
+    const size_t count = lengths && x->rank == 2 ? (size_t)lengths[i] : x->rows;
+    for (size_t t = 0; t < count; t++)
+      if (labels[t] < -1 || labels[t] >= (int64_t)x->cols)
+        return nn__say(&m->message, NN_ERR_ARGUMENT,
+                       "%s: label %d of sample %zu is not in 0..%zu (or -1)", who, (int)labels[t],
+                       i, x->cols - 1);
+  }
   return NN_OK;
 }
 #endif
@@ -4621,14 +4792,14 @@ static nn_status nn__cross_entropy_loss(nn_model *m, const nn__node *node, size_
   *correct = 0;
   if (!labels) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: labels are NULL", node->name);
   for (size_t j = 0; j < classes; j++) all += w ? (double)w[j] : 1;
-  const nn_status status = nn__check_labels(m, labels, n, x->rows, classes, node->name);
+  const nn_status status = nn__check_labels(m, labels, n, x, nn__lengths(m), node->name);
   if (status != NN_OK) return status;
   nn__softmax_rows(m, m->scratch, x->y, rows, classes);
   for (size_t r = 0; r < rows; r++) {
     size_t sample, place;
     nn__row_of(x, n, r, &sample, &place);
     const int32_t label = labels[sample * x->rows + place];
-    if (label < 0 || !nn__row_counts(m, x, sample, place)) continue;
+    if (!nn__row_counts(m, x, sample, place) || label < 0) continue;
     const nn_real *p = m->scratch + r * classes, *at = x->y + r * classes;
     const double weight = w ? (double)w[label] : 1;
     const size_t best = nn__greatest(at, classes);
@@ -4663,6 +4834,36 @@ static nn_status nn__cross_entropy_loss(nn_model *m, const nn__node *node, size_
   return NN_OK;
 }
 
+/* Finds the first of n samples whose targets [n, shape] hold what they should not, and gives that
+ * value; n if there is none. `finite`: a number that is no probability, or infinity; else a NaN or
+ * infinity. Steps past a sample's end are not looked at. */
+static size_t nn__odd_target(const nn__node *x, const nn_real *targets, size_t n,
+                             const int32_t *lengths, int finite, double *value)
+{
+  const size_t each = x->rows * x->cols;
+  for (size_t i = 0; i < n; i++) {
+    const size_t count = lengths && x->rank == 2 ? (size_t)lengths[i] * x->cols : each;
+    for (size_t k = 0; k < count; k++) {
+      *value = (double)targets[i * each + k];
+      if (finite ? *value < 0 || *value > 1 : !nn__finite(*value)) return i;
+    }
+  }
+  return n;
+}
+
+/* Binary cross-entropy takes probabilities. A NaN passes: the loss becomes one, too, and nn_train
+ * says where it is from. */
+static nn_status nn__check_targets(nn_model *m, const nn__node *node, const nn_real *targets,
+                                   size_t n, const int32_t *lengths, const char *who)
+{
+  double value = 0;
+  if (node->kind != NN__BINARY_CROSS_ENTROPY) return NN_OK;
+  const size_t i = nn__odd_target(&m->node[node->in[0]], targets, n, lengths, 1, &value);
+  if (i == n) return NN_OK;
+  return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: target %g of sample %zu is not in 0..1", who,
+                 value, i);
+}
+
 /* Mean squared error and binary cross-entropy: element by element against values [n, shape]. */
 static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, const nn_real *values,
                                 nn_real *d, double *loss)
@@ -4673,6 +4874,8 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
   size_t counted = 0;
   double sum = 0;
   if (!values) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: values are NULL", node->name);
+  const nn_status status = nn__check_targets(m, node, values, n, nn__lengths(m), node->name);
+  if (status != NN_OK) return status;
   nn__copy_border(m, x, n, m->scratch, values, 1);
   for (size_t r = 0; r < rows; r++) {
     size_t sample, place;
@@ -4720,9 +4923,10 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
  * While training or inspecting every step's z and g are kept; otherwise each step overwrites the
  * one before. Backward goes the other way, leaves the gradients of the sums in g, and then makes
  * those of weights and biases as the product of g, transposed, with z, over all steps. */
-typedef struct nn__gate_sums { /* columns of g that belong to one gate */
+typedef struct nn__gate_sums { /* columns of g that belong to one gate: at .. at + h - 1 */
   size_t at, gate;
   int of_x, of_h;
+  size_t next; /* the first column of the gate after it */
 } nn__gate_sums;
 
 typedef struct nn__cell {
@@ -4925,12 +5129,15 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   q.from_h = q.kind == NN__GRU ? nn__round_up(h, q.kernels->nr) : 0;
   q.to_x = q.wide - q.from_h;
   for (size_t gate = 0; gate < q.gates; gate++) {
-    const nn__gate_sums sums = {q.from_h + gate * nn__round_up(h, q.kernels->vw), gate, 1, 1};
+    const size_t each = nn__round_up(h, q.kernels->vw), at = q.from_h + gate * each;
+    const nn__gate_sums sums = {at, gate, 1, 1, at + each};
     q.sums[q.sums_count++] = sums;
   }
   if (q.kind == NN__GRU) {
-    const nn__gate_sums n_of_x = {0, 2, 1, 0}, n_of_h = {q.to_x, 2, 0, 1};
-    q.sums[2] = n_of_x, q.sums[q.sums_count++] = n_of_h;
+    const nn__gate_sums n_of_x = {0, 2, 1, 0, q.from_h}, n_of_h = {q.to_x, 2, 0, 1, q.wide};
+    q.sums[1].next = q.to_x, q.sums[2] = n_of_x, q.sums[q.sums_count++] = n_of_h;
+  } else {
+    q.sums[q.sums_count - 1].next = q.wide;
   }
   q.relu = node->cell.relu, q.first_step_too = node->cell.carry;
   q.kept = nn__keeps(m) ? n : 0;
@@ -4963,7 +5170,7 @@ static const nn_real *nn__cell_input(nn_model *m, nn__node *node, int layer, siz
 static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
 {
   const size_t h = node->cols, batch = (size_t)m->config.batch;
-  const int carry = node->cell.carry, moves = carry && m->training != NN_INSPECTING;
+  const int carry = node->cell.carry && !m->fresh, moves = carry && m->training != NN_INSPECTING;
   if (moves && node->state_n != (int)n) {
     memset(node->state, 0, node->state_size * sizeof *node->state);
     node->state_n = (int)n;
@@ -5005,6 +5212,16 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
 }
 
 #ifndef NN_NO_TRAINING
+/* Zeroes the columns of one row of g that belong to no gate. The products read them against weights
+ * of 0, but forward has made NaNs of them where x was infinite. */
+static void nn__clear_gaps(const nn__cell *q, nn_real *g)
+{
+  const size_t nr = q->kernels->nr;
+  for (int k = 0; k < q->sums_count; k++)
+    for (size_t j = q->sums[k].at + q->h; j < q->sums[k].next; j++)
+      g[j / nr * q->panel + j % nr] = 0;
+}
+
 static void nn__cell_backward_task(void *arg, size_t index, int thread)
 {
   const nn__cell *q = arg;
@@ -5035,6 +5252,7 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
       } else {
         k->gru_row_back(gi, q->panel, q->z + at * nr, d, d, h);
       }
+      nn__clear_gaps(q, gi);
     }
     if (q->dx)
       nn__panels_product(q, rows, q->in, q->to_x, g, q->packed_w, q->to_x * nr,
@@ -5118,6 +5336,10 @@ static int nn__is_loss(nn__kind kind) { return kind >= NN__CROSS_ENTROPY; }
 static int nn__is_cell(nn__kind kind)
 {
   return kind == NN__RNN || kind == NN__LSTM || kind == NN__GRU;
+}
+static int nn__is_trained(const nn__node *node)
+{
+  return node->params && node->kind != NN__NORMALISE;
 }
 static int nn__is_input(nn__kind kind) { return kind == NN__INPUT || kind == NN__TOKENS; }
 
@@ -5278,6 +5500,11 @@ static void nn__add_params(nn_model *m, nn__node *node)
     nn__add_param(m, node, "bias", -1, 1, cols, 1, 1, 1);
     nn__add_param(m, node, "running_mean", -1, 1, cols, 1, 1, 1);
     nn__add_param(m, node, "running_var", -1, 1, cols, 1, 1, 1);
+    for (int i = 1; i <= 2 && m->broken == NN_OK; i++) m->param[m->params - i].buffer = 1;
+    break;
+  case NN__NORMALISE:
+    nn__add_param(m, node, "mean", -1, 1, cols, 1, 1, 1);
+    nn__add_param(m, node, "scale", -1, 1, cols, 1, 1, 1);
     for (int i = 1; i <= 2 && m->broken == NN_OK; i++) m->param[m->params - i].buffer = 1;
     break;
   case NN__LAYER_NORM:
@@ -5496,7 +5723,27 @@ int nn_softmax(nn_model *m, int x) { return nn__same(m, NN__SOFTMAX, x, 0); }
 int nn_batch_norm(nn_model *m, int x) { return nn__same(m, NN__BATCH_NORM, x, 0); }
 int nn_layer_norm(nn_model *m, int x) { return nn__same(m, NN__LAYER_NORM, x, 0); }
 
-static int nn__finite(double x) { return x - x == 0; }
+/* NULL: for the file's own numbers. */
+static int nn__normalise_layer(nn_model *m, int x, const nn_real *mean, const nn_real *scale)
+{
+  const int number = nn__same(m, NN__NORMALISE, x, 0);
+  if (number < 0) return number;
+  m->node[number].constants[0] = mean, m->node[number].constants[1] = scale;
+  return number;
+}
+
+int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *scale)
+{
+  const nn__node *node = nn__begin(m, NN__NORMALISE, 1, x, -1);
+  if (!node) return -1;
+  if (!mean || !scale)
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: %s is NULL", node->name, mean ? "scale" : "mean");
+  for (size_t i = 0; i < m->node[x].cols; i++)
+    if (!nn__finite((double)mean[i]) || !nn__finite((double)scale[i]))
+      return nn__fail(m, NN_ERR_ARGUMENT, "%s: mean %g or scale %g of channel %zu is not finite",
+                      node->name, (double)mean[i], (double)scale[i], i);
+  return nn__normalise_layer(m, x, mean, scale);
+}
 
 int nn_leaky_relu(nn_model *m, int x, double slope)
 {
@@ -5684,6 +5931,11 @@ void nn_set_init(nn_model *m, int node, nn_init init, double value)
     nn__fail(m, NN_ERR_ARGUMENT,
              "nn_set_init: %s: no initialisation %d, or its value %g not finite",
              m->node[node].name, (int)init, value);
+    return;
+  }
+  if (init != NN_INIT_DEFAULT && init != NN_INIT_CONSTANT && !(value > 0)) {
+    nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %s: value is %g, must be above 0",
+             m->node[node].name, value);
     return;
   }
   m->node[node].init = init;
@@ -6007,6 +6259,7 @@ static size_t nn__keep_size(const nn_model *m, const nn__node *node)
   const size_t batch = (size_t)m->config.batch;
   switch (node->kind) {
   case NN__BATCH_NORM: return 5 * node->cols;
+  case NN__NORMALISE: return 2 * nn__rows_at_once(node) * node->cols;
   case NN__LAYER_NORM: return 3 * batch * node->rows * node->cols / nn__norm_length(node);
   case NN__RNN:
   case NN__LSTM:
@@ -6097,7 +6350,7 @@ static void nn__plan_pieces(nn_model *m)
     node->extra_piece.first = node->keep_piece.first = 0;
     for (int k = 0; k < node->inputs; k++) m->node[node->in[k]].users++;
     nn__scratch_size(m, node);
-    node->wanted = node->kind == NN__INPUT ? m->config.input_gradient : node->params > 0;
+    node->wanted = node->kind == NN__INPUT ? m->config.input_gradient : nn__is_trained(node);
     for (int k = 0; k < node->inputs; k++) node->wanted |= m->node[node->in[k]].wanted;
     if (m->config.inference) node->wanted = 0;
   }
@@ -6398,6 +6651,7 @@ static void nn__initialise(nn_model *m, uint64_t seed)
     nn_real *w = nn__value(m, i);
     nn_random r = {seed, (uint64_t)i ^ 0x1417000000000000u, 0};
     const int norm = node->kind == NN__BATCH_NORM || node->kind == NN__LAYER_NORM;
+    if (node->kind == NN__NORMALISE) continue; /* these are facts about the data */
     if (norm || node->init == NN_INIT_CONSTANT) {
       /* weight 1, bias 0, running mean 0, running variance 1 */
       const nn_real value = norm ? (nn_real)(place == 0 || place == 3) : (nn_real)node->init_value;
@@ -6458,6 +6712,11 @@ static nn_status nn__build_at(nn_model *m, void *memory)
   nn__layout(m, nn__aligned(memory), &overflow);
   nn__point(m);
   m->built = 1;
+  for (int i = 0; i < m->params; i++) {
+    nn__node *node = &m->node[m->param[i].node];
+    const nn_real *from = node->kind == NN__NORMALISE ? node->constants[i - node->param] : NULL;
+    if (from) memcpy(nn__value(m, i), from, m->param[i].count * sizeof *from);
+  }
   nn__reset(m);
   nn__initialise(m, m->config.seed);
   return NN_OK;
@@ -6527,6 +6786,7 @@ static nn_status nn__forward_node(nn_model *m, int i, size_t n)
   case NN__DROPOUT: nn__dropout_forward(m, node, n); break;
   case NN__BATCH_NORM: nn__batch_norm_forward(m, node, n); break;
   case NN__LAYER_NORM: nn__layer_norm_forward(m, node, n); break;
+  case NN__NORMALISE: nn__normalise(m, node, n, 0, x->y, node->y); break;
   case NN__FLATTEN: nn__flatten_forward(m, node, n); break;
   case NN__ADD: nn__add_forward(m, node, n); break;
   case NN__CONCAT: nn__concat_forward(m, node, n); break;
@@ -6572,18 +6832,8 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
   return NN_OK;
 }
 
-/* Steps of an input sequence past its samples' ends are zeros: whatever the caller has there, a NaN
- * too, would meet zeros in the products of all steps. */
-static void nn__clear_past_ends(nn_model *m, const nn__node *x, size_t n, nn_real *at)
-{
-  if (!m->has_lengths || x->rank != 2 || nn__same_layout(x)) return;
-  for (size_t i = 0; i < n; i++)
-    for (size_t t = (size_t)m->lengths[i]; t < x->rows; t++)
-      memset(at + (t * n + i) * x->cols, 0, x->cols * sizeof *at);
-}
-
 /* first_bad, if not NULL: the first node whose output holds a NaN or infinity, else -1. */
-static nn_status nn__forward(nn_model *m, const nn_batch *b, int training, int *first_bad)
+static nn_status nn__run_layers(nn_model *m, const nn_batch *b, int training, int *first_bad)
 {
   if (training && training != NN_INSPECTING && m->config.inference)
     return nn__error(m, NN_ERR_STATE, "forward: training asked of an inference model");
@@ -6591,6 +6841,15 @@ static nn_status nn__forward(nn_model *m, const nn_batch *b, int training, int *
   nn_status status = nn__check_batch(m, b);
   if (status != NN_OK) return status;
   const size_t n = (size_t)b->n;
+#ifndef NN_NO_TRAINING
+  const nn__node *lone = training == NN_INSPECTING || !training
+                             ? NULL
+                             : nn__lone_norm(m, n, nn__lengths(m));
+  if (lone)
+    return nn__error(m, NN_ERR_ARGUMENT, "forward: %s cannot learn from one value a channel, which "
+                                         "has no variance: a training batch needs more",
+                     lone->name);
+#endif
   m->n = b->n;
   m->training = training == NN_INSPECTING ? NN_INSPECTING : training != 0;
   for (int k = 0; k < m->inputs; k++) {
@@ -6605,6 +6864,8 @@ static nn_status nn__forward(nn_model *m, const nn_batch *b, int training, int *
   for (int i = 0; i < m->nodes; i++) {
     const nn__node *node = &m->node[i];
     if ((status = nn__forward_node(m, i, n)) != NN_OK) return m->status = status;
+    if (!nn__is_input(node->kind) && !nn__is_loss(node->kind))
+      nn__clear_past_ends(m, node, n, node->y);
     if (!first_bad || *first_bad >= 0 || nn__is_loss(node->kind)) continue;
     for (size_t k = 0; k < n * node->rows * node->cols && *first_bad < 0; k++)
       if (!nn__finite((double)node->y[k])) *first_bad = i;
@@ -6613,6 +6874,14 @@ static nn_status nn__forward(nn_model *m, const nn_batch *b, int training, int *
   m->draws += (uint64_t)nn__learning(m);
   m->ran = 1;
   return NN_OK;
+}
+
+static nn_status nn__forward(nn_model *m, const nn_batch *b, int training, int *first_bad)
+{
+  const uint32_t mode = nn__flush_subnormals();
+  const nn_status status = nn__run_layers(m, b, training, first_bad);
+  nn__restore_mode(mode);
+  return status;
 }
 
 nn_status nn_forward(nn_model *m, const nn_batch *b, int training)
@@ -6672,8 +6941,11 @@ nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels, nn_real *p
     labels[i] = (int32_t)nn__greatest(out->y + (size_t)i * out->cols, out->cols);
   if (probabilities && out->kind == NN__SOFTMAX)
     memcpy(probabilities, out->y, (size_t)b->n * out->cols * sizeof *probabilities);
-  else if (probabilities)
+  else if (probabilities) {
+    const uint32_t mode = nn__flush_subnormals();
     nn__softmax_rows(m, probabilities, out->y, (size_t)b->n, out->cols);
+    nn__restore_mode(mode);
+  }
   return NN_OK;
 }
 
@@ -6693,10 +6965,12 @@ nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct
   const nn__node *node = &m->node[m->loss];
   const int open = nn__keeps(m) && m->ran == 1; /* after backward another array may be there */
   nn_real *d = open ? m->node[m->output].dy : NULL;
+  const uint32_t mode = nn__flush_subnormals();
   const nn_status status =
       node->kind == NN__CROSS_ENTROPY
           ? nn__cross_entropy_loss(m, node, (size_t)m->n, b->labels, d, &value, &right)
           : nn__value_loss(m, node, (size_t)m->n, b->values, d, &value);
+  nn__restore_mode(mode);
   if (status != NN_OK) return m->status = status;
   if (loss) *loss = value;
   if (correct) *correct = right;
@@ -6739,6 +7013,7 @@ static void nn__backward_node(nn_model *m, nn__node *node, size_t n, int k, nn_r
   case NN__DROPOUT: nn__dropout_backward(m, node, n, dx); break;
   case NN__BATCH_NORM: nn__batch_norm_backward(m, node, n, dx); break;
   case NN__LAYER_NORM: nn__layer_norm_backward(m, node, n, dx); break;
+  case NN__NORMALISE: nn__normalise(m, node, n, 1, node->dy, dx); break;
   case NN__FLATTEN: nn__flatten_backward(m, node, n, dx); break;
   case NN__ADD: nn__add_backward(m, node, n, dx); break;
   case NN__CONCAT: nn__concat_backward(m, node, n, k, dx); break;
@@ -6757,15 +7032,17 @@ static nn_status nn__backward_all(nn_model *m, int from)
   const size_t n = (size_t)m->n;
   const int learning = nn__learning(m);
   unsigned char started[NN_MAX_NODES] = {0};
+  const uint32_t mode = nn__flush_subnormals();
   m->draws -= (uint64_t)learning; /* dropout draws the masks of the forward again */
   started[from] = 1;
   for (int i = from; i >= 0; i--) {
     nn__node *node = &m->node[i];
     if (!started[i] || nn__is_input(node->kind)) continue;
+    if (node->dy) nn__clear_past_ends(m, node, n, node->dy);
     for (int k = 0; k < (node->inputs > 0 ? node->inputs : 1); k++) {
       nn__node *x = nn__in(m, node, k);
       const int wanted = nn__wants_gradient(m, node->in[k]);
-      if (!wanted && !(learning && node->params && k == 0)) continue;
+      if (!wanted && !(learning && nn__is_trained(node) && k == 0)) continue;
       nn_real *dx = !wanted ? NULL : started[node->in[k]] ? x->extra : x->dy;
       if (!node->masked || !nn__goes_by_gradient(m) || i == from)
         nn__backward_node(m, node, n, k, dx);
@@ -6782,6 +7059,7 @@ static nn_status nn__backward_all(nn_model *m, int from)
   }
   m->lost = 0;
   m->ran = m->ran ? 2 : 0; /* output stays, but a second backward would find nothing */
+  nn__restore_mode(mode);
   return NN_OK;
 }
 
@@ -6830,7 +7108,8 @@ typedef struct nn__flat {
 static double nn__flat_pass(nn__flat *f, nn__task task, double *most)
 {
   const size_t values = f->m->values;
-  double sum = 0, bad = 0;
+  const uint32_t mode = nn__flush_subnormals();
+  double sum = 0;
   *most = 0;
   for (f->first = 0; f->first < values; f->first += (size_t)NN__FLAT_PARTS * NN__FLAT_PIECE) {
     const size_t left = values - f->first;
@@ -6838,14 +7117,16 @@ static double nn__flat_pass(nn__flat *f, nn__task task, double *most)
     memset(f->sum, 0, sizeof f->sum);
     nn__parallel(&f->m->context.pool, parts, task, f);
     for (size_t i = 0; i < parts; i++) {
-      sum += f->sum[i], bad += f->most[i] * 0;
-      if (f->most[i] > *most) *most = f->most[i];
+      sum += f->sum[i];
+      if (nn__finite(*most) && !(f->most[i] <= *most)) *most = f->most[i];
     }
   }
-  *most += bad;
+  nn__restore_mode(mode);
   return sum;
 }
 
+/* The squares of the greatest floats overflow and those of the smallest vanish, so a piece whose
+ * greatest size is far from 1 is scaled by a power of two, which rounds nothing. */
 static void nn__gradient_task(void *arg, size_t index, int thread)
 {
   nn__flat *f = arg;
@@ -6854,7 +7135,14 @@ static void nn__gradient_task(void *arg, size_t index, int thread)
   const size_t n = nn__min(NN__FLAT_PIECE, f->m->values - at);
   (void)thread;
   f->most[index] = kernels->largest(f->m->gradient + at, n);
-  if (f->norm) f->sum[index] = kernels->sum_squares(f->m->gradient + at, n);
+  const double most = f->most[index];
+  if (!f->norm || !nn__finite(most) || most == 0) return;
+  int exponent = 0;
+  frexp(most, &exponent);
+  exponent = exponent > 126 ? 126 : exponent < -126 ? -126 : exponent;
+  if (exponent > -40 && exponent < 40) exponent = 0;
+  f->sum[index] = ldexp(kernels->sum_squares(f->m->gradient + at, n, (nn_real)ldexp(1, -exponent)),
+                        2 * exponent);
 }
 
 double nn_gradient_norm(nn_model *m)
@@ -6913,6 +7201,10 @@ static nn_status nn__bad_parameter(nn_model *m)
 {
   double value = 0;
   const nn__param *p = nn__first_bad(m, m->value, &value);
+  if (p && value != value && m->optimizer.eps == 0 && m->optimizer.kind != NN_SGD)
+    return nn__error(m, NN_ERR_DIVERGED, "step %lld: parameter %s is nan, for eps is 0 and a "
+                                         "gradient that was always 0 gives 0/0: set eps above 0",
+                     (long long)m->steps, p->name);
   if (p) return nn__diverged(m, "parameter ", p->name, value);
   for (int i = 0; i < m->slots && !p; i++) p = nn__first_bad(m, m->slot[i], &value);
   return nn__diverged(m, "the optimizer's state of ", p ? p->name : "?", value);
@@ -6931,6 +7223,12 @@ static nn_status nn__bad_loss(nn_model *m, const nn_batch *b, double loss)
     return nn__error(m, NN_ERR_DIVERGED, "step %lld: the loss is %g, for the samples given to %s "
                                          "hold a NaN or infinity",
                      (long long)m->steps, loss, m->node[node].name);
+  const nn__node *lossy = &m->node[m->loss], *x = &m->node[m->output];
+  if (!p && node < 0 && lossy->kind != NN__CROSS_ENTROPY &&
+      nn__odd_target(x, b->values, (size_t)b->n, b->lengths, 0, &value) < (size_t)b->n)
+    return nn__error(m, NN_ERR_DIVERGED, "step %lld: the loss is %g, for the targets given to %s "
+                                         "hold a NaN or infinity",
+                     (long long)m->steps, loss, lossy->name);
   if (p)
     nn__say(&text, NN_OK, "parameter %s is %g and so the loss", p->name, value);
   else if (node >= 0)
@@ -6964,7 +7262,14 @@ nn_status nn_step(nn_model *m)
   u->correction1 = (nn_real)(rate / (1 - pow(o->beta1, t)));
   u->correction2 = (nn_real)(1 / sqrt(1 - pow(o->beta2, t)));
   u->scale = 1, u->limit = (nn_real)o->clip_value;
-  if (f.norm && norm > o->clip_norm) u->scale = (nn_real)(o->clip_norm / (norm + 1e-6));
+  if (f.norm && norm > o->clip_norm) {
+    double scale = o->clip_norm / (norm + 1e-6);
+    if (scale < 1e-30) { /* too small for a float: in two steps */
+      m->context.kernels->scale(m->gradient, (nn_real)ldexp(1, -64), m->values);
+      scale = ldexp(scale, 64);
+    }
+    u->scale = (nn_real)scale;
+  }
   nn__flat_pass(&f, nn__update_task, &most);
   const nn_status status = nn__finite(most) ? NN_OK : nn__bad_parameter(m);
   m->steps++;
@@ -7730,22 +8035,24 @@ static size_t nn__plane(const nn_dataset *d)
   return sample <= SIZE_MAX / sizeof(nn_real) ? plane : 0;
 }
 
-/* Adds up what the mean and the deviation of channels first .. last-1 are made of, in double:
- * v - centre and its square, over the whole set. Bytes are counted first: exact, and quick. */
-static void nn__sums(const nn_dataset *d, size_t plane, int first, int last, double centre,
-                     double *sum, double *squares)
+/* Adds up what the mean and the deviation of a channel are made of, in double: v - centre and its
+ * square, of every step-th value of its planes from `from` on. Bytes are counted first: exact, and
+ * quick. */
+static void nn__sums(const nn_dataset *d, size_t plane, size_t channel, size_t from, size_t step,
+                     double centre, double *sum, double *squares)
 {
   uint64_t seen[256] = {0};
   *sum = *squares = 0;
   for (int image = 0; image < d->count; image++) {
-    for (int channel = first; channel < last; channel++) {
-      size_t at = ((size_t)image * (size_t)d->channels + (size_t)channel) * plane, end = at + plane;
-      for (; d->pixels && at < end; at++) seen[d->pixels[at]]++;
-      for (; at < end; at++) {
-        double v = (double)d->values[at] - centre;
-        *sum += v;
-        *squares += v * v;
+    const size_t start = ((size_t)image * (size_t)d->channels + channel) * plane;
+    for (size_t at = start + from; at < start + plane; at += step) {
+      if (d->pixels) {
+        seen[d->pixels[at]]++;
+        continue;
       }
+      const double v = (double)d->values[at] - centre;
+      *sum += v;
+      *squares += v * v;
     }
   }
   for (int v = 0; v < 256; v++) {
@@ -7812,30 +8119,46 @@ nn_status nn_dataset_load(const char *images, const char *labels, const nn_alloc
 }
 #endif
 
-nn_status nn_dataset_standardise(nn_dataset *d)
+nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean, nn_real *scale)
 {
-  size_t plane = nn__plane(d);
-  double mean[4], deviation[4];
-  if (plane == 0 || d->count == 0) return NN_ERR_ARGUMENT;
-  int groups = d->channels > 4 ? 1 : d->channels; /* above four they share one mean and scale */
-  for (int group = 0; group < groups; group++) {
-    int last = d->channels > 4 ? d->channels : group + 1;
-    double elements = (double)plane * d->count * (last - group), sum, squares;
-    nn__sums(d, plane, group, last, 0, &sum, &squares);
-    mean[group] = sum / elements;
+  const size_t plane = nn__plane(d);
+  if (plane == 0 || d->count == 0 || !mean || !scale) return NN_ERR_ARGUMENT;
+  const int features = count != (size_t)d->channels; /* of one channel: the columns of its rows */
+  if (features && (d->channels != 1 || count != (size_t)d->width)) return NN_ERR_ARGUMENT;
+  for (size_t k = 0; k < count; k++) {
+    const size_t channel = features ? 0 : k, from = features ? k : 0, step = features ? count : 1;
+    const size_t own = d->channels > 4 ? 0 : channel;
+    const double own_mean = (double)d->mean[own], own_scale = (double)d->scale[own];
+    const double elements = (double)(plane / step) * d->count;
+    double sum, squares;
+    nn__sums(d, plane, channel, from, step, 0, &sum, &squares);
+    const double middle = sum / elements;
     /* About the mean: sum of squares minus square of the sum would cancel. */
-    nn__sums(d, plane, group, last, mean[group], &sum, &squares);
-    deviation[group] = sqrt(squares / elements);
-    /* NaN and infinity in the data end here; a channel that is constant becomes all 0. */
-    if (!(deviation[group] <= 1e30) || !(fabs(mean[group]) <= 1e30)) return NN_ERR_ARGUMENT;
-    if (deviation[group] < 1e-30) deviation[group] = 1;
-  }
-  for (int channel = 0; channel < 4; channel++) {
-    int group = channel < groups ? channel : 0;
-    d->mean[channel] = (nn_real)mean[group];
-    d->scale[channel] = (nn_real)(1 / deviation[group]);
+    nn__sums(d, plane, channel, from, step, middle, &sum, &squares);
+    const double centre = (middle - own_mean) * own_scale;
+    const double deviation = sqrt(squares / elements) * fabs(own_scale);
+    /* NaN and infinity in the data end here; what is constant becomes all 0. */
+    if (!(deviation <= 1e30) || !(fabs(centre) <= 1e30)) return NN_ERR_ARGUMENT;
+    mean[k] = (nn_real)centre;
+    scale[k] = (nn_real)(deviation < 1e-30 ? 1 : 1 / deviation);
   }
   return NN_OK;
+}
+
+nn_status nn_dataset_standardise(nn_dataset *d)
+{
+  nn_dataset raw;
+  nn_real mean[4] = {0}, scale[4] = {0};
+  if (!d) return NN_ERR_ARGUMENT;
+  if (d->channels > 4) return NN_ERR_LIMIT;
+  raw = *d;
+  for (int c = 0; c < 4; c++) raw.mean[c] = 0, raw.scale[c] = 1;
+  const nn_status status = nn_dataset_moments(&raw, (size_t)d->channels, mean, scale);
+  for (int c = 0; c < 4 && status == NN_OK; c++) {
+    const int from = c < d->channels ? c : 0;
+    d->mean[c] = mean[from], d->scale[c] = scale[from];
+  }
+  return status;
 }
 
 /* to = (from - mean) scale. Steps of a fixed length are what compilers turn into vector code at
@@ -8324,6 +8647,16 @@ static int32_t nn__sample_at(const nn_model *m, const nn_dataset *d, int64_t epo
                  : (int32_t)place;
 }
 
+/* A forward over samples that follow on nothing: layers with carry start from 0 and keep what they
+ * carry. */
+static nn_status nn__forward_fresh(nn_model *m, const nn_batch *b, nn_mode mode)
+{
+  m->fresh = 1;
+  const nn_status status = nn_forward(m, b, (int)mode);
+  m->fresh = 0;
+  return status;
+}
+
 /* n samples from `place` on to the stage, and the batch that shows them to the model. */
 static nn_status nn__stage_samples(nn_model *m, const nn_dataset *d, const nn_augment *augment,
                                    int64_t epoch, int64_t place, int n, int shuffle, nn_batch *b)
@@ -8367,7 +8700,9 @@ static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char 
   if (has != wants)
     return nn__error(m, NN_ERR_SHAPE, "%s: %zu %s a sample, the loss compares %s with %zu", who,
                      has, labelled ? "label(s)" : "target(s)", out->name, wants);
-  if (labelled) status = nn__check_labels(m, d->labels, (size_t)d->count, wants, out->cols, who);
+  if (labelled) status = nn__check_labels(m, d->labels, (size_t)d->count, out, d->lengths, who);
+  if (!labelled)
+    status = nn__check_targets(m, &m->node[m->loss], d->targets, (size_t)d->count, d->lengths, who);
   return status == NN_OK ? status : (m->status = status);
 }
 
@@ -8445,6 +8780,13 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
     int64_t correct = 0;
     status = nn__stage(m, train, changes ? augment : NULL, p->epoch, p->place, n,
                        !options->no_shuffle, &b);
+    /* the last sample of an epoch, alone in its batch, gives batch norm nothing to learn from */
+    const int last = p->place > 0 && p->place + n == train->count;
+    if (status == NN_OK && last && nn__lone_norm(m, (size_t)n, b.lengths)) {
+      p->epoch++, p->place = 0;
+      if (options->on_epoch && options->on_epoch(options->user, m, p)) return NN_STOPPED;
+      continue;
+    }
     const int64_t before = m->steps;
     if (status == NN_OK) status = nn_train(m, &b, &loss, &correct);
     const int left_out = status == NN_ERR_DIVERGED && options->left_out && m->steps == before &&
@@ -8482,13 +8824,14 @@ nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
   memset(result, 0, sizeof *result);
   nn_status status = nn__check_dataset(m, d, "evaluate");
   double sum = 0, weight = 0;
-  for (int place = 0; status == NN_OK && place < d->count; place += m->config.batch) {
-    const int left = d->count - place, n = left < m->config.batch ? left : m->config.batch;
+  for (int64_t place = 0; status == NN_OK && place < d->count; place += m->config.batch) {
+    const int64_t left = d->count - place;
+    const int n = left < m->config.batch ? (int)left : m->config.batch;
     nn_batch b;
     double loss = 0;
     int64_t correct = 0;
     status = nn__stage(m, d, NULL, 0, place, n, 0, &b);
-    if (status == NN_OK) status = nn_forward(m, &b, 0);
+    if (status == NN_OK) status = nn__forward_fresh(m, &b, NN_INFERENCE);
     if (status == NN_OK) status = nn_loss(m, &b, &loss, &correct);
     sum += loss * m->loss_weight;
     weight += m->loss_weight;
@@ -8753,7 +9096,7 @@ nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts)
   const size_t n = (size_t)m->n, classes = out->cols;
   if (out->rank == 3)
     return nn__error(m, NN_ERR_SHAPE, "confusion: %s gives an image, not classes", out->name);
-  const nn_status status = nn__check_labels(m, labels, n, out->rows, classes, "confusion");
+  const nn_status status = nn__check_labels(m, labels, n, out, nn__lengths(m), "confusion");
   if (status != NN_OK) return m->status = status;
   for (size_t r = 0; r < n * out->rows; r++) {
     size_t sample, place;
@@ -8786,7 +9129,7 @@ nn_status nn_survey(nn_model *m, const nn_dataset *d, nn_on_batch on_batch, void
     status = nn__stage_samples(m, d, NULL, 0, place, (int)(left < size ? left : size), 0, &b);
     if (d->labels) b.labels = d->labels + (size_t)place * (d->label_size ? d->label_size : 1);
     if (d->targets) b.values = d->targets + (size_t)place * d->target_size;
-    if (status == NN_OK) status = nn_forward(m, &b, NN_INSPECTING);
+    if (status == NN_OK) status = nn__forward_fresh(m, &b, NN_INSPECTING);
     if (status == NN_OK) status = on_batch(user, m, &b, (int)place);
   }
   return status;
@@ -9009,7 +9352,7 @@ nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_opt
           for (size_t q = left; q < left + side; q++)
             copy[(c * (size_t)size[1] + r) * w + q] = o->fill;
     }
-    status = nn_forward(m, &b, NN_INSPECTING);
+    status = nn__forward_fresh(m, &b, NN_INSPECTING);
     if (status != NN_OK) return status;
     for (size_t i = 0; i < (size_t)b.n; i++) {
       const nn_real *row = out->y + i * out->cols;
@@ -9356,6 +9699,7 @@ static int nn__add_described(nn_model *m, const nn__node *d)
   case NN__GLOBAL_AVG: return nn__global_pool(m, d->kind, x);
   case NN__LEAKY_RELU: return nn_leaky_relu(m, x, d->value);
   case NN__DROPOUT: return nn_dropout(m, x, d->value);
+  case NN__NORMALISE: return nn__normalise_layer(m, x, NULL, NULL);
   case NN__FLATTEN: return nn_flatten(m, x);
   case NN__ADD: return nn_add(m, x, d->in[1]);
   case NN__CONCAT: return nn_concat(m, x, d->in[1]);
@@ -9387,8 +9731,9 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
   nn__node *node = &m->node[number];
   nn__add_described(m, d);
   nn_name(m, number, d->name);
-  nn_set_init(m, number, d->init, d->init_value);
   nn__io_take_error(s);
+  if (!nn__finite(d->init_value))
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: its initialisation's value is not finite", d->name);
   if (s->status != NN_OK) return;
   node->init = NN_INIT_CONSTANT, node->init_value = 0;
   if (node->inputs != d->inputs)

@@ -48,6 +48,10 @@
  *   dropout, augmentation) has the same bits; sums are taken in other orders: results agree within
  *   rounding, not to the bit (parameters within 1e-6 after four steps with momentum, as tested).
  *   exp, tanh, sigmoid in float32: relative error below 3e-7 in every ISA (tests measure it).
+ *   Subnormal numbers (below 1.2e-38) are taken for 0 and made 0 in the engine's calls and threads:
+ *   gradients and optimizers' averages fade through them, and many processors take a hundred cycles
+ *   for each. The caller's floating-point mode is put back on return. Builds without SIMD kernels
+ *   (NN_NO_SIMD, double, 32-bit x86 and ARM) keep subnormals and do not touch the mode.
  *   3x3 and 5x5 convolutions at stride 1 with 16 channels or more go through Winograd's transform:
  *   three to five times fewer products, errors below 1e-4 of the outputs' root mean square against
  *   2e-5 for the direct sum, which config.direct_convolution asks for, with up to 512 channels; at
@@ -176,7 +180,8 @@ NN_API void nn_context_destroy(nn_context *c);
 
 /* C[m,n] = alpha op(A)[m,k] op(B)[k,n] + beta C, row-major; op transposes when its flag is set.
  * lda, ldb, ldc: distance between stored rows, in elements (at least the stored row's length).
- * beta = 0 overwrites C, NaN included. Any of m, n, k may be 0. C may not overlap A or B.
+ * beta = 0 overwrites C, NaN included; alpha = 0 does not read A and B (both as in BLAS). Any of m,
+ * n, k may be 0. C may not overlap A or B.
  * Errors: NN_ERR_ARGUMENT for a NULL or a too small leading dimension. No allocation.
  * The five loops round a micro-kernel are those of Goto and van de Geijn, "Anatomy of
  * high-performance matrix multiplication", TOMS 2008. */
@@ -260,19 +265,28 @@ NN_API int nn_softmax(nn_model *m, int x); /* over channels or the last axis, sh
  * scaled by 1/(1-rate) (Srivastava et al., JMLR 2014); a copy otherwise. Rate = 1 - "keep". */
 NN_API int nn_dropout(nn_model *m, int x, double rate);
 
+/* y = (x - mean[c]) scale[c] for each channel (of an image) or feature c, by numbers that belong
+ * to the data: they are saved with the model and never trained. Behind an input it takes the
+ * samples as they are stored; nn_dataset_moments tells both. mean, scale: [channels or features],
+ * finite, copied by nn_build; parameters of these names among the buffers. */
+NN_API int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *scale);
+
 /* Batch norm (Ioffe & Szegedy 2015) over the batch (and all places of an image or steps of a
- * sequence) for each channel or feature: y = (x - mean)/sqrt(var + 1e-5) weight + bias. Training
- * uses the batch's mean and biased variance and moves running_mean and running_var (unbiased) by
- * momentum .1; inference uses these. Layer norm (Ba et al. 2016): the same over each sample's last
- * axis, or over all of an image; weight and bias have the shape that is normalised. */
+ * sequence up to each sample's end) for each channel or feature: y = (x - mean)/sqrt(var + 1e-5)
+ * weight + bias. Training uses the batch's mean and biased variance and moves running_mean and
+ * running_var (unbiased) by momentum .1; inference uses these. A training batch with one value a
+ * channel has no variance: NN_ERR_ARGUMENT from nn_forward; nn_fit leaves the last sample of an
+ * epoch out where it would be such a batch. Layer norm (Ba et al. 2016): the same over each
+ * sample's last axis, or over all of an image; weight and bias have the shape that is normalised.
+ */
 NN_API int nn_batch_norm(nn_model *m, int x);
 NN_API int nn_layer_norm(nn_model *m, int x);
 
 NN_API int nn_flatten(nn_model *m, int x);       /* [C,H,W] or [T,F] -> [C H W] or [T F] */
 NN_API int nn_add(nn_model *m, int a, int b);    /* the same shape */
 NN_API int nn_concat(nn_model *m, int a, int b); /* along channels or features, a first */
-/* Tokens [T] -> [T,width]; weight [vocabulary,width]. A token that is not a whole number in
- * 0 .. vocabulary-1 makes nn_forward return NN_ERR_ARGUMENT. */
+/* Tokens [T] -> [T,width]; weight [vocabulary,width]. A token, up to its sample's end, that is not
+ * a whole number in 0 .. vocabulary-1 makes nn_forward return NN_ERR_ARGUMENT. */
 NN_API int nn_embedding(nn_model *m, int x, int vocabulary, int width);
 
 /* Recurrent layers [T,F] -> [T,hidden], the top layer's output at every step. Layer k has
@@ -280,10 +294,12 @@ NN_API int nn_embedding(nn_model *m, int x, int vocabulary, int width);
  * G = 1, 4, 3. h0 = c0 = 0, or with carry what the call before left (its gradient stops there:
  * truncated back-propagation through time; nn_reset_state sets it to 0).
  *   rnn:  h' = act(W x + b + U h + c), act = tanh (or relu)                    Elman 1990
- *   lstm: i,f,o = sigmoid(..), g = tanh(..); c' = f c + i g; h' = o tanh(c')   Hochreiter & S. 1997
- *   gru:  r,z = sigmoid(..); n = tanh(W x + b + r (U h + c)); h' = (1-z) n + z h    Cho et al. 2014
+ *   lstm: i,f,o = sigmoid(..), g = tanh(..); c' = f c + i g; h' = o tanh(c')
+ *                              Hochreiter & Schmidhuber 1997, the forget gate of Gers et al. 1999
+ *   gru:  r,z = sigmoid(..); n = tanh(W x + b + r (U h + c)); h' = (1-z) n + z h
+ *                              Cho et al. 2014, but r applied after the product, as cuDNN has it
  * dropout: between layers (not after the last). Samples may be of different lengths
- * (nn_batch.lengths): steps past a sample's end give zeros and no gradient. */
+ * (nn_batch.lengths). */
 typedef struct nn_recurrent_options {
   int hidden;     /* 1 or more */
   int layers;     /* 1 .. 16; default 1 */
@@ -304,7 +320,8 @@ NN_API int nn_last_step(nn_model *m, int x);
 NN_API void nn_name(nn_model *m, int node, const char *name);
 
 /* How a layer's weights start (biases keep the default), Glorot & Bengio 2010, He et al. 2015,
- * Saxe et al. 2014. fan: inputs (fan_in) or outputs (fan_out) of one unit; value as stated. */
+ * Saxe et al. 2014. fan: inputs (fan_in) or outputs (fan_out) of one unit; value as stated, above 0
+ * but for DEFAULT, which has none, and CONSTANT. */
 typedef enum nn_init {
   NN_INIT_DEFAULT = 0,      /* PyTorch's: uniform +-1/sqrt(fan_in), cells +-1/sqrt(hidden) */
   NN_INIT_HE_UNIFORM,       /* +-value sqrt(3/fan_in); value = gain, sqrt(2) for relu */
@@ -322,10 +339,13 @@ NN_API void nn_set_init(nn_model *m, int node, nn_init init, double value);
 
 /* The loss, at most one, added last; each is a mean, and nn_output gives its input.
  * Cross-entropy of softmax over x = logits [K] or [T,K] with labels 0..K-1 (label -1: left out).
- *   With smoothing s in [0,1): target (1-s) onehot + s/K. With class weights w (K numbers, which
- *   nn_build copies; NULL = all 1): sum of w_label l / sum of w_label, PyTorch's weighted mean.
+ *   With p = softmax(x), smoothing s in [0,1) and class weights w (K numbers, copied by nn_build;
+ *   NULL = all 1) it is PyTorch's: the sum over rows of
+ *     (1-s) w_label (-log p_label) + s/K sum_j w_j (-log p_j),  over the sum of w_label.
+ *   With no labelled row the loss is 0 (PyTorch: NaN).
  * Mean squared error: mean of (x - y)^2 over all elements. Binary cross-entropy from logits:
- *   mean of max(x,0) - x y + log(1 + exp(-|x|)), y in [0,1]. */
+ *   mean of max(x,0) - x y + log(1 + exp(-|x|)), y in [0,1], else NN_ERR_ARGUMENT.
+ * All three leave out the steps past a sample's end, whose labels and targets are not read. */
 NN_API int nn_cross_entropy(nn_model *m, int x);
 NN_API int nn_cross_entropy_with(nn_model *m, int x, double smoothing, const nn_real *weights);
 NN_API int nn_mean_squared_error(nn_model *m, int x);
@@ -336,7 +356,8 @@ NN_API int nn_binary_cross_entropy(nn_model *m, int x);
  *   CONSTANT     rate                          STEP    rate gamma^floor(u/period)
  *   EXPONENTIAL  rate gamma^(u/period)         COSINE  floor + (rate - floor)(1 + cos(pi u/U))/2
  *   ONE_CYCLE    up from rate/25 to rate over the first 30 % of total, then down to rate/25e4, both
- *                along a cosine (Smith 2018; PyTorch's OneCycleLR); its warm-up is its own */
+ *                along a cosine (Smith 2018; PyTorch's OneCycleLR, but the momentum stays); its
+ *                warm-up is its own */
 typedef enum nn_schedule_kind {
   NN_CONSTANT = 0,
   NN_STEP,
@@ -371,10 +392,11 @@ typedef struct nn_optimizer {
   double rate;                 /* > 0 */
   double momentum;             /* >= 0; SGD and RMSPROP */
   double alpha, beta1, beta2;  /* [0,1) */
-  double eps;                  /* >= 0 */
+  double eps;                  /* >= 0; with 0 a gradient that was always 0 gives 0/0 = NaN */
   double weight_decay;         /* >= 0 */
   int nesterov;                /* SGD with momentum only */
-  double clip_norm;            /* > 0: scale all gradients so that their 2-norm is at most this */
+  double clip_norm;            /* > 0: where the 2-norm of all gradients is above this, they are
+                                  multiplied by clip_norm/(norm + 1e-6), as in PyTorch */
   double clip_value;           /* > 0: then clamp every element to +- this */
   nn_schedule schedule;        /* default NN_CONSTANT */
 } nn_optimizer;
@@ -405,9 +427,10 @@ NN_API nn_status nn_build_in(nn_model *m, void *memory, size_t size);
 NN_API nn_status nn_reinitialise(nn_model *m, uint64_t seed); /* as freshly built with this seed */
 
 /* What a step works on. x[i] belongs to the i-th input layer: n samples of its shape, batch first,
- * [N,C,H,W] for images. labels: [n] or [n,T] for the cross-entropy; values: [n, shape of the loss's
- * input] for the other losses. lengths: [n] in 1..T for sequences, NULL = all of full length; steps
- * past a sample's end are taken as zeros, whatever lies there. */
+ * [N,C,H,W] for images. labels: [n] or [n,T] for the cross-entropy; values: [n, shape of the
+ * loss's input] for the other losses. lengths: [n] in 1..T for sequences, NULL = all of full
+ * length. Past a sample's end nothing is read, be it a value, token, label or target; every layer
+ * gives zeros there and takes no gradient. */
 typedef struct nn_batch {
   int n; /* 1 .. config.batch */
   const nn_real *x[NN_MAX_INPUTS];
@@ -462,14 +485,14 @@ NN_API nn_status nn_step(nn_model *m);
 /* forward(training), loss, backward, step. NN_ERR_DIVERGED if the loss or a gradient is NaN or
  * infinite: no parameter nor optimizer state has changed (nor gradient; a bad one is zeroed, with
  * all others), running statistics never take a NaN, carried state is reset; nn_error names what
- * was not finite first: the samples, a parameter, a layer's output or a gradient. Or as nn_step's
- * second case; nn_steps tells them apart, for then the step is counted. */
+ * was not finite first: the samples, the targets, a parameter, a layer's output or a gradient. Or
+ * as nn_step's second case; nn_steps tells them apart, for then the step is counted. */
 NN_API nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
 NN_API nn_real *nn_gradients(nn_model *m, size_t *count); /* all of them, in parameter order */
 NN_API void nn_zero_gradients(nn_model *m);
 NN_API int64_t nn_steps(const nn_model *m);               /* nn_step calls so far */
 NN_API double nn_rate(const nn_model *m);                 /* the rate the next nn_step will use */
-NN_API double nn_gradient_norm(nn_model *m);              /* 2-norm over all parameters */
+NN_API double nn_gradient_norm(nn_model *m); /* 2-norm over all parameters; finite if they are */
 #endif
 
 /* All parameters as one block, and a view of each. Buffers (batch norm's running statistics) come
@@ -573,7 +596,13 @@ NN_API nn_status nn_dataset_load(const char *images, const char *labels,
                                  const nn_allocator *allocator, nn_dataset *out, nn_message *why);
 #endif
 NN_API void nn_dataset_free(nn_dataset *d); /* NULL and a set that owns nothing are fine */
-/* Sets mean and scale so that each channel has mean 0 and deviation 1 over this set. */
+/* What nn_normalise needs so that each channel of this set has mean 0 and deviation 1: the mean,
+ * and 1/deviation (1 where that is 0), of what nn_gather gives. count: channels; or width, for the
+ * features of sequences and vectors (of one channel). Both arrays have count numbers.
+ * NN_ERR_ARGUMENT for an empty set, another count, and where a mean or deviation is above 1e30. */
+NN_API nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean,
+                                    nn_real *scale);
+/* Sets the set's own mean and scale to that, for up to 4 channels (NN_ERR_LIMIT). */
 NN_API nn_status nn_dataset_standardise(nn_dataset *d);
 
 /* Random changes of a training image, drawn from (seed, stream of the epoch, place): mirrored left
@@ -649,7 +678,8 @@ typedef struct nn_evaluation {
   int64_t correct, rows;
 } nn_evaluation;
 /* Loss and accuracy over a whole set, without training: means over all labelled rows at once, so
- * they do not depend on config.batch; with class weights the weighted mean. */
+ * they do not depend on config.batch; with class weights the weighted mean. Layers with carry start
+ * from 0 with every sample, and keep what they carry. */
 NN_API nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result);
 #endif
 
@@ -727,10 +757,10 @@ NN_API nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *c
 /* One pass over a data set in batches of config.batch: an inspecting forward, then on_batch, which
  * may look at what it left and go back from it (b: the samples with their labels and targets,
  * number `first` and on) and stops the survey by a status other than NN_OK, which nn_survey
- * returns. Batches are put together in the model's own memory, so no other data set may be gone
- * through meanwhile. Needs one input, and a loss or config.keep_activations (NN_ERR_STATE). Other
- * errors: those of nn_forward; NN_ERR_ARGUMENT and NN_ERR_SHAPE for a data set that is empty or
- * does not fit. */
+ * returns. Layers with carry start from 0, as in nn_evaluate. Batches are put together in the
+ * model's own memory, so no other data set may be gone through meanwhile. Needs one input, and a
+ * loss or config.keep_activations (NN_ERR_STATE). Other errors: those of nn_forward;
+ * NN_ERR_ARGUMENT and NN_ERR_SHAPE for a data set that is empty or does not fit. */
 typedef nn_status (*nn_on_batch)(void *user, nn_model *m, const nn_batch *b, int first);
 NN_API nn_status nn_survey(nn_model *m, const nn_dataset *d, nn_on_batch on_batch, void *user);
 /* The two above over a whole set, from nothing. */

@@ -1331,41 +1331,53 @@ static void augment_depends_on_the_place_alone(void)
   free(y);
 }
 
+/* Over channels (0) or the features of rows (1); by the set's own mean and scale where that holds
+ * them (0), else as nn_normalise does it. */
 static void standardise_gives_mean_0_deviation_1(void)
 {
-  static const int channels[] = {1, 2, 3, 4, 6};
-  for (int k = 0; k < 10; k++) {
-    int c = channels[k / 2], n = 50, plane = 7 * 6, all = n * c * plane;
+  static const int channels[] = {1, 2, 3, 4, 6, 40};
+  for (int k = 0; k < 24; k++) {
+    const int features = k / 2 % 2, groups = channels[k / 4];
+    int c = features ? 1 : groups, w = features ? groups : 6;
+    int n = 50, plane = 7 * w, all = n * c * plane;
     uint8_t *pixels = (uint8_t *)test_memory((size_t)all);
     nn_real *values = test_reals((size_t)all), *x = test_reals((size_t)all);
+    nn_real *mean = test_reals((size_t)groups), *scale = test_reals((size_t)groups);
     int32_t index[50];
-    nn_dataset d = some_pixels(pixels, NULL, n, c, 7, 6);
+    nn_dataset d = some_pixels(pixels, NULL, n, c, 7, w);
     for (int i = 0; i < n; i++) index[i] = i;
-    for (int i = 0; i < all; i++) { /* every channel its own range */
-      int channel = i / plane % c;
-      pixels[i] = (uint8_t)(pixels[i] / (channel + 1) + 7 * channel);
+    for (int i = 0; i < all; i++) { /* every group its own range */
+      int group = features ? i % w : i / plane % c;
+      pixels[i] = (uint8_t)(pixels[i] / (group % 5 + 1) + 3 * group);
       values[i] = (nn_real)(1000 + pixels[i]);
     }
     if (k % 2) {
       d.pixels = NULL;
       d.values = values;
     }
-    CHECK_OK(nn_dataset_standardise(&d));
+    const int own = !features && c <= 4;
+    if (own)
+      CHECK_OK(nn_dataset_standardise(&d));
+    else
+      CHECK_OK(nn_dataset_moments(&d, (size_t)groups, mean, scale));
     CHECK_OK(nn_gather(&d, index, n, NULL, NULL, x, NULL));
-    for (int group = 0; group < (c > 4 ? 1 : c); group++) {
+    for (int group = 0; group < groups; group++) {
       double sum = 0, square = 0, m = 0;
       for (int i = 0; i < all; i++) {
-        if (c <= 4 && i / plane % c != group) continue;
-        sum += (double)x[i];
-        square += (double)x[i] * (double)x[i];
+        if ((features ? i % w : i / plane % c) != group) continue;
+        const double v =
+            own ? (double)x[i] : ((double)x[i] - (double)mean[group]) * (double)scale[group];
+        sum += v;
+        square += v * v;
         m++;
       }
-      CHECK_NEAR(sum / m, 0, 1e-5);
-      CHECK_NEAR(square / m, 1, 1e-5);
+      CHECK_NEAR(sum / m, 0, 2e-5);
+      CHECK_NEAR(square / m, 1, 2e-5);
     }
-    free(pixels);
-    free(values);
-    free(x);
+    if (c > 4) CHECK_STATUS(nn_dataset_standardise(&d), NN_ERR_LIMIT);
+    CHECK_STATUS(nn_dataset_moments(&d, (size_t)groups + 1, mean, scale), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_dataset_moments(&d, (size_t)groups, NULL, scale), NN_ERR_ARGUMENT);
+    free(pixels), free(values), free(x), free(mean), free(scale);
   }
 }
 

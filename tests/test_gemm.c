@@ -180,8 +180,13 @@ static void empty_sums(void) {
   CHECK_OK(nn_gemm(context, 0, 0, 2, 2, 0, 1, a, 2, a, 2, 0, c, 2));
   for (i = 0; i < 4; i++) CHECK_NEAR(c[i], 0, 0);
   for (i = 0; i < 4; i++) c[i] = (nn_real)NAN;
+  a[1] = (nn_real)NAN, a[2] = (nn_real)INFINITY; /* alpha 0: not read, as in BLAS */
   CHECK_OK(nn_gemm(context, 0, 0, 2, 2, 2, 0, a, 2, a, 2, 0, c, 2));
   for (i = 0; i < 4; i++) CHECK_NEAR(c[i], 0, 0);
+  CHECK_OK(nn_gemm(context, 1, 1, 2, 2, 2, 0, NULL, 0, NULL, 0, 1, c, 2));
+  for (i = 0; i < 4; i++) CHECK_NEAR(c[i], 0, 0);
+  for (i = 0; i < 8; i++) /* NULL where nothing is read */
+    CHECK_OK(nn_gemm(context, i & 1, i >> 1 & 1, 2, 2, 0, 1, NULL, 0, NULL, 0, i >> 2, c, 2));
   for (i = 0; i < 4; i++) c[i] = (nn_real)0.1;
   CHECK_OK(nn_gemm(context, 0, 0, 2, 2, 0, 1, a, 2, a, 2, 1, c, 2));
   for (i = 0; i < 4; i++) CHECK(c[i] == (nn_real)0.1);

@@ -272,8 +272,10 @@ static int input_of(nn_model *m, int kind, int C) {
 static void activations_and_norms(void) {
   static const char *const names[] = {"relu",       "leaky_relu", "gelu",    "silu",
                                       "tanh",       "sigmoid",    "softmax", "dropout",
-                                      "batch_norm", "layer_norm"};
+                                      "batch_norm", "layer_norm", "normalise"};
   int f, kind, C;
+  nn_real some[20];
+  test_fill(some, COUNT(some), 8);
   for (f = 0; f < (int)COUNT(names); f++)
     for (kind = 0; kind < 3; kind++)
       for (C = 1; C <= 18; C = C * 2 + 1) {
@@ -316,8 +318,11 @@ static void activations_and_norms(void) {
             case 8:
               x = nn_batch_norm(m, x);
               break;
-            default:
+            case 9:
               x = nn_layer_norm(m, x);
+              break;
+            default:
+              x = nn_normalise(m, x, some, some + 1);
               break;
           }
           if (between) kind == 2 ? nn_conv2d(m, x, 2, 1, 1, 0) : nn_linear(m, x, 2);
@@ -374,6 +379,25 @@ static void embedding(void) {
   m = begin(2);
   nn_gru(m, nn_embedding(m, nn_input_tokens(m, 4), 7, 9), 3);
   check_layers(m, 2, "embedding into gru");
+}
+
+/* Samples of different lengths through layers that join steps or take means over them. */
+static void lengths_and_means(void) {
+  const int32_t lengths[4] = {2, 4, 1, 3};
+  for (int cell = 0; cell < CELLS; cell++) {
+    nn_recurrent_options o = {4, 1, 0, 0, 0};
+    nn_batch b = batch_of(4);
+    nn_model *m = begin(4);
+    int x = nn_input_sequence(m, 4, 3), y;
+    b.lengths = lengths;
+    x = nn_batch_norm(m, nn_linear(m, x, 5));
+    y = nn_batch_norm(m, add_cell(m, x, cell, &o));
+    x = nn_concat(m, nn_layer_norm(m, x), nn_embedding(m, nn_input_tokens(m, 4), 7, 2));
+    nn_linear(m, nn_flatten(m, nn_concat(m, x, y)), 3);
+    const int held = check(m, &b, 0, "lengths and means");
+    nn_destroy(m);
+    if (!held) return;
+  }
 }
 
 /* -------------------------------------------------------------------------------- the cells -- */
@@ -725,6 +749,7 @@ int main(void) {
   RUN(pieces_and_passes);
   RUN(linear_and_joins);
   RUN(embedding);
+  RUN(lengths_and_means);
   RUN(cells);
   RUN(carried_state);
   RUN(cross_entropy);

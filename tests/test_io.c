@@ -35,7 +35,8 @@ static nn_config counted(Counter *count) {
 /* Small nets which between them have every kind of layer and every option of one. */
 static void images(nn_model *m) {
   nn_conv2d_options o = {4, 3, 2, 2, 1, 1, 0, 1, 2, 2, 1};
-  int x = nn_input_image(m, 2, 8, 7), y, z;
+  static const nn_real mean[2] = {(nn_real).25, -3}, scale[2] = {2, (nn_real).125};
+  int x = nn_normalise(m, nn_input_image(m, 2, 8, 7), mean, scale), y, z;
   x = nn_conv2d(m, x, 4, 3, 1, 1);
   nn_name(m, x, "first/conv-1_a");
   x = nn_relu(m, nn_batch_norm(m, x));

@@ -348,8 +348,9 @@ static const Function functions[] = {
     {"tanh", nn_tanh, tanh, 3e-7, 0},       {"sigmoid", nn_sigmoid, exact_sigmoid, 3e-7, 0},
     {"silu", nn_silu, exact_silu, 5e-7, 0}, {"gelu", nn_gelu, exact_gelu, 0, 5e-7}};
 
-/* Over the whole range of float, about a million numbers. A result below the smallest normal number
- * may be rounded or flushed to 0. The worst relative errors are printed by NN_VERBOSE. */
+/* Over the whole range of float, about a million numbers. A result below the smallest normal
+ * number is flushed to 0, as is the sigmoid within a silu. The worst relative errors are printed
+ * by NN_VERBOSE. */
 static void functions_over_all_floats(void) {
   enum { WIDTH = 4096 };
   size_t f;
@@ -379,7 +380,7 @@ static void functions_over_all_floats(void) {
         }
         if (want != want || fabs(in) > 3e38) continue; /* tried one by one below */
         off = fabs((double)y[i] - want);
-        if (off <= 1.2e-38) continue;
+        if (off <= 1.2e-38 * (fabs(in) > 1 ? fabs(in) : 1)) continue;
         off /= fn->to_x > 0 ? fabs(in) : fabs(want);
         if (!(off <= worst)) worst = off, worst_x = in;
       }
@@ -633,6 +634,38 @@ static void layer_norm(void) {
 /* --------------------------------------------------------- linear, embedding, add, concat, .. --
  */
 
+/* y = (x - mean[c]) scale[c], of few and many channels, in whole pieces and less; and that neither
+ * a new start nor training touches the numbers. */
+static void normalise(void) {
+  static const struct { int kind, channels, inner; } cases[] = {
+      {0, 1, 1}, {0, 5, 1}, {0, 40, 1}, {1, 1, 7},  {1, 6, 5},
+      {1, 17, 3}, {2, 1, 24}, {2, 3, 12}, {2, 16, 3}, {2, 1, 2450}};
+  for (size_t k = 0; k < COUNT(cases); k++) {
+    const int C = cases[k].channels, inner = cases[k].inner, kind = cases[k].kind, n = 3;
+    const size_t count = (size_t)(n * C * inner * (kind == 2 ? 2 : 1));
+    nn_real *x = inputs(count, 4), *mean = inputs((size_t)C, 5), *scale = inputs((size_t)C, 6);
+    double *want = doubles(count);
+    for (size_t i = 0; i < count; i++) {
+      const size_t c = (kind == 2 ? i / (size_t)(2 * inner) : i) % (size_t)C;
+      want[i] = ((double)x[i] - (double)mean[c]) * (double)scale[c];
+    }
+    for (int mode = 0; mode <= LAST_MODE; mode++) {
+      nn_model *m = begin(n, mode);
+      nn_param p;
+      int y = norm_input(m, kind, C, inner);
+      CHECK(nn_normalise(m, y, mean, scale) >= 0);
+      CHECK_OK(nn_build(m));
+      CHECK_OK(nn_reinitialise(m, 9));
+      CHECK_OK(nn_find_param(m, "normalise1.mean", &p));
+      CHECK_SAME(p.value, mean, (size_t)C * sizeof *mean);
+      CHECK(p.gradient == NULL);
+      agree(forward(m, n, x, NULL, mode), want, count, 2 * EPS, "normalise");
+      nn_destroy(m);
+    }
+    free(x), free(mean), free(scale), free(want);
+  }
+}
+
 static void linear(void) {
   static const int sizes[] = {1, 2, 3, 5, 8, 16, 17, 31, 33, 64, 97};
   size_t a, b;
@@ -692,6 +725,15 @@ static void embedding(void) {
           if (!CHECK_STATUS(nn_forward(m, &batch, mode == TRAINING), NN_ERR_ARGUMENT))
             fprintf(stderr, "    token %g\n", wrong[i]);
           CHECK_HAS(nn_error(m), "embedding1");
+        }
+        { /* past a sample's end no token is read, and the layer gives zeros */
+          const int32_t lengths[N] = {2, T};
+          memcpy(bad, tokens, sizeof bad);
+          for (i = 2; i < T; i++) bad[i] = (nn_real)wrong[i];
+          got = forward(m, N, bad, lengths, mode);
+          for (i = 0; w && got && i < N * T; i++)
+            for (j = 0; j < width; j++)
+              CHECK(got[i * width + j] == (i < 2 || i >= T ? w[(int)tokens[i] * width + j] : 0));
         }
       }
       nn_destroy(m);
@@ -1284,6 +1326,7 @@ static int vector(nn_model *m) { return nn_input_vector(m, 4); }
 
 static void wrong_values(void) {
   const nn_status e = NN_ERR_ARGUMENT;
+  const nn_real four[4] = {1, 1, 1, 1}, odd[4] = {1, 1, (nn_real)NAN, 1};
   REFUSED(e, "conv1", "", "", nn_conv2d(m, image(m), 0, 3, 1, 1));
   REFUSED(e, "conv1", "", "", nn_conv2d(m, image(m), 4, 0, 1, 1));
   REFUSED(e, "conv1", "", "", nn_conv2d(m, image(m), 4, 3, 0, 1));
@@ -1321,6 +1364,13 @@ static void wrong_values(void) {
   REFUSED(e, "3", "", "", (vector(m), nn_name(m, 3, "x")));
   REFUSED(e, "3", "", "", (vector(m), nn_set_init(m, 3, NN_INIT_CONSTANT, 0)));
   REFUSED(e, "linear1", "", "", nn_set_init(m, nn_linear(m, vector(m), 2), (nn_init)99, 0));
+  REFUSED(e, "linear1", "above 0", "",
+          nn_set_init(m, nn_linear(m, vector(m), 2), NN_INIT_HE_NORMAL, 0));
+  REFUSED(e, "linear1", "above 0", "",
+          nn_set_init(m, nn_linear(m, vector(m), 2), NN_INIT_ORTHOGONAL, -1));
+  REFUSED(e, "normalise1", "mean", "", nn_normalise(m, vector(m), NULL, four));
+  REFUSED(e, "normalise1", "scale", "", nn_normalise(m, vector(m), four, NULL));
+  REFUSED(e, "normalise1", "channel 2", "", nn_normalise(m, vector(m), four, odd));
   REFUSED(e, "linear1", "", "", nn_set_init(m, nn_linear(m, vector(m), 2), NN_INIT_CONSTANT, NAN));
 #ifndef NN_NO_TRAINING
   static const nn_real below[2] = {1, -1};
@@ -1632,6 +1682,7 @@ int main(void) {
   RUN(softmax_shows_nan);
   RUN(batch_norm);
   RUN(layer_norm);
+  RUN(normalise);
   RUN(linear);
   RUN(embedding);
   RUN(add_and_concat);

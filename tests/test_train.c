@@ -981,6 +981,8 @@ static void padding_has_no_loss(void) {
   int32_t length[N] = {2, 3};
   nn_batch b;
   test_fill(x, COUNT(x), 3), test_fill(t, COUNT(t), 4);
+  for (int i = 0; i < N * T * F; i++) t[i] = (t[i] + 1) / 2;
+  t[2 * F] = 255, t[2 * F + 1] = (nn_real)NAN; /* past the first sample's end */
   memset(&b, 0, sizeof b);
   b.n = N, b.x[0] = x, b.values = t, b.lengths = length;
   c.batch = N, c.input_gradient = 1;
@@ -1012,6 +1014,386 @@ static void padding_has_no_loss(void) {
 }
 
 /* Data sets and options that nn_fit refuses. */
+/* Batch norm over padded sequences is that over their real steps alone, as vectors: outputs,
+ * running statistics, gradients. */
+static void batch_norm_of_lengths(void) {
+  enum { N = 3, T = 400, F = 5 };
+  const int32_t length[N] = {2, 390, 117};
+  const int real = 2 + 390 + 117;
+  nn_config c = test_config();
+  nn_real *x = test_reals(N * T * F), *d = test_reals(N * T * F), *packed = test_reals(N * T * F);
+  nn_real *signal = test_reals(N * T * F);
+  nn_model *m[2];
+  nn_batch b;
+  int at = 0;
+  c.batch = N * T, c.input_gradient = 1;
+  test_fill(x, N * T * F, 3), test_fill(d, N * T * F, 4);
+  for (int i = 0; i < N * T; i++) {
+    if (i % T >= length[i / T]) {
+      for (int j = 0; j < F; j++) x[i * F + j] = (nn_real)(j ? 1e30 : NAN);
+      continue;
+    }
+    for (int j = 0; j < F; j++) packed[at * F + j] = x[i * F + j] *= (nn_real)(j + 1);
+    for (int j = 0; j < F; j++) signal[at * F + j] = d[i * F + j];
+    at++;
+  }
+  for (int k = 0; k < 2; k++) {
+    nn_param p;
+    m[k] = nn_create(&c);
+    nn_batch_norm(m[k], k ? nn_input_vector(m[k], F) : nn_input_sequence(m[k], T, F));
+    CHECK_OK(nn_build(m[k]));
+    CHECK_OK(nn_find_param(m[k], "batch_norm1.weight", &p));
+    test_fill(p.value, p.count, 5);
+    memset(&b, 0, sizeof b);
+    b.n = k ? real : N, b.x[0] = k ? packed : x, b.lengths = k ? NULL : length;
+    CHECK_OK(nn_forward(m[k], &b, 1));
+    CHECK_OK(nn_backward_from(m[k], k ? signal : d));
+  }
+  for (int i = 0; i < nn_param_count(m[0]); i++) {
+    nn_param p, q;
+    CHECK_OK(nn_get_param(m[0], i, &p));
+    CHECK_OK(nn_get_param(m[1], i, &q));
+    CHECK_NEAR_ALL(p.value, q.value, p.count, 2e-6);
+    if (p.gradient) CHECK_NEAR_ALL(p.gradient, q.gradient, p.count, 2e-5);
+  }
+  const nn_real *y = nn_output(m[0]), *want = nn_output(m[1]);
+  const nn_real *dx = nn_input_gradient(m[0], 0), *dwant = nn_input_gradient(m[1], 0);
+  for (int i = at = 0; i < N * T; i++) {
+    const int counts = i % T < length[i / T];
+    for (int j = 0; j < F; j++) {
+      CHECK_NEAR(y[i * F + j], counts ? want[at * F + j] : 0, 1e-5);
+      CHECK_NEAR(dx[i * F + j], counts ? dwant[at * F + j] : 0, 1e-5);
+    }
+    at += counts;
+  }
+  nn_destroy(m[0]), nn_destroy(m[1]);
+  free(x), free(d), free(packed), free(signal);
+}
+
+static int count_epochs(void *user, nn_model *m, const nn_progress *p) {
+  (void)m, (void)p;
+  ++*(int *)user;
+  return 0;
+}
+
+/* Batch norm of one value a channel is refused; nn_fit leaves such an end of an epoch out, and what
+ * it learns is what it learns from a set without that sample. */
+static void batch_norm_of_one(void) {
+  enum { F = 3, COUNT_ = 21 };
+  nn_config c = test_config();
+  nn_real x[COUNT_ * F];
+  int32_t label[COUNT_], length[2] = {1, 1};
+  uint32_t bits[2];
+  nn_batch b;
+  nn_model *m;
+  test_fill(x, COUNT(x), 6);
+  for (int i = 0; i < COUNT_; i++) label[i] = x[i * F] > 0;
+  c.batch = 10;
+  for (int more = 0; more < 2; more++) {
+    nn_dataset d;
+    nn_fit_options o = nn_fit_default();
+    nn_progress p;
+    int epochs = 0;
+    memset(&d, 0, sizeof d), memset(&p, 0, sizeof p);
+    d.count = 20 + more, d.channels = 1, d.height = 1, d.width = F, d.values = x, d.labels = label;
+    d.scale[0] = 1;
+    m = nn_create(&c);
+    nn_cross_entropy(m, nn_linear(m, nn_batch_norm(m, nn_input_vector(m, F)), 2));
+    CHECK_OK(nn_build(m));
+    o.epochs = 3, o.no_shuffle = 1, o.progress = &p, o.on_epoch = count_epochs, o.user = &epochs;
+    CHECK_OK(nn_fit(m, &d, &o));
+    CHECK(p.step == 6 && p.epoch == 3 && p.place == 0 && epochs == 3);
+    bits[more] = bits_of(m);
+    if (more) { /* a set of one sample is no end of an epoch */
+      d.count = 1;
+      CHECK_STATUS(nn_fit(m, &d, &o), NN_OK); /* three epochs are done */
+      o.progress = NULL;
+      CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
+      CHECK_HAS(nn_error(m), "batch_norm1");
+      CHECK(bits_of(m) == bits[more]);
+    }
+    nn_destroy(m);
+  }
+  CHECK(bits[0] == bits[1]);
+  m = nn_create(&c);
+  nn_batch_norm(m, nn_input_sequence(m, 2, F));
+  CHECK_OK(nn_build(m));
+  memset(&b, 0, sizeof b);
+  b.n = 1, b.x[0] = x, b.lengths = length;
+  CHECK_STATUS(nn_forward(m, &b, 1), NN_ERR_ARGUMENT);
+  CHECK_OK(nn_forward(m, &b, 0));
+  b.n = 2;
+  CHECK_OK(nn_forward(m, &b, 1));
+  nn_destroy(m);
+}
+
+/* Evaluation neither uses nor changes what layers carry, and does not depend on the batch. */
+static void evaluation_carries_nothing(void) {
+  enum { N = 12, T = 3, F = 2, H = 4 };
+  nn_real x[N * T * F], t[N * T * H];
+  nn_recurrent_options r = {H, 2, 0, 0, 1};
+  nn_dataset d;
+  test_fill(x, COUNT(x), 1), test_fill(t, COUNT(t), 2);
+  memset(&d, 0, sizeof d);
+  d.count = N, d.channels = 1, d.height = T, d.width = F, d.values = x, d.scale[0] = 1;
+  d.targets = t, d.target_size = T * H;
+  for (int kind = RNN; kind <= GRU; kind++) {
+    uint32_t bits[2];
+    double loss = 0;
+    for (int batch = 3; batch <= 4; batch++)
+      for (int looks = 0; looks < 2; looks++) {
+        nn_config c = test_config();
+        nn_evaluation e;
+        nn_progress p;
+        nn_fit_options o = nn_fit_default();
+        c.batch = batch;
+        nn_model *m = nn_create(&c);
+        int y = nn_input_sequence(m, T, F);
+        y = kind == RNN    ? nn_rnn_with(m, y, &r)
+            : kind == LSTM ? nn_lstm_with(m, y, &r)
+                           : nn_gru_with(m, y, &r);
+        nn_mean_squared_error(m, y);
+        CHECK_OK(nn_build(m));
+        CHECK_OK(nn_evaluate(m, &d, &e));
+        if (batch == 3 && !looks) loss = e.loss;
+        CHECK_NEAR(e.loss, loss, 1e-6);
+        memset(&p, 0, sizeof p);
+        o.progress = &p, o.epochs = 0, o.no_shuffle = 1, o.batch = 3;
+        for (o.steps = 1; o.steps <= 5; o.steps++) {
+          CHECK_OK(nn_fit(m, &d, &o));
+          if (looks) CHECK_OK(nn_evaluate(m, &d, &e));
+        }
+        bits[looks] = bits_of(m);
+        if (looks) CHECK(bits[0] == bits[1]);
+        nn_destroy(m);
+      }
+  }
+}
+
+/* Clipping by norm and the norm itself, for gradients whose squares overflow or vanish in float. */
+static void norms_of_any_size(void) {
+  const double sizes[] = {3e38, 1e30, 2e19, 1e12, 1, 1e-12, 1e-20, 1e-30, 2e-38};
+  enum { N = 40000 };
+  nn_optimizer o = nn_sgd(.1, 0);
+  o.clip_norm = 1;
+  if (!is_float) {
+    SKIP("sizes of a float");
+    return;
+  }
+  nn_model *m = plain_model(N, &o);
+  nn_real *w = nn_parameters(m, NULL), *g = nn_gradients(m, NULL);
+  for (size_t k = 0; k < COUNT(sizes); k++) {
+    double sum = 0, moved = 0;
+    for (int i = 0; i < N; i++) {
+      w[i] = 0;
+      g[i] = (nn_real)(i % 100 ? 0 : sizes[k] * (i % 200 ? .75 : -1));
+      sum += (double)g[i] / sizes[k] * ((double)g[i] / sizes[k]);
+    }
+    const double norm = sqrt(sum) * sizes[k];
+    CHECK_NEAR(nn_gradient_norm(m) / norm, 1, 1e-6);
+    CHECK_OK(nn_step(m));
+    for (int i = 0; i < N; i++) moved += (double)w[i] * (double)w[i];
+    if (norm < 1e-30) continue; /* a step below the smallest normal number */
+    CHECK_NEAR(sqrt(moved) / (norm > 1 ? .1 : .1 * norm), 1, norm > 1 ? 3e-6 : 1e-6);
+    CHECK(w[0] > 0 && w[100] < 0);
+  }
+  nn_destroy(m);
+}
+
+/* What cannot be learned from is named: targets that are no probabilities or not finite, and 0/0.
+ */
+static void odd_targets(void) {
+  enum { N = 3, F = 2 };
+  nn_config c = test_config();
+  nn_real x[N * F], y[N * F];
+  nn_batch b;
+  nn_dataset d;
+  nn_optimizer adam = nn_adam(.01);
+  double loss;
+  memset(&b, 0, sizeof b), memset(&d, 0, sizeof d);
+  b.n = N, b.x[0] = x, b.values = y;
+  d.count = N, d.channels = d.height = 1, d.width = F, d.values = x, d.scale[0] = 1;
+  d.targets = y, d.target_size = F;
+  test_fill(x, N * F, 1);
+  for (int squared = 0; squared < 2; squared++) {
+    const double odd[] = {255, -1e-3, INFINITY, NAN};
+    nn_model *m = nn_create(&c);
+    int v = nn_linear(m, nn_input_vector(m, F), F);
+    squared ? nn_mean_squared_error(m, v) : nn_binary_cross_entropy(m, v);
+    CHECK_OK(nn_build(m));
+    for (size_t k = 0; k < COUNT(odd); k++) {
+      const int refused = !squared && k < 3;
+      for (int i = 0; i < N * F; i++) y[i] = (nn_real)(i % 2);
+      if (k == 0) y[0] = (nn_real)(refused ? NAN : 0); /* which does not hide what comes after */
+      y[3] = (nn_real)odd[k];
+      const nn_status status = nn_train(m, &b, &loss, NULL);
+      if (squared && k < 2) {
+        CHECK_OK(status);
+        continue;
+      }
+      CHECK_STATUS(status, refused ? NN_ERR_ARGUMENT : NN_ERR_DIVERGED);
+      CHECK_HAS(nn_error(m), refused ? "of sample 1 is not in 0..1" : "the targets given to ");
+      CHECK_STATUS(nn_fit(m, &d, NULL), refused ? NN_ERR_ARGUMENT : NN_ERR_DIVERGED);
+      CHECK_HAS(nn_error(m), refused ? "fit: target " : "the targets given to ");
+    }
+    nn_destroy(m);
+  }
+  adam.eps = 0;
+  nn_model *m = plain_model(2, &adam);
+  nn_gradients(m, NULL)[0] = 1;
+  CHECK_STATUS(nn_step(m), NN_ERR_DIVERGED);
+  CHECK_HAS(nn_error(m), "eps is 0");
+  nn_destroy(m);
+}
+
+/* Labels past a sample's end are not looked at. */
+static void labels_past_the_end(void) {
+  enum { N = 2, T = 3, K = 4 };
+  const int32_t length[N] = {1, 3}, label[N * T] = {2, 99, -7, 0, 1, 3};
+  nn_config c = test_config();
+  nn_real x[N * T * K];
+  nn_dataset d;
+  nn_evaluation e;
+  test_fill(x, COUNT(x), 7);
+  memset(&d, 0, sizeof d);
+  d.count = N, d.channels = 1, d.height = T, d.width = K, d.values = x, d.scale[0] = 1;
+  d.labels = label, d.label_size = T, d.lengths = length;
+  nn_model *m = nn_create(&c);
+  nn_cross_entropy(m, nn_linear(m, nn_input_sequence(m, T, K), K));
+  CHECK_OK(nn_build(m));
+  CHECK_OK(nn_fit(m, &d, NULL));
+  CHECK_OK(nn_evaluate(m, &d, &e));
+  CHECK_INT(e.rows, 4);
+#ifndef NN_NO_INSPECT
+  int64_t counts[K * K], sum = 0;
+  CHECK_OK(nn_confusion(m, &d, counts));
+  for (int i = 0; i < K * K; i++) sum += counts[i];
+  CHECK_INT(sum, 4);
+#endif
+  nn_destroy(m);
+}
+
+/* A unit that is off passes no gradient back, not even a NaN. */
+static void off_passes_nothing(void) {
+  enum { F = 37 };
+  nn_config c = test_config();
+  c.input_gradient = 1, c.batch = 1;
+  nn_real x[F], d[F];
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  b.n = 1, b.x[0] = x;
+  for (int i = 0; i < F; i++) x[i] = (nn_real)(i % 2 ? 1 : -1), d[i] = (nn_real)(i % 2 ? 1 : NAN);
+  for (int cell = 0; cell < 2; cell++) {
+    nn_recurrent_options o = {F, 1, 0, 1, 0};
+    nn_model *m = nn_create(&c);
+    if (cell) nn_rnn_with(m, nn_input_sequence(m, 1, F), &o);
+    else nn_relu(m, nn_input_vector(m, F));
+    CHECK_OK(nn_build(m));
+    if (cell) { /* W the identity */
+      nn_param p;
+      memset(nn_parameters(m, NULL), 0, (2 * F * F + 2 * F) * sizeof(nn_real));
+      CHECK_OK(nn_find_param(m, "rnn1.weight_ih_l0", &p));
+      for (int i = 0; i < F; i++) p.value[i * F + i] = 1;
+    }
+    CHECK_OK(nn_forward(m, &b, 1));
+    CHECK_OK(nn_backward_from(m, d));
+    for (int i = 0; i < F; i++) CHECK(nn_input_gradient(m, 0)[i] == (i % 2 ? 1 : 0));
+    nn_destroy(m);
+  }
+}
+
+/* An infinite input of a cell saturates its gates as a huge one does; so but for the weights that
+ * multiply it every gradient is the same, whatever zeros the kernels have put beside the gates. */
+static void infinite_input(void) {
+  enum { N = 3, T = 4, F = 3 };
+  const int at = (1 * T + 1) * F + 2; /* sample 1, step 1, feature 2 */
+  for (int kind = RNN; kind <= GRU; kind++)
+    for (int h = 1; h <= 40; h += h < 20 ? 1 : 5) {
+      nn_config c = test_config();
+      nn_model *m[2];
+      nn_real x[N * T * F];
+      nn_batch b;
+      c.input_gradient = 1;
+      test_fill(x, COUNT(x), (uint32_t)h);
+      memset(&b, 0, sizeof b);
+      b.n = N, b.x[0] = x;
+      for (int k = 0; k < 2; k++) {
+        x[at] = (nn_real)(k ? INFINITY : 1e30);
+        m[k] = nn_create(&c);
+        int y = nn_input_sequence(m[k], T, F);
+        y = kind == RNN    ? nn_rnn(m[k], y, h)
+            : kind == LSTM ? nn_lstm(m[k], y, h)
+                           : nn_gru(m[k], y, h);
+        CHECK_OK(nn_build(m[k]));
+        nn_real *d = test_reals((size_t)(N * T * h));
+        test_fill(d, (size_t)(N * T * h), 9);
+        CHECK_OK(nn_forward(m[k], &b, 1));
+        CHECK_OK(nn_backward_from(m[k], d));
+        free(d);
+      }
+      CHECK_SAME(nn_input_gradient(m[1], 0), nn_input_gradient(m[0], 0), sizeof x);
+      for (int i = 0; i < nn_param_count(m[0]); i++) {
+        nn_param p, q;
+        CHECK_OK(nn_get_param(m[0], i, &p));
+        CHECK_OK(nn_get_param(m[1], i, &q));
+        for (size_t k = 0; k < p.count; k++)
+          if (!strstr(p.name, "weight_ih") || k % F != 2) CHECK(p.gradient[k] == q.gradient[k]);
+      }
+      nn_destroy(m[0]), nn_destroy(m[1]);
+    }
+}
+
+/* Whether this build reaches the processor's mode for subnormal numbers. */
+#if (defined __x86_64__ || defined _M_X64 || defined __aarch64__) && !defined NN_NO_SIMD && \
+    !defined __TINYC__
+enum { FLUSHES = sizeof(nn_real) == 4 };
+#else
+enum { FLUSHES = 0 };
+#endif
+
+static int keeps_subnormals(void) { /* whether this thread does */
+  volatile float tiny = 1e-30f;
+  return tiny * 1e-10f > 0;
+}
+
+/* Subnormals are 0 within a call, on every thread, and the caller's again after it. */
+static void subnormals(void) {
+  enum { N = 64, F = 200 };
+  nn_config c = test_config();
+  nn_real *x = test_reals(N * F), *d = test_reals(N * F);
+  nn_batch b;
+  size_t count;
+  memset(&b, 0, sizeof b);
+  for (int i = 0; i < N * F; i++) x[i] = (nn_real)1e-20, d[i] = (nn_real)1e-20;
+  b.n = N, b.x[0] = x;
+  c.batch = N, c.threads = 0;
+#ifdef NN_NO_THREADS
+  c.threads = 1;
+#endif
+  nn_model *m = nn_create(&c);
+  const int y = nn_linear_no_bias(m, nn_input_vector(m, F), F);
+  nn_set_init(m, y, NN_INIT_CONSTANT, 1e-20);
+  CHECK_OK(nn_build(m));
+  CHECK(keeps_subnormals());
+  CHECK_OK(nn_forward(m, &b, 1));
+  CHECK(keeps_subnormals());
+  CHECK_OK(nn_backward_from(m, d));
+  CHECK(keeps_subnormals());
+  const nn_real *out = nn_output(m), *g = nn_gradients(m, &count);
+  for (int i = 0; i < N * F; i++)
+    if (!CHECK((out[i] == 0) == FLUSHES)) break;
+  for (size_t i = 0; i < count; i++)
+    if (!CHECK((g[i] == 0) == FLUSHES)) break;
+  CHECK_OK(nn_step(m));
+  CHECK(keeps_subnormals());
+  nn_destroy(m);
+  nn_context *context = nn_context_create(test_isa(), 1, test_allocator());
+  CHECK_OK(nn_gemm(context, 0, 0, N, N, 1, 1, x, 1, x, N, 0, d, N));
+  CHECK((d[0] == 0) == FLUSHES && (d[N * N - 1] == 0) == FLUSHES && keeps_subnormals());
+  nn_context_destroy(context);
+  free(x), free(d);
+}
+
 static void refused_fits(void) {
   nn_dataset d = digits(0, 20), other;
   nn_config c = test_config();
@@ -1273,7 +1655,7 @@ static void refused_forward(void) {
     if (i == 3) b.n = N + 1;
     if (i == 4) b.n = 0;
     if (i == 5) b.x[0] = NULL;
-    if (i == 6) x[N * T - 1] = 5;
+    if (i == 6) x[T] = 5;
     CHECK_STATUS(nn_forward(m, &b, 1), NN_ERR_ARGUMENT);
     CHECK(nn_output(m) == NULL);
     CHECK_STATUS(nn_backward(m), NN_ERR_STATE);
@@ -1739,6 +2121,15 @@ int main(void) {
   RUN(diverged_in_fit);
   RUN(padding_is_ignored);
   RUN(padding_has_no_loss);
+  RUN(batch_norm_of_lengths);
+  RUN(batch_norm_of_one);
+  RUN(evaluation_carries_nothing);
+  RUN(norms_of_any_size);
+  RUN(odd_targets);
+  RUN(labels_past_the_end);
+  RUN(off_passes_nothing);
+  RUN(infinite_input);
+  RUN(subnormals);
   RUN(refused_fits);
   RUN(early_calls);
   RUN(accumulation);
