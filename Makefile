@@ -11,10 +11,10 @@ APT = apt-get install -y -qq --no-install-recommends
 
 # The first list runs once for every ISA of the machine, the second once.
 SUITES = gemm layers train io torch inspect
-SUITES_ONCE = data gradients fuzz fail
+SUITES_ONCE = data gradients fuzz fail bench
 SCRIPTS = tests/test_look.sh tests/test_survive.sh tests/test_program.sh tests/test_fetch.sh \
           tests/test_readme.sh tests/lint
-TEST_H = tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h
+TEST_H = tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h tests/bench.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
 all: $(BUILD)/nn
@@ -151,7 +151,7 @@ help:
 	@echo 'make mutate   does a test turn red for each statement of going back?'
 	@echo 'make kill     $(KILLS) kills at random instants, and every call that can fail (KILLS=n)'
 	@echo 'make long     train for an hour: memory use and speed (LONG_SECONDS=n)'
-	@echo 'make bench    speed of the kernels'
+	@echo 'make bench    speed beside OpenBLAS, BLIS and PyTorch, and what subnormal numbers cost'
 	@echo 'make goldens  make tests/goldens anew from PyTorch (needs python3-torch)'
 	@echo 'make install  copy nn to $(PREFIX)/bin'
 	@echo 'make clean    remove $(BUILD)'

@@ -1,32 +1,37 @@
 /* How fast nn.c is, beside its peers in the same run.
  *
- *   bench [--quick] [--only PART] [--threads LIST] [--isa NAME] [--csv FILE]
+ *   bench [--quick] [--only PARTS] [--threads LIST] [--isa NAME] [--csv FILE]
  *
  * For every thread count of the list (default 1,2) a process of its own is pinned to as many cores
  * and measures: the FMA peak and the memory bandwidth of a core, the matrix product beside OpenBLAS
  * and BLIS (opened at run time where installed), networks and layers beside PyTorch
- * (tests/bench_torch.py, a child spoken with over pipes; $PYTHON, else /usr/bin/python3).
- * Ours and the peers run in turn, A B A B, and the medians of the rounds are shown; a peer that is
- * not installed is named as missing. --only: rows whose name has PART in it. The table goes to
- * stdout and to build/bench.csv. */
+ * (tests/bench_torch.py, a child spoken with over pipes; $PYTHON, else /usr/bin/python3), and what
+ * subnormal numbers cost. Ours and the peers run in turn, A B A B, and the medians of the rounds
+ * are shown; a peer that is not installed is named as missing. A library that does not know the
+ * processor may choose old kernels: where its choice is below the instruction set that ours uses,
+ * it is told a better one, if it is faster with that and the user has not told it anything.
+ * --only: rows whose name has one of the parts in it, with commas between. The table goes to stdout
+ * and to build/bench.csv; a part of it, by any option, goes to build/bench_part.csv. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* sched_setaffinity; fork, dlopen, clock_gettime everywhere */
 #endif
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <math.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "../nn.h"
+#include "bench.h"
 
 #if defined(__GNUC__) && !defined(__TINYC__) && (defined(__x86_64__) || defined(__i386__))
 #define BENCH_X86
@@ -41,8 +46,9 @@
 static struct {
   int threads, quick, rounds;
   double round_seconds; /* at least this long is measured in one round */
-  const char *only, *csv_path;
-  nn_isa isa;
+  const char *only;
+  unsigned char *used; /* whether each part of it is in a row's name; all processes see it */
+  nn_isa isa;          /* never AUTO */
   FILE *csv;
   double peak; /* GFLOP/s of the cores in use */
   int core[NN_MAX_THREADS];
@@ -205,13 +211,13 @@ typedef double (*runner)(void *what, int count);
 
 typedef struct contender {
   const char *name;
-  runner run;
+  runner run, alone; /* alone, if not NULL: the same on one thread */
   void *what;
   int count, failed;
   double ms[MAX_ROUNDS], median;
 } contender;
 
-static int wanted(const char *name) { return !bench.only || strstr(name, bench.only) != NULL; }
+static int wanted(const char *name) { return bench_wants(bench.only, name, bench.used); }
 
 /* This process's threads, ours and those of the BLAS libraries, each on a core of its own: left
  * alone, one that was asleep often wakes on the core of the one that woke it, and they share it for
@@ -247,7 +253,22 @@ static void calibrate(contender *c) {
   c->failed = spent < 0;
 }
 
-/* One table row for each peer, or one alone when there is none. c[0] is ours. */
+/* The peer's part of a row, on the screen and in the CSV. A peer that stalls gets no ratio. */
+static void show_peer(const contender *ours, contender *peer) {
+  double alone = 0;
+  if (bench.threads > 1 && peer->alone && peer->median > ours->median)
+    alone = peer->alone(peer->what, peer->count) / peer->count * 1e3;
+  if (alone > 0 && bench_stalls(peer->median, alone)) {
+    printf("  %-8s %10.4g ms  stalls, not counted (%.4g ms on one thread)", peer->name,
+           peer->median, alone);
+    fprintf(bench.csv, ",%s stalls,%.6g,", peer->name, peer->median);
+    return;
+  }
+  printf("  %-8s %10.4g ms  ratio %5.2f", peer->name, peer->median, ours->median / peer->median);
+  fprintf(bench.csv, ",%s,%.6g,%.4g", peer->name, peer->median, ours->median / peer->median);
+}
+
+/* One table row for each peer, or one alone when there is none. c[0] is ours. flops 0: not told. */
 static void measure(const char *name, const char *what, double flops, contender *c,
                     int contenders) {
   double gflops, share;
@@ -272,14 +293,14 @@ static void measure(const char *name, const char *what, double flops, contender 
     printf("%-30s %2d  %10.4g ms", name, bench.threads, c[0].median);
     fprintf(bench.csv, "%s,%s,%d,%.6g", name, what, bench.threads, c[0].median);
     if (i) {
-      printf("  %-8s %10.4g ms  ratio %5.2f", c[i].name, c[i].median, c[0].median / c[i].median);
-      fprintf(bench.csv, ",%s,%.6g,%.4g", c[i].name, c[i].median, c[0].median / c[i].median);
+      show_peer(&c[0], &c[i]);
     } else {
       printf("  %-8s %10s     %11s", "no peer", "", "");
       fprintf(bench.csv, ",,,");
     }
-    printf("  %7.1f GFLOP/s  %5.1f %%\n", gflops, 100 * share);
-    fprintf(bench.csv, ",%.4g,%.4g\n", gflops, share);
+    if (flops > 0) printf("  %7.1f GFLOP/s  %5.1f %%", gflops, 100 * share);
+    printf("\n");
+    fprintf(bench.csv, flops > 0 ? ",%.4g,%.4g\n" : ",,\n", gflops, share);
   }
   fflush(stdout);
   fflush(bench.csv);
@@ -291,9 +312,18 @@ typedef void (*cblas_sgemm_function)(int order, int ta, int tb, int m, int n, in
                                      const float *a, int lda, const float *b, int ldb, float beta,
                                      float *c, int ldc);
 
+/* A peer whose core can be chosen: a BLAS, or PyTorch, which brings one with it. */
+typedef struct library {
+  const char *name, *file, *variable; /* file NULL: PyTorch; variable: where it reads its core */
+  const bench_core *cores;
+  char told[32]; /* the variable's value that it is started with; "": none */
+  cblas_sgemm_function sgemm;
+  void *set_threads;
+} library;
+
 typedef struct product {
   nn_context *context;
-  cblas_sgemm_function blas;
+  const library *blas;
   int m, n, k, ta, tb;
   nn_real *a, *b, *c;
 } product;
@@ -312,17 +342,12 @@ static double run_blas(void *what, int count) {
   product *p = (product *)what;
   double start = now();
   for (int i = 0; i < count; i++)
-    p->blas(101, p->ta ? 112 : 111, p->tb ? 112 : 111, p->m, p->n, p->k, 1.f,
-            (const float *)(const void *)p->a, p->ta ? p->m : p->k,
-            (const float *)(const void *)p->b, p->tb ? p->k : p->n, 0.f, (float *)(void *)p->c,
-            p->n);
+    p->blas->sgemm(101, p->ta ? 112 : 111, p->tb ? 112 : 111, p->m, p->n, p->k, 1.f,
+                   (const float *)(const void *)p->a, p->ta ? p->m : p->k,
+                   (const float *)(const void *)p->b, p->tb ? p->k : p->n, 0.f,
+                   (float *)(void *)p->c, p->n);
   return now() - start;
 }
-
-typedef struct library {
-  const char *name, *file, *set_threads;
-  cblas_sgemm_function sgemm;
-} library;
 
 /* dlsym gives an object pointer; ISO C has no cast from it to a function pointer. */
 static int symbol(void *handle, const char *name, void *function, size_t size) {
@@ -331,28 +356,51 @@ static int symbol(void *handle, const char *name, void *function, size_t size) {
   return p != NULL;
 }
 
-static void open_library(library *l) {
-  void *handle = dlopen(l->file, RTLD_NOW | RTLD_LOCAL);
-  if (!symbol(handle, "cblas_sgemm", &l->sgemm, sizeof l->sgemm)) {
-    printf("%s: missing (%s)\n", l->name, l->file);
-    return;
-  }
-  if (strcmp(l->name, "BLIS") == 0) { /* its integers are of pointer's size */
-    void (*set)(intptr_t);
-    const char *(*version)(void);
-    if (symbol(handle, l->set_threads, &set, sizeof set)) set(bench.threads);
-    printf("%s: %s\n", l->name, symbol(handle, "bli_info_get_version_str", &version,
-                                       sizeof version) ? version() : "found");
-  } else {
-    void (*set)(int);
-    const char *(*config)(void);
-    if (symbol(handle, l->set_threads, &set, sizeof set)) set(bench.threads);
-    printf("%s: %s\n", l->name,
-           symbol(handle, "openblas_get_config", &config, sizeof config) ? config() : "found");
-  }
+static void set_threads(const library *l, int threads) {
+  void (*ints)(int);
+  void (*words)(intptr_t);
+  memcpy(&ints, &l->set_threads, sizeof ints);
+  memcpy(&words, &l->set_threads, sizeof words);
+  if (!l->set_threads) return;
+  if (l->cores == bench_blis_cores) words(threads); /* its integers are of pointer's size */
+  else ints(threads);
 }
 
-static void gemm_row(product *p, const library *libraries) {
+static double run_blas_alone(void *what, int count) {
+  double spent;
+  set_threads(((product *)what)->blas, 1);
+  spent = run_blas(what, count);
+  set_threads(((product *)what)->blas, bench.threads);
+  return spent;
+}
+
+/* Opens a BLAS; its version to text, its core to core ("-" where it does not say). Its constructor
+ * reads the variable. 0 if it is missing. */
+static int open_library(library *l, int threads, char text[96], char core[32]) {
+  const int blis = l->cores == bench_blis_cores;
+  void *handle;
+  const char *(*version)(void), *(*core_name)(void), *(*core_text)(int);
+  void (*init)(void);
+  int (*core_number)(void);
+  if (*l->told) setenv(l->variable, l->told, 1);
+  handle = dlopen(l->file, RTLD_NOW | RTLD_LOCAL);
+  if (!symbol(handle, "cblas_sgemm", &l->sgemm, sizeof l->sgemm)) return 0;
+  l->set_threads = dlsym(handle, blis ? "bli_thread_set_num_threads" : "openblas_set_num_threads");
+  if (symbol(handle, "bli_init", &init, sizeof init)) init();
+  set_threads(l, threads);
+  strcpy(core, "-");
+  if (symbol(handle, "openblas_get_corename", &core_name, sizeof core_name))
+    snprintf(core, 32, "%s", core_name());
+  else if (symbol(handle, "bli_arch_query_id", &core_number, sizeof core_number) &&
+           symbol(handle, "bli_arch_string", &core_text, sizeof core_text))
+    snprintf(core, 32, "%s", core_text(core_number()));
+  snprintf(text, 96, "%s",
+           symbol(handle, blis ? "bli_info_get_version_str" : "openblas_get_config", &version,
+                  sizeof version) ? version() : "found");
+  return 1;
+}
+
+static void gemm_row(product *p, library *libraries) {
   char name[64];
   contender c[1 + MAX_PEERS];
   product theirs[MAX_PEERS];
@@ -367,27 +415,31 @@ static void gemm_row(product *p, const library *libraries) {
   for (int i = 0; i < MAX_PEERS; i++) {
     if (!libraries[i].sgemm) continue;
     theirs[i] = *p;
-    theirs[i].blas = libraries[i].sgemm;
+    theirs[i].blas = &libraries[i];
     c[contenders].name = libraries[i].name;
-    c[contenders].run = run_blas, c[contenders].what = &theirs[i];
+    c[contenders].run = run_blas, c[contenders].alone = run_blas_alone;
+    c[contenders].what = &theirs[i];
     contenders++;
   }
   measure(name, "m x n x k product", 2. * p->m * p->n * p->k, c, contenders);
   free(p->a), free(p->b), free(p->c);
 }
 
-static void gemms(void) {
+static void gemms(library *libraries) {
   static const int squares[] = {16,  24,  32,  48,  64,   96,   128,  192,
                                 256, 384, 512, 768, 1024, 1536, 2048};
   /* The three products of a linear layer, those of recurrent and small nets. */
   static const int shapes[][3] = {{100, 1024, 3136}, {100, 3136, 1024}, {1024, 3136, 100},
                                   {128, 512, 128},   {128, 384, 128},   {64, 784, 800},
                                   {1, 1024, 3136}};
-  library libraries[MAX_PEERS] = {
-      {"OpenBLAS", "libopenblas.so.0", "openblas_set_num_threads", NULL},
-      {"BLIS", "libblis.so.4", "bli_thread_set_num_threads", NULL}};
   product p;
-  for (int i = 0; i < MAX_PEERS; i++) open_library(&libraries[i]);
+  for (int i = 0; i < MAX_PEERS; i++) {
+    char text[96], core[32];
+    if (open_library(&libraries[i], bench.threads, text, core))
+      printf("%s: %s, core %s\n", libraries[i].name, text, core);
+    else
+      printf("%s: missing (%s)\n", libraries[i].name, libraries[i].file);
+  }
   memset(&p, 0, sizeof p);
   p.context = nn_context_create(bench.isa, bench.threads, NULL);
   if (!p.context) {
@@ -418,15 +470,19 @@ static struct {
   pid_t pid;
   FILE *in, *out; /* what it says, what is said to it */
 } torch;
+static const char *const torch_script = "tests/bench_torch.py";
 
-static void start_torch(const char *script) {
+static const char *python(void) {
+  const char *name = getenv("PYTHON");
+  return name ? name : access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3" : "python3";
+}
+
+static void start_torch(const library *l) {
   int to[2], from[2];
   char threads[16], line[256];
-  const char *python = getenv("PYTHON");
-  if (!python) python = access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3" : "python3";
   sprintf(threads, "%d", bench.threads);
-  if (access(script, R_OK) || pipe(to) || pipe(from)) {
-    printf("PyTorch: missing (%s)\n", script);
+  if (access(torch_script, R_OK) || pipe(to) || pipe(from)) {
+    printf("PyTorch: missing (%s)\n", torch_script);
     return;
   }
   fflush(stdout);
@@ -436,7 +492,8 @@ static void start_torch(const char *script) {
     close(to[0]), close(to[1]), close(from[0]), close(from[1]);
     setenv("OMP_NUM_THREADS", threads, 1);
     setenv("OPENBLAS_NUM_THREADS", threads, 1);
-    execlp(python, python, script, threads, (char *)NULL);
+    if (*l->told) setenv(l->variable, l->told, 1);
+    execlp(python(), python(), torch_script, threads, (char *)NULL);
     _exit(127);
   }
   close(to[0]), close(from[1]);
@@ -444,19 +501,27 @@ static void start_torch(const char *script) {
   torch.in = fdopen(from[0], "r");
   if (torch.pid < 0 || !torch.in || !torch.out || !fgets(line, sizeof line, torch.in) ||
       strncmp(line, "ready ", 6) != 0) {
-    printf("PyTorch: missing (%s with torch)\n", python);
+    printf("PyTorch: missing (%s with torch)\n", python());
     if (torch.pid > 0) waitpid(torch.pid, NULL, 0);
     torch.pid = 0;
   } else
     printf("PyTorch: %s", line + 6);
 }
 
-static double run_torch(void *what, int count) {
+static double ask_torch(const char *request, int count, int threads) {
   char line[64];
-  fprintf(torch.out, "%s %d\n", (const char *)what, count);
+  fprintf(torch.out, "%s %d %d\n", request, count, threads);
   fflush(torch.out);
   if (!fgets(line, sizeof line, torch.in)) return -1;
   return strtod(line, NULL) * 1e-3 * count;
+}
+
+static double run_torch(void *what, int count) {
+  return ask_torch((const char *)what, count, bench.threads);
+}
+
+static double run_torch_alone(void *what, int count) {
+  return ask_torch((const char *)what, count, 1);
 }
 
 static void stop_torch(void) {
@@ -561,7 +626,8 @@ static void net_row(const char *name, const char *what, nn_model *m, int batch, 
   flops = 2. * batch * passes * macs_of(m, &first);
   if (!first_too) flops -= 2. * batch * first; /* no gradient of the input */
   c[0].name = "nn", c[0].run = run, c[0].what = &t;
-  c[1].name = "PyTorch", c[1].run = run_torch, c[1].what = (void *)(uintptr_t)request;
+  c[1].name = "PyTorch", c[1].run = run_torch, c[1].alone = run_torch_alone;
+  c[1].what = (void *)(uintptr_t)request;
   if (run(&t, 1) < 0) {
     fprintf(stderr, "bench: %s: %s\n", name, nn_error(m));
     exit(1);
@@ -648,6 +714,236 @@ static void nets(void) {
   }
 }
 
+/* ------------------------------------- the peers' cores -------------------------------------- */
+
+typedef struct choice {
+  char core[32];
+  double gflops;
+} choice;
+
+/* The core that a BLAS chose and its GFLOP/s on one thread, to stdout. */
+static void tell_core(library *l) {
+  enum { size = 384 };
+  char text[96], core[32];
+  product p;
+  double best = 0;
+  if (!open_library(l, 1, text, core)) return;
+  memset(&p, 0, sizeof p);
+  p.blas = l, p.m = p.n = p.k = size;
+  p.a = random_reals(size * size), p.b = random_reals(size * size);
+  p.c = random_reals(size * size);
+  for (const double start = now(); now() - start < .2;) {
+    const double rate = 2e-9 * size * size * size / run_blas(&p, 1);
+    if (rate > best) best = rate;
+  }
+  printf("%s %.4g\n", core, best);
+}
+
+/* What a library chooses with l->told, seen in a process of its own: it chooses once in a process,
+ * and a core that the processor cannot run ends it. core is "" where it gives no answer. */
+static choice try_core(library *l) {
+  choice c = {"", 0};
+  int from[2];
+  pid_t child;
+  FILE *in;
+  if (pipe(from)) return c;
+  fflush(stdout);
+  child = fork();
+  if (child == 0) {
+    dup2(from[1], 1);
+    close(from[0]), close(from[1]);
+    if (!freopen("/dev/null", "w", stderr)) _exit(1);
+    setenv("OMP_NUM_THREADS", "1", 1);
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    if (*l->told) setenv(l->variable, l->told, 1);
+    if (!l->file) execlp(python(), python(), torch_script, "core", (char *)NULL);
+    else tell_core(l);
+    fflush(stdout);
+    _exit(0);
+  }
+  close(from[1]);
+  in = fdopen(from[0], "r");
+  if (child < 0 || !in || fscanf(in, "%31s %lf", c.core, &c.gflops) != 2) c.core[0] = 0;
+  if (in) fclose(in);
+  if (child > 0) waitpid(child, NULL, 0);
+  return c;
+}
+
+/* Finds out what the library chooses, and sets l->told where it does better with another core. */
+static void choose_core(library *l) {
+  const choice own = try_core(l);
+  choice other;
+  const char *better = bench_better_core(l->cores, own.core, bench.isa), *set = getenv(l->variable);
+  if (!own.core[0] || strcmp(own.core, "-") == 0) return;
+  printf("%s: core %s, %.3g GFLOP/s", l->name, own.core, own.gflops);
+  if (set) {
+    printf(", as %s=%s in the environment asks\n", l->variable, set);
+    return;
+  }
+  if (!better) {
+    printf(", its own choice, is no worse than nn's %s\n", nn_isa_name(bench.isa));
+    return;
+  }
+  printf(", its own choice, is below nn's %s", nn_isa_name(bench.isa));
+  snprintf(l->told, sizeof l->told, "%s", bench_core_value(better));
+  other = try_core(l);
+  printf("; %s=%s: ", l->variable, l->told);
+  if (strcmp(other.core, better) == 0 && other.gflops > own.gflops) {
+    printf("core %s, %.3g GFLOP/s, which it is started with\n", other.core, other.gflops);
+    return;
+  }
+  if (strcmp(other.core, better)) printf("does not work; the choice stays, and flatters nn\n");
+  else printf("core %s, %.3g GFLOP/s; the choice stays\n", other.core, other.gflops);
+  l->told[0] = 0;
+}
+
+/* ------------------------------------- subnormal numbers ------------------------------------- */
+
+/* The same work on numbers below 1.2e-38, beside ordinary ones: on many processors each operation
+ * on one takes a hundred times as long, unless they are flushed to zero. */
+static void subnormal_row(const char *name, const char *what, double flops, runner run,
+                          void *subnormal, void *ordinary) {
+  contender c[2];
+  memset(c, 0, sizeof c);
+  c[0].name = "subnormal", c[0].run = run, c[0].what = subnormal;
+  c[1].name = "ordinary", c[1].run = run, c[1].what = ordinary;
+  measure(name, what, flops, c, 2);
+}
+
+/* Shows whether the row has what it is about: none where the engine flushes them. */
+static void count_subnormals(const char *name, const char *of, const nn_real *x, size_t count) {
+  size_t found = 0;
+  for (size_t i = 0; i < count; i++) found += fpclassify(x[i]) == FP_SUBNORMAL;
+  printf("%s: %lu of %lu %s are subnormal\n", name, (unsigned long)found, (unsigned long)count, of);
+}
+
+static void subnormal_gemm(void) {
+  static const char name[] = "subnormal_gemm_256";
+  const size_t count = 256 * 256;
+  product p[2];
+  if (!wanted(name)) return;
+  memset(p, 0, sizeof p);
+  for (int ordinary = 0; ordinary < 2; ordinary++) {
+    product *q = &p[ordinary];
+    q->context = nn_context_create(bench.isa, bench.threads, NULL);
+    q->m = q->n = q->k = 256;
+    q->a = random_reals(count), q->b = random_reals(count), q->c = random_reals(count);
+    for (size_t i = 0; !ordinary && i < count; i++)
+      q->a[i] *= (nn_real)1e-20, q->b[i] *= (nn_real)1e-20;
+    if (!q->context) exit(1);
+  }
+  run_ours(&p[0], 1);
+  count_subnormals(name, "sums", p[0].c, count);
+  subnormal_row(name, "product of numbers about 1e-20", 2. * 256 * 256 * 256, run_ours, &p[0],
+                &p[1]);
+  for (int i = 0; i < 2; i++) {
+    nn_context_destroy(p[i].context);
+    free(p[i].a), free(p[i].b), free(p[i].c);
+  }
+}
+
+typedef struct adam_steps {
+  nn_model *m;
+  nn_real gradient; /* of every parameter, in each step */
+} adam_steps;
+
+/* Only nn_step is timed. */
+static double run_adam(void *what, int count) {
+  adam_steps *t = (adam_steps *)what;
+  double spent = 0;
+  for (int i = 0; i < count; i++) {
+    size_t n;
+    nn_real *g = nn_gradients(t->m, &n);
+    double start;
+    for (size_t j = 0; j < n; j++) g[j] = t->gradient;
+    start = now();
+    if (nn_step(t->m) != NN_OK) return -1;
+    spent += now() - start;
+  }
+  return spent;
+}
+
+/* The optimizer's state is to be seen in a checkpoint alone, at the end of its section OPTM. */
+static void count_in_state(const char *name, nn_model *m) {
+  const nn_progress none = {0, 0, 0, 0, 0, 0, 0, 0, 0};
+  const size_t size = nn_save_size(m, &none);
+  unsigned char *bytes = (unsigned char *)memory(size);
+  size_t parameters, at = 32;
+  uint64_t length = 0;
+  nn_real *state;
+  nn_parameters(m, &parameters);
+  if (nn_save_memory(m, &none, bytes, size) != NN_OK) exit(1);
+  for (;; at += 16 + (size_t)length) {
+    memcpy(&length, bytes + at + 4, sizeof length);
+    if (memcmp(bytes + at, "OPTM", 4) == 0) break;
+  }
+  state = (nn_real *)memory(2 * parameters * sizeof *state);
+  memcpy(state, bytes + at + 12 + length - 2 * parameters * sizeof *state,
+         2 * parameters * sizeof *state);
+  count_subnormals(name, "values of Adam's state", state, 2 * parameters);
+  free(state), free(bytes);
+}
+
+/* Units that get no gradient any more: m falls by a tenth in each step, and ends at some 1e-44. */
+static void subnormal_adam(void) {
+  static const char name[] = "subnormal_adam_512x512";
+  const nn_config config = config_of(1);
+  const nn_optimizer adam = nn_adam(1e-6);
+  adam_steps t[2];
+  if (!wanted(name)) return;
+  for (int ordinary = 0; ordinary < 2; ordinary++) {
+    t[ordinary].m = nn_create(&config);
+    nn_mean_squared_error(t[ordinary].m, nn_linear(t[ordinary].m,
+                                                   nn_input_vector(t[ordinary].m, 512), 512));
+    nn_set_optimizer(t[ordinary].m, &adam);
+    t[ordinary].gradient = 1;
+    if (nn_build(t[ordinary].m) != NN_OK || run_adam(&t[ordinary], 1) < 0) exit(1);
+  }
+  t[0].gradient = 0;
+  run_adam(&t[0], 1200);
+  count_in_state(name, t[0].m);
+  subnormal_row(name, "Adam step long after the last gradient", 0, run_adam, &t[0], &t[1]);
+  nn_destroy(t[0].m), nn_destroy(t[1].m);
+}
+
+/* Each step back in time makes the gradient smaller, by more where the recurrent weights are small:
+ * to 1e-40 in 120 of the 150 steps, or to 1e-9 in all of them. */
+static void subnormal_rnn(void) {
+  static const char name[] = "subnormal_rnn_150_steps";
+  enum { steps = 150, features = 28, batch = 32 };
+  const double scale[2] = {.87, 1.6};
+  nn_config config = config_of(batch);
+  net t[2];
+  if (!wanted(name)) return;
+  memset(t, 0, sizeof t);
+  config.input_gradient = 1;
+  for (int ordinary = 0; ordinary < 2; ordinary++) {
+    net *q = &t[ordinary];
+    nn_param recurrent;
+    int x;
+    q->m = nn_create(&config);
+    x = nn_last_step(q->m, nn_rnn(q->m, nn_input_sequence(q->m, steps, features), 128));
+    nn_cross_entropy(q->m, nn_linear(q->m, x, 10));
+    if (nn_build(q->m) != NN_OK ||
+        nn_find_param(q->m, "rnn1.weight_hh_l0", &recurrent) != NN_OK) {
+      fprintf(stderr, "bench: %s: %s\n", name, nn_error(q->m));
+      exit(1);
+    }
+    for (size_t i = 0; i < recurrent.count; i++) recurrent.value[i] *= (nn_real)scale[ordinary];
+    q->x = random_reals(batch * steps * features);
+    q->labels = (int32_t *)memory(batch * sizeof *q->labels);
+    q->b.n = batch, q->b.x[0] = q->x, q->b.labels = q->labels;
+  }
+  if (run_backward(&t[0], 1) < 0) exit(1);
+  count_subnormals(name, "gradients of the input", nn_input_gradient(t[0].m, 0),
+                   batch * steps * features);
+  subnormal_row(name, "RNN of 128 units, the way back", 0, run_backward, &t[0], &t[1]);
+  for (int i = 0; i < 2; i++) {
+    nn_destroy(t[i].m);
+    free(t[i].x), free(t[i].labels);
+  }
+}
+
 /* -------------------------------------------- main ------------------------------------------- */
 
 static void pin(int cores) {
@@ -669,82 +965,94 @@ static void pin(int cores) {
 #endif
 }
 
-static int run_all(int threads, const char *script) {
+static int run_all(int threads, library *libraries, const library *torch_blas) {
   double core;
   struct rusage usage;
   bench.threads = threads;
   signal(SIGPIPE, SIG_IGN); /* a peer that has died is noticed where its answer is missing */
   pin(threads);
-  printf("\n%d thread%s, kernels %s\n", threads, threads > 1 ? "s" : "",
-         nn_isa_name(bench.isa == NN_ISA_AUTO ? nn_isa_best() : bench.isa));
+  printf("\n%d thread%s, kernels %s\n", threads, threads > 1 ? "s" : "", nn_isa_name(bench.isa));
   core = fma_peak();
   bench.peak = core * threads;
   bandwidth();
-  start_torch(script);
-  gemms();
+  start_torch(torch_blas);
+  gemms(libraries);
   nets();
   stop_torch();
+  subnormal_gemm();
+  subnormal_adam();
+  subnormal_rnn();
   getrusage(RUSAGE_SELF, &usage);
   printf("other work took a core from this program %ld times; near 0 in a clean run\n",
          usage.ru_nivcsw);
   return 0;
 }
 
+/* A process for each count: the peers' pools of threads take their size and cores from it. */
+static int run_counts(const bench_options *o) {
+  library libraries[MAX_PEERS] = {
+      {"OpenBLAS", "libopenblas.so.0", "OPENBLAS_CORETYPE", bench_openblas_cores, "", NULL, NULL},
+      {"BLIS", "libblis.so.4", "BLIS_ARCH_TYPE", bench_blis_cores, "", NULL, NULL}};
+  library torch_blas = {"PyTorch's OpenBLAS", NULL, "OPENBLAS_CORETYPE", bench_openblas_cores,
+                        "",                   NULL, NULL};
+  for (int i = 0; i < MAX_PEERS; i++) choose_core(&libraries[i]);
+  choose_core(&torch_blas);
+  for (int i = 0; i < o->thread_counts; i++) {
+    int status = 0;
+    pid_t child;
+    fflush(stdout);
+    child = fork();
+    if (child == 0) exit(run_all(o->threads[i], libraries, &torch_blas));
+    if (child < 0 || waitpid(child, &status, 0) < 0 || status != 0) return 1;
+  }
+  return 0;
+}
+
+/* 1 if a part of --only is in no row's name. */
+static int parts_without_rows(const char *list) {
+  const char *part;
+  size_t length;
+  int missing = 0;
+  for (int i = 0; list && (length = bench_part(list, i, &part)) > 0; i++)
+    if (!bench.used[i]) {
+      fprintf(stderr, "bench: no row has %.*s in its name\n", (int)length, part);
+      missing = 1;
+    }
+  return missing;
+}
+
 static int help(FILE *to, int result) {
-  fprintf(to, "usage: bench [--quick] [--only PART] [--threads LIST] [--isa NAME] [--csv FILE]\n");
+  fprintf(to, "usage: bench [--quick] [--only PARTS] [--threads LIST] [--isa NAME] [--csv FILE]\n");
   return result;
 }
 
 int main(int argc, char **argv) {
-  const char *threads = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? "1,2" : "1";
-  const char *script = "tests/bench_torch.py";
-  int failed = 0;
-  bench.csv_path = "build/bench.csv";
-  bench.rounds = 7, bench.round_seconds = .15;
-  for (int i = 1; i < argc; i++) {
-    const char *value = i + 1 < argc ? argv[i + 1] : NULL;
-    if (strcmp(argv[i], "--quick") == 0) {
-      bench.quick = 1, bench.rounds = 3, bench.round_seconds = .03;
-      continue;
-    }
-    if (strcmp(argv[i], "--help") == 0) return help(stdout, 0);
-    if (!value) return help(stderr, 2);
-    if (strcmp(argv[i], "--only") == 0) bench.only = value;
-    else if (strcmp(argv[i], "--threads") == 0) threads = value;
-    else if (strcmp(argv[i], "--csv") == 0) bench.csv_path = value;
-    else if (strcmp(argv[i], "--isa") == 0) {
-      if (nn_isa_find(value, &bench.isa) != NN_OK || (bench.isa && !nn_isa_available(bench.isa))) {
-        fprintf(stderr, "bench: --isa %s: not available\n", value);
-        return 2;
-      }
-    } else return help(stderr, 2);
-    i++;
+  bench_options o;
+  const char *word, *wrong = bench_read(argc, argv, &o, &word), *csv = bench_csv(&o);
+  int failed;
+  if (wrong) {
+    fprintf(stderr, "bench: %s: %s\n", word, wrong);
+    return help(stderr, 2);
   }
-  bench.csv = fopen(bench.csv_path, "w");
-  if (!bench.csv) {
-    fprintf(stderr, "bench: %s: %s\n", bench.csv_path, strerror(errno));
+  if (o.help) return help(stdout, 0);
+  bench.quick = o.quick, bench.only = o.only;
+  bench.rounds = o.quick ? 3 : 7, bench.round_seconds = o.quick ? .03 : .15;
+  bench.isa = o.isa == NN_ISA_AUTO ? nn_isa_best() : o.isa;
+  if (o.thread_counts == 0) {
+    o.threads[0] = 1, o.threads[1] = 2;
+    o.thread_counts = sysconf(_SC_NPROCESSORS_ONLN) > 1 ? 2 : 1;
+  }
+  bench.used = (unsigned char *)mmap(NULL, BENCH_MAX_PARTS, PROT_READ | PROT_WRITE,
+                                     MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  bench.csv = fopen(csv, "w");
+  if (!bench.csv || bench.used == MAP_FAILED) {
+    fprintf(stderr, "bench: %s: %s\n", csv, strerror(errno));
     return 1;
   }
+  printf("The rows go to %s.\n", csv);
   fprintf(bench.csv, "case,what,threads,ours_ms,peer,peer_ms,ratio,gflops,peak_share\n");
   fflush(bench.csv);
-  const long head = ftell(bench.csv);
-  /* A process for each count: the peers' pools of threads take their size and cores from it. */
-  for (const char *p = threads; *p && !failed;) {
-    char *end;
-    long n = strtol(p, &end, 10);
-    int status = 0;
-    pid_t child;
-    if (end == p || n < 1 || n > NN_MAX_THREADS || (*end && *end != ',')) return help(stderr, 2);
-    p = *end ? end + 1 : end;
-    fflush(stdout);
-    child = fork();
-    if (child == 0) exit(run_all((int)n, script));
-    failed = child < 0 || waitpid(child, &status, 0) < 0 || status != 0;
-  }
-  if (!failed && fseek(bench.csv, 0, SEEK_END) == 0 && ftell(bench.csv) == head) {
-    fprintf(stderr, "bench: no row has %s in its name\n", bench.only ? bench.only : "''");
-    failed = 1;
-  }
+  failed = run_counts(&o) || parts_without_rows(o.only);
   fclose(bench.csv);
   return failed;
 }

@@ -2,14 +2,18 @@
 """The PyTorch side of tests/bench.c, which starts it and speaks with it over two pipes.
 
     bench_torch.py THREADS
+    bench_torch.py core
 
-First line out: "ready VERSION". Then for each line in, "CASE COUNT", it runs the case COUNT times
-and answers with the mean milliseconds of one run. "CASE" is a kind and numbers joined by colons:
+"core" prints the core that torch's OpenBLAS chose ("-": it has none) and the GFLOP/s of a product
+on one thread. Else the first line out is "ready VERSION ..". Then for each line in, "CASE COUNT
+THREADS", it runs the case COUNT times on so many threads and answers with the mean milliseconds of
+one run. "CASE" is a kind and numbers joined by colons:
 
     lenet_train:CHANNELS:SIDE:BATCH    lenet_forward:CHANNELS:SIDE:BATCH
     cell_train:KIND:LAYERS:HIDDEN:BATCH
     conv_forward:IN:OUT:KERNEL:SIDE:BATCH    conv_backward: the same (parts: see conv)
 """
+import ctypes
 import os
 import sys
 import time
@@ -104,25 +108,68 @@ def make(case):
 
 
 def blas():
-    """The BLAS library that was loaded with torch, "" where that cannot be told."""
+    """The path of torch's BLAS library, "" where that cannot be told. numpy may load its own."""
     try:
         with open('/proc/self/maps') as f:
-            names = {line.split('/')[-1].strip() for line in f}
-        known = ('libopenblas', 'libblis', 'libmkl')
-        return ' '.join(sorted(name for name in names if name.startswith(known)))
+            paths = {line.split(None, 5)[-1].strip() for line in f}
     except OSError:
         return ''
+    known = ('libopenblas', 'libblis', 'libmkl')
+    return next((path for path in sorted(paths)
+                 if os.path.basename(path).startswith(known) and 'numpy' not in path), '')
+
+
+def core(path):
+    """What that library, if it is OpenBLAS, calls the kernels it chose; else "-"."""
+    tell = getattr(ctypes.CDLL(path), 'openblas_get_corename', None) if path else None
+    if not tell:
+        return '-'
+    tell.restype = ctypes.c_char_p
+    return tell().decode()
+
+
+def rate():
+    """GFLOP/s of the fastest product of some, .2 s long."""
+    size = 384
+    a, b = torch.rand(size, size), torch.rand(size, size)
+    product = timed(lambda: torch.mm(a, b))
+    best, end = product(1), time.perf_counter() + .2
+    while time.perf_counter() < end:
+        best = min(best, product(1))
+    return 2e-9 * size ** 3 / best
+
+
+def vectors():
+    """The instruction set of torch's own kernels."""
+    lines = torch.__config__.show().splitlines()
+    return next((line.split(':')[1].strip() for line in lines if 'CPU capability' in line), '?')
+
+
+def use_threads(count, path):
+    """torch does not tell an OpenBLAS that has threads of its own."""
+    torch.set_num_threads(count)
+    tell = getattr(ctypes.CDLL(path), 'openblas_set_num_threads', None) if path else None
+    if tell:
+        tell(count)
 
 
 def main():
-    torch.set_num_threads(int(sys.argv[1]))
+    path = blas()
+    if sys.argv[1] == 'core':
+        use_threads(1, path)
+        print(core(path), '%.4g' % rate())
+        return
+    use_threads(int(sys.argv[1]), path)
     torch.manual_seed(1)
     answers = os.fdopen(os.dup(1), 'w')
     os.dup2(2, 1)  # nothing else may get into the answers
-    print('ready', torch.__version__, blas(), file=answers, flush=True)
+    print('ready %s, BLAS %s, core %s, own kernels %s' %
+          (torch.__version__, os.path.basename(path) or '?', core(path), vectors()),
+          file=answers, flush=True)
     case = run = None
     for line in sys.stdin:
-        name, count = line.split()
+        name, count, threads = line.split()
+        use_threads(int(threads), path)
         if name != case:
             run = None  # frees the case before
             case, run = name, make(name)
