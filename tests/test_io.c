@@ -445,6 +445,73 @@ static void files(void) {
 #endif
 }
 
+/* Files that version 0.1.0 wrote: their parameters to the bit, and what they answer and go on to,
+ * by the scalar kernels that wrote them; other kernels round otherwise. */
+static size_t old_file(const char *name, unsigned char *bytes, size_t room) {
+  char path[80];
+  sprintf(path, "tests/goldens/%s", name);
+  FILE *f = fopen(path, "rb");
+  if (!CHECK(f != NULL)) return 0;
+  const size_t size = fread(bytes, 1, room, f);
+  fclose(f);
+  return size;
+}
+
+static uint32_t parameters_of(nn_model *m) {
+  uint32_t sum = 0;
+  nn_param p;
+  for (int i = 0; i < nn_param_count(m) && CHECK_OK(nn_get_param(m, i, &p)); i++)
+    sum = nn_crc32(sum, p.value, p.count * sizeof *p.value);
+  return sum;
+}
+
+static void files_of_version_0_1_0(void) {
+  static const nn_real logits[12] = {
+      (nn_real).373714,      (nn_real)-.0927256867, (nn_real)-.0724048913, (nn_real).229365468,
+      (nn_real).660999954,   (nn_real)-.256753922,  (nn_real).30723387,    (nn_real)-.0216213092,
+      (nn_real)-.0898288488, (nn_real).320725918,   (nn_real)-.0552238896, (nn_real)-.137355059};
+  static unsigned char bytes[8192];
+  nn_config c = test_config();
+  nn_real x[4 * 98];
+  nn_load_result r;
+  nn_message why;
+  nn_batch b;
+  const int exact = sizeof(nn_real) == 4;
+  c.batch = 4;
+  memset(&b, 0, sizeof b);
+  b.n = 4, b.x[0] = x;
+  test_fill(x, COUNT(x), 5);
+  size_t size = old_file("v0.1.0-model.nn", bytes, sizeof bytes);
+  if (!CHECK_OK(nn_load_memory(bytes, size, &c, &r, &why))) {
+    fprintf(stderr, "    %s\n", why.text);
+    return;
+  }
+  CHECK(!r.is_checkpoint);
+  if (exact) CHECK(parameters_of(r.model) == 0x21975dbe);
+  CHECK_OK(nn_forward(r.model, &b, 0));
+  CHECK_NEAR_ALL(nn_output(r.model), logits, 12, 1e-6);
+  if (exact) { /* and it is written as it was */
+    Bytes again = save(r.model, NULL);
+    CHECK(again.size == size && !memcmp(again.at, bytes, size));
+    free(again.at);
+  }
+  nn_destroy(r.model);
+#ifndef NN_NO_TRAINING
+  static const double losses[3] = {.63149521, .471817755, .363701717};
+  int32_t label[4] = {0, 1, 2, 0};
+  b.labels = label;
+  size = old_file("v0.1.0-checkpoint.nn", bytes, sizeof bytes);
+  if (!CHECK_OK(nn_load_memory(bytes, size, &c, &r, &why))) return;
+  CHECK(r.is_checkpoint && r.progress.place == 2 && r.progress.correct == 2);
+  for (int i = 0; i < 3; i++) {
+    double loss = 0;
+    CHECK_OK(nn_train(r.model, &b, &loss, NULL));
+    CHECK_NEAR(loss, losses[i], 1e-5);
+  }
+  nn_destroy(r.model);
+#endif
+}
+
 static void crc(void) {
   CHECK(nn_crc32(0, "123456789", 9) == 0xCBF43926u);
   CHECK(nn_crc32(nn_crc32(0, "1234", 4), "56789", 5) == 0xCBF43926u);
@@ -461,5 +528,6 @@ int main(void) {
   RUN(bytes_added);
   RUN(bytes_changed);
   RUN(files);
+  RUN(files_of_version_0_1_0);
   return test_end("io");
 }
