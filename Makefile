@@ -13,7 +13,7 @@ APT = apt-get install -y -qq --no-install-recommends
 SUITES = gemm layers train io torch inspect
 SUITES_ONCE = data gradients fuzz fail bench
 SCRIPTS = tests/test_look.sh tests/test_survive.sh tests/test_program.sh tests/test_fetch.sh \
-          tests/test_readme.sh tests/lint
+          tests/test_readme.sh tests/test_build.sh tests/lint
 TEST_H = tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h tests/bench.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
@@ -134,10 +134,10 @@ goldens:
 	python3 tests/goldens.py
 
 install: $(BUILD)/nn
-	install -D $(BUILD)/nn $(DESTDIR)$(PREFIX)/bin/nn
+	install -D '$(BUILD)/nn' '$(DESTDIR)$(PREFIX)/bin/nn'
 
 clean:
-	rm -rf $(BUILD)
+	rm -rf '$(BUILD)'
 
 help:
 	@echo 'make          build $(BUILD)/nn'

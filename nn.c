@@ -42,8 +42,72 @@
 #ifndef _DARWIN_C_SOURCE
 #define _DARWIN_C_SOURCE 1 /* the number of cores, hidden by the line above */
 #endif
+#ifndef _FILE_OFFSET_BITS
+#define _FILE_OFFSET_BITS 64 /* files over 2 GiB on 32-bit systems */
+#endif
 #include "nn.h"
 
+/* ======================================= @@CONFIG ==========================================
+ * Every mistake is one #error: NN__REFUSED then hides the rest of the file, which would only print
+ * what follows from it. */
+#ifdef __cplusplus
+#error "nn.c is C, not C++: compile it with a C compiler (cc -O2 -c nn.c); C++ includes nn.h alone"
+#define NN__REFUSED
+#elif defined __FAST_MATH__ || defined __ASSOCIATIVE_MATH__ || defined _M_FP_FAST || \
+    (defined __FINITE_MATH_ONLY__ && __FINITE_MATH_ONLY__ > 0)
+#error "compile nn.c without -Ofast and -ffast-math: they remove its checks for NaN and infinity"
+#define NN__REFUSED
+#elif defined NN_MALLOC != defined NN_FREE
+#error "define both NN_MALLOC and NN_FREE or neither"
+#define NN__REFUSED
+#elif defined NN_NO_MALLOC && defined NN_MALLOC
+#error "NN_NO_MALLOC and NN_MALLOC contradict each other"
+#define NN__REFUSED
+#elif NN_MAX_NODES < 4 || NN_MAX_NODES > 4096 /* see nn__site */
+#error "NN_MAX_NODES must be 4 .. 4096"
+#define NN__REFUSED
+#elif NN_MAX_PARAMS < 4 || NN_MAX_THREADS < 1
+#error "NN_MAX_PARAMS must be 4 or more, NN_MAX_THREADS 1 or more"
+#define NN__REFUSED
+#elif NN__PASTE(NN__REAL_, NN_REAL) == 2
+#define NN__DOUBLE 1
+#elif NN__PASTE(NN__REAL_, NN_REAL) == 1
+#define NN__DOUBLE 0
+#else
+#error "NN_REAL must be float or double"
+#define NN__REFUSED
+#endif
+#if !defined NN_MALLOC && !defined NN_NO_MALLOC
+#define NN_MALLOC(size) malloc(size)
+#define NN_FREE(memory) free(memory)
+#endif
+
+/* The name under which this file can include itself. Compilers look for it beside this file first,
+ * so a name without its folder will do. */
+#if !defined NN__SELF && defined __FILE_NAME__
+#define NN__SELF __FILE_NAME__
+#elif !defined NN__SELF
+#define NN__SELF "nn.c"
+#endif
+#if defined __has_include && !defined NN__REFUSED
+#if !__has_include(NN__SELF)
+#error "nn.c includes itself, and is not found: define NN__SELF as its present name, in quotes"
+#define NN__REFUSED
+#endif
+#endif
+
+#ifndef NN__REFUSED
+/* ====================================== @@PLATFORM =========================================
+ * NN__SIMD_X86, NN__SIMD_NEON: vector kernels can be compiled here. NN__INLINE: inlined even where
+ * the compiler would rather not, for bodies whose constants must meet. NN__UNROLL: before a loop
+ * with a constant count whose array must live in registers. */
+#if defined __GLIBC__ && !defined __USE_XOPEN2K8
+/* A header that was read before this file, under -std=c99, has settled that POSIX stays hidden.
+ * This settles it anew for the headers that are still to come. */
+#undef _FEATURES_H
+#include <features.h>
+#define NN__STDIO_HIDDEN
+#endif
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
@@ -55,39 +119,6 @@
 #include <stdlib.h>
 #endif
 
-/* ======================================= @@CONFIG ========================================== */
-#if defined NN_MALLOC != defined NN_FREE
-#error "define both NN_MALLOC and NN_FREE or neither"
-#endif
-#if defined NN_NO_MALLOC && defined NN_MALLOC
-#error "NN_NO_MALLOC and NN_MALLOC contradict each other"
-#endif
-#if !defined NN_MALLOC && !defined NN_NO_MALLOC
-#define NN_MALLOC(size) malloc(size)
-#define NN_FREE(memory) free(memory)
-#endif
-#if NN_MAX_NODES < 4 || NN_MAX_PARAMS < 4 || NN_MAX_THREADS < 1
-#error "NN_MAX_NODES and NN_MAX_PARAMS must be 4 or more, NN_MAX_THREADS 1 or more"
-#endif
-#define NN__PASTE2(a, b) a##b
-#define NN__PASTE(a, b) NN__PASTE2(a, b)
-#define NN__REAL_float 1
-#define NN__REAL_double 2
-#if NN__PASTE(NN__REAL_, NN_REAL) == 2
-#define NN__DOUBLE 1
-#elif NN__PASTE(NN__REAL_, NN_REAL) == 1
-#define NN__DOUBLE 0
-#else
-#error "NN_REAL must be float or double"
-#endif
-#ifndef NN__SELF
-#define NN__SELF "nn.c" /* the name under which this file can include itself */
-#endif
-
-/* ====================================== @@PLATFORM =========================================
- * NN__SIMD_X86, NN__SIMD_NEON: vector kernels can be compiled here. NN__INLINE: inlined even where
- * the compiler would rather not, for bodies whose constants must meet. NN__UNROLL: before a loop
- * with a constant count whose array must live in registers. */
 #if defined __clang__
 #define NN__CLANG 1
 #else
@@ -102,6 +133,25 @@
 #define NN__MSVC 1
 #else
 #define NN__MSVC 0
+#endif
+#if defined _WIN32
+#define NN__WIN32 1
+#else
+#define NN__WIN32 0
+#endif
+#if !NN__WIN32 && (defined __unix__ || defined __APPLE__)
+#define NN__UNIX 1
+#else
+#define NN__UNIX 0
+#endif
+#if defined __linux__ && !defined __EMSCRIPTEN__
+#define NN__LINUX 1
+#else
+#define NN__LINUX 0
+#endif
+
+#if (NN__GCC || NN__CLANG) && !defined __OPTIMIZE__ && !defined NN_NO_WARNING
+#pragma GCC warning "nn.c is compiled without -O2 and some 20 times slower (NN_NO_WARNING: silent)"
 #endif
 
 #if NN__GCC || NN__CLANG
@@ -150,47 +200,120 @@
 #endif
 #endif
 
-#ifndef NN_NO_THREADS
-#if defined _WIN32
-#define NN__WIN32 1
+#if NN__WIN32
 #ifndef WIN32_LEAN_AND_MEAN
 #define WIN32_LEAN_AND_MEAN
 #endif
+#ifndef NOMINMAX
+#define NOMINMAX /* min and max stay the includer's */
+#endif
 #include <windows.h>
-#else
-#define NN__WIN32 0
+#endif
+
+/* Threads are left out where there are none: no <pthread.h> or, as with newlib and WebAssembly, one
+ * that only goes through the motions. */
+#ifdef __has_include
+#if __has_include(<unistd.h>) && __has_include(<pthread.h>)
+#define NN__PTHREADS
+#endif
+#elif NN__UNIX
+#define NN__PTHREADS
+#endif
+#if NN__WIN32 || defined NN_NO_THREADS || (defined __wasi__ && !defined _REENTRANT) || \
+    (defined __EMSCRIPTEN__ && !defined __EMSCRIPTEN_PTHREADS__)
+#undef NN__PTHREADS
+#endif
+#ifdef NN__PTHREADS
+#include <unistd.h>
+#if !defined _POSIX_THREADS || _POSIX_THREADS <= 0
+#undef NN__PTHREADS
+#endif
+#endif
+#ifdef NN__PTHREADS
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
-#include <unistd.h>
+#ifndef SIG_SETMASK
+#error "POSIX is hidden: include nn.c ahead of <signal.h>, or define _GNU_SOURCE ahead of both"
 #endif
+#elif !NN__WIN32 && !defined NN_NO_THREADS
+#define NN_NO_THREADS
 #endif
 
 #define NN__ALIGN 64 /* bytes: a cache line, and the widest vector */
 
-/* Files: what C99 leaves open about writing one safely. */
+/* Files: what C99 leaves open about reading a large one and writing one safely. */
 #ifndef NN_NO_STDIO
 #include <errno.h>
-#if defined _WIN32
-#ifndef WIN32_LEAN_AND_MEAN
-#define WIN32_LEAN_AND_MEAN
-#endif
-#include <windows.h>
+#if NN__WIN32
 #include <io.h>
-#elif defined __unix__ || defined __APPLE__
+#elif NN__UNIX
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#ifdef NN__STDIO_HIDDEN
+extern int fileno(FILE *);
 #endif
+#ifndef O_NOFOLLOW
+#error "POSIX is hidden: include nn.c ahead of <fcntl.h>, or define _GNU_SOURCE ahead of both"
+#endif
+#endif
+
+#if NN__WIN32
+/* Windows takes names of any script only as UTF-16. 0, and errno, for what is not UTF-8. */
+enum { NN__WIDE = 500 };
+static int nn__wide(const char *path, wchar_t *wide)
+{
+  if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, NN__WIDE)) return 1;
+  errno = GetLastError() == ERROR_INSUFFICIENT_BUFFER ? ENAMETOOLONG : EILSEQ;
+  return 0;
+}
+#endif
+
+/* fopen, in binary, of a name in UTF-8. writing: empties or creates the file. */
+static FILE *nn__fopen(const char *path, int writing)
+{
+#if NN__WIN32
+  wchar_t wide[NN__WIDE];
+  return nn__wide(path, wide) ? _wfopen(wide, writing ? L"wb" : L"rb") : NULL;
+#else
+  return fopen(path, writing ? "wb" : "rb");
+#endif
+}
+
+static void nn__remove(const char *path)
+{
+#if NN__WIN32
+  wchar_t wide[NN__WIDE];
+  if (nn__wide(path, wide)) _wremove(wide);
+#else
+  remove(path);
+#endif
+}
+
+/* The bytes of a file, which is then at its start; -1 when that failed. */
+static int64_t nn__file_size(FILE *f)
+{
+#if NN__WIN32
+  return fseek(f, 0, SEEK_SET) == 0 ? _filelengthi64(_fileno(f)) : -1;
+#elif NN__UNIX && !defined NN__STDIO_HIDDEN
+  const int64_t size = fseeko(f, 0, SEEK_END) == 0 ? (int64_t)ftello(f) : -1;
+  return fseeko(f, 0, SEEK_SET) == 0 ? size : -1;
+#else
+  const int64_t size = fseek(f, 0, SEEK_END) == 0 ? (int64_t)ftell(f) : -1;
+  return fseek(f, 0, SEEK_SET) == 0 ? size : -1;
+#endif
+}
 
 /* Waits until a flushed file is on the disk; 0 when that failed. What cannot be synced (a pipe
  * under a name, some network disks) says EINVAL, and there is nothing to wait for. */
 static int nn__sync(FILE *f)
 {
-#if defined _WIN32
+#if NN__WIN32
   return _commit(_fileno(f)) == 0;
-#elif defined __unix__ || defined __APPLE__
+#elif NN__UNIX
   return fsync(fileno(f)) == 0 || errno == EINVAL;
 #else
   (void)f;
@@ -201,11 +324,13 @@ static int nn__sync(FILE *f)
 /* Gives a file another's name, in one step where the system can; 0 when that failed. */
 static int nn__replace(const char *from, const char *to)
 {
-#if defined _WIN32
-  return MoveFileExA(from, to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0;
+#if NN__WIN32
+  wchar_t wide_from[NN__WIDE], wide_to[NN__WIDE];
+  return nn__wide(from, wide_from) && nn__wide(to, wide_to) &&
+         MoveFileExW(wide_from, wide_to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0;
 #else
   if (rename(from, to) == 0) return 1;
-#if !defined __unix__ && !defined __APPLE__
+#if !NN__UNIX
   if (remove(to) == 0) return rename(from, to) == 0; /* C99 allows rename to refuse */
 #endif
   return 0;
@@ -216,7 +341,7 @@ static int nn__replace(const char *from, const char *to)
  * ever, to rename a file over these would fail, or, for the superuser, would replace /dev/null. */
 static int nn__regular(const char *path)
 {
-#if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
+#if NN__UNIX
   struct stat s;
   return stat(path, &s) != 0 || S_ISREG(s.st_mode);
 #else
@@ -231,7 +356,7 @@ static int nn__regular(const char *path)
  * write it. */
 static int nn__take_file(const char *temporary, const char *path)
 {
-#if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
+#if NN__UNIX
   for (int tries = 0; tries < 1000; tries++) {
     struct stat own, named;
     const int how = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
@@ -261,7 +386,7 @@ static int nn__take_file(const char *temporary, const char *path)
 
 static void nn__give_file(int file)
 {
-#if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
+#if NN__UNIX
   close(file);
 #else
   (void)file;
@@ -272,7 +397,7 @@ static void nn__give_file(int file)
  * folders to sync, and there is nothing to wait for. */
 static void nn__sync_folder(char *path)
 {
-#if !defined _WIN32 && (defined __unix__ || defined __APPLE__)
+#if NN__UNIX
   char *end = strrchr(path, '/');
   if (end) end[end == path] = 0;
   const int folder = open(end ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -742,7 +867,7 @@ static const char *const nn__isa_names[NN_ISA_COUNT] = {"auto", "scalar", "sse2"
 
 const char *nn_isa_name(nn_isa isa)
 {
-  return (int)isa >= 0 && isa < NN_ISA_COUNT ? nn__isa_names[isa] : "unknown";
+  return (unsigned)isa < NN_ISA_COUNT ? nn__isa_names[isa] : "unknown";
 }
 
 nn_status nn_isa_find(const char *name, nn_isa *isa)
@@ -896,6 +1021,7 @@ typedef struct nn__kernels {
 #endif
 } nn__kernels;
 
+#endif /* NN__REFUSED */
 #endif /* first reading */
 
 /* ========================================= @@VEC ===========================================
@@ -913,6 +1039,7 @@ typedef struct nn__kernels {
  *   v_zip_low(a,b) v_zip_high(a,b)   a0 b0 a1 b1 .. of the low, of the high halves
  * and of the tile: MR rows (MR2, MR3 for what is left over) of NV vectors. */
 #ifdef NN__INSTANCE
+#if NN__INSTANCE
 
 #if NN__INSTANCE == 1 /* ------------------------- scalar ---------------------------------- */
 #define NN__(name) name##_scalar
@@ -1308,8 +1435,8 @@ NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int mr, int nv, nn_real *c, siz
     for (int i = 0; i < mr; i++)
       NN__UNROLL
       for (int v = 0; v < nv; v++) v_store(tile + i * NR + v * VW, acc[i][v]);
-    for (size_t j = 0; j < n; j++)
-      for (size_t i = 0; i < m; i++) {
+    for (size_t j = 0; j < n && j < (size_t)nv * VW; j++)
+      for (size_t i = 0; i < m && i < (size_t)mr; i++) {
         nn_real *to = c + j * ldc + i, x = f->alpha * tile[i * NR + j];
         if (reads) x += f->beta * *to;
         if (f->bias) x += f->bias[i];
@@ -1486,12 +1613,12 @@ static void NN__(pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size
 static void NN__(dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ldw, size_t k,
                        size_t n, const nn__finish *f)
 {
-  enum { ROWS = 8 };
-  for (size_t j = 0; j < n; j += ROWS) {
-    const nn_real *row[ROWS];
-    V acc[ROWS];
+  enum { NN__ROWS = 8 };
+  for (size_t j = 0; j < n; j += NN__ROWS) {
+    const nn_real *row[NN__ROWS];
+    V acc[NN__ROWS];
     NN__UNROLL
-    for (size_t r = 0; r < ROWS; r++) {
+    for (size_t r = 0; r < NN__ROWS; r++) {
       row[r] = w + (j + r < n ? j + r : j) * ldw;
       acc[r] = v_zero();
     }
@@ -1499,14 +1626,14 @@ static void NN__(dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ld
     for (; p + VW <= k; p += VW) {
       const V v = v_load(x + p);
       NN__UNROLL
-      for (int r = 0; r < ROWS; r++) acc[r] = v_fma(v, v_load(row[r] + p), acc[r]);
+      for (int r = 0; r < NN__ROWS; r++) acc[r] = v_fma(v, v_load(row[r] + p), acc[r]);
     }
     if (p < k) {
       const V v = v_get(x + p, k - p);
       NN__UNROLL
-      for (int r = 0; r < ROWS; r++) acc[r] = v_fma(v, v_get(row[r] + p, k - p), acc[r]);
+      for (int r = 0; r < NN__ROWS; r++) acc[r] = v_fma(v, v_get(row[r] + p, k - p), acc[r]);
     }
-    for (size_t r = 0; r < ROWS && j + r < n; r++) {
+    for (size_t r = 0; r < NN__ROWS && j + r < n; r++) {
       nn_real s = f->alpha * v_sum(acc[r]);
       if (f->beta != 0) s += f->beta * y[j + r];
       if (f->bias) s += f->bias[j + r];
@@ -1628,15 +1755,16 @@ static void NN__(axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n)
 static void NN__(combine)(nn_real *y, const nn_real *s, size_t step, const nn_real *x, size_t ldx,
                           size_t k, size_t n)
 {
-  enum { ROWS = 8 };
-  for (; k >= ROWS; k -= ROWS, s += ROWS * step, x += ROWS * ldx) {
-    V factor[ROWS];
+  enum { NN__ROWS = 8 };
+  for (; k >= NN__ROWS; k -= NN__ROWS, s += NN__ROWS * step, x += NN__ROWS * ldx) {
+    V factor[NN__ROWS];
     NN__UNROLL
-    for (size_t r = 0; r < ROWS; r++) factor[r] = v_set(s[r * step]);
+    for (size_t r = 0; r < NN__ROWS; r++) factor[r] = v_set(s[r * step]);
     for (size_t j = 0; j < n; j += VW) {
       V sum = v_get(y + j, n - j);
       NN__UNROLL
-      for (size_t r = 0; r < ROWS; r++) sum = v_fma(factor[r], v_get(x + r * ldx + j, n - j), sum);
+      for (size_t r = 0; r < NN__ROWS; r++)
+        sum = v_fma(factor[r], v_get(x + r * ldx + j, n - j), sum);
       v_give(y + j, sum, n - j);
     }
   }
@@ -2347,6 +2475,7 @@ static const nn__kernels NN__(nn__table) = {
 #pragma clang attribute pop
 #endif
 #endif
+#endif /* the instances; 0 only forgets their names */
 #undef NN__
 #undef NN__THIS_ISA
 #undef VW
@@ -2382,28 +2511,102 @@ static const nn__kernels NN__(nn__table) = {
 #undef v_get
 #undef v_give
 
-#else /* first reading: one instance after the other */
+#undef NN__INSTANCE
+
+#elif !defined NN__REFUSED
+/* First reading: one instance after the other. The includer's macros of the same names are put away
+ * meanwhile; instance 0 forgets them, and each of the others forgets its own. */
+#pragma push_macro("VW")
+#pragma push_macro("MR")
+#pragma push_macro("MR2")
+#pragma push_macro("MR3")
+#pragma push_macro("NV")
+#pragma push_macro("NR")
+#pragma push_macro("V")
+#pragma push_macro("M")
+#pragma push_macro("v_load")
+#pragma push_macro("v_store")
+#pragma push_macro("v_part")
+#pragma push_macro("v_put")
+#pragma push_macro("v_set")
+#pragma push_macro("v_zero")
+#pragma push_macro("v_add")
+#pragma push_macro("v_sub")
+#pragma push_macro("v_mul")
+#pragma push_macro("v_div")
+#pragma push_macro("v_sqrt")
+#pragma push_macro("v_fma")
+#pragma push_macro("v_max")
+#pragma push_macro("v_min")
+#pragma push_macro("v_gt")
+#pragma push_macro("v_eq")
+#pragma push_macro("v_pick")
+#pragma push_macro("v_round")
+#pragma push_macro("v_exp2i")
+#pragma push_macro("v_zip_low")
+#pragma push_macro("v_zip_high")
+#pragma push_macro("v_sum")
+#pragma push_macro("v_get")
+#pragma push_macro("v_give")
+#define NN__INSTANCE 0
+#include NN__SELF
+#ifdef NN__INSTANCE
+#error "nn.c included another file instead of itself: define NN__SELF as its own name, in quotes"
+#define NN__REFUSED
+#undef NN__INSTANCE
+#else
 #define NN__INSTANCE 1
 #include NN__SELF
-#undef NN__INSTANCE
 #if NN__SIMD_X86
 #define NN__INSTANCE 2
 #include NN__SELF
-#undef NN__INSTANCE
 #define NN__INSTANCE 3
 #include NN__SELF
-#undef NN__INSTANCE
 #define NN__INSTANCE 4
 #include NN__SELF
-#undef NN__INSTANCE
 #elif NN__SIMD_NEON
 #define NN__INSTANCE 5
 #include NN__SELF
-#undef NN__INSTANCE
+#endif
+#endif
+#pragma pop_macro("VW")
+#pragma pop_macro("MR")
+#pragma pop_macro("MR2")
+#pragma pop_macro("MR3")
+#pragma pop_macro("NV")
+#pragma pop_macro("NR")
+#pragma pop_macro("V")
+#pragma pop_macro("M")
+#pragma pop_macro("v_load")
+#pragma pop_macro("v_store")
+#pragma pop_macro("v_part")
+#pragma pop_macro("v_put")
+#pragma pop_macro("v_set")
+#pragma pop_macro("v_zero")
+#pragma pop_macro("v_add")
+#pragma pop_macro("v_sub")
+#pragma pop_macro("v_mul")
+#pragma pop_macro("v_div")
+#pragma pop_macro("v_sqrt")
+#pragma pop_macro("v_fma")
+#pragma pop_macro("v_max")
+#pragma pop_macro("v_min")
+#pragma pop_macro("v_gt")
+#pragma pop_macro("v_eq")
+#pragma pop_macro("v_pick")
+#pragma pop_macro("v_round")
+#pragma pop_macro("v_exp2i")
+#pragma pop_macro("v_zip_low")
+#pragma pop_macro("v_zip_high")
+#pragma pop_macro("v_sum")
+#pragma pop_macro("v_get")
+#pragma pop_macro("v_give")
+#ifndef NN__REFUSED
+#define NN__KERNELS_READ /* not before the instances are through, so they end here */
 #endif
 #endif /* NN__INSTANCE */
 
-#ifndef NN__INSTANCE
+#ifdef NN__KERNELS_READ
 
 /* ====================================== @@DISPATCH ========================================= */
 
@@ -2496,14 +2699,103 @@ static void nn__sync_free(nn__mutex *m, nn__signal *a, nn__signal *b)
   pthread_cond_destroy(a);
   pthread_mutex_destroy(m);
 }
+#if NN__LINUX
+static void nn__join(char *to, size_t size, const char *a, const char *b, const char *c)
+{
+  nn__text t = {to, size, 0};
+  nn__put_string(&t, a);
+  nn__put_string(&t, b);
+  nn__put_string(&t, c);
+  to[t.used] = 0;
+}
+
+/* The first whole number of the file folder/name, and of what follows it; -1 where none is. */
+static void nn__numbers(const char *folder, const char *name, int64_t number[2])
+{
+  char text[640];
+  nn__join(text, sizeof text, folder, "/", name);
+  const int file = open(text, O_RDONLY | O_CLOEXEC);
+  const ssize_t got = file >= 0 ? read(file, text, sizeof text - 1) : -1;
+  if (file >= 0) close(file);
+  text[got > 0 ? got : 0] = 0;
+  const char *at = text;
+  for (int i = 0; i < 2; i++) {
+    number[i] = *at >= '0' && *at <= '9' ? 0 : -1;
+    for (; *at >= '0' && *at <= '9'; at++)
+      if (number[i] < INT64_MAX / 16) number[i] = number[i] * 10 + (*at - '0');
+    if (*at == ' ') at++;
+  }
+}
+
+/* A control group may use no more than `quota` microseconds of processor time in each `period`: as
+ * many cores, rounded up. Files of version 2: "QUOTA PERIOD" or "max PERIOD"; of version 1, in a
+ * file each, quota -1 for no limit. */
+static int nn__group_cores(const char *folder, int version, int cores)
+{
+  int64_t limit[2], period[2];
+  nn__numbers(folder, version == 2 ? "cpu.max" : "cpu.cfs_quota_us", limit);
+  if (limit[0] <= 0) return cores;
+  if (version == 1) nn__numbers(folder, "cpu.cfs_period_us", period), limit[1] = period[0];
+  if (limit[1] <= 0 || limit[0] / limit[1] >= cores) return cores;
+  return (int)(limit[0] / limit[1] + (limit[0] % limit[1] != 0));
+}
+
+/* One line of /proc/self/cgroup: "0::/path" of version 2, "4:cpu,cpuacct:/path" of version 1. Every
+ * group on the way up to the root has a limit of its own. */
+static int nn__line_cores(const char *root, const char *line, int cores)
+{
+  const char *list = strchr(line, ':'), *group = list ? strchr(list + 1, ':') : NULL;
+  if (!group) return cores;
+  const int version = group == list + 1 ? 2 : 1;
+  int holds = version == 2; /* version 1: is "cpu" among the controllers? */
+  for (const char *p = list; p < group; p++)
+    holds |= (*p == ':' || *p == ',') && !strncmp(p + 1, "cpu", 3) && (p[4] == ',' || p[4] == ':');
+  if (!holds) return cores;
+  char folder[512];
+  const char *top = version == 2 ? "/sys/fs/cgroup" : "/sys/fs/cgroup/cpu";
+  nn__join(folder, sizeof folder, root, top, group + 1);
+  const size_t least = strlen(root) + strlen(top);
+  for (size_t at = strlen(folder); at >= least; at--)
+    if (folder[at] == '/' || !folder[at]) {
+      folder[at] = 0;
+      cores = nn__group_cores(folder, version, cores);
+    }
+  return cores;
+}
+
+/* The cores that the control groups of this process allow, at most `cores`. root: "", or a test's
+ * folder in place of /. */
+static int nn__quota_cores(const char *root, int cores)
+{
+  char line[512], part[128];
+  size_t length = 0;
+  nn__join(line, sizeof line, root, "/proc/self/cgroup", "");
+  const int file = open(line, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return cores;
+  for (ssize_t got; (got = read(file, part, sizeof part)) > 0;)
+    for (ssize_t i = 0; i < got; i++) {
+      if (part[i] != '\n' && length < sizeof line - 1) line[length++] = part[i];
+      if (part[i] != '\n') continue;
+      line[length] = 0, length = 0;
+      cores = nn__line_cores(root, line, cores);
+    }
+  close(file);
+  return cores;
+}
+#endif
+
 static int nn__cores(void)
 {
+  const long online = sysconf(_SC_NPROCESSORS_ONLN);
+  int cores = online > 0 && online < 65536 ? (int)online : 1;
+#if NN__LINUX
 #ifdef CPU_COUNT
   cpu_set_t allowed;
-  if (!sched_getaffinity(0, sizeof allowed, &allowed)) return CPU_COUNT(&allowed);
+  if (!sched_getaffinity(0, sizeof allowed, &allowed)) cores = CPU_COUNT(&allowed);
 #endif
-  const long n = sysconf(_SC_NPROCESSORS_ONLN);
-  return n > 0 && n < 65536 ? (int)n : 1;
+  cores = nn__quota_cores("", cores);
+#endif
+  return cores;
 }
 #endif
 
@@ -2990,8 +3282,11 @@ static char *nn__aligned(void *p)
 static nn_status nn__choose(nn_isa isa, int *threads, const nn__kernels **kernels)
 {
   if (*threads < 0 || *threads > NN_MAX_THREADS) return NN_ERR_ARGUMENT;
-  if ((int)isa < 0 || isa >= NN_ISA_COUNT) return NN_ERR_ARGUMENT;
-  if (*threads == 0) *threads = nn__cores() < NN_MAX_THREADS ? nn__cores() : NN_MAX_THREADS;
+  if ((unsigned)isa >= NN_ISA_COUNT) return NN_ERR_ARGUMENT;
+  if (*threads == 0) {
+    const int cores = nn__cores();
+    *threads = cores < NN_MAX_THREADS ? cores : NN_MAX_THREADS;
+  }
 #ifdef NN_NO_THREADS
   if (*threads > 1) return NN_ERR_UNSUPPORTED;
 #endif
@@ -5053,12 +5348,12 @@ static void nn__panels_product(const nn__cell *q, size_t rows, size_t n, size_t 
                                const nn_real *a, const nn_real *packed, size_t panel_b, nn_real *c,
                                size_t ldc, size_t panel_c, const nn__finish *finish)
 {
-  enum { PANELS = 64 }; /* of one walk */
+  enum { NN__PANELS = 64 }; /* of one walk */
   const size_t nr = q->kernels->nr;
   nn__finish f = *finish;
   for (size_t count; k; a += count * q->panel, packed += count * nr * nr, f.beta = 1) {
-    size_t skip[PANELS];
-    count = nn__min(PANELS, (k + nr - 1) / nr);
+    size_t skip[NN__PANELS];
+    count = nn__min(NN__PANELS, (k + nr - 1) / nr);
     for (size_t i = 0; i < count; i++) skip[i] = i * q->panel;
     const size_t here = nn__min(k, count * nr);
     const nn__walk walk = {count, nr, here - (count - 1) * nr, skip, 1, nr, 0};
@@ -5927,7 +6222,7 @@ void nn_set_init(nn_model *m, int node, nn_init init, double value)
     nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %d is not a layer of this model", node);
     return;
   }
-  if ((int)init < 0 || init > NN_INIT_CONSTANT || !nn__finite(value)) {
+  if ((unsigned)init > NN_INIT_CONSTANT || !nn__finite(value)) {
     nn__fail(m, NN_ERR_ARGUMENT,
              "nn_set_init: %s: no initialisation %d, or its value %g not finite",
              m->node[node].name, (int)init, value);
@@ -6055,7 +6350,7 @@ static int nn__slots(const nn_optimizer *o)
 static const char *nn__bad_optimizer(const nn_optimizer *o)
 {
   const nn_schedule *s = &o->schedule;
-  if ((int)o->kind < 0 || o->kind > NN_ADAMW) return "no such kind";
+  if ((unsigned)o->kind > NN_ADAMW) return "no such kind";
   if (!(o->rate > 0) || !nn__finite(o->rate)) return "rate must be above 0";
   if (!(o->momentum >= 0) || !nn__finite(o->momentum)) return "momentum must be 0 or more";
   if (!(o->alpha >= 0 && o->alpha < 1)) return "alpha must be 0 <= alpha < 1";
@@ -6067,7 +6362,7 @@ static const char *nn__bad_optimizer(const nn_optimizer *o)
   if (o->nesterov && (o->kind != NN_SGD || !(o->momentum > 0)))
     return "nesterov goes with SGD and a momentum";
   if (!(o->clip_norm >= 0) || !(o->clip_value >= 0)) return "clipping limits must be 0 or more";
-  if ((int)s->kind < 0 || s->kind > NN_ONE_CYCLE) return "no such schedule";
+  if ((unsigned)s->kind > NN_ONE_CYCLE) return "no such schedule";
   const int64_t most = (int64_t)1 << 53; /* exact as a double, and so in files */
   if (s->warmup < 0 || s->warmup > most || s->total < 0 || s->total > most || s->period < 0 ||
       s->period > most)
@@ -6285,8 +6580,10 @@ static void nn__scratch_size(const nn_model *m, nn__node *node)
     node->scratch = (2 + 2 * NN__PARTS) * nn__norm_length(node);
   } else if (nn__is_cell(node->kind)) {
     node->scratch = nn__cell_scratch(m, node);
+#ifndef NN_NO_TRAINING
   } else if (nn__is_loss(node->kind)) {
     node->scratch = all;
+#endif
   }
 }
 
@@ -6466,14 +6763,18 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
   m->context.pack_b = nn__carve(&c, nn__pack_b_size(&m->context), real);
   m->border = nn__same_layout(out) ? NULL : nn__carve(&c, batch * out->rows * out->cols, real);
   m->lengths = nn__carve(&c, batch, sizeof(int32_t));
+#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT /* what goes through a data set */
   if (m->inputs == 1 && (m->loss >= 0 || m->config.keep_activations)) {
     m->stage = nn__carve(&c, batch * nn__input_size(m), real);
     m->stage_lengths = nn__carve(&c, batch, sizeof(int32_t));
   }
+#endif
+#ifndef NN_NO_TRAINING /* of an inference model, too: nn_evaluate */
   if (m->inputs == 1 && m->loss >= 0) {
     m->stage_values = nn__carve(&c, batch * out->rows * out->cols, real);
     m->stage_labels = nn__carve(&c, batch * out->rows, sizeof(int32_t));
   }
+#endif
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
     if (nn__is_cell(node->kind) && node->cell.carry) {
@@ -6588,16 +6889,16 @@ static void nn__transpose_in_place(nn_real *w, size_t rows, size_t cols)
 static void nn__orthogonalise(const nn__kernels *kernels, nn_random *r, nn_real *w, size_t rows,
                               size_t cols, double gain)
 {
-  enum { BLOCK = 64 };
+  enum { NN__BLOCK = 64 };
   static const nn__finish plain = {1, 0, NULL, 0, 0};
   const size_t count = nn__min(rows, cols), length = nn__max(rows, cols);
   for (size_t i = 0; i < rows * cols; i++) w[i] = (nn_real)nn_random_normal(r);
   for (size_t i = 0; i < count; i++) {
     nn_real *v = w + i * length;
     for (int pass = 0; pass < 2; pass++) {
-      for (size_t j = 0; j < i; j += BLOCK) {
-        nn_real dot[BLOCK];
-        const size_t block = nn__min(BLOCK, i - j);
+      for (size_t j = 0; j < i; j += NN__BLOCK) {
+        nn_real dot[NN__BLOCK];
+        const size_t block = nn__min(NN__BLOCK, i - j);
         kernels->dots(dot, v, w + j * length, length, length, block, &plain);
         for (size_t b = 0; b < block; b++) kernels->axpy(v, -dot[b], w + (j + b) * length, length);
       }
@@ -7762,19 +8063,19 @@ static nn_status nn__open(const char *path, size_t limit, FILE **file, size_t *s
 {
   nn_status status = NN_OK;
   FILE *f;
-  long end;
+  int64_t end;
   if (path == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no path given");
   if (!nn__regular(path))
     return nn__say(why, NN_ERR_IO, "%s: not a regular file", nn__path_end(path));
   errno = 0;
-  f = fopen(path, "rb");
+  f = nn__fopen(path, 0);
   if (f == NULL) return nn__file_failed(why, path, "cannot open");
   /* A directory opens on POSIX, and has a size there, but cannot be read. */
   if (getc(f) == EOF && ferror(f)) {
     status = nn__file_failed(why, path, "cannot read");
-  } else if (fseek(f, 0, SEEK_END) != 0 || (end = ftell(f)) < 0 || fseek(f, 0, SEEK_SET) != 0) {
+  } else if ((end = nn__file_size(f)) < 0) {
     status = nn__file_failed(why, path, "cannot find its size");
-  } else if ((unsigned long)end > limit) {
+  } else if ((uint64_t)end > limit) {
     status = nn__say(why, NN_ERR_LIMIT, "%s: larger than the %zu bytes that are read at most",
                      nn__path_end(path), limit);
   } else {
@@ -7878,7 +8179,7 @@ static void nn__write_failed(nn__writer *w, const char *what)
   w->status = nn__file_failed(w->why, w->path, what);
   if (w->file) fclose(w->file);
   w->file = NULL;
-  remove(w->temporary);
+  nn__remove(w->temporary);
   nn__give_file(w->taken);
 }
 
@@ -7910,7 +8211,7 @@ static void nn__write_begin(nn__writer *w, const char *path, nn_message *why)
     w->status = nn__file_failed(why, w->temporary, "cannot write");
     return;
   }
-  w->file = fopen(w->temporary, "wb");
+  w->file = nn__fopen(w->temporary, 1);
   if (w->file == NULL) nn__write_failed(w, "cannot write");
 }
 
@@ -8877,10 +9178,10 @@ nn_status nn_moments_merge(nn_moments *to, const nn_moments *from)
  * what the mean lost to rounding (the corrected two-pass sum); and the pieces merged. */
 nn_status nn_moments_add(nn_moments *to, const nn_real *x, size_t count)
 {
-  enum { PIECE = 1024 };
+  enum { NN__PIECE = 1024 };
   if (!to || (!x && count)) return NN_ERR_ARGUMENT;
-  for (size_t first = 0; first < count; first += PIECE) {
-    const size_t n = nn__min(PIECE, count - first);
+  for (size_t first = 0; first < count; first += NN__PIECE) {
+    const size_t n = nn__min(NN__PIECE, count - first);
     const nn_real *at = x + first;
     nn_moments s;
     double sum = 0, rest = 0;
@@ -9296,7 +9597,7 @@ static nn_status nn__occlusion_image(nn_model *m, const nn_occlusion_options *o,
 
 nn_status nn_occlusion_size(nn_model *m, const nn_occlusion_options *o, int *height, int *width)
 {
-  int size[3];
+  int size[3] = {0};
   if (!m || !height || !width) return NN_ERR_ARGUMENT;
   const nn_status status = nn__occlusion_image(m, o, size);
   if (status != NN_OK) return status;
@@ -9373,7 +9674,7 @@ nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_opt
 nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (!start || (int)rule < NN_RULE_GRADIENT || rule > NN_RULE_GUIDED)
+  if (!start || (unsigned)rule > NN_RULE_GUIDED)
     return nn__error(m, NN_ERR_ARGUMENT, start ? "project: no rule %d" : "project: no start",
                      (int)rule);
   if (node < 0 || node >= m->nodes)
@@ -9576,7 +9877,7 @@ static nn_real nn__real_of(uint64_t bits, int wide)
 /* x NULL: goes past them. */
 static void nn__io_reals(nn__io *s, nn_real *x, size_t count)
 {
-  enum { PART = 256 };
+  enum { NN__PART = 256 };
   const size_t wide = (size_t)s->wide;
   if (s->status == NN_OK && s->reading && count > (s->end - s->at) / wide)
     nn__io_fail(s, NN_ERR_FORMAT, "cut short: %zu numbers should follow, %zu bytes do", count,
@@ -9586,9 +9887,9 @@ static void nn__io_reals(nn__io *s, nn_real *x, size_t count)
     s->at += count * wide;
     return;
   }
-  for (size_t done = 0; done < count; done += PART) {
-    unsigned char bytes[PART * 8], *b = bytes;
-    const size_t part = nn__min(PART, count - done);
+  for (size_t done = 0; done < count; done += NN__PART) {
+    unsigned char bytes[NN__PART * 8], *b = bytes;
+    const size_t part = nn__min(NN__PART, count - done);
     for (size_t i = 0; i < part && !s->reading; i++) {
 #if NN__DOUBLE
       uint64_t bits;
@@ -10135,7 +10436,7 @@ nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress, const cha
 }
 #endif
 
-#endif /* first reading */
+#endif /* NN__KERNELS_READ */
 
 /* LICENSE: MIT. Copyright (c) 2026 the nn authors.
  * Permission is hereby granted, free of charge, to any person obtaining a copy of this software and

@@ -1,7 +1,11 @@
 /* nn - convolutional and recurrent networks on a CPU, in one pair of C99 files.
  *
- * Put nn.h and nn.c into your program, compile nn.c with any C99 compiler, link libm (and
- * pthreads, unless NN_NO_THREADS). There is nothing else to build, install or initialise.
+ * Put nn.h and nn.c into your program, compile nn.c with any C99 compiler, optimised, and link libm
+ * (and pthreads, unless NN_NO_THREADS). There is nothing else to build, install or initialise:
+ *
+ *     cc -O2 -o program program.c nn.c -lm -lpthread
+ *
+ * C++ includes nn.h and links what a C compiler made of nn.c. One file may also include nn.c.
  *
  *     nn_config config = nn_config_default();
  *     config.batch = 64;
@@ -73,23 +77,36 @@ extern "C" {
 
 /* ======================================= @@CONFIG ==========================================
  * Compile-time switches, each given with -D to every file that includes nn.h.
- * NN_REAL           float (default) or double. double: scalar kernels only, for checking.
+ * NN_REAL           float (default) or double. double: scalar kernels only, for checking. A program
+ *                   and an nn.c that differ here do not link.
  * NN_NO_STDIO       no files: what takes a path is gone, what takes bytes in memory stays.
  * NN_NO_THREADS     no threads API at all; config.threads above 1 is then NN_ERR_UNSUPPORTED.
+ *                   Where there are no POSIX threads (bare metal, wasm) nn.c sets it by itself.
  * NN_NO_SIMD        only the portable scalar kernels; no intrinsics, no inline assembly.
  * NN_NO_MALLOC      no malloc: models live in the caller's buffers or come from config.allocator.
  * NN_NO_TRAINING    no gradients, losses, optimizers or fitting: inference only, least code.
  * NN_NO_INSPECT     without the functions that look inside a net (@@INSPECT).
  * NN_MALLOC(n), NN_FREE(p)   replace malloc and free; define both or neither.
- * NN_API            linkage of every public function (default: extern).
- * NN_MAX_NODES      most layers of a model (default 256); about 400 bytes each in nn_create.
+ * NN_API            linkage of every public function. Default: extern, visible outside a shared
+ *                   library even with -fvisibility=hidden; NN_API=extern leaves it to the compiler.
+ *                   A DLL: compile nn.c with "-DNN_API=__declspec(dllexport)" and the programs that
+ *                   use it with "-DNN_API=__declspec(dllimport)".
+ * NN_NO_WARNING     no warning where nn.c is compiled without optimisation (some 20 times slower).
+ * NN__SELF          nn.c's name in quotes, for itself to include. Needed only if it was renamed and
+ *                   the compiler has no __FILE_NAME__ (gcc has it from version 12, clang from 9).
+ * NN_MAX_NODES      most layers of a model, 4 .. 4096 (default 256); about 400 bytes each in
+ *                   nn_create.
  * NN_MAX_PARAMS     most parameter arrays of a model (default 512); about 100 bytes each.
  * NN_MAX_THREADS    most threads of a model (default 64).                                    */
 #ifndef NN_REAL
 #define NN_REAL float
 #endif
 #ifndef NN_API
+#if defined __GNUC__ && !defined _WIN32
+#define NN_API extern __attribute__((visibility("default")))
+#else
 #define NN_API extern
+#endif
 #endif
 #ifndef NN_MAX_NODES
 #define NN_MAX_NODES 256
@@ -105,6 +122,31 @@ extern "C" {
 #define NN_MAX_CLASSES 65536
 
 typedef NN_REAL nn_real;
+
+/* In double precision everything that does not take a model or context, but makes one or reads an
+ * nn_real, has another name for the linker. */
+#define NN__PASTE2(a, b) a##b
+#define NN__PASTE(a, b) NN__PASTE2(a, b)
+#define NN__REAL_float 1
+#define NN__REAL_double 2
+#if NN__PASTE(NN__REAL_, NN_REAL) == 2
+#define nn_context_create nn_context_create_double
+#define nn_create nn_create_double
+#define nn_create_in nn_create_in_double
+#define nn_load nn_load_double
+#define nn_load_memory nn_load_memory_double
+#define nn_dataset_pixels nn_dataset_pixels_double
+#define nn_dataset_load nn_dataset_load_double
+#define nn_dataset_standardise nn_dataset_standardise_double
+#define nn_dataset_free nn_dataset_free_double
+#define nn_gather nn_gather_double
+#define nn_moments_add nn_moments_add_double
+#define nn_histogram_add nn_histogram_add_double
+#define nn_sparsity nn_sparsity_double
+#define nn_distance nn_distance_double
+#define nn_sign_distance nn_sign_distance_double
+#define nn_move_image nn_move_image_double
+#endif
 
 /* ======================================== @@BASE =========================================== */
 
@@ -173,8 +215,10 @@ NN_API nn_isa nn_isa_best(void);                      /* what AUTO means here; n
  * The matrix product alone, for programs that need nothing else. */
 typedef struct nn_context nn_context; /* kernels, threads and packing space; one user at a time */
 
-/* threads 1 .. NN_MAX_THREADS, 0 = one a core. allocator may be NULL. NULL when out of memory, when
- * the ISA is not available or threads is out of range. Freed by nn_context_destroy (or NULL). */
+/* threads 1 .. NN_MAX_THREADS, 0 = one a core that this process may use: one that it is bound to,
+ * and on Linux no more than the CPU quota of its control groups allows. allocator may be NULL. NULL
+ * when out of memory, when the ISA is not available or threads is out of range. Freed by
+ * nn_context_destroy (or NULL). */
 NN_API nn_context *nn_context_create(nn_isa isa, int threads, const nn_allocator *allocator);
 NN_API void nn_context_destroy(nn_context *c);
 
@@ -195,7 +239,7 @@ typedef struct nn_model nn_model;
 
 typedef struct nn_config {
   int batch;              /* most samples one call may carry, 1 .. 2^20; default 32 */
-  int threads;            /* 1 .. NN_MAX_THREADS, 0 = one a core; default 1 */
+  int threads;            /* 1 .. NN_MAX_THREADS, 0 = as nn_context_create; default 1 */
   uint64_t seed;          /* of initial values, dropout and shuffling; default 1 */
   nn_isa isa;             /* default NN_ISA_AUTO */
   int inference;          /* 1: no gradients, no optimizer, activations share memory; default 0 */

@@ -86,6 +86,10 @@ static inline int fault_fseek(FILE *f, long at, int from) {
   return fault_broken(f, "fseek") ? -1 : fseek(f, at, from);
 }
 static inline long fault_ftell(FILE *f) { return fault_broken(f, "ftell") ? -1 : ftell(f); }
+static inline int fault_fseeko(FILE *f, off_t at, int from) {
+  return fault_broken(f, "fseeko") ? -1 : fseeko(f, at, from);
+}
+static inline off_t fault_ftello(FILE *f) { return fault_broken(f, "ftello") ? -1 : ftello(f); }
 static inline size_t fault_fread(void *to, size_t size, size_t count, FILE *f) {
   return fault_broken(f, "fread") ? 0 : fread(to, size, count, f);
 }
@@ -141,6 +145,8 @@ static inline int fault_cond(pthread_cond_t *c, const pthread_condattr_t *a) {
 #define getc(f) fault_getc(f)
 #define fseek(f, at, from) fault_fseek(f, at, from)
 #define ftell(f) fault_ftell(f)
+#define fseeko(f, at, from) fault_fseeko(f, at, from)
+#define ftello(f) fault_ftello(f)
 #define fread(to, size, count, f) fault_fread(to, size, count, f)
 #define fwrite(from, size, count, f) fault_fwrite(from, size, count, f)
 #define fflush(f) fault_fflush(f)

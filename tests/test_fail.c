@@ -254,6 +254,71 @@ static void waits_for_the_last(void) {
 #endif
 }
 
+/* ------------------------------------------------------------------------ control groups ----- */
+
+#if !defined NN_NO_THREADS && NN__LINUX
+/* Writes root/path and the folders on its way. */
+static void put_file(const char *root, const char *path, const char *text) {
+  char full[256];
+  const int length = snprintf(full, sizeof full, "%s/%s", root, path);
+  for (int i = 1; i < length; i++)
+    if (full[i] == '/') full[i] = 0, mkdir(full, 0777), full[i] = '/';
+  FILE *f = (fopen)(full, "w");
+  if (CHECK(f != NULL)) fputs(text, f), (fclose)(f);
+}
+#define CGROUP "sys/fs/cgroup/"
+#endif
+
+/* How many of eight cores the quotas of a process leave it. */
+static void quotas(void) {
+#if defined NN_NO_THREADS || !NN__LINUX
+  SKIP("no threads, or no Linux");
+#else
+  static const struct {
+    const char *groups, *file, *text; /* /proc/self/cgroup; one file */
+    int cores;
+  } of[] = {
+      {"0::/\n", CGROUP "cpu.max", "150000 100000\n", 2}, /* a container's own root */
+      {"0::/\n", CGROUP "cpu.max", "200000 100000\n", 2},
+      {"0::/\n", CGROUP "cpu.max", "1000 100000\n", 1},
+      {"0::/\n", CGROUP "cpu.max", "max 100000\n", 8},
+      {"0::/\n", CGROUP "cpu.max", "900000 100000\n", 8},
+      {"0::/\n", CGROUP "cpu.max", "99999999999999999999999 100000\n", 8},
+      {"0::/\n", CGROUP "cpu.max", "150000\n", 8},
+      {"0::/\n", CGROUP "cpu.max", "", 8},
+      {"0::/a.slice/b\n", CGROUP "a.slice/b/cpu.max", "250000 100000\n", 3},
+      {"0::/a.slice/b\n", CGROUP "a.slice/cpu.max", "250000 100000\n", 3}, /* what it is part of */
+      {"0::/a.slice/b\n", CGROUP "a.slice/c/cpu.max", "250000 100000\n", 8}, /* a neighbour */
+      {"12:memory:/x\n4:cpu,cpuacct:/x\n0::/\n", CGROUP "cpu/x/cpu.cfs_quota_us", "300000\n", 3},
+      {"4:cpuacct,cpu:/docker/1\n", CGROUP "cpu/cpu.cfs_quota_us", "50000\n", 1},
+      {"4:cpu:/x\n", CGROUP "cpu/x/cpu.cfs_quota_us", "-1\n", 8},
+      {"4:cpuset:/x\n5:cpuacct:/x\n", CGROUP "cpu/x/cpu.cfs_quota_us", "50000\n", 8},
+      {"no line of it\n:\n0:\n\n", CGROUP "cpu.max", "50000 100000\n", 8},
+  };
+  char root[] = "/tmp/nn-quotas.XXXXXX", command[64], line[700];
+  if (!CHECK(mkdtemp(root) != NULL)) return;
+  snprintf(command, sizeof command, "rm -rf %s", root);
+  CHECK_INT(nn__quota_cores(root, 8), 8); /* no such files at all */
+  for (size_t i = 0; i < COUNT(of); i++) {
+    put_file(root, "proc/self/cgroup", of[i].groups);
+    put_file(root, of[i].file, of[i].text);
+    if (strstr(of[i].file, "cpu/"))
+      put_file(root, strstr(of[i].file, "/x") ? CGROUP "cpu/x/cpu.cfs_period_us"
+                                              : CGROUP "cpu/cpu.cfs_period_us", "100000\n");
+    if (!CHECK_INT(nn__quota_cores(root, 8), of[i].cores))
+      fprintf(stderr, "    case %d\n", (int)i);
+    CHECK_INT(system(command), 0);
+  }
+  memset(line, 'x', sizeof line); /* longer than is read */
+  memcpy(line, "0::/", 4), strcpy(line + 600, "\n0::/\n");
+  put_file(root, "proc/self/cgroup", line);
+  put_file(root, CGROUP "cpu.max", "150000 100000\n");
+  CHECK_INT(nn__quota_cores(root, 8), 2);
+  CHECK_INT(system(command), 0);
+  CHECK(nn__cores() >= 1);
+#endif
+}
+
 /* --------------------------------------------------------------------------------- files ------ */
 #ifndef NN_NO_STDIO
 
@@ -546,6 +611,7 @@ int main(void) {
   RUN(every_allocation);
   RUN(every_thread);
   RUN(waits_for_the_last);
+  RUN(quotas);
   RUN(every_call_on_a_file);
   RUN(no_size_wraps);
   RUN(sizes_near_the_end);

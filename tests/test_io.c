@@ -1,6 +1,14 @@
 /* Models and checkpoints as bytes and as files: what is saved comes back, and what is not a whole,
  * unchanged file is refused with a sentence, without a crash, a leak or a large allocation. */
+#define _POSIX_C_SOURCE 200809L
+#define _FILE_OFFSET_BITS 64 /* fseeko, past 2 GiB */
 #include "test.h"
+#ifdef _WIN32
+#include <io.h>
+#include <wchar.h>
+#undef fseeko
+#define fseeko _fseeki64
+#endif
 
 /* An allocator that counts what is live and the most that ever was. */
 typedef struct Counter {
@@ -234,7 +242,8 @@ static void checkpoints(void) {
       CHECK_SAME(&load.progress, &p, sizeof p);
       CHECK_INT(nn_steps(load.model), 3);
       CHECK_OK(nn_get_optimizer(load.model, &o));
-      CHECK(o.kind == NN_ADAM && o.rate == 0.01 && o.clip_norm == 5 && o.weight_decay == 1e-3);
+      const double rate = test_double(0.01), decay = test_double(1e-3);
+      CHECK(o.kind == NN_ADAM && o.rate == rate && o.clip_norm == 5 && o.weight_decay == decay);
       CHECK(o.schedule.kind == NN_COSINE && o.schedule.total == 100);
       alike(m, load.model, net);
       nn_destroy(load.model);
@@ -512,6 +521,53 @@ static void files_of_version_0_1_0(void) {
 #endif
 }
 
+/* A name is UTF-8 whatever the system and its settings. */
+static void names(void) {
+#ifdef NN_NO_STDIO
+  SKIP("built without files");
+#else
+  static const char old[] = "old", text[] = "whatever";
+  char name[80];
+  nn_message why;
+  nn_array a;
+  sprintf(name, "test_io.\xC3\xA4\xE2\x82\xAC\xE5\xAD\x97.%p", (void *)&a);
+  CHECK_OK(nn_file_write(name, old, sizeof old, &why));
+  CHECK_OK(nn_file_write(name, text, sizeof text, &why)); /* over an old one */
+  if (CHECK_OK(nn_file_read(name, 100, test_filling(), &a, &why)))
+    CHECK_SAME(a.data, text, sizeof text), nn_array_free(&a);
+#ifdef _WIN32
+  wchar_t wide[80] = L"test_io.\u00E4\u20AC\u5B57.";
+  const size_t same = wcslen(wide), bytes = strlen("test_io.") + 2 + 3 + 3 + 1;
+  for (size_t i = 0; i <= strlen(name) - bytes; i++) wide[same + i] = (wchar_t)name[bytes + i];
+  CHECK_INT(_waccess(wide, 0), 0);
+  _wremove(wide);
+  CHECK_STATUS(nn_file_write("test_io.\xFF", text, sizeof text, &why), NN_ERR_IO);
+#else
+  remove(name);
+#endif
+#endif
+}
+
+/* A file that is larger than a 32-bit offset can say. */
+static void large_file(void) {
+#ifdef NN_NO_STDIO
+  SKIP("built without files");
+#else
+  char path[64];
+  nn_message why;
+  nn_array a;
+  sprintf(path, "test_io.%p.large", (void *)&a);
+  FILE *f = fopen(path, "wb"); /* a hole, but for its last byte */
+  const int made = f && fseeko(f, (int64_t)5 << 30, SEEK_SET) == 0 && putc(1, f) == 1;
+  if (f && fclose(f) == 0 && made) {
+    CHECK_STATUS(nn_file_read(path, 1000000, test_filling(), &a, &why), NN_ERR_LIMIT);
+    CHECK_HAS(why.text, "larger than the 1000000 bytes");
+  } else
+    SKIP("no room for a file of 5 GiB");
+  remove(path);
+#endif
+}
+
 static void crc(void) {
   CHECK(nn_crc32(0, "123456789", 9) == 0xCBF43926u);
   CHECK(nn_crc32(nn_crc32(0, "1234", 4), "56789", 5) == 0xCBF43926u);
@@ -529,5 +585,7 @@ int main(void) {
   RUN(bytes_changed);
   RUN(files);
   RUN(files_of_version_0_1_0);
+  RUN(names);
+  RUN(large_file);
   return test_end("io");
 }

@@ -211,13 +211,14 @@ static void optimizers(void) {
 
 static void optimizer_defaults(void) {
   nn_optimizer o = nn_adam(1);
-  CHECK(o.beta1 == 0.9 && o.beta2 == 0.999 && o.eps == 1e-8 && o.weight_decay == 0);
+  CHECK(o.beta1 == test_double(0.9) && o.beta2 == test_double(0.999));
+  CHECK(o.eps == test_double(1e-8) && o.weight_decay == 0);
   o = nn_adamw(1);
-  CHECK(o.kind == NN_ADAMW && o.weight_decay == 0.01);
+  CHECK(o.kind == NN_ADAMW && o.weight_decay == test_double(0.01));
   o = nn_rmsprop(1, 0.5);
-  CHECK(o.alpha == 0.99 && o.eps == 1e-8 && o.momentum == 0.5);
+  CHECK(o.alpha == test_double(0.99) && o.eps == test_double(1e-8) && o.momentum == 0.5);
   o = nn_adagrad(1);
-  CHECK(o.eps == 1e-10 && o.kind == NN_ADAGRAD);
+  CHECK(o.eps == test_double(1e-10) && o.kind == NN_ADAGRAD);
   o = nn_sgd(1, 0.5);
   CHECK(o.momentum == 0.5 && !o.nesterov && o.schedule.kind == NN_CONSTANT && o.clip_norm == 0);
 }
