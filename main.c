@@ -2342,8 +2342,9 @@ static void rename_in(const struct run *r, const char *from, const char *to) {
 }
 
 /* The checkpoint that is there becomes the one before only when the new one is whole and on the
- * disk. Killed anywhere in here, the folder has the newest or the one before under its name, and
- * the progress of both. */
+ * disk. The model is renamed first: previous.txt, which that of previous.nn then replaces, is still
+ * needed until previous.nn itself has been replaced. So a run that is killed anywhere in here keeps
+ * the progress of every checkpoint that it keeps. */
 static void write_checkpoint(struct run *r) {
   struct text t = {0};
   char path[PATH_SIZE];
@@ -2362,8 +2363,8 @@ static void write_checkpoint(struct run *r) {
     fail("%s", nn_error(r->m));
   }
   if (r->saved_step >= 0 && r->saved_step != r->progress.step) {
-    rename_in(r, "progress.txt", "previous.txt");
     rename_in(r, "last.nn", "previous.nn");
+    rename_in(r, "progress.txt", "previous.txt");
   }
   rename_in(r, "next.nn", "last.nn");
   rename_in(r, "next.txt", "progress.txt");
@@ -2554,20 +2555,25 @@ static int read_progress_file(struct run *r, const char *path, int *matches) {
   return 1;
 }
 
-/* From the file of the checkpoint's step; that of a run killed in write_checkpoint may have any of
- * three names. Whether there is one. */
-static int read_progress(struct run *r) {
-  static const char *const names[] = {"next.txt", "previous.txt", "progress.txt"};
+/* The progress of the loaded checkpoint. It has a name of its own beside each of the two; a run
+ * that was killed in write_checkpoint left it under one of the others. The name that it was found
+ * under, or NULL. */
+static const char *read_progress(struct run *r) {
+  static const char *const names[] = {"previous.txt", "progress.txt", "next.txt", "previous.txt"};
+  static const char *const faults[] = {"missing", "damaged", "of another step"};
+  const char *const *own = names + (r->saved_step >= 0);
   char path[PATH_SIZE];
-  int matches = 0, whole = 1;
-  for (int i = 0; i < 3 && !matches; i++) {
-    path_of(path, "%s/%s", r->folder, names[i]);
-    whole = read_progress_file(r, path, &matches);
+  int matches = 0, fault = 0;
+  for (int i = 0; i < 3; i++) {
+    path_of(path, "%s/%s", r->folder, own[i]);
+    const int whole = read_progress_file(r, path, &matches);
+    if (matches) return own[i];
+    if (i == 0) fault = whole + 1;
   }
-  if (whole <= 0 && !r->silent)
-    note("%s is %s: the next training figures are those of the steps from %lld on", path,
-         whole ? "missing" : "damaged", (long long)r->progress.step);
-  return matches;
+  if (!r->silent)
+    note("%s/%s is %s: the next training figures are those of the steps from %lld on", r->folder,
+         *own, faults[fault], (long long)r->progress.step);
+  return NULL;
 }
 
 /* Whether best.nn is what the log says. The run can go on without it: the checkpoint takes its
@@ -2775,7 +2781,10 @@ static void run_load(struct run *r, const char *facts) {
   free(r->filters[1].rgba);
   r->filters[1] = picture_filters(r->m);
   read_log(r);
-  read_progress(r);
+  const char *own = r->saved_step < 0 ? "previous.txt" : "progress.txt";
+  const char *found = read_progress(r);
+  if (found && strcmp(found, own) != 0)
+    rename_in(r, found, own); /* before the next checkpoint's progress takes the other name */
   read_activations(r);
   check_best(r);
 }
@@ -6641,7 +6650,7 @@ static void open_folder(struct look *l, const char *folder) {
   r->progress.epoch = r->progress.step / r->per_epoch;
   r->progress.place = r->progress.step % r->per_epoch * whole_of(&r->s, OPT_BATCH);
   r->silent = 1;
-  const int logged = read_log(r), told = read_progress(r);
+  const int logged = read_log(r), told = read_progress(r) != NULL;
   /* of a run that was killed best.nn may be newer than what is kept with the checkpoint */
   if (logged < 0 || !(logged || told)) set_best(r, 0, 0);
   text_put(&r->facts, l->facts);

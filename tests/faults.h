@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { FAULT_FILES = 1, FAULT_MEMORY = 2, FAULT_THREADS = 4 };
+enum { FAULT_FILES = 1, FAULT_MEMORY = 2, FAULT_THREADS = 4, FAULT_RENAMES = 8 };
 static struct {
   int kinds;        /* of the calls that count */
   long calls, at;   /* so far; the one that fails, 0: none */
@@ -27,8 +27,8 @@ static struct {
 } fault;
 
 #ifdef FAULTS_OF_A_PROGRAM
-/* NN_FAULT="files|memory fail|kill N"; the file NN_FAULT_TOLD gets the name of the call that
- * failed, or, when none did, how many there were. */
+/* NN_FAULT="files|renames|memory fail|kill N"; the file NN_FAULT_TOLD gets the name of the call
+ * that failed, or, when none did, how many there were. */
 static inline void fault_tell(const char *text) {
   const char *path = getenv("NN_FAULT_TOLD");
   const int file = path ? open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666) : -1;
@@ -44,7 +44,9 @@ static inline void fault_ready(void) {
   if (fault.kinds) return;
   fault.kinds = -1;
   if (!text || sscanf(text, "%15s %15s %ld", kind, how, &fault.at) != 3) return;
-  fault.kinds = strcmp(kind, "files") == 0 ? FAULT_FILES : FAULT_MEMORY;
+  fault.kinds = strcmp(kind, "files") == 0     ? FAULT_FILES
+                : strcmp(kind, "renames") == 0 ? FAULT_RENAMES
+                                               : FAULT_MEMORY;
   fault.kills = strcmp(how, "kill") == 0;
   atexit(fault_tell_count);
 }
@@ -60,7 +62,7 @@ static inline int fault_now(int kind, const char *what) {
   fault.what = what;
   fault_tell(what);
   if (fault.kills) raise(SIGKILL);
-  errno = kind == FAULT_FILES ? EIO : ENOMEM;
+  errno = kind & FAULT_FILES ? EIO : ENOMEM;
   return 1;
 }
 
@@ -109,7 +111,7 @@ static inline int fault_fsync(int file) {
   return fault_now(FAULT_FILES, "fsync") ? -1 : fsync(file);
 }
 static inline int fault_rename(const char *from, const char *to) {
-  return fault_now(FAULT_FILES, "rename") ? -1 : rename(from, to);
+  return fault_now(FAULT_FILES | FAULT_RENAMES, "rename") ? -1 : rename(from, to);
 }
 static inline int fault_remove(const char *path) {
   return fault_now(FAULT_FILES, "remove") ? -1 : remove(path);

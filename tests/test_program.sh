@@ -169,8 +169,8 @@ interrupted() { # interrupted SIGNAL WORDS..: sends it once $saved has changed; 
   before=$(cksum $saved 2> /dev/null)
   "$nn" "$@" > out 2> err < /dev/null &
   local pid=$!
-  for ((i = 0; i < 500; i++)); do
-    [ ! -f $saved ] || [ "$(cksum $saved)" = "$before" ] || break
+  while kill -0 $pid 2> /dev/null; do
+    [ ! -f $saved ] || [ "$(cksum $saved 2> /dev/null)" = "$before" ] || break
     sleep .02
   done
   kill -"$signal" $pid
@@ -309,6 +309,8 @@ without 'rm last.nn; mv progress.txt l' 'last.nn is missing; going on from'
 without 'rm progress.txt' 'progress.txt is missing: the next training figures'
 without 'echo step=1e99 > progress.txt' 'progress.txt is damaged: the next training figures'
 without 'sed -i s/^best=.*/best=201/ progress.txt' 'progress.txt is damaged'
+without 'sed -i s/^step=.*/step=250/ progress.txt' 'progress.txt is of another step: the next'
+without 'rm last.nn previous.txt' 'last.nn is missing; go|previous.txt is missing' 2
 without 'rm best.nn log.csv' 'best.nn is missing: the next test writes it|log.csv is missing' 2
 without 'rm log.csv progress.txt' 'unknown accuracy: the next|(log.csv|progress.txt) is missing' 3
 rm named/run/log.csv
