@@ -109,15 +109,18 @@ static void leave_folder(lock *l) {
   if (l) fclose(l);
 }
 #else
-/* The second signal of a kind ends the program at once. */
+/* The second signal of a kind ends the program at once. A program that nohup started goes on when
+ * its terminal is closed. */
 static void catch_signals(void) {
-  struct sigaction action;
+  struct sigaction action, before;
   memset(&action, 0, sizeof action);
   action.sa_handler = on_signal;
   action.sa_flags = (int)(SA_RESTART | SA_RESETHAND);
   sigemptyset(&action.sa_mask);
   sigaction(SIGINT, &action, NULL);
   sigaction(SIGTERM, &action, NULL);
+  if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+    sigaction(SIGHUP, &action, NULL);
 }
 /* A file that grows past the user's limit is an error like a full disk, not the end. */
 static void ignore_signals(void) { signal(SIGXFSZ, SIG_IGN); }
@@ -1048,6 +1051,9 @@ static void data_free(struct data *d) {
   memset(d, 0, sizeof *d);
 }
 
+/* Whether an array has one number a sample: [n], or a column [n,1]. */
+static int is_column(const nn_array *a) { return a->rank > 0 && a->count == a->dim[0]; }
+
 /* Labels as the engine wants them, each below `classes`. Frees the array. */
 static int32_t *take_labels(nn_array *a, int classes, const char *path) {
   int32_t *labels = allocate(a->count, sizeof *labels);
@@ -1080,7 +1086,7 @@ static void need_member(const char *path) {
 
 /* One IDX file; from the system's folder gzipped. */
 static nn_array read_idx(const char *folder, int which, char path[PATH_SIZE]) {
-  const int rank = which & 1 ? 1 : 3;
+  const int of_labels = which & 1;
   nn_array a;
   nn_message why;
   if (folder == system_folder) {
@@ -1098,9 +1104,9 @@ static nn_array read_idx(const char *folder, int which, char path[PATH_SIZE]) {
     need_member(path);
     if (nn_idx_load(path, NULL, &a, &why)) fail("%s", why.text);
   }
-  if (a.type != NN_U8 || a.rank != rank || a.count == 0)
-    fail("%s is not an IDX file of %s", path, rank == 1 ? "byte labels" : "byte images");
-  if (a.dim[0] > INT32_MAX / 8 || (rank == 3 && (a.dim[1] > 4096 || a.dim[2] > 4096)))
+  if (a.type != NN_U8 || !(of_labels ? is_column(&a) : a.rank == 3) || a.count == 0)
+    fail("%s is not an IDX file of %s", path, of_labels ? "byte labels" : "byte images");
+  if (a.dim[0] > INT32_MAX / 8 || (!of_labels && (a.dim[1] > 4096 || a.dim[2] > 4096)))
     fail("%s: more or larger images than nn takes", path);
   return a;
 }
@@ -1245,18 +1251,37 @@ static int load_from(struct data *d, const char *place, int cifar, int gray, int
   return 0;
 }
 
-/* Which data: --data and nothing else, or $NN_DATA, data, the system's, and if `draws` those the
+/* Whether a place has files of any set. */
+static int has_images(const char *place) {
+  static const char *const subs[] = {"", "mnist", "fashion-mnist", "cifar10-28gray"};
+  char folder[PATH_SIZE];
+  for (int i = 0; i < 4; i++)
+    if (any_there(folder, place, subs[i], idx_names, 4)) return 1;
+  return any_there(folder, place, "", cifar_names, 6) ||
+         any_there(folder, place, "cifar-10-batches-bin", cifar_names, 6);
+}
+
+/* The only place that may have the images, or NULL: what --data names; or what NN_DATA names if no
+ * set is there, for then it is mistyped. */
+static const char *only_place(const struct settings *s) {
+  const char *environment = getenv("NN_DATA");
+  if (is_set(s, OPT_DATA)) return s->v[OPT_DATA].text;
+  return environment && *environment && !has_images(environment) ? environment : NULL;
+}
+
+/* Which data: those of the only place; else of $NN_DATA, data, the system, and if `draws` those the
  * program draws. 0 if there are none; with `draws` that is an error instead. */
 static int data_find(struct data *d, const struct settings *s, int cifar, int draws) {
-  const char *place = s->v[OPT_DATA].text, *environment = getenv("NN_DATA");
+  const char *place = only_place(s), *environment = getenv("NN_DATA");
   const int gray = is_set(s, OPT_GRAY), size = is_choice(s, OPT_SIZE, "28") ? 28 : 32;
   char path[PATH_SIZE];
   memset(d, 0, sizeof *d);
-  if (*place) {
+  if (place) {
     if (load_from(d, place, cifar, gray, size)) return 1;
     if (!draws) return 0;
-    fail("no %s files in %s: %s should be there or in %s (data/fetch %s downloads them)",
-         cifar ? "CIFAR-10" : "MNIST", place, cifar ? cifar_names[0] : idx_names[0],
+    fail("no %s files in %s%s: %s should be there or in %s (data/fetch %s downloads them)",
+         cifar ? "CIFAR-10" : "MNIST", place, is_set(s, OPT_DATA) ? "" : ", which NN_DATA names",
+         cifar ? cifar_names[0] : idx_names[0],
          cifar ? "cifar-10-batches-bin" : "mnist", cifar ? "cifar10" : "mnist");
   }
   if (environment && *environment && load_from(d, environment, cifar, gray, size)) return 1;
@@ -2748,11 +2773,16 @@ static int never_saved(const struct run *r) {
 static void run_load(struct run *r, const char *facts) {
   nn_load_result loaded;
   nn_message why, other;
-  char best[PATH_SIZE];
+  nn_config used;
+  char best[PATH_SIZE], kernels[32];
   check_data(r, facts);
   r->lock = lock_folder(r->folder);
   run_prepare(r);
   text_put(&r->facts, facts);
+  need_fact(r->s.file, facts, "run.kernels", kernels, sizeof kernels);
+  if (nn_get_config(r->m, &used) == NN_OK && strcmp(kernels, nn_isa_name(used.isa)) != 0)
+    note("%s used %s kernels, which cannot run here: it goes on with %s kernels, and its bits "
+         "differ from here on", r->folder, kernels, nn_isa_name(used.isa));
   if (never_saved(r)) {
     note("%s has no checkpoint yet: the run starts from its beginning", r->folder);
     return;
@@ -3075,17 +3105,18 @@ static int differing(const struct settings *a, const struct settings *b, int all
   return -1;
 }
 
-/* The kernels that the run used, for others give other bits. */
-static void resume_isa(struct settings *s, const char *facts) {
+/* The kernels that the run used, for others give other bits. Where they cannot run, those of --isa,
+ * of NN_ISA or the best; run_load says so. */
+static void resume_isa(struct settings *s, const struct settings *typed, const char *facts) {
   char name[32], why[256];
   nn_isa isa;
   need_fact(s->file, facts, "run.kernels", name, sizeof name);
   if (nn_isa_find(name, &isa) || isa == NN_ISA_AUTO)
     fail("%s: run.kernels '%s' are no kernels%s", s->file, name, mend);
-  if (!nn_isa_available(isa))
-    fail("%s: this run used %s kernels, which cannot run here: go on with it where they can, or "
-         "start it anew", s->file, name);
-  set_option(s, OPT_ISA, nn_isa_name(isa), why);
+  const int line = s->v[OPT_ISA].line;
+  s->v[OPT_ISA] = typed->v[OPT_ISA];
+  s->v[OPT_ISA].line = line;
+  if (nn_isa_available(isa)) set_option(s, OPT_ISA, nn_isa_name(isa), why);
 }
 
 /* The settings of the run in the folder that --resume names, and what its settings.txt says;
@@ -3099,7 +3130,7 @@ static char *read_resumed(struct run *r, const struct settings *typed, char path
   if (!facts || !*lines) fail("%s is missing: %s is not the folder of a run", path, r->folder);
   set_standards(&r->s, typed->command);
   read_settings(&r->s, path, *lines);
-  resume_isa(&r->s, facts);
+  resume_isa(&r->s, typed, facts);
   for (int o = 0; o < OPTION_COUNT; o++)
     if (may_change(o) && typed->v[o].given) r->s.v[o] = typed->v[o];
   r->s.v[OPT_QUIET] = typed->v[OPT_QUIET];
@@ -7068,8 +7099,8 @@ static int data_command(struct settings *s) {
       text_data(&t, &d);
       printf("%-8s %s\n", name, t.data);
       text_free(&t);
-    } else if (is_set(s, OPT_DATA)) {
-      printf("%-8s nothing in %s\n", name, s->v[OPT_DATA].text);
+    } else if (only_place(s)) {
+      printf("%-8s nothing in %s\n", name, only_place(s));
     } else {
       printf("%-8s images drawn by the program; data/fetch %s downloads the real ones\n", name,
              name);
@@ -7210,8 +7241,9 @@ static int predict_command(struct settings *s) {
   if (is_set(s, OPT_LABELS)) {
     const char *path = s->v[OPT_LABELS].text;
     nn_array a = load_array(path);
-    if (a.rank != 1 || a.count != (size_t)d->count)
-      fail("%s has %zu labels for %d images", path, a.count, d->count);
+    if (!is_column(&a) || a.count != (size_t)d->count)
+      fail("%s has %zu labels for %d images%s", path, a.count, d->count,
+           is_column(&a) ? "" : ": not one for each");
     free(images.labels);
     images.labels = take_labels(&a, out.dim[0], path);
   }

@@ -8400,7 +8400,7 @@ nn_status nn_dataset_load(const char *images, const char *labels, const nn_alloc
   if (status == NN_OK && (x->type != NN_U8 || (x->rank != 3 && x->rank != 4) || !x->count))
     status = nn__say(why, NN_ERR_FORMAT, "%s: byte 2: not images of bytes [n,h,w] or [n,c,h,w]",
                      nn__path_end(images));
-  if (status == NN_OK && (y->type != NN_U8 || y->rank != 1 || y->count != x->dim[0]))
+  if (status == NN_OK && (y->type != NN_U8 || y->dim[0] != x->dim[0] || y->count != x->dim[0]))
     status = nn__say(why, NN_ERR_FORMAT,
                      "%s: byte 4: not one label of a byte for each of the %zu images",
                      nn__path_end(labels), x->dim[0]);

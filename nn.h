@@ -634,8 +634,9 @@ typedef struct nn_dataset {
 NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int count,
                                     int channels, int height, int width);
 #ifndef NN_NO_STDIO
-/* An IDX pair, bytes [n,h,w] or [n,c,h,w] and labels [n], as MNIST comes; values 0..1. Frees
- * with nn_dataset_free. Errors: those of nn_idx_load, NN_ERR_FORMAT when the two do not match. */
+/* An IDX pair, bytes [n,h,w] or [n,c,h,w] and labels [n] or [n,1], as MNIST comes; values 0..1.
+ * Frees with nn_dataset_free. Errors: those of nn_idx_load, NN_ERR_FORMAT when the two do not
+ * match. */
 NN_API nn_status nn_dataset_load(const char *images, const char *labels,
                                  const nn_allocator *allocator, nn_dataset *out, nn_message *why);
 #endif

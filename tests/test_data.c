@@ -1003,6 +1003,12 @@ static void dataset_from_files(void)
     {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1\xff"), NULL},
     {BYTES("\0\0\x08\4\0\0\0\2\0\0\0\3\0\0\0\1\0\0\0\1abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1\xff"),
      NULL},
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"),
+     BYTES("\0\0\x08\2\0\0\0\2\0\0\0\1\1\xff"), NULL}, /* labels [2,1] */
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"),
+     BYTES("\0\0\x08\2\0\0\0\1\0\0\0\2\1\2"), "data.labels: byte 4: not one label"}, /* [1,2] */
+    {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"),
+     BYTES("\0\0\x08\2\0\0\0\2\0\0\0\2\1\2\3\4"), "data.labels: byte 4: not one label"}, /* [2,2] */
     {BYTES("\0\0\x08\2\0\0\0\2\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1\2"),
      "data.images: byte 2: not images"},
     {BYTES("\0\0\x0D\3\0\0\0\1\0\0\0\1\0\0\0\1abcd"), BYTES("\0\0\x08\1\0\0\0\1\1"),

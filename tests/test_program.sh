@@ -82,6 +82,19 @@ ok 'data tells what is there' grep -q 'mnist .*unknown origin, 100 + 50 images' 
 ok 'data never calls other files CIFAR-10 itself' grep -q 'cifar10 .*not the published' out
 NN_DATA=set run data
 ok 'NN_DATA is looked into' grep -q '100 + 50 images' out
+for place in nowhere mnt; do # one that is not there, one without images
+  [ $place = nowhere ] || mkdir $place
+  NN_DATA=$place refused 1 "no MNIST files in $place, which NN_DATA names: train-images" mnist
+  NN_DATA=$place refused 1 "no CIFAR-10 files in $place, which NN_DATA names: data_batch" cifar10
+  NN_DATA=$place refused 1 "no MNIST files in $place, which NN_DATA names" demo
+  NN_DATA=$place run data
+  ok "data tells of $place" test "$(grep -c "nothing in $place$" out)" = 2
+done
+NN_DATA=nowhere run data --data set
+ok '--data goes before NN_DATA' grep -q 'mnist .* 100 + 50 images' out
+NN_DATA=set/mnist run data
+ok 'an NN_DATA with one of the sets does without the other' test "$(grep -c \
+  'mnist .*from set/mnist$\|cifar10 .*drawn by the program' out)" = 2
 cp -r set data
 run data
 ok 'data/ is looked into' grep -q 'mnist .*from data/mnist' out
@@ -103,6 +116,15 @@ done
 damaged mnist/t10k-labels-idx1-ubyte 57 't10k-labels' mnist
 damaged cifar-10-batches-bin/test_batch.bin none 'test_batch' cifar10
 damaged cifar-10-batches-bin/data_batch_3.bin 5000 'data_batch_3' cifar10
+column() { printf '\0\0\10\2'; word "$1"; word "$2"; classes $(($1 * $2)); }
+rm -rf cut && cp -r set cut
+column 50 2 > cut/mnist/train-labels-idx1-ubyte
+refused 1 'train-labels.* is not an IDX file of byte labels' mnist --data cut --quiet
+column 100 1 > cut/mnist/train-labels-idx1-ubyte
+column 50 1 > cut/mnist/t10k-labels-idx1-ubyte
+run "${small[@]}" --cell mlp --steps 3 --out flat
+run "${small[@]}" --cell mlp --steps 3 --out column --data cut
+ok 'a column of labels is as good as a row of them' cmp flat/last.nn column/last.nn
 rm -rf cut && cp -r set cut
 labels 50 | tr '\3' '\12' > cut/mnist/t10k-labels-idx1-ubyte
 refused 1 'label 10 of sample 3' mnist --data cut --quiet
@@ -184,6 +206,15 @@ ok 'it says how to go on' grep -q "saved; go on with: $nn mnist --resume part" e
 ok 'on one line' one_line err
 interrupted TERM mnist --resume part --quiet --threads 1
 ok 'SIGTERM exits 143' test $rc = 143
+interrupted HUP mnist --resume part --quiet --threads 2
+ok 'SIGHUP exits 129' test $rc = 129
+ok 'it is saved, too' grep -q "saved; go on with: $nn mnist --resume part" err
+saved=hangup/last.nn
+trap '' HUP
+interrupted HUP "${small[@]}" --cell gru --steps 400 --test-every 400 --save-every 10 --out hangup
+trap - HUP
+ok 'with nohup a closed terminal stops nothing' test $rc = 0 -a ! -s err
+saved=part/last.nn
 interrupted KILL mnist --resume part --quiet --threads 2
 ok 'SIGKILL leaves what was saved last' test $rc = 137
 cp part/last.nn saved.nn
@@ -242,7 +273,6 @@ changed 's/^lr=.*/lr=.25/' 'last.nn is not a checkpoint of the run that settings
 changed 's/^seed=.*/seed=77/' 'last.nn is not a checkpoint of the run that settings.txt'
 changed 's/^optimizer=.*/optimizer=sgd/' 'last.nn is not a checkpoint of the run that settings.txt'
 changed 's/^run.kernels=.*/run.kernels=mmx/' "run.kernels 'mmx' are no kernels"
-changed "s/^run.kernels=.*/run.kernels=$other/" "$other kernels, which cannot run here"
 changed '/^run.data-crc/d' 'the line run.data-crc=.. is missing'
 changed 's/^run.data-crc=.*/run.data-crc=12/' 'not eight hexadecimal digits'
 
@@ -311,6 +341,11 @@ without 'echo step=1e99 > progress.txt' 'progress.txt is damaged: the next train
 without 'sed -i s/^best=.*/best=201/ progress.txt' 'progress.txt is damaged'
 without 'sed -i s/^step=.*/step=250/ progress.txt' 'progress.txt is of another step: the next'
 without 'rm last.nn previous.txt' 'last.nn is missing; go|previous.txt is missing' 2
+without "sed -i s/^run.kernels=.*/run.kernels=$other/ settings.txt" \
+  " $other kernels, which cannot run here: it goes on with [a-z0-9]* kernels, and its bits differ"
+rm -r bad && cp -r half bad && sed -i "s/^run.kernels=.*/run.kernels=$other/" bad/settings.txt
+run mnist --resume bad --quiet --isa scalar
+ok 'or with those of --isa' test $rc = 0 -a "$(grep -c ' goes on with scalar kernels, ' err)" = 1
 without 'rm best.nn log.csv' 'best.nn is missing: the next test writes it|log.csv is missing' 2
 without 'rm log.csv progress.txt' 'unknown accuracy: the next|(log.csv|progress.txt) is missing' 3
 rm named/run/log.csv
@@ -340,9 +375,29 @@ refused 1 'labels-idx1' predict runs/cifar10-001/best.nn $test_set-labels-idx1-u
 refused 1 'labels for' predict whole/best.nn $test_set-images-idx3-ubyte \
   --labels set/mnist/train-labels-idx1-ubyte
 refused 1 '' predict whole/best.nn nothing
+npy() { # npy TYPE SHAPE: what an npy file begins with
+  printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '$1', 'fortran_order': False, 'shape': ($2), }"
+}
+run predict whole/last.nn $test_set-images-idx3-ubyte --labels $test_set-labels-idx1-ubyte
+cp out out.flat
+column 50 1 > column.idx
+for type in '|u1' '<i4' '<i8'; do
+  { npy "$type" '50, 1'
+    for ((i = 0; i < 50; i++)); do
+      printf "\\x$((i % 10))"
+      head -c $((${type:2} - 1)) /dev/zero
+    done
+  } > "column-$type.npy"
+done
+for file in column.idx column-*.npy; do
+  run predict whole/last.nn $test_set-images-idx3-ubyte --labels "$file"
+  ok "predict reads $file, labels of shape [50,1]" cmp out out.flat
+done
+column 25 2 > pairs.idx
+refused 1 'pairs.idx has 50 labels for 50 images: not one for each' \
+  predict whole/last.nn $test_set-images-idx3-ubyte --labels pairs.idx
 floats() { # floats BYTES..: an npy file of two 28x28 images of floats, the second begins with these
-  printf '\223NUMPY\1\0\166\0%-117s\n' \
-    "{'descr': '<f4', 'fortran_order': False, 'shape': (2, 28, 28), }"
+  npy '<f4' '2, 28, 28'
   head -c 3136 /dev/zero
   printf '%b' "$1"
   head -c 3132 /dev/zero
@@ -354,7 +409,7 @@ for bits in '\0\0\0300\0177' '\0\0\0200\0377'; do # NaN, -inf
   floats "$bits" > bad.npy
   refused 1 'bad.npy: image 1 holds NaN, an infinite number' predict whole/best.nn bad.npy
 done
-printf '\223NUMPY\1\0\166\0%-117s\n' "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 28, 28), }" > none.npy
+npy '<f4' '0, 28, 28' > none.npy
 refused 1 'none.npy: no images are in it' predict whole/best.nn none.npy
 for bytes in 0 10 500 3000; do
   head -c $bytes whole/best.nn > cut.nn
