@@ -469,6 +469,11 @@ ok 'the table is a CSV file, too' test "$(grep -c '^A2-rnn,\|^same-cnn,' \
 ok 'report.html has its figures' \
   test "$(grep -c '<svg' runs/experiments-quick/report.html)" = 8
 ok 'and needs no network' offline runs/experiments-quick/report.html
+sed -i.kept "s/^run.kernels=.*/run.kernels=$other/" $row/settings.txt
+run "${quick[@]}" --quiet
+ok 'a done run stays done where its kernels cannot run' test $rc = 0 -a ! -s err -a \
+  "$(grep -c '^2 of 2 runs were done' out)" = 1
+mv $row/settings.txt.kept $row/settings.txt
 touch -d '1 day ago' $row/*
 run "${quick[@]}" --quiet --seeds 2
 ok 'what is done is not done again' grep -q '^2 of 4 runs were done before' out

@@ -224,11 +224,15 @@ ok 'without a finite test loss there is no best model, which is an error' test $
 run "${words[@]:0:3}" "${words[@]:4}" --lr 1 --steps 15 --out huge
 ok 'a huge loss is short' grep -Eq ' loss [0-9.]+e[+][0-9]+  ' err
 
+await() { # await FIND-WORDS..: until there is such a file, or the process $pid has ended
+  while kill -0 $pid 2> /dev/null && [ -z "$(find "$@" 2> /dev/null)" ]; do sleep .05; done
+}
+
 # ---- a checkpoint every second ----
 "$nn" mnist --data set --quiet --cell gru --steps 1000000 --test-every 1000000 --save-seconds 1 \
   --out timed > out 2> err < /dev/null &
 pid=$!
-for ((i = 0; i < 1200; i++)); do [ ! -f timed/previous.nn ] || break; sleep .05; done
+await timed/previous.nn
 kill -KILL $pid
 { wait $pid; } 2> /dev/null
 run info timed/last.nn
@@ -238,7 +242,8 @@ ok '--save-seconds saves between tests' test $rc = 0 -a -s timed/previous.nn
 "$nn" mnist --data set --quiet --cell gru --steps 1000000 --save-every 10 --out held \
   > out 2> err < /dev/null &
 pid=$!
-for ((i = 0; i < 1200; i++)); do [ ! -f held/last.nn ] || break; sleep .05; done
+await held/last.nn
+kill -STOP $pid
 rm -f held/[bpr]* # whatever else a user clears away
 refused 1 '^nn: another process is at work in held$' mnist --resume held --quiet
 kill -KILL $pid
@@ -248,15 +253,13 @@ head -c 0 /dev/null > held/log.csv
 rm held/*.nn
 run mnist --resume held --quiet
 ok 'a killed one is in the way of nothing' test $rc = 0
-for study in 'experiment A2-rnn-64' 'sweep mnist --lr=1e-9,2e-9 --steps 1000000'; do
+for study in 'experiment E2-lstm-64' 'sweep mnist --lr=1e-9,2e-9 --steps 1000000'; do
   study="$study --data set --quiet --out studies/${study%% *}"
   # shellcheck disable=SC2086
   "$nn" $study > out 2> err < /dev/null &
   pid=$!
-  for ((i = 0; i < 1200; i++)); do
-    [ -z "$(find "${study##* }" -name settings.txt 2> /dev/null)" ] || break
-    sleep .05
-  done
+  await "${study##* }" -name settings.txt
+  kill -STOP $pid
   # shellcheck disable=SC2086
   refused 1 "^nn: another process is at work in ${study##* }\$" $study
   kill -KILL $pid
