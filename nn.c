@@ -965,18 +965,24 @@ typedef struct nn__kernels {
    * rounding, inverse}. */
   void (*norm_row)(nn_real *y, const nn_real *x, const nn_real *w, const nn_real *b, size_t n,
                    nn_real *stats);
-  /* y[j] = max over taps (the first among equals, a NaN wins); y[j] = s sum over taps */
-  void (*max_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n);
-  void (*sum_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n, nn_real s);
+  /* A window of rows x cols pixels of n channels; its first pixel is x, its rows are `row` apart.
+   * y[j] = its maximum (the first among equals, a NaN wins), `more`: and that of y[j] before;
+   * y[j] = s times its sum */
+  void (*max_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols, size_t n,
+                     int more);
+  void (*sum_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols, size_t n,
+                     nn_real s);
   /* Winograd's transforms of one tile, `c` channels wide; equations at @@CONV. Frequency f of the
    * tile lies at v + f step, pixels at x + i row + j c. `out` and `out_back`: m = 4 or 6 pixels a
-   * side, of which rows x cols are inside the image. `weights`: v = G w G^T, tap t of n windows of
-   * k x k at w + t ldw; `weights_back`: w = G^T v G. */
+   * side, of which rows x cols are inside the image. half: room for 64 vectors, where a tile lies
+   * that is transformed along one side. `weights`: v = G w G^T, tap t of n windows of k x k at
+   * w + t ldw; `weights_back`: w = G^T v G. */
   void (*winograd_weights)(nn_real *v, size_t step, const nn_real *w, size_t ldw, int k,
                            const nn_real g[8][5], size_t n);
-  void (*winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c);
+  void (*winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c,
+                      nn_real *half);
   void (*winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *v, size_t step, int m,
-                       size_t rows, size_t cols, const nn__finish *f);
+                       size_t rows, size_t cols, const nn__finish *f, nn_real *half);
   /* One sample's step of a cell over n units; equations and the columns of g at @@RNN. Column j of
    * g, and of a gru's h_before, lies at g[j/NR panel + j mod NR]; to_panels brings n numbers to
    * columns from .. */
@@ -1001,14 +1007,14 @@ typedef struct nn__kernels {
   void (*softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y, size_t rows, size_t cols);
   void (*norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_real *dy, const nn_real *x,
                         const nn_real *w, size_t n, const nn_real *stats); /* dw, db: += */
-  /* dx of tap t += (add) or = dy where tap t is the first that equals y; past a relu only where
-   * y > 0. */
-  void (*max_taps_back)(nn_real *const *dx, const nn_real *const *taps, size_t count,
-                        const nn_real *y, const nn_real *dy, size_t n, int add, int relu);
+  /* dx, a window as x: += (add) or = dy at the first pixel that equals y, 0 elsewhere; past a relu
+   * only where y > 0. */
+  void (*max_window_back)(nn_real *dx, const nn_real *x, size_t row, size_t rows, size_t cols,
+                          const nn_real *y, const nn_real *dy, size_t n, int add, int relu);
   void (*winograd_weights_back)(nn_real *w, size_t ldw, const nn_real *v, size_t step, int k,
                                 const nn_real g[8][5], size_t n);
   void (*winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row, size_t c, int m,
-                            size_t rows, size_t cols);
+                            size_t rows, size_t cols, nn_real *half);
   void (*rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size_t n, int relu);
   void (*lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_before, const nn_real *c,
                         const nn_real *dh, nn_real *dc, size_t n);
@@ -1939,43 +1945,49 @@ static void NN__(norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_
 
 /* ---- pooling ------------------------------------------------------------------------------ */
 
-static void NN__(max_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n)
+static void NN__(max_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols,
+                             size_t n, int more)
 {
   for (size_t j = 0; j < n; j += VW) {
-    V max = v_get(taps[0] + j, n - j);
-    for (size_t t = 1; t < count; t++) {
-      const V x = v_get(taps[t] + j, n - j);
-      max = v_pick(v_eq(x, x), v_pick(v_gt(x, max), x, max), x); /* x is not NaN ? .. : x */
-    }
+    V max = v_get((more ? y : x) + j, n - j);
+    for (size_t r = 0; r < rows; r++)
+      for (size_t q = 0; q < cols; q++) {
+        const V v = v_get(x + r * row + q * n + j, n - j);
+        max = v_pick(v_eq(v, v), v_pick(v_gt(v, max), v, max), v); /* v is not NaN ? .. : v */
+      }
     v_give(y + j, max, n - j);
   }
 }
 
-static void NN__(sum_taps)(nn_real *y, const nn_real *const *taps, size_t count, size_t n,
-                           nn_real s)
+static void NN__(sum_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols,
+                             size_t n, nn_real s)
 {
   for (size_t j = 0; j < n; j += VW) {
     V sum = v_zero();
-    for (size_t t = 0; t < count; t++) sum = v_add(sum, v_get(taps[t] + j, n - j));
+    for (size_t r = 0; r < rows; r++)
+      for (size_t q = 0; q < cols; q++) sum = v_add(sum, v_get(x + r * row + q * n + j, n - j));
     v_give(y + j, v_mul(sum, v_set(s)), n - j);
   }
 }
 
 #ifndef NN_NO_TRAINING
-static void NN__(max_taps_back)(nn_real *const *dx, const nn_real *const *taps, size_t count,
-                                const nn_real *y, const nn_real *dy, size_t n, int add, int relu)
+static void NN__(max_window_back)(nn_real *dx, const nn_real *x, size_t row, size_t rows,
+                                  size_t cols, const nn_real *y, const nn_real *dy, size_t n,
+                                  int add, int relu)
 {
   const V zero = v_zero();
   for (size_t j = 0; j < n; j += VW) {
     const V max = v_get(y + j, n - j);
-    V left = v_get(dy + j, n - j); /* what no tap has taken yet */
+    V left = v_get(dy + j, n - j); /* what no pixel has taken yet */
     if (relu) left = v_pick(v_gt(max, zero), left, zero);
-    for (size_t t = 0; t < count; t++) {
-      const M hit = v_eq(v_get(taps[t] + j, n - j), max);
-      const V d = v_pick(hit, left, zero);
-      v_give(dx[t] + j, add ? v_add(v_get(dx[t] + j, n - j), d) : d, n - j);
-      left = v_pick(hit, zero, left);
-    }
+    for (size_t r = 0; r < rows; r++)
+      for (size_t q = 0; q < cols; q++) {
+        const size_t at = r * row + q * n + j;
+        const M hit = v_eq(v_get(x + at, n - j), max);
+        const V d = v_pick(hit, left, zero);
+        v_give(dx + at, add ? v_add(v_get(dx + at, n - j), d) : d, n - j);
+        left = v_pick(hit, zero, left);
+      }
   }
 }
 #endif
@@ -1984,34 +1996,34 @@ static void NN__(max_taps_back)(nn_real *const *dx, const nn_real *const *taps, 
 
 /* B^T d: row j holds the coefficients of prod over i of (x - a_i) without (x - a_j), for the points
  * a = 0, 1, -1, 2, -2, 1/2, -1/2; the last row, for infinity, those of the whole product. */
-NN__INLINE void NN__(winograd_b)(V *d, int s)
+NN__INLINE void NN__(winograd_b)(V d[8])
 {
   const V c5 = v_set((nn_real)5.25), c4 = v_set((nn_real)-4.25), half = v_set((nn_real).5);
   const V quarter = v_set((nn_real).25), two = v_set(2), four = v_set(4);
-  const V d0 = d[0], d1 = d[s], d2 = d[2 * s], d3 = d[3 * s];
-  const V d4 = d[4 * s], d5 = d[5 * s], d6 = d[6 * s], d7 = d[7 * s];
+  const V d0 = d[0], d1 = d[1], d2 = d[2], d3 = d[3];
+  const V d4 = d[4], d5 = d[5], d6 = d[6], d7 = d[7];
   const V e1 = v_add(v_fma(c4, d4, d2), d6), o1 = v_add(v_fma(c4, d3, d1), d5);
   const V e2 = v_fma(quarter, d2, v_fma(v_set((nn_real)-1.25), d4, d6));
   const V o2 = v_fma(half, d1, v_fma(v_set((nn_real)-2.5), d3, v_mul(two, d5)));
   const V e3 = v_fma(four, d2, v_fma(v_set(-5), d4, d6));
   const V o3 = v_fma(two, d1, v_fma(v_set((nn_real)-2.5), d3, v_mul(half, d5)));
   d[0] = v_fma(c5, v_sub(d2, d4), v_sub(d6, d0));
-  d[s] = v_add(e1, o1);
-  d[2 * s] = v_sub(e1, o1);
-  d[3 * s] = v_add(e2, o2);
-  d[4 * s] = v_sub(e2, o2);
-  d[5 * s] = v_add(e3, o3);
-  d[6 * s] = v_sub(e3, o3);
-  d[7 * s] = v_fma(c5, v_sub(d3, d5), v_sub(d7, d1));
+  d[1] = v_add(e1, o1);
+  d[2] = v_sub(e1, o1);
+  d[3] = v_add(e2, o2);
+  d[4] = v_sub(e2, o2);
+  d[5] = v_add(e3, o3);
+  d[6] = v_sub(e3, o3);
+  d[7] = v_fma(c5, v_sub(d3, d5), v_sub(d7, d1));
 }
 
 /* A^T: sums of a_j^i over the points for i < m, infinity in the last. */
-NN__INLINE void NN__(winograd_a)(V *d, int s, int m)
+NN__INLINE void NN__(winograd_a)(V d[8], int m)
 {
-  const V s1 = v_add(d[s], d[2 * s]), d1 = v_sub(d[s], d[2 * s]);
-  const V s2 = v_add(d[3 * s], d[4 * s]), d2 = v_sub(d[3 * s], d[4 * s]);
-  const V s3 = v_add(d[5 * s], d[6 * s]), d3 = v_sub(d[5 * s], d[6 * s]);
-  const V last = d[7 * s];
+  const V s1 = v_add(d[1], d[2]), d1 = v_sub(d[1], d[2]);
+  const V s2 = v_add(d[3], d[4]), d2 = v_sub(d[3], d[4]);
+  const V s3 = v_add(d[5], d[6]), d3 = v_sub(d[5], d[6]);
+  const V last = d[7];
   d[0] = v_add(v_add(d[0], s1), v_add(s2, s3));
   nn_real power = 2;
   NN__UNROLL
@@ -2019,110 +2031,116 @@ NN__INLINE void NN__(winograd_a)(V *d, int s, int m)
     if (i >= m) continue;
     const V x = v_fma(v_set(power), i & 1 ? d2 : s2,
                       v_fma(v_set(1 / power), i & 1 ? d3 : s3, i & 1 ? d1 : s1));
-    d[i * s] = i == m - 1 ? v_add(x, last) : x;
+    d[i] = i == m - 1 ? v_add(x, last) : x;
   }
 }
 
 /* A: the polynomial with coefficients d_0 .. d_{m-1} at the points; infinity: d_{m-1}. */
-NN__INLINE void NN__(winograd_a_back)(V *d, int s, int m)
+NN__INLINE void NN__(winograd_a_back)(V d[8], int m)
 {
-  const V last = d[(m - 1) * s];
+  const V last = d[m - 1];
   V even[3], odd[3];
   NN__UNROLL
   for (int k = 0; k < 3; k++) { /* points 1, 2, 1/2 */
     const nn_real a = k == 0 ? 1 : k == 1 ? 2 : (nn_real).5;
-    V e = d[0], o = v_mul(v_set(a), d[s]);
+    V e = d[0], o = v_mul(v_set(a), d[1]);
     nn_real power = a;
     NN__UNROLL
     for (int i = 2; i < 6; i++) {
       power *= a;
       if (i >= m) continue;
       if (i & 1)
-        o = v_fma(v_set(power), d[i * s], o);
+        o = v_fma(v_set(power), d[i], o);
       else
-        e = v_fma(v_set(power), d[i * s], e);
+        e = v_fma(v_set(power), d[i], e);
     }
     even[k] = e, odd[k] = o;
   }
   NN__UNROLL
   for (int k = 0; k < 3; k++) {
-    d[(1 + 2 * k) * s] = v_add(even[k], odd[k]);
-    d[(2 + 2 * k) * s] = v_sub(even[k], odd[k]);
+    d[1 + 2 * k] = v_add(even[k], odd[k]);
+    d[2 + 2 * k] = v_sub(even[k], odd[k]);
   }
-  d[7 * s] = last;
+  d[7] = last;
 }
 
 static void NN__(winograd_weights)(nn_real *v, size_t step, const nn_real *w, size_t ldw, int k,
                                    const nn_real g[8][5], size_t n)
 {
-  for (size_t j = 0; j < n; j += VW) {
-    V half[8][5]; /* G w */
-    for (int c = 0; c < k; c++)
-      for (int i = 0; i < 8; i++) {
+  for (size_t j = 0; j < n; j += VW)
+    for (int i = 0; i < 8; i++) {
+      V half[5]; /* a row of G w */
+      for (int c = 0; c < k; c++) {
         V sum = v_zero();
         for (int r = 0; r < k; r++)
           sum = v_fma(v_set(g[i][r]), v_get(w + (size_t)(r * k + c) * ldw + j, n - j), sum);
-        half[i][c] = sum;
+        half[c] = sum;
       }
-    for (int f = 0; f < 64; f++) {
-      V sum = v_zero();
-      for (int c = 0; c < k; c++) sum = v_fma(v_set(g[f % 8][c]), half[f / 8][c], sum);
-      v_give(v + (size_t)f * step + j, sum, n - j);
+      for (int f = 0; f < 8; f++) {
+        V sum = v_zero();
+        for (int c = 0; c < k; c++) sum = v_fma(v_set(g[f][c]), half[c], sum);
+        v_give(v + (size_t)(i * 8 + f) * step + j, sum, n - j);
+      }
     }
-  }
 }
 
 #ifndef NN_NO_TRAINING
 static void NN__(winograd_weights_back)(nn_real *w, size_t ldw, const nn_real *v, size_t step,
                                         int k, const nn_real g[8][5], size_t n)
 {
-  for (size_t j = 0; j < n; j += VW) {
-    V half[5][8]; /* G^T v */
-    for (int r = 0; r < k; r++)
+  for (size_t j = 0; j < n; j += VW)
+    for (int r = 0; r < k; r++) {
+      V half[8]; /* a row of G^T v */
       for (int c = 0; c < 8; c++) {
         V sum = v_zero();
         for (int i = 0; i < 8; i++)
           sum = v_fma(v_set(g[i][r]), v_get(v + (size_t)(i * 8 + c) * step + j, n - j), sum);
-        half[r][c] = sum;
+        half[c] = sum;
       }
-    for (int t = 0; t < k * k; t++) {
-      V sum = v_zero();
-      for (int c = 0; c < 8; c++) sum = v_fma(v_set(g[c][t % k]), half[t / k][c], sum);
-      v_give(w + (size_t)t * ldw + j, sum, n - j);
+      for (int t = 0; t < k; t++) {
+        V sum = v_zero();
+        for (int c = 0; c < 8; c++) sum = v_fma(v_set(g[c][t]), half[c], sum);
+        v_give(w + (size_t)(r * k + t) * ldw + j, sum, n - j);
+      }
     }
-  }
 }
 #endif
 
-static void NN__(winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c)
+static void NN__(winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c,
+                              nn_real *half)
 {
   for (size_t j = 0; j < c; j += VW) {
-    V t[64];
+    V t[8];
     for (size_t i = 0; i < 8; i++) {
-      for (size_t k = 0; k < 8; k++) t[i * 8 + k] = v_get(x + i * row + k * c + j, c - j);
-      NN__(winograd_b)(t + i * 8, 1);
+      for (size_t k = 0; k < 8; k++) t[k] = v_get(x + i * row + k * c + j, c - j);
+      NN__(winograd_b)(t);
+      for (size_t k = 0; k < 8; k++) v_store(half + (i * 8 + k) * VW, t[k]);
     }
     for (size_t k = 0; k < 8; k++) {
-      NN__(winograd_b)(t + k, 8);
-      for (size_t i = 0; i < 8; i++) v_give(v + (i * 8 + k) * step + j, t[i * 8 + k], c - j);
+      for (size_t i = 0; i < 8; i++) t[i] = v_load(half + (i * 8 + k) * VW);
+      NN__(winograd_b)(t);
+      for (size_t i = 0; i < 8; i++) v_give(v + (i * 8 + k) * step + j, t[i], c - j);
     }
   }
 }
 
 NN__INLINE void NN__(winograd_out_body)(int m, nn_real *y, size_t row, size_t c, const nn_real *v,
-                                        size_t step, size_t rows, size_t cols, const nn__finish *f)
+                                        size_t step, size_t rows, size_t cols, const nn__finish *f,
+                                        nn_real *half)
 {
   for (size_t j = 0; j < c; j += VW) {
     const V bias = f->bias ? v_get(f->bias + j, c - j) : v_zero();
-    V t[64];
+    V t[8];
     for (size_t k = 0; k < 8; k++) {
-      for (size_t i = 0; i < 8; i++) t[i * 8 + k] = v_get(v + (i * 8 + k) * step + j, c - j);
-      NN__(winograd_a)(t + k, 8, m);
+      for (size_t i = 0; i < 8; i++) t[i] = v_get(v + (i * 8 + k) * step + j, c - j);
+      NN__(winograd_a)(t, m);
+      for (int i = 0; i < m; i++) v_store(half + ((size_t)i * 8 + k) * VW, t[i]);
     }
     for (size_t i = 0; i < rows; i++) {
-      NN__(winograd_a)(t + i * 8, 1, m);
+      for (size_t k = 0; k < 8; k++) t[k] = v_load(half + (i * 8 + k) * VW);
+      NN__(winograd_a)(t, m);
       for (size_t k = 0; k < cols; k++) {
-        V x = v_add(t[i * 8 + k], bias);
+        V x = v_add(t[k], bias);
         if (f->relu) x = v_max(v_zero(), x);
         v_give(y + i * row + k * c + j, x, c - j);
       }
@@ -2131,41 +2149,42 @@ NN__INLINE void NN__(winograd_out_body)(int m, nn_real *y, size_t row, size_t c,
 }
 
 static void NN__(winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *v, size_t step,
-                               int m, size_t rows, size_t cols, const nn__finish *f)
+                               int m, size_t rows, size_t cols, const nn__finish *f, nn_real *half)
 {
   if (m == 4)
-    NN__(winograd_out_body)(4, y, row, c, v, step, rows, cols, f);
+    NN__(winograd_out_body)(4, y, row, c, v, step, rows, cols, f, half);
   else
-    NN__(winograd_out_body)(6, y, row, c, v, step, rows, cols, f);
+    NN__(winograd_out_body)(6, y, row, c, v, step, rows, cols, f, half);
 }
 
 #ifndef NN_NO_TRAINING
 NN__INLINE void NN__(winograd_out_back_body)(int m, nn_real *v, size_t step, const nn_real *dy,
-                                             size_t row, size_t c, size_t rows, size_t cols)
+                                             size_t row, size_t c, size_t rows, size_t cols,
+                                             nn_real *half)
 {
   for (size_t j = 0; j < c; j += VW) {
-    V t[64];
-    for (int i = 0; i < m; i++) {
-      for (int k = 0; k < m; k++)
-        t[i * 8 + k] = (size_t)i < rows && (size_t)k < cols
-                           ? v_get(dy + (size_t)i * row + (size_t)k * c + j, c - j)
-                           : v_zero();
-      NN__(winograd_a_back)(t + i * 8, 1, m);
+    V t[8];
+    for (size_t i = 0; i < (size_t)m; i++) {
+      for (size_t k = 0; k < (size_t)m; k++)
+        t[k] = i < rows && k < cols ? v_get(dy + i * row + k * c + j, c - j) : v_zero();
+      NN__(winograd_a_back)(t, m);
+      for (size_t k = 0; k < 8; k++) v_store(half + (i * 8 + k) * VW, t[k]);
     }
     for (size_t k = 0; k < 8; k++) {
-      NN__(winograd_a_back)(t + k, 8, m);
-      for (size_t i = 0; i < 8; i++) v_give(v + (i * 8 + k) * step + j, t[i * 8 + k], c - j);
+      for (size_t i = 0; i < (size_t)m; i++) t[i] = v_load(half + (i * 8 + k) * VW);
+      NN__(winograd_a_back)(t, m);
+      for (size_t i = 0; i < 8; i++) v_give(v + (i * 8 + k) * step + j, t[i], c - j);
     }
   }
 }
 
 static void NN__(winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row,
-                                    size_t c, int m, size_t rows, size_t cols)
+                                    size_t c, int m, size_t rows, size_t cols, nn_real *half)
 {
   if (m == 4)
-    NN__(winograd_out_back_body)(4, v, step, dy, row, c, rows, cols);
+    NN__(winograd_out_back_body)(4, v, step, dy, row, c, rows, cols, half);
   else
-    NN__(winograd_out_back_body)(6, v, step, dy, row, c, rows, cols);
+    NN__(winograd_out_back_body)(6, v, step, dy, row, c, rows, cols, half);
 }
 #endif
 
@@ -2440,8 +2459,8 @@ static const nn__kernels NN__(nn__table) = {
     NN__(affine_rows),
     NN__(softmax),
     NN__(norm_row),
-    NN__(max_taps),
-    NN__(sum_taps),
+    NN__(max_window),
+    NN__(sum_window),
     NN__(winograd_weights),
     NN__(winograd_in),
     NN__(winograd_out),
@@ -2457,7 +2476,7 @@ static const nn__kernels NN__(nn__table) = {
     NN__(affine2_rows),
     NN__(softmax_back),
     NN__(norm_row_back),
-    NN__(max_taps_back),
+    NN__(max_window_back),
     NN__(winograd_weights_back),
     NN__(winograd_out_back),
     NN__(rnn_row_back),
@@ -3129,16 +3148,17 @@ static void nn__dots_task(void *arg, size_t index, int thread)
                               p->b.at + j * p->b.col, p->b.col, p->k, n, &f);
 }
 
-/* A row or two of A against rows of B that are contiguous in n: B is read once, as it lies. */
+/* A row or two of A against rows of B that are contiguous in n: B is read once, as it lies. The
+ * sums lie where A would be packed. */
 enum { NN__SUM_COLUMNS = 1024 };
 static void nn__by_rows_task(void *arg, size_t index, int thread)
 {
   const nn__product *p = arg;
   const nn__finish *f = &p->finish;
   const size_t j0 = index * p->rows, n = nn__min(p->rows, p->n - j0);
-  (void)thread;
+  nn_real *const sum = p->context->pack_a + (size_t)thread * nn__pack_a_size(p->context);
   for (size_t i = 0; i < p->m; i++) {
-    nn_real sum[NN__SUM_COLUMNS], *c = p->c + i * p->ldc + j0;
+    nn_real *c = p->c + i * p->ldc + j0;
     memset(sum, 0, n * sizeof *sum);
     p->context->kernels->combine(sum, p->a.at + i * p->a.row, p->a.col, p->b.at + j0, p->b.row,
                                  p->k, n);
@@ -3193,7 +3213,8 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     return;
   }
   if (m <= 2 && b.col == 1 && n >= 64 && !b.panel) {
-    p.rows = nn__min(NN__SUM_COLUMNS, threads == 1 ? n : nn__max(256, (n + threads - 1) / threads));
+    p.rows = nn__min(nn__min(NN__SUM_COLUMNS, nn__pack_a_size(c)),
+                     threads == 1 ? n : nn__max(256, (n + threads - 1) / threads));
     nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__by_rows_task, &p);
     return;
   }
@@ -3559,6 +3580,13 @@ static size_t nn__winograd_block(const nn__conv *c)
   return c->kernels->mr * nn__max(1, 700 * 1024 / (tile * c->kernels->mr));
 }
 
+/* Where a kernel keeps a tile that is transformed along one side; ahead of all else in a thread's
+ * scratch. */
+static size_t nn__winograd_half(const nn__conv *c)
+{
+  return NN__TILE * NN__TILE * c->kernels->vw;
+}
+
 /* A padded image that whole tiles cover, for outputs of h x w and c channels. */
 static size_t nn__winograd_image(const nn__conv *c, size_t h, size_t w, size_t channels)
 {
@@ -3586,7 +3614,8 @@ static size_t nn__conv_scratch(const nn__conv *c)
 static size_t nn__conv_thread_scratch(const nn__conv *c)
 {
   if (c->side)
-    return nn__max(nn__winograd_image(c, c->oh, c->ow, c->c),
+    return nn__winograd_half(c) +
+           nn__max(nn__winograd_image(c, c->oh, c->ow, c->c),
                    nn__winograd_image(c, c->h, c->w, c->oc)) +
            nn__winograd_block(c) * NN__TILE * NN__TILE * (c->c + c->oc);
   const size_t padded = c->ph || c->pw ? c->hp * c->wp * c->c : 0;
@@ -3754,12 +3783,13 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
   const size_t wide = nn__round_up(q->oc, t->nr), no_skip = 0;
   const nn__walk walk = {1, q->c, q->c, &no_skip, 1, t->nr, 0};
   const nn__finish set = {1, 0, NULL, 0, 0};
-  nn_real *v = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  nn_real *const half = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  nn_real *v = half + nn__winograd_half(q->conv);
   nn_real *out = v + q->block * taps * q->c, *image = out + q->block * taps * q->oc;
   size_t present = SIZE_MAX, row;
   for (size_t i = 0; i < count; i++) {
     const nn_real *x = nn__winograd_tile(q, first + i, &present, image, &row);
-    t->winograd_in(v + i * q->c, q->block * q->c, x, row, q->c);
+    t->winograd_in(v + i * q->c, q->block * q->c, x, row, q->c, half);
   }
   for (size_t f = 0; f < taps; f++)
     for (size_t j = 0; j < q->oc; j += t->nr)
@@ -3774,7 +3804,7 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
     size_t rows, cols;
     nn_real *y = q->y + nn__winograd_inside(q, first + i, &rows, &cols);
     t->winograd_out(y, q->ow * q->oc, q->oc, out + i * q->oc, q->block * q->oc, q->conv->side,
-                    rows, cols, &q->finish);
+                    rows, cols, &q->finish, half);
   }
 }
 
@@ -3817,7 +3847,8 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
   const size_t taps = NN__TILE * NN__TILE, all = c->n * q->tiles;
   const size_t begin = chunk * all / c->chunks, end = (chunk + 1) * all / c->chunks;
   nn_real *du = q->partial + chunk * (taps * q->c * q->oc + q->oc), *db = du + taps * q->c * q->oc;
-  nn_real *v = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  nn_real *const half = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  nn_real *v = half + nn__winograd_half(c);
   nn_real *d = v + q->block * taps * q->c, *image = d + q->block * taps * q->oc;
   const size_t no_skip = 0;
   size_t present = SIZE_MAX, row;
@@ -3830,10 +3861,10 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
     for (size_t i = 0; i < count; i++) {
       size_t rows, cols;
       const nn_real *x = nn__winograd_tile(q, first + i, &present, image, &row);
-      t->winograd_in(v + i * q->c, q->block * q->c, x, row, q->c);
+      t->winograd_in(v + i * q->c, q->block * q->c, x, row, q->c, half);
       const nn_real *dy = q->dy + nn__winograd_inside(q, first + i, &rows, &cols);
       t->winograd_out_back(d + i * q->oc, q->block * q->oc, dy, q->ow * q->oc, q->oc, c->side,
-                           rows, cols);
+                           rows, cols, half);
       for (size_t k = 0; k < rows; k++)
         t->sum_rows(db, dy + k * q->ow * q->oc, q->oc, cols, q->oc);
     }
@@ -4196,7 +4227,7 @@ typedef struct nn__pool_job {
   int relu; /* backward: past the relu before it, too */
 } nn__pool_job;
 
-enum { NN__MAX_WINDOW = 32 }; /* largest pooling kernel; its taps lie on the stack */
+enum { NN__MAX_WINDOW = 32 }; /* largest pooling kernel */
 
 static nn__pool_job nn__pool_of(const nn_model *m, const nn__node *node, const nn__node *x)
 {
@@ -4211,15 +4242,14 @@ static nn__pool_job nn__pool_of(const nn_model *m, const nn__node *node, const n
   return p;
 }
 
-/* Offsets of the taps of output pixel (i,j) that lie inside the image, in row order. */
-static size_t nn__taps(const nn__pool_job *p, size_t i, size_t j, size_t *tap)
+/* The part of output pixel (i,j)'s window that lies inside the image: at least one pixel, for the
+ * padding is half a window at most. Returns the offset of the first one. */
+static size_t nn__window(const nn__pool_job *p, size_t i, size_t j, size_t *rows, size_t *cols)
 {
-  size_t count = 0;
-  for (size_t r = i * p->stride; r < i * p->stride + p->kernel; r++)
-    for (size_t q = j * p->stride; q < j * p->stride + p->kernel; q++)
-      if (r >= p->pad && q >= p->pad && r - p->pad < p->h && q - p->pad < p->w)
-        tap[count++] = ((r - p->pad) * p->w + q - p->pad) * p->c;
-  return count;
+  const size_t top = nn__max(i * p->stride, p->pad), left = nn__max(j * p->stride, p->pad);
+  *rows = nn__min(i * p->stride + p->kernel, p->h + p->pad) - top;
+  *cols = nn__min(j * p->stride + p->kernel, p->w + p->pad) - left;
+  return ((top - p->pad) * p->w + left - p->pad) * p->c;
 }
 
 static void nn__pool_forward_task(void *arg, size_t image, int thread)
@@ -4227,17 +4257,16 @@ static void nn__pool_forward_task(void *arg, size_t image, int thread)
   const nn__pool_job *p = arg;
   const nn_real *x = p->x + image * p->h * p->w * p->c;
   nn_real *y = p->out + image * p->oh * p->ow * p->c;
-  size_t tap[NN__MAX_WINDOW * NN__MAX_WINDOW];
-  const nn_real *at[NN__MAX_WINDOW * NN__MAX_WINDOW];
+  const size_t row = p->w * p->c;
   (void)thread;
   for (size_t i = 0; i < p->oh; i++)
     for (size_t j = 0; j < p->ow; j++, y += p->c) {
-      const size_t count = nn__taps(p, i, j, tap);
-      for (size_t t = 0; t < count; t++) at[t] = x + tap[t];
+      size_t rows, cols;
+      const nn_real *at = x + nn__window(p, i, j, &rows, &cols);
       if (p->max)
-        p->kernels->max_taps(y, at, count, p->c);
+        p->kernels->max_window(y, at, row, rows, cols, p->c, 0);
       else
-        p->kernels->sum_taps(y, at, count, p->c, 1 / (nn_real)(p->kernel * p->kernel));
+        p->kernels->sum_window(y, at, row, rows, cols, p->c, 1 / (nn_real)(p->kernel * p->kernel));
     }
 }
 
@@ -4249,9 +4278,7 @@ static void nn__pool_backward_task(void *arg, size_t image, int thread)
   const nn_real *y = p->y + image * p->oh * p->ow * p->c;
   const nn_real *dy = p->dy + image * p->oh * p->ow * p->c;
   nn_real *dx = p->dx + image * p->h * p->w * p->c;
-  size_t tap[NN__MAX_WINDOW * NN__MAX_WINDOW];
-  const nn_real *at[NN__MAX_WINDOW * NN__MAX_WINDOW];
-  nn_real *to[NN__MAX_WINDOW * NN__MAX_WINDOW];
+  const size_t row = p->w * p->c;
   const nn_real share = 1 / (nn_real)(p->kernel * p->kernel);
   (void)thread;
   /* windows that lie side by side write every pixel once */
@@ -4260,13 +4287,13 @@ static void nn__pool_backward_task(void *arg, size_t image, int thread)
   if (add) memset(dx, 0, p->h * p->w * p->c * sizeof *dx);
   for (size_t i = 0; i < p->oh; i++)
     for (size_t j = 0; j < p->ow; j++, y += p->c, dy += p->c) {
-      const size_t count = nn__taps(p, i, j, tap);
-      if (p->max) {
-        for (size_t t = 0; t < count; t++) at[t] = x + tap[t], to[t] = dx + tap[t];
-        p->kernels->max_taps_back(to, at, count, y, dy, p->c, add, p->relu);
-      } else {
-        for (size_t t = 0; t < count; t++) p->kernels->axpy(dx + tap[t], share, dy, p->c);
-      }
+      size_t rows, cols;
+      const size_t at = nn__window(p, i, j, &rows, &cols);
+      if (p->max)
+        p->kernels->max_window_back(dx + at, x + at, row, rows, cols, y, dy, p->c, add, p->relu);
+      for (size_t r = 0; r < rows && !p->max; r++)
+        for (size_t q = 0; q < cols; q++)
+          p->kernels->axpy(dx + at + r * row + q * p->c, share, dy, p->c);
     }
 }
 #endif
@@ -4281,10 +4308,8 @@ static void nn__global_forward_task(void *arg, size_t image, int thread)
   (void)thread;
   if (p->max) {
     memcpy(y, x, p->c * sizeof *y);
-    for (size_t i = 1; i < pixels; i++) {
-      const nn_real *taps[2] = {y, x + i * p->c};
-      p->kernels->max_taps(y, taps, 2, p->c);
-    }
+    for (size_t i = 1; i < pixels; i++)
+      p->kernels->max_window(y, x + i * p->c, 0, 1, 1, p->c, 1);
   } else {
     memset(y, 0, p->c * sizeof *y);
     for (size_t i = 0; i < pixels; i += 256)
@@ -7394,7 +7419,7 @@ const nn_real *nn_input_gradient(const nn_model *m, int input)
 
 /* Elements of one task over the flat blocks: few enough to share out, and a fixed number, so that
  * partial sums do not depend on the threads. */
-enum { NN__FLAT_PIECE = 1 << 15, NN__FLAT_PARTS = 256 };
+enum { NN__FLAT_PIECE = 1 << 15, NN__FLAT_PARTS = 64 };
 
 typedef struct nn__flat {
   nn_model *m;
@@ -9877,7 +9902,7 @@ static nn_real nn__real_of(uint64_t bits, int wide)
 /* x NULL: goes past them. */
 static void nn__io_reals(nn__io *s, nn_real *x, size_t count)
 {
-  enum { NN__PART = 256 };
+  enum { NN__PART = 64 };
   const size_t wide = (size_t)s->wide;
   if (s->status == NN_OK && s->reading && count > (s->end - s->at) / wide)
     nn__io_fail(s, NN_ERR_FORMAT, "cut short: %zu numbers should follow, %zu bytes do", count,
