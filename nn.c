@@ -3034,10 +3034,11 @@ static void nn__context_limits(nn_context *c, size_t m, size_t n, size_t k)
   c->kc = nn__min(t->kc, nn__max(k, 1));
   c->nc = nn__min(t->nc, nn__round_up(nn__max(n, 1), t->nr));
 }
-static size_t nn__pack_a_size(const nn_context *c)
+static size_t nn__packing(const nn__kernels *t, size_t mc, size_t kc)
 {
-  return nn__round_up(c->mc, c->kernels->nr) * (c->kc + NN__PAD);
+  return nn__round_up(mc, t->nr) * (kc + NN__PAD);
 }
+static size_t nn__pack_a_size(const nn_context *c) { return nn__packing(c->kernels, c->mc, c->kc); }
 static size_t nn__pack_b_size(const nn_context *c) { return nn__round_up(c->kc * c->nc, 16); }
 
 typedef struct nn__product {
@@ -3317,20 +3318,20 @@ static nn_status nn__choose(nn_isa isa, int *threads, const nn__kernels **kernel
 
 nn_context *nn_context_create(nn_isa isa, int threads, const nn_allocator *allocator)
 {
-  nn_context limits;
-  memset(&limits, 0, sizeof limits);
-  if (nn__choose(isa, &threads, &limits.kernels) != NN_OK) return NULL;
-  nn__context_limits(&limits, SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2);
-  const size_t head = nn__round_up(sizeof limits, NN__ALIGN);
-  const size_t reals = (size_t)threads * nn__pack_a_size(&limits) + nn__pack_b_size(&limits);
-  const size_t size = head + reals * sizeof(nn_real) + NN__ALIGN;
+  const nn__kernels *t;
+  if (nn__choose(isa, &threads, &t) != NN_OK) return NULL;
+  const size_t head = nn__round_up(sizeof(nn_context), NN__ALIGN);
+  const size_t pack_a = nn__packing(t, t->mc, t->kc), pack_b = nn__round_up(t->kc * t->nc, 16);
+  const size_t size = head + ((size_t)threads * pack_a + pack_b) * sizeof(nn_real) + NN__ALIGN;
   nn_context *c = nn__allocate(allocator, size);
   if (!c) return NULL;
-  *c = limits;
+  memset(c, 0, sizeof *c);
+  c->kernels = t;
+  nn__context_limits(c, SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2);
   if (allocator) c->allocator = *allocator;
   c->size = size;
   c->pack_b = (nn_real *)(void *)nn__aligned((char *)c + sizeof *c);
-  c->pack_a = c->pack_b + nn__pack_b_size(c);
+  c->pack_a = c->pack_b + pack_b;
   if (nn__pool_start(&c->pool, threads) != NN_OK) {
     nn__release(allocator, c, size);
     return NULL;
@@ -3427,6 +3428,10 @@ typedef struct nn__node {
   nn_real *state;             /* carried from call to call */
   size_t state_size;
   int state_n;                /* samples the state belongs to; 0 = none yet */
+  int started;                /* going back: its gradient has been written to */
+#ifndef NN_NO_INSPECT
+  int seen[4];                /* nn_receptive_field: the window of it that the unit sees */
+#endif
 } nn__node;
 
 typedef struct nn__param {
@@ -3506,6 +3511,9 @@ typedef struct nn__conv {
 } nn__conv;
 
 enum { NN__TILE = 8 }; /* side of a tile of Winograd's transform; 64 frequencies */
+/* Most channels that one float sum of a frequency takes. The way back multiplies its error, which
+ * grows as the root of its length. */
+enum { NN__WINOGRAD_CHAIN = 128 };
 
 /* Winograd pays for 3x3 and 5x5 windows at stride 1 once there are channels enough to carry the
  * transforms; `side` outputs then cost 64 products in place of side^2 k^2. */
@@ -3781,8 +3789,8 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
   const size_t first = index * q->block, taps = NN__TILE * NN__TILE;
   const size_t count = nn__min(q->block, q->conv->n * q->tiles - first);
   const size_t wide = nn__round_up(q->oc, t->nr), no_skip = 0;
-  const nn__walk walk = {1, q->c, q->c, &no_skip, 1, t->nr, 0};
-  const nn__finish set = {1, 0, NULL, 0, 0};
+  const size_t pieces = (q->c + NN__WINOGRAD_CHAIN - 1) / NN__WINOGRAD_CHAIN;
+  const size_t piece = (q->c + pieces - 1) / pieces;
   nn_real *const half = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
   nn_real *v = half + nn__winograd_half(q->conv);
   nn_real *out = v + q->block * taps * q->c, *image = out + q->block * taps * q->oc;
@@ -3795,10 +3803,15 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
     for (size_t j = 0; j < q->oc; j += t->nr)
       for (size_t i = 0, m; i < count; i += m) {
         m = nn__tile_height(t, count - i);
-        const nn_real *a[NN__MAX_MR];
-        for (size_t r = 0; r < m; r++) a[r] = v + (f * q->block + i + r) * q->c;
-        t->tile(&walk, a, q->packed + (f * wide + j) * q->c,
-                out + (f * q->block + i) * q->oc + j, q->oc, m, nn__min(t->nr, q->oc - j), &set);
+        for (size_t k = 0; k < q->c; k += piece) {
+          const size_t length = nn__min(piece, q->c - k);
+          const nn__walk walk = {1, length, length, &no_skip, 1, t->nr, 0};
+          const nn__finish add = {1, k > 0, NULL, 0, 0};
+          const nn_real *a[NN__MAX_MR];
+          for (size_t r = 0; r < m; r++) a[r] = v + (f * q->block + i + r) * q->c + k;
+          t->tile(&walk, a, q->packed + (f * wide + j) * q->c + k * t->nr,
+                  out + (f * q->block + i) * q->oc + j, q->oc, m, nn__min(t->nr, q->oc - j), &add);
+        }
       }
   for (size_t i = 0; i < count; i++) {
     size_t rows, cols;
@@ -7357,29 +7370,28 @@ static nn_status nn__backward_all(nn_model *m, int from)
 {
   const size_t n = (size_t)m->n;
   const int learning = nn__learning(m);
-  unsigned char started[NN_MAX_NODES] = {0};
   const uint32_t mode = nn__flush_subnormals();
   m->draws -= (uint64_t)learning; /* dropout draws the masks of the forward again */
-  started[from] = 1;
+  for (int i = 0; i < m->nodes; i++) m->node[i].started = i == from;
   for (int i = from; i >= 0; i--) {
     nn__node *node = &m->node[i];
-    if (!started[i] || nn__is_input(node->kind)) continue;
+    if (!node->started || nn__is_input(node->kind)) continue;
     if (node->dy) nn__clear_past_ends(m, node, n, node->dy);
     for (int k = 0; k < (node->inputs > 0 ? node->inputs : 1); k++) {
       nn__node *x = nn__in(m, node, k);
       const int wanted = nn__wants_gradient(m, node->in[k]);
       if (!wanted && !(learning && nn__is_trained(node) && k == 0)) continue;
-      nn_real *dx = !wanted ? NULL : started[node->in[k]] ? x->extra : x->dy;
+      nn_real *dx = !wanted ? NULL : x->started ? x->extra : x->dy;
       if (!node->masked || !nn__goes_by_gradient(m) || i == from)
         nn__backward_node(m, node, n, k, dx);
       if (dx && dx == x->extra) m->context.kernels->add(x->dy, x->dy, dx, n * x->rows * x->cols);
-      if (wanted) started[node->in[k]] = 1;
+      if (wanted) x->started = 1;
     }
   }
   m->draws += (uint64_t)learning;
   for (int k = 0; k < m->inputs; k++) {
     nn__node *x = &m->node[m->input[k]];
-    if (!started[m->input[k]] && x->dy) memset(x->dy, 0, n * x->rows * x->cols * sizeof(nn_real));
+    if (!x->started && x->dy) memset(x->dy, 0, n * x->rows * x->cols * sizeof(nn_real));
     if (x->dy) nn__clear_past_ends(m, x, n, x->dy);
     if (x->border && x->dy) nn__copy_border(m, x, n, x->border, x->dy, 0);
   }
@@ -8146,31 +8158,42 @@ nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *alloc
 }
 
 /* The header from the file's first bytes, then the data straight to where they belong. */
+static nn_status nn__read_array(FILE *f, const char *path, nn__source *s, unsigned char *head,
+                                nn__head_reader read_head, int big_endian,
+                                const nn_allocator *allocator, nn_array *out)
+{
+  size_t offset = 0;
+  nn_status status = nn__read(f, path, 0, head, s->there, s->why);
+  if (status == NN_OK) status = nn__new_array(s, read_head, allocator, out, &offset);
+  if (status != NN_OK) return status;
+  memcpy(out->data, head + offset, s->there - offset);
+  status = nn__read(f, path, s->there, (unsigned char *)out->data + (s->there - offset),
+                    s->size - s->there, s->why);
+  nn__to_machine_order(out->data, out->count, nn__type_size(out->type), big_endian);
+  return status;
+}
+
 static nn_status nn__load_array(const char *path, nn__head_reader read_head, int big_endian,
                                 const nn_allocator *allocator, nn_array *out, nn_message *why)
 {
   const size_t limit = SIZE_MAX / 2 < 0xFFFFFFFFu ? SIZE_MAX / 2 : 0xFFFFFFFFu; /* 4 GiB */
-  unsigned char head[NN__HEAD];
   nn__source s;
   nn_status status;
-  size_t offset = 0;
   FILE *f;
   if (out == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no array to read into");
   *out = nn__no_array;
   status = nn__open(path, limit, &f, &s.size, why);
   if (status != NN_OK) return status;
+  unsigned char *head = nn__allocate(allocator, NN__HEAD);
   s.name = nn__path_end(path);
   s.head = head;
   s.there = s.size < NN__HEAD ? s.size : NN__HEAD;
   s.why = why;
-  status = nn__read(f, path, 0, head, s.there, why);
-  if (status == NN_OK) status = nn__new_array(&s, read_head, allocator, out, &offset);
-  if (status == NN_OK) {
-    memcpy(out->data, head + offset, s.there - offset);
-    status = nn__read(f, path, s.there, (unsigned char *)out->data + (s.there - offset),
-                      s.size - s.there, why);
-    nn__to_machine_order(out->data, out->count, nn__type_size(out->type), big_endian);
-  }
+  if (head)
+    status = nn__read_array(f, path, &s, head, read_head, big_endian, allocator, out);
+  else
+    status = nn__say(why, NN_ERR_MEMORY, "%s: out of memory for %d bytes", s.name, NN__HEAD);
+  nn__release(allocator, head, NN__HEAD);
   fclose(f);
   if (status != NN_OK) nn_array_free(out);
   return status;
@@ -8190,13 +8213,14 @@ nn_status nn_npy_load(const char *path, const nn_allocator *allocator, nn_array 
 
 /* A file that appears under its name only when it is whole and on the disk. After a failure the
  * temporary file is gone and later calls do nothing, so the caller checks nn__write_end alone. */
+enum { NN__LONGEST_PATH = 1000 }; /* bytes of the name of a file to write; it lies on the stack */
 typedef struct nn__writer {
   const char *path;
   nn_message *why;
   nn_status status;
   FILE *file;
   int taken; /* what nn__take_file gave */
-  char temporary[4096];
+  char temporary[NN__LONGEST_PATH + sizeof ".tmp"];
 } nn__writer;
 
 static void nn__write_failed(nn__writer *w, const char *what)
@@ -8219,8 +8243,9 @@ static void nn__write_begin(nn__writer *w, const char *path, nn_message *why)
     w->status = nn__say(why, NN_ERR_ARGUMENT, "no path given");
     return;
   }
-  if (length + sizeof ".tmp" > sizeof w->temporary) {
-    w->status = nn__say(why, NN_ERR_LIMIT, "a path of %zu bytes is too long", length);
+  if (length > NN__LONGEST_PATH) {
+    w->status = nn__say(why, NN_ERR_LIMIT, "a path of %zu bytes is too long: %d at most", length,
+                        NN__LONGEST_PATH);
     return;
   }
   /* To rename over a device or a directory would replace or fail on it: refuse first. */
@@ -8281,7 +8306,7 @@ nn_status nn_file_write(const char *path, const void *bytes, size_t size,
 nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *why)
 {
   const char *type = "";
-  unsigned char head[320], part[4096]; /* the header is at most 64 + 8 * 22 bytes, and padding */
+  unsigned char head[320]; /* the header is at most 64 + 8 * 22 bytes, and padding */
   nn__text t;
   nn__writer w;
   size_t count = 1, size, bytes, done;
@@ -8320,10 +8345,10 @@ nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *why)
     return nn__write_end(&w);
   }
   for (done = 0; done < bytes; done += count) { /* turned round a part at a time */
-    count = bytes - done < sizeof part ? bytes - done : sizeof part;
-    memcpy(part, (const unsigned char *)a->data + done, count);
-    nn__to_machine_order(part, count / size, size, 0);
-    nn__write(&w, part, count);
+    count = bytes - done < sizeof head ? bytes - done : sizeof head;
+    memcpy(head, (const unsigned char *)a->data + done, count);
+    nn__to_machine_order(head, count / size, size, 0);
+    nn__write(&w, head, count);
   }
   return nn__write_end(&w);
 }
@@ -8367,16 +8392,17 @@ static size_t nn__plane(const nn_dataset *d)
 static void nn__sums(const nn_dataset *d, size_t plane, size_t channel, size_t from, size_t step,
                      double centre, double *sum, double *squares)
 {
-  uint64_t seen[256] = {0};
+  const double round = 4294967296.0; /* what a count of 32 bits has when it is 0 again */
+  uint32_t seen[256] = {0};
   *sum = *squares = 0;
   for (int image = 0; image < d->count; image++) {
     const size_t start = ((size_t)image * (size_t)d->channels + channel) * plane;
     for (size_t at = start + from; at < start + plane; at += step) {
+      const double v = (d->pixels ? (double)d->pixels[at] : (double)d->values[at]) - centre;
       if (d->pixels) {
-        seen[d->pixels[at]]++;
+        if (++seen[d->pixels[at]] == 0) *sum += round * v, *squares += round * v * v;
         continue;
       }
-      const double v = (double)d->values[at] - centre;
       *sum += v;
       *squares += v * v;
     }
@@ -8669,10 +8695,13 @@ static const char *const nn__glyphs[10][3] = {
    "~5404 2622 4850 7226 5404 ~7226 7460 6496"},
 };
 
-/* A canvas of squared distances to the nearest stroke: where strokes meet, ink does not add up. */
+/* A canvas of squared distances to the nearest stroke: where strokes meet, ink does not add up. It
+ * holds a few rows at a time, for it lies on the stack. */
 #define NN__DIGIT 28
+enum { NN__BAND = 4 };
 typedef struct nn__canvas {
-  double square[NN__DIGIT * NN__DIGIT];
+  double square[NN__BAND * NN__DIGIT];
+  int top;      /* the first of its rows */
   double reach; /* farther than this from a stroke nothing is inked */
 } nn__canvas;
 
@@ -8684,20 +8713,22 @@ static void nn__draw_line(nn__canvas *c, const double *a, const double *b)
   int right = (int)((a[0] < b[0] ? b[0] : a[0]) + c->reach + NN__DIGIT) - NN__DIGIT;
   int top = (int)((a[1] < b[1] ? a[1] : b[1]) - c->reach + NN__DIGIT) - NN__DIGIT;
   int bottom = (int)((a[1] < b[1] ? b[1] : a[1]) + c->reach + NN__DIGIT) - NN__DIGIT;
-  for (int y = top < 0 ? 0 : top; y <= bottom && y < NN__DIGIT; y++) {
+  const int end = c->top + NN__BAND;
+  for (int y = top < c->top ? c->top : top; y <= bottom && y < end; y++) {
+    double *const square = c->square + (y - c->top) * NN__DIGIT;
     for (int x = left < 0 ? 0 : left; x <= right && x < NN__DIGIT; x++) {
       double px = x + 0.5 - a[0], py = y + 0.5 - a[1], t = (px * dx + py * dy) * scale;
       t = t < 0 ? 0 : t > 1 ? 1 : t;
       px -= t * dx;
       py -= t * dy;
       px = px * px + py * py;
-      if (px < c->square[y * NN__DIGIT + x]) c->square[y * NN__DIGIT + x] = px;
+      if (px < square[x]) square[x] = px;
     }
   }
 }
 
 /* A Catmull-Rom spline through n points, five lines a span; straight between them if not smooth. */
-static void nn__draw_stroke(nn__canvas *c, double (*p)[2], int n, int smooth, int closed)
+static void nn__draw_stroke(nn__canvas *c, const double (*p)[2], int n, int smooth, int closed)
 {
   for (int i = 0; i + 1 < n; i++)
 {
@@ -8719,11 +8750,22 @@ static void nn__draw_stroke(nn__canvas *c, double (*p)[2], int n, int smooth, in
   }
 }
 
+/* All strokes of a glyph, whose points are at p. */
+static void nn__draw_strokes(nn__canvas *c, const char *s, const double (*p)[2])
+{
+  for (int n = 0; *s; p += n) {
+    const char *stroke = s++;
+    for (n = 0; *s && *s != '~' && *s != '-'; s += s[4] == ' ' ? 5 : 4) n++;
+    const int closed = memcmp(stroke + 1, s - (*s ? 5 : 4), 4) == 0;
+    nn__draw_stroke(c, p, n, *stroke == '~', closed);
+  }
+}
+
 static void nn__draw_digit(nn_random *r, int digit, uint8_t *pixels)
 {
   nn__canvas canvas;
-  double noise[NN__DIGIT * NN__DIGIT], p[16][2];
-  const char *s = nn__glyphs[digit][nn_random_below(r, 3)];
+  double noise[NN__DIGIT], p[16][2];
+  const char *const glyph = nn__glyphs[digit][nn_random_below(r, 3)];
   /* A random hand: turn, slant, size and place; a wave that bends the paper; the pen. */
   double turn = 0.16 * nn_random_normal(r), slant = 0.10 + 0.22 * nn_random_normal(r);
   double wide = nn__between(r, 13, 21), high = nn__between(r, 17, 23);
@@ -8734,33 +8776,35 @@ static void nn__draw_digit(nn_random *r, int digit, uint8_t *pixels)
   double pen = nn__between(r, 0.7, 2.1), soft = nn__between(r, 0.7, 1.6);
   double ink = nn__between(r, 140, 255), grain = nn__between(r, 0, 26);
   double paper = nn__between(r, 0, 24), cosine = cos(turn), sine = sin(turn);
+  int count = 0, first = 0;
   canvas.reach = pen + soft / 2;
-  for (int i = 0; i < NN__DIGIT * NN__DIGIT; i++) canvas.square[i] = 1e4;
-  while (*s) {
+  for (const char *s = glyph; *s; first = count) {
     const char *stroke = s++;
-    int n = 0, closed;
-    for (; *s && *s != '~' && *s != '-'; s += s[4] == ' ' ? 5 : 4, n++) {
+    for (; *s && *s != '~' && *s != '-'; s += s[4] == ' ' ? 5 : 4, count++) {
       double x = ((s[0] - '0') * 10 + s[1] - '0') / 100.0 - 0.5;
       double y = ((s[2] - '0') * 10 + s[3] - '0') / 100.0 - 0.5;
       double u = x + bend * sin(wave_x * x + wave_y * y + phase_x) + shake * nn_random_normal(r);
       double v = y + bend * sin(wave_y * x - wave_x * y + phase_y) + shake * nn_random_normal(r);
       u = (u - slant * v) * wide;
       v *= high;
-      p[n][0] = x0 + cosine * u - sine * v;
-      p[n][1] = y0 + sine * u + cosine * v;
+      p[count][0] = x0 + cosine * u - sine * v;
+      p[count][1] = y0 + sine * u + cosine * v;
     }
-    closed = memcmp(stroke + 1, s - (*s ? 5 : 4), 4) == 0;
-    if (closed) memcpy(p[n - 1], p[0], sizeof p[0]);
-    nn__draw_stroke(&canvas, p, n, *stroke == '~', closed);
+    if (memcmp(stroke + 1, s - (*s ? 5 : 4), 4) == 0) memcpy(p[count - 1], p[first], sizeof p[0]);
   }
-  nn__draw_noise(r, 1000, noise, NN__DIGIT * NN__DIGIT);
-  for (int i = 0; i < NN__DIGIT * NN__DIGIT; i++) {
-    double cover = 0;
-    if (canvas.square[i] < canvas.reach * canvas.reach) {
-      cover = (canvas.reach - sqrt(canvas.square[i])) / soft;
-      if (cover > 1) cover = 1;
+  for (canvas.top = 0; canvas.top < NN__DIGIT; canvas.top += NN__BAND) {
+    for (int i = 0; i < NN__BAND * NN__DIGIT; i++) canvas.square[i] = 1e4;
+    nn__draw_strokes(&canvas, glyph, (const double(*)[2])p);
+    for (int i = 0; i < NN__BAND * NN__DIGIT; i++) {
+      const int block = (canvas.top * NN__DIGIT + i) / 4;
+      double cover = 0;
+      if (i % NN__DIGIT == 0) nn__draw_noise(r, 1000 + (uint64_t)block, noise, NN__DIGIT);
+      if (canvas.square[i] < canvas.reach * canvas.reach) {
+        cover = (canvas.reach - sqrt(canvas.square[i])) / soft;
+        if (cover > 1) cover = 1;
+      }
+      *pixels++ = nn__to_byte(paper + (ink - paper) * cover + grain * noise[i % NN__DIGIT]);
     }
-    pixels[i] = nn__to_byte(paper + (ink - paper) * cover + grain * noise[i]);
   }
 }
 
@@ -8893,7 +8937,7 @@ static void nn__surface_at(const nn__surface *s, int x, int y, double *colour)
 static void nn__draw_shape(nn_random *r, int kind, uint8_t *pixels)
 {
   nn__surface front, back;
-  double noise[NN__SHAPE * NN__SHAPE], turn = nn__between(r, 0, 6.2831853);
+  double noise[4], turn = nn__between(r, 0, 6.2831853);
   double size = nn__between(r, 8, 13.5), stretch = nn__between(r, 0.85, 1.18);
   double x0 = 16 + (15.5 - size) * nn__between(r, -0.7, 0.7);
   double y0 = 16 + (15.5 - size) * nn__between(r, -0.7, 0.7);
@@ -8926,10 +8970,10 @@ static void nn__draw_shape(nn_random *r, int kind, uint8_t *pixels)
       for (int k = 0; k < 3; k++) to[k * NN__SHAPE * NN__SHAPE] = nn__to_byte(colour[k]);
     }
   }
-  for (int k = 0; k < 3; k++) {
-    nn__draw_noise(r, 1000 + 1000 * (uint64_t)k, noise, NN__SHAPE * NN__SHAPE);
-    for (int i = 0; i < NN__SHAPE * NN__SHAPE; i++, pixels++)
-      *pixels = nn__to_byte(*pixels + grain * noise[i]);
+  for (int i = 0; i < 3 * NN__SHAPE * NN__SHAPE; i++, pixels++) {
+    const int at = i % (NN__SHAPE * NN__SHAPE), colour_of = i / (NN__SHAPE * NN__SHAPE);
+    if (i % 4 == 0) nn__draw_noise(r, 1000 + 1000 * (uint64_t)colour_of + (uint64_t)at / 4, noise, 4);
+    *pixels = nn__to_byte(*pixels + grain * noise[i % 4]);
   }
 }
 
@@ -9517,7 +9561,6 @@ nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_map, nn_p
  * what it reads; bottom < top: nothing of it is seen. */
 nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int part[4])
 {
-  int seen[NN_MAX_NODES][4];
   if (!m) return NN_ERR_ARGUMENT;
   if (!m->built) return nn__error(m, NN_ERR_STATE, "receptive field: the model is not built");
   if (!part || node < 0 || node >= m->nodes)
@@ -9528,17 +9571,19 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
   if (row < 0 || row >= h || column < 0 || column >= w)
     return nn__error(m, NN_ERR_ARGUMENT, "receptive field: %s has no place %d, %d", unit->name, row,
                      column);
-  for (int i = 0; i <= node; i++) seen[i][0] = seen[i][1] = 0, seen[i][2] = seen[i][3] = -1;
-  seen[node][0] = seen[node][2] = row, seen[node][1] = seen[node][3] = column;
+  const int none[4] = {0, 0, -1, -1}, place[4] = {row, column, row, column};
+  for (int i = 0; i <= node; i++)
+    memcpy(m->node[i].seen, i == node ? place : none, sizeof none);
   for (int i = node; i >= 0; i--) {
     const nn__node *y = &m->node[i];
+    const int *seen = y->seen;
     const nn_conv2d_options *o = &y->window;
     const int windows = y->kind == NN__CONV2D || y->kind == NN__MAX_POOL || y->kind == NN__AVG_POOL;
-    for (int k = 0; k < y->inputs && seen[i][0] <= seen[i][2]; k++) {
-      const nn__node *x = &m->node[y->in[k]];
-      int *to = seen[y->in[k]], from[4];
+    for (int k = 0; k < y->inputs && seen[0] <= seen[2]; k++) {
+      nn__node *x = &m->node[y->in[k]];
+      int *to = x->seen, from[4];
       if (x->rank != 3) continue; /* without places; whatever image it stems from is seen whole */
-      memcpy(from, seen[i], sizeof from);
+      memcpy(from, seen, sizeof from);
       if (windows) {
         from[0] = from[0] * o->stride_h - o->pad_h, from[1] = from[1] * o->stride_w - o->pad_w;
         from[2] = from[2] * o->stride_h - o->pad_h + o->dilation_h * (o->kernel_h - 1);
@@ -9553,11 +9598,11 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
         if (empty || (s < 2 ? at < to[s] : at > to[s])) to[s] = at;
       }
     }
-    for (int k = 0; k < y->inputs && y->rank != 3 && seen[i][0] <= seen[i][2]; k++)
-      if (m->node[y->in[k]].rank != 3) memset(seen[y->in[k]], 0, sizeof seen[0]);
+    for (int k = 0; k < y->inputs && y->rank != 3 && seen[0] <= seen[2]; k++)
+      if (m->node[y->in[k]].rank != 3) memset(m->node[y->in[k]].seen, 0, sizeof none);
   }
   const nn__node *in = &m->node[m->input[0]];
-  const int *at = seen[m->input[0]];
+  const int *at = in->seen;
   memset(part, 0, 4 * sizeof *part);
   if (m->input[0] > node || at[2] < at[0]) return NN_OK; /* it sees nothing of that input */
   part[2] = in->rank > 1 ? in->dim[in->rank - 2] : 1, part[3] = in->dim[in->rank - 1];
