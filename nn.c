@@ -8971,8 +8971,8 @@ static void nn__draw_shape(nn_random *r, int kind, uint8_t *pixels)
     }
   }
   for (int i = 0; i < 3 * NN__SHAPE * NN__SHAPE; i++, pixels++) {
-    const int at = i % (NN__SHAPE * NN__SHAPE), colour_of = i / (NN__SHAPE * NN__SHAPE);
-    if (i % 4 == 0) nn__draw_noise(r, 1000 + 1000 * (uint64_t)colour_of + (uint64_t)at / 4, noise, 4);
+    const int plane = i / (NN__SHAPE * NN__SHAPE), at = i % (NN__SHAPE * NN__SHAPE);
+    if (i % 4 == 0) nn__draw_noise(r, (uint64_t)(1000 + 1000 * plane + at / 4), noise, 4);
     *pixels = nn__to_byte(*pixels + grain * noise[i % 4]);
   }
 }

@@ -197,6 +197,133 @@ static void conv2d_winograd(void) {
   direct_convolution = 1;
 }
 
+/* One product of a convolution over all it sums: output (k,i,j) of sample s; of the gradients, input
+ * (c,i,j), and weight (k,c,i,j) with s = 0. */
+enum { OUTPUT, DATA, WEIGHT, PRODUCTS };
+typedef struct Wide {
+  int n, C, O, side, kernel;
+  const nn_real *x, *w, *dy;
+} Wide;
+static double wide_oracle(const Wide *q, int product, size_t at) {
+  const int S = q->side, K = q->kernel, pad = K / 2;
+  int s, c, k, i, j, u, v;
+  double sum = 0;
+#define EACH(a, most) for (a = 0; a < (most); a++)
+  if (product == WEIGHT) {
+    v = (int)(at % (size_t)K), u = (int)(at / (size_t)K % (size_t)K), at /= (size_t)(K * K);
+    c = (int)(at % (size_t)q->C), k = (int)(at / (size_t)q->C);
+    EACH(s, q->n) EACH(i, S) EACH(j, S) {
+      const int r = i + u - pad, t = j + v - pad;
+      if (r < 0 || t < 0 || r >= S || t >= S) continue;
+      sum += (double)q->dy[((s * q->O + k) * S + i) * S + j] *
+             (double)q->x[((s * q->C + c) * S + r) * S + t];
+    }
+    return sum;
+  }
+  const int here = product == OUTPUT ? q->O : q->C, there = product == OUTPUT ? q->C : q->O;
+  const nn_real *from = product == OUTPUT ? q->x : q->dy;
+  j = (int)(at % (size_t)S), i = (int)(at / (size_t)S % (size_t)S), at /= (size_t)(S * S);
+  k = (int)(at % (size_t)here), s = (int)(at / (size_t)here);
+  EACH(c, there) EACH(u, K) EACH(v, K) {
+    const int r = product == OUTPUT ? i + u - pad : i - u + pad;
+    const int t = product == OUTPUT ? j + v - pad : j - v + pad;
+    const int w = product == OUTPUT ? k * q->C + c : c * q->C + k;
+    if (r < 0 || t < 0 || r >= S || t >= S) continue;
+    sum += (double)q->w[(w * K + u) * K + v] *
+           (double)from[((s * there + c) * S + r) * S + t];
+  }
+#undef EACH
+  return sum;
+}
+
+/* The errors of a sample of `size` numbers against what nn.h states: of their root mean square, one
+ * below 1e-4, their own root mean square below 7e-6. */
+static int wide_errors(const Wide *q, int product, const nn_real *got, size_t size) {
+  enum { SAMPLE = 500 };
+  static const char *const name[PRODUCTS] = {"outputs", "gradient of x", "gradient of w"};
+  double square = 0, errors = 0, most = 0, root;
+  size_t i;
+  if (!CHECK(got != NULL)) return 0;
+  for (i = 0; i < size; i++) square += (double)got[i] * (double)got[i];
+  root = sqrt(square / (double)size);
+  for (i = 0; i < SAMPLE; i++) {
+    const size_t at = (size_t)((uint32_t)i * 2654435761u) % size;
+    const double error = fabs((double)got[at] - wide_oracle(q, product, at)) / root;
+    errors += error * error;
+    if (!(error <= most)) most = error;
+  }
+  errors = sqrt(errors / SAMPLE);
+  if (getenv("NN_VERBOSE"))
+    printf("%d -> %d, %d: %s %.1e, rms %.1e\n", q->C, q->O, q->kernel, name[product], most, errors);
+  if (CHECK(most < 1e-4) && CHECK(errors < 7e-6)) return 1;
+  fprintf(stderr, "    %d -> %d channels, kernel %d: %s off by %.2e, root mean square %.2e\n", q->C,
+          q->O, q->kernel, name[product], most, errors);
+  return 0;
+}
+
+/* The errors that nn.h states, up to the most channels that go this way. */
+static void conv2d_winograd_wide(void) {
+  static const int shape[][3] = {{16, 16, 3},   {32, 64, 3},   {128, 128, 3}, {512, 128, 3},
+                                 {128, 512, 3}, {2048, 32, 3}, {4096, 16, 3}, {32, 64, 5},
+                                 {512, 128, 5}, {2048, 32, 5}};
+  size_t i;
+  direct_convolution = 0;
+  for (i = 0; i < COUNT(shape); i++) {
+    Wide q = {2, shape[i][0], shape[i][1], 12, shape[i][2], NULL, NULL, NULL};
+    const size_t xs = (size_t)(q.n * q.C * q.side * q.side);
+    const size_t ys = (size_t)(q.n * q.O * q.side * q.side);
+    nn_config config = test_config();
+    nn_model *m;
+    nn_real *x = inputs(xs, (uint32_t)i + 1), *dy = inputs(ys, (uint32_t)i + 100);
+    nn_conv2d_options o = conv_options(q.O, q.kernel, 1, q.kernel / 2, 1);
+    o.no_bias = 1, config.batch = q.n, config.input_gradient = 1;
+    m = nn_create(&config);
+    nn_conv2d_with(m, nn_input_image(m, q.C, q.side, q.side), &o);
+    if (ready(m)) {
+      q.x = x, q.dy = dy, q.w = param(m, "conv1.weight");
+      wide_errors(&q, OUTPUT, forward(m, q.n, x, NULL, LAST_MODE), ys);
+#ifndef NN_NO_TRAINING
+      {
+        nn_param w;
+        CHECK_OK(nn_backward_from(m, dy));
+        wide_errors(&q, DATA, nn_input_gradient(m, 0), xs);
+        CHECK_OK(nn_find_param(m, "conv1.weight", &w));
+        wide_errors(&q, WEIGHT, w.gradient, w.count);
+      }
+#endif
+    }
+    nn_destroy(m);
+    free(x), free(dy);
+  }
+  direct_convolution = 1;
+}
+
+/* A NaN in an image reaches the outputs of its tile that do not read it, too: at most those within
+ * 8 pixels, and no other image. */
+static void conv2d_winograd_nan(void) {
+  enum { C = 16, SIDE = 24, N = 2, AT = 12 };
+  nn_model *m;
+  nn_real *x = inputs(N * C * SIDE * SIDE, 3);
+  const nn_real *y;
+  int i, far = 0, near = 0;
+  direct_convolution = 0;
+  m = begin(N, INFERENCE);
+  nn_conv2d(m, nn_input_image(m, C, SIDE, SIDE), C, 3, 1, 1);
+  x[AT * SIDE + AT] = (nn_real)NAN;
+  if (ready(m) && (y = forward(m, N, x, NULL, INFERENCE)) != NULL)
+    for (i = 0; i < N * C * SIDE * SIDE; i++) {
+      const int down = abs(i / SIDE % SIDE - AT), right = abs(i % SIDE - AT);
+      const int reads = i < C * SIDE * SIDE && down <= 1 && right <= 1;
+      if (y[i] != y[i] && (i >= C * SIDE * SIDE || down > 8 || right > 8)) far++;
+      if (reads && y[i] == y[i]) near++;
+    }
+  CHECK_INT(far, 0);
+  CHECK_INT(near, 0);
+  nn_destroy(m);
+  free(x);
+  direct_convolution = 1;
+}
+
 static void conv2d_any(void) {
   int i;
   dice_state = 1;
@@ -1669,6 +1796,8 @@ int main(void) {
   test_isa();
   RUN(conv2d_usual);
   RUN(conv2d_winograd);
+  RUN(conv2d_winograd_wide);
+  RUN(conv2d_winograd_nan);
   RUN(conv2d_any);
   RUN(conv2d_depthwise);
   RUN(pools);
