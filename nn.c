@@ -7769,7 +7769,7 @@ static void nn__to_machine_order(void *data, size_t count, size_t size, int big_
 
 /* Bytes to be read as an array: all of them in memory, or the head of a file whose size is known.
  * Both go through the same header readers, so both refuse the same things in the same words. */
-#define NN__HEAD 4096 /* longest header read; NumPy's are 64, 128 or 192 bytes */
+#define NN__HEAD 1024 /* longest header read; NumPy's are 64, 128 or 192 bytes */
 typedef struct nn__source {
   const char *name; /* what messages call it */
   const unsigned char *head;
@@ -8158,42 +8158,31 @@ nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *alloc
 }
 
 /* The header from the file's first bytes, then the data straight to where they belong. */
-static nn_status nn__read_array(FILE *f, const char *path, nn__source *s, unsigned char *head,
-                                nn__head_reader read_head, int big_endian,
-                                const nn_allocator *allocator, nn_array *out)
-{
-  size_t offset = 0;
-  nn_status status = nn__read(f, path, 0, head, s->there, s->why);
-  if (status == NN_OK) status = nn__new_array(s, read_head, allocator, out, &offset);
-  if (status != NN_OK) return status;
-  memcpy(out->data, head + offset, s->there - offset);
-  status = nn__read(f, path, s->there, (unsigned char *)out->data + (s->there - offset),
-                    s->size - s->there, s->why);
-  nn__to_machine_order(out->data, out->count, nn__type_size(out->type), big_endian);
-  return status;
-}
-
 static nn_status nn__load_array(const char *path, nn__head_reader read_head, int big_endian,
                                 const nn_allocator *allocator, nn_array *out, nn_message *why)
 {
   const size_t limit = SIZE_MAX / 2 < 0xFFFFFFFFu ? SIZE_MAX / 2 : 0xFFFFFFFFu; /* 4 GiB */
+  unsigned char head[NN__HEAD];
   nn__source s;
   nn_status status;
+  size_t offset = 0;
   FILE *f;
   if (out == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no array to read into");
   *out = nn__no_array;
   status = nn__open(path, limit, &f, &s.size, why);
   if (status != NN_OK) return status;
-  unsigned char *head = nn__allocate(allocator, NN__HEAD);
   s.name = nn__path_end(path);
   s.head = head;
   s.there = s.size < NN__HEAD ? s.size : NN__HEAD;
   s.why = why;
-  if (head)
-    status = nn__read_array(f, path, &s, head, read_head, big_endian, allocator, out);
-  else
-    status = nn__say(why, NN_ERR_MEMORY, "%s: out of memory for %d bytes", s.name, NN__HEAD);
-  nn__release(allocator, head, NN__HEAD);
+  status = nn__read(f, path, 0, head, s.there, why);
+  if (status == NN_OK) status = nn__new_array(&s, read_head, allocator, out, &offset);
+  if (status == NN_OK) {
+    memcpy(out->data, head + offset, s.there - offset);
+    status = nn__read(f, path, s.there, (unsigned char *)out->data + (s.there - offset),
+                      s.size - s.there, why);
+    nn__to_machine_order(out->data, out->count, nn__type_size(out->type), big_endian);
+  }
   fclose(f);
   if (status != NN_OK) nn_array_free(out);
   return status;
@@ -8213,7 +8202,7 @@ nn_status nn_npy_load(const char *path, const nn_allocator *allocator, nn_array 
 
 /* A file that appears under its name only when it is whole and on the disk. After a failure the
  * temporary file is gone and later calls do nothing, so the caller checks nn__write_end alone. */
-enum { NN__LONGEST_PATH = 1000 }; /* bytes of the name of a file to write; it lies on the stack */
+enum { NN__LONGEST_PATH = 1019 }; /* of a file to write, in bytes: it lies on the stack */
 typedef struct nn__writer {
   const char *path;
   nn_message *why;

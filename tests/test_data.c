@@ -944,7 +944,7 @@ static void npy_save_is_numpys(void)
 /* Files shorter and longer than the head that is read first, and files that lie. */
 static void load_from_files(void)
 {
-  static const size_t sizes[] = {0, 1, 4084, 4088, 4089, 4096, 4097, 20000};
+  static const size_t sizes[] = {0, 1, 1012, 1016, 1017, 1024, 1025, 20000};
   const char *path = file_name("idx");
   unsigned char *bytes = (unsigned char *)test_memory(20100);
   nn_array a;
@@ -1073,6 +1073,28 @@ static void long_paths_keep_their_end(void)
   strcpy(path + 560, "/train-images-idx3-ubyte");
   CHECK_STATUS(nn_idx_load(path, test_allocator(), &a, &why), NN_ERR_IO);
   CHECK_HAS(why.text, "train-images-idx3-ubyte: cannot open: ");
+}
+
+/* nn.h: a path to write to has at most 1019 bytes; one byte more is too many. */
+static void longest_path(void)
+{
+  enum { LONGEST = 1019 };
+  char path[LONGEST + 2];
+  const char *short_path = file_name("longest");
+  const size_t length = strlen(short_path), over = LONGEST - length;
+  nn_message why;
+  for (size_t i = 0; i < over; i++) path[i] = i % 2 || i + 1 == over ? '/' : '.';
+  if (*short_path == '/') memset(path, '/', over); /* many slashes are one */
+  strcpy(path + over, short_path);
+#ifndef _WIN32 /* which has a limit of its own */
+  CHECK_OK(nn_file_write(path, "x", 1, &why));
+  CHECK(file_is_there(short_path));
+  remove(short_path);
+#endif
+  memmove(path + 1, path, LONGEST + 1);
+  path[0] = '/';
+  CHECK_STATUS(nn_file_write(path, "x", 1, &why), NN_ERR_LIMIT);
+  CHECK_HAS(why.text, "a path of 1020 bytes is too long: 1019 at most");
 }
 #endif
 
@@ -1538,6 +1560,7 @@ int main(void)
   RUN(load_from_files);
   RUN(dataset_from_files);
   RUN(long_paths_keep_their_end);
+  RUN(longest_path);
 #endif
   RUN(dataset_pixels_defaults);
   RUN(gather_is_the_plain_loop);

@@ -5,7 +5,7 @@
 #endif
 #include "test.h"
 
-/* What nn.h says under NUMBERS, of a build that is optimised. */
+/* What nn.h says under STACK, of a build that is optimised. */
 enum { STATED = 8 * 1024 };
 
 #if defined __has_feature
@@ -35,7 +35,7 @@ static struct {
   char folder[32], path[64];
 } data;
 
-/* Every kind of layer that images pass; `seed` varies how they start. */
+/* Every kind of layer that images pass. */
 static void describe_image(nn_model *m, int direct) {
   int x = nn_input_image(m, 1, SIDE, SIDE), y;
   nn_set_init(m, x = nn_conv2d(m, x, 16, 3, 1, 1), NN_INIT_ORTHOGONAL, 1);
