@@ -60,9 +60,9 @@
  *   three to five times fewer products. With random weights and inputs, of outputs and of both
  *   gradients, an error stays below 1e-4 of their root mean square, and the errors' own root mean
  *   square below 7e-6, up to 4096 channels (tested on every ISA). The direct sum, which
- *   config.direct_convolution asks for, has 4e-5 and 4e-6. Where the terms of a sum cancel out, both
- *   are larger against what is left. A NaN or an infinity in the input makes all outputs NaN that
- *   are computed from the same 8x8 pixels, which may lie up to 7 pixels away.
+ *   config.direct_convolution asks for, has 4e-5 and 4e-6. Where the terms of a sum cancel out,
+ *   both are larger against what is left. A NaN or an infinity in the input spreads over all
+ *   outputs that are computed from the same 8x8 pixels, which may lie up to 7 pixels away.
  *
  * STACK
  *   No function of an optimised build (gcc -O2 or -Os; x86-64, ARM) takes more than 2 KB of stack,

@@ -197,8 +197,8 @@ static void conv2d_winograd(void) {
   direct_convolution = 1;
 }
 
-/* One product of a convolution over all it sums: output (k,i,j) of sample s; of the gradients, input
- * (c,i,j), and weight (k,c,i,j) with s = 0. */
+/* What a convolution should give at one place, numbered as its array is: an output, the gradient of
+ * an input or that of a weight. */
 enum { OUTPUT, DATA, WEIGHT, PRODUCTS };
 typedef struct Wide {
   int n, C, O, side, kernel;
