@@ -42,7 +42,7 @@
 #ifndef _DARWIN_C_SOURCE
 #define _DARWIN_C_SOURCE 1 /* the number of cores, hidden by the line above */
 #endif
-#ifndef _FILE_OFFSET_BITS
+#if !defined _FILE_OFFSET_BITS && !defined __LP64__
 #define _FILE_OFFSET_BITS 64 /* files over 2 GiB on 32-bit systems */
 #endif
 #include "nn.h"

@@ -146,6 +146,7 @@ typedef NN_REAL nn_real;
 #define nn_load_memory nn_load_memory_double
 #define nn_dataset_pixels nn_dataset_pixels_double
 #define nn_dataset_load nn_dataset_load_double
+#define nn_dataset_moments nn_dataset_moments_double
 #define nn_dataset_standardise nn_dataset_standardise_double
 #define nn_dataset_free nn_dataset_free_double
 #define nn_gather nn_gather_double
