@@ -3,6 +3,7 @@
 # that the tests run under) may be set on the command line.
 BUILD = build
 PREFIX = /usr/local
+export DESTDIR PREFIX # which may have any character in them
 CFLAGS = -O2
 WARN = -std=c99 -pedantic -Wall -Wextra
 COMPILE = $(CC) $(WARN) $(CFLAGS) $(DEFINES)
@@ -134,7 +135,7 @@ goldens:
 	python3 tests/goldens.py
 
 install: $(BUILD)/nn
-	install -D '$(BUILD)/nn' '$(DESTDIR)$(PREFIX)/bin/nn'
+	install -D '$(BUILD)/nn' "$$DESTDIR$$PREFIX/bin/nn"
 
 clean:
 	rm -rf '$(BUILD)'

@@ -255,6 +255,8 @@
 #include <unistd.h>
 #ifdef NN__STDIO_HIDDEN
 extern int fileno(FILE *);
+extern int lstat(const char *, struct stat *);
+extern int fchmod(int, mode_t);
 #endif
 #ifndef O_NOFOLLOW
 #error "POSIX is hidden: include nn.c ahead of <fcntl.h>, or define _GNU_SOURCE ahead of both"
@@ -784,11 +786,12 @@ static uint32_t nn__xcr0(void)
 #endif
 
 /* How this thread treats subnormal numbers, those below 1.2e-38, which cost many processors a
- * hundred cycles each. nn__flush_subnormals makes them zeros and gives what nn__restore_mode wants;
- * where the mode cannot be reached, both do nothing. MXCSR: flush to zero and denormals are zeros;
+ * hundred cycles each. nn__flush_subnormals makes them zeros, has results rounded to the nearest,
+ * and gives what nn__restore_mode wants; where the mode cannot be reached, both do nothing. MXCSR: flush to zero and denormals are zeros;
  * FPCR: FZ, which is both. */
 #if NN__SIMD_X86 || (NN__SIMD_NEON && !NN__MSVC)
 #define NN__FLUSH (NN__SIMD_X86 ? 0x8040u : 0x1000000u)
+#define NN__ROUND (NN__SIMD_X86 ? 0x6000u : 0xC00000u) /* 0: to the nearest */
 static uint32_t nn__float_mode(void)
 {
 #if NN__MSVC
@@ -818,12 +821,13 @@ static void nn__set_float_mode(uint32_t mode)
 static uint32_t nn__flush_subnormals(void)
 {
   const uint32_t mode = nn__float_mode();
-  if ((mode & NN__FLUSH) != NN__FLUSH) nn__set_float_mode(mode | NN__FLUSH);
+  if ((mode & (NN__FLUSH | NN__ROUND)) != NN__FLUSH)
+    nn__set_float_mode((mode | NN__FLUSH) & ~NN__ROUND);
   return mode;
 }
 static void nn__restore_mode(uint32_t mode)
 {
-  if ((mode & NN__FLUSH) != NN__FLUSH) nn__set_float_mode(mode);
+  if ((mode & (NN__FLUSH | NN__ROUND)) != NN__FLUSH) nn__set_float_mode(mode);
 }
 #else
 static uint32_t nn__flush_subnormals(void) { return 0; }
@@ -952,7 +956,7 @@ typedef struct nn__kernels {
   void (*activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real slope);
   void (*add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y = a + b */
   void (*scale)(nn_real *y, nn_real s, size_t n);                        /* y = s y */
-  void (*fma)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y += a b */
+  void (*multiply_add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y += a b */
   void (*axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n);       /* y += s x */
   void (*combine)(nn_real *y, const nn_real *s, size_t step, const nn_real *x, size_t ldx,
                   size_t k, size_t n); /* y[j] += sum over p < k of s[p step] x[p ldx + j] */
@@ -4003,7 +4007,7 @@ static void nn__depthwise_forward_task(void *arg, size_t image, int thread)
         memset(y, 0, c->c * sizeof *y);
       for (size_t u = 0; u < c->kh; u++)
         for (size_t v = 0; v < c->kw; v++)
-          t->fma(y, x + ((i * c->sh + u * c->dh) * c->wp + j * c->sw + v * c->dw) * c->c,
+          t->multiply_add(y, x + ((i * c->sh + u * c->dh) * c->wp + j * c->sw + v * c->dw) * c->c,
                  job->w + (u * c->kw + v) * c->c, c->c);
       if (job->relu) t->activate(NN__ACT_RELU, y, y, c->c, 0);
     }
@@ -4082,7 +4086,7 @@ static void nn__depthwise_data_task(void *arg, size_t image, int thread)
         for (size_t v = 0; v < c->kw; v++) {
           const size_t r = i * c->sh + u * c->dh, q = j * c->sw + v * c->dw;
           if (r < c->ph || q < c->pw || r - c->ph >= c->h || q - c->pw >= c->w) continue;
-          c->kernels->fma(dx + ((r - c->ph) * c->w + q - c->pw) * c->c, dy,
+          c->kernels->multiply_add(dx + ((r - c->ph) * c->w + q - c->pw) * c->c, dy,
                           job->w + (u * c->kw + v) * c->c, c->c);
         }
 }
@@ -4174,7 +4178,8 @@ static void nn__conv_weight_task(void *arg, size_t chunk, int thread)
         for (size_t j = 0; j < c->ow; j++)
           for (size_t tap = 0; tap < c->kh * c->kw; tap++) {
             const size_t r = i * c->sh + tap / c->kw * c->dh, q = j * c->sw + tap % c->kw * c->dw;
-            t->fma(dw + tap * c->c, x + (r * c->wp + q) * c->c, dy + (i * c->ow + j) * c->c, c->c);
+            t->multiply_add(dw + tap * c->c, x + (r * c->wp + q) * c->c,
+                            dy + (i * c->ow + j) * c->c, c->c);
           }
       continue;
     }
@@ -4507,18 +4512,29 @@ typedef struct nn__drop {
 } nn__drop;
 
 enum { NN__DROP_PIECE = 16384 };
+#if NN__DOUBLE
+typedef uint64_t nn__bits; /* of an nn_real */
+#else
+typedef uint32_t nn__bits;
+#endif
 
 static void nn__drop_task(void *arg, size_t index, int thread)
 {
   const nn__drop *d = arg;
   const size_t first = index * NN__DROP_PIECE, last = nn__min(first + NN__DROP_PIECE, d->count);
-  const nn_real factor[2] = {0, d->scale}; /* a branch on a random word would be guessed wrong */
   (void)thread;
   for (size_t i = first; i < last; i += 4) {
     uint32_t word[4];
     nn__random_block(d->seed, d->stream, i / 4, word);
-    for (size_t j = i; j < last && j < i + 4; j++)
-      d->to[j] = d->from[j] * factor[word[j - i] >= d->below];
+    for (size_t j = i; j < last && j < i + 4; j++) {
+      /* what is dropped is 0, be it infinite: its bits go, without a branch, which would be guessed
+       * wrong half of the time */
+      const nn_real value = d->from[j] * d->scale;
+      nn__bits bits;
+      memcpy(&bits, &value, sizeof bits);
+      bits &= (nn__bits)0 - (nn__bits)(word[j - i] >= d->below);
+      memcpy(&d->to[j], &bits, sizeof bits);
+    }
   }
 }
 
@@ -4638,6 +4654,8 @@ static size_t nn__counted_rows(const nn__node *x, size_t n, const int32_t *lengt
   return rows;
 }
 
+#define NN__LONE \
+  "cannot learn from one value a channel, which has no variance: a training batch needs more"
 /* The first batch norm that would have one value a channel, and so no variance; NULL if none. */
 static const nn__node *nn__lone_norm(const nn_model *m, size_t n, const int32_t *lengths)
 {
@@ -4750,7 +4768,8 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
         running_mean[j] += (nn_real)(.1 * ((double)mean[j] - (double)running_mean[j]));
         running_var[j] += (nn_real)(.1 * (variance * unbias - (double)running_var[j]));
       }
-      inverse[j] = (nn_real)(1 / sqrt(variance + 1e-5));
+      /* a variance that overflows makes NaNs, which nn_train names, and not zeros */
+      inverse[j] = (nn_real)(1 / sqrt(variance + 1e-5) + (variance - variance));
     }
   }
 #endif
@@ -6266,8 +6285,9 @@ void nn_set_init(nn_model *m, int node, nn_init init, double value)
              m->node[node].name, (int)init, value);
     return;
   }
-  if (init != NN_INIT_DEFAULT && init != NN_INIT_CONSTANT && !(value > 0)) {
-    nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %s: value is %g, must be above 0",
+  const double used = (double)(nn_real)value; /* 0 or infinite where a float cannot hold it */
+  if (!nn__finite(used) || (init != NN_INIT_DEFAULT && init != NN_INIT_CONSTANT && !(used > 0))) {
+    nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %s: value is %g, must be a number above 0",
              m->node[node].name, value);
     return;
   }
@@ -6603,7 +6623,6 @@ static size_t nn__keep_size(const nn_model *m, const nn__node *node)
 
 static void nn__scratch_size(const nn_model *m, nn__node *node)
 {
-  const size_t all = (size_t)m->config.batch * node->rows * node->cols;
   node->scratch = node->thread_scratch = 0;
   if (node->kind == NN__CONV2D) {
     nn__conv c = nn__conv_of(m, node, &m->node[node->in[0]], (size_t)m->config.batch);
@@ -6620,7 +6639,7 @@ static void nn__scratch_size(const nn_model *m, nn__node *node)
     node->scratch = nn__cell_scratch(m, node);
 #ifndef NN_NO_TRAINING
   } else if (nn__is_loss(node->kind)) {
-    node->scratch = all;
+    node->scratch = (size_t)m->config.batch * node->rows * node->cols;
 #endif
   }
 }
@@ -6802,7 +6821,12 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
   m->border = nn__same_layout(out) ? NULL : nn__carve(&c, batch * out->rows * out->cols, real);
   m->lengths = nn__carve(&c, batch, sizeof(int32_t));
 #if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT /* what goes through a data set */
-  if (m->inputs == 1 && (m->loss >= 0 || m->config.keep_activations)) {
+#ifdef NN_NO_TRAINING
+  const int lossy = 0;
+#else
+  const int lossy = m->loss >= 0;
+#endif
+  if (m->inputs == 1 && (lossy || m->config.keep_activations)) {
     m->stage = nn__carve(&c, batch * nn__input_size(m), real);
     m->stage_lengths = nn__carve(&c, batch, sizeof(int32_t));
   }
@@ -7185,9 +7209,7 @@ static nn_status nn__run_layers(nn_model *m, const nn_batch *b, int training, in
                              ? NULL
                              : nn__lone_norm(m, n, nn__lengths(m));
   if (lone)
-    return nn__error(m, NN_ERR_ARGUMENT, "forward: %s cannot learn from one value a channel, which "
-                                         "has no variance: a training batch needs more",
-                     lone->name);
+    return nn__error(m, NN_ERR_ARGUMENT, "forward: %s " NN__LONE, lone->name);
 #endif
   m->n = b->n;
   m->training = training == NN_INSPECTING ? NN_INSPECTING : training != 0;
@@ -7244,7 +7266,7 @@ static nn_status nn__kept(nn_model *m, int node, const char *who)
   if (node < 0 || node >= m->nodes)
     return nn__error(m, NN_ERR_ARGUMENT, "%s: no node %d", who, node);
   const nn__node *x = &m->node[node];
-  if (nn__is_loss(x->kind))
+  if (nn__is_loss(x->kind) || x->kind == NN__TOKENS)
     return nn__error(m, NN_ERR_STATE, "%s: %s has no output", who, x->name);
   if (node != m->output && !m->config.keep_activations)
     return nn__error(m, NN_ERR_STATE, "%s: %s is not kept (config.keep_activations)", who, x->name);
@@ -7439,7 +7461,19 @@ typedef struct nn__flat {
   int norm;     /* nn__gradient_task: the squares are wanted */
   size_t first; /* element of the present pieces */
   double sum[NN__FLAT_PARTS], most[NN__FLAT_PARTS]; /* what each piece gives */
+  int exponent; /* of the sum: it is to be taken times 4 to this power */
 } nn__flat;
+
+/* The squares of the greatest numbers overflow and those of the smallest vanish, so a piece whose
+ * greatest size is far from 1 is scaled by 2^-exponent, which rounds nothing. */
+static int nn__norm_exponent(double most)
+{
+  const int limit = NN__DOUBLE ? 1022 : 126;
+  int exponent = 0;
+  if (most > 0 && nn__finite(most)) frexp(most, &exponent);
+  if (exponent > -40 && exponent < 40) return 0;
+  return exponent > limit ? limit : exponent < -limit ? -limit : exponent;
+}
 
 /* Has a task done for every piece; returns the sum of all sums, and in *most the greatest of the
  * rest, NaN if one is. */
@@ -7448,14 +7482,16 @@ static double nn__flat_pass(nn__flat *f, nn__task task, double *most)
   const size_t values = f->m->values;
   const uint32_t mode = nn__flush_subnormals();
   double sum = 0;
-  *most = 0;
+  *most = 0, f->exponent = f->norm ? INT_MIN / 4 : 0;
   for (f->first = 0; f->first < values; f->first += (size_t)NN__FLAT_PARTS * NN__FLAT_PIECE) {
     const size_t left = values - f->first;
     const size_t parts = nn__min(NN__FLAT_PARTS, (left + NN__FLAT_PIECE - 1) / NN__FLAT_PIECE);
     memset(f->sum, 0, sizeof f->sum);
     nn__parallel(&f->m->context.pool, parts, task, f);
     for (size_t i = 0; i < parts; i++) {
-      sum += f->sum[i];
+      const int own = f->norm ? nn__norm_exponent(f->most[i]) : 0;
+      if (own > f->exponent) sum = ldexp(sum, 2 * (f->exponent - own)), f->exponent = own;
+      sum += ldexp(f->sum[i], 2 * (own - f->exponent));
       if (nn__finite(*most) && !(f->most[i] <= *most)) *most = f->most[i];
     }
   }
@@ -7463,8 +7499,6 @@ static double nn__flat_pass(nn__flat *f, nn__task task, double *most)
   return sum;
 }
 
-/* The squares of the greatest floats overflow and those of the smallest vanish, so a piece whose
- * greatest size is far from 1 is scaled by a power of two, which rounds nothing. */
 static void nn__gradient_task(void *arg, size_t index, int thread)
 {
   nn__flat *f = arg;
@@ -7473,14 +7507,15 @@ static void nn__gradient_task(void *arg, size_t index, int thread)
   const size_t n = nn__min(NN__FLAT_PIECE, f->m->values - at);
   (void)thread;
   f->most[index] = kernels->largest(f->m->gradient + at, n);
-  const double most = f->most[index];
-  if (!f->norm || !nn__finite(most) || most == 0) return;
-  int exponent = 0;
-  frexp(most, &exponent);
-  exponent = exponent > 126 ? 126 : exponent < -126 ? -126 : exponent;
-  if (exponent > -40 && exponent < 40) exponent = 0;
-  f->sum[index] = ldexp(kernels->sum_squares(f->m->gradient + at, n, (nn_real)ldexp(1, -exponent)),
-                        2 * exponent);
+  const double scale = ldexp(1, -nn__norm_exponent(f->most[index]));
+  if (f->norm) f->sum[index] = kernels->sum_squares(f->m->gradient + at, n, (nn_real)scale);
+}
+
+/* The norm of the gradients if f->norm, and in *most the greatest of them, or a NaN or infinity. */
+static double nn__norm_pass(nn__flat *f, double *most)
+{
+  const double sum = nn__flat_pass(f, nn__gradient_task, most);
+  return f->norm ? ldexp(sqrt(sum), f->exponent) : 0;
 }
 
 double nn_gradient_norm(nn_model *m)
@@ -7489,7 +7524,7 @@ double nn_gradient_norm(nn_model *m)
   nn__flat f;
   double most;
   f.m = m, f.norm = 1;
-  return sqrt(nn__flat_pass(&f, nn__gradient_task, &most));
+  return nn__norm_pass(&f, &most);
 }
 
 static void nn__update_task(void *arg, size_t index, int thread)
@@ -7587,7 +7622,7 @@ nn_status nn_step(nn_model *m)
   nn__flat f;
   memset(&f, 0, sizeof f);
   f.m = m, f.norm = o->clip_norm > 0;
-  const double norm = sqrt(nn__flat_pass(&f, nn__gradient_task, &most));
+  const double norm = nn__norm_pass(&f, &most);
   if (!nn__finite(most)) return nn__bad_gradient(m);
   m->largest = most;
   nn__update *u = &f.update;
@@ -7602,12 +7637,11 @@ nn_status nn_step(nn_model *m)
   u->scale = 1, u->limit = (nn_real)o->clip_value;
   if (f.norm && norm > o->clip_norm) {
     double scale = o->clip_norm / (norm + 1e-6);
-    if (scale < 1e-30) { /* too small for a float: in two steps */
+    for (; scale < 1e-30; scale = ldexp(scale, 64)) /* too small for a float: step by step */
       m->context.kernels->scale(m->gradient, (nn_real)ldexp(1, -64), m->values);
-      scale = ldexp(scale, 64);
-    }
     u->scale = (nn_real)scale;
   }
+  f.norm = 0;
   nn__flat_pass(&f, nn__update_task, &most);
   const nn_status status = nn__finite(most) ? NN_OK : nn__bad_parameter(m);
   m->steps++;
@@ -8376,17 +8410,22 @@ static size_t nn__plane(const nn_dataset *d)
 }
 
 /* Adds up what the mean and the deviation of a channel are made of, in double: v - centre and its
- * square, of every step-th value of its planes from `from` on. Bytes are counted first: exact, and
- * quick. */
-static void nn__sums(const nn_dataset *d, size_t plane, size_t channel, size_t from, size_t step,
-                     double centre, double *sum, double *squares)
+ * square, of every step-th value of its planes from `from` on, up to each sample's end; gives how
+ * many there are. Bytes are counted first: exact, and quick. */
+static double nn__sums(const nn_dataset *d, size_t plane, size_t channel, size_t from, size_t step,
+                       double centre, double *sum, double *squares)
 {
   const double round = 4294967296.0; /* what a count of 32 bits has when it is 0 again */
   uint32_t seen[256] = {0};
+  double count = 0;
   *sum = *squares = 0;
   for (int image = 0; image < d->count; image++) {
     const size_t start = ((size_t)image * (size_t)d->channels + channel) * plane;
-    for (size_t at = start + from; at < start + plane; at += step) {
+    const int length = d->lengths && d->channels == 1 ? d->lengths[image] : d->height;
+    const int steps = length < 0 ? 0 : length < d->height ? length : d->height;
+    const size_t end = start + (size_t)steps * (size_t)d->width;
+    count += (double)((end - start) / step);
+    for (size_t at = start + from; at < end; at += step) {
       const double v = (d->pixels ? (double)d->pixels[at] : (double)d->values[at]) - centre;
       if (d->pixels) {
         if (++seen[d->pixels[at]] == 0) *sum += round * v, *squares += round * v * v;
@@ -8400,6 +8439,7 @@ static void nn__sums(const nn_dataset *d, size_t plane, size_t channel, size_t f
     *sum += (double)seen[v] * (v - centre);
     *squares += (double)seen[v] * (v - centre) * (v - centre);
   }
+  return count;
 }
 
 void nn_dataset_free(nn_dataset *d)
@@ -8470,9 +8510,8 @@ nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean, n
     const size_t channel = features ? 0 : k, from = features ? k : 0, step = features ? count : 1;
     const size_t own = d->channels > 4 ? 0 : channel;
     const double own_mean = (double)d->mean[own], own_scale = (double)d->scale[own];
-    const double elements = (double)(plane / step) * d->count;
     double sum, squares;
-    nn__sums(d, plane, channel, from, step, 0, &sum, &squares);
+    const double elements = nn__sums(d, plane, channel, from, step, 0, &sum, &squares);
     const double middle = sum / elements;
     /* About the mean: sum of squares minus square of the sum would cancel. */
     nn__sums(d, plane, channel, from, step, middle, &sum, &squares);
@@ -9112,6 +9151,12 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
                      (long long)(options->epochs < 0 ? options->epochs : options->steps));
   if (!options->epochs && !options->steps && !options->on_step && !options->on_epoch)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: no epochs, no steps, and no callback to stop it");
+  int lone = batch == 1 || train->count == 1; /* are all batches too small for a batch norm? */
+  for (int i = 0; lone && i < train->count; i++)
+    lone = nn__lone_norm(m, 1, train->lengths ? train->lengths + i : NULL) != NULL;
+  if (lone)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: %s " NN__LONE,
+                     nn__lone_norm(m, 1, train->lengths)->name);
   const nn_augment *augment = &options->augment;
   if (!nn__augment_fits(augment))
     return nn__error(m, NN_ERR_ARGUMENT, "fit: augment.shift %d, augment.cutout %d, must be 0..%d",
@@ -9139,11 +9184,10 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
     int64_t correct = 0;
     status = nn__stage(m, train, changes ? augment : NULL, p->epoch, p->place, n,
                        !options->no_shuffle, &b);
-    /* the last sample of an epoch, alone in its batch, gives batch norm nothing to learn from */
-    const int last = p->place > 0 && p->place + n == train->count;
-    if (status == NN_OK && last && nn__lone_norm(m, (size_t)n, b.lengths)) {
-      p->epoch++, p->place = 0;
-      if (options->on_epoch && options->on_epoch(options->user, m, p)) return NN_STOPPED;
+    const int whole = p->place + n == train->count;
+    if (status == NN_OK && nn__lone_norm(m, (size_t)n, b.lengths)) { /* nothing to learn from */
+      p->place = whole ? 0 : p->place + n, p->epoch += whole;
+      if (whole && options->on_epoch && options->on_epoch(options->user, m, p)) return NN_STOPPED;
       continue;
     }
     const int64_t before = m->steps;
@@ -9167,7 +9211,6 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
     p->loss = p->weight > 0 ? p->loss_sum / p->weight : 0;
     p->accuracy = p->rows ? (double)p->correct / (double)p->rows : 0;
     int stop = 0;
-    const int whole = p->place == train->count;
     if (whole) p->epoch++, p->place = 0;
     if (options->on_step) stop |= options->on_step(options->user, m, p);
     if (whole && options->on_epoch) stop |= options->on_epoch(options->user, m, p);

@@ -54,7 +54,8 @@
  *   exp, tanh, sigmoid in float32: relative error below 3e-7 in every ISA (tests measure it).
  *   Subnormal numbers (below 1.2e-38) are taken for 0 and made 0 in the engine's calls and threads:
  *   gradients and optimizers' averages fade through them, and many processors take a hundred cycles
- *   for each. The caller's floating-point mode is put back on return. Builds without SIMD kernels
+ *   for each. Results are rounded to the nearest. The caller's floating-point mode is put back on
+ *   return. Builds without SIMD kernels
  *   (NN_NO_SIMD, double, 32-bit x86 and ARM) keep subnormals and do not touch the mode.
  *   3x3 and 5x5 convolutions at stride 1 with 16 channels or more go through Winograd's transform:
  *   three to five times fewer products. With random weights and inputs, of outputs and of both
@@ -132,8 +133,8 @@ extern "C" {
 
 typedef NN_REAL nn_real;
 
-/* In double precision everything that does not take a model or context, but makes one or reads an
- * nn_real, has another name for the linker. */
+/* In double precision everything that makes a model or context, or takes an nn_real in some form,
+ * has another name for the linker. */
 #define NN__PASTE2(a, b) a##b
 #define NN__PASTE(a, b) NN__PASTE2(a, b)
 #define NN__REAL_float 1
@@ -144,18 +145,44 @@ typedef NN_REAL nn_real;
 #define nn_create_in nn_create_in_double
 #define nn_load nn_load_double
 #define nn_load_memory nn_load_memory_double
+#define nn_gemm nn_gemm_double
+#define nn_normalise nn_normalise_double
+#define nn_cross_entropy_with nn_cross_entropy_with_double
+#define nn_forward nn_forward_double
+#define nn_output nn_output_double
+#define nn_read nn_read_double
+#define nn_predict nn_predict_double
+#define nn_loss nn_loss_double
+#define nn_backward_from nn_backward_from_double
+#define nn_input_gradient nn_input_gradient_double
+#define nn_train nn_train_double
+#define nn_gradients nn_gradients_double
+#define nn_parameters nn_parameters_double
+#define nn_get_param nn_get_param_double
+#define nn_find_param nn_find_param_double
 #define nn_dataset_pixels nn_dataset_pixels_double
 #define nn_dataset_load nn_dataset_load_double
+#define nn_dataset_free nn_dataset_free_double
 #define nn_dataset_moments nn_dataset_moments_double
 #define nn_dataset_standardise nn_dataset_standardise_double
-#define nn_dataset_free nn_dataset_free_double
 #define nn_gather nn_gather_double
+#define nn_fit_default nn_fit_default_double
+#define nn_fit nn_fit_double
+#define nn_evaluate nn_evaluate_double
 #define nn_moments_add nn_moments_add_double
 #define nn_histogram_add nn_histogram_add_double
 #define nn_sparsity nn_sparsity_double
 #define nn_distance nn_distance_double
 #define nn_sign_distance nn_sign_distance_double
+#define nn_observe nn_observe_double
+#define nn_peaks_add nn_peaks_add_double
+#define nn_survey nn_survey_double
+#define nn_confusion nn_confusion_double
+#define nn_peaks nn_peaks_double
 #define nn_move_image nn_move_image_double
+#define nn_occlusion_size nn_occlusion_size_double
+#define nn_occlusion nn_occlusion_double
+#define nn_project nn_project_double
 #endif
 
 /* ======================================== @@BASE =========================================== */
@@ -653,7 +680,8 @@ NN_API nn_status nn_dataset_load(const char *images, const char *labels,
 NN_API void nn_dataset_free(nn_dataset *d); /* NULL and a set that owns nothing are fine */
 /* What nn_normalise needs so that each channel of this set has mean 0 and deviation 1: the mean,
  * and 1/deviation (1 where that is 0), of what nn_gather gives. count: channels; or width, for the
- * features of sequences and vectors (of one channel). Both arrays have count numbers.
+ * features of sequences and vectors (of one channel), of which steps past a sample's end are left
+ * out. Both arrays have count numbers.
  * NN_ERR_ARGUMENT for an empty set, another count, and where a mean or deviation is above 1e30. */
 NN_API nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean,
                                     nn_real *scale);

@@ -1409,6 +1409,24 @@ static void standardise_gives_mean_0_deviation_1(void)
   }
 }
 
+/* Steps past a sample's end are not counted, whatever lies there. */
+static void moments_of_lengths(void)
+{
+  const nn_real values[2 * 4 * 2] = {1, 10, 3, 30, (nn_real)1e6, (nn_real)NAN, (nn_real)1e6, 7,
+                                     1, 10, 3, 30, 5,            50,           7,            70};
+  const int32_t lengths[2] = {2, 4};
+  nn_real mean[2], scale[2];
+  nn_dataset d;
+  memset(&d, 0, sizeof d);
+  d.count = 2, d.channels = 1, d.height = 4, d.width = 2, d.values = values, d.lengths = lengths;
+  d.scale[0] = 1;
+  CHECK_OK(nn_dataset_moments(&d, 2, mean, scale));
+  for (int k = 0; k < 2; k++) {
+    CHECK_NEAR(mean[k], 20. / 6 * (k ? 10 : 1), 1e-5);
+    CHECK_NEAR(1 / scale[k], sqrt(94. / 6 - 100. / 9) * (k ? 10 : 1), 1e-5);
+  }
+}
+
 static void standardise_odd_sets(void)
 {
   uint8_t pixels[8] = {9, 9, 9, 9, 9, 9, 9, 9};
@@ -1569,6 +1587,7 @@ int main(void)
   RUN(augment_cuts_out);
   RUN(augment_depends_on_the_place_alone);
   RUN(standardise_gives_mean_0_deviation_1);
+  RUN(moments_of_lengths);
   RUN(standardise_odd_sets);
   RUN(drawn_digits);
   RUN(drawn_shapes);

@@ -186,7 +186,8 @@ static void empty_sums(void) {
   CHECK_OK(nn_gemm(context, 1, 1, 2, 2, 2, 0, NULL, 0, NULL, 0, 1, c, 2));
   for (i = 0; i < 4; i++) CHECK_NEAR(c[i], 0, 0);
   for (i = 0; i < 8; i++) /* NULL where nothing is read */
-    CHECK_OK(nn_gemm(context, i & 1, i >> 1 & 1, 2, 2, 0, 1, NULL, 0, NULL, 0, i >> 2, c, 2));
+    CHECK_OK(nn_gemm(context, i & 1, i >> 1 & 1, 2, 2, 0, 1, NULL, 0, NULL, 0,
+                     (nn_real)(i >> 2), c, 2));
   for (i = 0; i < 4; i++) c[i] = (nn_real)0.1;
   CHECK_OK(nn_gemm(context, 0, 0, 2, 2, 0, 1, a, 2, a, 2, 1, c, 2));
   for (i = 0; i < 4; i++) CHECK(c[i] == (nn_real)0.1);

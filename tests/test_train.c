@@ -18,6 +18,10 @@ int main(void) {
 #define CALLER_THREADS
 #endif
 
+#ifndef __TINYC__
+#include <fenv.h>
+#endif
+
 static const int is_float = sizeof(nn_real) == 4;
 
 /* ------------------------------------------------------------------------ models to train ---- */
@@ -1107,7 +1111,6 @@ static void batch_norm_of_one(void) {
     bits[more] = bits_of(m);
     if (more) { /* a set of one sample is no end of an epoch */
       d.count = 1;
-      CHECK_STATUS(nn_fit(m, &d, &o), NN_OK); /* three epochs are done */
       o.progress = NULL;
       CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
       CHECK_HAS(nn_error(m), "batch_norm1");
@@ -1116,6 +1119,27 @@ static void batch_norm_of_one(void) {
     nn_destroy(m);
   }
   CHECK(bits[0] == bits[1]);
+  { /* in batches of one, a sample of one step in the middle is left out; only such: an error */
+    int32_t lengths[4] = {2, 1, 2, 2}, ones[4] = {1, 1, 1, 1};
+    nn_dataset d;
+    nn_progress p;
+    nn_fit_options o = nn_fit_default();
+    memset(&d, 0, sizeof d), memset(&p, 0, sizeof p);
+    d.count = 4, d.channels = 1, d.height = 2, d.width = F, d.values = x, d.labels = label;
+    d.scale[0] = 1, d.lengths = lengths;
+    m = nn_create(&c);
+    int y = nn_batch_norm(m, nn_input_sequence(m, 2, F));
+    nn_cross_entropy(m, nn_linear(m, nn_last_step(m, y), 2));
+    CHECK_OK(nn_build(m));
+    o.batch = 1, o.no_shuffle = 1, o.progress = &p, o.epochs = 2;
+    CHECK_OK(nn_fit(m, &d, &o));
+    CHECK(p.step == 6 && p.epoch == 2);
+    d.lengths = ones, o.epochs = 3;
+    CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
+    CHECK_HAS(nn_error(m), "fit: batch_norm1 cannot learn");
+    CHECK(p.step == 6);
+    nn_destroy(m);
+  }
   m = nn_create(&c);
   nn_batch_norm(m, nn_input_sequence(m, 2, F));
   CHECK_OK(nn_build(m));
@@ -1173,14 +1197,11 @@ static void evaluation_carries_nothing(void) {
 
 /* Clipping by norm and the norm itself, for gradients whose squares overflow or vanish in float. */
 static void norms_of_any_size(void) {
-  const double sizes[] = {3e38, 1e30, 2e19, 1e12, 1, 1e-12, 1e-20, 1e-30, 2e-38};
+  double sizes[] = {3e38, 1e30, 2e19, 1e12, 1, 1e-12, 1e-20, 1e-30, 2e-38};
   enum { N = 40000 };
   nn_optimizer o = nn_sgd(.1, 0);
   o.clip_norm = 1;
-  if (!is_float) {
-    SKIP("sizes of a float");
-    return;
-  }
+  if (!is_float) sizes[0] = 1e300, sizes[1] = 1e200, sizes[7] = 1e-200, sizes[8] = 1e-300;
   nn_model *m = plain_model(N, &o);
   nn_real *w = nn_parameters(m, NULL), *g = nn_gradients(m, NULL);
   for (size_t k = 0; k < COUNT(sizes); k++) {
@@ -1194,10 +1215,38 @@ static void norms_of_any_size(void) {
     CHECK_NEAR(nn_gradient_norm(m) / norm, 1, 1e-6);
     CHECK_OK(nn_step(m));
     for (int i = 0; i < N; i++) moved += (double)w[i] * (double)w[i];
-    if (norm < 1e-30) continue; /* a step below the smallest normal number */
+    if (norm < 1e-30) continue; /* whose step is below the smallest normal number of a float */
     CHECK_NEAR(sqrt(moved) / (norm > 1 ? .1 : .1 * norm), 1, norm > 1 ? 3e-6 : 1e-6);
     CHECK(w[0] > 0 && w[100] < 0);
   }
+  if (is_float) { /* a factor that no float holds */
+    double moved = 0;
+    o.clip_norm = 1.6e-29;
+    CHECK_OK(nn_set_optimizer(m, &o));
+    for (int i = 0; i < N; i++) w[i] = 0, g[i] = (nn_real)(i % 100 ? 0 : 1e34);
+    CHECK_OK(nn_step(m));
+    for (int i = 0; i < N; i++) moved += (double)w[i] * 1e30 * ((double)w[i] * 1e30);
+    CHECK_NEAR(sqrt(moved), 1.6, 1e-4);
+  }
+  nn_destroy(m);
+}
+
+/* A batch whose variance overflows is no batch of zeros: training it diverges by name. */
+static void batch_norm_overflows(void) {
+  nn_config c = test_config();
+  const double size = is_float ? 3e19 : 3e160;
+  nn_real x[4] = {(nn_real)-size, (nn_real)size, (nn_real)-size, (nn_real)size}, y[4] = {0};
+  nn_batch b;
+  nn_param p;
+  double loss;
+  memset(&b, 0, sizeof b);
+  b.n = 4, b.x[0] = x, b.values = y;
+  nn_model *m = nn_create(&c);
+  nn_mean_squared_error(m, nn_batch_norm(m, nn_input_vector(m, 1)));
+  CHECK_OK(nn_build(m));
+  CHECK_STATUS(nn_train(m, &b, &loss, NULL), NN_ERR_DIVERGED);
+  CHECK_OK(nn_find_param(m, "batch_norm1.running_var", &p));
+  CHECK(p.value[0] == 1);
   nn_destroy(m);
 }
 
@@ -1271,6 +1320,31 @@ static void labels_past_the_end(void) {
   for (int i = 0; i < K * K; i++) sum += counts[i];
   CHECK_INT(sum, 4);
 #endif
+  nn_destroy(m);
+}
+
+/* What dropout drops is 0 both ways, be it infinite. */
+static void dropped_is_zero(void) {
+  enum { F = 100 };
+  nn_config c = test_config();
+  c.input_gradient = 1, c.batch = 1;
+  nn_real x[F], d[F];
+  nn_batch b;
+  int dropped = 0;
+  memset(&b, 0, sizeof b);
+  b.n = 1, b.x[0] = x;
+  for (int i = 0; i < F; i++) x[i] = (nn_real)(i % 2 ? INFINITY : NAN), d[i] = (nn_real)NAN;
+  nn_model *m = nn_create(&c);
+  nn_dropout(m, nn_input_vector(m, F), .5);
+  CHECK_OK(nn_build(m));
+  CHECK_OK(nn_forward(m, &b, 1));
+  CHECK_OK(nn_backward_from(m, d));
+  for (int i = 0; i < F; i++) {
+    const nn_real y = nn_output(m)[i], dx = nn_input_gradient(m, 0)[i];
+    CHECK((y == 0 && dx == 0) || (y - y != 0 && dx - dx != 0));
+    dropped += y == 0;
+  }
+  CHECK(dropped > 20 && dropped < 80);
   nn_destroy(m);
 }
 
@@ -1388,6 +1462,25 @@ static void subnormals(void) {
   CHECK_OK(nn_step(m));
   CHECK(keeps_subnormals());
   nn_destroy(m);
+#ifdef FE_UPWARD
+  if (FLUSHES) { /* another rounding is the caller's affair, too */
+    nn_real *once = test_reals(N * F);
+    test_fill(x, N * F, 3);
+    m = nn_create(&c);
+    nn_tanh(m, nn_linear(m, nn_input_vector(m, F), F));
+    CHECK_OK(nn_build(m));
+    CHECK_OK(nn_forward(m, &b, 0));
+    memcpy(once, nn_output(m), N * F * sizeof *once);
+    fesetround(FE_UPWARD);
+    CHECK_OK(nn_forward(m, &b, 0));
+    CHECK_INT(fegetround(), FE_UPWARD);
+    fesetround(FE_TONEAREST);
+    CHECK_SAME(nn_output(m), once, N * F * sizeof *once);
+    nn_destroy(m);
+    free(once);
+  }
+#endif
+  for (int i = 0; i < N * F; i++) x[i] = (nn_real)1e-20;
   nn_context *context = nn_context_create(test_isa(), 1, test_allocator());
   CHECK_OK(nn_gemm(context, 0, 0, N, N, 1, 1, x, 1, x, N, 0, d, N));
   CHECK((d[0] == 0) == FLUSHES && (d[N * N - 1] == 0) == FLUSHES && keeps_subnormals());
@@ -2126,8 +2219,10 @@ int main(void) {
   RUN(batch_norm_of_one);
   RUN(evaluation_carries_nothing);
   RUN(norms_of_any_size);
+  RUN(batch_norm_overflows);
   RUN(odd_targets);
   RUN(labels_past_the_end);
+  RUN(dropped_is_zero);
   RUN(off_passes_nothing);
   RUN(infinite_input);
   RUN(subnormals);
