@@ -12,7 +12,7 @@ APT = apt-get install -y -qq --no-install-recommends
 
 # The first list runs once for every ISA of the machine, the second once.
 SUITES = gemm layers train io torch inspect stack
-SUITES_ONCE = data gradients fuzz fail bench
+SUITES_ONCE = model data gradients fuzz fail bench
 SCRIPTS = tests/test_look.sh tests/test_survive.sh tests/test_program.sh tests/test_fetch.sh \
           tests/test_readme.sh tests/test_build.sh tests/lint
 TEST_H = tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h tests/bench.h

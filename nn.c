@@ -787,8 +787,8 @@ static uint32_t nn__xcr0(void)
 
 /* How this thread treats subnormal numbers, those below 1.2e-38, which cost many processors a
  * hundred cycles each. nn__flush_subnormals makes them zeros, has results rounded to the nearest,
- * and gives what nn__restore_mode wants; where the mode cannot be reached, both do nothing. MXCSR: flush to zero and denormals are zeros;
- * FPCR: FZ, which is both. */
+ * and gives what nn__restore_mode wants; where the mode cannot be reached, both do nothing.
+ * MXCSR: flush to zero and denormals are zeros; FPCR: FZ, which is both. */
 #if NN__SIMD_X86 || (NN__SIMD_NEON && !NN__MSVC)
 #define NN__FLUSH (NN__SIMD_X86 ? 0x8040u : 0x1000000u)
 #define NN__ROUND (NN__SIMD_X86 ? 0x6000u : 0xC00000u) /* 0: to the nearest */
@@ -3407,6 +3407,7 @@ typedef struct nn__node {
   nn_recurrent_options cell;
   int size;                   /* linear: out; embedding: vocabulary */
   int no_bias;                /* linear */
+  double rate, decay;         /* factors of the optimizer's rate and weight decay; rate 0: frozen */
   double value;               /* slope, drop rate, label smoothing */
   const nn_real *weights;     /* cross-entropy: class weights in the block, or the caller's */
   const nn_real *constants[2]; /* normalise: the caller's mean and scale, until the build */
@@ -3468,6 +3469,8 @@ struct nn_model {
   size_t scratch_size, thread_scratch_size, shared_size;
   nn_real *border;            /* the output as nn_output shows it, where layouts differ */
   nn_real *stage;             /* a batch gathered by nn_fit, nn_survey, nn_occlusion */
+  char *notes;                /* key, text, key, text, .., each with its closing zero */
+  size_t notes_size, notes_used;
   int32_t *stage_labels, *lengths, *stage_lengths;
   nn_real *stage_values;
   int has_lengths;
@@ -4365,6 +4368,10 @@ static nn__node *nn__in(nn_model *m, const nn__node *node, int k) { return &m->n
 /* Whether the last forward was one to learn from. Inspecting keeps what going back needs, too, but
  * computes what inference does, and goes back past the parameters without touching them. */
 static int nn__learning(const nn_model *m) { return m->training == NN_TRAINING; }
+static int nn__learns(const nn_model *m, const nn__node *node)
+{
+  return nn__learning(m) && node->rate > 0;
+}
 static int nn__keeps(const nn_model *m) { return m->training && !m->config.inference; }
 
 #ifndef NN_NO_TRAINING
@@ -4592,10 +4599,10 @@ static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *
   const nn__node *x = nn__in(m, node, 0);
   const nn__finish add = {1, 1, NULL, 0, 0}, set = {1, 0, NULL, 0, 0};
   const size_t rows = n * node->rows, in = x->cols, out = node->cols;
-  if (nn__learning(m))
+  if (nn__learns(m, node))
     nn__multiply(&m->context, out, in, rows, nn__columns_of(node->dy, out), nn__rows_of(x->y, in),
                  nn__grad(m, node->param), in, &add);
-  if (nn__learning(m) && !node->no_bias)
+  if (nn__learns(m, node) && !node->no_bias)
     nn__sum_columns(m, nn__grad(m, node->param + 1), node->dy, out, rows, out);
   if (dx)
     nn__multiply(&m->context, rows, in, out, nn__rows_of(node->dy, out),
@@ -4660,7 +4667,8 @@ static size_t nn__counted_rows(const nn__node *x, size_t n, const int32_t *lengt
 static const nn__node *nn__lone_norm(const nn_model *m, size_t n, const int32_t *lengths)
 {
   for (int i = 0; i < m->nodes; i++)
-    if (m->node[i].kind == NN__BATCH_NORM && nn__counted_rows(&m->node[i], n, lengths) == 1)
+    if (m->node[i].kind == NN__BATCH_NORM && m->node[i].rate > 0 &&
+        nn__counted_rows(&m->node[i], n, lengths) == 1)
       return &m->node[i];
   return NULL;
 }
@@ -4757,7 +4765,7 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
   nn_real *running_var = nn__value(m, node->param + 3);
   nn_real *mean = node->keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
 #ifndef NN_NO_TRAINING
-  if (nn__learning(m)) {
+  if (nn__learns(m, node)) {
     const double counted = (double)nn__counted_rows(node, n, nn__lengths(m)); /* 2 or more */
     nn__column_sums(m, node, n, 0, x, NULL, NULL, 1 / counted, mean);
     nn__column_sums(m, node, n, 1, x, mean, NULL, 1 / counted, inverse); /* variance */
@@ -4773,7 +4781,7 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
     }
   }
 #endif
-  if (!nn__learning(m)) {
+  if (!nn__learns(m, node)) {
     for (size_t j = 0; j < cols; j++) {
       mean[j] = running_mean[j];
       inverse[j] = (nn_real)(1 / sqrt((double)running_var[j] + 1e-5));
@@ -4807,7 +4815,7 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   nn_real *dw = nn__grad(m, node->param), *db = nn__grad(m, node->param + 1);
   nn_real *mean = node->keep, *inverse = mean + cols;
   nn_real *p = inverse + cols, *q = p + cols, *r = q + cols;
-  if (!nn__learning(m)) {
+  if (!nn__learns(m, node)) {
     memset(q, 0, cols * sizeof *q); /* forward has left p */
     nn__affine a = {m->context.kernels, node->dy, NULL, p, q, NULL, dx, rows, cols};
     nn__parallel(&m->context.pool, (rows + 255) / 256, nn__affine_task, &a);
@@ -4944,7 +4952,7 @@ static void nn__layer_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   j.stats = node->keep, j.partial = m->scratch + 2 * length;
   j.count = n * node->rows * node->cols / length, j.length = length;
   nn__parallel(&m->context.pool, NN__PARTS, nn__layer_norm_back_task, &j);
-  if (!nn__learning(m)) return;
+  if (!nn__learns(m, node)) return;
   for (size_t part = 1; part < NN__PARTS; part++)
     j.kernels->add(j.partial, j.partial, j.partial + part * 2 * length, 2 * length);
   nn_real *grads[2] = {nn__grad(m, node->param), nn__grad(m, node->param + 1)};
@@ -5108,6 +5116,15 @@ static size_t nn__greatest(const nn_real *row, size_t cols)
 }
 
 /* ---- losses ------------------------------------------------------------------------------- */
+
+/* softmax(row)[label] = 1 / sum over j of exp(row[j] - row[label]) */
+static nn_real nn__probability(const nn__node *out, const nn_real *row, size_t label)
+{
+  double sum = 0;
+  if (out->kind == NN__SOFTMAX) return row[label];
+  for (size_t j = 0; j < out->cols; j++) sum += exp((double)row[j] - (double)row[label]);
+  return (nn_real)(1 / sum);
+}
 
 #if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
 /* Checks that the labels of n samples are classes of `x` or -1, up to each sample's end. */
@@ -5665,7 +5682,7 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
     if (q.dx) nn__pack_panels(q.kernels, end, joint + h + 1, q.ld, 1, q.to_x, q.in);
     nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
 
-    if (nn__learning(m)) nn__cell_gradients(m, node, layer, &q, joint);
+    if (nn__learns(m, node)) nn__cell_gradients(m, node, layer, &q, joint);
     if (nn__learning(m) && layer && node->cell.dropout > 0)
       nn__drop_out(m, lower, lower, q.steps * n * h, node->cell.dropout,
                    nn__site(m, node, layer - 1));
@@ -5683,6 +5700,7 @@ static const char *const nn__kind_text[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_TEX
 static const unsigned char nn__kind_needs[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_NEEDS)};
 
 enum { NN__MAX_SIZE = 1 << 20, NN__MAX_CELL_LAYERS = 16, NN__MAX_BATCH = 1 << 20 };
+enum { NN__MOST_NOTES = 1 << 24 }; /* bytes */
 
 static int nn__is_loss(nn__kind kind) { return kind >= NN__CROSS_ENTROPY; }
 static int nn__is_cell(nn__kind kind)
@@ -5691,7 +5709,7 @@ static int nn__is_cell(nn__kind kind)
 }
 static int nn__is_trained(const nn__node *node)
 {
-  return node->params && node->kind != NN__NORMALISE;
+  return node->params && node->kind != NN__NORMALISE && node->rate > 0;
 }
 static int nn__is_input(nn__kind kind) { return kind == NN__INPUT || kind == NN__TOKENS; }
 
@@ -5774,6 +5792,7 @@ static nn__node *nn__begin(nn_model *m, nn__kind kind, int inputs, int a, int b)
   nn__node *node = &m->node[m->nodes];
   memset(node, 0, sizeof *node);
   node->kind = kind, node->inputs = inputs, node->share = -1, node->param = -1;
+  node->rate = node->decay = 1;
   int number = 1;
   for (int i = 0; i < m->nodes; i++) number += m->node[i].kind == kind;
   nn_message name = {{0}};
@@ -6456,6 +6475,25 @@ nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
   return NN_OK;
 }
 
+nn_status nn_set_learning(nn_model *m, int node, double rate, double decay)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (m->broken != NN_OK) return m->broken;
+  if (node < -1 || node >= m->nodes || !(rate >= 0) || !nn__finite(rate) || !(decay >= 0) ||
+      !nn__finite(decay)) {
+    nn__fail(m, NN_ERR_ARGUMENT, "nn_set_learning: layer %d, rate %g, decay %g: must be a layer of "
+                                 "this model or -1, and factors of 0 or more", node, rate, decay);
+    return NN_ERR_ARGUMENT;
+  }
+  const int from = node < 0 ? 0 : node, to = node < 0 ? m->nodes : node + 1;
+  for (int i = from; m->built && i < to; i++)
+    if (m->node[i].params && (m->node[i].rate > 0) != (rate > 0))
+      return nn__error(m, NN_ERR_STATE, "nn_set_learning: %s is frozen, or not, since nn_build",
+                       m->node[i].name);
+  for (int i = from; i < to; i++) m->node[i].rate = rate, m->node[i].decay = decay;
+  return NN_OK;
+}
+
 nn_status nn_get_optimizer(const nn_model *m, nn_optimizer *o)
 {
   if (!m || !o) return NN_ERR_ARGUMENT;
@@ -6470,7 +6508,7 @@ nn_config nn_config_default(void)
 {
   nn_config c;
   memset(&c, 0, sizeof c);
-  c.batch = 32, c.threads = 1, c.seed = 1;
+  c.batch = 32, c.threads = 1, c.seed = 1, c.notes = 2048;
   return c;
 }
 
@@ -6482,6 +6520,7 @@ nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
   const nn__kernels *kernels;
   int threads = c.threads;
   if (!memory || size < sizeof(nn_model) || c.batch < 1 || c.batch > NN__MAX_BATCH) return NULL;
+  if (c.notes > NN__MOST_NOTES) return NULL;
   if (nn__choose(c.isa, &threads, &kernels) != NN_OK) return NULL;
   if (!c.allocator.allocate != !c.allocator.release) return NULL;
   nn_model *m = memory;
@@ -6491,6 +6530,7 @@ nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
   m->config.isa = kernels->isa;
   m->context.kernels = kernels;
   m->context.pool.threads = 1;
+  m->notes_size = c.notes;
   m->loss = m->output = -1;
 #ifdef NN_NO_TRAINING
   m->config.inference = 1;
@@ -6820,6 +6860,7 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
   m->context.pack_b = nn__carve(&c, nn__pack_b_size(&m->context), real);
   m->border = nn__same_layout(out) ? NULL : nn__carve(&c, batch * out->rows * out->cols, real);
   m->lengths = nn__carve(&c, batch, sizeof(int32_t));
+  m->notes = nn__carve(&c, m->notes_size, 1);
 #if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT /* what goes through a data set */
 #ifdef NN_NO_TRAINING
   const int lossy = 0;
@@ -7058,6 +7099,64 @@ void nn_reset_state(nn_model *m)
     if (node->state) memset(node->state, 0, node->state_size * sizeof(nn_real));
     node->state_n = 0;
   }
+}
+
+int nn_find_node(const nn_model *m, const char *name)
+{
+  for (int i = 0; m && name && i < m->nodes; i++)
+    if (!strcmp(m->node[i].name, name)) return i;
+  return -1;
+}
+
+/* A cell that carries its state, by name. */
+static nn__node *nn__carrying(nn_model *m, const char *layer, const char *who)
+{
+  const int i = nn_find_node(m, layer);
+  nn__node *node = i >= 0 ? &m->node[i] : NULL;
+  if (!m->built || !node || !node->state) {
+    nn__error(m, !m->built || node ? NN_ERR_STATE : NN_ERR_ARGUMENT, "%s: %s %s", who,
+              layer ? layer : "NULL", !m->built ? "is not built" : node ? "carries no state"
+                                                                        : "is no layer");
+    return NULL;
+  }
+  return node;
+}
+
+/* Copies between a cell's state, [layer][h, c][batch, hidden], and arrays [layers, n, hidden]. */
+static void nn__copy_state(const nn_model *m, nn__node *node, int n, nn_real *h, nn_real *c, int in)
+{
+  const size_t room = (size_t)m->config.batch * node->cols, count = (size_t)n * node->cols;
+  for (size_t k = 0; k < 2 * (size_t)node->cell.layers; k++) {
+    nn_real *state = node->state + k * room, *user = k % 2 ? c : h;
+    if (!user) continue;
+    user += k / 2 * count;
+    memcpy(in ? state : user, in ? user : state, count * sizeof *user);
+  }
+}
+
+nn_status nn_get_state(nn_model *m, const char *layer, int *n, nn_real *h, nn_real *c)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  nn__node *node = nn__carrying(m, layer, "nn_get_state");
+  if (!node) return m->status;
+  if (n) *n = node->state_n;
+  nn__copy_state(m, node, node->state_n, h, node->kind == NN__LSTM ? c : NULL, 0);
+  return NN_OK;
+}
+
+nn_status nn_set_state(nn_model *m, const char *layer, int n, const nn_real *h, const nn_real *c)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  nn__node *node = nn__carrying(m, layer, "nn_set_state");
+  if (!node) return m->status;
+  if (n < 1 || n > m->config.batch)
+    return nn__error(m, NN_ERR_ARGUMENT, "nn_set_state: %d samples, must be 1..%d (config.batch)",
+                     n, m->config.batch);
+  memset(node->state, 0, node->state_size * sizeof *node->state);
+  nn__copy_state(m, node, n, (nn_real *)(uintptr_t)(const void *)h, /* only ever read */
+                 (nn_real *)(uintptr_t)(const void *)(node->kind == NN__LSTM ? c : NULL), 1);
+  node->state_n = n;
+  return NN_OK;
 }
 
 /* ---- build -------------------------------------------------------------------------------- */
@@ -7310,6 +7409,34 @@ nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels, nn_real *p
   return NN_OK;
 }
 
+nn_status nn_predict_top(nn_model *m, const nn_batch *b, int k, int32_t *labels,
+                         nn_real *probabilities)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!labels) return nn__error(m, NN_ERR_ARGUMENT, "predict: nowhere to put the labels");
+  if (m->built && (k < 1 || (size_t)k > m->node[m->output].cols))
+    return nn__error(m, NN_ERR_ARGUMENT, "predict: the best %d, must be 1..%zu", k,
+                     m->node[m->output].cols);
+  const nn_status status = nn_predict(m, b, NULL, NULL);
+  if (status != NN_OK) return status;
+  const nn__node *out = &m->node[m->output];
+  for (size_t i = 0; i < (size_t)b->n; i++) {
+    const nn_real *row = out->y + i * out->cols;
+    int32_t *found = labels + i * (size_t)k;
+    for (int r = 0; r < k; r++) {
+      size_t next = SIZE_MAX; /* the greatest that is not among the r found */
+      for (size_t j = 0; j < out->cols; j++) {
+        int taken = 0;
+        for (int t = 0; t < r; t++) taken |= found[t] == (int32_t)j;
+        if (!taken && (next == SIZE_MAX || row[j] > row[next])) next = j;
+      }
+      found[r] = (int32_t)next;
+      if (probabilities) probabilities[i * (size_t)k + (size_t)r] = nn__probability(out, row, next);
+    }
+  }
+  return NN_OK;
+}
+
 /* ---- loss, backward, step ----------------------------------------------------------------- */
 #ifndef NN_NO_TRAINING
 
@@ -7345,7 +7472,7 @@ static void nn__backward_node(nn_model *m, nn__node *node, size_t n, int k, nn_r
   switch (node->kind) {
   case NN__CONV2D: {
     const nn__conv c = nn__conv_of(m, node, x, n);
-    if (nn__learning(m))
+    if (nn__learns(m, node))
       nn__conv_backward_weights(m, &c, x->y, node->dy, nn__grad(m, node->param),
                                 node->window.no_bias ? NULL : nn__grad(m, node->param + 1));
     if (dx) nn__conv_backward_data(m, &c, node->dy, nn__value(m, node->param), dx);
@@ -7459,7 +7586,7 @@ typedef struct nn__flat {
   nn_model *m;
   nn__update update;
   int norm;     /* nn__gradient_task: the squares are wanted */
-  size_t first; /* element of the present pieces */
+  size_t first, last; /* element of the present pieces; where the pass ends */
   double sum[NN__FLAT_PARTS], most[NN__FLAT_PARTS]; /* what each piece gives */
   int exponent; /* of the sum: it is to be taken times 4 to this power */
 } nn__flat;
@@ -7475,16 +7602,16 @@ static int nn__norm_exponent(double most)
   return exponent > limit ? limit : exponent < -limit ? -limit : exponent;
 }
 
-/* Has a task done for every piece; returns the sum of all sums, and in *most the greatest of the
- * rest, NaN if one is. */
-static double nn__flat_pass(nn__flat *f, nn__task task, double *most)
+/* Has a task done for every piece of elements from .. to - 1; returns the sum of all sums, and in
+ * *most the greatest of the rest, NaN if one is. */
+static double nn__flat_pass(nn__flat *f, size_t from, size_t to, nn__task task, double *most)
 {
-  const size_t values = f->m->values;
   const uint32_t mode = nn__flush_subnormals();
   double sum = 0;
   *most = 0, f->exponent = f->norm ? INT_MIN / 4 : 0;
-  for (f->first = 0; f->first < values; f->first += (size_t)NN__FLAT_PARTS * NN__FLAT_PIECE) {
-    const size_t left = values - f->first;
+  f->last = to;
+  for (f->first = from; f->first < to; f->first += (size_t)NN__FLAT_PARTS * NN__FLAT_PIECE) {
+    const size_t left = to - f->first;
     const size_t parts = nn__min(NN__FLAT_PARTS, (left + NN__FLAT_PIECE - 1) / NN__FLAT_PIECE);
     memset(f->sum, 0, sizeof f->sum);
     nn__parallel(&f->m->context.pool, parts, task, f);
@@ -7504,7 +7631,7 @@ static void nn__gradient_task(void *arg, size_t index, int thread)
   nn__flat *f = arg;
   const nn__kernels *kernels = f->m->context.kernels;
   const size_t at = f->first + index * NN__FLAT_PIECE;
-  const size_t n = nn__min(NN__FLAT_PIECE, f->m->values - at);
+  const size_t n = nn__min(NN__FLAT_PIECE, f->last - at);
   (void)thread;
   f->most[index] = kernels->largest(f->m->gradient + at, n);
   const double scale = ldexp(1, -nn__norm_exponent(f->most[index]));
@@ -7514,7 +7641,7 @@ static void nn__gradient_task(void *arg, size_t index, int thread)
 /* The norm of the gradients if f->norm, and in *most the greatest of them, or a NaN or infinity. */
 static double nn__norm_pass(nn__flat *f, double *most)
 {
-  const double sum = nn__flat_pass(f, nn__gradient_task, most);
+  const double sum = nn__flat_pass(f, 0, f->m->values, nn__gradient_task, most);
   return f->norm ? ldexp(sqrt(sum), f->exponent) : 0;
 }
 
@@ -7527,6 +7654,15 @@ double nn_gradient_norm(nn_model *m)
   return nn__norm_pass(&f, &most);
 }
 
+/* The weight decay of a parameter by its layer's factor; none for biases and norms, if so asked. */
+static double nn__decay_of(const nn_model *m, int param)
+{
+  const nn__node *node = &m->node[m->param[param].node];
+  const int norm = node->kind == NN__BATCH_NORM || node->kind == NN__LAYER_NORM;
+  if (m->optimizer.decay_weights_only && (norm || m->param[param].rank == 1)) return 0;
+  return m->optimizer.weight_decay * node->decay;
+}
+
 static void nn__update_task(void *arg, size_t index, int thread)
 {
   nn__flat *f = arg;
@@ -7535,7 +7671,38 @@ static void nn__update_task(void *arg, size_t index, int thread)
   (void)thread;
   f->most[index] = (double)m->context.kernels->update(
       &f->update, m->value + at, m->gradient + at, m->slot[0] ? m->slot[0] + at : NULL,
-      m->slot[1] ? m->slot[1] + at : NULL, nn__min(NN__FLAT_PIECE, m->values - at));
+      m->slot[1] ? m->slot[1] + at : NULL, nn__min(NN__FLAT_PIECE, f->last - at));
+}
+
+/* Moves each run of parameters whose rate and weight decay are the same by their layers' factors;
+ * gives 0, or NaN if a parameter or its state is not finite any more. */
+static double nn__update_groups(nn__flat *f, double rate, double correction)
+{
+  nn_model *m = f->m;
+  double bad = 0, most;
+  size_t from = 0, to = 0;
+  for (int i = 0; i < m->params;) {
+    if (m->param[i].buffer) {
+      i++;
+      continue;
+    }
+    const nn__node *node = &m->node[m->param[i].node];
+    const double group_rate = rate * node->rate, group_decay = nn__decay_of(m, i);
+    for (; i < m->params; i++) {
+      const nn__param *p = &m->param[i];
+      if (p->buffer) continue;
+      if (m->node[p->node].rate != node->rate || nn__decay_of(m, i) != group_decay) break;
+      to = p->offset + p->count;
+    }
+    f->update.rate = (nn_real)group_rate, f->update.decay = (nn_real)group_decay;
+    f->update.correction1 = (nn_real)(group_rate / correction);
+    if (node->rate > 0)
+      nn__flat_pass(f, from, to, nn__update_task, &most), bad = nn__finite(most) ? bad : most;
+    else /* frozen */
+      memset(m->gradient + from, 0, (to - from) * sizeof(nn_real));
+    from = to;
+  }
+  return bad;
 }
 
 /* Of a block that lies as the parameters do: the first element that is NaN or infinite, and the
@@ -7627,22 +7794,20 @@ nn_status nn_step(nn_model *m)
   m->largest = most;
   nn__update *u = &f.update;
   u->kind = (int)o->kind, u->nesterov = o->nesterov;
-  u->rate = (nn_real)rate, u->momentum = (nn_real)o->momentum, u->alpha = (nn_real)o->alpha;
+  u->momentum = (nn_real)o->momentum, u->alpha = (nn_real)o->alpha;
   u->beta1 = (nn_real)o->beta1, u->beta2 = (nn_real)o->beta2, u->eps = (nn_real)o->eps;
-  u->decay = (nn_real)o->weight_decay;
   u->rest = (nn_real)(1 - o->alpha), u->rest1 = (nn_real)(1 - o->beta1);
   u->rest2 = (nn_real)(1 - o->beta2);
-  u->correction1 = (nn_real)(rate / (1 - pow(o->beta1, t)));
   u->correction2 = (nn_real)(1 / sqrt(1 - pow(o->beta2, t)));
   u->scale = 1, u->limit = (nn_real)o->clip_value;
   if (f.norm && norm > o->clip_norm) {
     double scale = o->clip_norm / (norm + 1e-6);
-    for (; scale < 1e-30; scale = ldexp(scale, 64)) /* too small for a float: step by step */
+    for (; scale > 0 && scale < 1e-30; scale = ldexp(scale, 64)) /* step by step, as floats go */
       m->context.kernels->scale(m->gradient, (nn_real)ldexp(1, -64), m->values);
     u->scale = (nn_real)scale;
   }
   f.norm = 0;
-  nn__flat_pass(&f, nn__update_task, &most);
+  most = nn__update_groups(&f, rate, 1 - pow(o->beta1, t));
   const nn_status status = nn__finite(most) ? NN_OK : nn__bad_parameter(m);
   m->steps++;
   m->state_steps++;
@@ -7755,6 +7920,125 @@ nn_status nn_get_config(const nn_model *m, nn_config *c)
 }
 
 size_t nn_memory(const nn_model *m) { return m && m->built ? m->plan_size : 0; }
+
+/* ---- notes -------------------------------------------------------------------------------- */
+
+/* Bytes of the character of UTF-8 at p, of which `left` bytes are there; 0 if it is none, or a
+ * control character other than tab and line end (RFC 3629: no surrogates, nothing overlong, no more
+ * than 0x10FFFF). */
+static size_t nn__utf8(const unsigned char *p, size_t left)
+{
+  static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+  const size_t size = *p < 0x80 ? 1 : *p >= 0xF0 ? 4 : *p >= 0xE0 ? 3 : 2;
+  uint32_t code = size == 1 ? *p : *p & (0x7Fu >> size);
+  if (size == 1) return (*p >= ' ' && *p != 127) || *p == '\n' || *p == '\t';
+  if (*p < 0xC0 || *p > 0xF4 || size > left) return 0;
+  for (size_t i = 1; i < size; i++) {
+    if ((p[i] & 0xC0) != 0x80) return 0;
+    code = code << 6 | (p[i] & 0x3Fu);
+  }
+  return code >= least[size] && code <= 0x10FFFF && (code < 0xD800 || code > 0xDFFF) ? size : 0;
+}
+
+/* Where text of so many bytes stops to be what a note may hold; size if it never does. */
+static size_t nn__bad_text(const char *text, size_t size)
+{
+  const unsigned char *p = (const unsigned char *)text;
+  size_t at = 0, step;
+  while (at < size && (step = nn__utf8(p + at, size - at)) > 0) at += step;
+  return at;
+}
+
+static int nn__good_key(const char *key)
+{
+  size_t n = 0;
+  for (; key[n]; n++)
+    if (n == 31 || !((key[n] >= 'a' && key[n] <= 'z') || (key[n] >= 'A' && key[n] <= 'Z') ||
+                     (key[n] >= '0' && key[n] <= '9') || (n && strchr("._-", key[n]))))
+      return 0;
+  return n > 0;
+}
+
+/* The i-th note's key, and behind it its text; NULL past the last. */
+static const char *nn__note_at(const nn_model *m, int index)
+{
+  size_t at = 0;
+  for (int i = 0; m && m->built && index >= 0 && at < m->notes_used; i++) {
+    if (i == index) return m->notes + at;
+    at += strlen(m->notes + at) + 1;
+    at += strlen(m->notes + at) + 1;
+  }
+  return NULL;
+}
+
+const char *nn_note_key(const nn_model *m, int index) { return nn__note_at(m, index); }
+
+const char *nn_note(const nn_model *m, const char *key)
+{
+  const char *at;
+  for (int i = 0; key && (at = nn__note_at(m, i)) != NULL; i++)
+    if (!strcmp(at, key)) return at + strlen(at) + 1;
+  return NULL;
+}
+
+/* Adds a note that is not there, of `size` bytes, where there is room for it. */
+static void nn__add_note(nn_model *m, const char *key, const char *text, size_t size)
+{
+  const size_t length = strlen(key) + 1;
+  char *to = m->notes + m->notes_used;
+  memcpy(to, key, length);
+  memcpy(to + length, text, size);
+  to[length + size] = 0;
+  m->notes_used += length + size + 1;
+}
+
+nn_status nn_set_note(nn_model *m, const char *key, const char *text)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!m->built) return nn__error(m, NN_ERR_STATE, "note: not built");
+  if (!key || !nn__good_key(key))
+    return nn__error(m, NN_ERR_ARGUMENT,
+                     "note: the key '%s' is not 1..31 letters, digits, '.', '_' or '-'", key);
+  const size_t size = text ? strlen(text) : 0, bad = nn__bad_text(text, size);
+  if (bad < size)
+    return nn__error(m, NN_ERR_ARGUMENT, "note %s: byte %zu is not UTF-8, or a control character",
+                     key, bad);
+  const char *old = nn_note(m, key);
+  const size_t length = strlen(key) + 1, gone = old ? length + strlen(old) + 1 : 0;
+  const size_t used = m->notes_used - gone;
+  if (text && length + size + 1 > m->notes_size - used)
+    return nn__error(m, NN_ERR_LIMIT, "note %s: needs %zu bytes, %zu of config.notes are left", key,
+                     length + size + 1, m->notes_size - used);
+  if (old) { /* what follows moves up */
+    char *at = m->notes + (old - m->notes) - length;
+    memmove(at, at + gone, (size_t)(m->notes + m->notes_used - (at + gone)));
+    m->notes_used = used;
+  }
+  if (text) nn__add_note(m, key, text, size);
+  return NN_OK;
+}
+
+nn_status nn_class_name(const nn_model *m, int label, char *name, size_t size)
+{
+  const char *at = nn_note(m, "classes");
+  if (!m || !name || !size || label < 0) return NN_ERR_ARGUMENT;
+  nn_message number;
+  nn__say(&number, NN_OK, "%d", label);
+  for (int i = 0; at && i < label; i++) {
+    at = strchr(at, '\n');
+    if (at) at++;
+  }
+  const size_t there = at ? strcspn(at, "\n") : 0;
+  size_t length = there ? there : strlen(number.text);
+  if (!there) at = number.text;
+  if (length >= size) { /* cut between characters */
+    length = size - 1;
+    while (length && ((unsigned char)at[length] & 0xC0) == 0x80) length--;
+  }
+  memcpy(name, at, length);
+  name[length] = 0;
+  return there ? NN_OK : NN_ERR_STATE;
+}
 
 /* ======================================== @@DATA =========================================== */
 /* ------------------------------------ arrays ------------------------------------ */
@@ -9708,15 +9992,6 @@ nn_status nn_occlusion_size(nn_model *m, const nn_occlusion_options *o, int *hei
   return NN_OK;
 }
 
-/* softmax(row)[label] = 1 / sum over j of exp(row[j] - row[label]) */
-static nn_real nn__probability(const nn__node *out, const nn_real *row, size_t label)
-{
-  double sum = 0;
-  if (out->kind == NN__SOFTMAX) return row[label];
-  for (size_t j = 0; j < out->cols; j++) sum += exp((double)row[j] - (double)row[label]);
-  return (nn_real)(1 / sum);
-}
-
 nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_options *o,
                        nn_real *probability, nn_real *activity, int32_t *predicted)
 {
@@ -9838,6 +10113,10 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *         u32 samples n (0: no state), for each of its layers real h [n,hidden], lstm c [n,hidden]
  *   PROG  u64 step, epoch, place, correct, rows, f64 loss, accuracy, loss_sum, weight
  *         (nn_progress)
+ *   GRUP  only where layers differ (nn_set_learning): u32 number of layers, for each f64 its
+ *         factors of rate and weight decay; flag decay_weights_only
+ * and in both, where there are any:
+ *   note  u32 number of notes; each: text key, u32 bytes of its text, the text in UTF-8
  * Enumerations are the numbers in nn.h; counts in u64 are at most 2^53. A checkpoint is taken
  * between steps: gradients that no nn_step has used yet are not in it. Going on from it gives the
  * same bits if the ISA is the same, and no state was carried for more samples than config.batch:
@@ -9869,6 +10148,7 @@ typedef struct nn__io {
   void *to;
   uint32_t crc;              /* writing: of the present section so far */
   const char *section;
+  const nn_open_options *open; /* reading a description alone: how it is to be changed; or NULL */
   nn_status status;
   nn_message *why;
 } nn__io;
@@ -10138,7 +10418,7 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
   if (!nn__finite(d->init_value))
     nn__io_fail(s, NN_ERR_FORMAT, "%s: its initialisation's value is not finite", d->name);
   if (s->status != NN_OK) return;
-  node->init = NN_INIT_CONSTANT, node->init_value = 0;
+  node->init = s->open ? d->init : NN_INIT_CONSTANT, node->init_value = s->open ? d->init_value : 0;
   if (node->inputs != d->inputs)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d inputs, takes %d", d->name, d->inputs, node->inputs);
   if (node->kind != NN__CROSS_ENTROPY || !d->size) return;
@@ -10146,6 +10426,17 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
   if ((size_t)d->size != node->cols)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights for %zu classes", d->name, d->size,
                 node->cols);
+}
+
+/* A layer as the options of nn_open have it: inputs of other sizes, cells that carry. */
+static void nn__alter(nn__node *d, const nn_open_options *o)
+{
+  if (o->carry && nn__is_cell(d->kind)) d->cell.carry = 1;
+  if (d->kind == NN__TOKENS && o->steps) d->dim[0] = o->steps;
+  if (d->kind != NN__INPUT) return;
+  if (d->rank == 2 && o->steps) d->dim[0] = o->steps;
+  if (d->rank == 3 && o->height) d->dim[1] = o->height;
+  if (d->rank == 3 && o->width) d->dim[2] = o->width;
 }
 
 static void nn__io_graph(nn__io *s)
@@ -10161,6 +10452,8 @@ static void nn__io_graph(nn__io *s)
     if (m->built) d.weights = m->node[i].weights;
     nn__io_node(s, &d);
     if (!s->reading || s->status != NN_OK) continue;
+    if (s->open && nn__is_loss(d.kind)) break; /* the caller adds one */
+    if (s->open) nn__alter(&d, s->open);
     if (m->built) {
       m->node[i].init = d.init, m->node[i].init_value = d.init_value;
     } else {
@@ -10169,8 +10462,9 @@ static void nn__io_graph(nn__io *s)
       nn__io_add(s, i, &d);
       s->at = end;
     }
+    if (s->open && s->open->until && !strcmp(d.name, s->open->until)) break;
   }
-  if (s->status != NN_OK || m->built) return;
+  if (s->status != NN_OK || m->built || s->open) return;
   nn__place_params(m);
   nn__io_take_error(s);
 }
@@ -10251,6 +10545,83 @@ static void nn__io_state(nn__io *s)
   }
 }
 
+/* How layers differ from each other in training. */
+static void nn__io_groups(nn__io *s)
+{
+  nn_model *m = s->m;
+  int count = m->nodes;
+  nn__io_int(s, "the number of layers", &count, m->nodes, m->nodes);
+  for (int i = 0; i < count && s->status == NN_OK; i++) {
+    double factor[2] = {m->node[i].rate, m->node[i].decay};
+    for (int k = 0; k < 2; k++) {
+      nn__io_double(s, &factor[k]);
+      if (!(factor[k] >= 0) || !nn__finite(factor[k]))
+        nn__io_fail(s, NN_ERR_FORMAT, "%s: a factor of %g, must be 0 or more", m->node[i].name,
+                    factor[k]);
+    }
+    if (s->reading && s->status == NN_OK) m->node[i].rate = factor[0], m->node[i].decay = factor[1];
+  }
+  int weights_only = 0;
+#ifndef NN_NO_TRAINING
+  if (!s->reading) weights_only = m->optimizer.decay_weights_only;
+#endif
+  nn__io_flag(s, &weights_only);
+#ifndef NN_NO_TRAINING
+  if (s->reading) m->optimizer.decay_weights_only = weights_only;
+#endif
+}
+
+static int nn__has_groups(const nn_model *m)
+{
+  int has = 0;
+#ifndef NN_NO_TRAINING
+  has = m->optimizer.decay_weights_only;
+#endif
+  for (int i = 0; i < m->nodes; i++) has |= m->node[i].rate != 1 || m->node[i].decay != 1;
+  return has;
+}
+
+/* The first walk counts the room that notes need; the second, when the model is built, takes it. */
+static void nn__io_notes(nn__io *s)
+{
+  nn_model *m = s->m;
+  const char *own;
+  size_t room = 0;
+  int count = 0;
+  while (nn_note_key(m, count)) count++;
+  nn__io_int(s, "the number of notes", &count, 0, NN__MOST_NOTES);
+  for (int i = 0; i < count && s->status == NN_OK; i++) {
+    char key[32] = "";
+    const char *text = "";
+    if (!s->reading && (own = nn_note_key(m, i)) != NULL) {
+      memcpy(key, own, strlen(own) + 1);
+      text = own + strlen(own) + 1;
+    }
+    int size = (int)strlen(text);
+    nn__io_text(s, "a key", key, sizeof key);
+    nn__io_int(s, "a note's size", &size, 0, NN__MOST_NOTES);
+    if (!s->reading) {
+      nn__io_bytes(s, (void *)(uintptr_t)(const void *)text, (size_t)size); /* only read */
+      continue;
+    }
+    if (s->status == NN_OK && (size_t)size > s->end - s->at)
+      nn__io_fail(s, NN_ERR_FORMAT, "cut short: a note of %d bytes", size);
+    if (s->status != NN_OK) return;
+    text = (const char *)s->from + s->at;
+    room += strlen(key) + 1 + (size_t)size + 1;
+    if (!nn__good_key(key) || nn__bad_text(text, (size_t)size) < (size_t)size)
+      nn__io_fail(s, NN_ERR_FORMAT, "note %s: no key, or its text is not UTF-8", key);
+    else if (room > NN__MOST_NOTES)
+      nn__io_fail(s, NN_ERR_LIMIT, "notes of more than %d bytes", (int)NN__MOST_NOTES);
+    else if (m->built && nn_note(m, key))
+      nn__io_fail(s, NN_ERR_FORMAT, "note %s twice", key);
+    else if (m->built)
+      nn__add_note(m, key, text, (size_t)size);
+    s->at += (size_t)size;
+  }
+  if (s->reading && !m->built) m->notes_size = nn__max(m->notes_size, room);
+}
+
 static void nn__io_progress(nn__io *s)
 {
   nn_progress *p = &s->progress;
@@ -10265,14 +10636,19 @@ static void nn__io_progress(nn__io *s)
   nn__io_double(s, &p->weight);
 }
 
-enum { NN__MODEL_SECTIONS = 3, NN__SECTIONS = 6 }; /* of a model; of a checkpoint */
+/* In a model; in a checkpoint, too; there if it has something to say. */
+typedef enum nn__presence { NN__ALWAYS, NN__CHECKPOINT, NN__SOMETIMES } nn__presence;
+enum { NN__GRAPH = 1, NN__ARRAYS = 2, NN__GROUPS = 6, NN__NOTES = 7, NN__SECTIONS = 8 };
 static const struct nn__section {
   char tag[5];
+  nn__presence presence;
   int training; /* not for inference */
   void (*walk)(nn__io *s);
-} nn__section[NN__SECTIONS] = {{"CONF", 0, nn__io_conf},   {"GRPH", 0, nn__io_graph},
-                               {"PARM", 0, nn__io_params}, {"OPTM", 1, nn__io_optimizer},
-                               {"STAT", 1, nn__io_state},  {"PROG", 0, nn__io_progress}};
+} nn__section[NN__SECTIONS] = {
+    {"CONF", NN__ALWAYS, 0, nn__io_conf},         {"GRPH", NN__ALWAYS, 0, nn__io_graph},
+    {"PARM", NN__ALWAYS, 0, nn__io_params},       {"OPTM", NN__CHECKPOINT, 1, nn__io_optimizer},
+    {"STAT", NN__CHECKPOINT, 1, nn__io_state},    {"PROG", NN__CHECKPOINT, 0, nn__io_progress},
+    {"GRUP", NN__SOMETIMES, 1, nn__io_groups},    {"note", NN__SOMETIMES, 0, nn__io_notes}};
 
 static void nn__io_header(nn__io *s, size_t size)
 {
@@ -10339,82 +10715,236 @@ static void nn__io_find(nn__io *s, size_t size, size_t begin[NN__SECTIONS],
     s->at += NN__IO_AROUND + (size_t)length;
     if (k == NN__SECTIONS) continue;
     begin[k] = start + head, end[k] = s->at - 4;
-    s->checkpoint |= k >= NN__MODEL_SECTIONS;
+    s->checkpoint |= nn__section[k].presence == NN__CHECKPOINT;
   }
-  for (int k = 0; k < (s->checkpoint ? NN__SECTIONS : NN__MODEL_SECTIONS); k++)
-    if (!end[k]) s->section = nn__section[k].tag, nn__io_fail(s, NN_ERR_FORMAT, "missing");
+  for (int k = 0; k < NN__SECTIONS; k++)
+    if (!end[k] && nn__section[k].presence <= (s->checkpoint ? NN__CHECKPOINT : NN__ALWAYS))
+      s->section = nn__section[k].tag, nn__io_fail(s, NN_ERR_FORMAT, "missing");
 }
 
-/* Builds, if the file answers for the memory that takes. */
-static void nn__io_build(nn__io *s, size_t size, size_t graph)
+/* Whether the file answers for the memory that its layers take to build; for that of the parameters
+ * by their bytes, where it has them all. */
+static void nn__io_afford(nn__io *s, size_t size, size_t graph, int has_parameters)
 {
   nn_model *m = s->m;
   size_t bytes = 0, copies = 1;
-  s->section = nn__section[1].tag, s->at = graph;
+  s->section = nn__section[NN__GRAPH].tag, s->at = graph;
   nn_plan(m, &bytes);
   nn__io_take_error(s);
   if (s->status != NN_OK) return;
 #ifndef NN_NO_TRAINING
   if (!m->config.inference) copies += 1 + (size_t)m->slots;
 #endif
-  bytes -= (m->values * copies + m->buffers) * sizeof(nn_real);
+  if (has_parameters) bytes -= (m->values * copies + m->buffers) * sizeof(nn_real);
   const size_t each = bytes / (size_t)m->config.batch;
   const size_t most = size < SIZE_MAX >> 12 ? size << 12 : SIZE_MAX;
   if (each > nn__max(most, (size_t)1 << 28))
     nn__io_fail(s, NN_ERR_LIMIT, "a sample takes %zu bytes, too many for a file of %zu", each,
                 size);
-  else if (nn_build(m) != NN_OK)
-    s->status = nn__say(s->why, m->broken, "%s", m->message.text);
+}
+
+/* A file whose sections are seen whole: where the body of each begins and ends (0: not there). */
+typedef struct nn__file {
+  nn__io io;
+  size_t begin[NN__SECTIONS], end[NN__SECTIONS];
+} nn__file;
+
+static nn_status nn__file_of(nn__file *f, const void *bytes, size_t size, nn_message *why)
+{
+  memset(f, 0, sizeof *f);
+  if (!bytes) return f->io.status = nn__say(why, NN_ERR_ARGUMENT, "no bytes given");
+  f->io.reading = 1, f->io.from = bytes, f->io.end = size, f->io.why = why;
+  nn__io_header(&f->io, size);
+  nn__io_find(&f->io, size, f->begin, f->end);
+  return f->io.status;
+}
+
+static void nn__walk_section(nn__file *f, int k)
+{
+  nn__io *s = &f->io;
+  if (s->status != NN_OK) return;
+  s->section = nn__section[k].tag, s->at = f->begin[k], s->end = f->end[k];
+  nn__section[k].walk(s);
+}
+
+/* An empty model for a file's layers. */
+static nn_status nn__file_model(nn__file *f, const nn_config *config)
+{
+  nn_config c = config ? *config : nn_config_default();
+  const nn__kernels *kernels;
+  const nn_status usable = c.batch < 1 || c.batch > NN__MAX_BATCH || c.notes > NN__MOST_NOTES
+                               ? NN_ERR_ARGUMENT
+                               : nn__choose(c.isa, &c.threads, &kernels);
+  if (usable != NN_OK)
+    return nn__say(f->io.why, usable, "config: batch %d, threads %d, isa %d or notes %zu: %s",
+                   c.batch, c.threads, (int)c.isa, c.notes, nn_status_text(usable));
+  f->io.m = nn_create(&c);
+  return f->io.m ? NN_OK
+                 : nn__say(f->io.why, NN_ERR_MEMORY, "no %zu bytes of memory", sizeof(nn_model));
 }
 
 nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,
                          nn_load_result *out, nn_message *why)
 {
-  nn_config c = config ? *config : nn_config_default();
-  const nn__kernels *kernels;
-  size_t begin[NN__SECTIONS], end[NN__SECTIONS];
-  nn__io s;
+  nn__file f;
+  nn__io *const s = &f.io;
   if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
   memset(out, 0, sizeof *out);
-  if (!bytes) return nn__say(why, NN_ERR_ARGUMENT, "no bytes given");
-  const nn_status usable = c.batch < 1 || c.batch > NN__MAX_BATCH
-                               ? NN_ERR_ARGUMENT
-                               : nn__choose(c.isa, &c.threads, &kernels);
-  if (usable != NN_OK)
-    return nn__say(why, usable, "config: batch %d, threads %d or isa %d: %s", c.batch, c.threads,
-                   (int)c.isa, nn_status_text(usable));
-  memset(&s, 0, sizeof s);
-  s.reading = 1, s.from = bytes, s.end = size, s.why = why;
-  nn__io_header(&s, size);
-  nn__io_find(&s, size, begin, end);
-  if (s.status != NN_OK) return s.status;
-  s.m = nn_create(&c);
-  if (!s.m) return nn__say(why, NN_ERR_MEMORY, "no %zu bytes of memory", sizeof(nn_model));
+  nn_status status = nn__file_of(&f, bytes, size, why);
+  if (status == NN_OK) status = nn__file_model(&f, config);
+  if (status != NN_OK) return status;
   for (int walk = 0; walk < 2; walk++) { /* checks, then fills */
-    for (int k = 0; k < NN__SECTIONS && s.status == NN_OK; k++) {
-      if (!end[k] || (nn__section[k].training && s.m->config.inference)) continue;
-      s.section = nn__section[k].tag, s.at = begin[k], s.end = end[k];
-      nn__section[k].walk(&s);
-      if (s.at != s.end) nn__io_fail(&s, NN_ERR_FORMAT, "%zu bytes too many", s.end - s.at);
+    for (int k = 0; k < NN__SECTIONS && s->status == NN_OK; k++) {
+      if (!f.end[k] || (nn__section[k].training && s->m->config.inference)) continue;
+      nn__walk_section(&f, k);
+      if (s->at != s->end) nn__io_fail(s, NN_ERR_FORMAT, "%zu bytes too many", s->end - s->at);
     }
-    if (s.status == NN_OK && !walk) nn__io_build(&s, size, begin[1]);
+    if (s->status == NN_OK && !walk) nn__io_afford(s, size, f.begin[NN__GRAPH], 1);
+    if (s->status == NN_OK && !walk && nn_build(s->m) != NN_OK)
+      s->status = nn__say(why, s->m->broken, "%s", s->m->message.text);
   }
-  if (s.status != NN_OK) {
-    nn_destroy(s.m);
-    return s.status;
+  if (s->status != NN_OK) {
+    nn_destroy(s->m);
+    return s->status;
   }
-  out->model = s.m, out->is_checkpoint = s.checkpoint, out->progress = s.progress;
+  out->model = s->m, out->is_checkpoint = s->checkpoint, out->progress = s->progress;
+  return NN_OK;
+}
+
+/* ---- opening: a description to be changed; weights by name ---------------------------------- */
+
+nn_status nn_open_memory(const void *bytes, size_t size, const nn_config *config,
+                         const nn_open_options *options, nn_model **out, nn_message *why)
+{
+  static const nn_open_options whole; /* all zero */
+  nn__file f;
+  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no place for the model");
+  *out = NULL;
+  if (!options) options = &whole;
+  if (options->steps < 0 || options->height < 0 || options->width < 0)
+    return nn__say(why, NN_ERR_ARGUMENT, "steps, height and width must be 0 or more");
+  nn_status status = nn__file_of(&f, bytes, size, why);
+  if (status == NN_OK) status = nn__file_model(&f, config);
+  if (status != NN_OK) return status;
+  f.io.open = options;
+  nn__walk_section(&f, 0);
+  nn__walk_section(&f, NN__GRAPH);
+  if (f.io.status == NN_OK && options->until && nn_find_node(f.io.m, options->until) < 0)
+    nn__io_fail(&f.io, NN_ERR_ARGUMENT, "no layer %s", options->until);
+  if (f.io.status == NN_OK && f.io.m->nodes > 1) nn__io_afford(&f.io, size, f.begin[NN__GRAPH], 0);
+  if (f.io.status == NN_OK)
+    *out = f.io.m;
+  else
+    nn_destroy(f.io.m);
+  return f.io.status;
+}
+
+/* One array in PARM's list, as the model's own by its name with the prefix replaced: its index
+ * among m->param, or -1. The names of the model's arrays have room for what nn_name allows. */
+static int nn__own_array(const nn_model *m, const char *name, const char *from, const char *to)
+{
+  const size_t skip = from ? strlen(from) : 0, length = to ? strlen(to) : 0;
+  if (from && strncmp(name, from, skip)) return -1;
+  for (int i = 0; i < m->params; i++)
+    if (!strncmp(m->param[i].name, to ? to : "", length) &&
+        !strcmp(m->param[i].name + length, name + skip))
+      return i;
+  return -1;
+}
+
+static void nn__note_first(char *first, const char *name)
+{
+  if (!*first) memcpy(first, name, strlen(name) + 1);
+}
+
+/* The list and the numbers of PARM, against the arrays of a built model. fill 0: only counts what
+ * is found, missing and of another shape. */
+static void nn__match_arrays(nn__file *f, const nn_weights_options *o, int fill, nn_weights *w)
+{
+  nn__io *s = &f->io;
+  nn_model *m = s->m;
+  unsigned char found[NN_MAX_PARAMS] = {0};
+  int count = 0;
+  s->section = nn__section[NN__ARRAYS].tag, s->at = f->begin[NN__ARRAYS];
+  s->end = f->end[NN__ARRAYS];
+  nn__io_int(s, "the number of arrays", &count, 0, INT_MAX);
+  nn__io list = *s; /* a second look at the list, while s goes on to the numbers */
+  for (int pass = 0; pass < 2; pass++)
+    for (int k = 0; k < count && s->status == NN_OK && list.status == NN_OK; k++) {
+      nn__io *at = pass ? &list : s;
+      nn__param p;
+      size_t reals = 1;
+      memset(&p, 0, sizeof p);
+      nn__io_text(at, "a name", p.name, sizeof p.name);
+      nn__io_int(at, "the rank", &p.rank, 1, 4);
+      for (int i = 0; i < p.rank && at->status == NN_OK; i++) {
+        nn__io_size(at, &p.dim[i]);
+        if (!nn__mul(reals, (size_t)p.dim[i], &reals))
+          nn__io_fail(at, NN_ERR_LIMIT, "%s is too large", p.name);
+      }
+      if (!pass || at->status != NN_OK) continue;
+      const int own = nn__own_array(m, p.name, o->from, o->to);
+      const nn__param *q = own >= 0 ? &m->param[own] : NULL;
+      const int fits = q && q->rank == p.rank && !memcmp(q->dim, p.dim, sizeof p.dim);
+      if (q && found[own])
+        nn__io_fail(s, NN_ERR_FORMAT, "two arrays for %s", q->name);
+      else if (q)
+        found[own] = 1;
+      nn__io_reals(s, fits && fill ? nn__value(m, own) : NULL, reals);
+      if (s->status != NN_OK || fill) continue;
+      if (fits)
+        w->found++;
+      else if (q)
+        w->reshaped++, nn__note_first(w->first_reshaped, q->name);
+      else
+        w->unused++, nn__note_first(w->first_unused, p.name);
+    }
+  if (s->status == NN_OK) s->status = list.status;
+  for (int i = 0; i < m->params && !fill && s->status == NN_OK; i++)
+    if (!found[i]) w->missing++, nn__note_first(w->first_missing, m->param[i].name);
+}
+
+nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
+                                 const nn_weights_options *options, nn_weights *result)
+{
+  static const nn_weights_options plain; /* all zero */
+  nn_weights own;
+  nn__file f;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!result) result = &own;
+  if (!options) options = &plain;
+  memset(result, 0, sizeof *result);
+  if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_load_weights: not built");
+  nn_message *const why = &m->message;
+  if (nn__file_of(&f, bytes, size, why) != NN_OK) return m->status = f.io.status;
+  f.io.m = m;
+  nn__match_arrays(&f, options, 0, result);
+  if (f.io.status != NN_OK) return m->status = f.io.status;
+  if (options->strict && (result->missing || result->reshaped))
+    return nn__error(m, NN_ERR_SHAPE, "nn_load_weights: %d arrays missing%s%s, %d of another shape"
+                                      "%s%s", result->missing, result->missing ? ", first " : "",
+                     result->first_missing, result->reshaped, result->reshaped ? ", first " : "",
+                     result->first_reshaped);
+  nn__match_arrays(&f, options, 1, result);
+  m->ran = 0; /* what is there was made of other weights */
   return NN_OK;
 }
 
 /* ---- saving ------------------------------------------------------------------------------- */
 
+static int nn__io_writes(const nn__io *s, int section)
+{
+  if (section == NN__NOTES) return s->m->notes_used > 0;
+  if (section == NN__GROUPS) return s->checkpoint && nn__has_groups(s->m);
+  return s->checkpoint || nn__section[section].presence == NN__ALWAYS;
+}
+
 /* All of the file, to the sink; or, without one, only checked and counted. */
 static void nn__io_write(nn__io *s)
 {
-  const int sections = s->checkpoint ? NN__SECTIONS : NN__MODEL_SECTIONS;
   size_t length[NN__SECTIONS], size = NN__IO_HEADER;
-  for (int k = 0; k < sections; k++) {
+  for (int k = 0; k < NN__SECTIONS; k++) {
+    if (!nn__io_writes(s, k)) continue;
     nn__io count = *s;
     count.sink = NULL, count.at = 0, count.section = nn__section[k].tag;
     nn__section[k].walk(&count);
@@ -10425,7 +10955,8 @@ static void nn__io_write(nn__io *s)
   }
   s->at = 0, s->crc = 0;
   nn__io_header(s, size);
-  for (int k = 0; k < sections; k++) {
+  for (int k = 0; k < NN__SECTIONS; k++) {
+    if (!nn__io_writes(s, k)) continue;
     char tag[5];
     uint64_t body = length[k];
     memcpy(tag, nn__section[k].tag, sizeof tag);
@@ -10483,16 +11014,15 @@ nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *bytes, 
 }
 
 #ifndef NN_NO_STDIO
-nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out, nn_message *why)
+/* A whole file of nn's to memory; what is none is not read further than its header. */
+static nn_status nn__read_file(const char *path, const nn_allocator *allocator, nn_array *file,
+                               nn_message *why)
 {
   unsigned char head[NN__IO_HEADER];
-  nn_array file;
   nn_message reason;
   nn__io s;
   size_t size;
   FILE *f;
-  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
-  memset(out, 0, sizeof *out);
   memset(&s, 0, sizeof s);
   nn_status status = nn__open(path, SIZE_MAX, &f, &size, why);
   if (status != NN_OK) return status;
@@ -10500,15 +11030,51 @@ nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out
   status = nn__read(f, path, 0, head, s.end, why);
   fclose(f);
   if (status != NN_OK) return status;
-  nn__io_header(&s, size); /* what is no model is not read into memory */
-  status = s.status;
-  if (status == NN_OK) {
-    status = nn_file_read(path, SIZE_MAX, config ? &config->allocator : NULL, &file, why);
-    if (status != NN_OK) return status;
-    status = nn_load_memory(file.data, file.count, config, out, &reason);
-    nn_array_free(&file);
-  }
+  nn__io_header(&s, size);
+  if (s.status != NN_OK) return nn__say(why, s.status, "%s: %s", nn__path_end(path), reason.text);
+  return nn_file_read(path, SIZE_MAX, allocator, file, why);
+}
+
+nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out, nn_message *why)
+{
+  nn_array file;
+  nn_message reason;
+  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
+  memset(out, 0, sizeof *out);
+  nn_status status = nn__read_file(path, config ? &config->allocator : NULL, &file, why);
+  if (status != NN_OK) return status;
+  status = nn_load_memory(file.data, file.count, config, out, &reason);
+  nn_array_free(&file);
   return status == NN_OK ? status : nn__say(why, status, "%s: %s", nn__path_end(path), reason.text);
+}
+
+nn_status nn_open(const char *path, const nn_config *config, const nn_open_options *options,
+                  nn_model **out, nn_message *why)
+{
+  nn_array file;
+  nn_message reason;
+  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no place for the model");
+  *out = NULL;
+  nn_status status = nn__read_file(path, config ? &config->allocator : NULL, &file, why);
+  if (status != NN_OK) return status;
+  status = nn_open_memory(file.data, file.count, config, options, out, &reason);
+  nn_array_free(&file);
+  return status == NN_OK ? status : nn__say(why, status, "%s: %s", nn__path_end(path), reason.text);
+}
+
+nn_status nn_load_weights(nn_model *m, const char *path, const nn_weights_options *options,
+                          nn_weights *result)
+{
+  nn_array file;
+  nn_message reason;
+  if (!m) return NN_ERR_ARGUMENT;
+  nn_status status = nn__read_file(path, &m->config.allocator, &file, &m->message);
+  if (status != NN_OK) return m->status = status;
+  status = nn_load_weights_memory(m, file.data, file.count, options, result);
+  nn_array_free(&file);
+  if (status == NN_OK) return status;
+  reason = m->message;
+  return nn__error(m, status, "%s: %s", nn__path_end(path), reason.text);
 }
 
 static void nn__io_to_file(void *to, const void *bytes, size_t size) { nn__write(to, bytes, size); }

@@ -145,6 +145,13 @@ typedef NN_REAL nn_real;
 #define nn_create_in nn_create_in_double
 #define nn_load nn_load_double
 #define nn_load_memory nn_load_memory_double
+#define nn_open nn_open_double
+#define nn_open_memory nn_open_memory_double
+#define nn_load_weights nn_load_weights_double
+#define nn_load_weights_memory nn_load_weights_memory_double
+#define nn_predict_top nn_predict_top_double
+#define nn_get_state nn_get_state_double
+#define nn_set_state nn_set_state_double
 #define nn_gemm nn_gemm_double
 #define nn_normalise nn_normalise_double
 #define nn_cross_entropy_with nn_cross_entropy_with_double
@@ -284,6 +291,7 @@ typedef struct nn_config {
   int input_gradient;     /* 1: going back also computes the gradient of the inputs */
   int direct_convolution; /* 1: never by Winograd's transform: slower, nearer to the exact sum */
   nn_allocator allocator; /* default: NN_MALLOC, NN_FREE */
+  size_t notes;           /* bytes of room for notes (nn_set_note), 0 .. 2^24; default 2048 */
 } nn_config;
 NN_API nn_config nn_config_default(void);
 
@@ -480,6 +488,7 @@ typedef struct nn_optimizer {
                                   multiplied by clip_norm/(norm + 1e-6), as in PyTorch */
   double clip_value;           /* > 0: then clamp every element to +- this */
   nn_schedule schedule;        /* default NN_CONSTANT */
+  int decay_weights_only;      /* 1: no weight decay of biases and norms; default 0 */
 } nn_optimizer;
 NN_API nn_optimizer nn_sgd(double rate, double momentum);     /* momentum 0: gradient descent */
 NN_API nn_optimizer nn_adagrad(double rate);                  /* eps 1e-10 */
@@ -492,6 +501,13 @@ NN_API nn_optimizer nn_adamw(double rate);                    /* and weight deca
  * its state starts from 0. */
 NN_API nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o);
 NN_API nn_status nn_get_optimizer(const nn_model *m, nn_optimizer *o);
+
+/* How a layer learns beside the others: factors of the optimizer's rate and weight decay, 0 or
+ * more, default 1. node -1: all layers there are so far. Rate 0 freezes: the parameters stay,
+ * batch norm uses its running statistics and leaves them, and below the lowest layer that learns
+ * no gradient is computed. Freezing is for before nn_build (NN_ERR_STATE); other factors may
+ * change after it, too. */
+NN_API nn_status nn_set_learning(nn_model *m, int node, double rate, double decay);
 #endif
 
 /* ======================================== @@MODEL ==========================================
@@ -541,6 +557,20 @@ NN_API nn_status nn_read(nn_model *m, int node, nn_real *to);
  * vector. */
 NN_API nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels,
                             nn_real *probabilities);
+/* The k most probable classes of each sample: labels [n,k], the first the most probable, and their
+ * probabilities [n,k] (or NULL). k: 1 .. classes. */
+NN_API nn_status nn_predict_top(nn_model *m, const nn_batch *b, int k, int32_t *labels,
+                                nn_real *probabilities);
+/* What the note "classes" (one name a line) calls a class, cut to `size` bytes with the closing
+ * zero; where it says nothing, the class's number and NN_ERR_STATE. */
+NN_API nn_status nn_class_name(const nn_model *m, int label, char *name, size_t size);
+
+/* The state that a layer with carry goes on from, by the layer's name: h (and c of an lstm; each
+ * may be NULL) [layers, n, hidden], PyTorch's h_n and c_n. n: samples it belongs to, 0 if none was
+ * left; setting takes 1 .. config.batch, and a NULL array as zeros. */
+NN_API nn_status nn_get_state(nn_model *m, const char *layer, int *n, nn_real *h, nn_real *c);
+NN_API nn_status nn_set_state(nn_model *m, const char *layer, int n, const nn_real *h,
+                              const nn_real *c);
 NN_API void nn_reset_state(nn_model *m); /* zeroes the state of layers that carry it */
 
 #ifndef NN_NO_TRAINING
@@ -600,10 +630,20 @@ typedef struct nn_node_info {
   double macs;
 } nn_node_info;
 NN_API int nn_node_count(const nn_model *m);
+NN_API int nn_find_node(const nn_model *m, const char *name); /* -1: no layer of that name */
 NN_API nn_status nn_get_node(const nn_model *m, int node, nn_node_info *info);
 NN_API int nn_output_node(const nn_model *m);                   /* -1 before nn_build */
 NN_API nn_status nn_get_config(const nn_model *m, nn_config *c); /* ISA and threads: those in use */
 NN_API size_t nn_memory(const nn_model *m); /* nn_plan's bytes; 0 before build */
+
+/* Notes: what a model needs to be known by, saved with it. key: 1..31 letters, digits, '.', '_',
+ * '-'; text: UTF-8 without control characters but tab and line end, copied; NULL takes the note
+ * away. Known keys: classes (one name a line), data, command. NN_ERR_LIMIT when config.notes bytes
+ * do not hold all keys and texts with their closing zeros; NN_ERR_STATE before nn_build. A loaded
+ * model has the room that its file's notes need, or config.notes if that is more. */
+NN_API nn_status nn_set_note(nn_model *m, const char *key, const char *text);
+NN_API const char *nn_note(const nn_model *m, const char *key);   /* NULL: none */
+NN_API const char *nn_note_key(const nn_model *m, int index);     /* in turn; NULL past the last */
 
 /* ======================================== @@DATA ===========================================
  * Data sets, readers, batches. */
@@ -924,6 +964,38 @@ typedef struct nn_load_result {
 } nn_load_result;
 NN_API nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,
                                 nn_load_result *out, nn_message *why);
+/* A file's layers as a description that is not built, to be changed: builder calls go on behind the
+ * last layer, nn_set_optimizer, nn_set_learning, nn_build. The loss is left out: add one. Notes and
+ * training state stay in the file. What it would take to build has nn_load's limit, parameters
+ * included. Errors: those of nn_load; NN_ERR_ARGUMENT for an unknown `until`. *out: the model, or
+ * NULL after an error. */
+typedef struct nn_open_options {
+  const char *until; /* the last layer to be kept, by name; NULL: all */
+  int steps;         /* of sequences and tokens, in place of the file's; 0: the file's */
+  int height, width; /* of images, likewise */
+  int carry;         /* 1: cells keep their state for the next call, also where the file's do not */
+} nn_open_options;
+NN_API nn_status nn_open_memory(const void *bytes, size_t size, const nn_config *config,
+                                const nn_open_options *options, nn_model **out, nn_message *why);
+
+/* Fills a built model's arrays (buffers, too) from a file's by name; optimizer state is left
+ * alone. from, to: names in the file that begin with `from` are taken to begin with `to`, others
+ * are not taken; NULL: as they are. strict: NN_ERR_SHAPE, and nothing changes, unless every array
+ * of the model is found in its shape. Without it what is found is filled in, and result (or NULL)
+ * tells. */
+typedef struct nn_weights_options {
+  const char *from, *to;
+  int strict;
+} nn_weights_options;
+typedef struct nn_weights {
+  int found;    /* arrays of the model that were filled in */
+  int missing;  /* not in the file */
+  int reshaped; /* there, of another shape */
+  int unused;   /* arrays of the file that the model has not */
+  char first_missing[NN_NAME_SIZE], first_reshaped[NN_NAME_SIZE], first_unused[NN_NAME_SIZE];
+} nn_weights;
+NN_API nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
+                                        const nn_weights_options *options, nn_weights *result);
 /* Bytes that nn_save_memory needs; progress NULL: a model, else a checkpoint. 0 on error. */
 NN_API size_t nn_save_size(const nn_model *m, const nn_progress *progress);
 NN_API nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *bytes,
@@ -931,6 +1003,10 @@ NN_API nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *
 #ifndef NN_NO_STDIO
 NN_API nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out,
                          nn_message *why);
+NN_API nn_status nn_open(const char *path, const nn_config *config, const nn_open_options *options,
+                         nn_model **out, nn_message *why);
+NN_API nn_status nn_load_weights(nn_model *m, const char *path, const nn_weights_options *options,
+                                 nn_weights *result);
 NN_API nn_status nn_save(nn_model *m, const char *path);
 NN_API nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress,
                                     const char *path);

@@ -39,12 +39,26 @@ typedef struct Attack {
 static const Attack attacks_table[] = {
     {"a good model", GOOD ";", NULL},
     {"sections in another order", ARRAYS GRAPH CONF ";", NULL},
-    {"a small unknown section", GOOD "note(=hello) ;", NULL},
+    {"a small unknown section", GOOD "misc(=hello) ;", NULL},
+    {"notes", GOOD "note(i2 =data i2 xc3a4 =empty i0) ;", NULL},
+    {"no notes", GOOD "note(i0) ;", NULL},
     {"weights that are NaN and infinite",
      CONF GRAPH "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 rnan rinf r-inf z48) ;", NULL},
     {"numbers of eight bytes",
      CONF GRAPH "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 d1 dnan d1e300 z96) ; @16 i8 !",
      NULL},
+
+    /* notes */
+    {"a note that is cut short", GOOD "note(i1 =data i9 x61) ;", "note, byte "},
+    {"more notes than there are", GOOD "note(i4000000 =data i1 x61) ;", "note, byte "},
+    {"too many notes", GOOD "note(i4294967295) ;", "the number of notes is 4294967295"},
+    {"a note of 2^31", GOOD "note(i1 =data i2147483648 x61) ;", "a note's size is 2147483648"},
+    {"a note that is no text", GOOD "note(i1 =data i1 xff) ;", "its text is not UTF-8"},
+    {"a note with a zero in it", GOOD "note(i1 =data i3 x610062) ;", "its text is not UTF-8"},
+    {"a note twice", GOOD "note(i2 =data i1 x61 =data i1 x62) ;", "note data twice"},
+    {"a note without a key", GOOD "note(i1 x00 i1 x61) ;", "no key"},
+    {"a note's key with a slash", GOOD "note(i1 =a/b i1 x61) ;", "no key"},
+    {"bytes after the notes", GOOD "note(i1 =data i1 x61 x62) ;", "1 bytes too many"},
 
     /* the header */
     {"nothing", "<0", "header, byte 0: cut short"},
@@ -187,6 +201,13 @@ static const Attack attacks_table[] = {
 #ifndef NN_NO_TRAINING
     /* what a checkpoint has beside the model */
     {"a good checkpoint", GOOD SGD_STATE STATE PROGRESS, NULL},
+    {"layers that differ", GOOD SGD_STATE STATE "GRUP(i2 d0 d1 d.5 d2 i1) " PROGRESS, NULL},
+    {"a rate below 0", GOOD SGD_STATE STATE "GRUP(i2 d1 d1 d-1 d2 i1) " PROGRESS, "a factor of -1"},
+    {"a decay of NaN", GOOD SGD_STATE STATE "GRUP(i2 d1 dnan d1 d2 i1) " PROGRESS,
+     "a factor of nan"},
+    {"factors of a layer too many", GOOD SGD_STATE STATE "GRUP(i3 d1 d1 d1 d1 d1 d1 i0) " PROGRESS,
+     "the number of layers is 3"},
+    {"half a flag", GOOD SGD_STATE STATE "GRUP(i2 d1 d1 d1 d1 i2) " PROGRESS, "a flag is 2"},
     {"no such optimizer", GOOD OPTIMIZER("5", ".1", "0", "0", PLAIN, "i0") STATE PROGRESS,
      "OPTM, byte 280: the optimizer is 5"},
     {"a rate that is NaN", GOOD OPTIMIZER("0", "nan", "0", "0", PLAIN, "i0") STATE PROGRESS,

@@ -127,7 +127,7 @@ check 'float with double does not link' undefined float double
 check 'double with float does not link' undefined double float
 untagged() { # what takes an nn_real in some form, or makes a model, under the same name in both
   $cc -E -P -std=c99 -DNN_REAL=double nn.h | tr '\n' ' ' | tr ';' '\n' | sed 's/.*extern "C" {//' |
-    grep -E '^ *extern.*\(' | grep -E 'nn_(real|batch|param|dataset|peak|augment|fit_options|occlusion_options|on_batch)\y|nn_(create|load)' |
+    grep -E '^ *extern.*\(' | grep -E 'nn_(real|batch|param|dataset|peak|augment|fit_options|occlusion_options|on_batch)\y|nn_(create|load|open)' |
     grep -vE '_double *\(' && return 1
   return 0
 }

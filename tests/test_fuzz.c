@@ -113,7 +113,7 @@ static int load(const uint8_t *data, size_t size, int inference, nn_message *why
   nn_load_result r, again;
   size_t size1, size2;
   nn_status status;
-  heap.bound = nn_model_size() + 6 * size * sizeof(nn_real) / 4 + BATCH * each + 4096;
+  heap.bound = nn_model_size() + 6 * size * sizeof(nn_real) / 4 + BATCH * each + 8192;
   why->text[0] = 0;
   memset(&r, 0xA5, sizeof r);
   status = nn_load_memory(data, size, &c, &r, why);
@@ -140,6 +140,32 @@ static int load(const uint8_t *data, size_t size, int inference, nn_message *why
   if (heap.live) fuzz_fail("memory kept", "");
   heap.live = 0, heap.bytes = 0;
   return 1;
+}
+
+/* The same bytes as a description that is built without its loss, and as weights for it. */
+static void open_and_fill(const uint8_t *data, size_t size, int loads) {
+  const size_t each = size > (size_t)1 << 16 ? size << 12 : (size_t)1 << 28;
+  nn_config c = config(1);
+  nn_model *m = NULL;
+  nn_weights w;
+  nn_message why;
+  heap.bound = 2 * nn_model_size() + BATCH * each + 8192;
+  why.text[0] = 0;
+  const nn_status status = nn_open_memory(data, size, &c, NULL, &m, &why);
+  judge(status, &why);
+  if ((status == NN_OK) != (m != NULL)) fuzz_fail("a model and an error, or neither", why.text);
+  if (loads && status != NN_OK && status != NN_ERR_LIMIT) fuzz_fail("loads, but", why.text);
+  if (m && nn_build(m) == NN_OK) {
+    const nn_status filled = nn_load_weights_memory(m, data, size, NULL, &w);
+    if (filled != NN_OK && !nn_error(m)[0]) fuzz_fail("weights refused without a word", "");
+    if (loads && (filled != NN_OK || w.missing || w.reshaped))
+      fuzz_fail("loads, but not all of it is found", nn_error(m));
+    if (nn_note_key(m, 0)) fuzz_fail("a note in an opened model", "");
+  }
+  nn_destroy(m);
+  heap.bound = SIZE_MAX;
+  if (heap.live) fuzz_fail("memory kept by an opened model", "");
+  heap.live = 0, heap.bytes = 0;
 }
 
 /* ---- the format, as far as CRCs go: see @@IO in nn.c ---- */
@@ -172,7 +198,9 @@ static void run_model(const uint8_t *data, size_t size) {
   memcpy(copy, data, size);
   mend(copy, size);
   if (size && memcmp(copy, data, size)) load(data, size, 0, &why);
-  if (load(copy, size, 0, &why)) load(copy, size, 1, &why);
+  const int loads = load(copy, size, 0, &why);
+  if (loads) load(copy, size, 1, &why);
+  open_and_fill(copy, size, loads);
   free(copy);
 }
 
@@ -249,7 +277,12 @@ static uint8_t *random_model(int checkpoint, size_t *size) {
   nn_set_optimizer(r.model, &some[up_to(3)]);
   r.is_checkpoint = checkpoint;
 #endif
+#ifndef NN_NO_TRAINING
+  if (x >= 0 && up_to(3) == 0) nn_set_learning(r.model, up_to(x), .5 * up_to(2), up_to(2));
+#endif
   if (x >= 0 && nn_build(r.model) == NN_OK) {
+    if (up_to(2) == 0) nn_set_note(r.model, "classes", "one\ntwo\nK\xc3\xa4se");
+    if (up_to(4) == 0) nn_set_note(r.model, "data", "");
     run(r.model, 1);
     bytes = saved(r.model, &r, 0, size);
   }

@@ -12,9 +12,13 @@ check() { # check NAME COMMAND...
   if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)) && echo "FAIL $name"; fi
 }
 
-# The block of C that has a main.
-awk '/^```c$/ {block = ""; inside = 1; next} /^```$/ {if (inside && block ~ /int main/) printf "%s", block; inside = 0}
-     inside {block = block $0 "\n"}' "$root/README.md" > "$work/example.c"
+# The blocks of C: the one that has a main, and the functions that stand alone.
+blocks() { # blocks REGEX: those that have it
+  awk -v regex="$1" '/^```c$/ {block = ""; inside = 1; next}
+    /^```$/ {if (inside && block ~ regex) printf "%s", block; inside = 0}
+    inside {block = block $0 "\n"}' "$root/README.md"
+}
+blocks 'int main' > "$work/example.c"
 body() { awk '/^{/ {on = 1; next} /^}/ {on = 0} on' "$work/example.c" | wc -l; }
 
 cat > "$work/draw.c" <<'C'
@@ -59,5 +63,82 @@ mkdir -p data/mnist && (cd data/mnist && "$work/draw")
 ./example > out
 check "with data it prints an accuracy" grep -qE '^test accuracy 0\.[0-9]{4}$' out
 check "which is far above chance" awk '{exit !($3 > .7)}' out
+
+# The functions, in a program that trains what they go on from.
+{
+  printf '#include <stdio.h>\n#include <string.h>\n#include "nn.h"\n'
+  blocks 'static nn_model \*(fine_tune|reader)\('
+  cat <<'C'
+static nn_model *small(int kind, int classes, const nn_dataset *train, int steps)
+{
+  nn_model *m = nn_create(NULL);
+  nn_optimizer adam = nn_adam(1e-3);
+  nn_fit_options fit = nn_fit_default();
+  int x = kind ? nn_input_sequence(m, 28, 28) : nn_input_image(m, 1, 28, 28);
+  if (kind) {
+    x = nn_last_step(m, nn_gru(m, x, 24));
+  } else {
+    x = nn_max_pool2d(m, nn_relu(m, nn_conv2d(m, x, 8, 5, 1, 2)), 2, 2, 0);
+    x = nn_max_pool2d(m, nn_relu(m, nn_conv2d(m, x, 12, 5, 1, 2)), 2, 2, 0);
+    x = nn_relu(m, nn_linear(m, nn_flatten(m, x), 64));
+  }
+  nn_cross_entropy(m, nn_linear(m, x, classes));
+  nn_set_optimizer(m, &adam);
+  fit.epochs = 0, fit.steps = steps;
+  if (nn_build(m) || nn_fit(m, train, &fit)) puts(nn_error(m));
+  return m;
+}
+int main(void)
+{
+  nn_dataset train, test;
+  nn_message why;
+  nn_evaluation tuned, scratch;
+  if (nn_dataset_load("data/mnist/train-images-idx3-ubyte", "data/mnist/train-labels-idx1-ubyte",
+                      NULL, &train, &why) ||
+      nn_dataset_load("data/mnist/t10k-images-idx3-ubyte", "data/mnist/t10k-labels-idx1-ubyte",
+                      NULL, &test, &why))
+    return puts(why.text), 1;
+  nn_model *m = small(0, 10, &train, 400);
+  if (nn_save(m, "base.nn")) return 1;
+  nn_destroy(m);
+  for (int k = 0; k < 2; k++) { /* another task: three groups of digits */
+    const nn_dataset *d = k ? &test : &train;
+    for (int i = 0; i < d->count; i++) ((int32_t *)d->owned[1].data)[i] = d->labels[i] * 7 % 10 % 3;
+  }
+  m = fine_tune("base.nn", &train, 3, 60);
+  if (!m || nn_evaluate(m, &test, &tuned)) return 1;
+  nn_destroy(m);
+  m = small(0, 3, &train, 60);
+  if (nn_evaluate(m, &test, &scratch)) return 1;
+  nn_destroy(m);
+  printf("tuned %.4f scratch %.4f\n", tuned.accuracy, scratch.accuracy);
+  m = small(1, 3, &train, 30);
+  if (nn_save(m, "gru.nn")) return 1;
+  nn_model *one = reader("gru.nn");
+  for (int i = 0; i < 5 && one; i++) {
+    static nn_real x[784];
+    nn_real p[2][3], most = 0;
+    int32_t index = i;
+    nn_batch b, row;
+    nn_gather(&test, &index, 1, NULL, NULL, x, NULL);
+    memset(&b, 0, sizeof b), memset(&row, 0, sizeof row);
+    b.n = row.n = 1, b.x[0] = x;
+    nn_predict(m, &b, NULL, p[0]);
+    nn_reset_state(one);
+    for (int t = 0; t < 28; t++) row.x[0] = x + t * 28, nn_predict(one, &row, NULL, p[1]);
+    for (int k = 0; k < 3; k++) most += p[0][k] > p[1][k] ? p[0][k] - p[1][k] : p[1][k] - p[0][k];
+    printf("by rows %s\n", most < 1e-5 ? "the same" : "another");
+  }
+  return 0;
+}
+C
+} > parts.c
+lines() { awk -v f="$1" '$0 ~ f {on = 1} on {n++} on && /^}/ {print n; exit}' parts.c; }
+check "fine-tuning takes less than 20 lines" test "$(lines 'nn_model \*fine_tune')" -lt 20
+check "and reading by steps 12 or fewer" test "$(lines 'nn_model \*reader')" -le 12
+check "the functions compile without a warning" $cc $flags -o parts parts.c nn.o -lm -lpthread
+./parts > out
+check "the tuned net is better than one from scratch" awk '/^tuned/ {ok = $2 > $4 + .02} END {exit !ok}' out
+check "a sequence read step by step gives the same answer" test "$(grep -c '^by rows the same$' out)" = 5
 echo "readme: $passed passed, $failed failed"
 [ "$failed" = 0 ]

@@ -1,0 +1,698 @@
+/* A model as a thing that one hands over: notes, opening and changing its description, weights by
+ * name, layers that learn more or less than others, state in and out. */
+#include "test.h"
+
+static nn_batch batch_of(int n, const nn_real *x, const int32_t *labels) {
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  b.n = n, b.x[0] = x, b.labels = labels;
+  return b;
+}
+
+typedef struct Bytes {
+  unsigned char *at;
+  size_t size;
+} Bytes;
+static Bytes save(nn_model *m, const nn_progress *p) {
+  Bytes b;
+  b.size = nn_save_size(m, p);
+  CHECK(b.size > 0);
+  b.at = (unsigned char *)test_memory(b.size);
+  CHECK_OK(nn_save_memory(m, p, b.at, b.size));
+  return b;
+}
+
+static nn_model *load(Bytes b, const nn_config *c) {
+  nn_load_result r;
+  nn_message why;
+  if (!CHECK_OK(nn_load_memory(b.at, b.size, c, &r, &why))) fprintf(stderr, "    %s\n", why.text);
+  return r.model;
+}
+
+/* Convolution, batch norm, two linear layers. */
+static nn_model *convolutional(const nn_config *c, int classes) {
+  nn_model *m = nn_create(c);
+  int x = nn_input_image(m, 1, 6, 6);
+  x = nn_relu(m, nn_batch_norm(m, nn_conv2d(m, x, 4, 3, 1, 1)));
+  x = nn_relu(m, nn_linear(m, nn_flatten(m, nn_max_pool2d(m, x, 2, 2, 0)), 8));
+  x = nn_linear(m, x, classes);
+  nn_name(m, x, "head");
+#ifndef NN_NO_TRAINING
+  nn_optimizer adam = nn_adam(.01);
+  nn_cross_entropy(m, x);
+  nn_set_optimizer(m, &adam);
+#endif
+  if (!CHECK_OK(nn_build(m))) fprintf(stderr, "    %s\n", nn_error(m));
+  return m;
+}
+
+/* ------------------------------------------------------------------------------------ notes -- */
+
+static void notes(void) {
+  nn_config c = test_config();
+  c.notes = 64;
+  nn_model *m = nn_create(&c);
+  nn_linear(m, nn_input_vector(m, 2), 3);
+  CHECK_STATUS(nn_set_note(m, "data", "x"), NN_ERR_STATE);
+  CHECK(nn_note(m, "data") == NULL && nn_note_key(m, 0) == NULL);
+  CHECK_OK(nn_build(m));
+  CHECK_OK(nn_set_note(m, "data", "MNIST"));
+  CHECK_OK(nn_set_note(m, "classes", "cat\ndog\nK\xc3\xa4se"));
+  CHECK_OK(nn_set_note(m, "empty", ""));
+  CHECK_TEXT(nn_note(m, "data"), "MNIST");
+  CHECK_TEXT(nn_note(m, "empty"), "");
+  CHECK_TEXT(nn_note_key(m, 0), "data");
+  CHECK_TEXT(nn_note_key(m, 1), "classes");
+  CHECK(nn_note_key(m, 3) == NULL && nn_note_key(m, -1) == NULL && nn_note(m, "no") == NULL);
+  CHECK_OK(nn_set_note(m, "data", "CIFAR-10")); /* another one takes its place */
+  CHECK_TEXT(nn_note(m, "data"), "CIFAR-10");
+  CHECK_TEXT(nn_note(m, "classes"), "cat\ndog\nK\xc3\xa4se");
+  CHECK_TEXT(nn_note_key(m, 2), "data");
+  CHECK_STATUS(nn_set_note(m, "long", "0123456789012345678901234567890"), NN_ERR_LIMIT);
+  CHECK_HAS(nn_error(m), "config.notes");
+  CHECK_OK(nn_set_note(m, "classes", NULL));
+  CHECK_OK(nn_set_note(m, "gone", NULL));
+  CHECK(nn_note(m, "classes") == NULL);
+  CHECK_TEXT(nn_note(m, "data"), "CIFAR-10");
+  CHECK_OK(nn_set_note(m, "long", "0123456789012345678901234567890"));
+  CHECK_OK(nn_set_note(m, "data", NULL));
+  CHECK_OK(nn_set_note(m, "empty", NULL)); /* a note fills the room to the last byte */
+  CHECK_OK(nn_set_note(m, "e", "0123456789012345678901"));
+  CHECK_OK(nn_set_note(m, "e", "012345678901234567890123"));
+  CHECK_STATUS(nn_set_note(m, "e", "0123456789012345678901234"), NN_ERR_LIMIT);
+  nn_destroy(m);
+}
+
+static void wrong_notes(void) {
+  static const char *const keys[] = {"", "a b", "-a", ".", "k\xc3\xa4se", "a\n",
+                                     "a2345678901234567890123456789012"};
+  static const char *const texts[] = {"\x01", "a\rb", "\x7f", "\x80", "\xc0\xaf", "\xe0\x80\xaf",
+                                      "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
+                                      "cut \xe2\x82", "\xc3"};
+  nn_config c = test_config();
+  nn_model *m = nn_create(&c);
+  nn_linear(m, nn_input_vector(m, 2), 3);
+  CHECK_OK(nn_build(m));
+  for (size_t i = 0; i < COUNT(keys); i++)
+    CHECK_STATUS(nn_set_note(m, keys[i], "x"), NN_ERR_ARGUMENT);
+  for (size_t i = 0; i < COUNT(texts); i++)
+    if (!CHECK_STATUS(nn_set_note(m, "key", texts[i]), NN_ERR_ARGUMENT))
+      fprintf(stderr, "    text %d\n", (int)i);
+  CHECK_STATUS(nn_set_note(m, NULL, "x"), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_set_note(NULL, "a", "x"), NN_ERR_ARGUMENT);
+  CHECK(nn_note(NULL, "a") == NULL && nn_note(m, NULL) == NULL && nn_note_key(NULL, 0) == NULL);
+  CHECK_OK(nn_set_note(m, "a.b_c-D9", "\xe2\x82\xac \xf0\x9f\x98\x80\ttab"));
+  nn_destroy(m);
+  c.notes = ((size_t)1 << 24) + 1;
+  CHECK(nn_create(&c) == NULL);
+}
+
+/* Saved with a model, read by a model with less room, not there in a file without. */
+static void notes_in_files(void) {
+  static char long_text[5000];
+  nn_config c = test_config();
+  nn_model *m = convolutional(&c, 3), *n;
+  Bytes b = save(m, NULL), again;
+  CHECK(nn_note_key(m, 0) == NULL);
+  free(b.at);
+  nn_destroy(m);
+  c.notes = 8192;
+  m = convolutional(&c, 3);
+  memset(long_text, 'x', sizeof long_text - 1);
+  CHECK_OK(nn_set_note(m, "classes", "cat\ndog\nhorse"));
+  CHECK_OK(nn_set_note(m, "long", long_text));
+  b = save(m, NULL);
+  c.notes = 0;
+  n = load(b, &c);
+  CHECK_TEXT(nn_note(n, "long"), long_text);
+  CHECK_TEXT(nn_note(n, "classes"), "cat\ndog\nhorse");
+  CHECK_STATUS(nn_set_note(n, "more", "x"), NN_ERR_LIMIT);
+  again = save(n, NULL);
+  CHECK(again.size == b.size && !memcmp(again.at, b.at, b.size));
+  free(again.at);
+  nn_destroy(n);
+  free(b.at);
+  nn_destroy(m);
+}
+
+/* Notes that no call would write, with the section's CRC made right again: the last section of the
+ * file, tag and length before it. */
+static void damaged_notes(void) {
+  static const struct {
+    const char *at;
+    int skip;
+    unsigned char byte;
+    const char *says;
+  } damages[] = {{"one", 0, 0xff, "UTF-8"}, {"one", 1, 0, "UTF-8"},    {"kb", 1, 'a', "twice"},
+                 {"ka", 0, '-', "no key"},  {"ka", 2, 200, "cut short"},
+                 {"note", 12, 9, "cut short"}};
+  nn_config c = test_config();
+  for (size_t k = 0; k < COUNT(damages); k++) {
+    nn_model *m = convolutional(&c, 3);
+    nn_load_result r;
+    nn_message why;
+    CHECK_OK(nn_set_note(m, "ka", "one"));
+    CHECK_OK(nn_set_note(m, "kb", "two"));
+    const Bytes b = save(m, NULL);
+    size_t start = b.size - 16, at;
+    while (start && memcmp(b.at + start, "note", 4)) start--;
+    for (at = start; at < b.size && memcmp(b.at + at, damages[k].at, strlen(damages[k].at));) at++;
+    b.at[at + (size_t)damages[k].skip] = damages[k].byte;
+    const uint32_t crc = nn_crc32(0, b.at + start, b.size - start - 4);
+    for (int i = 0; i < 4; i++) b.at[b.size - 4 + (size_t)i] = (unsigned char)(crc >> 8 * i);
+    CHECK_STATUS(nn_load_memory(b.at, b.size, &c, &r, &why), NN_ERR_FORMAT);
+    CHECK_HAS(why.text, damages[k].says);
+    free(b.at);
+    nn_destroy(m);
+  }
+}
+
+/* --------------------------------------------------------------------------------- answers -- */
+
+static void top_classes(void) {
+  enum { N = 3, K = 5 };
+  const nn_real x[N * K] = {1, 3, 2, 3, 0, -1, -1, -1, -1, -1, 9, 8, 7, 6, (nn_real)5.5};
+  static const int32_t want[N * K] = {1, 3, 2, 0, 4, 0, 1, 2, 3, 4, 0, 1, 2, 3, 4};
+  nn_config c = test_config();
+  char name[8];
+  int32_t label[N * K], one[N];
+  nn_real p[N * K], all[N * K];
+  nn_batch b = batch_of(N, x, NULL);
+  for (int soft = 0; soft < 2; soft++) {
+    nn_model *m = nn_create(&c);
+    int y = nn_leaky_relu(m, nn_input_vector(m, K), 1);
+    if (soft) nn_softmax(m, y);
+    CHECK_OK(nn_build(m));
+    CHECK_OK(nn_predict(m, &b, one, all));
+    for (int k = 1; k <= K; k++) {
+      CHECK_OK(nn_predict_top(m, &b, k, label, p));
+      for (int i = 0; i < N; i++) {
+        CHECK_INT(label[i * k], one[i]);
+        for (int r = 0; r < k; r++) {
+          CHECK_INT(label[i * k + r], want[i * K + r]);
+          CHECK_NEAR(p[i * k + r], all[i * K + label[i * k + r]], 1e-6);
+        }
+      }
+    }
+    CHECK_STATUS(nn_predict_top(m, &b, 0, label, p), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_predict_top(m, &b, K + 1, label, p), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_predict_top(m, &b, 1, NULL, p), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_predict_top(NULL, &b, 1, label, p), NN_ERR_ARGUMENT);
+    CHECK_OK(nn_predict_top(m, &b, 2, label, NULL));
+    CHECK_STATUS(nn_class_name(m, 2, name, sizeof name), NN_ERR_STATE);
+    CHECK_TEXT(name, "2");
+    CHECK_OK(nn_set_note(m, "classes", "cat\n\nhorseback\nK\xc3\xa4" "\xc3\xa4\xc3\xa4"));
+    CHECK_OK(nn_class_name(m, 0, name, sizeof name));
+    CHECK_TEXT(name, "cat");
+    CHECK_STATUS(nn_class_name(m, 1, name, sizeof name), NN_ERR_STATE);
+    CHECK_TEXT(name, "1");
+    CHECK_OK(nn_class_name(m, 2, name, sizeof name));
+    CHECK_TEXT(name, "horseba");
+    CHECK_OK(nn_class_name(m, 3, name, 7)); /* a character is not cut in two */
+    CHECK_TEXT(name, "K\xc3\xa4\xc3\xa4");
+    CHECK_STATUS(nn_class_name(m, 4, name, sizeof name), NN_ERR_STATE);
+    CHECK_STATUS(nn_class_name(m, -1, name, sizeof name), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_class_name(m, 0, name, 0), NN_ERR_ARGUMENT);
+    nn_destroy(m);
+  }
+}
+
+/* ------------------------------------------------------------------------ opened and changed -- */
+
+static void open_whole(void) {
+  nn_config c = test_config();
+  nn_real x[72], want[6];
+  nn_batch b = batch_of(2, x, NULL);
+  nn_model *m = convolutional(&c, 3), *n = NULL;
+  nn_weights w;
+  nn_message why;
+  nn_weights_options strict = {NULL, NULL, 1};
+  test_fill(x, COUNT(x), 3);
+  test_fill(nn_parameters(m, NULL), 10, 4);
+  CHECK_OK(nn_forward(m, &b, 0));
+  memcpy(want, nn_output(m), sizeof want);
+  const Bytes file = save(m, NULL);
+  c.batch = 2, c.seed = 77;
+  CHECK_OK(nn_open_memory(file.at, file.size, &c, NULL, &n, &why));
+  CHECK_INT(nn_node_count(n), nn_find_node(m, "head") + 1); /* without the loss */
+  CHECK_STATUS(nn_load_weights_memory(n, file.at, file.size, NULL, &w), NN_ERR_STATE);
+  nn_destroy(n); /* that error sticks to nobody but is a description's end */
+  CHECK_OK(nn_open_memory(file.at, file.size, &c, NULL, &n, &why));
+  CHECK_OK(nn_build(n));
+  CHECK_OK(nn_load_weights_memory(n, file.at, file.size, &strict, &w));
+  CHECK(w.found == 10 && !w.missing && !w.reshaped && !w.unused);
+  CHECK_OK(nn_forward(n, &b, 0));
+  CHECK_SAME(nn_output(n), want, sizeof want);
+  nn_destroy(n);
+  nn_destroy(m);
+  free(file.at);
+}
+
+static void open_until(void) {
+  nn_config c = test_config();
+  nn_real x[72];
+  nn_batch b = batch_of(2, x, NULL);
+  nn_model *m = convolutional(&c, 3), *n = NULL;
+  nn_weights w;
+  nn_message why;
+  nn_param p, q;
+  nn_open_options until = {"relu2", 0, 0, 0, 0};
+  nn_weights_options strict = {NULL, NULL, 1}, prefix = {"conv", "stem/conv", 0};
+  test_fill(x, COUNT(x), 3);
+  const Bytes file = save(m, NULL);
+  CHECK_OK(nn_open_memory(file.at, file.size, &c, &until, &n, &why));
+  CHECK_INT(nn_node_count(n), nn_find_node(m, "relu2") + 1);
+  int y = nn_linear(n, nn_node_count(n) - 1, 5);
+  nn_name(n, y, "head");
+  CHECK_OK(nn_build(n));
+  CHECK_STATUS(nn_load_weights_memory(n, file.at, file.size, &strict, &w), NN_ERR_SHAPE);
+  CHECK_HAS(nn_error(n), "head.weight");
+  CHECK_OK(nn_find_param(n, "conv1.weight", &p));
+  CHECK_OK(nn_find_param(m, "conv1.weight", &q));
+  const nn_real before = p.value[0];
+  q.value[0] = 5;
+  const Bytes other = save(m, NULL);
+  CHECK_STATUS(nn_load_weights_memory(n, other.at, other.size, &strict, NULL), NN_ERR_SHAPE);
+  CHECK(p.value[0] == before); /* strict: all or nothing */
+  CHECK_OK(nn_load_weights_memory(n, other.at, other.size, NULL, &w));
+  CHECK(w.found == 8 && w.reshaped == 2 && !w.missing && !w.unused);
+  CHECK_TEXT(w.first_reshaped, "head.weight");
+  CHECK(p.value[0] == 5);
+  CHECK_OK(nn_forward(n, &b, 0));
+  nn_destroy(n);
+  /* another prefix: only what has it is taken */
+  n = nn_create(&c);
+  y = nn_conv2d(n, nn_input_image(n, 1, 9, 9), 4, 3, 1, 1);
+  nn_name(n, y, "stem/conv1");
+  nn_linear(n, nn_flatten(n, y), 2);
+  CHECK_OK(nn_build(n));
+  CHECK_OK(nn_load_weights_memory(n, other.at, other.size, &prefix, &w));
+  CHECK(w.found == 2 && w.missing == 2 && w.unused == 8 && !w.reshaped);
+  CHECK_TEXT(w.first_missing, "linear1.weight");
+  CHECK_TEXT(w.first_unused, "batch_norm1.weight");
+  CHECK_OK(nn_find_param(n, "stem/conv1.weight", &p));
+  CHECK(p.value[0] == 5);
+  nn_destroy(n);
+  until.until = "nobody";
+  CHECK_STATUS(nn_open_memory(file.at, file.size, &c, &until, &n, &why), NN_ERR_ARGUMENT);
+  CHECK(n == NULL);
+  CHECK_HAS(why.text, "nobody");
+  free(file.at), free(other.at);
+  nn_destroy(m);
+}
+
+/* A net of convolutions alone takes an image of another size, a recurrent one other steps. */
+static void open_resized(void) {
+  nn_config c = test_config();
+  nn_open_options size = {NULL, 9, 12, 10, 0};
+  nn_model *n = NULL;
+  nn_message why;
+  nn_node_info info;
+  for (int kind = 0; kind < 3; kind++) {
+    nn_model *m = nn_create(&c);
+    if (kind == 0)
+      nn_linear(m, nn_global_avg_pool(m, nn_conv2d(m, nn_input_image(m, 2, 6, 6), 4, 3, 1, 1)), 2);
+    else if (kind == 1)
+      nn_linear(m, nn_last_step(m, nn_gru(m, nn_input_sequence(m, 4, 3), 5)), 2);
+    else
+      nn_last_step(m, nn_lstm(m, nn_embedding(m, nn_input_tokens(m, 4), 7, 3), 5));
+    CHECK_OK(nn_build(m));
+    const Bytes file = save(m, NULL);
+    nn_weights_options strict = {NULL, NULL, 1};
+    CHECK_OK(nn_open_memory(file.at, file.size, &c, &size, &n, &why));
+    CHECK_OK(nn_get_node(n, 0, &info));
+    CHECK_INT(info.dim[kind == 0], kind ? 9 : 12);
+    if (kind == 0) CHECK_INT(info.dim[2], 10);
+    CHECK_OK(nn_build(n));
+    CHECK_OK(nn_load_weights_memory(n, file.at, file.size, &strict, NULL));
+    nn_destroy(n), nn_destroy(m);
+    free(file.at);
+  }
+  { /* where shapes do not allow it the error is the layer's, at the build or before */
+    nn_model *m = convolutional(&c, 3);
+    const Bytes file = save(m, NULL);
+    size.height = size.width = 2;
+    CHECK_OK(nn_open_memory(file.at, file.size, &c, &size, &n, &why));
+    CHECK_OK(nn_build(n));
+    nn_weights w;
+    CHECK_OK(nn_load_weights_memory(n, file.at, file.size, NULL, &w));
+    CHECK_TEXT(w.first_reshaped, "linear1.weight");
+    nn_destroy(n);
+    size.height = 1;
+    CHECK_STATUS(nn_open_memory(file.at, file.size, &c, &size, &n, &why), NN_ERR_FORMAT);
+    CHECK_HAS(why.text, "max_pool1");
+    size.height = -1;
+    CHECK_STATUS(nn_open_memory(file.at, file.size, &c, &size, &n, &why), NN_ERR_ARGUMENT);
+    nn_destroy(m);
+    free(file.at);
+  }
+}
+
+static void damaged_files(void) {
+  nn_config c = test_config();
+  nn_model *m = convolutional(&c, 3), *n;
+  const Bytes file = save(m, NULL);
+  nn_message why;
+  nn_weights w;
+  uint32_t before = 0, after = 0;
+  nn_param p;
+  for (int i = 0; i < nn_param_count(m) && CHECK_OK(nn_get_param(m, i, &p)); i++)
+    before = nn_crc32(before, p.value, p.count * sizeof *p.value);
+  for (size_t i = 0; i < file.size; i += 1 + i / 200) {
+    file.at[i] ^= 0x20;
+    CHECK(nn_open_memory(file.at, file.size, &c, NULL, &n, &why) != NN_OK && !n);
+    CHECK(nn_load_weights_memory(m, file.at, file.size, NULL, &w) != NN_OK);
+    file.at[i] ^= 0x20;
+    CHECK(nn_open_memory(file.at, i, &c, NULL, &n, &why) != NN_OK && !n);
+  }
+  for (int i = 0; i < nn_param_count(m) && CHECK_OK(nn_get_param(m, i, &p)); i++)
+    after = nn_crc32(after, p.value, p.count * sizeof *p.value);
+  CHECK(before == after);
+  CHECK_STATUS(nn_open_memory(NULL, 0, &c, NULL, &n, &why), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_open_memory(file.at, file.size, &c, NULL, NULL, &why), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_load_weights_memory(NULL, file.at, file.size, NULL, &w), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_load_weights_memory(m, NULL, 0, NULL, &w), NN_ERR_ARGUMENT);
+  free(file.at);
+  nn_destroy(m);
+}
+
+static void files_by_path(void) {
+#ifdef NN_NO_STDIO
+  SKIP("built without files");
+#else
+  nn_config c = test_config();
+  nn_model *m = convolutional(&c, 3), *n = NULL;
+  nn_message why;
+  nn_weights w;
+  nn_weights_options strict = {NULL, NULL, 1};
+  char path[200];
+  const char *folder = getenv("BUILD");
+  sprintf(path, "%.150s/test_model_%s.nn", folder ? folder : ".",
+          nn_isa_name(test_isa()));
+  CHECK_OK(nn_save(m, path));
+  CHECK_OK(nn_open(path, &c, NULL, &n, &why));
+  CHECK_OK(nn_build(n));
+  CHECK_OK(nn_load_weights(n, path, &strict, &w));
+  CHECK_INT(w.found, 10);
+  remove(path);
+  CHECK_STATUS(nn_load_weights(n, path, &strict, &w), NN_ERR_IO);
+  CHECK_HAS(nn_error(n), "test_model_");
+  nn_destroy(n);
+  CHECK_STATUS(nn_open(path, &c, NULL, &n, &why), NN_ERR_IO);
+  CHECK(n == NULL);
+  nn_destroy(m);
+#endif
+}
+
+/* --------------------------------------------------------------------------------- learning -- */
+
+#ifndef NN_NO_TRAINING
+static uint32_t crc_of(nn_model *m, const char *prefix) {
+  uint32_t crc = 0;
+  nn_param p;
+  for (int i = 0; i < nn_param_count(m) && CHECK_OK(nn_get_param(m, i, &p)); i++)
+    if (!strncmp(p.name, prefix, strlen(prefix)))
+      crc = nn_crc32(crc, p.value, p.count * sizeof *p.value);
+  return crc;
+}
+
+/* Frozen layers stay to the bit, batch norm's statistics with them, and the rest learns as if what
+ * is below were the input. */
+static void frozen(void) {
+  nn_config c = test_config();
+  nn_real x[4 * 36];
+  int32_t label[4] = {0, 1, 2, 1};
+  nn_batch b = batch_of(4, x, label);
+  nn_model *m = convolutional(&c, 3), *n = NULL;
+  nn_message why;
+  nn_open_options until = {"relu2", 0, 0, 0, 0};
+  test_fill(x, COUNT(x), 3);
+  const Bytes file = save(m, NULL);
+  size_t room[2];
+  for (int freezes = 0; freezes < 2; freezes++) {
+    CHECK_OK(nn_open_memory(file.at, file.size, &c, &until, &n, &why));
+    if (freezes) CHECK_OK(nn_set_learning(n, -1, 0, 1));
+    int y = nn_linear(n, nn_node_count(n) - 1, 3);
+    nn_name(n, y, "head");
+    nn_cross_entropy(n, y);
+    CHECK_OK(nn_plan(n, &room[freezes]));
+    CHECK_OK(nn_build(n));
+    CHECK_OK(nn_load_weights_memory(n, file.at, file.size, NULL, NULL));
+    static const char *const body[] = {"conv1.weight", "batch_norm1.weight",
+                                       "batch_norm1.running_mean", "linear1.weight"};
+    const uint32_t head = crc_of(n, "head");
+    uint32_t before[COUNT(body)];
+    for (size_t k = 0; k < COUNT(body); k++) before[k] = crc_of(n, body[k]);
+    for (int i = 0; i < 5; i++) CHECK_OK(nn_train(n, &b, NULL, NULL));
+    for (size_t k = 0; k < COUNT(body); k++) CHECK((before[k] == crc_of(n, body[k])) == freezes);
+    CHECK(head != crc_of(n, "head"));
+    if (freezes) { /* alone, a sample is no trouble to a norm that does not learn */
+      b.n = 1;
+      CHECK_OK(nn_train(n, &b, NULL, NULL));
+      b.n = 4;
+      CHECK_STATUS(nn_set_learning(n, 1, 1, 1), NN_ERR_STATE);
+      CHECK_OK(nn_set_learning(n, y, 2, 1));
+      CHECK_STATUS(nn_set_learning(n, y, 0, 1), NN_ERR_STATE);
+    }
+    nn_destroy(n);
+  }
+  CHECK(room[1] < room[0]); /* no gradients of activations below */
+  free(file.at);
+  nn_destroy(m);
+}
+
+/* A frozen layer between two that learn: the gradient passes through it. */
+static void frozen_in_the_middle(void) {
+  nn_config c = test_config();
+  nn_real x[4 * 6];
+  int32_t label[4] = {0, 1, 2, 1};
+  nn_batch b = batch_of(4, x, label);
+  test_fill(x, COUNT(x), 3);
+  for (int cell = 0; cell < 2; cell++) {
+    nn_model *m[2];
+    for (int k = 0; k < 2; k++) {
+      m[k] = nn_create(&c);
+      int y = cell ? nn_input_sequence(m[k], 2, 3) : nn_input_vector(m[k], 6), middle;
+      y = nn_linear(m[k], y, 5);
+      middle = cell ? nn_gru(m[k], y, 4) : nn_linear(m[k], y, 4);
+      if (k) CHECK_OK(nn_set_learning(m[k], middle, 0, 1));
+      y = cell ? nn_last_step(m[k], middle) : nn_layer_norm(m[k], middle);
+      nn_cross_entropy(m[k], nn_linear(m[k], y, 3));
+      CHECK_OK(nn_build(m[k]));
+      CHECK_OK(nn_forward(m[k], &b, 1));
+      CHECK_OK(nn_loss(m[k], &b, NULL, NULL));
+      CHECK_OK(nn_backward(m[k]));
+    }
+    for (int i = 0; i < nn_param_count(m[0]); i++) {
+      nn_param p, q;
+      CHECK_OK(nn_get_param(m[0], i, &p));
+      CHECK_OK(nn_get_param(m[1], i, &q));
+      const int stays = strstr(p.name, cell ? "gru1" : "linear2") != NULL;
+      for (size_t k = 0; k < p.count; k++)
+        CHECK(q.gradient[k] == (stays ? 0 : p.gradient[k]));
+    }
+    CHECK_OK(nn_step(m[1]));
+    nn_destroy(m[0]), nn_destroy(m[1]);
+  }
+}
+
+/* Two layers with factors move as two models with rates and decays of their own would. */
+static void factors(void) {
+  enum { F = 40 };
+  nn_optimizer kinds[] = {nn_sgd(.1, .9), nn_adagrad(.1), nn_rmsprop(.01, .5), nn_adam(.01),
+                          nn_adamw(.01)};
+  nn_config c = test_config();
+  for (size_t k = 0; k < COUNT(kinds); k++)
+    for (int weights_only = 0; weights_only < 2; weights_only++) {
+      nn_model *m[3];
+      for (int i = 0; i < 3; i++) { /* with factors; with the first's numbers; the second's */
+        nn_optimizer o = kinds[k];
+        o.weight_decay = .1;
+        o.decay_weights_only = weights_only;
+        if (i) o.rate *= i == 1 ? .25 : 2, o.weight_decay *= i == 1 ? 0 : .5;
+        m[i] = nn_create(&c);
+        int a = nn_linear(m[i], nn_input_vector(m[i], F), F);
+        int b = nn_linear(m[i], nn_layer_norm(m[i], a), 3);
+        if (i == 0) CHECK_OK(nn_set_learning(m[0], -1, 2, .5));
+        if (i == 0) CHECK_OK(nn_set_learning(m[0], a, .25, 0));
+        (void)b;
+        nn_set_optimizer(m[i], &o);
+        CHECK_OK(nn_build(m[i]));
+        for (int step = 0; step < 3; step++) {
+          size_t count;
+          nn_real *g = nn_gradients(m[i], &count);
+          test_fill(g, count, (uint32_t)step + 9);
+          CHECK_OK(nn_step(m[i]));
+        }
+      }
+      for (int i = 0; i < nn_param_count(m[0]); i++) {
+        nn_param p, q;
+        CHECK_OK(nn_get_param(m[0], i, &p));
+        CHECK_OK(nn_get_param(m[strstr(p.name, "linear1") ? 1 : 2], i, &q));
+        CHECK_SAME(p.value, q.value, p.count * sizeof *p.value);
+      }
+      for (int i = 0; i < 3; i++) nn_destroy(m[i]);
+    }
+  { /* decay of weights alone: without a gradient biases and norms stay */
+    nn_optimizer o = nn_sgd(.1, 0);
+    nn_param p;
+    o.weight_decay = .5, o.decay_weights_only = 1;
+    nn_model *m = nn_create(&c);
+    nn_batch_norm(m, nn_linear(m, nn_input_vector(m, 3), 3));
+    nn_set_optimizer(m, &o);
+    CHECK_OK(nn_build(m));
+    for (int i = 0; i < 4 && CHECK_OK(nn_get_param(m, i, &p)); i++) p.value[0] = 1;
+    CHECK_OK(nn_step(m));
+    for (int i = 0; i < 4 && CHECK_OK(nn_get_param(m, i, &p)); i++)
+      CHECK_NEAR(p.value[0], strcmp(p.name, "linear1.weight") ? 1 : .95, 1e-6);
+    nn_destroy(m);
+    m = nn_create(&c);
+    nn_layer_norm(m, nn_input_image(m, 2, 3, 3)); /* whose weights have three dimensions */
+    nn_set_optimizer(m, &o);
+    CHECK_OK(nn_build(m));
+    CHECK_OK(nn_step(m));
+    CHECK(CHECK_OK(nn_get_param(m, 0, &p)) && p.value[0] == 1);
+    nn_destroy(m);
+  }
+}
+
+static void wrong_learning(void) {
+  nn_config c = test_config();
+  const double odd[] = {-1, NAN, INFINITY};
+  for (int i = 0; i < 8; i++) {
+    nn_model *m = nn_create(&c);
+    nn_linear(m, nn_input_vector(m, 3), 3);
+    CHECK_STATUS(nn_set_learning(m, i < 6 ? 1 : i == 6 ? 2 : -2, i < 3 ? odd[i] : 1,
+                                 i >= 3 && i < 6 ? odd[i - 3] : 1), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_build(m), NN_ERR_ARGUMENT);
+    nn_destroy(m);
+  }
+  CHECK_STATUS(nn_set_learning(NULL, 0, 1, 1), NN_ERR_ARGUMENT);
+}
+
+/* A checkpoint of a model whose layers differ goes on to the same bits. */
+static void factors_in_checkpoints(void) {
+  nn_config c = test_config();
+  nn_real x[4 * 36];
+  int32_t label[4] = {0, 1, 2, 1};
+  nn_batch b = batch_of(4, x, label);
+  nn_progress p;
+  nn_model *m = nn_create(&c), *n;
+  nn_optimizer o = nn_adamw(.01);
+  test_fill(x, COUNT(x), 3);
+  int y = nn_batch_norm(m, nn_conv2d(m, nn_input_image(m, 1, 6, 6), 3, 3, 1, 1));
+  CHECK_OK(nn_set_learning(m, -1, 0, 1));
+  y = nn_linear(m, nn_flatten(m, nn_relu(m, nn_conv2d(m, y, 3, 3, 1, 1))), 6);
+  CHECK_OK(nn_set_learning(m, y, .5, 2));
+  nn_cross_entropy(m, nn_linear(m, nn_relu(m, y), 3));
+  o.decay_weights_only = 1;
+  nn_set_optimizer(m, &o);
+  CHECK_OK(nn_build(m));
+  for (int i = 0; i < 3; i++) CHECK_OK(nn_train(m, &b, NULL, NULL));
+  memset(&p, 0, sizeof p);
+  const Bytes file = save(m, &p);
+  n = load(file, &c);
+  nn_optimizer loaded;
+  CHECK_OK(nn_get_optimizer(n, &loaded));
+  CHECK_INT(loaded.decay_weights_only, 1);
+  for (int i = 0; i < 3; i++) CHECK_OK(nn_train(m, &b, NULL, NULL));
+  for (int i = 0; i < 3; i++) CHECK_OK(nn_train(n, &b, NULL, NULL));
+  CHECK(crc_of(m, "") == crc_of(n, ""));
+  nn_destroy(n), nn_destroy(m);
+  free(file.at);
+}
+#else
+static void training(void) { SKIP("built without training"); }
+#endif
+
+/* ------------------------------------------------------------------------------------ state -- */
+
+/* One step at a time with the state of before is the whole sequence, also when the state is taken
+ * out and put into another model in between. */
+static void state_in_and_out(void) {
+  enum { N = 3, T = 5, F = 4, H = 6, L = 2 };
+  nn_config c = test_config();
+  nn_real x[N * T * F], one[N * F], want[N * T * H], h[L * N * H], cells[L * N * H];
+  c.batch = N;
+  test_fill(x, COUNT(x), 3);
+  for (int kind = 0; kind < 3; kind++) {
+    nn_recurrent_options o = {H, L, 0, 0, 0};
+    nn_model *m[3]; /* of T steps; two of one step, which carry */
+    nn_open_options one_step = {NULL, 1, 0, 0, 1}, all_carry = {NULL, 0, 0, 0, 1};
+    nn_weights_options strict = {NULL, NULL, 1};
+    nn_message why;
+    int n = 0;
+    nn_model *plain = nn_create(&c);
+    int y = nn_input_sequence(plain, T, F);
+    y = kind == 0   ? nn_rnn_with(plain, y, &o)
+        : kind == 1 ? nn_lstm_with(plain, y, &o)
+                    : nn_gru_with(plain, y, &o);
+    nn_name(plain, y, "cell");
+    CHECK_OK(nn_build(plain));
+    CHECK_STATUS(nn_get_state(plain, "cell", &n, h, cells), NN_ERR_STATE); /* it carries none */
+    const Bytes file = save(plain, NULL);
+    nn_destroy(plain);
+    for (int k = 0; k < 3; k++) {
+      CHECK_OK(nn_open_memory(file.at, file.size, &c, k ? &one_step : &all_carry, &m[k], &why));
+      CHECK_OK(nn_build(m[k]));
+      CHECK_OK(nn_load_weights_memory(m[k], file.at, file.size, &strict, NULL));
+    }
+    nn_batch b = batch_of(N, x, NULL);
+    CHECK_OK(nn_forward(m[0], &b, 0));
+    memcpy(want, nn_output(m[0]), sizeof want);
+    CHECK_OK(nn_get_state(m[1], "cell", &n, h, cells));
+    CHECK_INT(n, 0);
+    for (int t = 0; t < T; t++) {
+      nn_model *now = m[1 + t % 2];
+      for (int i = 0; i < N; i++) memcpy(one + i * F, x + (i * T + t) * F, F * sizeof *one);
+      b.x[0] = one;
+      if (t) CHECK_OK(nn_set_state(now, "cell", N, h, cells));
+      CHECK_OK(nn_forward(now, &b, 0));
+      for (int i = 0; i < N; i++)
+        CHECK_NEAR_ALL(nn_output(now) + i * H, want + (i * T + t) * H, H, 1e-6);
+      CHECK_OK(nn_get_state(now, "cell", &n, h, cells));
+      CHECK_INT(n, N);
+    }
+    CHECK_SAME(h + N * H, nn_output(m[1 + (T - 1) % 2]), N * H * sizeof *h); /* the top layer's */
+    nn_real last[L * N * H];
+    CHECK_OK(nn_get_state(m[0], "cell", &n, last, NULL));
+    CHECK_NEAR_ALL(last, h, L * N * H, 1e-6);
+    CHECK_STATUS(nn_set_state(m[0], "cell", 0, h, cells), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_set_state(m[0], "cell", N + 1, h, cells), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_set_state(m[0], "nobody", N, h, cells), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_set_state(m[0], NULL, N, h, cells), NN_ERR_ARGUMENT);
+    CHECK_STATUS(nn_get_state(m[0], "input1", &n, h, cells), NN_ERR_STATE);
+    CHECK_STATUS(nn_get_state(NULL, "cell", &n, h, cells), NN_ERR_ARGUMENT);
+    CHECK_OK(nn_set_state(m[0], "cell", 2, NULL, NULL)); /* zeros */
+    CHECK_OK(nn_get_state(m[0], "cell", &n, h, NULL));
+    CHECK_INT(n, 2);
+    for (int i = 0; i < L * 2 * H; i++) CHECK(h[i] == 0);
+    for (int k = 0; k < 3; k++) nn_destroy(m[k]);
+    free(file.at);
+  }
+}
+
+int main(void) {
+  test_isa();
+  RUN(notes);
+  RUN(wrong_notes);
+  RUN(notes_in_files);
+  RUN(damaged_notes);
+  RUN(top_classes);
+  RUN(open_whole);
+  RUN(open_until);
+  RUN(open_resized);
+  RUN(damaged_files);
+  RUN(files_by_path);
+#ifndef NN_NO_TRAINING
+  RUN(frozen);
+  RUN(frozen_in_the_middle);
+  RUN(factors);
+  RUN(wrong_learning);
+  RUN(factors_in_checkpoints);
+#else
+  RUN(training);
+#endif
+  RUN(state_in_and_out);
+  return test_end("model");
+}
