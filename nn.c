@@ -9417,15 +9417,12 @@ nn_fit_options nn_fit_default(void)
   return o;
 }
 
-nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options)
+/* Whether nn_fit's options and progress are sound, and some batch can teach every batch norm. */
+static nn_status nn__check_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options,
+                               int batch, const nn_progress *p)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  const nn_fit_options usual = nn_fit_default();
-  if (!options) options = &usual;
-  nn_status status = nn__check_dataset(m, train, "fit");
-  if (status != NN_OK) return status;
+  const nn_augment *augment = &options->augment;
   if (m->config.inference) return nn__error(m, NN_ERR_STATE, "fit: an inference model");
-  const int batch = options->batch ? options->batch : m->config.batch;
   if (batch < 1 || batch > m->config.batch)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: batch %d, must be 1..%d (config.batch)", batch,
                      m->config.batch);
@@ -9435,21 +9432,15 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
                      (long long)(options->epochs < 0 ? options->epochs : options->steps));
   if (!options->epochs && !options->steps && !options->on_step && !options->on_epoch)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: no epochs, no steps, and no callback to stop it");
-  int lone = batch == 1 || train->count == 1; /* are all batches too small for a batch norm? */
+  int lone = batch == 1 || train->count == 1;
   for (int i = 0; lone && i < train->count; i++)
     lone = nn__lone_norm(m, 1, train->lengths ? train->lengths + i : NULL) != NULL;
   if (lone)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: %s " NN__LONE,
                      nn__lone_norm(m, 1, train->lengths)->name);
-  const nn_augment *augment = &options->augment;
   if (!nn__augment_fits(augment))
     return nn__error(m, NN_ERR_ARGUMENT, "fit: augment.shift %d, augment.cutout %d, must be 0..%d",
                      augment->shift, augment->cutout, NN__AUGMENT_MOST);
-  const int changes = augment->flip || augment->shift || augment->cutout;
-  nn_progress own;
-  memset(&own, 0, sizeof own);
-  nn_progress *p = options->progress ? options->progress : &own;
-  int in_vain = 0; /* steps left out since the last one that was done */
   static const char *const names[] = {"step", "epoch", "place", "correct", "rows"};
   const int64_t counts[] = {p->step, p->epoch, p->place, p->correct, p->rows};
   for (int i = 0; i < 5; i++) {
@@ -9458,6 +9449,24 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
       return nn__error(m, NN_ERR_ARGUMENT, "fit: progress.%s %lld, must be 0..%lld", names[i],
                        (long long)counts[i], (long long)most);
   }
+  return NN_OK;
+}
+
+nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  const nn_fit_options usual = nn_fit_default();
+  if (!options) options = &usual;
+  const int batch = options->batch ? options->batch : m->config.batch;
+  const nn_augment *augment = &options->augment;
+  const int changes = augment->flip || augment->shift || augment->cutout;
+  nn_progress own;
+  memset(&own, 0, sizeof own);
+  nn_progress *p = options->progress ? options->progress : &own;
+  int in_vain = 0; /* steps left out since the last one that was done */
+  nn_status status = nn__check_dataset(m, train, "fit");
+  if (status == NN_OK) status = nn__check_fit(m, train, options, batch, p);
+  if (status != NN_OK) return status;
   while ((!options->epochs || p->epoch < options->epochs) &&
          (!options->steps || p->step < options->steps)) {
     if (p->place == 0) p->loss_sum = p->weight = 0, p->correct = p->rows = 0;

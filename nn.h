@@ -364,10 +364,10 @@ NN_API int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *
  * sequence up to each sample's end) for each channel or feature: y = (x - mean)/sqrt(var + 1e-5)
  * weight + bias. Training uses the batch's mean and biased variance and moves running_mean and
  * running_var (unbiased) by momentum .1; inference uses these. A training batch with one value a
- * channel has no variance: NN_ERR_ARGUMENT from nn_forward; nn_fit leaves the last sample of an
- * epoch out where it would be such a batch. Layer norm (Ba et al. 2016): the same over each
- * sample's last axis, or over all of an image; weight and bias have the shape that is normalised.
- */
+ * channel has no variance: NN_ERR_ARGUMENT from nn_forward; nn_fit leaves such a batch out, as the
+ * last sample of an epoch may be. A variance that overflows makes NaNs. Layer norm (Ba et al.
+ * 2016): the same over each sample's last axis, or over all of an image; weight and bias have the
+ * shape that is normalised. */
 NN_API int nn_batch_norm(nn_model *m, int x);
 NN_API int nn_layer_norm(nn_model *m, int x);
 
@@ -550,7 +550,8 @@ NN_API nn_status nn_forward(nn_model *m, const nn_batch *b, int training);
 /* The output (the loss's input), [n, shape] in the border layout; NULL before nn_forward. */
 NN_API const nn_real *nn_output(nn_model *m);
 /* Copies one node's output of the last forward, border layout, to [n, shape]. Always there for the
- * output node; for others only if built with keep_activations (NN_ERR_STATE otherwise). */
+ * output node; for others only if built with keep_activations (NN_ERR_STATE otherwise, and for
+ * tokens, which are the caller's). */
 NN_API nn_status nn_read(nn_model *m, int node, nn_real *to);
 /* Forward, then each sample's most probable class to labels [n] (or NULL) and the softmax of the
  * output to probabilities [n,K] (or NULL); of nn_softmax itself a copy. The output must be a
@@ -790,10 +791,10 @@ typedef struct nn_fit_options {
 NN_API nn_fit_options nn_fit_default(void); /* one epoch, shuffled, no augmentation */
 
 /* Trains. The order of samples depends on the model's seed, the epoch and the place alone. Errors:
- * NN_ERR_ARGUMENT (no labels or targets; a label, a length or an option out of range, found before
- * anything is trained), NN_ERR_SHAPE (samples, labels or targets of other sizes than the model's),
- * NN_ERR_STATE (no loss, inference model, more than one input), NN_ERR_DIVERGED. options NULL: the
- * default. */
+ * NN_ERR_ARGUMENT (no labels or targets; a label, a target, a length or an option out of range,
+ * found before anything is trained; batches of one value for a batch norm, all of them),
+ * NN_ERR_SHAPE (samples, labels or targets of other sizes than the model's), NN_ERR_STATE (no
+ * loss, inference model, more than one input), NN_ERR_DIVERGED. options NULL: the default. */
 NN_API nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options);
 
 typedef struct nn_evaluation {
