@@ -8734,53 +8734,162 @@ void nn_dataset_free(nn_dataset *d)
   memset(d, 0, sizeof *d);
 }
 
-#ifndef NN_NO_STDIO
-/* The label file's bytes become the int32 the engine works with, in place of the array read. */
-static nn_status nn__widen_labels(nn_array *labels, const nn_allocator *allocator, nn_message *why)
+/* A copy of an array as another type, I32 or that of nn_real, from its allocator. */
+static nn_status nn__convert(const nn_array *a, nn_type type, const char *what, nn_array *to,
+                             nn_message *why)
 {
   size_t size;
-  if (!nn__mul(labels->count, sizeof(int32_t), &size))
-    return nn__say(why, NN_ERR_LIMIT, "too many labels");
-  int32_t *wide = nn__allocate(allocator, size);
-  if (!wide) return nn__say(why, NN_ERR_MEMORY, "no %zu bytes of memory for labels", size);
-  for (size_t i = 0; i < labels->count; i++) wide[i] = ((const uint8_t *)labels->data)[i];
-  nn_array old = *labels;
-  labels->type = NN_I32;
-  labels->data = wide;
-  nn_array_free(&old);
+  const int fits = nn__mul(a->count, nn__type_size(type), &size);
+  *to = *a;
+  to->type = type;
+  to->data = fits ? nn__allocate(&a->allocator, size) : NULL;
+  if (!to->data)
+    return nn__say(why, NN_ERR_MEMORY, "%s: no memory for %zu numbers", what, a->count);
+  for (size_t i = 0; i < a->count; i++) {
+    int64_t whole = 0;
+    double real = 0;
+    int is_whole = 1;
+    switch (a->type) {
+    case NN_U8: whole = ((const uint8_t *)a->data)[i]; break;
+    case NN_I32: whole = ((const int32_t *)a->data)[i]; break;
+    case NN_I64: whole = ((const int64_t *)a->data)[i]; break;
+    case NN_F32: real = (double)((const float *)a->data)[i], is_whole = 0; break;
+    case NN_F64: real = ((const double *)a->data)[i], is_whole = 0; break;
+    }
+    if (type != NN_I32) {
+      ((nn_real *)to->data)[i] = (nn_real)(is_whole ? (double)whole : real);
+      continue;
+    }
+    if (!is_whole || whole < INT32_MIN || whole > INT32_MAX) {
+      nn__release(&a->allocator, to->data, size);
+      if (!is_whole) return nn__say(why, NN_ERR_FORMAT, "%s: labels are whole numbers", what);
+      return nn__say(why, NN_ERR_FORMAT, "%s: %lld is too large for a label", what,
+                     (long long)whole);
+    }
+    ((int32_t *)to->data)[i] = (int32_t)whole;
+  }
   return NN_OK;
+}
+
+/* What the shape of an array of images says: which sizes, and whether channels come last. */
+static nn_status nn__images_shape(const nn_array *x, nn_dataset *d, int *last, const char *what,
+                                  nn_message *why)
+{
+  const size_t *dim = x->dim;
+  if (x->rank < 2 || x->rank > 4 || !x->count)
+    return nn__say(why, NN_ERR_FORMAT, "%s: not images [n,h,w], [n,c,h,w] or [n,h,w,c], sequences "
+                                       "[n,t,f] or vectors [n,f]", what);
+  for (int i = 0; i < x->rank; i++)
+    if (dim[i] > INT_MAX)
+      return nn__say(why, NN_ERR_LIMIT, "%s: a size of %zu is too large", what, dim[i]);
+  const int few_first = x->rank == 4 && dim[1] <= 4, few_last = x->rank == 4 && dim[3] <= 4;
+  if (few_first && few_last && dim[1] > 1 && dim[3] > 1)
+    return nn__say(why, NN_ERR_SHAPE,
+                   "%s: [%zu,%zu,%zu,%zu] may have its channels first or last: bring them to the "
+                   "front (NumPy: x.transpose(0, 3, 1, 2)) and use nn_dataset_pixels",
+                   what, dim[0], dim[1], dim[2], dim[3]);
+  *last = few_last && !few_first;
+  d->count = (int)dim[0];
+  d->channels = x->rank < 4 ? 1 : (int)dim[*last ? 3 : 1];
+  d->height = x->rank < 3 ? 1 : (int)dim[x->rank < 4 || *last ? 1 : 2];
+  d->width = (int)dim[*last ? 2 : x->rank - 1];
+  return NN_OK;
+}
+
+/* Images [h,w,c] become [c,h,w] one by one, by way of one image's memory. */
+static nn_status nn__channels_first(nn_array *x, const nn_dataset *d, const char *what,
+                                    nn_message *why)
+{
+  const size_t each = nn__type_size(x->type), channels = (size_t)d->channels;
+  const size_t plane = (size_t)d->height * (size_t)d->width, size = plane * channels * each;
+  unsigned char *copy = nn__allocate(&x->allocator, size), *image = x->data;
+  if (!copy) return nn__say(why, NN_ERR_MEMORY, "%s: no %zu bytes of memory", what, size);
+  for (int i = 0; i < d->count; i++, image += size) {
+    memcpy(copy, image, size);
+    for (size_t c = 0; c < channels; c++)
+      for (size_t p = 0; p < plane; p++)
+        memcpy(image + (c * plane + p) * each, copy + (p * channels + c) * each, each);
+  }
+  nn__release(&x->allocator, copy, size);
+  return NN_OK;
+}
+
+static nn_status nn__dataset_of(nn_array *x, nn_array *y, const char *x_name, const char *y_name,
+                                nn_dataset *out, nn_message *why)
+{
+  nn_dataset d;
+  nn_array images = *x, labels = y ? *y : nn__no_array;
+  const nn_type real = NN__DOUBLE ? NN_F64 : NN_F32;
+  int last = 0;
+  memset(&d, 0, sizeof d);
+  nn_status status = nn__images_shape(x, &d, &last, x_name, why);
+  if (status != NN_OK) return status;
+  if (y && (y->rank < 1 || y->rank > 2 || y->dim[0] != x->dim[0] || !y->count))
+    return nn__say(why, NN_ERR_FORMAT, "%s: not one label, or row of labels, for each of the %zu "
+                                       "images", y_name, x->dim[0]);
+  if (y && y->type != NN_I32) status = nn__convert(y, NN_I32, y_name, &labels, why);
+  if (status != NN_OK) return status;
+  if (x->type != NN_U8 && x->type != real) status = nn__convert(x, real, x_name, &images, why);
+  if (status == NN_OK && last) {
+    status = nn__channels_first(&images, &d, x_name, why);
+    if (status != NN_OK && images.data != x->data) nn_array_free(&images);
+  }
+  if (status != NN_OK) {
+    if (y && labels.data != y->data) nn_array_free(&labels);
+    return status;
+  }
+  if (images.data != x->data) nn_array_free(x);
+  if (y && labels.data != y->data) nn_array_free(y);
+  *x = nn__no_array;
+  if (y) *y = nn__no_array;
+  *out = nn_dataset_pixels(images.data, labels.data, d.count, d.channels, d.height, d.width);
+  if (images.type != NN_U8) {
+    out->pixels = NULL, out->values = images.data;
+    for (int c = 0; c < 4; c++) out->scale[c] = 1;
+  }
+  if (labels.rank == 2) out->label_size = labels.dim[1];
+  out->owned[0] = images, out->owned[1] = labels;
+  return NN_OK;
+}
+
+nn_status nn_dataset_from_arrays(nn_array *images, nn_array *labels, nn_dataset *out,
+                                 nn_message *why)
+{
+  if (out) memset(out, 0, sizeof *out);
+  if (!images || !images->data || (labels && !labels->data) || !out)
+    return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument, or an array without data");
+  return nn__dataset_of(images, labels, "images", "labels", out, why);
+}
+
+#ifndef NN_NO_STDIO
+/* IDX or npy, by its first bytes. */
+static nn_status nn__load_any(const char *path, const nn_allocator *allocator, nn_array *out,
+                              nn_message *why)
+{
+  unsigned char head[2] = {0};
+  size_t size;
+  FILE *f;
+  nn_status status = nn__open(path, SIZE_MAX, &f, &size, why);
+  if (status != NN_OK) return status;
+  status = nn__read(f, path, 0, head, nn__min(size, sizeof head), why);
+  fclose(f);
+  if (status != NN_OK) return status;
+  return head[0] == 0x93 && head[1] == 'N' ? nn_npy_load(path, allocator, out, why)
+                                           : nn_idx_load(path, allocator, out, why);
 }
 
 nn_status nn_dataset_load(const char *images, const char *labels, const nn_allocator *allocator,
                           nn_dataset *out, nn_message *why)
 {
   if (!images || !labels || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
-  nn_dataset d;
-  memset(&d, 0, sizeof d);
+  nn_array x = nn__no_array, y = nn__no_array;
   memset(out, 0, sizeof *out);
-  nn_array *x = &d.owned[0], *y = &d.owned[1];
-  nn_status status = nn_idx_load(images, allocator, x, why);
-  if (status == NN_OK) status = nn_idx_load(labels, allocator, y, why);
-  if (status == NN_OK && (x->type != NN_U8 || (x->rank != 3 && x->rank != 4) || !x->count))
-    status = nn__say(why, NN_ERR_FORMAT, "%s: byte 2: not images of bytes [n,h,w] or [n,c,h,w]",
-                     nn__path_end(images));
-  if (status == NN_OK && (y->type != NN_U8 || y->dim[0] != x->dim[0] || y->count != x->dim[0]))
-    status = nn__say(why, NN_ERR_FORMAT,
-                     "%s: byte 4: not one label of a byte for each of the %zu images",
-                     nn__path_end(labels), x->dim[0]);
-  for (int i = 0; status == NN_OK && i < x->rank; i++)
-    if (x->dim[i] > INT_MAX)
-      status = nn__say(why, NN_ERR_LIMIT, "%s: byte 4: too many images", nn__path_end(images));
-  if (status == NN_OK) status = nn__widen_labels(y, allocator, why);
-  if (status != NN_OK) {
-    nn_dataset_free(&d);
-    return status;
-  }
-  const size_t *dim = x->dim + x->rank - 2;
-  *out = nn_dataset_pixels(x->data, y->data, (int)x->dim[0], x->rank == 4 ? (int)x->dim[1] : 1,
-                           (int)dim[0], (int)dim[1]);
-  memcpy(out->owned, d.owned, sizeof d.owned);
-  return NN_OK;
+  nn_status status = nn__load_any(images, allocator, &x, why);
+  if (status == NN_OK) status = nn__load_any(labels, allocator, &y, why);
+  if (status == NN_OK)
+    status = nn__dataset_of(&x, &y, nn__path_end(images), nn__path_end(labels), out, why);
+  nn_array_free(&x), nn_array_free(&y); /* empty, or what is of no use */
+  return status;
 }
 #endif
 

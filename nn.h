@@ -168,6 +168,7 @@ typedef NN_REAL nn_real;
 #define nn_get_param nn_get_param_double
 #define nn_find_param nn_find_param_double
 #define nn_dataset_pixels nn_dataset_pixels_double
+#define nn_dataset_from_arrays nn_dataset_from_arrays_double
 #define nn_dataset_load nn_dataset_load_double
 #define nn_dataset_free nn_dataset_free_double
 #define nn_dataset_moments nn_dataset_moments_double
@@ -706,15 +707,22 @@ typedef struct nn_dataset {
   size_t label_size;      /* T for a cross-entropy of [T,K]; 0 means 1 */
   const int32_t *lengths; /* [count], or NULL */
   nn_real mean[4], scale[4];
-  nn_array owned[2]; /* what nn_dataset_load read; all zero otherwise */
+  nn_array owned[2]; /* arrays it has taken over; all zero otherwise */
 } nn_dataset;
 /* count .. width and the pixels set, mean 0, scale 1/255 (values 0..1), the rest empty. */
 NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int count,
                                     int channels, int height, int width);
+/* A data set of two arrays, which it takes over: both are empty afterwards, and nn_dataset_free
+ * frees what they held. After an error they are as before. images: [n,h,w], [n,c,h,w], [n,h,w,c]
+ * with c 1 to 4 and h above 4 (whose channels it moves to the front), sequences [n,t,f], vectors
+ * [n,f]. Bytes stay bytes, values 0..1 to the network; other types become nn_real and stay what
+ * they are. labels: NULL, [n] or [n,t] of whole numbers of any type that an int32 holds; [n,1] is
+ * [n]. Errors: NN_ERR_FORMAT (another shape, real or too large labels), NN_ERR_SHAPE where
+ * channels may be first or last, NN_ERR_LIMIT, NN_ERR_MEMORY, with a sentence in why. */
+NN_API nn_status nn_dataset_from_arrays(nn_array *images, nn_array *labels, nn_dataset *out,
+                                        nn_message *why);
 #ifndef NN_NO_STDIO
-/* An IDX pair, bytes [n,h,w] or [n,c,h,w] and labels [n] or [n,1], as MNIST comes; values 0..1.
- * Frees with nn_dataset_free. Errors: those of nn_idx_load, NN_ERR_FORMAT when the two do not
- * match. */
+/* The same from a pair of files, each IDX (as MNIST comes) or npy. */
 NN_API nn_status nn_dataset_load(const char *images, const char *labels,
                                  const nn_allocator *allocator, nn_dataset *out, nn_message *why);
 #endif
