@@ -308,4 +308,21 @@ static TEST_UNUSED nn_real *test_reals(size_t n) {
   return (nn_real *)test_memory(n * sizeof(nn_real));
 }
 
+/* A model, or a checkpoint where p is given, as a file's bytes; the caller frees them. */
+typedef struct Bytes {
+  unsigned char *at;
+  size_t size;
+} Bytes;
+static TEST_UNUSED Bytes test_saved(nn_model *m, const nn_progress *p) {
+  Bytes b;
+#ifdef NN_NO_TRAINING
+  p = NULL; /* there are only models to save */
+#endif
+  b.size = nn_save_size(m, p);
+  CHECK(b.size > 0);
+  b.at = (unsigned char *)test_memory(b.size);
+  CHECK_OK(nn_save_memory(m, p, b.at, b.size));
+  return b;
+}
+
 #endif

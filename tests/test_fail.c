@@ -324,12 +324,12 @@ static void quotas(void) {
 
 static nn_model *trained;
 
-typedef struct Bytes {
+typedef struct Content {
   size_t size;
   unsigned char at[1 << 16];
-} Bytes;
-static Bytes old_file, new_file;
-static void read_bytes(const char *from, Bytes *b) {
+} Content;
+static Content old_file, new_file;
+static void read_bytes(const char *from, Content *b) {
   FILE *f = (fopen)(from, "rb");
   b->size = f ? (fread)(b->at, 1, sizeof b->at, f) : 0;
   if (f) (fclose)(f);

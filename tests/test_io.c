@@ -108,22 +108,6 @@ static nn_model *make(int net, const nn_config *c) {
   return m;
 }
 
-typedef struct Bytes {
-  unsigned char *at;
-  size_t size;
-} Bytes;
-static Bytes save(nn_model *m, const nn_progress *p) {
-  Bytes b;
-#ifdef NN_NO_TRAINING
-  p = NULL; /* there are only models to save */
-#endif
-  b.size = nn_save_size(m, p);
-  CHECK(b.size > 0);
-  b.at = (unsigned char *)test_memory(b.size);
-  CHECK_OK(nn_save_memory(m, p, b.at, b.size));
-  return b;
-}
-
 /* A net that has trained for three steps, and what it makes of a batch. */
 static nn_model *trained(int net, const nn_config *c) {
   nn_model *m = make(net, c);
@@ -186,7 +170,7 @@ static void round_trip(void) {
       Counter count;
       nn_config c = counted(&count);
       nn_model *m = trained(net, &c);
-      Bytes b = save(m, NULL), again;
+      Bytes b = test_saved(m, NULL), again;
       nn_load_result load;
       nn_message why;
       nn_config got;
@@ -202,7 +186,7 @@ static void round_trip(void) {
 #ifndef NN_NO_TRAINING
         CHECK_INT(got.inference != 0, inference);
 #endif
-        again = save(load.model, NULL);
+        again = test_saved(load.model, NULL);
         CHECK_INT(again.size, b.size);
         if (again.size == b.size) CHECK_SAME(again.at, b.at, b.size);
         free(again.at);
@@ -235,7 +219,7 @@ static void checkpoints(void) {
     memset(&p, 0, sizeof p);
     p.step = 3, p.epoch = 1, p.place = 2, p.loss = 0.5, p.accuracy = 0.25, p.loss_sum = 1.5;
     p.correct = 7, p.rows = 30;
-    b = save(m, &p);
+    b = test_saved(m, &p);
     CHECK(b.size > nn_save_size(m, NULL));
     if (CHECK_OK(nn_load_memory(b.at, b.size, &c, &load, &why))) {
       CHECK_INT(load.is_checkpoint, 1);
@@ -272,7 +256,7 @@ static void wrong_arguments(void) {
   Bytes b;
   c.batch = 3;
   m = make(2, &c);
-  b = save(m, NULL);
+  b = test_saved(m, NULL);
   memset(&why, 0, sizeof why);
   CHECK(nn_save_size(NULL, NULL) == 0);
   CHECK(nn_save_size(unbuilt, NULL) == 0);
@@ -343,7 +327,7 @@ static Bytes sample(int net) {
   c.batch = 3;
   memset(&p, 0, sizeof p);
   m = trained(net, &c);
-  b = save(m, net == 2 ? NULL : &p);
+  b = test_saved(m, net == 2 ? NULL : &p);
   nn_destroy(m);
   return b;
 }
@@ -500,7 +484,7 @@ static void files_of_version_0_1_0(void) {
   CHECK_OK(nn_forward(r.model, &b, 0));
   CHECK_NEAR_ALL(nn_output(r.model), logits, 12, 1e-6);
   if (exact) { /* and it is written as it was */
-    Bytes again = save(r.model, NULL);
+    Bytes again = test_saved(r.model, NULL);
     CHECK(again.size == size && !memcmp(again.at, bytes, size));
     free(again.at);
   }

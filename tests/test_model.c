@@ -9,19 +9,6 @@ static nn_batch batch_of(int n, const nn_real *x, const int32_t *labels) {
   return b;
 }
 
-typedef struct Bytes {
-  unsigned char *at;
-  size_t size;
-} Bytes;
-static Bytes save(nn_model *m, const nn_progress *p) {
-  Bytes b;
-  b.size = nn_save_size(m, p);
-  CHECK(b.size > 0);
-  b.at = (unsigned char *)test_memory(b.size);
-  CHECK_OK(nn_save_memory(m, p, b.at, b.size));
-  return b;
-}
-
 static nn_model *load(Bytes b, const nn_config *c) {
   nn_load_result r;
   nn_message why;
@@ -112,7 +99,7 @@ static void notes_in_files(void) {
   static char long_text[5000];
   nn_config c = test_config();
   nn_model *m = convolutional(&c, 3), *n;
-  Bytes b = save(m, NULL), again;
+  Bytes b = test_saved(m, NULL), again;
   CHECK(nn_note_key(m, 0) == NULL);
   free(b.at);
   nn_destroy(m);
@@ -121,13 +108,13 @@ static void notes_in_files(void) {
   memset(long_text, 'x', sizeof long_text - 1);
   CHECK_OK(nn_set_note(m, "classes", "cat\ndog\nhorse"));
   CHECK_OK(nn_set_note(m, "long", long_text));
-  b = save(m, NULL);
+  b = test_saved(m, NULL);
   c.notes = 0;
   n = load(b, &c);
   CHECK_TEXT(nn_note(n, "long"), long_text);
   CHECK_TEXT(nn_note(n, "classes"), "cat\ndog\nhorse");
   CHECK_STATUS(nn_set_note(n, "more", "x"), NN_ERR_LIMIT);
-  again = save(n, NULL);
+  again = test_saved(n, NULL);
   CHECK(again.size == b.size && !memcmp(again.at, b.at, b.size));
   free(again.at);
   nn_destroy(n);
@@ -153,7 +140,7 @@ static void damaged_notes(void) {
     nn_message why;
     CHECK_OK(nn_set_note(m, "ka", "one"));
     CHECK_OK(nn_set_note(m, "kb", "two"));
-    const Bytes b = save(m, NULL);
+    const Bytes b = test_saved(m, NULL);
     size_t start = b.size - 16, at;
     while (start && memcmp(b.at + start, "note", 4)) start--;
     for (at = start; at < b.size && memcmp(b.at + at, damages[k].at, strlen(damages[k].at));) at++;
@@ -231,7 +218,7 @@ static void open_whole(void) {
   test_fill(nn_parameters(m, NULL), 10, 4);
   CHECK_OK(nn_forward(m, &b, 0));
   memcpy(want, nn_output(m), sizeof want);
-  const Bytes file = save(m, NULL);
+  const Bytes file = test_saved(m, NULL);
   c.batch = 2, c.seed = 77;
   CHECK_OK(nn_open_memory(file.at, file.size, &c, NULL, &n, &why));
   CHECK_INT(nn_node_count(n), nn_find_node(m, "head") + 1); /* without the loss */
@@ -259,7 +246,7 @@ static void open_until(void) {
   nn_open_options until = {"relu2", 0, 0, 0, 0};
   nn_weights_options strict = {NULL, NULL, 1}, prefix = {"conv", "stem/conv", 0};
   test_fill(x, COUNT(x), 3);
-  const Bytes file = save(m, NULL);
+  const Bytes file = test_saved(m, NULL);
   CHECK_OK(nn_open_memory(file.at, file.size, &c, &until, &n, &why));
   CHECK_INT(nn_node_count(n), nn_find_node(m, "relu2") + 1);
   int y = nn_linear(n, nn_node_count(n) - 1, 5);
@@ -271,7 +258,7 @@ static void open_until(void) {
   CHECK_OK(nn_find_param(m, "conv1.weight", &q));
   const nn_real before = p.value[0];
   q.value[0] = 5;
-  const Bytes other = save(m, NULL);
+  const Bytes other = test_saved(m, NULL);
   CHECK_STATUS(nn_load_weights_memory(n, other.at, other.size, &strict, NULL), NN_ERR_SHAPE);
   CHECK(p.value[0] == before); /* strict: all or nothing */
   CHECK_OK(nn_load_weights_memory(n, other.at, other.size, NULL, &w));
@@ -317,7 +304,7 @@ static void open_resized(void) {
     else
       nn_last_step(m, nn_lstm(m, nn_embedding(m, nn_input_tokens(m, 4), 7, 3), 5));
     CHECK_OK(nn_build(m));
-    const Bytes file = save(m, NULL);
+    const Bytes file = test_saved(m, NULL);
     nn_weights_options strict = {NULL, NULL, 1};
     CHECK_OK(nn_open_memory(file.at, file.size, &c, &size, &n, &why));
     CHECK_OK(nn_get_node(n, 0, &info));
@@ -330,7 +317,7 @@ static void open_resized(void) {
   }
   { /* where shapes do not allow it the error is the layer's, at the build or before */
     nn_model *m = convolutional(&c, 3);
-    const Bytes file = save(m, NULL);
+    const Bytes file = test_saved(m, NULL);
     size.height = size.width = 2;
     CHECK_OK(nn_open_memory(file.at, file.size, &c, &size, &n, &why));
     CHECK_OK(nn_build(n));
@@ -351,7 +338,7 @@ static void open_resized(void) {
 static void damaged_files(void) {
   nn_config c = test_config();
   nn_model *m = convolutional(&c, 3), *n;
-  const Bytes file = save(m, NULL);
+  const Bytes file = test_saved(m, NULL);
   nn_message why;
   nn_weights w;
   uint32_t before = 0, after = 0;
@@ -427,7 +414,7 @@ static void frozen(void) {
   nn_message why;
   nn_open_options until = {"relu2", 0, 0, 0, 0};
   test_fill(x, COUNT(x), 3);
-  const Bytes file = save(m, NULL);
+  const Bytes file = test_saved(m, NULL);
   size_t room[2];
   for (int freezes = 0; freezes < 2; freezes++) {
     CHECK_OK(nn_open_memory(file.at, file.size, &c, &until, &n, &why));
@@ -590,7 +577,7 @@ static void factors_in_checkpoints(void) {
   CHECK_OK(nn_build(m));
   for (int i = 0; i < 3; i++) CHECK_OK(nn_train(m, &b, NULL, NULL));
   memset(&p, 0, sizeof p);
-  const Bytes file = save(m, &p);
+  const Bytes file = test_saved(m, &p);
   n = load(file, &c);
   nn_optimizer loaded;
   CHECK_OK(nn_get_optimizer(n, &loaded));
@@ -630,7 +617,7 @@ static void state_in_and_out(void) {
     nn_name(plain, y, "cell");
     CHECK_OK(nn_build(plain));
     CHECK_STATUS(nn_get_state(plain, "cell", &n, h, cells), NN_ERR_STATE); /* it carries none */
-    const Bytes file = save(plain, NULL);
+    const Bytes file = test_saved(plain, NULL);
     nn_destroy(plain);
     for (int k = 0; k < 3; k++) {
       CHECK_OK(nn_open_memory(file.at, file.size, &c, k ? &one_step : &all_carry, &m[k], &why));
