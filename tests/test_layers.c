@@ -279,7 +279,9 @@ static void conv2d_winograd_wide(void) {
     o.no_bias = 1, config.batch = q.n, config.input_gradient = 1;
     m = nn_create(&config);
     nn_conv2d_with(m, nn_input_image(m, q.C, q.side, q.side), &o);
-    if (ready(m)) {
+    if (sizeof(size_t) < 8 && i >= 8) { /* more than 32 bits allow */
+      CHECK_STATUS(nn_build(m), NN_ERR_LIMIT);
+    } else if (ready(m)) {
       q.x = x, q.dy = dy, q.w = param(m, "conv1.weight");
       wide_errors(&q, OUTPUT, forward(m, q.n, x, NULL, LAST_MODE), ys);
 #ifndef NN_NO_TRAINING
