@@ -6831,11 +6831,13 @@ static void *nn__carve(nn__cursor *c, size_t count, size_t each)
   return at;
 }
 
+#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
 static size_t nn__input_size(const nn_model *m) /* reals of one sample of the first input */
 {
   const nn__node *x = &m->node[m->input[0]];
   return x->rows * x->cols;
 }
+#endif
 
 /* The one layout function: counts (base NULL) or carves up the block. */
 static size_t nn__layout(nn_model *m, char *base, int *overflow)
