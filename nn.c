@@ -3194,74 +3194,100 @@ static void nn__tiles(const nn__kernels *t, const nn__walk *walk, size_t m, size
   }
 }
 
+/* How a product is done: the first way that fits. The rows of A lie whole where a.col is 1, the
+ * columns of B where b.row is 1, and so on.
+ *
+ *   way     fits where                                        does
+ *   TILES   m > 2; m, n and k <= 64; B's rows lie whole       tiles, nothing shared out or packed
+ *   DOTS    m <= 2; A's rows and B's columns lie whole        a dot product for each element
+ *   SUMS    m <= 2; n >= 64; B's rows lie whole               a row of C as a sum of rows of B
+ *   TURNED  k >= 512; m < n; B's columns lie whole and m is   C^T = B^T A^T in blocks: reads the
+ *           few enough that A fits the space for packed B;    large B where it lies, packs the
+ *           a linear layer's forward                          few rows of A
+ *   BLOCKS  always                                            blocks, packed where that pays
+ *
+ * An operand that is in panels already goes to BLOCKS, which reads it as it lies. */
+typedef enum nn__way { NN__TILES, NN__DOTS, NN__SUMS, NN__TURNED, NN__BLOCKS } nn__way;
+
+static nn__way nn__way_of(const nn_context *c, size_t m, size_t n, size_t k, const nn__matrix *a,
+                          const nn__matrix *b)
+{
+  if (m <= 2 && a->col == 1 && b->row == 1 && k) return NN__DOTS;
+  if (b->col == 1 && !b->panel) {
+    if (m <= 2 && n >= 64) return NN__SUMS;
+    if (m > 2 && m <= NN__TINY && n <= NN__TINY && k <= NN__TINY && !a->panel) return NN__TILES;
+  }
+  /* Rows a multiple of 1024 apart meet in the same sets of the cache: they are packed instead. */
+  const int few = nn__round_up(m, c->kernels->nr) * k <= nn__pack_b_size(c) &&
+                  (a->col == 1 || (a->row == 1 && m <= NN__DIRECT_B && !a->panel));
+  if (k >= 512 && m < n && b->row == 1 && b->col % 1024 && few) return NN__TURNED;
+  return NN__BLOCKS;
+}
+
 /* Loops 5 and 4: blocks of nc columns, then of kc of the inner dimension. */
+static void nn__multiply_blocks(nn__product *p, size_t threads, size_t nc, size_t kc)
+{
+  nn_context *const c = p->context;
+  const nn__kernels *t = c->kernels;
+  const nn__finish finish = p->finish;
+  /* As many tasks for each thread: four, or fewer of two tiles' height or more, or what mc asks. */
+  size_t tasks = nn__max(1, nn__min(4, p->m / (threads * 2 * t->mr)));
+  tasks = nn__max(tasks, (p->m + threads * c->mc - 1) / (threads * c->mc));
+  p->rows =
+      threads == 1 ? nn__min(p->m, c->mc) : (p->m + threads * tasks - 1) / (threads * tasks);
+  const size_t blocks = nn__max((p->k + kc - 1) / kc, 1), even = (p->k + blocks - 1) / blocks;
+  for (p->j0 = 0; p->j0 < p->n; p->j0 += p->nb) {
+    p->nb = nn__min(nc, p->n - p->j0);
+    p->p0 = 0;
+    do {
+      p->kb = nn__min(even, p->k - p->p0);
+      const int last = p->p0 + p->kb == p->k;
+      p->finish.beta = p->p0 ? 1 : finish.beta;
+      p->finish.bias = last ? finish.bias : NULL;
+      p->finish.relu = last && finish.relu;
+      const size_t panels = (p->nb + t->nr - 1) / t->nr;
+      if (!p->direct_b)
+        nn__parallel(&c->pool, (panels + NN__PACK_TASK - 1) / NN__PACK_TASK, nn__pack_b_task, p);
+      nn__parallel(&c->pool, (p->m + p->rows - 1) / p->rows, nn__product_task, p);
+      p->p0 += p->kb;
+    } while (p->p0 < p->k);
+  }
+}
+
 static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix a, nn__matrix b,
                          nn_real *out, size_t ldc, const nn__finish *finish)
 {
   const nn__kernels *t = c->kernels;
   if (!m || !n) return;
-  if (m > 2 && b.col == 1 && !a.panel && !b.panel && m <= NN__TINY && n <= NN__TINY &&
-      k <= NN__TINY) {
+  const nn__way way = nn__way_of(c, m, n, k, &a, &b);
+  if (way == NN__TILES) {
     const size_t no_skip = 0;
     const nn__walk walk = {1, k, k, &no_skip, a.col, b.row, 1};
     nn__tiles(t, &walk, m, n, a.at, a.row, b.at, t->nr, out, ldc, t->nr, finish);
     return;
   }
   nn__product p = {c, m, n, k, a, b, out, ldc, *finish, 0, 0, 0, 0, 0, 0, 0};
-  size_t kc = c->kc;
   /* Too little work to share out: one task does it all. */
   const double work = (double)m * (double)n * (double)k;
   const size_t threads = work < NN__SERIAL ? 1 : (size_t)c->pool.threads;
-  if (m <= 2 && a.col == 1 && b.row == 1 && k) {
-    p.rows = threads == 1 ? n : 64;
-    nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__dots_task, &p);
-    return;
-  }
-  if (m <= 2 && b.col == 1 && n >= 64 && !b.panel) {
-    p.rows = nn__min(nn__min(NN__SUM_COLUMNS, nn__pack_a_size(c)),
-                     threads == 1 ? n : nn__max(256, (n + threads - 1) / threads));
-    nn__parallel(&c->pool, (n + p.rows - 1) / p.rows, nn__by_rows_task, &p);
-    return;
-  }
-  /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile; and
-   * sooner where rows are whole pages apart, which meet in the same sets of the cache. */
-  p.direct_a = a.panel || n <= 2 * t->nr || (a.col == 1 && (a.row % 1024 || m <= 8));
-  p.direct_b =
-      b.panel || (b.col == 1 && m <= NN__DIRECT_B && (b.row % 1024 || m <= 2 * t->mr));
-  /* Few rows times a large matrix that lies transposed, a linear layer's forward: turned round,
-   * C^T = B^T A^T reads the large one in place, and packs the few. Not where the rows would all
-   * meet in the same sets of the cache. */
-  if ((a.col == 1 || (a.row == 1 && m <= NN__DIRECT_B && !a.panel)) && b.row == 1 && m < n &&
-      k >= 512 && b.col % 1024 && nn__round_up(m, t->nr) * k <= nn__pack_b_size(c)) {
+  if (way == NN__DOTS || way == NN__SUMS) {
+    const size_t share = way == NN__DOTS ? 64 : nn__max(256, (n + threads - 1) / threads);
+    p.rows = threads == 1 ? n : share;
+    if (way == NN__SUMS) p.rows = nn__min(p.rows, nn__min(NN__SUM_COLUMNS, nn__pack_a_size(c)));
+    nn__parallel(&c->pool, (n + p.rows - 1) / p.rows,
+                 way == NN__DOTS ? nn__dots_task : nn__by_rows_task, &p);
+  } else if (way == NN__TURNED) {
     p.m = n, p.n = m, p.direct_a = 1, p.finish.across = 1;
     p.a.at = b.at, p.a.row = b.col, p.a.col = 1;
     p.b.at = a.at, p.b.row = a.col, p.b.col = a.row;
-    m = p.m, n = p.n, kc = k;
-  }
-  /* As many tasks for each thread: four, or fewer of two tiles' height or more, or what mc asks. */
-  size_t tasks = nn__max(1, nn__min(4, m / (threads * 2 * t->mr)));
-  tasks = nn__max(tasks, (m + threads * c->mc - 1) / (threads * c->mc));
-  p.rows = threads == 1 ? nn__min(m, c->mc) : (m + threads * tasks - 1) / (threads * tasks);
-  if (p.direct_a && p.direct_b && m <= p.rows && n <= c->nc && k <= kc) { /* small: one task */
-    p.nb = n, p.kb = k;
-    nn__product_task(&p, 0, 0);
-    return;
-  }
-  const size_t blocks = nn__max((k + kc - 1) / kc, 1), even = (k + blocks - 1) / blocks;
-  for (p.j0 = 0; p.j0 < n; p.j0 += p.nb) {
-    p.nb = nn__min(kc == c->kc ? c->nc : n, n - p.j0);
-    p.p0 = 0;
-    do {
-      p.kb = nn__min(even, k - p.p0);
-      p.finish.beta = p.p0 ? 1 : finish->beta;
-      p.finish.bias = p.p0 + p.kb == k ? finish->bias : NULL;
-      p.finish.relu = p.p0 + p.kb == k && finish->relu;
-      const size_t panels = (p.nb + t->nr - 1) / t->nr;
-      if (!p.direct_b)
-        nn__parallel(&c->pool, (panels + NN__PACK_TASK - 1) / NN__PACK_TASK, nn__pack_b_task, &p);
-      nn__parallel(&c->pool, (m + p.rows - 1) / p.rows, nn__product_task, &p);
-      p.p0 += p.kb;
-    } while (p.p0 < k);
+    nn__multiply_blocks(&p, threads, m, k);
+  } else {
+    /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile;
+     * and sooner where rows are whole pages apart, which meet in the same sets of the cache. */
+    p.direct_a = a.panel || n <= 2 * t->nr || (a.col == 1 && (a.row % 1024 || m <= 8));
+    p.direct_b =
+        b.panel || (b.col == 1 && m <= NN__DIRECT_B && (b.row % 1024 || m <= 2 * t->mr));
+    nn__multiply_blocks(&p, threads, c->nc, c->kc);
   }
 }
 
