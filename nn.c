@@ -3096,47 +3096,76 @@ static void nn__pack_a(const nn__product *p, nn_real *to, const nn_real *a, size
     p->context->kernels->pack(to, a, p->a.col, p->a.row, p->kb, m);
 }
 
-/* Loops 3 to 1 round the micro-kernel: the rows of one task, panels of B, tiles of A. */
+/* The rows of a left operand. Row i lies at at[place[i]] where there is a list of places, in panels
+ * at at[i/NR panel + i mod NR], and at at[i step] else. Rows are counted from `first`. */
+typedef struct nn__left {
+  const nn_real *at;
+  size_t step, panel, first;
+  const size_t *place;
+} nn__left;
+
+/* Loops 2 and 1 round the micro-kernel: C[m,n] = finish(A B), tile by tile, by the calling thread. B
+ * is in panels of NR columns, `panel` reals apart: packed, or as it lies and NR apart. Those of C are
+ * panel_c apart. */
+static void nn__tiles_at(const nn__kernels *t, const nn__walk *walk, size_t m, size_t n,
+                         const nn__left *a, const nn_real *b, size_t panel, nn_real *c, size_t ldc,
+                         size_t panel_c, const nn__finish *finish)
+{
+  nn__finish f = *finish;
+  for (size_t j = 0; j < n; j += t->nr, b += panel, c += panel_c) {
+    if (f.bias && !f.across) f.bias = finish->bias + j;
+    for (size_t i = 0, rows; i < m; i += rows) {
+      const size_t first = a->first + i;
+      const nn_real *row[NN__MAX_MR];
+      rows = nn__tile_height(t, m - i);
+      if (a->place)
+        for (size_t r = 0; r < rows; r++) row[r] = a->at + a->place[first + r];
+      else if (a->panel)
+        for (size_t r = 0; r < rows; r++)
+          row[r] = a->at + (first + r) / t->nr * a->panel + (first + r) % t->nr;
+      else
+        for (size_t r = 0; r < rows; r++) row[r] = a->at + (first + r) * a->step;
+      if (f.bias && f.across) f.bias = finish->bias + i;
+      t->tile(walk, row, b, c + i * (f.across ? 1 : ldc), ldc, rows, nn__min(t->nr, n - j), &f);
+    }
+  }
+}
+
+/* The same for rows of A that are lda apart. */
+static void nn__tiles(const nn__kernels *t, const nn__walk *walk, size_t m, size_t n,
+                      const nn_real *a, size_t lda, const nn_real *b, size_t panel, nn_real *c,
+                      size_t ldc, size_t panel_c, const nn__finish *finish)
+{
+  const nn__left rows = {a, lda, 0, 0, NULL};
+  nn__tiles_at(t, walk, m, n, &rows, b, panel, c, ldc, panel_c, finish);
+}
+
+/* Loop 3: the rows of one task, in blocks that are packed together. */
 static void nn__product_task(void *arg, size_t index, int thread)
 {
   const nn__product *p = arg;
   const nn__kernels *t = p->context->kernels;
   const size_t nr = t->nr, first = index * p->rows, last = nn__min(first + p->rows, p->m);
   nn_real *const pack_a = p->context->pack_a + (size_t)thread * nn__pack_a_size(p->context);
-  const size_t no_skip = 0, panels = p->a.panel || (!p->direct_a && p->a.col != 1);
-  const size_t panel = p->a.panel ? p->a.panel : p->kb * nr;
-  const size_t next = p->direct_a ? p->a.row : p->kb + NN__PAD; /* from row to row of A */
-  const nn__walk walk = {1, p->kb, p->kb, &no_skip, p->direct_a ? p->a.col : panels ? nr : 1,
+  const size_t no_skip = 0, across = (size_t)p->finish.across;
+  const nn__left packed = {pack_a, p->kb + NN__PAD, p->a.col == 1 ? 0 : p->kb * nr, 0, NULL};
+  const nn__walk walk = {1, p->kb, p->kb, &no_skip,
+                         p->direct_a ? p->a.col : packed.panel ? nr : 1,
                          p->direct_b ? p->b.row : nr, p->direct_b && !p->b.panel};
-  const size_t panel_b = p->b.panel ? p->b.panel : nr * p->b.col;
+  const size_t panel_b = !p->direct_b ? p->kb * nr : p->b.panel ? p->b.panel : nr * p->b.col;
+  const nn_real *b = p->direct_b ? p->b.at + p->p0 * p->b.row + p->j0 / nr * panel_b
+                                 : p->context->pack_b;
   for (size_t i0 = first; i0 < last; i0 += p->context->mc) {
-    const size_t mb = nn__min(p->context->mc, last - i0);
-    const size_t top = p->a.panel ? i0 : 0; /* the row of A in which this block starts */
-    const nn_real *a = p->a.at + (i0 - top) * p->a.row + p->p0 * p->a.col;
+    const size_t rows = nn__min(p->context->mc, last - i0);
+    nn__left a = {p->a.at + p->p0 * p->a.col, p->a.row, p->a.panel, i0, NULL};
     if (!p->direct_a) {
-      nn__pack_a(p, pack_a, a, mb);
-      a = pack_a;
+      nn__pack_a(p, pack_a, a.at + i0 * a.step, rows);
+      a = packed;
     }
-    for (size_t j = 0; j < p->nb; j += nr) {
-      const size_t n = nn__min(nr, p->nb - j);
-      const nn_real *b = p->direct_b
-                             ? p->b.at + p->p0 * p->b.row + (p->j0 + j) / nr * panel_b
-                             : p->context->pack_b + j * p->kb;
-      nn__finish f = p->finish;
-      if (f.bias && !f.across) f.bias += p->j0 + j;
-      for (size_t i = 0, m; i < mb; i += m) {
-        m = nn__tile_height(t, mb - i);
-        const size_t ci = i0 + i, cj = p->j0 + j;
-        nn_real *c = p->c + (f.across ? cj * p->ldc + ci : ci * p->ldc + cj);
-        if (f.bias && f.across) f.bias = p->finish.bias + ci;
-        const nn_real *row[NN__MAX_MR];
-        if (panels)
-          for (size_t r = 0, at = top + i; r < m; r++, at++) row[r] = a + at / nr * panel + at % nr;
-        else
-          for (size_t r = 0; r < m; r++) row[r] = a + (i + r) * next;
-        t->tile(&walk, row, b, c, p->ldc, m, n, &f);
-      }
-    }
+    nn__finish f = p->finish;
+    if (f.bias) f.bias += across ? i0 : p->j0;
+    nn_real *c = p->c + (across ? p->j0 * p->ldc + i0 : i0 * p->ldc + p->j0);
+    nn__tiles_at(t, &walk, rows, p->nb, &a, b, panel_b, c, p->ldc, across ? nr * p->ldc : nr, &f);
   }
 }
 
@@ -3173,24 +3202,6 @@ static void nn__by_rows_task(void *arg, size_t index, int thread)
       if (f->bias) x += f->bias[j0 + j];
       c[j] = f->relu && x < 0 ? 0 : x;
     }
-  }
-}
-
-/* c[m,n] = finish(A B) by the calling thread, tile by tile: rows of A lda apart, B in panels of NR
- * columns `panel` reals apart (packed, or as it lies and NR apart), those of C panel_c apart. */
-static void nn__tiles(const nn__kernels *t, const nn__walk *walk, size_t m, size_t n,
-                      const nn_real *a, size_t lda, const nn_real *b, size_t panel, nn_real *c,
-                      size_t ldc, size_t panel_c, const nn__finish *finish)
-{
-  nn__finish f = *finish;
-  for (size_t j = 0; j < n; j += t->nr, b += panel, c += panel_c) {
-    for (size_t i = 0, rows; i < m; i += rows) {
-      rows = nn__tile_height(t, m - i);
-      const nn_real *row[NN__MAX_MR];
-      for (size_t r = 0; r < rows; r++) row[r] = a + (i + r) * lda;
-      t->tile(walk, row, b, c + i * ldc, ldc, rows, nn__min(t->nr, n - j), &f);
-    }
-    if (f.bias) f.bias += t->nr;
   }
 }
 
