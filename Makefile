@@ -11,7 +11,7 @@ LIBS = -lm -lpthread
 APT = apt-get install -y -qq --no-install-recommends
 
 # The first list runs once for every ISA of the machine, the second once.
-SUITES = gemm layers train io torch inspect stack
+SUITES = gemm layers train io torch inspect inplace stack
 SUITES_ONCE = model data gradients fuzz fail bench
 SCRIPTS = tests/test_look.sh tests/test_survive.sh tests/test_program.sh tests/test_fetch.sh \
           tests/test_readme.sh tests/test_build.sh tests/lint

@@ -991,6 +991,10 @@ typedef struct nn__kernels {
    * g, and of a gru's h_before, lies at g[j/NR panel + j mod NR]; to_panels brings n numbers to
    * columns from .. */
   void (*to_panels)(nn_real *to, size_t panel, size_t from, const nn_real *x, size_t n);
+  /* A row y[n] = x[k] B[k,n], both in such panels; n columns in whole panels of B, panel_b apart.
+   * The order of a sum depends on k alone. */
+  void (*panels_row)(nn_real *y, const nn_real *x, size_t panel, const nn_real *b, size_t panel_b,
+                     size_t k, size_t n);
   void (*rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int relu);
   void (*lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn_real *c, nn_real *h,
                    size_t n);
@@ -2211,6 +2215,46 @@ static void NN__(to_panels)(nn_real *to, size_t panel, size_t from, const nn_rea
   }
 }
 
+/* A tile of one row would wait for each sum before it could add to it again: here every column has
+ * four sums that take turns. B goes by in one stream. */
+static void NN__(panels_row)(nn_real *y, const nn_real *x, size_t panel, const nn_real *b,
+                             size_t panel_b, size_t k, size_t n)
+{
+  enum { NN__SUMS = NR < 4 ? NR : 4 };
+  for (size_t j = 0; j < n; j += NR, b += panel_b, y += panel) {
+    const nn_real *at = b, *from = x;
+    V acc[NN__SUMS][NV];
+    NN__UNROLL
+    for (int s = 0; s < NN__SUMS; s++)
+      NN__UNROLL
+      for (int v = 0; v < NV; v++) acc[s][v] = v_zero();
+    for (size_t left = k; left; from += panel) {
+      const size_t here = left < NR ? left : NR, whole = here / NN__SUMS * NN__SUMS;
+      size_t p = 0;
+      for (; p < whole; p += NN__SUMS, at += NN__SUMS * NR)
+        NN__UNROLL
+        for (int s = 0; s < NN__SUMS; s++) {
+          const V factor = v_set(from[p + (size_t)s]);
+          NN__UNROLL
+          for (int v = 0; v < NV; v++)
+            acc[s][v] = v_fma(factor, v_load(at + s * NR + v * VW), acc[s][v]);
+        }
+      for (; p < here; p++, at += NR)
+        NN__UNROLL
+        for (int v = 0; v < NV; v++)
+          acc[0][v] = v_fma(v_set(from[p]), v_load(at + v * VW), acc[0][v]);
+      left -= here;
+    }
+    NN__UNROLL
+    for (int v = 0; v < NV; v++) {
+      V sum = acc[0][v];
+      NN__UNROLL
+      for (int s = 1; s < NN__SUMS; s++) sum = v_add(sum, acc[s][v]);
+      v_store(y + v * VW, sum);
+    }
+  }
+}
+
 /* g: W x + b + U h + c; becomes h. */
 static void NN__(rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int relu)
 {
@@ -2469,6 +2513,7 @@ static const nn__kernels NN__(nn__table) = {
     NN__(winograd_in),
     NN__(winograd_out),
     NN__(to_panels),
+    NN__(panels_row),
     NN__(rnn_row),
     NN__(lstm_row),
     NN__(gru_row),
@@ -3020,8 +3065,8 @@ struct nn_context {
   nn__pool pool;
   nn_allocator allocator;
   size_t size;             /* bytes allocated, when nn_context_create did it */
-  size_t mc, kc, nc;       /* block sizes in use, no larger than the products to come need */
-  nn_real *pack_a, *pack_b; /* mc kc for each thread; kc nc */
+  nn_real *pack_a, *pack_b; /* packing space: room_a reals for each thread, room_b */
+  size_t room_a, room_b;
 };
 
 enum { NN__PAD = 16 }; /* elements between the rows of a packed A */
@@ -3030,20 +3075,15 @@ static size_t nn__round_up(size_t n, size_t to) { return (n + to - 1) / to * to;
 static size_t nn__min(size_t a, size_t b) { return a < b ? a : b; }
 static size_t nn__max(size_t a, size_t b) { return a > b ? a : b; }
 
-/* Block sizes for products of at most m x n x k; what packing then takes, in elements. */
-static void nn__context_limits(nn_context *c, size_t m, size_t n, size_t k)
+/* What a block of A, of B takes when packed, in reals. */
+static size_t nn__packed_a(const nn__kernels *t, size_t m, size_t k)
 {
-  const nn__kernels *t = c->kernels;
-  c->mc = nn__min(t->mc, nn__round_up(nn__max(m, 1), t->mr));
-  c->kc = nn__min(t->kc, nn__max(k, 1));
-  c->nc = nn__min(t->nc, nn__round_up(nn__max(n, 1), t->nr));
+  return nn__round_up(nn__min(m, t->mc), t->nr) * (nn__min(k, t->kc) + NN__PAD);
 }
-static size_t nn__packing(const nn__kernels *t, size_t mc, size_t kc)
+static size_t nn__packed_b(const nn__kernels *t, size_t n, size_t k)
 {
-  return nn__round_up(mc, t->nr) * (kc + NN__PAD);
+  return nn__round_up(nn__min(k, t->kc) * nn__round_up(nn__min(n, t->nc), t->nr), 16);
 }
-static size_t nn__pack_a_size(const nn_context *c) { return nn__packing(c->kernels, c->mc, c->kc); }
-static size_t nn__pack_b_size(const nn_context *c) { return nn__round_up(c->kc * c->nc, 16); }
 
 typedef struct nn__product {
   nn_context *context;
@@ -3146,7 +3186,7 @@ static void nn__product_task(void *arg, size_t index, int thread)
   const nn__product *p = arg;
   const nn__kernels *t = p->context->kernels;
   const size_t nr = t->nr, first = index * p->rows, last = nn__min(first + p->rows, p->m);
-  nn_real *const pack_a = p->context->pack_a + (size_t)thread * nn__pack_a_size(p->context);
+  nn_real *const pack_a = p->context->pack_a + (size_t)thread * p->context->room_a;
   const size_t no_skip = 0, across = (size_t)p->finish.across;
   const nn__left packed = {pack_a, p->kb + NN__PAD, p->a.col == 1 ? 0 : p->kb * nr, 0, NULL};
   const nn__walk walk = {1, p->kb, p->kb, &no_skip,
@@ -3155,8 +3195,8 @@ static void nn__product_task(void *arg, size_t index, int thread)
   const size_t panel_b = !p->direct_b ? p->kb * nr : p->b.panel ? p->b.panel : nr * p->b.col;
   const nn_real *b = p->direct_b ? p->b.at + p->p0 * p->b.row + p->j0 / nr * panel_b
                                  : p->context->pack_b;
-  for (size_t i0 = first; i0 < last; i0 += p->context->mc) {
-    const size_t rows = nn__min(p->context->mc, last - i0);
+  for (size_t i0 = first; i0 < last; i0 += t->mc) {
+    const size_t rows = nn__min(t->mc, last - i0);
     nn__left a = {p->a.at + p->p0 * p->a.col, p->a.row, p->a.panel, i0, NULL};
     if (!p->direct_a) {
       nn__pack_a(p, pack_a, a.at + i0 * a.step, rows);
@@ -3190,7 +3230,7 @@ static void nn__by_rows_task(void *arg, size_t index, int thread)
   const nn__product *p = arg;
   const nn__finish *f = &p->finish;
   const size_t j0 = index * p->rows, n = nn__min(p->rows, p->n - j0);
-  nn_real *const sum = p->context->pack_a + (size_t)thread * nn__pack_a_size(p->context);
+  nn_real *const sum = p->context->pack_a + (size_t)thread * p->context->room_a;
   for (size_t i = 0; i < p->m; i++) {
     nn_real *c = p->c + i * p->ldc + j0;
     memset(sum, 0, n * sizeof *sum);
@@ -3220,7 +3260,7 @@ static void nn__by_rows_task(void *arg, size_t index, int thread)
  * An operand that is in panels already goes to BLOCKS, which reads it as it lies. */
 typedef enum nn__way { NN__TILES, NN__DOTS, NN__SUMS, NN__TURNED, NN__BLOCKS } nn__way;
 
-static nn__way nn__way_of(const nn_context *c, size_t m, size_t n, size_t k, const nn__matrix *a,
+static nn__way nn__way_of(const nn__kernels *t, size_t m, size_t n, size_t k, const nn__matrix *a,
                           const nn__matrix *b)
 {
   if (m <= 2 && a->col == 1 && b->row == 1 && k) return NN__DOTS;
@@ -3229,10 +3269,38 @@ static nn__way nn__way_of(const nn_context *c, size_t m, size_t n, size_t k, con
     if (m > 2 && m <= NN__TINY && n <= NN__TINY && k <= NN__TINY && !a->panel) return NN__TILES;
   }
   /* Rows a multiple of 1024 apart meet in the same sets of the cache: they are packed instead. */
-  const int few = nn__round_up(m, c->kernels->nr) * k <= nn__pack_b_size(c) &&
+  const int few = nn__round_up(m, t->nr) * k <= t->kc * t->nc &&
                   (a->col == 1 || (a->row == 1 && m <= NN__DIRECT_B && !a->panel));
   if (k >= 512 && m < n && b->row == 1 && b->col % 1024 && few) return NN__TURNED;
   return NN__BLOCKS;
+}
+
+/* Whether BLOCKS reads an operand where it lies. Packing pays when a panel is used often enough:
+ * A's by every panel of B, B's by every tile; and sooner where rows are whole pages apart. */
+static int nn__reads_a(const nn__kernels *t, size_t m, size_t n, const nn__matrix *a)
+{
+  return a->panel || n <= 2 * t->nr || (a->col == 1 && (a->row % 1024 || m <= 8));
+}
+static int nn__reads_b(const nn__kernels *t, size_t m, const nn__matrix *b)
+{
+  return b->panel || (b->col == 1 && m <= NN__DIRECT_B && (b->row % 1024 || m <= 2 * t->mr));
+}
+
+/* Makes the packing space large enough for products of such operands with up to m rows and an inner
+ * dimension of up to k. */
+static void nn__reserve(nn_context *c, size_t m, size_t n, size_t k, nn__matrix a, nn__matrix b)
+{
+  const nn__kernels *t = c->kernels;
+  size_t room_a = 0, room_b = 0;
+  if (b.col == 1 && !b.panel && n >= 64) room_a = nn__min(n, NN__SUM_COLUMNS); /* SUMS */
+  if (m > 2 || nn__way_of(t, m, n, k, &a, &b) == NN__BLOCKS) {
+    if (!nn__reads_a(t, m, n, &a)) room_a = nn__max(room_a, nn__packed_a(t, m, k));
+    if (!nn__reads_b(t, m, &b)) room_b = nn__packed_b(t, n, k);
+    const size_t few = nn__round_up(nn__min(m, n - 1), t->nr); /* TURNED has fewer rows than n */
+    if (b.row == 1 && !b.panel && k >= 512)
+      room_b = nn__max(room_b, nn__min(few * k, t->kc * t->nc));
+  }
+  c->room_a = nn__max(c->room_a, room_a), c->room_b = nn__max(c->room_b, room_b);
 }
 
 /* Loops 5 and 4: blocks of nc columns, then of kc of the inner dimension. */
@@ -3243,9 +3311,9 @@ static void nn__multiply_blocks(nn__product *p, size_t threads, size_t nc, size_
   const nn__finish finish = p->finish;
   /* As many tasks for each thread: four, or fewer of two tiles' height or more, or what mc asks. */
   size_t tasks = nn__max(1, nn__min(4, p->m / (threads * 2 * t->mr)));
-  tasks = nn__max(tasks, (p->m + threads * c->mc - 1) / (threads * c->mc));
+  tasks = nn__max(tasks, (p->m + threads * t->mc - 1) / (threads * t->mc));
   p->rows =
-      threads == 1 ? nn__min(p->m, c->mc) : (p->m + threads * tasks - 1) / (threads * tasks);
+      threads == 1 ? nn__min(p->m, t->mc) : (p->m + threads * tasks - 1) / (threads * tasks);
   const size_t blocks = nn__max((p->k + kc - 1) / kc, 1), even = (p->k + blocks - 1) / blocks;
   for (p->j0 = 0; p->j0 < p->n; p->j0 += p->nb) {
     p->nb = nn__min(nc, p->n - p->j0);
@@ -3270,7 +3338,7 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
 {
   const nn__kernels *t = c->kernels;
   if (!m || !n) return;
-  const nn__way way = nn__way_of(c, m, n, k, &a, &b);
+  const nn__way way = nn__way_of(t, m, n, k, &a, &b);
   if (way == NN__TILES) {
     const size_t no_skip = 0;
     const nn__walk walk = {1, k, k, &no_skip, a.col, b.row, 1};
@@ -3284,7 +3352,7 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
   if (way == NN__DOTS || way == NN__SUMS) {
     const size_t share = way == NN__DOTS ? 64 : nn__max(256, (n + threads - 1) / threads);
     p.rows = threads == 1 ? n : share;
-    if (way == NN__SUMS) p.rows = nn__min(p.rows, nn__min(NN__SUM_COLUMNS, nn__pack_a_size(c)));
+    if (way == NN__SUMS) p.rows = nn__min(p.rows, NN__SUM_COLUMNS);
     nn__parallel(&c->pool, (n + p.rows - 1) / p.rows,
                  way == NN__DOTS ? nn__dots_task : nn__by_rows_task, &p);
   } else if (way == NN__TURNED) {
@@ -3293,12 +3361,8 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
     p.b.at = a.at, p.b.row = a.col, p.b.col = a.row;
     nn__multiply_blocks(&p, threads, m, k);
   } else {
-    /* Packing pays when a panel is used often enough: A's by every panel of B, B's by every tile;
-     * and sooner where rows are whole pages apart, which meet in the same sets of the cache. */
-    p.direct_a = a.panel || n <= 2 * t->nr || (a.col == 1 && (a.row % 1024 || m <= 8));
-    p.direct_b =
-        b.panel || (b.col == 1 && m <= NN__DIRECT_B && (b.row % 1024 || m <= 2 * t->mr));
-    nn__multiply_blocks(&p, threads, c->nc, c->kc);
+    p.direct_a = nn__reads_a(t, m, n, &a), p.direct_b = nn__reads_b(t, m, &b);
+    nn__multiply_blocks(&p, threads, t->nc, t->kc);
   }
 }
 
@@ -3311,6 +3375,13 @@ static nn__matrix nn__rows_of(const nn_real *at, size_t ld) /* a row-major matri
 static nn__matrix nn__columns_of(const nn_real *at, size_t ld) /* and transposed */
 {
   const nn__matrix x = {at, 1, ld, 0};
+  return x;
+}
+
+/* A right operand [k,n] in panels, as the kernels pack it. */
+static nn__matrix nn__panels_of(const nn__kernels *t, const nn_real *at, size_t k)
+{
+  const nn__matrix x = {at, t->nr, 1, k * t->nr};
   return x;
 }
 
@@ -3362,13 +3433,13 @@ nn_context *nn_context_create(nn_isa isa, int threads, const nn_allocator *alloc
   const nn__kernels *t;
   if (nn__choose(isa, &threads, &t) != NN_OK) return NULL;
   const size_t head = nn__round_up(sizeof(nn_context), NN__ALIGN);
-  const size_t pack_a = nn__packing(t, t->mc, t->kc), pack_b = nn__round_up(t->kc * t->nc, 16);
+  const size_t pack_a = nn__packed_a(t, t->mc, t->kc), pack_b = nn__packed_b(t, t->nc, t->kc);
   const size_t size = head + ((size_t)threads * pack_a + pack_b) * sizeof(nn_real) + NN__ALIGN;
   nn_context *c = nn__allocate(allocator, size);
   if (!c) return NULL;
   memset(c, 0, sizeof *c);
   c->kernels = t;
-  nn__context_limits(c, SIZE_MAX / 2, SIZE_MAX / 2, SIZE_MAX / 2);
+  c->room_a = pack_a, c->room_b = pack_b;
   if (allocator) c->allocator = *allocator;
   c->size = size;
   c->pack_b = (nn_real *)(void *)nn__aligned((char *)c + sizeof *c);
@@ -3461,12 +3532,16 @@ typedef struct nn__node {
   int fused;                  /* a relu that its input's finish has already done */
   int masked;                 /* and that the maxima after it go back through on their own */
   int relu;                   /* convolution, linear: finish with a relu */
+  int folded;                 /* a batch norm that is part of the convolution before it */
+  int norm;                   /* convolution: the batch norm folded into it, or -1 */
   nn__piece y_piece, dy_piece, keep_piece, extra_piece;
   size_t scratch, thread_scratch; /* reals wanted while it runs */
   nn_real *y, *dy;            /* output and its gradient */
   nn_real *keep;              /* what forward leaves to backward */
   nn_real *extra;             /* where a second user's gradient is made before it is added */
   nn_real *border;            /* an input's gradient as the caller sees it, if layouts differ */
+  nn_real *packed;            /* inference: the weights as products read them; or NULL */
+  size_t packed_size;
   nn_real *state;             /* carried from call to call */
   size_t state_size;
   int state_n;                /* samples the state belongs to; 0 = none yet */
@@ -3483,6 +3558,7 @@ typedef struct nn__param {
   int node, rank, dim[4];
   int buffer;       /* running statistics: not trained */
   size_t count, offset; /* in the block of its sort */
+  nn_real *value;   /* there; or in the caller's memory, which is only read; NULL: not yet */
 } nn__param;
 
 struct nn_model {
@@ -3513,6 +3589,9 @@ struct nn_model {
   int has_lengths;
   /* the run */
   int shown;                  /* the last output is in border */
+  int packed;                 /* what nodes keep packed is of the present parameters */
+  int exposed;                /* a caller has a pointer to them, */
+  uint64_t fingerprint;       /* so this is what they were when they were packed */
   /* the last forward: samples; done (2: and backward, too); an nn_mode; nn_loss done since */
   int n, ran, training, lost;
   int fresh;                  /* cells start from 0 and leave what they carry alone */
@@ -3530,6 +3609,12 @@ struct nn_model {
   int64_t steps;
   int64_t state_steps;        /* of them, those that the optimizer's state is made of */
 };
+
+/* Whether layers keep their weights packed, or pack them at every call in space that all share. */
+static int nn__packs_once(const nn_model *m)
+{
+  return m->config.inference && !m->config.least_memory;
+}
 
 /* ======================================== @@CONV ===========================================
  * Convolution without im2col. With channels last, the inputs of one output pixel are kernel_h runs
@@ -3561,7 +3646,7 @@ enum { NN__WINOGRAD_CHAIN = 128 };
 
 /* Winograd pays for 3x3 and 5x5 windows at stride 1 once there are channels enough to carry the
  * transforms; `side` outputs then cost 64 products in place of side^2 k^2. */
-static int nn__winograd_side(const nn__conv *c)
+static int nn__winograd_side(const nn__conv *c, int weights_are_ready)
 {
   if (c->kh != c->kw || (c->kh != 3 && c->kh != 5) || c->groups > 1) return 0;
   if (c->sh != 1 || c->sw != 1 || c->dh != 1 || c->dw != 1) return 0;
@@ -3573,7 +3658,7 @@ static int nn__winograd_side(const nn__conv *c)
    * the weights. */
   const size_t taps = c->kh * c->kw, direct = c->oh * c->ow * taps;
   const size_t products = tiles * NN__TILE * NN__TILE;
-  const size_t weights = NN__TILE * (taps + NN__TILE * c->kw);
+  const size_t weights = weights_are_ready ? 0 : NN__TILE * (taps + NN__TILE * c->kw);
   return 2 * products <= direct && c->n * (direct - products) > 2 * weights ? (int)side : 0;
 }
 
@@ -3607,7 +3692,7 @@ static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__n
   c.hz = c.h + (c.kh - 1) * c.dh, c.wz = c.w + (c.kw - 1) * c.dw;
   c.zruns = c.runs;
   c.zrun = dense ? c.kw * c.oc : c.og;
-  nn__conv_choose(&c, m->config.direct_convolution ? 0 : nn__winograd_side(&c));
+  nn__conv_choose(&c, m->config.direct_convolution ? 0 : nn__winograd_side(&c, nn__packs_once(m)));
   return c;
 }
 
@@ -3625,11 +3710,21 @@ static size_t nn__reals_for(size_t sizes) /* reals that hold so many size_t */
   return nn__round_up((sizes * sizeof(size_t) + sizeof(nn_real) - 1) / sizeof(nn_real), 16);
 }
 
-/* Winograd works on blocks of tiles whose frequencies fit the second-level cache. */
+/* Tiles of an h x w image. */
+static size_t nn__winograd_tiles(const nn__conv *c, size_t h, size_t w)
+{
+  const size_t side = (size_t)c->side;
+  return (h + side - 1) / side * ((w + side - 1) / side);
+}
+
+/* Winograd works on blocks of tiles whose frequencies fit the second-level cache, or on all tiles
+ * where there are fewer. */
 static size_t nn__winograd_block(const nn__conv *c)
 {
-  const size_t tile = NN__TILE * NN__TILE * (c->c + c->oc) * sizeof(nn_real);
-  return c->kernels->mr * nn__max(1, 700 * 1024 / (tile * c->kernels->mr));
+  const size_t tile = NN__TILE * NN__TILE * (c->c + c->oc) * sizeof(nn_real), mr = c->kernels->mr;
+  const size_t most =
+      c->n * nn__max(nn__winograd_tiles(c, c->oh, c->ow), nn__winograd_tiles(c, c->h, c->w));
+  return nn__min(mr * nn__max(1, 700 * 1024 / (tile * mr)), nn__round_up(most, mr));
 }
 
 /* Where a kernel keeps a tile that is transformed along one side; ahead of all else in a thread's
@@ -3646,32 +3741,44 @@ static size_t nn__winograd_image(const nn__conv *c, size_t h, size_t w, size_t c
   return (nn__round_up(h, side) + k) * (nn__round_up(w, side) + k) * channels;
 }
 
-static size_t nn__conv_scratch(const nn__conv *c)
+/* The weights as the forward reads them: 64 frequencies in panels, taps of channels, or panels. */
+static size_t nn__conv_weights(const nn__conv *c)
 {
-  if (c->side) {
-    const size_t nr = c->kernels->nr, taps = NN__TILE * NN__TILE;
-    const size_t packed = taps * nn__max(c->c * nn__round_up(c->oc, nr),
-                                         c->oc * nn__round_up(c->c, nr));
-    return nn__max(packed, c->chunks * (taps * c->c * c->oc + c->oc)) + 16;
-  }
-  if (nn__depthwise(c)) return c->kh * c->kw * c->c * (c->chunks + 2) + c->chunks * c->oc;
-  const size_t k = c->kh * c->kw * c->cg;
-  const size_t forward = nn__conv_packed(c, k, c->og) + nn__reals_for(c->oh * c->ow + c->runs);
-  const size_t data = nn__conv_packed(c, c->kh * c->kw * c->og, c->cg) +
-                      nn__reals_for(c->h * c->w + c->zruns);
-  const size_t weight = c->chunks * (c->groups * k * c->og + c->oc) + nn__reals_for(k + c->oh);
-  return nn__max(forward, nn__max(data, weight)) + 16;
+  const size_t taps = c->kh * c->kw;
+  if (c->side) return NN__TILE * NN__TILE * c->c * nn__round_up(c->oc, c->kernels->nr);
+  return nn__depthwise(c) ? taps * c->c : nn__conv_packed(c, taps * c->cg, c->og);
 }
 
-static size_t nn__conv_thread_scratch(const nn__conv *c)
+/* Space for a forward, `packed` if its weights lie there, too. */
+static size_t nn__conv_forward_scratch(const nn__conv *c, int packed)
 {
-  if (c->side)
-    return nn__winograd_half(c) +
-           nn__max(nn__winograd_image(c, c->oh, c->ow, c->c),
-                   nn__winograd_image(c, c->h, c->w, c->oc)) +
+  const size_t weights = packed ? nn__conv_weights(c) : 0;
+  return weights + (c->side || nn__depthwise(c) ? 0 : nn__reals_for(c->runs) + 16);
+}
+
+/* And for what comes back. */
+static size_t nn__conv_backward_scratch(const nn__conv *c)
+{
+  const size_t taps = c->kh * c->kw, k = taps * c->cg;
+  if (c->side) {
+    const size_t packed = NN__TILE * NN__TILE * c->oc * nn__round_up(c->c, c->kernels->nr);
+    return nn__max(packed, c->chunks * (NN__TILE * NN__TILE * c->c * c->oc + c->oc)) + 16;
+  }
+  if (nn__depthwise(c)) return taps * c->c * (c->chunks + 2) + c->chunks * c->oc;
+  const size_t data = nn__conv_packed(c, taps * c->og, c->cg) + nn__reals_for(c->zruns);
+  const size_t weight = c->chunks * (c->groups * k * c->og + c->oc) + nn__reals_for(k + c->oh);
+  return nn__max(data, weight) + 16;
+}
+
+static size_t nn__conv_thread_scratch(const nn__conv *c, int back)
+{
+  if (c->side) {
+    const size_t data = back ? nn__winograd_image(c, c->h, c->w, c->oc) : 0;
+    return nn__winograd_half(c) + nn__max(nn__winograd_image(c, c->oh, c->ow, c->c), data) +
            nn__winograd_block(c) * NN__TILE * NN__TILE * (c->c + c->oc);
+  }
   const size_t padded = c->ph || c->pw ? c->hp * c->wp * c->c : 0;
-  return nn__max(padded, nn__depthwise(c) ? 0 : c->hz * c->wz * c->oc);
+  return nn__max(padded, back && !nn__depthwise(c) ? c->hz * c->wz * c->oc : 0);
 }
 
 /* `image` [h,w,c] with zeros round it, in `to`; or the image itself where there is no padding. */
@@ -3876,20 +3983,25 @@ static nn__winograd nn__winograd_of(nn_model *m, const nn__conv *c, int turned)
   q.top = turned ? c->kh - 1 - c->ph : c->ph, q.left = turned ? c->kw - 1 - c->pw : c->pw;
   const size_t side = (size_t)c->side;
   q.tiles_w = (q.ow + side - 1) / side;
-  q.tiles = q.tiles_w * ((q.oh + side - 1) / side);
+  q.tiles = nn__winograd_tiles(c, q.oh, q.ow);
   q.block = nn__winograd_block(c);
   q.thread_scratch = m->thread_scratch, q.thread_scratch_size = m->thread_scratch_size;
   return q;
 }
 
+static void nn__winograd_pack(nn_model *m, const nn__conv *c, int turned, const nn_real *w,
+                              nn_real *to)
+{
+  nn__winograd_job job = nn__winograd_job_of(m, c, turned, w, to);
+  nn__parallel(&m->context.pool, turned ? c->oc : c->c, nn__winograd_pack_task, &job);
+}
+
 static void nn__winograd_forward(nn_model *m, const nn__conv *c, int turned, const nn_real *x,
-                                 const nn_real *w, const nn_real *bias, int relu, nn_real *y)
+                                 const nn_real *packed, const nn_real *bias, int relu, nn_real *y)
 {
   nn__winograd q = nn__winograd_of(m, c, turned);
   const nn__finish finish = {1, 0, bias, relu, 0};
-  nn__winograd_job weights = nn__winograd_job_of(m, c, turned, w, m->scratch);
-  nn__parallel(&m->context.pool, q.c, nn__winograd_pack_task, &weights);
-  q.x = x, q.y = y, q.packed = m->scratch, q.finish = finish;
+  q.x = x, q.y = y, q.packed = packed, q.finish = finish;
   nn__parallel(&m->context.pool, (c->n * q.tiles + q.block - 1) / q.block,
                nn__winograd_forward_task, &q);
 }
@@ -3958,8 +4070,9 @@ static void nn__winograd_weights(nn_model *m, const nn__conv *c, const nn_real *
 /* One walk over one image: out[pixels, n] for every group, from packed weights. */
 typedef struct nn__correlation {
   const nn__kernels *kernels;
-  const size_t *pixel, *skip;
-  size_t pixels, runs, run, groups, cg, og, ldc;
+  const size_t *skip;
+  size_t rows, cols, down, right; /* pixels out; from one to the next in the image */
+  size_t runs, run, groups, cg, og, ldc;
   const nn_real *packed;
   nn__finish finish;
 } nn__correlation;
@@ -3973,11 +4086,15 @@ static void nn__correlate(const nn__correlation *q, const nn_real *image, nn_rea
   for (size_t g = 0; g < q->groups; g++)
     for (size_t j = 0; j < q->og; j += nr, b += k * nr) {
       nn__finish f = q->finish;
+      const nn_real *at = image + g * q->cg; /* of pixel (y, x) */
       if (f.bias) f.bias += g * q->og + j;
-      for (size_t i = 0, m; i < q->pixels; i += m) {
-        m = nn__tile_height(t, q->pixels - i);
+      for (size_t i = 0, x = 0, m; i < q->rows * q->cols; i += m) {
+        m = nn__tile_height(t, q->rows * q->cols - i);
         const nn_real *row[NN__MAX_MR];
-        for (size_t r = 0; r < m; r++) row[r] = image + q->pixel[i + r] + g * q->cg;
+        for (size_t r = 0; r < m; r++, at += q->right) {
+          if (x++ == q->cols) at += q->down - q->cols * q->right, x = 1;
+          row[r] = at;
+        }
         t->tile(&walk, row, b, out + i * q->ldc + g * q->og + j, q->ldc, m,
                 nn__min(nr, q->og - j), &f);
       }
@@ -4053,34 +4170,41 @@ static void nn__depthwise_forward_task(void *arg, size_t image, int thread)
     }
 }
 
-static void nn__conv_forward(nn_model *m, const nn__conv *c, const nn_real *x, const nn_real *w,
-                             const nn_real *bias, int relu, nn_real *y)
+/* The weights for nn__conv_forward, to the space that nn__conv_weights asks for. */
+static void nn__conv_pack_forward(nn_model *m, const nn__conv *c, const nn_real *w, nn_real *to)
+{
+  const size_t taps = c->kh * c->kw;
+  if (c->side)
+    nn__winograd_pack(m, c, 0, w, to);
+  else if (nn__depthwise(c))
+    c->kernels->transpose(to, c->c, w, taps, c->c, taps);
+  else
+    nn__conv_pack(c, w, 0, to);
+}
+
+/* scratch: what nn__conv_forward_scratch asks for beside the weights. */
+static void nn__conv_forward(nn_model *m, const nn__conv *c, const nn_real *x,
+                             const nn_real *packed, const nn_real *bias, int relu, nn_real *y,
+                             nn_real *scratch)
 {
   nn__conv_job job;
   memset(&job, 0, sizeof job);
   if (c->side) {
-    nn__winograd_forward(m, c, 0, x, w, bias, relu, y);
+    nn__winograd_forward(m, c, 0, x, packed, bias, relu, y);
     return;
   }
   job.conv = c, job.x = x, job.y = y, job.bias = bias, job.relu = relu;
   job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
   if (nn__depthwise(c)) {
-    c->kernels->transpose(m->scratch, c->c, w, c->kh * c->kw, c->c, c->kh * c->kw);
-    job.w = m->scratch;
+    job.w = packed;
     nn__parallel(&m->context.pool, c->n, nn__depthwise_forward_task, &job);
     return;
   }
-  nn_real *packed = m->scratch;
-  nn__conv_pack(c, w, 0, packed);
-  size_t *pixel =
-      (size_t *)(void *)nn__aligned(packed + nn__conv_packed(c, c->runs * c->run, c->og));
-  size_t *skip = pixel + c->oh * c->ow;
-  for (size_t i = 0; i < c->oh; i++)
-    for (size_t j = 0; j < c->ow; j++)
-      pixel[i * c->ow + j] = (i * c->sh * c->wp + j * c->sw) * c->c;
+  size_t *skip = (size_t *)(void *)nn__aligned(scratch);
   nn__runs(c, c->wp, c->c, skip);
-  const nn__correlation walk = {c->kernels, pixel, skip, c->oh * c->ow, c->runs, c->run, c->groups,
-                                c->cg, c->og, c->oc, packed, {1, 0, bias, relu, 0}};
+  const nn__correlation walk = {c->kernels, skip, c->oh, c->ow, c->sh * c->wp * c->c, c->sw * c->c,
+                                c->runs, c->run, c->groups, c->cg, c->og, c->oc, packed,
+                                {1, 0, bias, relu, 0}};
   job.walk = walk;
   nn__parallel(&m->context.pool, c->n, nn__conv_forward_task, &job);
 }
@@ -4137,7 +4261,8 @@ static void nn__conv_backward_data(nn_model *m, const nn__conv *c, const nn_real
   nn__conv_job job;
   memset(&job, 0, sizeof job);
   if (c->side) {
-    nn__winograd_forward(m, c, 1, dy, w, NULL, 0, dx);
+    nn__winograd_pack(m, c, 1, w, m->scratch);
+    nn__winograd_forward(m, c, 1, dy, m->scratch, NULL, 0, dx);
     return;
   }
   job.conv = c, job.dy = dy, job.dx = dx;
@@ -4150,14 +4275,12 @@ static void nn__conv_backward_data(nn_model *m, const nn__conv *c, const nn_real
   }
   nn_real *packed = m->scratch;
   nn__conv_pack(c, w, 1, packed);
-  size_t *pixel =
+  size_t *skip =
       (size_t *)(void *)nn__aligned(packed + nn__conv_packed(c, c->zruns * c->zrun, c->cg));
-  size_t *skip = pixel + c->h * c->w;
-  for (size_t i = 0; i < c->h; i++)
-    for (size_t j = 0; j < c->w; j++) pixel[i * c->w + j] = (i * c->wz + j) * c->oc;
   nn__runs(c, c->wz, c->oc, skip);
-  const nn__correlation walk = {c->kernels, pixel, skip, c->h * c->w, c->zruns, c->zrun, c->groups,
-                                c->og, c->cg, c->c, packed, {1, 0, NULL, 0, 0}};
+  const nn__correlation walk = {c->kernels, skip, c->h, c->w, c->wz * c->oc, c->oc, c->zruns,
+                                c->zrun, c->groups, c->og, c->cg, c->c, packed,
+                                {1, 0, NULL, 0, 0}};
   job.walk = walk;
   nn__parallel(&m->context.pool, c->n, nn__conv_data_task, &job);
 }
@@ -4405,13 +4528,14 @@ static nn__node *nn__in(nn_model *m, const nn__node *node, int k) { return &m->n
 /* Whether the last forward was one to learn from. Inspecting keeps what going back needs, too, but
  * computes what inference does, and goes back past the parameters without touching them. */
 static int nn__learning(const nn_model *m) { return m->training == NN_TRAINING; }
+static int nn__keeps(const nn_model *m) { return m->training && !m->config.inference; }
+
+#ifndef NN_NO_TRAINING
 static int nn__learns(const nn_model *m, const nn__node *node)
 {
   return nn__learning(m) && node->rate > 0;
 }
-static int nn__keeps(const nn_model *m) { return m->training && !m->config.inference; }
 
-#ifndef NN_NO_TRAINING
 /* Whether what goes back is the gradient, not a projection by another rule. */
 static int nn__goes_by_gradient(const nn_model *m)
 {
@@ -4426,8 +4550,7 @@ static int nn__goes_by_gradient(const nn_model *m)
 
 static nn_real *nn__value(nn_model *m, int param)
 {
-  const nn__param *p = &m->param[param];
-  return (p->buffer ? m->buffer : m->value) + p->offset;
+  return m->param[param].value;
 }
 #ifndef NN_NO_TRAINING
 static nn_real *nn__grad(nn_model *m, int param) { return m->gradient + m->param[param].offset; }
@@ -4620,13 +4743,26 @@ static void nn__dropout_backward(nn_model *m, nn__node *node, size_t n, nn_real 
 
 /* ---- linear ------------------------------------------------------------------------------- */
 
+/* What W takes packed, for a model that packs once: nothing where products read it as it lies. */
+static size_t nn__linear_packed(const nn_model *m, const nn__node *node)
+{
+  const size_t in = m->node[node->in[0]].cols, rows = (size_t)m->config.batch * node->rows;
+  if (!nn__packs_once(m) || rows <= 2 || (in >= 512 && in % 1024)) return 0;
+  return nn__round_up(node->cols, m->context.kernels->nr) * in;
+}
+
 /* y[R,out] = x[R,in] W^T + b */
 static void nn__linear_forward(nn_model *m, nn__node *node, size_t n)
 {
   const nn__node *x = nn__in(m, node, 0);
+  const nn__kernels *t = m->context.kernels;
   const nn__finish f = {1, 0, node->no_bias ? NULL : nn__value(m, node->param + 1), node->relu, 0};
-  nn__multiply(&m->context, n * node->rows, node->cols, x->cols, nn__rows_of(x->y, x->cols),
-               nn__columns_of(nn__value(m, node->param), x->cols), node->y, node->cols, &f);
+  const nn_real *value = nn__value(m, node->param);
+  const size_t rows = n * node->rows, in = x->cols, out = node->cols;
+  nn__matrix w = nn__columns_of(value, in);
+  if (node->packed && !m->packed) t->pack(node->packed, value, 1, in, in, out);
+  if (node->packed && rows > 2) w = nn__panels_of(t, node->packed, in);
+  nn__multiply(&m->context, rows, out, in, nn__rows_of(x->y, in), w, node->y, out, &f);
 }
 
 #ifndef NN_NO_TRAINING
@@ -4793,16 +4929,38 @@ static void nn__affine_task(void *arg, size_t index, int thread)
 
 /* keep: mean[C], inverse[C], then working rows p, q, r. Parameters: weight, bias, running_mean,
  * running_var. */
+/* keep = mean, 1/deviation, p, q of y = p x + q: the last two from the first two */
+static void nn__norm_factors(nn_model *m, const nn__node *node)
+{
+  const nn_real *w = nn__value(m, node->param), *b = nn__value(m, node->param + 1);
+  const size_t cols = node->cols;
+  nn_real *mean = node->keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
+  for (size_t j = 0; j < cols; j++) {
+    p[j] = w[j] * inverse[j];
+    q[j] = b[j] - p[j] * mean[j];
+  }
+}
+
+/* All four by the running statistics. */
+static void nn__running_norm(nn_model *m, const nn__node *node)
+{
+  const nn_real *mean = nn__value(m, node->param + 2), *variance = nn__value(m, node->param + 3);
+  for (size_t j = 0; j < node->cols; j++) {
+    node->keep[j] = mean[j];
+    node->keep[node->cols + j] = (nn_real)(1 / sqrt((double)variance[j] + 1e-5));
+  }
+  nn__norm_factors(m, node);
+}
+
 static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
 {
   const nn_real *x = nn__in(m, node, 0)->y;
   const size_t rows = n * node->rows, cols = node->cols;
-  const nn_real *w = nn__value(m, node->param), *b = nn__value(m, node->param + 1);
-  nn_real *running_mean = nn__value(m, node->param + 2);
-  nn_real *running_var = nn__value(m, node->param + 3);
   nn_real *mean = node->keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
 #ifndef NN_NO_TRAINING
   if (nn__learns(m, node)) {
+    nn_real *running_mean = nn__value(m, node->param + 2);
+    nn_real *running_var = nn__value(m, node->param + 3);
     const double counted = (double)nn__counted_rows(node, n, nn__lengths(m)); /* 2 or more */
     nn__column_sums(m, node, n, 0, x, NULL, NULL, 1 / counted, mean);
     nn__column_sums(m, node, n, 1, x, mean, NULL, 1 / counted, inverse); /* variance */
@@ -4816,18 +4974,10 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
       /* a variance that overflows makes NaNs, which nn_train names, and not zeros */
       inverse[j] = (nn_real)(1 / sqrt(variance + 1e-5) + (variance - variance));
     }
-  }
+    nn__norm_factors(m, node);
+  } else
 #endif
-  if (!nn__learns(m, node)) {
-    for (size_t j = 0; j < cols; j++) {
-      mean[j] = running_mean[j];
-      inverse[j] = (nn_real)(1 / sqrt((double)running_var[j] + 1e-5));
-    }
-  }
-  for (size_t j = 0; j < cols; j++) {
-    p[j] = w[j] * inverse[j];
-    q[j] = b[j] - p[j] * mean[j];
-  }
+    nn__running_norm(m, node);
   nn__affine a = {m->context.kernels, x, NULL, p, q, NULL, node->y, rows, cols};
   nn__parallel(&m->context.pool, (rows + 255) / 256, nn__affine_task, &a);
 }
@@ -5399,14 +5549,26 @@ static size_t nn__cell_keep(const nn_model *m, const nn__node *node)
          (node->cell.layers > 1 && node->cell.dropout > 0 ? all * h : 0);
 }
 
+/* The joint weights of one layer, packed. */
+static size_t nn__cell_packed(const nn_model *m, const nn__node *node, int layer)
+{
+  const nn__kernels *t = m->context.kernels;
+  const size_t h = node->cols, in = layer ? h : m->node[node->in[0]].cols, both = h + 1 + in;
+  const size_t wide = nn__cell_wide(t, node->kind, h);
+  const size_t alone = node->kind == NN__GRU ? nn__round_up(h, t->nr) : 0;
+  return (wide - 2 * alone) * both + alone * (both - h / t->nr * t->nr) + alone * (h + 1);
+}
+
 static size_t nn__cell_scratch(const nn_model *m, const nn__node *node)
 {
   const size_t batch = (size_t)m->config.batch, h = node->cols, nr = m->context.kernels->nr;
   const size_t wide = nn__cell_wide(m->context.kernels, node->kind, h);
   const size_t in = nn__cell_in(m, node), ld = nn__cell_ld(h, in);
   const size_t lower = node->cell.layers > 1 ? batch * node->rows * h : 0;
-  return wide * (ld + nn__max(ld, nn__round_up(in, nr) + nn__round_up(h, nr))) + 2 * batch * h +
-         lower + 64;
+  if (nn__packs_once(m)) return 0;
+  if (m->config.inference)
+    return nn__max(nn__cell_packed(m, node, 0), nn__cell_packed(m, node, node->cell.layers - 1));
+  return wide * (ld + nn__round_up(in, nr) + nn__round_up(h, nr)) + 2 * batch * h + lower + 64;
 }
 
 /* Part 0, 1 or 2 of the joint weights: columns of g without h, with both, without x; and the
@@ -5423,6 +5585,35 @@ static int nn__part_of(const nn__cell *q, int part, nn__part *p)
   return p->from < p->to;
 }
 
+/* The joint weights for the forward: part by part in panels, straight from the four parameters. */
+static void nn__cell_pack(const nn__cell *q, nn_real *to, const nn_real *w, const nn_real *u,
+                          const nn_real *b, const nn_real *c)
+{
+  const nn__kernels *t = q->kernels;
+  const size_t h = q->h, in = q->in, nr = t->nr;
+  for (int part = 0; part < 3; part++) {
+    nn__part p;
+    if (!nn__part_of(q, part, &p)) continue;
+    const size_t length = p.k1 - p.k0;
+    memset(to, 0, (p.to - p.from) * length * sizeof *to);
+    for (int k = 0; k < q->sums_count; k++) {
+      const nn__gate_sums *s = &q->sums[k];
+      if (s->at < p.from || s->at >= p.to) continue;
+      for (size_t j = 0, wide; j < h; j += wide) { /* the gate's columns within a panel */
+        const size_t at = s->at + j - p.from, row = s->gate * h + j;
+        nn_real *const panel = to + at / nr * length * nr + at % nr;
+        wide = nn__min(nr - at % nr, h - j);
+        if (s->of_h) t->transpose(panel, nr, u + row * h, h, wide, h);
+        for (size_t i = 0; i < wide; i++)
+          panel[(h - p.k0) * nr + i] = (s->of_x ? b[row + i] : 0) + (s->of_h ? c[row + i] : 0);
+        if (s->of_x) t->transpose(panel + (h + 1 - p.k0) * nr, nr, w + row * in, in, wide, in);
+      }
+    }
+    to += (p.to - p.from) * length;
+  }
+}
+
+#ifndef NN_NO_TRAINING
 /* The joint weights [U b+c W] as rows: [wide, ld]. */
 static void nn__cell_join(const nn__cell *q, nn_real *to, const nn_real *w, const nn_real *u,
                           const nn_real *b, const nn_real *c)
@@ -5440,13 +5631,7 @@ static void nn__cell_join(const nn__cell *q, nn_real *to, const nn_real *w, cons
   }
 }
 
-/* Packs B[k,n] with element (i,j) at b[i rs + j cs]; returns the end. */
-static nn_real *nn__pack_panels(const nn__kernels *t, nn_real *to, const nn_real *b, size_t rs,
-                                size_t cs, size_t k, size_t n)
-{
-  t->pack(to, b, rs, cs, k, n);
-  return to + nn__round_up(n, t->nr) * k;
-}
+#endif
 
 static int nn__past_end(const nn__cell *q, size_t t, size_t sample)
 {
@@ -5497,9 +5682,13 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
       const size_t length = p.k1 - p.k0;
       /* zeros need no product */
       const size_t start = t || q->first_step_too ? p.k0 : h / nr * nr;
-      nn__panels_product(q, rows, p.to - p.from, p.k1 - start, z + start / nr * q->panel,
-                         packed + (start - p.k0) * nr, length * nr, g + p.from / nr * q->panel,
-                         nr, q->panel, &set);
+      const nn_real *const from = z + start / nr * q->panel, *b = packed + (start - p.k0) * nr;
+      nn_real *const sums = g + p.from / nr * q->panel;
+      if (q->n == 1)
+        k->panels_row(sums, from, q->panel, b, length * nr, p.k1 - start, p.to - p.from);
+      else
+        nn__panels_product(q, rows, p.to - p.from, p.k1 - start, from, b, length * nr, sums, nr,
+                           q->panel, &set);
       packed += (p.to - p.from) * length;
     }
     for (size_t i = 0; i < rows; i++, g += nr, z += nr) {
@@ -5581,21 +5770,15 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
     memset(node->state, 0, node->state_size * sizeof *node->state);
     node->state_n = (int)n;
   }
+  size_t done = 0;
   for (int layer = 0; layer < node->cell.layers; layer++) {
     nn__cell q = nn__cell_of(m, node, layer, n);
     const int param = node->param + 4 * layer;
     const nn_real *w = nn__value(m, param), *u = nn__value(m, param + 1);
     const nn_real *b = nn__value(m, param + 2), *c = nn__value(m, param + 3);
-    nn_real *const joint = m->scratch;
-    nn_real *end = joint + q.wide * q.ld;
-    nn__cell_join(&q, joint, w, u, b, c);
-    q.packed = end;
-    for (int part = 0; part < 3; part++) {
-      nn__part p;
-      if (nn__part_of(&q, part, &p))
-        end = nn__pack_panels(q.kernels, end, joint + p.from * q.ld + p.k0, 1, q.ld, p.k1 - p.k0,
-                              p.to - p.from);
-    }
+    nn_real *const packed = node->packed ? node->packed + done : m->scratch;
+    if (!node->packed || !m->packed) nn__cell_pack(&q, packed, w, u, b, c);
+    q.packed = packed, done += nn__cell_packed(m, node, layer);
     q.x = nn__cell_input(m, node, layer, n);
     nn_real *state = carry ? node->state + (size_t)layer * 2 * batch * h : NULL;
     for (int k = 0; k < 2; k++) {
@@ -5714,9 +5897,10 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
     q.dx = layer ? lower : dx;
     nn__cell_join(&q, joint, w, u, nn__value(m, param + 2), nn__value(m, param + 3));
     q.packed_u = end;
-    end = nn__pack_panels(q.kernels, end, joint + q.from_h * q.ld, q.ld, 1, q.wide - q.from_h, h);
+    q.kernels->pack(end, joint + q.from_h * q.ld, q.ld, 1, q.wide - q.from_h, h);
+    end += nn__round_up(h, q.kernels->nr) * (q.wide - q.from_h);
     q.packed_w = end;
-    if (q.dx) nn__pack_panels(q.kernels, end, joint + h + 1, q.ld, 1, q.to_x, q.in);
+    if (q.dx) q.kernels->pack(end, joint + h + 1, q.ld, 1, q.to_x, q.in);
     nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
 
     if (nn__learns(m, node)) nn__cell_gradients(m, node, layer, &q, joint);
@@ -6630,7 +6814,7 @@ static void nn__place_params(nn_model *m)
 }
 
 /* The index-th parameter of the public list: trained ones, then buffers. */
-static const nn__param *nn__listed(const nn_model *m, int index)
+static nn__param *nn__listed(nn_model *m, int index)
 {
   for (int sort = 0; sort < 2; sort++)
     for (int i = 0; i < m->params; i++)
@@ -6647,18 +6831,33 @@ static int nn__time_back(const nn_model *m, int node) { return 2 * m->nodes - no
 /* Whether the gradient of this node is ever wanted: something below it is trained. */
 static int nn__wants_gradient(const nn_model *m, int i) { return m->node[i].wanted; }
 
-/* Layers that can write their output over their input, and their gradient likewise: backward needs
- * no x, and what made x does not need it either. */
+/* Layers that can write their output over their input. While training their gradient must do so
+ * likewise: backward needs no x, and what made x does not need it either. */
 static int nn__in_place(const nn_model *m, int i)
 {
   const nn__node *node = &m->node[i];
   if (!node->inputs || m->config.keep_activations) return 0;
   const nn__node *x = &m->node[node->in[0]];
-  if (x->users != 1 || nn__is_input(x->kind) || nn__is_loss(node->kind)) return 0;
-  if (node->kind == NN__FLATTEN) return nn__same_layout(x);
-  const int simple = node->kind == NN__RELU || node->kind == NN__TANH ||
-                     node->kind == NN__SIGMOID || node->kind == NN__DROPOUT;
-  if (!simple) return 0;
+  const int inference = m->config.inference;
+  if (x->users != 1 || nn__is_loss(node->kind)) return 0;
+  if (nn__is_input(x->kind) && (!inference || nn__same_layout(x))) return 0; /* the caller's */
+  switch (node->kind) {
+  case NN__FLATTEN: return nn__same_layout(x);
+  case NN__LEAKY_RELU:
+  case NN__GELU:
+  case NN__SILU:
+  case NN__SOFTMAX:
+  case NN__BATCH_NORM:
+  case NN__LAYER_NORM:
+  case NN__NORMALISE:
+  case NN__ADD: return inference;
+  case NN__RELU:
+  case NN__TANH:
+  case NN__SIGMOID:
+  case NN__DROPOUT: break;
+  default: return 0;
+  }
+  if (inference) return 1;
   int maker = node->in[0]; /* through what x is shared with */
   for (;;) {
     if (nn__kind_needs[m->node[maker].kind] & NN__NEEDS_Y) return 0;
@@ -6698,22 +6897,37 @@ static size_t nn__keep_size(const nn_model *m, const nn__node *node)
   }
 }
 
+/* Room for the bias that a folded norm makes, ahead of the packed weights. */
+static size_t nn__own_bias(const nn__node *node)
+{
+  return node->norm >= 0 ? nn__round_up(node->cols, 16) : 0;
+}
+
 static void nn__scratch_size(const nn_model *m, nn__node *node)
 {
-  node->scratch = node->thread_scratch = 0;
+  node->scratch = node->thread_scratch = node->packed_size = 0;
   if (node->kind == NN__CONV2D) {
     nn__conv c = nn__conv_of(m, node, &m->node[node->in[0]], (size_t)m->config.batch);
-    node->scratch = nn__conv_scratch(&c);
-    node->thread_scratch = nn__conv_thread_scratch(&c);
-    nn__conv_choose(&c, 0); /* the way of fewer samples */
-    node->scratch = nn__max(node->scratch, nn__conv_scratch(&c));
-    node->thread_scratch = nn__max(node->thread_scratch, nn__conv_thread_scratch(&c));
+    const int back = !m->config.inference, once = nn__packs_once(m);
+    if (once) node->packed_size = nn__own_bias(node) + nn__conv_weights(&c);
+    for (int way = 0; way < 2; way++) {
+      const size_t forward = nn__conv_forward_scratch(&c, !once);
+      const size_t backward = back ? nn__conv_backward_scratch(&c) : 0;
+      node->scratch = nn__max(node->scratch, nn__max(forward, backward));
+      node->thread_scratch = nn__max(node->thread_scratch, nn__conv_thread_scratch(&c, back));
+      if (once) break;
+      nn__conv_choose(&c, 0); /* the way of fewer samples */
+    }
   } else if (node->kind == NN__BATCH_NORM) {
     node->scratch = NN__PARTS * node->cols;
   } else if (node->kind == NN__LAYER_NORM) {
     node->scratch = (2 + 2 * NN__PARTS) * nn__norm_length(node);
+  } else if (node->kind == NN__LINEAR) {
+    node->packed_size = nn__linear_packed(m, node);
   } else if (nn__is_cell(node->kind)) {
     node->scratch = nn__cell_scratch(m, node);
+    for (int layer = 0; layer < node->cell.layers && nn__packs_once(m); layer++)
+      node->packed_size += nn__cell_packed(m, node, layer);
 #ifndef NN_NO_TRAINING
   } else if (nn__is_loss(node->kind)) {
     node->scratch = (size_t)m->config.batch * node->rows * node->cols;
@@ -6764,14 +6978,40 @@ static void nn__want(nn__piece *p, size_t size)
   p->offset = SIZE_MAX;
 }
 
+/* Which layers write over their input, and which are done by the layer before them. */
+static void nn__plan_sharing(nn_model *m)
+{
+  for (int i = 0; i < m->nodes; i++) {
+    nn__node *node = &m->node[i];
+    node->users = node->fused = node->masked = node->relu = node->folded = 0;
+    node->norm = -1;
+    for (int k = 0; k < node->inputs; k++) m->node[node->in[k]].users++;
+  }
+  for (int i = 0; i < m->nodes; i++) {
+    nn__node *node = &m->node[i];
+    node->share = nn__in_place(m, i) ? node->in[0] : -1;
+    if (node->share < 0) continue;
+    nn__node *maker = &m->node[node->share];
+    if (node->kind == NN__BATCH_NORM && maker->kind == NN__CONV2D && nn__packs_once(m))
+      node->folded = 1, maker->norm = i;
+    if (maker->folded) maker = &m->node[maker->share];
+    if (node->kind == NN__RELU && (maker->kind == NN__CONV2D || maker->kind == NN__LINEAR))
+      node->fused = maker->relu = 1;
+  }
+  for (int i = 0; i < m->nodes; i++) {
+    nn__node *x = m->node[i].kind == NN__MAX_POOL ? &m->node[m->node[i].in[0]] : NULL;
+    if (x && x->fused && x->users == 1) x->masked = 1;
+  }
+}
+
 static void nn__plan_pieces(nn_model *m)
 {
   const int count = m->nodes, loss_time = count, end = 2 * count + 1;
   const size_t batch = (size_t)m->config.batch;
   const int training = !m->config.inference, keep_all = m->config.keep_activations;
+  nn__plan_sharing(m);
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
-    node->users = node->fused = node->masked = node->relu = 0;
     nn__want(&node->y_piece, batch * node->rows * node->cols);
     nn__want(&node->dy_piece, batch * node->rows * node->cols);
     nn__want(&node->extra_piece, batch * node->rows * node->cols);
@@ -6779,21 +7019,10 @@ static void nn__plan_pieces(nn_model *m)
     node->y_piece.last = node->dy_piece.last = node->extra_piece.last = node->keep_piece.last = -1;
     node->y_piece.first = node->dy_piece.first = 0;
     node->extra_piece.first = node->keep_piece.first = 0;
-    for (int k = 0; k < node->inputs; k++) m->node[node->in[k]].users++;
     nn__scratch_size(m, node);
     node->wanted = node->kind == NN__INPUT ? m->config.input_gradient : nn__is_trained(node);
     for (int k = 0; k < node->inputs; k++) node->wanted |= m->node[node->in[k]].wanted;
     if (m->config.inference) node->wanted = 0;
-  }
-  for (int i = 0; i < count; i++) {
-    nn__node *node = &m->node[i];
-    node->share = nn__in_place(m, i) ? node->in[0] : -1;
-    nn__node *maker = node->share >= 0 ? &m->node[node->share] : NULL;
-    if (maker && node->kind == NN__RELU &&
-        (maker->kind == NN__CONV2D || maker->kind == NN__LINEAR))
-      node->fused = maker->relu = 1;
-    nn__node *x = node->kind == NN__MAX_POOL ? &m->node[node->in[0]] : NULL;
-    if (x && x->fused && x->users == 1) x->masked = 1;
   }
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
@@ -6811,7 +7040,8 @@ static void nn__plan_pieces(nn_model *m)
       if (wanted && i == m->output) nn__lives(dy, loss_time, back);
       if (wanted && node->kind == NN__INPUT) nn__lives(dy, back, end);
     }
-    if (node->keep_piece.size) nn__lives(&node->keep_piece, i, training && wanted ? back : i);
+    if (node->keep_piece.size)
+      nn__lives(&node->keep_piece, node->folded ? node->in[0] : i, training && wanted ? back : i);
     for (int k = 0; k < node->inputs; k++) {
       const int in = node->in[k];
       nn__node *x = &m->node[in];
@@ -6829,22 +7059,22 @@ static void nn__plan_pieces(nn_model *m)
   m->shared_size = nn__place(m);
 }
 
-/* The products of a node, for the sizes of the packing space. */
-static void nn__count_products(const nn_model *m, size_t *rows, size_t *cols, size_t *inner)
+/* Packing space for the products of all layers. Those of cells find their operands packed. */
+static void nn__reserve_products(nn_model *m)
 {
-  size_t most = 1;
+  m->context.room_a = m->context.room_b = 0;
   for (int i = 0; i < m->nodes; i++) {
     const nn__node *node = &m->node[i];
-    if (node->kind != NN__LINEAR && !nn__is_cell(node->kind)) continue;
-    size_t wide = node->cols;
-    if (nn__is_cell(node->kind))
-      wide = nn__max(nn__cell_wide(m->context.kernels, node->kind, node->cols),
-                     nn__cell_ld(node->cols, nn__cell_in(m, node)));
-    const size_t batch_rows = (size_t)m->config.batch * node->rows;
-    most = nn__max(most, nn__max(batch_rows, nn__max(wide, m->node[node->in[0]].cols)));
-    most = nn__max(most, node->cols);
+    if (node->kind != NN__LINEAR) continue;
+    const size_t in = m->node[node->in[0]].cols, out = node->cols;
+    const size_t rows = (size_t)m->config.batch * node->rows;
+    const nn__matrix w = nn__rows_of(NULL, in), x = w, turned = nn__columns_of(NULL, in);
+    const nn__matrix packed = nn__panels_of(m->context.kernels, NULL, in);
+    nn__reserve(&m->context, rows, out, in, x, node->packed_size ? packed : turned);
+    if (m->config.inference) continue;
+    nn__reserve(&m->context, rows, in, out, nn__rows_of(NULL, out), w);    /* dx */
+    nn__reserve(&m->context, out, in, rows, nn__columns_of(NULL, out), x); /* dW */
   }
-  *rows = *cols = *inner = most;
 }
 
 /* ---- the block ---------------------------------------------------------------------------- */
@@ -6882,7 +7112,7 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
   nn__cursor c = {base, 0, 0};
   const size_t real = sizeof(nn_real), batch = (size_t)m->config.batch;
   const nn__node *out = &m->node[m->output];
-  m->value = nn__carve(&c, m->values, real);
+  if (!m->config.in_place) m->value = nn__carve(&c, m->values, real);
 #ifndef NN_NO_TRAINING
   m->slots = m->config.inference ? 0 : nn__slots(&m->optimizer);
   if (!m->config.inference) {
@@ -6890,13 +7120,12 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
     for (int i = 0; i < m->slots; i++) m->slot[i] = nn__carve(&c, m->values, real);
   }
 #endif
-  m->buffer = nn__carve(&c, m->buffers, real);
+  if (!m->config.in_place) m->buffer = nn__carve(&c, m->buffers, real);
   m->shared = nn__carve(&c, m->shared_size, real);
   m->scratch = nn__carve(&c, m->scratch_size, real);
   m->thread_scratch = nn__carve(&c, m->thread_scratch_size * (size_t)m->config.threads, real);
-  m->context.pack_a =
-      nn__carve(&c, nn__pack_a_size(&m->context) * (size_t)m->config.threads, real);
-  m->context.pack_b = nn__carve(&c, nn__pack_b_size(&m->context), real);
+  m->context.pack_a = nn__carve(&c, m->context.room_a * (size_t)m->config.threads, real);
+  m->context.pack_b = nn__carve(&c, m->context.room_b, real);
   m->border = nn__same_layout(out) ? NULL : nn__carve(&c, batch * out->rows * out->cols, real);
   m->lengths = nn__carve(&c, batch, sizeof(int32_t));
   m->notes = nn__carve(&c, m->notes_size, 1);
@@ -6923,6 +7152,7 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
       node->state_size = (size_t)node->cell.layers * 2 * batch * node->cols;
       node->state = nn__carve(&c, node->state_size, real);
     }
+    node->packed = node->packed_size ? nn__carve(&c, node->packed_size, real) : NULL;
     if (node->kind == NN__INPUT && m->config.input_gradient && !nn__same_layout(node))
       node->border = nn__carve(&c, batch * node->rows * node->cols, real);
     if (node->has_weights) {
@@ -6935,9 +7165,13 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
   return c.used;
 }
 
-/* Where each node's arrays are, once the block is there. */
+/* Where each parameter and each node's arrays are, once the block is there. */
 static void nn__point(nn_model *m)
 {
+  for (int i = 0; i < m->params; i++) {
+    nn__param *p = &m->param[i];
+    p->value = m->config.in_place ? NULL : (p->buffer ? m->buffer : m->value) + p->offset;
+  }
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
     const nn__node *root = &m->node[nn__root(m, i)];
@@ -6966,12 +7200,12 @@ static nn_status nn__plan(nn_model *m)
     nn__fail(m, NN_ERR_STATE, "nn_build: the last layer is an input");
     return m->broken;
   }
+  if (m->config.in_place && !m->config.inference)
+    nn__fail(m, NN_ERR_STATE, "nn_build: config.in_place needs config.inference");
   nn__place_params(m);
   if (m->broken != NN_OK) return m->broken;
-  size_t rows, cols, inner;
-  nn__count_products(m, &rows, &cols, &inner);
-  nn__context_limits(&m->context, rows, cols, inner);
   nn__plan_pieces(m);
+  nn__reserve_products(m);
   m->scratch_size = m->thread_scratch_size = 0;
   for (int i = 0; i < m->nodes; i++) {
     m->scratch_size = nn__max(m->scratch_size, nn__round_up(m->node[i].scratch, 16));
@@ -7124,8 +7358,11 @@ static void nn__reset(nn_model *m)
 nn_status nn_reinitialise(nn_model *m, uint64_t seed)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_reinitialise: not built");
+  if (!m->built || m->config.in_place)
+    return nn__error(m, NN_ERR_STATE, "nn_reinitialise: %s",
+                     m->built ? "the parameters are the caller's (config.in_place)" : "not built");
   m->config.seed = seed;
+  m->packed = 0;
   nn__reset(m);
   nn__initialise(m, seed);
   return NN_OK;
@@ -7216,10 +7453,10 @@ static nn_status nn__build_at(nn_model *m, void *memory)
   for (int i = 0; i < m->params; i++) {
     nn__node *node = &m->node[m->param[i].node];
     const nn_real *from = node->kind == NN__NORMALISE ? node->constants[i - node->param] : NULL;
-    if (from) memcpy(nn__value(m, i), from, m->param[i].count * sizeof *from);
+    if (from && nn__value(m, i)) memcpy(nn__value(m, i), from, m->param[i].count * sizeof *from);
   }
   nn__reset(m);
-  nn__initialise(m, m->config.seed);
+  if (!m->config.in_place) nn__initialise(m, m->config.seed);
   return NN_OK;
 }
 
@@ -7254,18 +7491,48 @@ nn_status nn_build(nn_model *m)
 
 /* ---- forward ------------------------------------------------------------------------------ */
 
+/* The norm after a convolution, y = p v + q of what the convolution gives without its bias b, goes
+ * into the packed weights, p w, and into a bias of their own, p b + q. */
+static void nn__fold_norm(nn_model *m, const nn__node *node, const nn__conv *c, nn_real *packed,
+                          nn_real *bias)
+{
+  const size_t taps = c->kh * c->kw, depthwise = (size_t)nn__depthwise(c);
+  const size_t wide = depthwise ? c->c : c->kernels->nr, each = depthwise ? c->c : c->og;
+  const size_t blocks = c->side ? NN__TILE * NN__TILE : depthwise ? 1 : c->groups;
+  const size_t rows = c->side ? c->c : depthwise ? taps : taps * c->cg;
+  const nn__node *norm = &m->node[node->norm];
+  const nn_real *b = node->window.no_bias ? NULL : nn__value(m, node->param + 1);
+  nn_real *const p = norm->keep + 2 * c->oc, *const q = p + c->oc;
+  nn__running_norm(m, norm);
+  for (size_t block = 0; block < blocks; block++)
+    for (size_t j = 0; j < each; j += wide)
+      for (size_t i = 0; i < rows; i++, packed += wide)
+        for (size_t k = 0; k < wide && j + k < each; k++)
+          packed[k] *= p[(c->side ? 0 : block * each) + j + k];
+  for (size_t j = 0; j < c->oc; j++) bias[j] = q[j] + (b ? p[j] * b[j] : 0);
+}
+
+static void nn__convolve(nn_model *m, nn__node *node, size_t n)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  const nn__conv c = nn__conv_of(m, node, x, n);
+  const nn_real *bias = node->window.no_bias ? NULL : nn__value(m, node->param + 1);
+  nn_real *const packed = node->packed ? node->packed + nn__own_bias(node) : m->scratch;
+  if (!node->packed || !m->packed) {
+    nn__conv_pack_forward(m, &c, nn__value(m, node->param), packed);
+    if (node->norm >= 0) nn__fold_norm(m, node, &c, packed, node->packed);
+  }
+  if (node->norm >= 0) bias = node->packed;
+  nn__conv_forward(m, &c, x->y, packed, bias, node->relu, node->y,
+                   node->packed ? m->scratch : packed + nn__conv_weights(&c));
+}
+
 static nn_status nn__forward_node(nn_model *m, int i, size_t n)
 {
   nn__node *node = &m->node[i];
   const nn__node *x = node->inputs ? nn__in(m, node, 0) : NULL;
   switch (node->kind) {
-  case NN__CONV2D: {
-    const nn__conv c = nn__conv_of(m, node, x, n);
-    nn__conv_forward(m, &c, x->y, nn__value(m, node->param),
-                     node->window.no_bias ? NULL : nn__value(m, node->param + 1), node->relu,
-                     node->y);
-    break;
-  }
+  case NN__CONV2D: nn__convolve(m, node, n); break;
   case NN__LINEAR: nn__linear_forward(m, node, n); break;
   case NN__MAX_POOL:
   case NN__AVG_POOL:
@@ -7285,7 +7552,9 @@ static nn_status nn__forward_node(nn_model *m, int i, size_t n)
   case NN__SIGMOID: nn__activation_forward(m, node, n); break;
   case NN__SOFTMAX: nn__softmax_rows(m, node->y, x->y, n * node->rows, node->cols); break;
   case NN__DROPOUT: nn__dropout_forward(m, node, n); break;
-  case NN__BATCH_NORM: nn__batch_norm_forward(m, node, n); break;
+  case NN__BATCH_NORM:
+    if (!node->folded) nn__batch_norm_forward(m, node, n);
+    break;
   case NN__LAYER_NORM: nn__layer_norm_forward(m, node, n); break;
   case NN__NORMALISE: nn__normalise(m, node, n, 0, x->y, node->y); break;
   case NN__FLATTEN: nn__flatten_forward(m, node, n); break;
@@ -7316,10 +7585,21 @@ static nn_status nn__check_lengths(nn_model *m, const int32_t *lengths, int n, c
   return NN_OK;
 }
 
+/* The first array that a model of config.in_place has not been given yet, or NULL. */
+static const nn__param *nn__absent(const nn_model *m)
+{
+  for (int i = 0; i < m->params; i++)
+    if (!m->param[i].value) return &m->param[i];
+  return NULL;
+}
+#define NN__ABSENT "is not there yet (config.in_place)"
+
 /* Checks a batch and takes in its lengths. */
 static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
 {
   if (!m->built) return nn__error(m, NN_ERR_STATE, "forward: not built");
+  const nn__param *absent = nn__absent(m);
+  if (absent) return nn__error(m, NN_ERR_STATE, "forward: %s " NN__ABSENT, absent->name);
   if (!b || b->n < 1 || b->n > m->config.batch)
     return nn__error(m, NN_ERR_ARGUMENT, "forward: %d samples, must be 1..%d (config.batch)",
                      b ? b->n : 0, m->config.batch);
@@ -7331,6 +7611,41 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
   m->has_lengths = b->lengths != NULL;
   if (b->lengths) memcpy(m->lengths, b->lengths, (size_t)b->n * sizeof *m->lengths);
   return NN_OK;
+}
+
+/* Of the parameters that nodes keep packed: 64 bits that another value of any would change. */
+static uint64_t nn__fingerprint(nn_model *m)
+{
+  enum { NN__LANES = 8 }; /* so that one waits for the others' products, not for its own */
+  uint64_t lane[NN__LANES] = {1, 2, 3, 4, 5, 6, 7, 8}, sum = 0;
+  for (int i = 0; i < m->params; i++) {
+    const nn__node *node = &m->node[m->param[i].node];
+    if (!node->packed && !node->folded) continue;
+    const unsigned char *at = (const unsigned char *)m->param[i].value;
+    uint64_t word[NN__LANES] = {0};
+    size_t left = m->param[i].count * sizeof(nn_real);
+    for (; left; at += sizeof word) {
+      const int whole = left >= sizeof word;
+      if (whole)
+        memcpy(word, at, sizeof word);
+      else
+        memset(word, 0, sizeof word), memcpy(word, at, left);
+      for (int k = 0; k < NN__LANES; k++) lane[k] = (lane[k] ^ word[k]) * 0x9E3779B97F4A7C15u;
+      for (int k = 0; k < NN__LANES; k++) lane[k] ^= lane[k] >> 32;
+      left -= whole ? sizeof word : left;
+    }
+  }
+  for (int k = 0; k < NN__LANES; k++) sum = (sum ^ lane[k]) * 0x9E3779B97F4A7C15u;
+  return sum;
+}
+
+/* Whoever has a pointer to the parameters may have changed them. */
+static void nn__check_packed(nn_model *m)
+{
+  if (!nn__packs_once(m) || !m->exposed) return;
+  const uint64_t now = nn__fingerprint(m);
+  if (now != m->fingerprint) m->packed = 0;
+  m->fingerprint = now;
 }
 
 /* first_bad, if not NULL: the first node whose output holds a NaN or infinity, else -1. */
@@ -7360,6 +7675,7 @@ static nn_status nn__run_layers(nn_model *m, const nn_batch *b, int training, in
     nn__clear_past_ends(m, x, n, x->y);
   }
   if (first_bad) *first_bad = -1;
+  nn__check_packed(m);
   for (int i = 0; i < m->nodes; i++) {
     const nn__node *node = &m->node[i];
     if ((status = nn__forward_node(m, i, n)) != NN_OK) return m->status = status;
@@ -7371,7 +7687,7 @@ static nn_status nn__run_layers(nn_model *m, const nn_batch *b, int training, in
   }
   m->shown = 0;
   m->draws += (uint64_t)nn__learning(m);
-  m->ran = 1;
+  m->ran = m->packed = 1;
   return NN_OK;
 }
 
@@ -7893,7 +8209,8 @@ double nn_rate(const nn_model *m)
 
 nn_real *nn_parameters(nn_model *m, size_t *count)
 {
-  if (count) *count = m && m->built ? m->values : 0;
+  if (count) *count = m && m->built && m->value ? m->values : 0;
+  if (m) m->exposed = 1;
   return m && m->built ? m->value : NULL;
 }
 
@@ -7908,7 +8225,8 @@ nn_status nn_get_param(nn_model *m, int index, nn_param *p)
   if (!q) return nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: no such parameter");
   p->name = q->name, p->node = q->node, p->rank = q->rank, p->count = q->count;
   memcpy(p->dim, q->dim, sizeof p->dim);
-  p->value = (q->buffer ? m->buffer : m->value) + q->offset;
+  p->value = q->value;
+  m->exposed = 1;
   p->gradient = q->buffer || !m->gradient ? NULL : m->gradient + q->offset;
   return NN_OK;
 }
@@ -7920,6 +8238,26 @@ nn_status nn_find_param(nn_model *m, const char *name, nn_param *p)
   for (int i = 0; i < nn_param_count(m); i++)
     if (!strcmp(nn__listed(m, i)->name, name)) return nn_get_param(m, i, p);
   return nn__error(m, NN_ERR_ARGUMENT, "nn_find_param: no %s", name);
+}
+
+nn_status nn_share_weights(nn_model *m, nn_model *from)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!from) return nn__error(m, NN_ERR_ARGUMENT, "nn_share_weights: no model to share with");
+  if (!m->built || !from->built || !m->config.in_place)
+    return nn__error(m, NN_ERR_STATE, "nn_share_weights: %s",
+                     m->config.in_place ? "not built" : "needs config.in_place");
+  for (int fill = 0; fill < 2; fill++)
+    for (int i = 0; i < m->params; i++) {
+      nn__param *p = &m->param[i], *q = from->param;
+      while (q < from->param + from->params && strcmp(p->name, q->name)) q++;
+      if (q == from->param + from->params || !q->value || p->rank != q->rank ||
+          memcmp(p->dim, q->dim, sizeof p->dim))
+        return nn__error(m, NN_ERR_SHAPE, "nn_share_weights: no %s of this shape", p->name);
+      if (fill) p->value = q->value;
+    }
+  m->ran = m->packed = 0, m->exposed = 1; /* they may change whenever `from` trains */
+  return NN_OK;
 }
 
 int nn_node_count(const nn_model *m) { return m ? m->nodes : 0; }
@@ -10258,6 +10596,7 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *           embedding          u32 vocabulary, width
  *           rnn, lstm, gru     u32 hidden, layers, f64 dropout, flag relu (rnn alone), carry
  *           cross_entropy      f64 smoothing, u32 number of class weights (or 0), real each
+ *   pads  zeros, so that the reals of PARM, which follows, lie at a multiple of 64 bytes
  *   PARM  u32 number of arrays, the trained ones before the running statistics; each: text name,
  *         u32 rank, rank times u32 size; then the reals of all of them in the same order
  * and in a checkpoint, all three or none:
@@ -10284,7 +10623,7 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  * of PARM must be those that the layers make. Only then the model is built, and a second walk fills
  * it. NaN and infinite parameters are taken as they are, so a run that diverged can be looked at.
  * What is allocated: nn_model_size, and nn_plan's bytes. These are copies of the parameters, a few
- * times the file at most, and activations. A few bytes of layers can ask for huge images, so what
+ * times the file at most (packed for Winograd's transform, 64/9 times), and activations. A few bytes of layers can ask for huge images, so what
  * is not parameters must stay below config.batch times 256 MiB (a full-HD image through a small
  * net) or, where that is more, 4096 times the file: NN_ERR_LIMIT. */
 enum { NN__IO_VERSION = 1, NN__IO_MARK = 0x01020304, NN__IO_HEADER = 32, NN__IO_AROUND = 16 };
@@ -10304,6 +10643,7 @@ typedef struct nn__io {
   void (*sink)(void *to, const void *bytes, size_t size); /* writing; NULL: only counts */
   void *to;
   uint32_t crc;              /* writing: of the present section so far */
+  size_t padding;            /* writing: bytes before PARM */
   const char *section;
   const nn_open_options *open; /* reading a description alone: how it is to be changed; or NULL */
   nn_status status;
@@ -10626,6 +10966,23 @@ static void nn__io_graph(nn__io *s)
   nn__io_take_error(s);
 }
 
+/* Reading: the array's numbers stay where they lie. */
+static void nn__io_borrow(nn__io *s, nn__param *p)
+{
+  const unsigned char *const at = s->from + s->at;
+  const uint32_t one = 1;
+  unsigned char low;
+  memcpy(&low, &one, 1);
+  if (s->wide != (int)sizeof(nn_real) || !low)
+    nn__io_fail(s, NN_ERR_UNSUPPORTED, "numbers of %d bytes, the lowest first, cannot be used in "
+                "place here", s->wide);
+  else if ((uintptr_t)at % sizeof(nn_real))
+    nn__io_fail(s, NN_ERR_ARGUMENT, "to be used in place, the file must lie at a multiple of %d "
+                "bytes", (int)sizeof(nn_real));
+  nn__io_reals(s, NULL, p->count);
+  if (s->status == NN_OK) p->value = (nn_real *)(uintptr_t)(const void *)at; /* only ever read */
+}
+
 static void nn__io_params(nn__io *s)
 {
   nn_model *m = s->m;
@@ -10646,8 +11003,13 @@ static void nn__io_params(nn__io *s)
     nn__io_fail(s, NN_ERR_FORMAT, "array %d is %s, where the layers have %s%s", k, p.name,
                 own->name, strcmp(p.name, own->name) ? "" : " of another shape");
   }
-  nn__io_reals(s, m->value, m->values);
-  nn__io_reals(s, m->buffer, m->buffers);
+  for (int k = 0; k < count && s->status == NN_OK; k++) {
+    nn__param *p = nn__listed(m, k);
+    if (s->reading && m->config.in_place)
+      nn__io_borrow(s, p);
+    else
+      nn__io_reals(s, p->value, p->count);
+  }
 }
 
 static void nn__io_optimizer(nn__io *s)
@@ -10892,7 +11254,8 @@ static void nn__io_afford(nn__io *s, size_t size, size_t graph, int has_paramete
 #ifndef NN_NO_TRAINING
   if (!m->config.inference) copies += 1 + (size_t)m->slots;
 #endif
-  if (has_parameters) bytes -= (m->values * copies + m->buffers) * sizeof(nn_real);
+  if (has_parameters && !m->config.in_place)
+    bytes -= (m->values * copies + m->buffers) * sizeof(nn_real);
   const size_t each = bytes / (size_t)m->config.batch;
   const size_t most = size < SIZE_MAX >> 12 ? size << 12 : SIZE_MAX;
   if (each > nn__max(most, (size_t)1 << 28))
@@ -11047,7 +11410,10 @@ static void nn__match_arrays(nn__file *f, const nn_weights_options *o, int fill,
         nn__io_fail(s, NN_ERR_FORMAT, "two arrays for %s", q->name);
       else if (q)
         found[own] = 1;
-      nn__io_reals(s, fits && fill ? nn__value(m, own) : NULL, reals);
+      if (fits && fill && m->config.in_place)
+        nn__io_borrow(s, &m->param[own]);
+      else
+        nn__io_reals(s, fits && fill ? nn__value(m, own) : NULL, reals);
       if (s->status != NN_OK || fill) continue;
       if (fits)
         w->found++;
@@ -11083,8 +11449,8 @@ nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
                      result->first_missing, result->reshaped, result->reshaped ? ", first " : "",
                      result->first_reshaped);
   nn__match_arrays(&f, options, 1, result);
-  m->ran = 0; /* what is there was made of other weights */
-  return NN_OK;
+  m->ran = m->packed = 0; /* what is there was made of other weights */
+  return f.io.status == NN_OK ? NN_OK : (m->status = f.io.status);
 }
 
 /* ---- saving ------------------------------------------------------------------------------- */
@@ -11096,11 +11462,33 @@ static int nn__io_writes(const nn__io *s, int section)
   return s->checkpoint || nn__section[section].presence == NN__ALWAYS;
 }
 
+/* A section's head and body and CRC. */
+static void nn__io_section(nn__io *s, const char *tag, size_t length, void (*walk)(nn__io *s))
+{
+  char letters[4];
+  uint64_t body = length, crc;
+  memcpy(letters, tag, sizeof letters);
+  s->section = tag, s->crc = 0;
+  nn__io_bytes(s, letters, 4);
+  nn__io_uint(s, &body, 8);
+  walk(s);
+  crc = s->crc;
+  nn__io_uint(s, &crc, 4);
+}
+
+/* Zeros up to where PARM's numbers then lie at a multiple of NN__ALIGN. */
+static void nn__io_padding(nn__io *s)
+{
+  static const unsigned char zeros[NN__ALIGN];
+  nn__io_bytes(s, (void *)(uintptr_t)(const void *)zeros, s->padding); /* only read */
+}
+
 /* All of the file, to the sink; or, without one, only checked and counted. */
 static void nn__io_write(nn__io *s)
 {
   size_t length[NN__SECTIONS], size = NN__IO_HEADER;
   for (int k = 0; k < NN__SECTIONS; k++) {
+    if (k == NN__ARRAYS) size += NN__IO_AROUND; /* of the padding before it */
     if (!nn__io_writes(s, k)) continue;
     nn__io count = *s;
     count.sink = NULL, count.at = 0, count.section = nn__section[k].tag;
@@ -11109,20 +11497,17 @@ static void nn__io_write(nn__io *s)
     if (s->status != NN_OK) return;
     length[k] = count.at;
     size += NN__IO_AROUND + length[k];
+    if (k != NN__ARRAYS) continue;
+    const size_t numbers = (s->m->values + s->m->buffers) * sizeof(nn_real);
+    s->padding = nn__round_up(size - 4 - numbers, NN__ALIGN) - (size - 4 - numbers);
+    size += s->padding;
   }
   s->at = 0, s->crc = 0;
   nn__io_header(s, size);
   for (int k = 0; k < NN__SECTIONS; k++) {
     if (!nn__io_writes(s, k)) continue;
-    char tag[5];
-    uint64_t body = length[k];
-    memcpy(tag, nn__section[k].tag, sizeof tag);
-    s->section = nn__section[k].tag, s->crc = 0;
-    nn__io_bytes(s, tag, 4);
-    nn__io_uint(s, &body, 8);
-    nn__section[k].walk(s);
-    uint64_t crc = s->crc;
-    nn__io_uint(s, &crc, 4);
+    if (k == NN__ARRAYS) nn__io_section(s, "pads", s->padding, nn__io_padding);
+    nn__io_section(s, nn__section[k].tag, length[k], nn__section[k].walk);
   }
 }
 
@@ -11133,6 +11518,8 @@ static nn_status nn__io_saver(nn__io *s, const nn_model *m, const nn_progress *p
   memset(s, 0, sizeof *s);
   if (!m) return NN_ERR_ARGUMENT;
   if (!m->built) return nn__say(why, NN_ERR_STATE, "save: not built");
+  const nn__param *absent = nn__absent(m);
+  if (absent) return nn__say(why, NN_ERR_STATE, "save: %s " NN__ABSENT, absent->name);
   if (progress && m->config.inference)
     return nn__say(why, NN_ERR_STATE, "save: no checkpoint can be made of an inference model");
   s->m = (nn_model *)(uintptr_t)(const void *)m; /* only ever read */
@@ -11192,12 +11579,15 @@ static nn_status nn__read_file(const char *path, const nn_allocator *allocator, 
   return nn_file_read(path, SIZE_MAX, allocator, file, why);
 }
 
+#define NN__ONLY_MEMORY "parameters in place (config.in_place) come from memory, not from a path"
+
 nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out, nn_message *why)
 {
   nn_array file;
   nn_message reason;
   if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
   memset(out, 0, sizeof *out);
+  if (config && config->in_place) return nn__say(why, NN_ERR_ARGUMENT, NN__ONLY_MEMORY);
   nn_status status = nn__read_file(path, config ? &config->allocator : NULL, &file, why);
   if (status != NN_OK) return status;
   status = nn_load_memory(file.data, file.count, config, out, &reason);
@@ -11225,6 +11615,7 @@ nn_status nn_load_weights(nn_model *m, const char *path, const nn_weights_option
   nn_array file;
   nn_message reason;
   if (!m) return NN_ERR_ARGUMENT;
+  if (m->config.in_place) return nn__error(m, NN_ERR_STATE, "nn_load_weights: " NN__ONLY_MEMORY);
   nn_status status = nn__read_file(path, &m->config.allocator, &file, &m->message);
   if (status != NN_OK) return m->status = status;
   status = nn_load_weights_memory(m, file.data, file.count, options, result);

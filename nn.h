@@ -51,6 +51,9 @@
  *   not, wherever the memory lies. Across ISAs what is drawn (initial values, order of the samples,
  *   dropout, augmentation) has the same bits; sums are taken in other orders: results agree within
  *   rounding, not to the bit (parameters within 1e-6 after four steps with momentum, as tested).
+ *   An inference model joins, packs or transforms its weights once and folds a batch norm into the
+ *   convolution before it. So it takes sums in another order than the model that was trained: equal
+ *   within rounding, or to the bit with config.least_memory.
  *   exp, tanh, sigmoid in float32: relative error below 3e-7 in every ISA (tests measure it).
  *   Subnormal numbers (below 1.2e-38) are taken for 0 and made 0 in the engine's calls and threads:
  *   gradients and optimizers' averages fade through them, and many processors take a hundred cycles
@@ -167,6 +170,7 @@ typedef NN_REAL nn_real;
 #define nn_parameters nn_parameters_double
 #define nn_get_param nn_get_param_double
 #define nn_find_param nn_find_param_double
+#define nn_share_weights nn_share_weights_double
 #define nn_dataset_pixels nn_dataset_pixels_double
 #define nn_dataset_from_arrays nn_dataset_from_arrays_double
 #define nn_dataset_load nn_dataset_load_double
@@ -288,6 +292,11 @@ typedef struct nn_config {
   uint64_t seed;          /* of initial values, dropout and shuffling; default 1 */
   nn_isa isa;             /* default NN_ISA_AUTO */
   int inference;          /* 1: no gradients, no optimizer, activations share memory; default 0 */
+  int least_memory;       /* 1: an inference model packs weights at each call, in space that layers
+                             share, and not once, at the first forward; default 0 */
+  int in_place;           /* 1: an inference model has no parameters of its own, but reads them
+                             where nn_load_memory, nn_load_weights_memory or nn_share_weights find
+                             them, and never writes them; default 0 */
   int keep_activations;   /* 1: every node keeps its own array, so that all can be looked at */
   int input_gradient;     /* 1: going back also computes the gradient of the inputs */
   int direct_convolution; /* 1: never by Winograd's transform: slower, nearer to the exact sum */
@@ -609,7 +618,10 @@ NN_API double nn_gradient_norm(nn_model *m); /* 2-norm over all parameters; fini
 #endif
 
 /* All parameters as one block, and a view of each. Buffers (batch norm's running statistics) come
- * after the trained ones in the list and lie in a block of their own. */
+ * after the trained ones in the list and lie in a block of their own. An inference model whose
+ * parameters a caller has a pointer to looks at each call whether they have changed, and packs
+ * them again then; that takes some time (half as long again in a small LSTM). With config.in_place
+ * `value` is in the caller's memory, which may be read-only, and nn_parameters is NULL. */
 typedef struct nn_param {
   const char *name;  /* "conv1.weight" */
   int node;          /* its layer */
@@ -622,6 +634,10 @@ NN_API nn_real *nn_parameters(nn_model *m, size_t *count); /* trained ones only 
 NN_API int nn_param_count(const nn_model *m);              /* arrays, buffers too */
 NN_API nn_status nn_get_param(nn_model *m, int index, nn_param *p);
 NN_API nn_status nn_find_param(nn_model *m, const char *name, nn_param *p);
+/* Makes a model of config.in_place read another model's arrays, by name: one step of a cell beside
+ * the whole sequence, or the same net in several threads. `from` must outlive m, and may not be
+ * trained while m runs. NN_ERR_SHAPE, and nothing changes, where `from` has not all of m's. */
+NN_API nn_status nn_share_weights(nn_model *m, nn_model *from);
 
 /* One layer, for listings. macs: multiply-adds of one sample's forward. */
 typedef struct nn_node_info {
@@ -959,9 +975,11 @@ NN_API nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule
  * every section; all of it is checked before anything is allocated for it. What a file's layers ask
  * for beside the parameters must stay below config.batch times 256 MiB or 4096 times the file,
  * whichever is more (NN_ERR_LIMIT); how long a sample takes is not limited, nn_get_node tells what
- * each layer costs before anything runs. The format is described at @@IO in nn.c. config: batch,
- * threads, isa, the four switches and the allocator of the new model (NULL = the defaults; its seed
- * is replaced by the file's). Training goes on to the same bits with any batch and threads; but
+ * each layer costs before anything runs. The format is described at @@IO in nn.c. config: all that
+ * the new model is to be (NULL = the defaults) but its seed, which is the file's. With config.in_place
+ * the bytes must outlive the model, lie at a multiple of 4 (a double build's of 8) and hold numbers
+ * as this build and machine have them (little-endian; NN_ERR_UNSUPPORTED); nn_load has no such
+ * bytes (NN_ERR_ARGUMENT). Training goes on to the same bits with any batch and threads; but
  * what layers with carry keep for more samples than batch is dropped. On Unix a file's name is
  * written by one thread or process at a time, the others wait; it keeps its access rights (the
  * owner may always read and write), a symbolic link is replaced, and pipes, devices and folders are

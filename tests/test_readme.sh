@@ -114,7 +114,7 @@ int main(void)
   printf("tuned %.4f scratch %.4f\n", tuned.accuracy, scratch.accuracy);
   m = small(1, 3, &train, 30);
   if (nn_save(m, "gru.nn")) return 1;
-  nn_model *one = reader("gru.nn");
+  nn_model *one = reader("gru.nn", m);
   for (int i = 0; i < 5 && one; i++) {
     static nn_real x[784];
     nn_real p[2][3], most = 0;
@@ -129,6 +129,7 @@ int main(void)
     for (int k = 0; k < 3; k++) most += p[0][k] > p[1][k] ? p[0][k] - p[1][k] : p[1][k] - p[0][k];
     printf("by rows %s\n", most < 1e-5 ? "the same" : "another");
   }
+  nn_destroy(one), nn_destroy(m);
   return 0;
 }
 C
