@@ -1490,15 +1490,15 @@ struct run {
   int64_t total, per_epoch, test_every, save_every, row_every; /* in steps */
   size_t parameters;
   nn_progress progress;
-  double step_loss, window_loss; /* of the step alone; the sums that the next row is made of */
-  int64_t correct_before, rows_before, window_correct, window_rows;
+  double window_loss;            /* the sums that the next row is made of */
+  int64_t window_correct, window_rows;
   int64_t best_step;                    /* of the model in best.nn, 0 while there is none */
   double best_accuracy;                 /* its share of the test set */
   double deadline;                      /* the demonstration's: when to end; 0: at the last step */
   int cut;                              /* ended by it */
   int diverged;                         /* ended by a NaN or infinity; `why` has the sentence */
   nn_message why;
-  int64_t left_out, left_out_before;    /* steps, with --keep-going; before the present one */
+  int64_t left_out_before;              /* steps, with --keep-going, before the present one */
   int64_t saved_step;                   /* of the checkpoint in last.nn; -1: none to keep */
   double save_seconds, saved_at;        /* --save-seconds, or 0; when last.nn was written */
   int save_due;                         /* so many have passed */
@@ -2377,7 +2377,6 @@ static void write_checkpoint(struct run *r) {
            (long long)r->progress.step, r->seconds, r->window_loss, (long long)r->window_correct,
            (long long)r->window_rows);
   text_add(&t, "best=%lld\nbest-accuracy=%.17g\n", (long long)r->best_step, r->best_accuracy);
-  if (r->left_out) text_add(&t, "left-out=%lld\n", (long long)r->left_out);
   path_of(path, "%s/next.txt", r->folder);
   text_save(&t, path);
   text_free(&t);
@@ -2559,15 +2558,14 @@ static int read_progress_file(struct run *r, const char *path, int *matches) {
                                      "rows", "best",    "best-accuracy"};
   enum { KEYS = sizeof keys / sizeof *keys };
   char value[64], *text = read_text(path);
-  double v[KEYS], left_out = 0;
+  double v[KEYS];
   int k = 0;
   if (!text) return -1;
   while (k < KEYS && find_fact(text, keys[k], value, sizeof value) && read_number(value, &v[k]) &&
          v[k] >= 0 && (v[k] <= 9e15 || k == 2)) /* a loss may be as large as it likes */
     k++;
-  if (find_fact(text, "left-out", value, sizeof value) && !read_number(value, &left_out)) k = 0;
   free(text);
-  if (k < KEYS || v[3] > v[4] || v[5] > v[0] || v[6] > 1 || left_out < 0 || left_out > v[0])
+  if (k < KEYS || v[3] > v[4] || v[5] > v[0] || v[6] > 1)
     return 0;
   *matches = (int64_t)v[0] == r->progress.step;
   if (!*matches) return 1;
@@ -2575,7 +2573,6 @@ static int read_progress_file(struct run *r, const char *path, int *matches) {
   r->window_loss = v[2];
   r->window_correct = (int64_t)v[3];
   r->window_rows = (int64_t)v[4];
-  r->left_out = r->left_out_before = (int64_t)left_out;
   set_best(r, (int64_t)v[5], v[6]);
   return 1;
 }
@@ -2909,24 +2906,18 @@ static void clear_live(const struct run *r) {
 enum { LEAST_STEPS = 100 }; /* that a network of the demonstration gets, whatever the time */
 
 /* nn_fit's callback: sums for the next row, the live line, and whether to stop. */
-static int on_step(void *user, nn_model *m, const nn_progress *p) {
+static int on_step(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
   struct run *r = user;
   const double time = r->live || r->save_seconds > 0 ? now() : 0;
-  const int left_out = r->left_out > r->left_out_before;
-  /* a new epoch counts from 0 again; a step that was left out counts nothing */
-  if (p->rows < r->rows_before || (p->rows == r->rows_before && !left_out))
-    r->correct_before = r->rows_before = 0;
   /* not a difference of the epoch's sums, in which one huge loss would drown all later ones */
-  r->window_loss += r->step_loss * (double)(p->rows - r->rows_before);
-  r->window_correct += p->correct - r->correct_before;
-  r->window_rows += p->rows - r->rows_before;
-  r->correct_before = p->correct;
-  r->rows_before = p->rows;
-  if (left_out && !r->left_out_before) {
+  r->window_loss += step->loss * (double)step->rows;
+  r->window_correct += step->correct;
+  r->window_rows += step->rows;
+  if (p->left_out > r->left_out_before && !r->left_out_before) {
     clear_live(r);
     note("left out, as every step like it: %s", nn_error(m));
   }
-  r->left_out_before = r->left_out;
+  r->left_out_before = p->left_out;
   if (r->live && time - r->drawn >= .1) draw_live(r, time);
   r->save_due = r->save_seconds > 0 && time - r->saved_at >= r->save_seconds;
   return stop_signal != 0 || r->save_due ||
@@ -2982,13 +2973,11 @@ static int run_train(struct run *r) {
   read_augment(r->s.v[OPT_AUGMENT].text, &fit.augment);
   fit.augment.fill = r->d->train.mean[0];
   fit.progress = &r->progress;
-  fit.step_loss = &r->step_loss;
   fit.on_step = on_step;
   fit.user = r;
-  if (is_set(&r->s, OPT_KEEP_GOING)) fit.left_out = &r->left_out;
+  fit.keep_going = is_set(&r->s, OPT_KEEP_GOING);
+  r->left_out_before = r->progress.left_out;
   r->saved_at = now();
-  r->correct_before = r->progress.correct;
-  r->rows_before = r->progress.rows;
   r->session_step = r->progress.step;
   r->session_seconds = 0;
   catch_signals();
@@ -3016,7 +3005,7 @@ static int run_train(struct run *r) {
       const int tests = step % r->test_every == 0 || step == r->total || r->cut;
       if (tests || step % r->row_every == 0) run_row(r, tests);
       const int saves = step % r->save_every == 0 || due;
-      if (tests && is_ruined(r) && !fit.left_out) {
+      if (tests && is_ruined(r) && !fit.keep_going) {
         status = NN_ERR_DIVERGED;
         snprintf(r->why.text, sizeof r->why.text, "step %lld: the test loss is not finite",
                  (long long)step);
@@ -3043,8 +3032,8 @@ static int run_train(struct run *r) {
   if (!r->diverged && !is_ruined(r)) write_checkpoint(r);
   write_run_report(r);
   if (status < 0 && !r->diverged) fail("%s", nn_error(r->m));
-  if (r->left_out && !r->diverged)
-    note("%s of %s steps were left out", grouped((double)r->left_out).text,
+  if (r->progress.left_out && !r->diverged)
+    note("%s of %s steps were left out", grouped((double)r->progress.left_out).text,
          grouped((double)r->progress.step).text);
   if (r->progress.step < r->total && !r->cut && !r->diverged) {
     struct text t = {0};

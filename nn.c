@@ -17,10 +17,10 @@
  *   @@LAYER     the builder calls: checks and shapes
  *   @@OPTIM     optimizers and schedules
  *   @@MODEL     memory plan, build, forward, backward, step
- *   @@DATA      file readers, data sets, augmentation
- *   @@FIT       epochs over a data set
+ *   @@DATA      file readers, data sets, augmentation, batches
  *   @@INSPECT   statistics of activations, ways back to the image, occlusion
  *   @@IO        models and checkpoints as bytes
+ *   @@FIT       epochs over a data set: training, validation, checkpoints
  *
  * This file includes itself: once for every instruction set it compiles only @@VEC and @@KERNEL,
  * with NN__INSTANCE saying which, between pragmas that let the compiler use that set there and
@@ -282,6 +282,19 @@ static FILE *nn__fopen(const char *path, int writing)
   return nn__wide(path, wide) ? _wfopen(wide, writing ? L"wb" : L"rb") : NULL;
 #else
   return fopen(path, writing ? "wb" : "rb");
+#endif
+}
+
+/* 0 only if the system says that there is no such file. */
+static int nn__exists(const char *path)
+{
+  errno = 0;
+  FILE *f = nn__fopen(path, 0);
+  if (f) fclose(f);
+#ifdef ENOENT
+  return f || errno != ENOENT;
+#else
+  return f != NULL;
 #endif
 }
 
@@ -5314,16 +5327,19 @@ static nn_real nn__probability(const nn__node *out, const nn_real *row, size_t l
 }
 
 #if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
-/* Checks that the labels of n samples are classes of `x` or -1, up to each sample's end. */
-static nn_status nn__check_labels(nn_model *m, const int32_t *labels, size_t n, const nn__node *x,
-                                  const int32_t *lengths, const char *who)
+/* Checks that the labels of n samples are classes of `x` or -1, up to each sample's end. only: which
+ * samples of the arrays these are; NULL: the first. */
+static nn_status nn__check_labels(nn_model *m, const int32_t *labels, const int32_t *only, size_t n,
+                                  const nn__node *x, const int32_t *lengths, const char *who)
 {
-  for (size_t i = 0; i < n; i++, labels += x->rows) {
+  for (size_t k = 0; k < n; k++) {
+    const size_t i = only ? (size_t)only[k] : k;
     const size_t count = lengths && x->rank == 2 ? (size_t)lengths[i] : x->rows;
+    const int32_t *label = labels + i * x->rows;
     for (size_t t = 0; t < count; t++)
-      if (labels[t] < -1 || labels[t] >= (int64_t)x->cols)
+      if (label[t] < -1 || label[t] >= (int64_t)x->cols)
         return nn__say(&m->message, NN_ERR_ARGUMENT,
-                       "%s: label %d of sample %zu is not in 0..%zu (or -1)", who, (int)labels[t],
+                       "%s: label %d of sample %zu is not in 0..%zu (or -1)", who, (int)label[t],
                        i, x->cols - 1);
   }
   return NN_OK;
@@ -5348,7 +5364,7 @@ static nn_status nn__cross_entropy_loss(nn_model *m, const nn__node *node, size_
   *correct = 0;
   if (!labels) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: labels are NULL", node->name);
   for (size_t j = 0; j < classes; j++) all += w ? (double)w[j] : 1;
-  const nn_status status = nn__check_labels(m, labels, n, x, nn__lengths(m), node->name);
+  const nn_status status = nn__check_labels(m, labels, NULL, n, x, nn__lengths(m), node->name);
   if (status != NN_OK) return status;
   nn__softmax_rows(m, m->scratch, x->y, rows, classes);
   for (size_t r = 0; r < rows; r++) {
@@ -5391,31 +5407,33 @@ static nn_status nn__cross_entropy_loss(nn_model *m, const nn__node *node, size_
 }
 
 /* Finds the first of n samples whose targets [n, shape] hold what they should not, and gives that
- * value; n if there is none. `finite`: a number that is no probability, or infinity; else a NaN or
- * infinity. Steps past a sample's end are not looked at. */
-static size_t nn__odd_target(const nn__node *x, const nn_real *targets, size_t n,
-                             const int32_t *lengths, int finite, double *value)
+ * value; SIZE_MAX if there is none. `finite`: a number that is no probability, or infinity; else a
+ * NaN or infinity. Steps past a sample's end are not looked at. only: as in nn__check_labels. */
+static size_t nn__odd_target(const nn__node *x, const nn_real *targets, const int32_t *only,
+                             size_t n, const int32_t *lengths, int finite, double *value)
 {
   const size_t each = x->rows * x->cols;
-  for (size_t i = 0; i < n; i++) {
+  for (size_t s = 0; s < n; s++) {
+    const size_t i = only ? (size_t)only[s] : s;
     const size_t count = lengths && x->rank == 2 ? (size_t)lengths[i] * x->cols : each;
     for (size_t k = 0; k < count; k++) {
       *value = (double)targets[i * each + k];
       if (finite ? *value < 0 || *value > 1 : !nn__finite(*value)) return i;
     }
   }
-  return n;
+  return SIZE_MAX;
 }
 
 /* Binary cross-entropy takes probabilities. A NaN passes: the loss becomes one, too, and nn_train
  * says where it is from. */
 static nn_status nn__check_targets(nn_model *m, const nn__node *node, const nn_real *targets,
-                                   size_t n, const int32_t *lengths, const char *who)
+                                   const int32_t *only, size_t n, const int32_t *lengths,
+                                   const char *who)
 {
   double value = 0;
   if (node->kind != NN__BINARY_CROSS_ENTROPY) return NN_OK;
-  const size_t i = nn__odd_target(&m->node[node->in[0]], targets, n, lengths, 1, &value);
-  if (i == n) return NN_OK;
+  const size_t i = nn__odd_target(&m->node[node->in[0]], targets, only, n, lengths, 1, &value);
+  if (i == SIZE_MAX) return NN_OK;
   return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: target %g of sample %zu is not in 0..1", who,
                  value, i);
 }
@@ -5430,7 +5448,7 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
   size_t counted = 0;
   double sum = 0;
   if (!values) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: values are NULL", node->name);
-  const nn_status status = nn__check_targets(m, node, values, n, nn__lengths(m), node->name);
+  const nn_status status = nn__check_targets(m, node, values, NULL, n, nn__lengths(m), node->name);
   if (status != NN_OK) return status;
   nn__copy_border(m, x, n, m->scratch, values, 1);
   for (size_t r = 0; r < rows; r++) {
@@ -7138,10 +7156,6 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
   if (m->inputs == 1 && (lossy || m->config.keep_activations)) {
     m->stage = nn__carve(&c, batch * nn__input_size(m), real);
     m->stage_lengths = nn__carve(&c, batch, sizeof(int32_t));
-  }
-#endif
-#ifndef NN_NO_TRAINING /* of an inference model, too: nn_evaluate */
-  if (m->inputs == 1 && m->loss >= 0) {
     m->stage_values = nn__carve(&c, batch * out->rows * out->cols, real);
     m->stage_labels = nn__carve(&c, batch * out->rows, sizeof(int32_t));
   }
@@ -7570,18 +7584,28 @@ static nn_status nn__forward_node(nn_model *m, int i, size_t n)
   return NN_OK;
 }
 
-/* Whether the lengths of n samples, or NULL, fit all sequences of a model. */
-static nn_status nn__check_lengths(nn_model *m, const int32_t *lengths, int n, const char *who)
+/* The greatest length that fits all sequences of a model; 0 if it has none. */
+static size_t nn__most_steps(const nn_model *m)
 {
   size_t steps = SIZE_MAX;
   for (int i = 0; i < m->nodes; i++)
     if (m->node[i].rank == 2) steps = nn__min(steps, m->node[i].rows);
-  if (lengths && steps == SIZE_MAX)
+  return steps == SIZE_MAX ? 0 : steps;
+}
+
+/* Whether the lengths of n samples, or NULL, fit that. only: as in nn__check_labels. */
+static nn_status nn__check_lengths(nn_model *m, const int32_t *lengths, const int32_t *only, int n,
+                                   const char *who)
+{
+  const size_t steps = nn__most_steps(m);
+  if (lengths && !steps)
     return nn__error(m, NN_ERR_ARGUMENT, "%s: lengths given, but no layer is a sequence", who);
-  for (int i = 0; i < n && lengths; i++)
+  for (int k = 0; k < n && lengths; k++) {
+    const int i = only ? only[k] : k;
     if (lengths[i] < 1 || (size_t)lengths[i] > steps)
       return nn__error(m, NN_ERR_ARGUMENT, "%s: length %d of sample %d is not in 1..%zu", who,
                        (int)lengths[i], i, steps);
+  }
   return NN_OK;
 }
 
@@ -7606,7 +7630,7 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
   for (int i = 0; i < m->inputs; i++)
     if (!b->x[i])
       return nn__error(m, NN_ERR_ARGUMENT, "forward: x[%d] is NULL", i);
-  const nn_status status = nn__check_lengths(m, b->lengths, b->n, "forward");
+  const nn_status status = nn__check_lengths(m, b->lengths, NULL, b->n, "forward");
   if (status != NN_OK) return status;
   m->has_lengths = b->lengths != NULL;
   if (b->lengths) memcpy(m->lengths, b->lengths, (size_t)b->n * sizeof *m->lengths);
@@ -8120,7 +8144,7 @@ static nn_status nn__bad_loss(nn_model *m, const nn_batch *b, double loss)
                      (long long)m->steps, loss, m->node[node].name);
   const nn__node *lossy = &m->node[m->loss], *x = &m->node[m->output];
   if (!p && node < 0 && lossy->kind != NN__CROSS_ENTROPY &&
-      nn__odd_target(x, b->values, (size_t)b->n, b->lengths, 0, &value) < (size_t)b->n)
+      nn__odd_target(x, b->values, NULL, (size_t)b->n, b->lengths, 0, &value) != SIZE_MAX)
     return nn__error(m, NN_ERR_DIVERGED, "step %lld: the loss is %g, for the targets given to %s "
                                          "hold a NaN or infinity",
                      (long long)m->steps, loss, lossy->name);
@@ -8904,6 +8928,7 @@ typedef struct nn__writer {
   nn_status status;
   FILE *file;
   int taken; /* what nn__take_file gave */
+  int keeps; /* 1: the file that is there becomes path.previous */
   char temporary[NN__LONGEST_PATH + sizeof ".tmp"];
 } nn__writer;
 
@@ -8923,6 +8948,7 @@ static void nn__write_begin(nn__writer *w, const char *path, nn_message *why)
   w->why = why;
   w->status = NN_OK;
   w->file = NULL;
+  w->keeps = 0;
   if (length == 0) {
     w->status = nn__say(why, NN_ERR_ARGUMENT, "no path given");
     return;
@@ -8956,6 +8982,25 @@ static void nn__write(nn__writer *w, const void *bytes, size_t size)
   if (fwrite(bytes, 1, size, w->file) != size) nn__write_failed(w, "cannot write");
 }
 
+typedef struct nn__beside {
+  char path[NN__LONGEST_PATH + sizeof ".previous"];
+} nn__beside;
+/* The name of a file beside `path`, which is not too long. */
+static const char *nn__beside_of(nn__beside *b, const char *path, const char *suffix)
+{
+  const size_t length = strlen(path);
+  memcpy(b->path, path, length);
+  memcpy(b->path + length, suffix, strlen(suffix) + 1);
+  return b->path;
+}
+
+/* Makes a file, if it is there, the one before; 0 when that failed. */
+static int nn__keep_previous(const char *path)
+{
+  nn__beside previous;
+  return !nn__exists(path) || nn__replace(path, nn__beside_of(&previous, path, ".previous"));
+}
+
 static nn_status nn__write_end(nn__writer *w)
 {
   FILE *f = w->file;
@@ -8968,9 +9013,16 @@ static nn_status nn__write_end(nn__writer *w)
   w->file = NULL;
   if (fclose(f) != 0)
     nn__write_failed(w, "cannot write");
-  else if (!nn__replace(w->temporary, w->path))
-    nn__write_failed(w, "cannot rename the new file to this name");
-  else {
+  else if (w->keeps && !nn__keep_previous(w->path))
+    nn__write_failed(w, "cannot rename the old file to .previous");
+  else if (!nn__replace(w->temporary, w->path)) {
+    if (!w->keeps) { /* else it is one of the two that are whole, and nn_resume finds it */
+      nn__write_failed(w, "cannot rename the new file to this name");
+      return w->status;
+    }
+    w->status = nn__file_failed(w->why, w->path, "cannot rename .tmp to this name");
+    nn__give_file(w->taken);
+  } else {
     nn__give_file(w->taken);
     nn__sync_folder(w->temporary);
   }
@@ -9059,12 +9111,18 @@ nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int c
   return d;
 }
 
+/* Where a sample of a set lies in its arrays. */
+static size_t nn__place_of(const nn_dataset *d, int index)
+{
+  return (size_t)(d->only ? d->only[index] : index);
+}
+
 /* Elements of one channel of one sample; 0 when the data set is not a sound one. */
 static size_t nn__plane(const nn_dataset *d)
 {
   size_t plane, sample;
   if (d == NULL || d->count < 0 || d->channels < 1 || d->height < 1 || d->width < 1) return 0;
-  if ((d->pixels == NULL) == (d->values == NULL)) return 0;
+  if ((d->pixels != NULL) + (d->values != NULL) + (d->fill != NULL) != 1) return 0;
   if (!nn__mul((size_t)d->height, (size_t)d->width, &plane)) return 0;
   if (!nn__mul(plane, (size_t)d->channels, &sample)) return 0;
   return sample <= SIZE_MAX / sizeof(nn_real) ? plane : 0;
@@ -9080,8 +9138,9 @@ static double nn__sums(const nn_dataset *d, size_t plane, size_t channel, size_t
   uint32_t seen[256] = {0};
   double count = 0;
   *sum = *squares = 0;
-  for (int image = 0; image < d->count; image++) {
-    const size_t start = ((size_t)image * (size_t)d->channels + channel) * plane;
+  for (int k = 0; k < d->count; k++) {
+    const size_t image = nn__place_of(d, k);
+    const size_t start = (image * (size_t)d->channels + channel) * plane;
     const int length = d->lengths && d->channels == 1 ? d->lengths[image] : d->height;
     const int steps = length < 0 ? 0 : length < d->height ? length : d->height;
     const size_t end = start + (size_t)steps * (size_t)d->width;
@@ -9273,7 +9332,7 @@ nn_status nn_dataset_load(const char *images, const char *labels, const nn_alloc
 nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean, nn_real *scale)
 {
   const size_t plane = nn__plane(d);
-  if (plane == 0 || d->count == 0 || !mean || !scale) return NN_ERR_ARGUMENT;
+  if (plane == 0 || d->count == 0 || d->fill || !mean || !scale) return NN_ERR_ARGUMENT;
   const int features = count != (size_t)d->channels; /* of one channel: the columns of its rows */
   if (features && (d->channels != 1 || count != (size_t)d->width)) return NN_ERR_ARGUMENT;
   for (size_t k = 0; k < count; k++) {
@@ -9399,33 +9458,95 @@ static void nn__change_plane(nn_real *x, int height, int width, const nn__change
     for (j = change->left; j < change->side; j++) x[i * w + j] = 0;
 }
 
+/* Labels and targets of a sample; 0 where a set has none. */
+static size_t nn__labels_each(const nn_dataset *d)
+{
+  return d->fill ? d->label_size : !d->labels ? 0 : d->label_size ? d->label_size : 1;
+}
+static size_t nn__targets_each(const nn_dataset *d)
+{
+  return d->fill || d->targets ? d->target_size : 0;
+}
+
+/* n samples, and, where not NULL, what belongs to them. */
+static nn_status nn__fetch(const nn_dataset *d, const int32_t *index, int n, nn_real *x,
+                           int32_t *labels, nn_real *targets, int32_t *lengths)
+{
+  enum { AT_ONCE = 64 };
+  const size_t plane = nn__plane(d), channels = (size_t)d->channels;
+  const size_t label = nn__labels_each(d), target = nn__targets_each(d);
+  int32_t numbers[AT_ONCE];
+  for (int i = 0; d->fill && i < n; i += AT_ONCE) {
+    const int some = n - i < AT_ONCE ? n - i : AT_ONCE;
+    for (int k = 0; k < some; k++) numbers[k] = (int32_t)nn__place_of(d, index[i + k]);
+    const nn_status status = d->fill(d->user, numbers, some, x + (size_t)i * channels * plane,
+                                     labels ? labels + (size_t)i * label : NULL,
+                                     targets ? targets + (size_t)i * target : NULL,
+                                     lengths ? lengths + i : NULL);
+    if (status != NN_OK) return status;
+  }
+  for (int i = 0; !d->fill && i < n; i++) {
+    const size_t at = nn__place_of(d, index[i]);
+    size_t from = at * channels * plane;
+    for (size_t c = 0; c < channels; c++, from += plane, x += plane) {
+      const size_t own = channels > 4 ? 0 : c;
+      if (d->pixels)
+        nn__normalise_pixels(x, d->pixels + from, plane, d->mean[own], d->scale[own]);
+      else
+        nn__normalise_values(x, d->values + from, plane, d->mean[own], d->scale[own]);
+    }
+    if (labels) memcpy(labels + (size_t)i * label, d->labels + at * label, label * sizeof *labels);
+    if (targets)
+      memcpy(targets + (size_t)i * target, d->targets + at * target, target * sizeof *targets);
+    if (lengths) lengths[i] = d->lengths[at];
+  }
+  return NN_OK;
+}
+
+/* Changes one sample that was fetched, if there is something to change. */
+static void nn__augment(const nn_dataset *d, const nn_augment *a, nn_random *r, nn_real *x)
+{
+  if (!a || !(a->flip || a->shift || a->cutout)) return;
+  const size_t plane = nn__plane(d);
+  const nn__change change = nn__draw_change(a, d, r);
+  for (int c = 0; c < d->channels; c++, x += plane) {
+    const int own = d->channels > 4 ? 0 : c;
+    nn__change_plane(x, d->height, d->width, &change,
+                     d->fill ? a->fill : (a->fill - d->mean[own]) * d->scale[own]);
+  }
+}
+
 nn_status nn_gather(const nn_dataset *d, const int32_t *index, int n,
                            const nn_augment *augment, nn_random *r, nn_real *x, int32_t *labels)
 {
-  const size_t plane = nn__plane(d), each = plane && d->label_size ? d->label_size : 1;
-  size_t from;
-  nn__change change = {0, 0, 0, 0, 0, 0, 0};
-  int i, c, changes = augment && (augment->flip || augment->shift || augment->cutout);
+  const size_t plane = nn__plane(d);
+  const int changes = augment && (augment->flip || augment->shift || augment->cutout);
   if (plane == 0 || n < 0 || (n > 0 && (index == NULL || x == NULL))) return NN_ERR_ARGUMENT;
-  if (labels && d->labels == NULL) return NN_ERR_ARGUMENT;
+  if (labels && !nn__labels_each(d)) return NN_ERR_ARGUMENT;
   if (changes && (r == NULL || !nn__augment_fits(augment))) return NN_ERR_ARGUMENT;
-  for (i = 0; i < n; i++)
+  for (int i = 0; i < n; i++)
     if (index[i] < 0 || index[i] >= d->count) return NN_ERR_ARGUMENT;
-  for (i = 0; i < n; i++) {
-    from = (size_t)index[i] * plane * (size_t)d->channels;
-    if (labels)
-      memcpy(labels + (size_t)i * each, d->labels + (size_t)index[i] * each, each * sizeof *labels);
-    if (changes) change = nn__draw_change(augment, d, r);
-    for (c = 0; c < d->channels; c++, from += plane, x += plane) {
-      nn_real mean = d->mean[d->channels > 4 ? 0 : c], scale = d->scale[d->channels > 4 ? 0 : c];
-      if (d->pixels)
-        nn__normalise_pixels(x, d->pixels + from, plane, mean, scale);
-      else
-        nn__normalise_values(x, d->values + from, plane, mean, scale);
-      if (changes)
-        nn__change_plane(x, d->height, d->width, &change, (augment->fill - mean) * scale);
-    }
-  }
+  const nn_status status = nn__fetch(d, index, n, x, labels, NULL, NULL);
+  for (int i = 0; i < n && status == NN_OK; i++)
+    nn__augment(d, augment, r, x + (size_t)i * (size_t)d->channels * plane);
+  return status;
+}
+
+nn_status nn_dataset_split(const nn_dataset *d, double share, uint64_t seed, int32_t *index,
+                           nn_dataset *train, nn_dataset *validation)
+{
+  if (!d || d->count < 2 || !index || !train || !validation || !(share > 0 && share < 1))
+    return NN_ERR_ARGUMENT;
+  nn_dataset part = *d;
+  const int count = d->count, second = (int)(share * count + .5);
+  if (second < 1 || second == count) return NN_ERR_ARGUMENT;
+  for (int i = 0; i < count; i++)
+    index[i] = (int32_t)nn__place_of(d, (int)nn_shuffled(seed, 0, (uint32_t)count, (uint32_t)i));
+  memset(part.owned, 0, sizeof part.owned);
+  part.only = index, part.count = count - second;
+  *train = part;
+  part.only = index + part.count, part.count = second;
+  *validation = part;
   return NN_OK;
 }
 
@@ -9786,14 +9907,15 @@ void nn_draw_shapes(uint64_t seed, int count, uint8_t *pixels, int32_t *labels)
   }
 }
 
-/* ========================================= @@FIT =========================================== */
+/* ----------------------- a data set's batches for a model ----------------------- */
+
 #if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
 
 /* Whether a data set's samples can feed a model. */
 static nn_status nn__check_samples(nn_model *m, const nn_dataset *d, const char *who)
 {
   if (!d || d->count < 1 || d->channels < 1 || d->height < 1 || d->width < 1 ||
-      (!d->pixels && !d->values))
+      (!d->pixels && !d->values && !d->fill))
     return nn__error(m, NN_ERR_ARGUMENT, "%s: the data set is empty", who);
   const nn__node *x = &m->node[m->input[0]];
   const int image = x->rank == 3, sequence = x->rank == 2;
@@ -9803,7 +9925,11 @@ static nn_status nn__check_samples(nn_model *m, const nn_dataset *d, const char 
       (double)d->channels * d->height * d->width != (double)nn__input_size(m))
     return nn__error(m, NN_ERR_SHAPE, "%s: samples of %d channels, %dx%d; %s is %s", who,
                      d->channels, d->height, d->width, x->name, nn__shape(x, &shape));
-  return nn__check_lengths(m, d->lengths, d->count, who);
+  for (int i = 0; d->only && i < d->count; i++)
+    if (d->only[i] < 0)
+      return nn__error(m, NN_ERR_ARGUMENT, "%s: the data set's number %d of only is %d", who, i,
+                       (int)d->only[i]);
+  return nn__check_lengths(m, d->fill ? NULL : d->lengths, d->only, d->count, who);
 }
 
 /* The sample whose turn it is at a place of an epoch. */
@@ -9825,203 +9951,42 @@ static nn_status nn__forward_fresh(nn_model *m, const nn_batch *b, nn_mode mode)
   return status;
 }
 
-/* n samples from `place` on to the stage, and the batch that shows them to the model. */
-static nn_status nn__stage_samples(nn_model *m, const nn_dataset *d, const nn_augment *augment,
-                                   int64_t epoch, int64_t place, int n, int shuffle, nn_batch *b)
-{
-  const size_t each = nn__input_size(m);
-  memset(b, 0, sizeof *b);
-  for (int i = 0; i < n; i++) {
-    const int32_t index = nn__sample_at(m, d, epoch, place + i, shuffle);
-    /* a stream for each sample of each epoch, so that augmentation is the same after a resume */
-    nn_random r = {m->config.seed ^ 0xA06E000000000000u,
-                   (uint64_t)epoch << 32 | (uint64_t)(uint32_t)index, 0};
-    const nn_status status =
-        nn_gather(d, &index, 1, augment, &r, m->stage + (size_t)i * each, NULL);
-    if (status != NN_OK) return nn__error(m, status, "the data set cannot be read");
-    if (d->lengths) m->stage_lengths[i] = d->lengths[index];
-  }
-  b->n = n;
-  b->x[0] = m->stage;
-  b->lengths = d->lengths ? m->stage_lengths : NULL;
-  return NN_OK;
-}
-#endif
-
-#ifndef NN_NO_TRAINING
-static const int64_t NN__MOST_STEPS = (int64_t)1 << 53; /* as in a file */
-
-/* Whether a data set can feed a model and has what its loss compares with. */
-static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char *who)
-{
-  if (!m->built || m->loss < 0 || m->inputs != 1)
-    return nn__error(m, NN_ERR_STATE, "%s: needs a built model with a loss and one input", who);
-  nn_status status = nn__check_samples(m, d, who);
-  if (status != NN_OK) return status;
-  const nn__node *out = &m->node[m->output];
-  const int labelled = m->node[m->loss].kind == NN__CROSS_ENTROPY;
-  const size_t has = !labelled ? d->target_size : d->label_size ? d->label_size : 1;
-  const size_t wants = out->rows * (labelled ? 1 : out->cols);
-  if (labelled ? !d->labels : !d->targets)
-    return nn__error(m, NN_ERR_ARGUMENT, "%s: the data set has no %s", who,
-                     labelled ? "labels" : "targets");
-  if (has != wants)
-    return nn__error(m, NN_ERR_SHAPE, "%s: %zu %s a sample, the loss compares %s with %zu", who,
-                     has, labelled ? "label(s)" : "target(s)", out->name, wants);
-  if (labelled) status = nn__check_labels(m, d->labels, (size_t)d->count, out, d->lengths, who);
-  if (!labelled)
-    status = nn__check_targets(m, &m->node[m->loss], d->targets, (size_t)d->count, d->lengths, who);
-  return status == NN_OK ? status : (m->status = status);
-}
-
-/* n samples with what the loss compares with, and the batch that shows them to the model. */
+/* n samples from `place` on to the stage, with what belongs to them and has room there, and the
+ * batch that shows them to the model. */
 static nn_status nn__stage(nn_model *m, const nn_dataset *d, const nn_augment *augment,
                            int64_t epoch, int64_t place, int n, int shuffle, nn_batch *b)
 {
-  const int labelled = m->node[m->loss].kind == NN__CROSS_ENTROPY;
-  const size_t targets = d->target_size, labels = m->node[m->output].rows;
-  const nn_status status = nn__stage_samples(m, d, augment, epoch, place, n, shuffle, b);
-  for (int i = 0; i < n && status == NN_OK; i++) {
-    const size_t index = (size_t)nn__sample_at(m, d, epoch, place + i, shuffle);
-    if (labelled)
-      memcpy(m->stage_labels + (size_t)i * labels, d->labels + index * labels,
-             labels * sizeof *d->labels);
-    else
-      memcpy(m->stage_values + (size_t)i * targets, d->targets + index * targets,
-             targets * sizeof *d->targets);
-  }
-  b->labels = labelled ? m->stage_labels : NULL;
-  b->values = labelled ? NULL : m->stage_values;
-  return status;
-}
-
-nn_fit_options nn_fit_default(void)
-{
-  nn_fit_options o;
-  memset(&o, 0, sizeof o);
-  o.epochs = 1;
-  return o;
-}
-
-/* Whether nn_fit's options and progress are sound, and some batch can teach every batch norm. */
-static nn_status nn__check_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options,
-                               int batch, const nn_progress *p)
-{
-  const nn_augment *augment = &options->augment;
-  if (m->config.inference) return nn__error(m, NN_ERR_STATE, "fit: an inference model");
-  if (batch < 1 || batch > m->config.batch)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: batch %d, must be 1..%d (config.batch)", batch,
-                     m->config.batch);
-  if (options->epochs < 0 || options->steps < 0)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: %s %lld, must be 0 or more",
-                     options->epochs < 0 ? "epochs" : "steps",
-                     (long long)(options->epochs < 0 ? options->epochs : options->steps));
-  if (!options->epochs && !options->steps && !options->on_step && !options->on_epoch)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: no epochs, no steps, and no callback to stop it");
-  int lone = batch == 1 || train->count == 1;
-  for (int i = 0; lone && i < train->count; i++)
-    lone = nn__lone_norm(m, 1, train->lengths ? train->lengths + i : NULL) != NULL;
-  if (lone)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: %s " NN__LONE,
-                     nn__lone_norm(m, 1, train->lengths)->name);
-  if (!nn__augment_fits(augment))
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: augment.shift %d, augment.cutout %d, must be 0..%d",
-                     augment->shift, augment->cutout, NN__AUGMENT_MOST);
-  static const char *const names[] = {"step", "epoch", "place", "correct", "rows"};
-  const int64_t counts[] = {p->step, p->epoch, p->place, p->correct, p->rows};
-  for (int i = 0; i < 5; i++) {
-    const int64_t most = i == 2 ? train->count - 1 : NN__MOST_STEPS;
-    if (counts[i] < 0 || counts[i] > most)
-      return nn__error(m, NN_ERR_ARGUMENT, "fit: progress.%s %lld, must be 0..%lld", names[i],
-                       (long long)counts[i], (long long)most);
-  }
-  return NN_OK;
-}
-
-nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options)
-{
-  if (!m) return NN_ERR_ARGUMENT;
-  const nn_fit_options usual = nn_fit_default();
-  if (!options) options = &usual;
-  const int batch = options->batch ? options->batch : m->config.batch;
-  const nn_augment *augment = &options->augment;
-  const int changes = augment->flip || augment->shift || augment->cutout;
-  nn_progress own;
-  memset(&own, 0, sizeof own);
-  nn_progress *p = options->progress ? options->progress : &own;
-  int in_vain = 0; /* steps left out since the last one that was done */
-  nn_status status = nn__check_dataset(m, train, "fit");
-  if (status == NN_OK) status = nn__check_fit(m, train, options, batch, p);
-  if (status != NN_OK) return status;
-  while ((!options->epochs || p->epoch < options->epochs) &&
-         (!options->steps || p->step < options->steps)) {
-    if (p->place == 0) p->loss_sum = p->weight = 0, p->correct = p->rows = 0;
-    const int64_t left = train->count - p->place;
-    const int n = left < batch ? (int)left : batch;
-    nn_batch b;
-    double loss = 0;
-    int64_t correct = 0;
-    status = nn__stage(m, train, changes ? augment : NULL, p->epoch, p->place, n,
-                       !options->no_shuffle, &b);
-    const int whole = p->place + n == train->count;
-    if (status == NN_OK && nn__lone_norm(m, (size_t)n, b.lengths)) { /* nothing to learn from */
-      p->place = whole ? 0 : p->place + n, p->epoch += whole;
-      if (whole && options->on_epoch && options->on_epoch(options->user, m, p)) return NN_STOPPED;
-      continue;
+  enum { AT_ONCE = 64 };
+  const nn__node *out = &m->node[m->output];
+  const size_t each = nn__input_size(m), steps = nn__most_steps(m);
+  const size_t labels = nn__labels_each(d), targets = nn__targets_each(d);
+  memset(b, 0, sizeof *b);
+  b->n = n, b->x[0] = m->stage;
+  if (labels == out->rows) b->labels = m->stage_labels;
+  if (targets == out->rows * out->cols) b->values = m->stage_values;
+  if (d->fill ? steps > 0 : d->lengths != NULL) b->lengths = m->stage_lengths;
+  for (int i = 0; i < n && d->fill; i++) m->stage_lengths[i] = (int32_t)steps;
+  for (int from = 0; from < n; from += AT_ONCE) {
+    const int some = n - from < AT_ONCE ? n - from : AT_ONCE;
+    const size_t at = (size_t)from;
+    int32_t index[AT_ONCE];
+    for (int i = 0; i < some; i++)
+      index[i] = nn__sample_at(m, d, epoch, place + from + i, shuffle);
+    const nn_status status = nn__fetch(d, index, some, m->stage + at * each,
+                                       b->labels ? m->stage_labels + at * labels : NULL,
+                                       b->values ? m->stage_values + at * targets : NULL,
+                                       b->lengths ? m->stage_lengths + at : NULL);
+    if (status != NN_OK) return nn__error(m, status, "the data set cannot be read");
+    for (int i = 0; i < some; i++) {
+      /* a stream for each sample of each epoch, so that augmentation is the same after a resume */
+      nn_random r = {m->config.seed ^ 0xA06E000000000000u,
+                     (uint64_t)epoch << 32 | (uint64_t)(uint32_t)index[i], 0};
+      nn__augment(d, augment, &r, m->stage + (at + (size_t)i) * each);
     }
-    const int64_t before = m->steps;
-    if (status == NN_OK) status = nn_train(m, &b, &loss, &correct);
-    const int left_out = status == NN_ERR_DIVERGED && options->left_out && m->steps == before &&
-                         in_vain < NN_MOST_LEFT_OUT;
-    if (status != NN_OK && !left_out) return status;
-    p->step++;
-    p->place += n;
-    if (left_out) {
-      in_vain++;
-      ++*options->left_out;
-    } else {
-      in_vain = 0;
-      p->loss_sum += loss * m->loss_weight;
-      p->weight += m->loss_weight;
-      p->correct += correct;
-      p->rows += m->loss_rows;
-    }
-    if (options->step_loss) *options->step_loss = left_out ? 0 : loss;
-    p->loss = p->weight > 0 ? p->loss_sum / p->weight : 0;
-    p->accuracy = p->rows ? (double)p->correct / (double)p->rows : 0;
-    int stop = 0;
-    if (whole) p->epoch++, p->place = 0;
-    if (options->on_step) stop |= options->on_step(options->user, m, p);
-    if (whole && options->on_epoch) stop |= options->on_epoch(options->user, m, p);
-    if (stop) return NN_STOPPED;
   }
-  return NN_OK;
-}
-
-nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
-{
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!result) return nn__error(m, NN_ERR_ARGUMENT, "evaluate: no place for the result");
-  memset(result, 0, sizeof *result);
-  nn_status status = nn__check_dataset(m, d, "evaluate");
-  double sum = 0, weight = 0;
-  for (int64_t place = 0; status == NN_OK && place < d->count; place += m->config.batch) {
-    const int64_t left = d->count - place;
-    const int n = left < m->config.batch ? (int)left : m->config.batch;
-    nn_batch b;
-    double loss = 0;
-    int64_t correct = 0;
-    status = nn__stage(m, d, NULL, 0, place, n, 0, &b);
-    if (status == NN_OK) status = nn__forward_fresh(m, &b, NN_INFERENCE);
-    if (status == NN_OK) status = nn_loss(m, &b, &loss, &correct);
-    sum += loss * m->loss_weight;
-    weight += m->loss_weight;
-    result->correct += correct;
-    result->rows += m->loss_rows;
-  }
-  if (status != NN_OK) return status;
-  result->loss = weight > 0 ? sum / weight : 0;
-  result->accuracy = result->rows ? (double)result->correct / (double)result->rows : 0;
+  int whole = d->fill != NULL; /* of full length, as if none had been given */
+  for (int i = 0; i < n && whole; i++) whole = (size_t)m->stage_lengths[i] == steps;
+  if (whole) b->lengths = NULL;
   return NN_OK;
 }
 #endif
@@ -10277,7 +10242,7 @@ nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts)
   const size_t n = (size_t)m->n, classes = out->cols;
   if (out->rank == 3)
     return nn__error(m, NN_ERR_SHAPE, "confusion: %s gives an image, not classes", out->name);
-  const nn_status status = nn__check_labels(m, labels, n, out, nn__lengths(m), "confusion");
+  const nn_status status = nn__check_labels(m, labels, NULL, n, out, nn__lengths(m), "confusion");
   if (status != NN_OK) return m->status = status;
   for (size_t r = 0; r < n * out->rows; r++) {
     size_t sample, place;
@@ -10307,9 +10272,11 @@ nn_status nn_survey(nn_model *m, const nn_dataset *d, nn_on_batch on_batch, void
   for (int64_t place = 0; status == NN_OK && place < d->count; place += m->config.batch) {
     const int64_t left = d->count - place, size = m->config.batch;
     nn_batch b;
-    status = nn__stage_samples(m, d, NULL, 0, place, (int)(left < size ? left : size), 0, &b);
-    if (d->labels) b.labels = d->labels + (size_t)place * (d->label_size ? d->label_size : 1);
-    if (d->targets) b.values = d->targets + (size_t)place * d->target_size;
+    status = nn__stage(m, d, NULL, 0, place, (int)(left < size ? left : size), 0, &b);
+    if (!d->fill && !d->only) { /* as they lie, of any size */
+      b.labels = d->labels ? d->labels + (size_t)place * nn__labels_each(d) : NULL;
+      b.values = d->targets ? d->targets + (size_t)place * d->target_size : NULL;
+    }
     if (status == NN_OK) status = nn__forward_fresh(m, &b, NN_INSPECTING);
     if (status == NN_OK) status = on_batch(user, m, &b, (int)place);
   }
@@ -10325,13 +10292,13 @@ static nn_status nn__count_confusion(void *counts, nn_model *m, const nn_batch *
 nn_status nn_confusion(nn_model *m, const nn_dataset *d, int64_t *counts)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (!d || !d->labels || !counts)
+  if (!d || !nn__labels_each(d) || !counts)
     return nn__error(m, NN_ERR_ARGUMENT, "confusion: %s",
                      counts ? "the data set has no labels" : "no counts");
   const nn_status status = nn__has_stage(m, "confusion");
   if (status != NN_OK) return status;
   const nn__node *out = &m->node[m->output];
-  const size_t has = d->label_size ? d->label_size : 1;
+  const size_t has = nn__labels_each(d);
   if (has != out->rows)
     return nn__error(m, NN_ERR_SHAPE, "confusion: %zu label(s) a sample, %s answers %zu times", has,
                      out->name, out->rows);
@@ -10607,8 +10574,9 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *         each block: a real for every trained real of PARM
  *   STAT  u64 training passes done (the stream of dropout); for each layer with carry, in order:
  *         u32 samples n (0: no state), for each of its layers real h [n,hidden], lstm c [n,hidden]
- *   PROG  u64 step, epoch, place, correct, rows, f64 loss, accuracy, loss_sum, weight
- *         (nn_progress)
+ *   PROG  (nn_progress) u64 step, epoch, place, correct, rows, f64 loss, accuracy, loss_sum, weight,
+ *         and, but in files of version 0.1.0, u64 left_out, left_out_in_a_row, best_step, validated,
+ *         not_better, f64 best_loss, best_accuracy
  *   GRUP  only where layers differ (nn_set_learning): u32 number of layers, for each f64 its
  *         factors of rate and weight decay; flag decay_weights_only
  * and in both, where there are any:
@@ -11153,6 +11121,14 @@ static void nn__io_progress(nn__io *s)
   nn__io_double(s, &p->accuracy);
   nn__io_double(s, &p->loss_sum);
   nn__io_double(s, &p->weight);
+  if (s->reading && s->at == s->end) return;
+  nn__io_count(s, "left_out", &p->left_out);
+  nn__io_count(s, "left_out_in_a_row", &p->left_out_in_a_row);
+  nn__io_count(s, "best_step", &p->best_step);
+  nn__io_count(s, "validated", &p->validated);
+  nn__io_count(s, "not_better", &p->not_better);
+  nn__io_double(s, &p->best_loss);
+  nn__io_double(s, &p->best_accuracy);
 }
 
 /* In a model; in a checkpoint, too; there if it has something to say. */
@@ -11627,8 +11603,8 @@ nn_status nn_load_weights(nn_model *m, const char *path, const nn_weights_option
 
 static void nn__io_to_file(void *to, const void *bytes, size_t size) { nn__write(to, bytes, size); }
 
-/* Straight to the file: saving takes no memory. */
-static nn_status nn__save(nn_model *m, const nn_progress *progress, const char *path)
+/* Straight to the file: saving takes no memory. keeps: the file before becomes path.previous. */
+static nn_status nn__save(nn_model *m, const nn_progress *progress, const char *path, int keeps)
 {
   nn__io s;
   nn__writer writer;
@@ -11636,6 +11612,7 @@ static nn_status nn__save(nn_model *m, const nn_progress *progress, const char *
   if (!m) return status;
   if (status == NN_OK) {
     nn__write_begin(&writer, path, &m->message);
+    writer.keeps = keeps;
     s.sink = nn__io_to_file, s.to = &writer;
     nn__io_write(&s);
     status = nn__write_end(&writer);
@@ -11643,13 +11620,357 @@ static nn_status nn__save(nn_model *m, const nn_progress *progress, const char *
   return status == NN_OK ? status : (m->status = status);
 }
 
-nn_status nn_save(nn_model *m, const char *path) { return nn__save(m, NULL, path); }
+nn_status nn_save(nn_model *m, const char *path) { return nn__save(m, NULL, path, 0); }
 
 nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress, const char *path)
 {
   if (m && !progress) return nn__error(m, NN_ERR_ARGUMENT, "save: a checkpoint needs a progress");
-  return nn__save(m, progress, path);
+  return nn__save(m, progress, path, 0);
 }
+#endif
+
+/* ========================================= @@FIT =========================================== */
+#ifndef NN_NO_TRAINING
+/* Whether a data set can feed a model and has what its loss compares with. */
+static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char *who)
+{
+  if (!m->built || m->loss < 0 || m->inputs != 1)
+    return nn__error(m, NN_ERR_STATE, "%s: needs a built model with a loss and one input", who);
+  nn_status status = nn__check_samples(m, d, who);
+  if (status != NN_OK) return status;
+  const nn__node *out = &m->node[m->output];
+  const int labelled = m->node[m->loss].kind == NN__CROSS_ENTROPY;
+  const size_t has = labelled ? nn__labels_each(d) : nn__targets_each(d);
+  const size_t wants = out->rows * (labelled ? 1 : out->cols);
+  if (!has)
+    return nn__error(m, NN_ERR_ARGUMENT, "%s: the data set has no %s", who,
+                     labelled ? "labels" : "targets");
+  if (has != wants)
+    return nn__error(m, NN_ERR_SHAPE, "%s: %zu %s a sample, the loss compares %s with %zu", who,
+                     has, labelled ? "label(s)" : "target(s)", out->name, wants);
+  const size_t count = d->fill ? 0 : (size_t)d->count; /* what is read is checked as it comes */
+  if (labelled) status = nn__check_labels(m, d->labels, d->only, count, out, d->lengths, who);
+  if (!labelled)
+    status = nn__check_targets(m, &m->node[m->loss], d->targets, d->only, count, d->lengths, who);
+  return status == NN_OK ? status : (m->status = status);
+}
+
+nn_fit_options nn_fit_default(void)
+{
+  nn_fit_options o;
+  memset(&o, 0, sizeof o);
+  o.epochs = 1;
+  return o;
+}
+
+nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!result) return nn__error(m, NN_ERR_ARGUMENT, "evaluate: no place for the result");
+  memset(result, 0, sizeof *result);
+  nn_status status = nn__check_dataset(m, d, "evaluate");
+  double sum = 0, weight = 0;
+  for (int64_t place = 0; status == NN_OK && place < d->count; place += m->config.batch) {
+    const int64_t left = d->count - place;
+    const int n = left < m->config.batch ? (int)left : m->config.batch;
+    nn_batch b;
+    double loss = 0;
+    int64_t correct = 0;
+    status = nn__stage(m, d, NULL, 0, place, n, 0, &b);
+    if (status == NN_OK) status = nn__forward_fresh(m, &b, NN_INFERENCE);
+    if (status == NN_OK) status = nn_loss(m, &b, &loss, &correct);
+    sum += loss * m->loss_weight;
+    weight += m->loss_weight;
+    result->correct += correct;
+    result->rows += m->loss_rows;
+  }
+  if (status != NN_OK) return status;
+  result->loss = weight > 0 ? sum / weight : 0;
+  result->accuracy = result->rows ? (double)result->correct / (double)result->rows : 0;
+  return NN_OK;
+}
+
+/* Whether nn_fit's options for checkpoints and validation are sound. */
+static nn_status nn__check_kept(nn_model *m, const nn_fit_options *o)
+{
+#ifdef NN_NO_STDIO
+  if (o->path || o->best_path)
+    return nn__error(m, NN_ERR_UNSUPPORTED, "fit: a path, in a build without files");
+#endif
+  if (o->save_every < 0 || !(o->save_seconds >= 0) || o->validate_every < 0 || o->patience < 0)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: save_every %lld, save_seconds %g, validate_every "
+                     "%lld, patience %lld, must be 0 or more", (long long)o->save_every,
+                     o->save_seconds, (long long)o->validate_every, (long long)o->patience);
+  if (!o->path && (o->save_every || o->save_seconds > 0))
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: checkpoints without a path");
+  if (o->save_seconds > 0 && !o->clock)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: save_seconds without a clock");
+  if (!o->validation && (o->validate_every || o->best_path || o->patience))
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: %s without a validation set",
+                     o->best_path ? "best_path" : o->patience ? "patience" : "validate_every");
+  if (o->path && o->best_path && !strcmp(o->path, o->best_path))
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: path and best_path are the same");
+  return o->validation ? nn__check_dataset(m, o->validation, "fit: validation") : NN_OK;
+}
+
+static nn_status nn__check_progress(nn_model *m, const nn_progress *p, int samples)
+{
+  static const char *const names[] = {"place",     "step",     "epoch",             "correct",
+                                      "rows",      "left_out", "left_out_in_a_row", "best_step",
+                                      "validated", "not_better"};
+  const int64_t counts[] = {p->place, p->step, p->epoch, p->correct, p->rows, p->left_out,
+                            p->left_out_in_a_row, p->best_step, p->validated, p->not_better};
+  for (int i = 0; i < 10; i++) {
+    const int64_t most = i ? nn__io_most : samples - 1;
+    if (counts[i] < 0 || counts[i] > most)
+      return nn__error(m, NN_ERR_ARGUMENT, "fit: progress.%s %lld, must be 0..%lld", names[i],
+                       (long long)counts[i], (long long)most);
+  }
+  return NN_OK;
+}
+
+/* Whether nn_fit's options are sound, and some batch can teach every batch norm. */
+static nn_status nn__check_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options,
+                               int batch)
+{
+  const nn_augment *augment = &options->augment;
+  const int32_t *lengths = train->fill ? NULL : train->lengths;
+  if (m->config.inference) return nn__error(m, NN_ERR_STATE, "fit: an inference model");
+  if (batch < 1 || batch > m->config.batch)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: batch %d, must be 1..%d (config.batch)", batch,
+                     m->config.batch);
+  if (options->epochs < 0 || options->steps < 0)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: %s %lld, must be 0 or more",
+                     options->epochs < 0 ? "epochs" : "steps",
+                     (long long)(options->epochs < 0 ? options->epochs : options->steps));
+  if (!options->epochs && !options->steps && !options->patience && !options->on_step &&
+      !options->on_epoch && !options->on_validation && !options->on_save)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: no epochs, no steps, and no callback to stop it");
+  int lone = batch == 1 || train->count == 1;
+  for (int i = 0; lone && i < train->count; i++)
+    lone = nn__lone_norm(m, 1, lengths ? lengths + nn__place_of(train, i) : NULL) != NULL;
+  if (lone)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: %s " NN__LONE,
+                     nn__lone_norm(m, 1, lengths ? lengths + nn__place_of(train, 0) : NULL)->name);
+  if (!nn__augment_fits(augment))
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: augment.shift %d, augment.cutout %d, must be 0..%d",
+                     augment->shift, augment->cutout, NN__AUGMENT_MOST);
+  return NN_OK;
+}
+
+typedef struct nn__fit {
+  nn_model *m;
+  const nn_dataset *train;
+  const nn_fit_options *o;
+  nn_progress *p;
+  int batch, stop;
+  int64_t begun; /* the step at which the present epoch began, or -1: not seen */
+  int64_t saved; /* the step of the last checkpoint */
+  double saved_at;
+} nn__fit;
+
+static int nn__fit_done(const nn__fit *f)
+{
+  const nn_fit_options *o = f->o;
+  return (o->epochs && f->p->epoch >= o->epochs) || (o->steps && f->p->step >= o->steps) ||
+         (o->patience && f->p->not_better >= o->patience);
+}
+
+/* Adds a step's own figures to those of the epoch. */
+static void nn__fit_count(nn__fit *f, const nn_evaluation *own, int left_out)
+{
+  nn_progress *p = f->p;
+  p->step++;
+  p->left_out += left_out;
+  p->left_out_in_a_row = left_out ? p->left_out_in_a_row + 1 : 0;
+  if (!left_out) {
+    p->loss_sum += own->loss * f->m->loss_weight;
+    p->weight += f->m->loss_weight;
+    p->correct += own->correct;
+    p->rows += own->rows;
+  }
+  p->loss = p->weight > 0 ? p->loss_sum / p->weight : 0;
+  p->accuracy = p->rows ? (double)p->correct / (double)p->rows : 0;
+}
+
+/* Learns from the next batch, or passes it over where it has nothing to teach a batch norm, and
+ * moves on in the epoch. *own: the step's figures. */
+static nn_status nn__fit_batch(nn__fit *f, nn_evaluation *own)
+{
+  nn_model *m = f->m;
+  nn_progress *p = f->p;
+  const int64_t left = f->train->count - p->place, before = m->steps;
+  const int n = left < f->batch ? (int)left : f->batch;
+  nn_batch b;
+  memset(own, 0, sizeof *own);
+  if (p->place == 0) p->loss_sum = p->weight = 0, p->correct = p->rows = 0, f->begun = p->step;
+  nn_status status = nn__stage(m, f->train, &f->o->augment, p->epoch, p->place, n,
+                               !f->o->no_shuffle, &b);
+  if (status != NN_OK) return status;
+  const nn__node *lone = nn__lone_norm(m, (size_t)n, b.lengths);
+  if (!lone) {
+    status = nn_train(m, &b, &own->loss, &own->correct);
+    const int left_out = status == NN_ERR_DIVERGED && f->o->keep_going && m->steps == before &&
+                         p->left_out_in_a_row < NN_MOST_LEFT_OUT;
+    if (status != NN_OK && !left_out) return status;
+    own->rows = m->loss_rows;
+    own->accuracy = own->rows ? (double)own->correct / (double)own->rows : 0;
+    if (left_out) memset(own, 0, sizeof *own);
+    nn__fit_count(f, own, left_out);
+  }
+  p->place += n;
+  if (p->place < f->train->count) return NN_OK;
+  p->epoch++, p->place = 0;
+  if (f->begun != p->step) return NN_OK;
+  return nn__error(m, NN_ERR_ARGUMENT, "fit: %s " NN__LONE, lone->name); /* all that was read */
+}
+
+/* Evaluates the validation set and keeps the best model. */
+static nn_status nn__fit_validate(nn__fit *f)
+{
+  const nn_fit_options *o = f->o;
+  nn_model *m = f->m;
+  nn_progress *p = f->p;
+  nn_evaluation e;
+  nn_status status = nn_evaluate(m, o->validation, &e);
+  if (status != NN_OK) return status;
+  const int finite = nn__finite(e.loss), first = p->best_step == 0;
+  const int by_accuracy = m->node[m->loss].kind == NN__CROSS_ENTROPY;
+  const int better = by_accuracy && (e.accuracy > p->best_accuracy || e.accuracy < p->best_accuracy)
+                         ? e.accuracy > p->best_accuracy
+                         : e.loss < p->best_loss;
+  p->validated = p->step;
+  if (finite && (first || better)) {
+#ifndef NN_NO_STDIO
+    if (o->best_path) status = nn_save(m, o->best_path);
+    if (status != NN_OK) return status;
+#endif
+    p->best_step = p->step, p->best_loss = e.loss, p->best_accuracy = e.accuracy;
+    p->not_better = 0;
+  } else {
+    p->not_better++;
+  }
+  if (o->on_validation) f->stop |= o->on_validation(o->user, m, p, &e);
+  if (finite || o->keep_going) return NN_OK;
+  return nn__error(m, NN_ERR_DIVERGED, "step %lld: the validation loss is not finite",
+                   (long long)p->step);
+}
+
+/* Writes a checkpoint, unless the step has one. */
+static nn_status nn__fit_save(nn__fit *f)
+{
+  const nn_fit_options *o = f->o;
+  nn_status status = NN_OK;
+  if (!o->path || f->saved == f->p->step) return NN_OK;
+  if (o->on_save) f->stop |= o->on_save(o->user, f->m, f->p);
+#ifndef NN_NO_STDIO
+  status = nn__save(f->m, f->p, o->path, 1);
+#endif
+  f->saved = f->p->step;
+  if (o->clock) f->saved_at = o->clock(o->user);
+  return status;
+}
+
+/* What is due after a batch. */
+static nn_status nn__fit_after(nn__fit *f, int stepped, int whole)
+{
+  const nn_fit_options *o = f->o;
+  const nn_progress *p = f->p;
+  const int validates = o->validate_every ? stepped && p->step % o->validate_every == 0 : whole;
+  nn_status status = NN_OK;
+  if (o->validation && p->validated != p->step && (validates || nn__fit_done(f)))
+    status = nn__fit_validate(f);
+  int saves = o->save_every ? stepped && p->step % o->save_every == 0
+                            : whole && !(o->save_seconds > 0);
+  if (o->save_seconds > 0) saves |= o->clock(o->user) - f->saved_at >= o->save_seconds;
+  saves |= f->stop || nn__fit_done(f);
+  return status == NN_OK && saves ? nn__fit_save(f) : status;
+}
+
+nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  const nn_fit_options usual = nn_fit_default();
+  const nn_fit_options *o = options ? options : &usual;
+  nn_progress own_progress;
+  memset(&own_progress, 0, sizeof own_progress);
+  nn_progress *p = o->progress ? o->progress : &own_progress;
+  const int batch = o->batch ? o->batch : m->config.batch;
+  nn__fit f = {m, train, o, p, batch, 0, -1, p->step, 0};
+  nn_status status = nn__check_dataset(m, train, "fit");
+  if (status == NN_OK) status = nn__check_fit(m, train, o, batch);
+  if (status == NN_OK) status = nn__check_kept(m, o);
+  if (status == NN_OK) status = nn__check_progress(m, p, train->count);
+  if (status != NN_OK) return status;
+  if (o->clock) f.saved_at = o->clock(o->user);
+  while (!f.stop && !nn__fit_done(&f)) {
+    const int64_t step = p->step, epoch = p->epoch;
+    nn_evaluation own;
+    if ((status = nn__fit_batch(&f, &own)) != NN_OK) return status;
+    const int stepped = p->step != step, whole = p->epoch != epoch;
+    if (stepped && o->on_step) f.stop |= o->on_step(o->user, m, p, &own);
+    if (whole && o->on_epoch) f.stop |= o->on_epoch(o->user, m, p);
+    if ((status = nn__fit_after(&f, stepped, whole)) != NN_OK) return status;
+  }
+  return f.stop ? NN_STOPPED : NN_OK;
+}
+
+#ifndef NN_NO_STDIO
+static int nn__is_damage(nn_status status)
+{
+  return status == NN_ERR_IO || status == NN_ERR_FORMAT;
+}
+
+static nn_status nn__load_checkpoint(const char *path, const nn_config *config,
+                                     nn_load_result *out, nn_message *why)
+{
+  const nn_status status = nn_load(path, config, out, why);
+  if (status != NN_OK || out->is_checkpoint) return status;
+  nn_destroy(out->model);
+  memset(out, 0, sizeof *out);
+  return nn__say(why, NN_ERR_FORMAT, "%s: a model, not a checkpoint", nn__path_end(path));
+}
+
+/* The one before, as the last has failed for the reason in why. */
+static nn_status nn__resume_previous(const char *path, const nn_config *config, nn_status failed,
+                                     nn_load_result *out, nn_message *why)
+{
+  nn__beside beside;
+  nn_message reason = *why, other;
+  const int there = nn__exists(path);
+  const char *previous = nn__beside_of(&beside, path, ".previous");
+  if (!there && !nn__exists(previous))
+    return nn__say(why, NN_ABSENT, "%s: no checkpoint yet", nn__path_end(path));
+  const nn_status status = nn__load_checkpoint(previous, config, out, &other);
+  if (status != NN_OK)
+    return nn__say(why, nn__is_damage(status) ? failed : status, "%s; %s", reason.text, other.text);
+  out->previous = 1;
+  if (there) nn__replace(path, nn__beside_of(&beside, path, ".damaged"));
+  return NN_OK;
+}
+
+nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *out,
+                    nn_message *why)
+{
+  nn_message own;
+  if (!why) why = &own;
+  if (!path || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
+  memset(out, 0, sizeof *out);
+  if (!*path || strlen(path) > NN__LONGEST_PATH)
+    return nn__say(why, NN_ERR_LIMIT, "a path of %zu bytes: 1 to %d are allowed", strlen(path),
+                   NN__LONGEST_PATH);
+  nn_status status = nn__load_checkpoint(path, config, out, why);
+  if (status != NN_OK && !nn__exists(path)) { /* perhaps killed between two renamings */
+    nn__beside fresh;
+    nn_message other;
+    nn_status found = nn__load_checkpoint(nn__beside_of(&fresh, path, ".tmp"), config, out, &other);
+    if (found == NN_OK) nn__replace(fresh.path, path);
+    if (found == NN_OK || !nn__is_damage(found)) status = found, *why = other;
+  }
+  if (status == NN_OK) why->text[0] = 0;
+  return nn__is_damage(status) ? nn__resume_previous(path, config, status, out, why) : status;
+}
+#endif
 #endif
 
 #endif /* NN__KERNELS_READ */

@@ -177,9 +177,11 @@ typedef NN_REAL nn_real;
 #define nn_dataset_free nn_dataset_free_double
 #define nn_dataset_moments nn_dataset_moments_double
 #define nn_dataset_standardise nn_dataset_standardise_double
+#define nn_dataset_split nn_dataset_split_double
 #define nn_gather nn_gather_double
 #define nn_fit_default nn_fit_default_double
 #define nn_fit nn_fit_double
+#define nn_resume nn_resume_double
 #define nn_evaluate nn_evaluate_double
 #define nn_moments_add nn_moments_add_double
 #define nn_histogram_add nn_histogram_add_double
@@ -210,7 +212,8 @@ typedef enum nn_status {
   NN_ERR_LIMIT = -7,       /* more layers, elements or bytes than a limit allows */
   NN_ERR_UNSUPPORTED = -8, /* left out of this build, or not available on this processor */
   NN_ERR_DIVERGED = -9,    /* a loss, gradient or parameter became NaN or infinite */
-  NN_STOPPED = 1           /* not an error: a callback asked nn_fit to stop */
+  NN_STOPPED = 1,          /* not an error: a callback asked nn_fit to stop */
+  NN_ABSENT = 2            /* not an error: nn_resume found no checkpoint, so there is no model */
 } nn_status;
 
 /* A status in words, "out of memory" and the like; never NULL. */
@@ -723,6 +726,16 @@ typedef struct nn_dataset {
   size_t label_size;      /* T for a cross-entropy of [T,K]; 0 means 1 */
   const int32_t *lengths; /* [count], or NULL */
   nn_real mean[4], scale[4];
+  const int32_t *only;    /* [count]: sample i is number only[i] of the arrays; NULL: number i */
+  /* In place of pixels, values, labels, targets and lengths, for what does not fit in memory: fills
+   * x [n,channels,height,width] with samples index[0] .. index[n-1] just as the network gets them,
+   * labels [n,label_size] and targets [n,target_size] where not NULL. lengths is NULL unless the
+   * model reads sequences, and full; a shorter length may be put there. n: 1 .. 64. A status other
+   * than NN_OK ends the call that reads, which returns it. Labels and the like are checked batch by
+   * batch, not beforehand. label_size and target_size: 0 where there are none. */
+  nn_status (*fill)(void *user, const int32_t *index, int n, nn_real *x, int32_t *labels,
+                    nn_real *targets, int32_t *lengths);
+  void *user;
   nn_array owned[2]; /* arrays it has taken over; all zero otherwise */
 } nn_dataset;
 /* count .. width and the pixels set, mean 0, scale 1/255 (values 0..1), the rest empty. */
@@ -743,11 +756,17 @@ NN_API nn_status nn_dataset_load(const char *images, const char *labels,
                                  const nn_allocator *allocator, nn_dataset *out, nn_message *why);
 #endif
 NN_API void nn_dataset_free(nn_dataset *d); /* NULL and a set that owns nothing are fine */
+/* Two sets of different samples of d, drawn by the seed: validation of round(share count) of them,
+ * train of the others. Both borrow what d has or borrows, and index [count], which this fills.
+ * NN_ERR_ARGUMENT unless 0 < share < 1 and both get samples. */
+NN_API nn_status nn_dataset_split(const nn_dataset *d, double share, uint64_t seed, int32_t *index,
+                                  nn_dataset *train, nn_dataset *validation);
 /* What nn_normalise needs so that each channel of this set has mean 0 and deviation 1: the mean,
  * and 1/deviation (1 where that is 0), of what nn_gather gives. count: channels; or width, for the
  * features of sequences and vectors (of one channel), of which steps past a sample's end are left
  * out. Both arrays have count numbers.
- * NN_ERR_ARGUMENT for an empty set, another count, and where a mean or deviation is above 1e30. */
+ * NN_ERR_ARGUMENT for an empty set, one with `fill`, another count, and where a mean or deviation
+ * is above 1e30. */
 NN_API nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean,
                                     nn_real *scale);
 /* Sets the set's own mean and scale to that, for up to 4 channels (NN_ERR_LIMIT). */
@@ -764,7 +783,7 @@ typedef struct nn_augment {
 
 /* n samples, normalised, to x [n,C,H,W] and, where not NULL, their labels [n, label_size]. index: n
  * numbers in 0 .. count-1. augment may be NULL; r then too. NN_ERR_ARGUMENT for a number out of
- * range. */
+ * range; or what d->fill returns. */
 NN_API nn_status nn_gather(const nn_dataset *d, const int32_t *index, int n,
                            const nn_augment *augment, nn_random *r, nn_real *x, int32_t *labels);
 
@@ -776,7 +795,7 @@ NN_API void nn_draw_digits(uint64_t seed, int count, uint8_t *pixels, int32_t *l
 NN_API void nn_draw_shapes(uint64_t seed, int count, uint8_t *pixels, int32_t *labels);
 
 /* Where a training run stands; saved in a checkpoint, so that a resumed run goes on to the same
- * bits. */
+ * bits. All zero: at its beginning. */
 typedef struct nn_progress {
   int64_t step;       /* steps done since the start of training */
   int64_t epoch;      /* whole epochs done */
@@ -787,49 +806,13 @@ typedef struct nn_progress {
    * the sum of w_label, and for the value losses elements); rows with a label, and right ones */
   double loss_sum, weight;
   int64_t correct, rows;
+  int64_t left_out, left_out_in_a_row; /* steps, of nn_fit_options.keep_going */
+  /* The best validation: its step (0: none yet) and figures; the step of the last one; and how many
+   * since the best were no better. */
+  int64_t best_step;
+  double best_loss, best_accuracy;
+  int64_t validated, not_better;
 } nn_progress;
-
-#ifndef NN_NO_TRAINING
-/* ========================================= @@FIT =========================================== */
-
-#define NN_MOST_LEFT_OUT 100
-typedef struct nn_fit_options {
-  int64_t epochs;   /* stop after these many whole epochs; 0 = do not stop by epochs */
-  int64_t steps;    /* stop after these many steps; 0 = do not stop by steps */
-  int batch;        /* samples a step, 1 .. config.batch; 0 = config.batch. The last batch of an
-                       epoch may be smaller */
-  int no_shuffle;   /* 1: in the order of the data set */
-  nn_augment augment;
-  nn_progress *progress; /* where to start from, and kept up to date; NULL = from the beginning */
-  /* Not NULL: batches whose loss or gradient is NaN or infinite are left out and counted here; they
-   * count as steps of progress, not of nn_steps. NN_ERR_DIVERGED comes all the same when a
-   * parameter became so, or when NN_MOST_LEFT_OUT in a row were left out. */
-  int64_t *left_out;
-  double *step_loss; /* Not NULL: the loss of the last step alone, for on_step; 0 if left out */
-  /* Called after every step / every whole epoch, if not NULL; non-zero stops nn_fit, which returns
-   * NN_STOPPED with progress ready to go on. */
-  int (*on_step)(void *user, nn_model *m, const nn_progress *p);
-  int (*on_epoch)(void *user, nn_model *m, const nn_progress *p);
-  void *user;
-} nn_fit_options;
-NN_API nn_fit_options nn_fit_default(void); /* one epoch, shuffled, no augmentation */
-
-/* Trains. The order of samples depends on the model's seed, the epoch and the place alone. Errors:
- * NN_ERR_ARGUMENT (no labels or targets; a label, a target, a length or an option out of range,
- * found before anything is trained; batches of one value for a batch norm, all of them),
- * NN_ERR_SHAPE (samples, labels or targets of other sizes than the model's), NN_ERR_STATE (no
- * loss, inference model, more than one input), NN_ERR_DIVERGED. options NULL: the default. */
-NN_API nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options);
-
-typedef struct nn_evaluation {
-  double loss, accuracy;
-  int64_t correct, rows;
-} nn_evaluation;
-/* Loss and accuracy over a whole set, without training: means over all labelled rows at once, so
- * they do not depend on config.batch; with class weights the weighted mean. Layers with carry start
- * from 0 with every sample, and keep what they carry. */
-NN_API nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result);
-#endif
 
 #ifndef NN_NO_INSPECT
 /* ======================================= @@INSPECT =========================================
@@ -988,6 +971,7 @@ typedef struct nn_load_result {
   nn_model *model;      /* built and ready; destroy it; NULL after an error */
   int is_checkpoint;
   nn_progress progress; /* zeros unless a checkpoint */
+  int previous;         /* 1: nn_resume took the checkpoint before the last */
 } nn_load_result;
 NN_API nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,
                                 nn_load_result *out, nn_message *why);
@@ -1040,6 +1024,88 @@ NN_API nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress,
 #endif
 /* CRC-32 (ISO-HDLC, that of zip and PNG) of size bytes, going on from crc (0 to start). */
 NN_API uint32_t nn_crc32(uint32_t crc, const void *bytes, size_t size);
+
+#ifndef NN_NO_TRAINING
+/* ========================================= @@FIT =========================================== */
+
+typedef struct nn_evaluation {
+  double loss, accuracy;
+  int64_t correct, rows;
+} nn_evaluation;
+
+#define NN_MOST_LEFT_OUT 100
+typedef struct nn_fit_options {
+  int64_t epochs;   /* stop after these many whole epochs; 0 = do not stop by epochs */
+  int64_t steps;    /* stop after these many steps; 0 = do not stop by steps */
+  int batch;        /* samples a step, 1 .. config.batch; 0 = config.batch. The last batch of an
+                       epoch may be smaller */
+  int no_shuffle;   /* 1: in the order of the data set */
+  nn_augment augment;
+  nn_progress *progress; /* where to start from, and kept up to date; NULL = from the beginning */
+  /* 1: batches whose loss or gradient is NaN or infinite are left out and counted in progress; they
+   * are steps of progress, not of nn_steps. NN_ERR_DIVERGED comes all the same when a parameter
+   * became so, or when NN_MOST_LEFT_OUT in a row were left out. */
+  int keep_going;
+
+  /* Checkpoints, for nn_resume: NULL, or a path under which one is kept, and the one before it as
+   * path.previous (both with path.tmp while a new one comes: two are whole whenever a process is
+   * killed). Written every so many steps, or when so many seconds by the caller's clock have gone
+   * by since the last, or, where both are 0, after every epoch; and when nn_fit ends or a callback
+   * stops it. What diverged is not written. A failed write ends nn_fit with its status. Needs
+   * stdio (NN_ERR_UNSUPPORTED). */
+  const char *path;
+  int64_t save_every;
+  double save_seconds;
+  double (*clock)(void *user); /* seconds since any instant */
+
+  /* Validation: NULL, or a set that is evaluated every so many steps (0: after every epoch), and
+   * after the last step. The best model so far (a higher accuracy for cross-entropy, else a lower
+   * loss; the lower loss among equals, then the earlier) is saved as best_path, where not NULL.
+   * patience: stop, with NN_OK, once so many validations in a row were no better; progress tells
+   * (not_better). 0: never. A loss that is not finite is no better, and NN_ERR_DIVERGED without
+   * keep_going. */
+  const nn_dataset *validation;
+  int64_t validate_every;
+  const char *best_path;
+  int64_t patience;
+
+  /* Each may be NULL; non-zero stops nn_fit, which does what is due after that step and returns
+   * NN_STOPPED, progress ready to go on. In this order: after every step, with its own figures (0
+   * of what was left out); after every whole epoch; after a validation; before a checkpoint is
+   * written, which notes may still get into. */
+  int (*on_step)(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step);
+  int (*on_epoch)(void *user, nn_model *m, const nn_progress *p);
+  int (*on_validation)(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *e);
+  int (*on_save)(void *user, nn_model *m, const nn_progress *p);
+  void *user;
+} nn_fit_options;
+NN_API nn_fit_options nn_fit_default(void); /* one epoch, shuffled, no augmentation */
+
+/* Trains. The order of samples depends on the model's seed, the epoch and the place alone. Errors:
+ * NN_ERR_ARGUMENT (no labels or targets; a label, a target, a length or an option out of range,
+ * found before anything is trained; batches of one value for a batch norm, all of them),
+ * NN_ERR_SHAPE (samples, labels or targets of other sizes than the model's), NN_ERR_STATE (no
+ * loss, inference model, more than one input), NN_ERR_DIVERGED; what train->fill returns; for
+ * checkpoints those of nn_save. options NULL: the default. */
+NN_API nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options);
+
+#ifndef NN_NO_STDIO
+/* Loads the last checkpoint that nn_fit kept under `path`; where that is damaged or missing the one
+ * before it: out->previous is then 1, and why says what was wrong with the last (else it is empty).
+ * NN_ABSENT where there is neither: a run that begins. Where neither is whole, the last one's error
+ * and a sentence about both. Other errors are those of nn_load, without a look at the one before.
+ * Call it only from the process that goes on with the run, for it cleans up: a whole path.tmp, whose
+ * writer was killed before the last renaming, becomes `path`; a damaged `path` becomes
+ * path.damaged, or the next checkpoint would make it path.previous. */
+NN_API nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *out,
+                           nn_message *why);
+#endif
+
+/* Loss and accuracy over a whole set, without training: means over all labelled rows at once, so
+ * they do not depend on config.batch; with class weights the weighted mean. Layers with carry start
+ * from 0 with every sample, and keep what they carry. */
+NN_API nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result);
+#endif
 
 #ifdef __cplusplus
 }

@@ -865,7 +865,7 @@ static double run_adam(void *what, int count) {
 
 /* The optimizer's state is to be seen in a checkpoint alone, at the end of its section OPTM. */
 static void count_in_state(const char *name, nn_model *m) {
-  const nn_progress none = {0, 0, 0, 0, 0, 0, 0, 0, 0};
+  static const nn_progress none; /* all zero */
   const size_t size = nn_save_size(m, &none);
   unsigned char *bytes = (unsigned char *)memory(size);
   size_t parameters, at = 32;

@@ -585,15 +585,20 @@ static void fits_values(void) {
 
 typedef struct Watch {
   int64_t steps, epochs, stop_at;
-  double loss_sum, step_loss;
+  double loss_sum;
+  int64_t correct;
   nn_progress last;
 } Watch;
-static int on_step(void *user, nn_model *m, const nn_progress *p) {
+static int on_step(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
   Watch *w = (Watch *)user;
   const int64_t rows = p->rows - (p->rows > w->last.rows ? w->last.rows : 0);
   w->steps++;
-  w->loss_sum = w->step_loss * (double)rows + (rows < p->rows ? w->loss_sum : 0);
+  CHECK_INT(step->rows, rows);
+  w->loss_sum = step->loss * (double)rows + (rows < p->rows ? w->loss_sum : 0);
+  w->correct = step->correct + (rows < p->rows ? w->correct : 0);
   CHECK_NEAR(w->loss_sum, p->loss_sum, 1e-9 * p->loss_sum);
+  CHECK_INT(w->correct, p->correct);
+  CHECK_NEAR(step->accuracy, (double)step->correct / (double)rows, 1e-12);
   w->last = *p;
   CHECK_INT(p->step, nn_steps(m));
   return w->stop_at == p->step;
@@ -622,7 +627,6 @@ static void fit_counts(void) {
   m = model_with(&c, RNN, 8, 1e-3);
   if (!m) return;
   o.on_step = on_step, o.on_epoch = on_epoch, o.user = &w, o.epochs = 2;
-  o.step_loss = &w.step_loss;
   CHECK_OK(nn_fit(m, &d, &o)); /* 70 = 4 * 16 + 6: five steps an epoch */
   CHECK(w.steps == 10 && w.epochs == 2);
   CHECK(w.last.loss > 0 && w.last.accuracy >= 0 && w.last.accuracy <= 1);
@@ -891,7 +895,6 @@ static void diverged_in_fit(void) {
   nn_dataset d;
   nn_model *m;
   uint32_t want[2];
-  int64_t left_out = 0;
   int k;
   nn_real y[N];
   memset(&d, 0, sizeof d);
@@ -914,10 +917,11 @@ static void diverged_in_fit(void) {
       CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_DIVERGED);
       CHECK(p.step == 2 && nn_steps(m) == 2);
       CHECK_HAS(nn_error(m), "step 2: ");
-      o.left_out = &left_out;
+      o.keep_going = 1;
     }
     CHECK_OK(nn_fit(m, &d, &o));
     CHECK_INT(p.step, k ? 6 : 5);
+    CHECK_INT(p.left_out, k);
     CHECK_INT(nn_steps(m), 5);
     CHECK_INT(p.rows, 5);
     CHECK(p.loss - p.loss == 0);
@@ -927,15 +931,14 @@ static void diverged_in_fit(void) {
     nn_destroy(m);
   }
   CHECK(want[0] == want[1]);
-  CHECK_INT(left_out, 1);
   for (k = 0; k < N; k++) x[k] = (nn_real)NAN; /* when nothing is left there is an end */
-  d.count = N, left_out = 0;
+  d.count = N;
   memset(&p, 0, sizeof p);
   m = nn_create(&c);
   nn_mean_squared_error(m, nn_linear(m, nn_input_vector(m, 1), 1));
   CHECK_OK(nn_build(m));
   CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_DIVERGED);
-  CHECK(left_out == NN_MOST_LEFT_OUT && p.step == NN_MOST_LEFT_OUT);
+  CHECK(p.left_out == NN_MOST_LEFT_OUT && p.step == NN_MOST_LEFT_OUT);
   nn_destroy(m);
   free(x);
 }
