@@ -12,7 +12,7 @@ APT = apt-get install -y -qq --no-install-recommends
 
 # The first list runs once for every ISA of the machine, the second once.
 SUITES = gemm layers train io torch inspect inplace stack
-SUITES_ONCE = model data gradients fuzz fail bench
+SUITES_ONCE = model data fit gradients fuzz fail bench
 SCRIPTS = tests/test_look.sh tests/test_survive.sh tests/test_program.sh tests/test_fetch.sh \
           tests/test_readme.sh tests/test_build.sh tests/lint
 TEST_H = tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h tests/bench.h
@@ -103,7 +103,8 @@ test: $(BUILD)/nn $(PROGRAMS) $(BUILD)/tests/isas $(BUILD)/tests/fuzz_program \
 
 # Hundreds of kills at random instants, and every single call that can fail.
 KILLS = 300
-kill: $(BUILD)/nn $(BUILD)/tests/faulty
+kill: $(BUILD)/nn $(BUILD)/tests/faulty $(BUILD)/tests/test_fail
+	@KILLS=$(KILLS) NN_TEST_ONLY=kills '$(BUILD)/tests/test_fail'
 	@BUILD='$(BUILD)' KILLS=$(KILLS) FAULTS=all tests/test_survive.sh
 
 # Trains for an hour and sees whether memory and speed stay as they were.

@@ -729,10 +729,10 @@ typedef struct nn_dataset {
   const int32_t *only;    /* [count]: sample i is number only[i] of the arrays; NULL: number i */
   /* In place of pixels, values, labels, targets and lengths, for what does not fit in memory: fills
    * x [n,channels,height,width] with samples index[0] .. index[n-1] just as the network gets them,
-   * labels [n,label_size] and targets [n,target_size] where not NULL. lengths is NULL unless the
-   * model reads sequences, and full; a shorter length may be put there. n: 1 .. 64. A status other
-   * than NN_OK ends the call that reads, which returns it. Labels and the like are checked batch by
-   * batch, not beforehand. label_size and target_size: 0 where there are none. */
+   * labels [n,label_size], targets [n,target_size] where not NULL. lengths, where not NULL, holds
+   * full lengths; shorter ones may be put there. n: 1 .. 64. A status other than NN_OK ends the
+   * call that asked, which returns it. What comes is checked batch by batch, not beforehand.
+   * label_size and target_size: 0 where there are none. */
   nn_status (*fill)(void *user, const int32_t *index, int n, nn_real *x, int32_t *labels,
                     nn_real *targets, int32_t *lengths);
   void *user;

@@ -17,10 +17,12 @@
 #include <unistd.h>
 
 enum { FAULT_FILES = 1, FAULT_MEMORY = 2, FAULT_THREADS = 4, FAULT_RENAMES = 8 };
+enum { FAULT_NO_WRITES = 16, FAULT_CALL = FAULT_FILES | FAULT_NO_WRITES }; /* all but fwrite */
 static struct {
   int kinds;        /* of the calls that count */
   long calls, at;   /* so far; the one that fails, 0: none */
   int kills;        /* it ends the process instead */
+  int unsynced;     /* fsync does nothing: a kill, other than a loss of power, needs none */
   const char *what; /* the call that failed, NULL: none yet */
   FILE *broken;     /* the file on which it did */
   long open;        /* files that are open */
@@ -67,18 +69,18 @@ static inline int fault_now(int kind, const char *what) {
 }
 
 static inline FILE *fault_fopen(const char *path, const char *mode) {
-  FILE *f = fault_now(FAULT_FILES, "fopen") ? NULL : fopen(path, mode);
+  FILE *f = fault_now(FAULT_CALL, "fopen") ? NULL : fopen(path, mode);
   fault.open += f != NULL;
   return f;
 }
 static inline int fault_fclose(FILE *f) { /* a failed one closes the file, too */
-  const int fails = fault_now(FAULT_FILES, "fclose"), code = errno, result = fclose(f);
+  const int fails = fault_now(FAULT_CALL, "fclose"), code = errno, result = fclose(f);
   fault.open--;
   if (fails) errno = code;
   return fails ? EOF : result;
 }
 static inline int fault_broken(FILE *f, const char *what) {
-  if (!fault_now(FAULT_FILES, what)) return 0;
+  if (!fault_now(strcmp(what, "fwrite") ? FAULT_CALL : FAULT_FILES, what)) return 0;
   fault.broken = f;
   return 1;
 }
@@ -108,16 +110,16 @@ static inline size_t fault_fwrite(const void *from, size_t size, size_t count, F
 }
 static inline int fault_fflush(FILE *f) { return fault_broken(f, "fflush") ? EOF : fflush(f); }
 static inline int fault_fsync(int file) {
-  return fault_now(FAULT_FILES, "fsync") ? -1 : fsync(file);
+  return fault_now(FAULT_CALL, "fsync") ? -1 : fault.unsynced ? 0 : fsync(file);
 }
 static inline int fault_rename(const char *from, const char *to) {
-  return fault_now(FAULT_FILES | FAULT_RENAMES, "rename") ? -1 : rename(from, to);
+  return fault_now(FAULT_CALL | FAULT_RENAMES, "rename") ? -1 : rename(from, to);
 }
 static inline int fault_remove(const char *path) {
-  return fault_now(FAULT_FILES, "remove") ? -1 : remove(path);
+  return fault_now(FAULT_CALL, "remove") ? -1 : remove(path);
 }
 static inline int fault_stat(const char *path, struct stat *s) {
-  return fault_now(FAULT_FILES, "stat") ? -1 : stat(path, s);
+  return fault_now(FAULT_CALL, "stat") ? -1 : stat(path, s);
 }
 static inline void *fault_malloc(size_t size) {
   return fault_now(FAULT_MEMORY, "malloc") ? NULL : malloc(size);

@@ -470,6 +470,210 @@ static void every_call_on_a_file(void) {
 #endif
 }
 
+/* ----------------------------------------------------------- a run that fails or is killed ---- */
+
+#if !defined NN_NO_STDIO && !defined NN_NO_TRAINING
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <time.h>
+
+static char previous_path[80], temporary_path[80], damaged_path[80], best_path[80];
+static volatile int *saves; /* checkpoints that were begun, by a child too */
+static int count_save(void *user, nn_model *m, const nn_progress *p) {
+  (void)user, (void)m, (void)p;
+  ++*saves;
+  return 0;
+}
+
+/* Begins the run or goes on with it, to its end: 14 steps, 7 checkpoints, 5 validations. *end: of
+ * all that came of it. */
+static nn_status run(uint32_t *end, nn_message *why) {
+  const nn_config c = config_with(1);
+  const nn_dataset d = samples();
+  nn_fit_options o = nn_fit_default();
+  nn_load_result r;
+  nn_status status = nn_resume(path, &c, &r, why);
+  if (status < 0) return status;
+  if (!r.model) describe(r.model = nn_create(&c)), nn_build(r.model);
+  o.epochs = 0, o.steps = 14, o.save_every = 2, o.path = path, o.progress = &r.progress;
+  o.validation = &d, o.validate_every = 3, o.best_path = best_path, o.on_save = count_save;
+  o.augment.shift = 1;
+  status = nn_fit(r.model, &d, &o);
+  snprintf(why->text, sizeof why->text, "%s", nn_error(r.model));
+  *end = nn_crc32(bits_of(r.model), &r.progress, sizeof r.progress);
+  nn_destroy(r.model);
+  if (status == NN_OK) read_bytes(best_path, &old_file);
+  if (status == NN_OK) *end = nn_crc32(*end, old_file.at, old_file.size);
+  return status;
+}
+/* From here on the n-th call of these kinds fails; 0: none does. */
+static void set_faults(int kinds, long n, int how) {
+  memset(&fault, 0, sizeof fault);
+  fault.unsynced = 1, fault.kinds = kinds, fault.at = n, fault.kills = how;
+}
+static void forget_run(void) {
+  remove(path), remove(previous_path), remove(temporary_path), remove(damaged_path);
+  remove(best_path), *saves = 0;
+}
+static int finished(void) { /* checkpoints, two at most, when the one that was begun last was not */
+  return *saves < 3 ? *saves - 1 : 2;
+}
+static int whole_ones(void) { /* different checkpoints that are there */
+  const char *const names[] = {path, previous_path, temporary_path};
+  const nn_config c = config_with(1);
+  int64_t steps[3];
+  int count = 0;
+  for (int i = 0; i < 3; i++) {
+    nn_load_result r;
+    if (nn_load(names[i], &c, &r, NULL) != NN_OK) continue;
+    steps[count] = r.progress.step;
+    count += !count || steps[count] != steps[0];
+    nn_destroy(r.model);
+  }
+  return count;
+}
+/* After a failure or a kill: so many checkpoints are whole, and what goes on from them ends where it
+ * should. */
+static int survives(uint32_t want, int wholes) {
+  nn_message why;
+  uint32_t end = 0;
+  int held = CHECK(whole_ones() >= wholes);
+  held = held && CHECK_OK(run(&end, &why)) && CHECK(end == want);
+  if (!held) fprintf(stderr, "    %s\n", why.text);
+  return held && CHECK_INT(fault.open, 0) && CHECK_INT(heap.live, 0);
+}
+static void name_run(void) {
+  sprintf(previous_path, "%s.previous", path), sprintf(temporary_path, "%s.tmp", path);
+  sprintf(damaged_path, "%s.damaged", path), sprintf(best_path, "%s.best", path);
+  saves = (volatile int *)mmap(NULL, sizeof *saves, PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  set_faults(0, 0, 0), memset(&heap, 0, sizeof heap);
+  forget_run();
+}
+
+/* Every call on a file of a run, begun and gone on with, fails once; or the process is killed right
+ * before it. Of the many calls that write there are only some, unless FAULTS=all. */
+static void each_call_of_a_run(int kinds, long stride, uint32_t want) {
+  uint32_t end = 0;
+  nn_message why;
+  set_faults(0, 0, 0), forget_run();
+  set_faults(kinds, 0, 0);
+  if (!CHECK_OK(run(&end, &why)) || !CHECK(end == want)) return;
+  const long all = fault.calls;
+  CHECK(all > 100 && whole_ones() == 2 && *saves == 7);
+  for (int kills = 0; kills < 2; kills++)
+    for (long n = 1; n <= all; n += stride) {
+      const char *what = "kill";
+      int held = 1;
+      set_faults(0, 0, 0), forget_run();
+      set_faults(kinds, n, kills);
+      if (!kills) {
+        const nn_status status = run(&end, &why);
+        what = fault.what;
+        held = CHECK(status == NN_OK ? end == want : status == NN_ERR_IO) &&
+               CHECK(status == NN_OK || strstr(why.text, path));
+      } else {
+        const pid_t child = fork();
+        int how = 0;
+        if (child == 0) run(&end, &why), _exit(0);
+        held = CHECK(waitpid(child, &how, 0) == child) && CHECK(WIFSIGNALED(how));
+      }
+      set_faults(0, 0, 0);
+      if (held && survives(want, finished())) continue;
+      fprintf(stderr, "    call %ld of %ld, %s; \"%s\"\n", n, all, what ? what : "", why.text);
+      n = all;
+    }
+  forget_run();
+}
+static void every_call_of_a_run(void) {
+  const char *faults = getenv("FAULTS");
+  uint32_t want = 0;
+  nn_message why;
+  name_run();
+  if (!CHECK_OK(run(&want, &why))) return;
+  each_call_of_a_run(FAULT_NO_WRITES, 1, want);
+  each_call_of_a_run(FAULT_FILES, faults && !strcmp(faults, "all") ? 1 : 53, want);
+}
+
+/* The same where each call fails while the last checkpoint is damaged: the one before is used, or
+ * stays for the next try. */
+static void every_call_of_resuming(void) {
+  const nn_config c = config_with(1);
+  uint32_t want = 0;
+  nn_message why;
+  nn_load_result r;
+  long all = 1;
+  name_run();
+  if (!CHECK_OK(run(&want, &why))) return;
+  for (long n = 0; n <= all; n++) { /* 0 counts them */
+    forget_run();
+    CHECK_OK(run(&want, &why));
+    read_bytes(path, &new_file);
+    new_file.at[new_file.size / 2] ^= 1;
+    CHECK_OK(nn_file_write(path, new_file.at, new_file.size, &why));
+    set_faults(FAULT_FILES, n, 0);
+    const nn_status status = nn_resume(path, &c, &r, &why);
+    if (n == 0) all = fault.calls;
+    set_faults(0, 0, 0);
+    CHECK(status == NN_OK || status == NN_ERR_IO || status == NN_ERR_FORMAT);
+    CHECK((status == NN_OK) == (r.model != NULL) && (status != NN_OK || r.previous));
+    if (n == 0) CHECK_OK(status);
+    nn_destroy(r.model);
+    if (!survives(want, 1)) fprintf(stderr, "    call %ld of %ld\n", n, all);
+  }
+  CHECK(all > 10);
+  forget_run();
+}
+
+/* Killed at random instants, again and again: KILLS=n. */
+static void kills_at_random(void) {
+  const char *wanted = getenv("KILLS");
+  const int kills = wanted ? atoi(wanted) : 20;
+  nn_random r = {1, 2, 3};
+  uint32_t want = 0;
+  nn_message why;
+  struct timespec begin, now;
+  int killed = 0, ended = 0;
+  name_run();
+  clock_gettime(CLOCK_MONOTONIC, &begin);
+  if (!CHECK_OK(run(&want, &why))) return;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  const double whole = 1e9 * (double)(now.tv_sec - begin.tv_sec) +
+                       (double)(now.tv_nsec - begin.tv_nsec);
+  forget_run();
+  for (int tries = 0; killed < kills && tries < 10 * kills + 100; tries++) {
+    const double wait = whole * .8 * nn_random_uniform(&r);
+    const struct timespec pause = {(time_t)(wait / 1e9), (long)fmod(wait, 1e9)};
+    int how = 0;
+    *saves = 0;
+    const pid_t child = fork();
+    if (child == 0) {
+      uint32_t end = 0;
+      const nn_status status = run(&end, &why);
+      _exit(status == NN_OK && end == want ? 0 : 1);
+    }
+    nanosleep(&pause, NULL);
+    kill(child, SIGKILL);
+    if (!CHECK(waitpid(child, &how, 0) == child)) break;
+    if (WIFSIGNALED(how)) {
+      killed++;
+      if (!CHECK(whole_ones() >= finished())) break;
+      continue;
+    }
+    if (!CHECK_INT(WEXITSTATUS(how), 0)) break;
+    ended++, forget_run();
+  }
+  CHECK_INT(killed, kills);
+  survives(want, finished());
+  if (wanted) printf("%d kills, %d runs\n", killed, ended + 1);
+  forget_run();
+}
+#else
+static void every_call_of_a_run(void) { SKIP("built without training or files"); }
+static void every_call_of_resuming(void) { SKIP("built without training or files"); }
+static void kills_at_random(void) { SKIP("built without training or files"); }
+#endif
+
 /* ------------------------------------------------------------------------- sizes that wrap ---- */
 
 /* Layers of 2^k units, images of 2^k pixels and so on: what must be there at the least is counted
@@ -613,6 +817,9 @@ int main(void) {
   RUN(waits_for_the_last);
   RUN(quotas);
   RUN(every_call_on_a_file);
+  RUN(every_call_of_a_run);
+  RUN(every_call_of_resuming);
+  RUN(kills_at_random);
   RUN(no_size_wraps);
   RUN(sizes_near_the_end);
 #ifndef NN_NO_STDIO
