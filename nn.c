@@ -5327,8 +5327,8 @@ static nn_real nn__probability(const nn__node *out, const nn_real *row, size_t l
 }
 
 #if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
-/* Checks that the labels of n samples are classes of `x` or -1, up to each sample's end. only: which
- * samples of the arrays these are; NULL: the first. */
+/* Checks that the labels of n samples are classes of `x` or -1, up to each sample's end. only:
+ * which samples of the arrays these are; NULL: the first. */
 static nn_status nn__check_labels(nn_model *m, const int32_t *labels, const int32_t *only, size_t n,
                                   const nn__node *x, const int32_t *lengths, const char *who)
 {
@@ -10574,9 +10574,9 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *         each block: a real for every trained real of PARM
  *   STAT  u64 training passes done (the stream of dropout); for each layer with carry, in order:
  *         u32 samples n (0: no state), for each of its layers real h [n,hidden], lstm c [n,hidden]
- *   PROG  (nn_progress) u64 step, epoch, place, correct, rows, f64 loss, accuracy, loss_sum, weight,
- *         and, but in files of version 0.1.0, u64 left_out, left_out_in_a_row, best_step, validated,
- *         not_better, f64 best_loss, best_accuracy
+ *   PROG  (nn_progress) u64 step, epoch, place, correct, rows, f64 loss, accuracy, loss_sum,
+ *         weight, and, but in files of version 0.1.0, u64 left_out, left_out_in_a_row, best_step,
+ *         validated, not_better, f64 best_loss, best_accuracy
  *   GRUP  only where layers differ (nn_set_learning): u32 number of layers, for each f64 its
  *         factors of rate and weight decay; flag decay_weights_only
  * and in both, where there are any:

@@ -1094,8 +1094,8 @@ NN_API nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_optio
  * before it: out->previous is then 1, and why says what was wrong with the last (else it is empty).
  * NN_ABSENT where there is neither: a run that begins. Where neither is whole, the last one's error
  * and a sentence about both. Other errors are those of nn_load, without a look at the one before.
- * Call it only from the process that goes on with the run, for it cleans up: a whole path.tmp, whose
- * writer was killed before the last renaming, becomes `path`; a damaged `path` becomes
+ * Call it only from the process that goes on with the run, for it cleans up: a whole path.tmp,
+ * whose writer was killed before the last renaming, becomes `path`; a damaged `path` becomes
  * path.damaged, or the next checkpoint would make it path.previous. */
 NN_API nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *out,
                            nn_message *why);

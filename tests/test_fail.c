@@ -532,8 +532,8 @@ static int whole_ones(void) { /* different checkpoints that are there */
   }
   return count;
 }
-/* After a failure or a kill: so many checkpoints are whole, and what goes on from them ends where it
- * should. */
+/* After a failure or a kill: so many checkpoints are whole, and what goes on from them ends where
+ * it should. */
 static int survives(uint32_t want, int wholes) {
   nn_message why;
   uint32_t end = 0;

@@ -440,7 +440,8 @@ static void validates(void) {
       o.validation = &half, o.validate_every = cases[i].every;
       o.on_validation = on_validation, o.user = &s;
       CHECK_OK(nn_fit(m, &d, &o));
-      for (int k = 0; k < 8 && cases[i].at[k]; k++, want++) CHECK_INT(s.validated[k], cases[i].at[k]);
+      for (int k = 0; k < 8 && cases[i].at[k]; k++, want++)
+        CHECK_INT(s.validated[k], cases[i].at[k]);
       CHECK_INT(s.validations, want);
       CHECK(bits_of(m) == bits_of(other));
       CHECK_OK(nn_evaluate(m, &half, &e));

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The C program in README.md: compiled as a reader would, and run on drawn digits that lie where it
+# The C programs in README.md: compiled as a reader would, and run on drawn digits that lie where it
 # looks for MNIST. Ends with "readme: N passed, N failed".
 set -u
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -67,7 +67,8 @@ check "which is far above chance" awk '{exit !($3 > .7)}' out
 # The functions, in a program that trains what they go on from.
 {
   printf '#include <stdio.h>\n#include <string.h>\n#include "nn.h"\n'
-  blocks 'static nn_model \*(fine_tune|reader)\('
+  printf 'static nn_model *lenet5(void);\n'
+  blocks 'static nn_model \*(fine_tune|reader|train_long)\('
   cat <<'C'
 static nn_model *small(int kind, int classes, const nn_dataset *train, int steps)
 {
@@ -88,8 +89,19 @@ static nn_model *small(int kind, int classes, const nn_dataset *train, int steps
   if (nn_build(m) || nn_fit(m, train, &fit)) puts(nn_error(m));
   return m;
 }
-int main(void)
+static nn_model *lenet5(void)
 {
+  nn_model *m = nn_create(NULL);
+  nn_optimizer adam = nn_adam(1e-3);
+  int x = nn_relu(m, nn_linear(m, nn_flatten(m, nn_input_image(m, 1, 28, 28)), 16));
+  nn_cross_entropy(m, nn_linear(m, x, 10));
+  nn_set_optimizer(m, &adam);
+  if (nn_build(m)) puts(nn_error(m));
+  return m;
+}
+int main(int argc, char **argv)
+{
+  static int32_t index[20000];
   nn_dataset train, test;
   nn_message why;
   nn_evaluation tuned, scratch;
@@ -98,6 +110,13 @@ int main(void)
       nn_dataset_load("data/mnist/t10k-images-idx3-ubyte", "data/mnist/t10k-labels-idx1-ubyte",
                       NULL, &test, &why))
     return puts(why.text), 1;
+  train.count = argc > 1 ? 2000 : train.count;
+  if (argc > 1) { /* a long training alone, whose files have this name */
+    char best[40];
+    snprintf(best, sizeof best, "%.30s.best", argv[1]);
+    nn_destroy(train_long(argv[1], best, &train, index));
+    return 0;
+  }
   nn_model *m = small(0, 10, &train, 400);
   if (nn_save(m, "base.nn")) return 1;
   nn_destroy(m);
@@ -137,7 +156,21 @@ C
 lines() { awk -v f="$1" '$0 ~ f {on = 1} on {n++} on && /^}/ {print n; exit}' parts.c; }
 check "fine-tuning takes less than 20 lines" test "$(lines 'nn_model \*fine_tune')" -lt 20
 check "and reading by steps 12 or fewer" test "$(lines 'nn_model \*reader')" -le 12
+check "a long training takes less than 20 lines" test "$(lines 'nn_model \*train_long')" -lt 20
 check "the functions compile without a warning" $cc $flags -o parts parts.c nn.o -lm -lpthread
+./parts whole > out
+check "a long training tells its best model" grep -qE '^best: step [1-9][0-9]*, accuracy 0\.[0-9]{4}$' out
+check "and keeps two checkpoints and the best model" test -s whole -a -s whole.previous -a -s whole.best
+for pause in .02 .05 .1 .15 .2; do
+  ./parts part > part.out & pid=$!
+  sleep $pause
+  kill -KILL $pid 2> /dev/null
+  wait $pid 2> /dev/null
+done
+./parts part > part.out
+check "killed and started again it ends at the same bits" cmp -s whole part
+check "with the same best model" cmp -s whole.best part.best
+check "and says the same" cmp -s out part.out
 ./parts > out
 check "the tuned net is better than one from scratch" awk '/^tuned/ {ok = $2 > $4 + .02} END {exit !ok}' out
 check "a sequence read step by step gives the same answer" test "$(grep -c '^by rows the same$' out)" = 5
