@@ -11931,21 +11931,20 @@ static nn_status nn__load_checkpoint(const char *path, const nn_config *config,
   return nn__say(why, NN_ERR_FORMAT, "%s: a model, not a checkpoint", nn__path_end(path));
 }
 
-/* The one before, as the last has failed for the reason in why. */
+/* The one before, as the last has failed for the reason in why. beside: room for a name. */
 static nn_status nn__resume_previous(const char *path, const nn_config *config, nn_status failed,
-                                     nn_load_result *out, nn_message *why)
+                                     nn__beside *beside, nn_load_result *out, nn_message *why)
 {
-  nn__beside beside;
   nn_message reason = *why, other;
   const int there = nn__exists(path);
-  const char *previous = nn__beside_of(&beside, path, ".previous");
+  const char *previous = nn__beside_of(beside, path, ".previous");
   if (!there && !nn__exists(previous))
     return nn__say(why, NN_ABSENT, "%s: no checkpoint yet", nn__path_end(path));
   const nn_status status = nn__load_checkpoint(previous, config, out, &other);
   if (status != NN_OK)
     return nn__say(why, nn__is_damage(status) ? failed : status, "%s; %s", reason.text, other.text);
   out->previous = 1;
-  if (there) nn__replace(path, nn__beside_of(&beside, path, ".damaged"));
+  if (there) nn__replace(path, nn__beside_of(beside, path, ".damaged"));
   return NN_OK;
 }
 
@@ -11953,6 +11952,7 @@ nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *o
                     nn_message *why)
 {
   nn_message own;
+  nn__beside beside;
   if (!why) why = &own;
   if (!path || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
   memset(out, 0, sizeof *out);
@@ -11961,14 +11961,15 @@ nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *o
                    NN__LONGEST_PATH);
   nn_status status = nn__load_checkpoint(path, config, out, why);
   if (status != NN_OK && !nn__exists(path)) { /* perhaps killed between two renamings */
-    nn__beside fresh;
+    const char *fresh = nn__beside_of(&beside, path, ".tmp");
     nn_message other;
-    nn_status found = nn__load_checkpoint(nn__beside_of(&fresh, path, ".tmp"), config, out, &other);
-    if (found == NN_OK) nn__replace(fresh.path, path);
+    const nn_status found = nn__load_checkpoint(fresh, config, out, &other);
+    if (found == NN_OK) nn__replace(fresh, path);
     if (found == NN_OK || !nn__is_damage(found)) status = found, *why = other;
   }
   if (status == NN_OK) why->text[0] = 0;
-  return nn__is_damage(status) ? nn__resume_previous(path, config, status, out, why) : status;
+  if (!nn__is_damage(status)) return status;
+  return nn__resume_previous(path, config, status, &beside, out, why);
 }
 #endif
 #endif

@@ -147,9 +147,19 @@ static void life_of_images(int direct) {
     {
       nn_progress p;
       memset(&p, 0, sizeof p);
+      nn_fit_options fit = nn_fit_default();
+      char previous[80];
       CHECK_OK(nn_save_checkpoint(m, &p, data.path));
       CHECK_OK(nn_load(data.path, &c, &load, &why));
       nn_destroy(load.model);
+      fit.path = data.path, fit.save_every = 1, fit.validation = &d, fit.validate_every = 1;
+      CHECK_OK(nn_fit(m, &d, &fit));
+      CHECK_OK(nn_file_write(data.path, data.pixels, 100, &why));
+      CHECK_OK(nn_resume(data.path, &c, &load, &why)); /* the one before */
+      nn_destroy(load.model);
+      sprintf(previous, "%s.previous", data.path), remove(previous);
+      CHECK_STATUS(nn_resume(data.path, &c, &load, &why), NN_ABSENT);
+      sprintf(previous, "%s.damaged", data.path), remove(previous);
     }
 #endif
     CHECK(nn_load("/nowhere", &c, &load, &why) != NN_OK);
