@@ -585,8 +585,8 @@ static const struct command {
      "  nn look deconv runs/cifar10-001 --layer relu2 --map 7 --images 3,14\n"},
     {"info", INFO, 1, "MODEL", "list the layers of a model or checkpoint", ""},
     {"predict", PREDICT, 2, "MODEL IMAGES [options]", "classify images with a trained model",
-     "IMAGES: IDX, npy [n,h,w] or [n,c,h,w], or a CIFAR-10 .bin file. Bytes are normalised as in\n"
-     "training (settings.txt beside the model says how), floating-point numbers are not.\n"
+     "IMAGES: IDX, npy [n,h,w] or [n,c,h,w], or a CIFAR-10 .bin file. The model takes bytes\n"
+     "as 0..1, floating-point numbers as they are.\n"
      "Prints a line for each image: its index, the most probable class, that probability.\n"},
     {"data", SOURCES, 0, "[options]", "say which data would be used", ""},
 };
@@ -1018,6 +1018,7 @@ struct data {
   char name[80];         /* "MNIST"; what every figure on it is labelled with */
   char where[PATH_SIZE]; /* a folder, or how it was made */
   uint32_t crc;          /* of pixels and labels, so that a resumed run meets the same data */
+  nn_real mean[3], scale[3]; /* of nn_normalise, for a net that is trained on it */
 };
 
 enum {
@@ -1295,17 +1296,23 @@ static int data_find(struct data *d, const struct settings *s, int cifar, int dr
   return draws;
 }
 
-/* The values a network gets: MNIST 0..1; 32x32 images (x - .5)/.5; 28x28 ones standardised over the
- * training images. Mean and scale are written to settings.txt. */
-static void data_normalise(struct data *d, int cifar) {
-  if (!cifar) return;
-  if (d->train.height == 28) nn_dataset_standardise(&d->train);
-  for (int c = 0; c < 4; c++) {
-    if (d->train.height == 32) d->train.mean[c] = (nn_real)127.5;
-    if (d->train.height == 32) d->train.scale[c] = (nn_real)(1 / 127.5);
-    d->test.mean[c] = d->train.mean[c];
-    d->test.scale[c] = d->train.scale[c];
-  }
+/* What nets that are trained on this data begin with: pixels/255 as they are for digits, 32x32
+ * images (x - .5)/.5, 28x28 ones standardised over the training images. */
+static void data_moments(struct data *d, int cifar) {
+  const int channels = d->train.channels;
+  for (int c = 0; cifar && c < channels; c++) d->mean[c] = (nn_real).5, d->scale[c] = 2;
+  if (cifar && d->train.height == 28 &&
+      nn_dataset_moments(&d->train, (size_t)channels, d->mean, d->scale))
+    fail("%s: its training images have no mean", d->where);
+}
+
+/* The names of its classes as the note that every model keeps: one a line. */
+static const char *class_names(const struct data *d) {
+  return strncmp(d->name, "CIFAR-10", 8) == 0
+             ? "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck"
+         : strcmp(d->name, "Fashion-MNIST") == 0
+             ? "T-shirt\ntrousers\npullover\ndress\ncoat\nsandal\nshirt\nsneaker\nbag\nboot"
+             : "0\n1\n2\n3\n4\n5\n6\n7\n8\n9";
 }
 
 /* "MNIST, 60,000 + 10,000 images 28x28, from data/mnist" */
@@ -1423,6 +1430,25 @@ static void open_forget_gates(nn_model *m, const struct settings *s) {
     for (size_t k = units; strstr(p.name, "bias_ih") && k < 2 * units; k++) p.value[k] += 1;
 }
 
+/* What a model needs to be known by. The command has every option that decides what comes out. */
+static void set_notes(nn_model *m, const struct settings *s, const struct data *d) {
+  struct text command = {0}, data = {0};
+  text_add(&command, "nn %s", s->command->name);
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    if (!(options[o].commands & s->command->bit) || !is_set(s, (enum option)o) || is_outward(o) ||
+        may_change(o) || o == OPT_ISA)
+      continue;
+    text_add(&command, " --%s", options[o].name);
+    if (options[o].kind != FLAG) text_put(&command, " "), text_word(&command, s->v[o].text);
+  }
+  text_add(&data, "%s, CRC-32 %08lx", d->name, (unsigned long)d->crc);
+  if (nn_set_note(m, "classes", class_names(d)) || nn_set_note(m, "data", data.data) ||
+      nn_set_note(m, "command", command.data))
+    fail("%s", nn_error(m));
+  text_free(&command);
+  text_free(&data);
+}
+
 /* The network and optimizer that the settings describe, built. */
 static nn_model *build_model(const struct settings *s, const nn_config *c, const struct data *d,
                              int64_t total) {
@@ -1435,6 +1461,7 @@ static nn_model *build_model(const struct settings *s, const nn_config *c, const
     x = add_recurrent(m, nn_input_sequence(m, t->height, t->width), s);
   } else {
     x = nn_input_image(m, t->channels, t->height, t->width);
+    if (s->command->bit == CIFAR10) x = nn_normalise(m, x, d->mean, d->scale);
     if (is_cnn(s)) {
       x = add_lenet5(m, x, s);
     } else {
@@ -1447,6 +1474,7 @@ static nn_model *build_model(const struct settings *s, const nn_config *c, const
   nn_set_optimizer(m, &o);
   if (nn_build(m)) fail("the network cannot be built: %s", nn_error(m));
   open_forget_gates(m, s);
+  set_notes(m, s, d);
   return m;
 }
 
@@ -2296,7 +2324,6 @@ static void choose_folder(struct run *r, const char *base, const char *name) {
 }
 
 static void text_facts(struct text *t, const struct run *r) {
-  const nn_dataset *d = &r->d->train;
   nn_config used = config_of(&r->s);
   nn_get_config(r->m, &used);
   text_settings(t, &r->s);
@@ -2306,11 +2333,6 @@ static void text_facts(struct text *t, const struct run *r) {
   text_add(t, "run.data-name=%s\nrun.data-from=%s\nrun.data-crc=%08lx\n", r->d->name,
            r->d->where, (unsigned long)r->d->crc);
   text_add(t, "run.images=%d + %d\n", r->d->train.count, r->d->test.count);
-  for (int c = 0; c < d->channels; c++)
-    text_add(t, "%s%.9g", c ? "," : "run.mean=", (double)d->mean[c]);
-  for (int c = 0; c < d->channels; c++)
-    text_add(t, "%s%.9g", c ? "," : "\nrun.scale=", (double)d->scale[c]);
-  text_put(t, "\n");
 }
 
 static void add_row(struct run *r, const struct row *row) {
@@ -2700,26 +2722,13 @@ static char *settings_of(const char *model, char path[PATH_SIZE]) {
   return read_text(path);
 }
 
-/* What the network gets is normalised as in training, by what settings.txt says. */
-static void read_normalisation(nn_dataset *d, const char *path, const char *facts) {
-  static const char *const keys[] = {"run.mean", "run.scale"};
-  char value[128];
-  for (int k = 0; k < 2; k++) {
-    char *word = value, *end;
-    need_fact(path, facts, keys[k], value, sizeof value);
-    for (int c = 0; c < d->channels && c < 4; c++, word = end + (*end == ',')) {
-      double v;
-      char one[64];
-      end = word + strcspn(word, ",");
-      snprintf(one, sizeof one, "%.*s", (int)(end - word), word);
-      if (!read_number(one, &v) || !isfinite((nn_real)v) || (k && !((nn_real)v > 0)))
-        fail("%s: %s '%s' is not a list of %snumbers%s", path, keys[k], value,
-             k ? "positive " : "", mend);
-      (k ? d->scale : d->mean)[c] = (nn_real)v;
-    }
-    if (*word)
-      fail("%s: %s '%s' has more than %d numbers%s", path, keys[k], value, d->channels, mend);
-  }
+/* Ends at a run whose models do not scale their input themselves: its settings.txt tells a mean. */
+static void refuse_unscaled(const char *path, const char *facts) {
+  char value[128], version[32] = "0.1.0";
+  find_fact(facts, "run.version", version, sizeof version);
+  if (find_fact(facts, "run.mean", value, sizeof value) && strpbrk(value, "123456789"))
+    fail("%s is of an early nn %s, which scaled the images outside of its models: start the run "
+         "anew", path, version);
 }
 
 /* Whether a model is trained as the settings say. How long its schedule is, is the run's affair. */
@@ -2971,7 +2980,7 @@ static int run_train(struct run *r) {
   nn_status status = NN_OK;
   fit.epochs = 0;
   read_augment(r->s.v[OPT_AUGMENT].text, &fit.augment);
-  fit.augment.fill = r->d->train.mean[0];
+  fit.augment.fill = r->d->mean;
   fit.progress = &r->progress;
   fit.on_step = on_step;
   fit.user = r;
@@ -3118,6 +3127,7 @@ static char *read_resumed(struct run *r, const struct settings *typed, char path
   *lines = read_text(path);
   if (!facts || !*lines) fail("%s is missing: %s is not the folder of a run", path, r->folder);
   set_standards(&r->s, typed->command);
+  refuse_unscaled(path, facts);
   read_settings(&r->s, path, *lines);
   resume_isa(&r->s, typed, facts);
   for (int o = 0; o < OPTION_COUNT; o++)
@@ -3433,7 +3443,7 @@ static struct data *study_data(struct study *st, const struct settings *s) {
     thin_out(&d->train, d->pixels[0], d->labels[0], 1000);
     thin_out(&d->test, d->pixels[1], d->labels[1], 200);
   }
-  data_normalise(d, cifar);
+  data_moments(d, cifar);
   tell_data(d, is_set(st->typed, OPT_QUIET));
   return d;
 }
@@ -4695,18 +4705,10 @@ static nn_node_info node_of(nn_model *m, int node) {
   return n;
 }
 
-/* The names of a data set's classes, as far as they are known. */
+/* What the model calls a class, else its number. */
 static struct word class_name(const struct look *l, int k) {
-  static const char *const photos[] = {"airplane", "automobile", "bird",  "cat",  "deer",
-                                       "dog",      "frog",       "horse", "ship", "truck"};
-  static const char *const clothes[] = {"T-shirt", "trousers", "pullover", "dress", "coat",
-                                        "sandal",  "shirt",    "sneaker",  "bag",   "boot"};
-  const char *const *names = strncmp(l->d.name, "CIFAR-10", 8) == 0     ? photos
-                             : strcmp(l->d.name, "Fashion-MNIST") == 0 ? clothes
-                                                                       : NULL;
   struct word w;
-  if (names && k >= 0 && k < CLASSES) snprintf(w.text, sizeof w.text, "%s", names[k]);
-  else snprintf(w.text, sizeof w.text, "%d", k);
+  nn_class_name(l->m, k, w.text, sizeof w.text);
   return w;
 }
 
@@ -5026,7 +5028,8 @@ static struct gathered *gather(struct look *l, nn_model *m, const struct gathere
   for (int i = 0; i < g->nodes; i++) {
     const nn_node_info n = node_of(m, i);
     const int maps = maps_of(&n);
-    if (!n.inputs || is_kind(&n, "dropout") || is_kind(&n, "flatten") || i > nn_output_node(m))
+    if (!n.inputs || is_kind(&n, "dropout") || is_kind(&n, "flatten") ||
+        is_kind(&n, "normalise") || i > nn_output_node(m))
       continue;
     g->greatest[i] = allocate((size_t)maps, sizeof *g->greatest[i]);
     for (int k = 0; k < maps; k++) g->greatest[i][k] = -(nn_real)HUGE_VAL;
@@ -5730,10 +5733,14 @@ static int square_of(const struct look *l) {
   return side;
 }
 
-/* What covers a part, and comes in from outside: 0 as the network sees it, which is about gray in
- * photographs and the black ground of digits. */
-static const nn_real cover = 0;
-static const char *cover_name(const struct look *l) { return l->cifar ? "gray" : "black"; }
+/* What covers a part, and comes in from outside: the mean that the net subtracts, a gray; the black
+ * ground of digits where it subtracts none. */
+static const nn_real *cover_of(const struct look *l) {
+  static const nn_real black[3] = {0};
+  nn_param mean;
+  return nn_find_param(l->m, "normalise1.mean", &mean) ? black : mean.value;
+}
+static const char *cover_name(const struct look *l) { return *cover_of(l) > 0 ? "gray" : "black"; }
 
 static const char *look_occlusion(struct look *l) {
   static const char *const heads[] = {"image", "", "probability of its class", "strongest map",
@@ -5744,7 +5751,7 @@ static const char *look_occlusion(struct look *l) {
   const int count = choose_images(l, 5, image), side = square_of(l);
   const int rows = deconv_nodes(l, 0, nodes), depth = depths_of(l->m, deep);
   const int node = rows ? nodes[rows - 1] : deep[depth - 2];
-  nn_occlusion_options o = {side, 1, cover, 0, node, 0};
+  nn_occlusion_options o = {side, 1, cover_of(l), 0, node, 0};
   nn_real *x = allocate(size_of(&l->in), sizeof *x), *maps[2];
   int32_t *best;
   must(l->m, nn_occlusion_size(l->m, &o, &h, &w));
@@ -5859,8 +5866,10 @@ static struct moved move_images(const struct look *l, const int *image, int coun
   image_shape(l, dim);
   for (int i = 0; i < count; i++) index[i] = image[i];
   if (nn_gather(&l->d.test, index, count, NULL, NULL, x, NULL)) fail("a sample cannot be read");
-  for (int i = 0; i < count; i++)
-    nn_move_image(x + (size_t)i * each, dim[0], dim[1], dim[2], &by, cover, y + (size_t)i * each);
+  for (int i = 0; i < count * dim[0]; i++) { /* a channel at a time */
+    const size_t at = (size_t)i * each / (size_t)dim[0];
+    nn_move_image(x + at, 1, dim[1], dim[2], &by, cover_of(l)[i % dim[0]], y + at);
+  }
   for (int k = 0; k < 2; k++) {
     const nn_node_info n = node_of(l->m, nodes[k]);
     const size_t size = size_of(&n);
@@ -6000,7 +6009,7 @@ static double part_distance(struct look *l, const int32_t *index, int n, int par
     for (int c = 0; c < dim[0]; c++)
       for (int row = at[0]; row < at[0] + side; row++)
         for (int q = at[1]; q < at[1] + side; q++)
-          x[(size_t)i * each + (size_t)((c * dim[1] + row) * dim[2] + q)] = cover;
+          x[(size_t)i * each + (size_t)((c * dim[1] + row) * dim[2] + q)] = cover_of(l)[c];
   }
   features(l->m, x, n, node, change);
   for (size_t k = 0; k < (size_t)n * size; k++) change[k] = plain[k] - change[k];
@@ -6287,7 +6296,6 @@ static void other_data(const struct look *l, struct data *d) {
   }
   if (is_set(l->typed, OPT_MINIATURE)) look_thin(d);
   fit_images(d, dim);
-  data_normalise(d, l->cifar);
 }
 
 static const char *look_depth(struct look *l) {
@@ -6549,12 +6557,8 @@ static void look_data(struct look *l, int check) {
     l->r.s.file = l->file;
     check_data(&l->r, l->facts);
   }
+  data_moments(&l->d, cifar); /* those of the run: before it is thinned out */
   if (is_set(l->typed, OPT_MINIATURE)) look_thin(&l->d);
-  data_normalise(&l->d, cifar);
-  if (check) {
-    read_normalisation(&l->d.train, l->file, l->facts);
-    read_normalisation(&l->d.test, l->file, l->facts);
-  }
   tell_data(&l->d, is_set(l->typed, OPT_QUIET));
   if (l->guess.size && !is_set(l->typed, OPT_QUIET)) fprintf(stderr, "%s\n", l->guess.data);
 }
@@ -6564,6 +6568,7 @@ static void look_settings(struct look *l) {
   static const enum option here[] = {OPT_ISA, OPT_THREADS};
   char name[32];
   struct settings *s = &l->r.s;
+  refuse_unscaled(l->file, l->facts);
   l->lines = read_text(l->file);
   need_fact(l->file, l->facts, "command", name, sizeof name);
   const struct command *c = find_command(name);
@@ -6892,7 +6897,7 @@ static int run_command(struct settings *typed, const char *program) {
     complete(&r.s);
   }
   data_find(&d, &r.s, cifar, 1);
-  data_normalise(&d, cifar);
+  data_moments(&d, cifar);
   tell_data(&d, is_set(&r.s, OPT_QUIET));
   r.d = &d;
   if (facts) check_resumed_study(&r, facts);
@@ -6988,7 +6993,7 @@ static void demo_prepare(struct demo *demo, struct settings *typed, const char *
     complete(&r->s);
     if (cifar && (demo->photos.train.count || !data_find(&demo->photos, &r->s, 1, 0))) continue;
     if (cifar) {
-      data_normalise(&demo->photos, 1);
+      data_moments(&demo->photos, 1);
       tell_data(&demo->photos, quiet);
     }
     r->d = cifar ? &demo->photos : &demo->digits;
@@ -7197,17 +7202,7 @@ static void load_images(struct images *to, const char *path, const nn_node_info 
   }
   to->d = nn_dataset_pixels(to->pixels, NULL, (int)a.dim[0], channels, height, width);
   to->d.values = to->values;
-  for (int c = 0; to->values && c < 4; c++) to->d.mean[c] = 0, to->d.scale[c] = 1;
   nn_array_free(&a);
-}
-
-/* Mean and scale as the model was trained with; 0..1 where no settings.txt tells. */
-static void find_normalisation(const char *model, nn_dataset *d) {
-  char path[PATH_SIZE];
-  char *facts = settings_of(model, path);
-  if (facts) read_normalisation(d, path, facts);
-  else fprintf(stderr, "%s is not there: bytes are taken as 0..1\n", path);
-  free(facts);
 }
 
 static int predict_command(struct settings *s) {
@@ -7236,9 +7231,11 @@ static int predict_command(struct settings *s) {
     free(images.labels);
     images.labels = take_labels(&a, out.dim[0], path);
   }
-  if (d->pixels) find_normalisation(s->operand[0], &images.d);
   nn_real *x = allocate(AT_ONCE * (size_t)(d->channels * d->height * d->width), sizeof *x);
   nn_real *share = allocate(AT_ONCE * classes, sizeof *share);
+  char name[256], path[PATH_SIZE], *facts = settings_of(s->operand[0], path);
+  if (facts) refuse_unscaled(path, facts);
+  free(facts);
   printf("index class probability%s\n", images.labels ? " label" : "");
   for (int i = 0; i < d->count; i += AT_ONCE) {
     nn_batch b;
@@ -7253,8 +7250,10 @@ static int predict_command(struct settings *s) {
       if (isnan(most))
         fail("%s: the model's output for image %d is not a number: the image's numbers are too "
              "large, or the model's are not numbers", s->operand[1], i + k);
-      printf("%d %d %.4f", i + k, (int)found[k], most);
-      if (images.labels) printf(" %d", (int)images.labels[i + k]);
+      nn_class_name(m, found[k], name, sizeof name);
+      printf("%d %s %.4f", i + k, name, most);
+      if (images.labels) nn_class_name(m, images.labels[i + k], name, sizeof name);
+      if (images.labels) printf(" %s", name);
       putchar('\n');
       right += images.labels && images.labels[i + k] == found[k];
     }

@@ -7333,16 +7333,18 @@ static void nn__init_weights(const nn__kernels *kernels, const nn__node *node, c
   }
 }
 
+/* Facts about the data are not drawn and take no stream: a net begins alike with them and without. */
 static void nn__initialise(nn_model *m, uint64_t seed)
 {
+  uint64_t stream = 0;
   for (int i = 0; i < m->params; i++) {
     const nn__param *p = &m->param[i];
     const nn__node *node = &m->node[p->node];
     const int place = i - node->param;
+    if (node->kind == NN__NORMALISE) continue;
     nn_real *w = nn__value(m, i);
-    nn_random r = {seed, (uint64_t)i ^ 0x1417000000000000u, 0};
+    nn_random r = {seed, stream++ ^ 0x1417000000000000u, 0};
     const int norm = node->kind == NN__BATCH_NORM || node->kind == NN__LAYER_NORM;
-    if (node->kind == NN__NORMALISE) continue; /* these are facts about the data */
     if (norm || node->init == NN_INIT_CONSTANT) {
       /* weight 1, bias 0, running mean 0, running variance 1 */
       const nn_real value = norm ? (nn_real)(place == 0 || place == 3) : (nn_real)node->init_value;
@@ -9096,7 +9098,6 @@ nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int c
                                     int channels, int height, int width)
 {
   nn_dataset d;
-  int c;
   memset(&d, 0, sizeof d);
   d.count = count;
   d.channels = channels;
@@ -9107,7 +9108,6 @@ nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int c
   d.labels = labels;
   d.targets = NULL;
   d.lengths = NULL;
-  for (c = 0; c < 4; c++) d.scale[c] = (nn_real)(1.0 / 255.0);
   return d;
 }
 
@@ -9116,6 +9116,9 @@ static size_t nn__place_of(const nn_dataset *d, int index)
 {
   return (size_t)(d->only ? d->only[index] : index);
 }
+
+/* What one of the numbers that are stored stands for: bytes are 0 .. 1. */
+static nn_real nn__unit(const nn_dataset *d) { return d->pixels ? (nn_real)(1.0 / 255.0) : 1; }
 
 /* Elements of one channel of one sample; 0 when the data set is not a sound one. */
 static size_t nn__plane(const nn_dataset *d)
@@ -9279,10 +9282,7 @@ static nn_status nn__dataset_of(nn_array *x, nn_array *y, const char *x_name, co
   *x = nn__no_array;
   if (y) *y = nn__no_array;
   *out = nn_dataset_pixels(images.data, labels.data, d.count, d.channels, d.height, d.width);
-  if (images.type != NN_U8) {
-    out->pixels = NULL, out->values = images.data;
-    for (int c = 0; c < 4; c++) out->scale[c] = 1;
-  }
+  if (images.type != NN_U8) out->pixels = NULL, out->values = images.data;
   if (labels.rank == 2) out->label_size = labels.dim[1];
   out->owned[0] = images, out->owned[1] = labels;
   return NN_OK;
@@ -9337,15 +9337,13 @@ nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean, n
   if (features && (d->channels != 1 || count != (size_t)d->width)) return NN_ERR_ARGUMENT;
   for (size_t k = 0; k < count; k++) {
     const size_t channel = features ? 0 : k, from = features ? k : 0, step = features ? count : 1;
-    const size_t own = d->channels > 4 ? 0 : channel;
-    const double own_mean = (double)d->mean[own], own_scale = (double)d->scale[own];
+    const double unit = (double)nn__unit(d);
     double sum, squares;
     const double elements = nn__sums(d, plane, channel, from, step, 0, &sum, &squares);
     const double middle = sum / elements;
     /* About the mean: sum of squares minus square of the sum would cancel. */
     nn__sums(d, plane, channel, from, step, middle, &sum, &squares);
-    const double centre = (middle - own_mean) * own_scale;
-    const double deviation = sqrt(squares / elements) * fabs(own_scale);
+    const double centre = middle * unit, deviation = sqrt(squares / elements) * unit;
     /* NaN and infinity in the data end here; what is constant becomes all 0. */
     if (!(deviation <= 1e30) || !(fabs(centre) <= 1e30)) return NN_ERR_ARGUMENT;
     mean[k] = (nn_real)centre;
@@ -9354,34 +9352,14 @@ nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean, n
   return NN_OK;
 }
 
-nn_status nn_dataset_standardise(nn_dataset *d)
+/* Steps of a fixed length are what compilers turn into vector code at plain -O2, too. */
+static void nn__to_reals(nn_real *restrict to, const uint8_t *restrict from, size_t n, nn_real unit)
 {
-  nn_dataset raw;
-  nn_real mean[4] = {0}, scale[4] = {0};
-  if (!d) return NN_ERR_ARGUMENT;
-  if (d->channels > 4) return NN_ERR_LIMIT;
-  raw = *d;
-  for (int c = 0; c < 4; c++) raw.mean[c] = 0, raw.scale[c] = 1;
-  const nn_status status = nn_dataset_moments(&raw, (size_t)d->channels, mean, scale);
-  for (int c = 0; c < 4 && status == NN_OK; c++) {
-    const int from = c < d->channels ? c : 0;
-    d->mean[c] = mean[from], d->scale[c] = scale[from];
-  }
-  return status;
+  size_t i, j;
+  for (i = 0; i + 16 <= n; i += 16)
+    for (j = 0; j < 16; j++) to[i + j] = (nn_real)from[i + j] * unit;
+  for (; i < n; i++) to[i] = (nn_real)from[i] * unit;
 }
-
-/* to = (from - mean) scale. Steps of a fixed length are what compilers turn into vector code at
- * plain -O2 too; the rest has the same formula and so the same bits. */
-#define NN__NORMALISE(name, type)                                                                \
-  static void name(nn_real *restrict to, const type *restrict from, size_t n, nn_real mean,      \
-                   nn_real scale) {                                                              \
-    size_t i, j;                                                                                 \
-    for (i = 0; i + 16 <= n; i += 16)                                                            \
-      for (j = 0; j < 16; j++) to[i + j] = ((nn_real)from[i + j] - mean) * scale;                \
-    for (; i < n; i++) to[i] = ((nn_real)from[i] - mean) * scale;                                \
-  }
-NN__NORMALISE(nn__normalise_pixels, uint8_t)
-NN__NORMALISE(nn__normalise_values, nn_real)
 
 enum { NN__AUGMENT_MOST = 16383 }; /* (2 shift + 1)^2 places fit 32 bits */
 static int nn__augment_fits(const nn_augment *a)
@@ -9418,7 +9396,7 @@ static nn__change nn__draw_change(const nn_augment *a, const nn_dataset *d, nn_r
   return change;
 }
 
-/* In place on one normalised plane: mirrored, moved, cut out, in this order. */
+/* In place on one plane: mirrored, moved, cut out, in this order. */
 static void nn__change_plane(nn_real *x, int height, int width, const nn__change *change,
                              nn_real fill)
 {
@@ -9455,7 +9433,7 @@ static void nn__change_plane(nn_real *x, int height, int width, const nn__change
     }
   }
   for (i = change->top; i < change->bottom; i++)
-    for (j = change->left; j < change->side; j++) x[i * w + j] = 0;
+    for (j = change->left; j < change->side; j++) x[i * w + j] = fill;
 }
 
 /* Labels and targets of a sample; 0 where a set has none. */
@@ -9487,14 +9465,12 @@ static nn_status nn__fetch(const nn_dataset *d, const int32_t *index, int n, nn_
   }
   for (int i = 0; !d->fill && i < n; i++) {
     const size_t at = nn__place_of(d, index[i]);
-    size_t from = at * channels * plane;
-    for (size_t c = 0; c < channels; c++, from += plane, x += plane) {
-      const size_t own = channels > 4 ? 0 : c;
-      if (d->pixels)
-        nn__normalise_pixels(x, d->pixels + from, plane, d->mean[own], d->scale[own]);
-      else
-        nn__normalise_values(x, d->values + from, plane, d->mean[own], d->scale[own]);
-    }
+    const size_t from = at * channels * plane;
+    if (d->pixels)
+      nn__to_reals(x, d->pixels + from, channels * plane, nn__unit(d));
+    else
+      memcpy(x, d->values + from, channels * plane * sizeof *x);
+    x += channels * plane;
     if (labels) memcpy(labels + (size_t)i * label, d->labels + at * label, label * sizeof *labels);
     if (targets)
       memcpy(targets + (size_t)i * target, d->targets + at * target, target * sizeof *targets);
@@ -9509,11 +9485,8 @@ static void nn__augment(const nn_dataset *d, const nn_augment *a, nn_random *r, 
   if (!a || !(a->flip || a->shift || a->cutout)) return;
   const size_t plane = nn__plane(d);
   const nn__change change = nn__draw_change(a, d, r);
-  for (int c = 0; c < d->channels; c++, x += plane) {
-    const int own = d->channels > 4 ? 0 : c;
-    nn__change_plane(x, d->height, d->width, &change,
-                     d->fill ? a->fill : (a->fill - d->mean[own]) * d->scale[own]);
-  }
+  for (int c = 0; c < d->channels; c++, x += plane)
+    nn__change_plane(x, d->height, d->width, &change, a->fill ? a->fill[c] : 0);
 }
 
 nn_status nn_gather(const nn_dataset *d, const int32_t *index, int n,
@@ -10490,7 +10463,7 @@ nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_opt
       for (size_t c = 0; c < (size_t)size[0]; c++)
         for (size_t r = top; r < top + side; r++)
           for (size_t q = left; q < left + side; q++)
-            copy[(c * (size_t)size[1] + r) * w + q] = o->fill;
+            copy[(c * (size_t)size[1] + r) * w + q] = o->fill ? o->fill[c] : 0;
     }
     status = nn__forward_fresh(m, &b, NN_INSPECTING);
     if (status != NN_OK) return status;

@@ -176,7 +176,6 @@ typedef NN_REAL nn_real;
 #define nn_dataset_load nn_dataset_load_double
 #define nn_dataset_free nn_dataset_free_double
 #define nn_dataset_moments nn_dataset_moments_double
-#define nn_dataset_standardise nn_dataset_standardise_double
 #define nn_dataset_split nn_dataset_split_double
 #define nn_gather nn_gather_double
 #define nn_fit_default nn_fit_default_double
@@ -713,9 +712,9 @@ NN_API nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *wh
 #endif
 
 /* Samples to learn from; borrows its arrays, but those in `owned`. Sample i is
- * [channels,height,width] pixels (bytes) or values; the network gets (v - mean[c]) * scale[c],
- * v = pixel or value, c = channel (or c = 0 when channels > 4). For sequences channels = 1,
- * height = steps, width = features; for vectors the product counts. */
+ * [channels,height,width]. The network gets pixel/255 or the value; scaling beyond that belongs to
+ * the model (nn_normalise). For sequences channels = 1, height = steps, width = features; for
+ * vectors the product counts. */
 typedef struct nn_dataset {
   int count, channels, height, width;
   const uint8_t *pixels; /* one of these two */
@@ -725,7 +724,6 @@ typedef struct nn_dataset {
   size_t target_size;
   size_t label_size;      /* T for a cross-entropy of [T,K]; 0 means 1 */
   const int32_t *lengths; /* [count], or NULL */
-  nn_real mean[4], scale[4];
   const int32_t *only;    /* [count]: sample i is number only[i] of the arrays; NULL: number i */
   /* In place of pixels, values, labels, targets and lengths, for what does not fit in memory: fills
    * x [n,channels,height,width] with samples index[0] .. index[n-1] just as the network gets them,
@@ -738,14 +736,13 @@ typedef struct nn_dataset {
   void *user;
   nn_array owned[2]; /* arrays it has taken over; all zero otherwise */
 } nn_dataset;
-/* count .. width and the pixels set, mean 0, scale 1/255 (values 0..1), the rest empty. */
+/* count .. width, pixels and labels set, the rest empty. */
 NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int count,
                                     int channels, int height, int width);
 /* A data set of two arrays, which it takes over: both are empty afterwards, and nn_dataset_free
  * frees what they held. After an error they are as before. images: [n,h,w], [n,c,h,w], [n,h,w,c]
  * with c 1 to 4 and h above 4 (whose channels it moves to the front), sequences [n,t,f], vectors
- * [n,f]. Bytes stay bytes, values 0..1 to the network; other types become nn_real and stay what
- * they are. labels: NULL, [n] or [n,t] of whole numbers of any type that an int32 holds; [n,1] is
+ * [n,f]. Bytes stay bytes; other types become nn_real. labels: NULL, [n] or [n,t] of whole numbers of any type that an int32 holds; [n,1] is
  * [n]. Errors: NN_ERR_FORMAT (another shape, real or too large labels), NN_ERR_SHAPE where
  * channels may be first or last, NN_ERR_LIMIT, NN_ERR_MEMORY, with a sentence in why. */
 NN_API nn_status nn_dataset_from_arrays(nn_array *images, nn_array *labels, nn_dataset *out,
@@ -769,21 +766,20 @@ NN_API nn_status nn_dataset_split(const nn_dataset *d, double share, uint64_t se
  * is above 1e30. */
 NN_API nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean,
                                     nn_real *scale);
-/* Sets the set's own mean and scale to that, for up to 4 channels (NN_ERR_LIMIT). */
-NN_API nn_status nn_dataset_standardise(nn_dataset *d);
 
 /* Random changes of a training image, drawn from (seed, stream of the epoch, place): mirrored left
- * to right with probability 1/2; moved by up to `shift` pixels each way, edges filled with `fill`
- * (before normalising); then a square of side `cutout` at a random centre set to the channel's mean
- * (DeVries & Taylor 2017). All zero: nothing. shift, cutout: 0 .. 16383. */
+ * to right with probability 1/2; moved by up to `shift` pixels each way; then a square of side
+ * `cutout` at a random centre blanked (DeVries & Taylor 2017). Edges and the square get `fill`,
+ * [channels] as nn_gather gives them; NULL: 0. The mean that nn_dataset_moments tells is the usual
+ * choice. All zero: nothing. shift, cutout: 0 .. 16383. */
 typedef struct nn_augment {
   int flip, shift, cutout;
-  nn_real fill;
+  const nn_real *fill;
 } nn_augment;
 
-/* n samples, normalised, to x [n,C,H,W] and, where not NULL, their labels [n, label_size]. index: n
- * numbers in 0 .. count-1. augment may be NULL; r then too. NN_ERR_ARGUMENT for a number out of
- * range; or what d->fill returns. */
+/* n samples, pixel/255 or values, to x [n,C,H,W] and, where not NULL, their labels [n,
+ * label_size]. index: n numbers in 0 .. count-1. augment may be NULL; r then too. NN_ERR_ARGUMENT
+ * for a number out of range; or what d->fill returns. */
 NN_API nn_status nn_gather(const nn_dataset *d, const int32_t *index, int n,
                            const nn_augment *augment, nn_random *r, nn_real *x, int32_t *labels);
 
@@ -922,7 +918,7 @@ NN_API nn_status nn_move_image(const nn_real *x, int channels, int height, int w
  * image [1,T,F]. */
 typedef struct nn_occlusion_options {
   int side, stride; /* side 1 .. the image's shorter side; stride 1 or more */
-  nn_real fill;     /* what the square is filled with, as the network sees it */
+  const nn_real *fill; /* what the square is filled with, one number a channel; NULL: 0 */
   int32_t label;    /* the true class, 0 .. K-1; for `probability` */
   int node, map;    /* whose map's sum is wanted; for `activity` */
 } nn_occlusion_options;

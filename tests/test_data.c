@@ -1042,7 +1042,6 @@ static void dataset_from_files(void)
       CHECK(d.height == 1 && d.width == (colours ? 1 : 3));
       CHECK_SAME(d.pixels, "abcdef", 6);
       CHECK(d.labels[0] == 1 && d.labels[1] == 255);
-      CHECK_NEAR(d.scale[0], 1.0 / 255, 1e-9);
     }
     nn_dataset_free(&d);
     CHECK(c.live == 0 && d.count == 0 && !d.pixels);
@@ -1124,7 +1123,6 @@ static void dataset_from_arrays(void)
           CHECK((d.pixels ? (int)d.pixels[i] : (int)d.values[i]) == from % 7);
         }
         CHECK((d.pixels != NULL) == (types[t] == NN_U8));
-        CHECK_NEAR(d.scale[0], d.pixels ? 1 / 255. : 1, 1e-9);
         CHECK(d.labels[2] == 2 && d.label_size == (l % 2 ? 2 : 0));
         nn_dataset_free(&d);
         CHECK(cx.live == 0 && cy.live == 0);
@@ -1235,10 +1233,6 @@ static void dataset_pixels_defaults(void)
   nn_dataset d = nn_dataset_pixels(p, l, 1, 1, 2, 2);
   CHECK(d.count == 1 && d.channels == 1 && d.height == 2 && d.width == 2);
   CHECK(d.pixels == p && d.labels == l && !d.values && !d.targets && !d.lengths);
-  for (int c = 0; c < 4; c++) {
-    CHECK(d.mean[c] == 0);
-    CHECK_NEAR(d.scale[c], 1.0 / 255, 1e-9);
-  }
 }
 
 static void gather_is_the_plain_loop(void)
@@ -1255,10 +1249,6 @@ static void gather_is_the_plain_loop(void)
     nn_real *want = test_reals(5 * sample);
     int32_t labels[7], got[5];
     nn_dataset d = some_pixels(pixels, labels, 7, c, h, w);
-    for (int k = 0; k < 4; k++) {
-      d.mean[k] = (nn_real)(100 + k);
-      d.scale[k] = (nn_real)(0.25 / (k + 1));
-    }
     for (int kind = 0; kind < 2; kind++) {
       if (kind == 1) { /* reals in place of bytes */
         test_fill(values, 7 * sample, 5);
@@ -1267,14 +1257,13 @@ static void gather_is_the_plain_loop(void)
       }
       for (size_t i = 0; i < 5; i++) {
         for (size_t j = 0; j < sample; j++) {
-          size_t from = (size_t)index[i] * sample + j, k = c > 4 ? 0 : j / plane;
-          nn_real v = kind ? values[from] : (nn_real)pixels[from];
-          want[i * sample + j] = (v - d.mean[k]) * d.scale[k];
+          size_t from = (size_t)index[i] * sample + j;
+          want[i * sample + j] = kind ? values[from] : (nn_real)(pixels[from] / 255.);
         }
       }
       x[5 * sample] = 77;
       CHECK_OK(nn_gather(&d, index, 5, NULL, NULL, x, got));
-      CHECK_NEAR_ALL(x, want, 5 * sample, 1e-6);
+      CHECK_NEAR_ALL(x, want, 5 * sample, kind ? 0 : 1e-7);
       CHECK(x[5 * sample] == 77);
       for (int i = 0; i < 5; i++) CHECK_INT(got[i], labels[index[i]]);
     }
@@ -1292,7 +1281,7 @@ static void gather_refuses(void)
   int32_t labels[3] = {0}, index[2] = {0, 2}, got[2];
   nn_dataset d = some_pixels(pixels, labels, 3, 1, 2, 2), e;
   nn_random r = {1, 1, 0};
-  nn_augment none = {0, 0, 0, 0}, flip = {1, 0, 0, 0}, a;
+  nn_augment none = {0, 0, 0, NULL}, flip = {1, 0, 0, NULL}, a;
   CHECK_OK(nn_gather(&d, index, 2, &none, NULL, x, got)); /* nothing to draw: no r needed */
   CHECK_OK(nn_gather(&d, index, 0, NULL, NULL, x, got));
   CHECK_OK(nn_gather(&d, NULL, 0, NULL, NULL, NULL, NULL));
@@ -1331,30 +1320,24 @@ static void gather_refuses(void)
   CHECK(r.counter == 0);
 }
 
-/* Two channels, 5 x 6, every pixel of an image different; mean 10 and 20, scale 2 and 3. */
+/* Two channels, 5 x 6, every pixel of an image different; what fills the edges of each. */
+static const nn_real fills[2] = {(nn_real)-.25, (nn_real)1.5};
 enum { AH = 5, AW = 6, AP = AH * AW, AN = 400 };
 static nn_dataset augment_set(uint8_t pixels[2 * AP], int32_t index[AN])
 {
   nn_dataset d = nn_dataset_pixels(pixels, NULL, 1, 2, AH, AW);
   for (int i = 0; i < 2 * AP; i++) pixels[i] = (uint8_t)(50 + i);
-  d.mean[0] = 10;
-  d.mean[1] = 20;
-  d.scale[0] = 2;
-  d.scale[1] = 3;
   for (int i = 0; i < AN; i++) index[i] = 0;
   return d;
 }
 
-/* What (mirror, down, right) must give at channel c, row y, column x, with edges of value fill. */
-static double moved(const nn_dataset *d, int mirror, int down, int right, double fill, int c, int y,
-                    int x)
+/* What (mirror, down, right) must give at channel c, row y, column x. */
+static double moved(const nn_dataset *d, int mirror, int down, int right, int c, int y, int x)
 {
-  double v = fill;
   y -= down;
   x -= right;
-  if (y >= 0 && y < AH && x >= 0 && x < AW)
-    v = d->pixels[c * AP + y * AW + (mirror ? AW - 1 - x : x)];
-  return (v - (double)d->mean[c]) * (double)d->scale[c];
+  if (y < 0 || y >= AH || x < 0 || x >= AW) return (double)fills[c];
+  return d->pixels[c * AP + y * AW + (mirror ? AW - 1 - x : x)] / 255.;
 }
 
 static void augment_mirrors_and_moves(void)
@@ -1366,7 +1349,7 @@ static void augment_mirrors_and_moves(void)
   nn_real *x = test_reals(AN * 2 * AP);
   for (int flip = 0; flip < 2; flip++) {
     for (int s = 0; s < 4; s++) {
-      nn_augment a = {0, 0, 0, 7};
+      nn_augment a = {0, 0, 0, fills};
       nn_random r = {1, (uint64_t)(10 * flip + s), 0};
       int mirrored = 0, unseen = 0, hidden = 0, seen[19][19] = {{0}}, range = shifts[s];
       a.flip = flip;
@@ -1379,8 +1362,8 @@ static void augment_mirrors_and_moves(void)
             for (int right = -range; right <= range && !found; right++) {
               int same = 1;
               for (int j = 0; j < 2 * AP && same; j++) {
-                double want = moved(&d, m, down, right, 7, j / AP, j % AP / AW, j % AW);
-                same = fabs(want - (double)x[i * 2 * AP + j]) < 1e-4;
+                double want = moved(&d, m, down, right, j / AP, j % AP / AW, j % AW);
+                same = fabs(want - (double)x[i * 2 * AP + j]) < 1e-6;
               }
               if (!same) continue;
               found = 1;
@@ -1390,7 +1373,7 @@ static void augment_mirrors_and_moves(void)
           }
         }
         if (!CHECK(found)) break;
-        for (int j = 0; j < AP; j++) found += fabs((double)x[i * 2 * AP + j] - (7 - 10) * 2) < 1e-4;
+        for (int j = 0; j < AP; j++) found += x[i * 2 * AP + j] == fills[0];
         hidden += found == AP + 1;
       }
       /* Seen in part with probability (9/19)(11/19). */
@@ -1412,7 +1395,9 @@ static void augment_cuts_out(void)
   nn_dataset d = augment_set(pixels, index);
   nn_real *x = test_reals(AN * 2 * AP);
   for (int s = 0; s < 5; s++) {
-    nn_augment a = {0, 0, 0, 0};
+    const nn_augment plain = {0, 0, 0, NULL}, filled = {0, 0, 0, fills};
+    nn_augment a = s % 2 ? plain : filled; /* without a fill it is 0 */
+    const nn_real fill[2] = {s % 2 ? 0 : fills[0], s % 2 ? 0 : fills[1]};
     nn_random r = {2, 2, 0};
     int side = sides[s], whole = 0, ever[AP] = {0};
     a.cutout = side;
@@ -1421,10 +1406,10 @@ static void augment_cuts_out(void)
       const nn_real *p = x + i * 2 * AP;
       int top = AH, bottom = -1, left = AW, right = -1, zeros = 0;
       for (int j = 0; j < AP; j++) {
-        CHECK((p[j] == 0) == (p[AP + j] == 0)); /* the same place in both channels */
-        if (p[j] != 0) {
-          CHECK_NEAR(p[j], moved(&d, 0, 0, 0, 0, 0, j / AW, j % AW), 1e-6);
-          CHECK_NEAR(p[AP + j], moved(&d, 0, 0, 0, 0, 1, j / AW, j % AW), 1e-6);
+        CHECK((p[j] == fill[0]) == (p[AP + j] == fill[1])); /* the same place in both channels */
+        if (p[j] != fill[0]) {
+          CHECK_NEAR(p[j], moved(&d, 0, 0, 0, 0, j / AW, j % AW), 1e-6);
+          CHECK_NEAR(p[AP + j], moved(&d, 0, 0, 0, 1, j / AW, j % AW), 1e-6);
           continue;
         }
         zeros++;
@@ -1452,7 +1437,7 @@ static void augment_depends_on_the_place_alone(void)
   uint8_t pixels[2 * AP];
   int32_t index[AN];
   nn_dataset d = augment_set(pixels, index);
-  nn_augment a = {1, 2, 3, 0};
+  nn_augment a = {1, 2, 3, NULL};
   nn_random r = {7, 8, 0}, q = {7, 8, 0};
   nn_real *x = test_reals(AN * 2 * AP), *y = test_reals(AN * 2 * AP);
   int same = 0;
@@ -1468,7 +1453,7 @@ static void augment_depends_on_the_place_alone(void)
     same += memcmp(x + i * 2 * AP, y + i * 2 * AP, 2 * AP * sizeof *x) == 0;
   CHECK(same < AN / 10);
   /* Where nothing is asked for nothing is drawn. */
-  nn_augment none = {0, 0, 0, 9};
+  nn_augment none = {0, 0, 0, fills};
   uint64_t before = r.counter;
   CHECK_OK(nn_gather(&d, index, 2, &none, &r, x, NULL));
   CHECK_OK(nn_gather(&d, index, 2, NULL, NULL, y, NULL));
@@ -1478,9 +1463,8 @@ static void augment_depends_on_the_place_alone(void)
   free(y);
 }
 
-/* Over channels (0) or the features of rows (1); by the set's own mean and scale where that holds
- * them (0), else as nn_normalise does it. */
-static void standardise_gives_mean_0_deviation_1(void)
+/* Over channels (0) or the features of rows (1). */
+static void moments_make_mean_0_deviation_1(void)
 {
   static const int channels[] = {1, 2, 3, 4, 6, 40};
   for (int k = 0; k < 24; k++) {
@@ -1502,18 +1486,13 @@ static void standardise_gives_mean_0_deviation_1(void)
       d.pixels = NULL;
       d.values = values;
     }
-    const int own = !features && c <= 4;
-    if (own)
-      CHECK_OK(nn_dataset_standardise(&d));
-    else
-      CHECK_OK(nn_dataset_moments(&d, (size_t)groups, mean, scale));
+    CHECK_OK(nn_dataset_moments(&d, (size_t)groups, mean, scale));
     CHECK_OK(nn_gather(&d, index, n, NULL, NULL, x, NULL));
     for (int group = 0; group < groups; group++) {
       double sum = 0, square = 0, m = 0;
       for (int i = 0; i < all; i++) {
         if ((features ? i % w : i / plane % c) != group) continue;
-        const double v =
-            own ? (double)x[i] : ((double)x[i] - (double)mean[group]) * (double)scale[group];
+        const double v = ((double)x[i] - (double)mean[group]) * (double)scale[group];
         sum += v;
         square += v * v;
         m++;
@@ -1521,7 +1500,6 @@ static void standardise_gives_mean_0_deviation_1(void)
       CHECK_NEAR(sum / m, 0, 2e-5);
       CHECK_NEAR(square / m, 1, 2e-5);
     }
-    if (c > 4) CHECK_STATUS(nn_dataset_standardise(&d), NN_ERR_LIMIT);
     CHECK_STATUS(nn_dataset_moments(&d, (size_t)groups + 1, mean, scale), NN_ERR_ARGUMENT);
     CHECK_STATUS(nn_dataset_moments(&d, (size_t)groups, NULL, scale), NN_ERR_ARGUMENT);
     free(pixels), free(values), free(x), free(mean), free(scale);
@@ -1538,7 +1516,6 @@ static void moments_of_lengths(void)
   nn_dataset d;
   memset(&d, 0, sizeof d);
   d.count = 2, d.channels = 1, d.height = 4, d.width = 2, d.values = values, d.lengths = lengths;
-  d.scale[0] = 1;
   CHECK_OK(nn_dataset_moments(&d, 2, mean, scale));
   for (int k = 0; k < 2; k++) {
     CHECK_NEAR(mean[k], 20. / 6 * (k ? 10 : 1), 1e-5);
@@ -1546,28 +1523,26 @@ static void moments_of_lengths(void)
   }
 }
 
-static void standardise_odd_sets(void)
+static void moments_of_odd_sets(void)
 {
   uint8_t pixels[8] = {9, 9, 9, 9, 9, 9, 9, 9};
-  nn_real values[8] = {0}, x[8];
-  int32_t index[2] = {0, 1};
+  nn_real values[8] = {0}, mean = 5, scale = 6;
   nn_dataset d = nn_dataset_pixels(pixels, NULL, 2, 1, 2, 2), e = d;
-  CHECK_OK(nn_dataset_standardise(&d)); /* constant: all 0, not NaN */
-  CHECK_OK(nn_gather(&d, index, 2, NULL, NULL, x, NULL));
-  for (int i = 0; i < 8; i++) CHECK(x[i] == 0);
-  d = e;
-  d.count = 0;
-  CHECK_STATUS(nn_dataset_standardise(&d), NN_ERR_ARGUMENT);
-  CHECK_STATUS(nn_dataset_standardise(NULL), NN_ERR_ARGUMENT);
-  d = e;
-  d.pixels = NULL;
-  CHECK_STATUS(nn_dataset_standardise(&d), NN_ERR_ARGUMENT);
-  d.values = values;
+  e.count = 0;
+  CHECK_STATUS(nn_dataset_moments(&e, 1, &mean, &scale), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_dataset_moments(NULL, 1, &mean, &scale), NN_ERR_ARGUMENT);
+  e = d;
+  e.pixels = NULL;
+  CHECK_STATUS(nn_dataset_moments(&e, 1, &mean, &scale), NN_ERR_ARGUMENT);
+  e.values = values;
   values[3] = (nn_real)NAN;
-  CHECK_STATUS(nn_dataset_standardise(&d), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_dataset_moments(&e, 1, &mean, &scale), NN_ERR_ARGUMENT);
   values[3] = (nn_real)INFINITY;
-  CHECK_STATUS(nn_dataset_standardise(&d), NN_ERR_ARGUMENT);
-  CHECK_NEAR(d.scale[0], 1.0 / 255, 1e-9); /* unchanged by what failed */
+  CHECK_STATUS(nn_dataset_moments(&e, 1, &mean, &scale), NN_ERR_ARGUMENT);
+  CHECK(mean == 5 && scale == 6); /* unchanged by what failed */
+  CHECK_OK(nn_dataset_moments(&d, 1, &mean, &scale)); /* constant: becomes 0, not NaN */
+  CHECK_NEAR(mean, 9 / 255., 1e-8);
+  CHECK(scale == 1);
 }
 
 /* ------------------------------------ drawn sets ---------------------------------- */
@@ -1707,9 +1682,9 @@ int main(void)
   RUN(augment_mirrors_and_moves);
   RUN(augment_cuts_out);
   RUN(augment_depends_on_the_place_alone);
-  RUN(standardise_gives_mean_0_deviation_1);
+  RUN(moments_make_mean_0_deviation_1);
   RUN(moments_of_lengths);
-  RUN(standardise_odd_sets);
+  RUN(moments_of_odd_sets);
   RUN(drawn_digits);
   RUN(drawn_shapes);
   return test_end("data");

@@ -136,7 +136,7 @@ static int life(int threads, uint32_t *bits) {
     int64_t counts[CLASSES * CLASSES] = {0};
     nn_peak peaks[8];
     nn_real image[SIDE * SIDE] = {0}, map[SIDE * SIDE];
-    nn_occlusion_options o = {5, 3, 0, 1, 0, 0};
+    nn_occlusion_options o = {5, 3, NULL, 1, 0, 0};
     CHECK_OK(nn_confusion(m, &d, counts));
     CHECK_OK(nn_peaks(m, &d, 1, 2, peaks));
     CHECK_OK(nn_occlusion(m, image, &o, map, NULL, NULL));

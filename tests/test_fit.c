@@ -37,7 +37,7 @@ static nn_dataset arrays(int kind) {
   nn_dataset d;
   memset(&d, 0, sizeof d);
   d.count = SAMPLES, d.channels = 1, d.height = kind == SEQUENCES ? STEPS : 1, d.width = FEATURES;
-  d.values = data.values, d.scale[0] = 1;
+  d.values = data.values;
   d.label_size = 1, d.target_size = 2;
   if (kind == VALUES) d.targets = data.targets;
   else d.labels = data.labels;
@@ -637,7 +637,8 @@ static void read_or_arrays(void) {
         nn_model *m = fresh(kind);
         nn_fit_options o = nn_fit_default();
         o.epochs = 3, o.progress = &p[k], o.validation = &set[k];
-        if (augmented) o.augment.flip = 1, o.augment.shift = 1, o.augment.fill = (nn_real).25;
+        static const nn_real edge[1] = {(nn_real).25};
+        if (augmented) o.augment.flip = 1, o.augment.shift = 1, o.augment.fill = edge;
         CHECK_OK(nn_fit(m, &set[k], &o));
         CHECK_OK(nn_evaluate(m, &set[k], &e[k]));
 #ifndef NN_NO_INSPECT

@@ -270,7 +270,7 @@ static nn_dataset drawn_set(int sequence, nn_real *values, int32_t *labels) {
   test_fill(values, SET * 60, 11);
   d.values = values, d.labels = labels;
   for (int i = 0; i < SET; i++) labels[i] = i % 7 == 6 ? -1 : i % 4;
-  for (int c = 0; c < 4; c++) d.mean[c] = (nn_real).125, d.scale[c] = 2;
+  for (int i = 0; i < SET * 60; i++) values[i] = 2 * values[i] - (nn_real).25;
   return d;
 }
 
@@ -567,7 +567,7 @@ static void occlusion_peaks_on_the_patch(void) {
     nn_model *m = patch_net(4, 2, keep);
     nn_real image[144], p[6 * 7], sum[6 * 7];
     int32_t best[6 * 7];
-    nn_occlusion_options o = {3, 1, 0, 1, 3, 0};
+    nn_occlusion_options o = {3, 1, NULL, 1, 3, 0};
     int h, w, worst = 0;
     for (int i = 0; i < 144; i++) image[i] = 1;
     CHECK_OK(nn_occlusion_size(m, &o, &h, &w));
@@ -619,7 +619,8 @@ static void occlusion_is_pytorchs(void) {
   nn_model *m = lenet(1, 6, 0);
   nn_real image[288], p[25], sum[25], best[25], naive[25 * 5], y[8 * 36];
   int32_t answers[25];
-  nn_occlusion_options o = {3, 2, (nn_real).75, 1, 0, 3};
+  const nn_real fill[2] = {(nn_real).75, (nn_real).75};
+  nn_occlusion_options o = {3, 2, fill, 1, 0, 3};
   o.node = node_named(m, "relu2");
   draw(image, 288, key_of("look_lenet", "x0", ""), 1, 0);
   CHECK_OK(nn_occlusion(m, image, &o, p, sum, answers));
@@ -634,7 +635,7 @@ static void occlusion_is_pytorchs(void) {
     b.n = 1, b.x[0] = covered;
     memcpy(covered, image, sizeof covered);
     for (int k = 0; k < 18; k++)
-      covered[k / 9 * 144 + (i / 5 * 2 + k % 9 / 3) * 12 + i % 5 * 2 + k % 3] = (nn_real).75;
+      covered[k / 9 * 144 + (i / 5 * 2 + k % 9 / 3) * 12 + i % 5 * 2 + k % 3] = fill[k / 9];
     CHECK_OK(nn_predict(m, &b, &answers[0], naive + i * 5));
     CHECK_OK(nn_read(m, o.node, y));
     for (int k = 0; k < 36; k++) total += y[3 * 36 + k];
@@ -653,7 +654,8 @@ static void occlusion_of_a_sequence(void) {
   const nn_real x[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 8, 7, 6};
   nn_real p[2], sum[2];
   int32_t best[2];
-  nn_occlusion_options o = {3, 1, -1, 2, 0, 1};
+  const nn_real fill[1] = {-1};
+  nn_occlusion_options o = {3, 1, fill, 2, 0, 1};
   nn_softmax(m, nn_last_step(m, nn_input_sequence(m, 4, 3)));
   if (!built(m)) return;
   CHECK_OK(nn_occlusion(m, x, &o, p, sum, best)); /* steps 0..2, then 1..3 */
@@ -749,7 +751,7 @@ static void look_at(nn_model *m, const nn_dataset *d, const nn_batch *b) {
   nn_peak peaks[64];
   int64_t counts[16];
   nn_real *start = test_reals(4 * 200), p[64];
-  nn_occlusion_options o = {2, 1, 0, 1, 0, 0};
+  nn_occlusion_options o = {2, 1, NULL, 1, 0, 0};
   CHECK_OK(nn_survey(m, d, look_at_batch, NULL));
   CHECK_OK(nn_confusion(m, d, counts));
   CHECK_OK(nn_peaks(m, d, nn_output_node(m), 3, peaks));
@@ -1251,7 +1253,7 @@ static void unbuilt(void) {
     int32_t labels[1] = {0};
     int64_t counts[4];
     nn_peak peaks[4];
-    nn_occlusion_options o = {3, 1, 0, 1, 3, 0};
+    nn_occlusion_options o = {3, 1, NULL, 1, 3, 0};
     nn_dataset d = nn_dataset_pixels((const uint8_t *)"", labels, 1, 1, 1, 1);
     nn_config c = test_config();
     c.keep_activations = 1;
@@ -1274,7 +1276,7 @@ static void bad_occlusions(void) {
   nn_real image[144] = {0}, p[42];
   int32_t best[42];
   int h, w;
-  const nn_occlusion_options fine = {3, 1, 0, 1, 3, 0};
+  const nn_occlusion_options fine = {3, 1, NULL, 1, 3, 0};
   nn_occlusion_options o = fine;
   CHECK_STATUS(nn_occlusion(NULL, image, &o, p, NULL, NULL), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_occlusion_size(NULL, &o, &h, &w), NN_ERR_ARGUMENT);

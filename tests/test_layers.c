@@ -795,6 +795,24 @@ static void normalise(void) {
   }
 }
 
+/* A net starts from the same weights with it and without. */
+static void normalise_draws_nothing(void) {
+  const nn_real some[4] = {1, 2, 3, 4};
+  nn_real *start[2];
+  size_t count = 0;
+  nn_model *m[2];
+  for (int k = 0; k < 2; k++) {
+    m[k] = begin(1, 0);
+    const int x = nn_input_vector(m[k], 4);
+    nn_linear(m[k], nn_linear(m[k], k ? nn_normalise(m[k], x, some, some) : x, 5), 3);
+    CHECK_OK(nn_build(m[k]));
+    start[k] = nn_parameters(m[k], &count);
+  }
+  CHECK(count == 4 * 5 + 5 + 5 * 3 + 3);
+  CHECK_SAME(start[0], start[1], count * sizeof *start[0]);
+  nn_destroy(m[0]), nn_destroy(m[1]);
+}
+
 static void linear(void) {
   static const int sizes[] = {1, 2, 3, 5, 8, 16, 17, 31, 33, 64, 97};
   size_t a, b;
@@ -1818,6 +1836,7 @@ int main(void) {
   RUN(batch_norm);
   RUN(layer_norm);
   RUN(normalise);
+  RUN(normalise_draws_nothing);
   RUN(linear);
   RUN(embedding);
   RUN(add_and_concat);

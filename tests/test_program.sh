@@ -245,7 +245,7 @@ ok 'resuming a finished run changes nothing' test $rc = 0 -a ! -s err
 ok 'its model neither' cmp whole/last.nn part/last.nn
 
 # One huge loss does not drown those of the steps after it.
-run cifar10 --size 28 --gray --init he --maps1 8 --maps2 8 --hidden 64 --optimizer sgd --lr 10 \
+run cifar10 --size 28 --gray --init he --maps1 8 --maps2 8 --hidden 64 --optimizer sgd --lr 50 --seed 3 \
   --batch 20 --steps 8 --test-every 1 --isa scalar --quiet --out huge
 ok 'each line has the losses of its own steps' awk -F, 'NR > 1 && $3 > 1e20 { huge = 1 }
   huge && $3 == 0 { zero = 1 } END { exit zero || !huge || NR != 9 }' huge/log.csv
@@ -371,6 +371,36 @@ accuracy=$(awk -F, 'END { printf "%.2f %%", 100 * $6 }' whole/log.csv)
 ok 'its accuracy is the one of the log' grep -q "^accuracy $accuracy " out
 run predict runs/cifar10-001/best.nn set/cifar-10-batches-bin/test_batch.bin
 ok 'predict reads CIFAR-10 files' test $rc = 0 -a "$(wc -l < out)" = 4
+mkdir -p bars/cifar-10-batches-bin elsewhere # a model has all in it that it needs
+for name in data_batch_1 data_batch_2 data_batch_3 data_batch_4 data_batch_5 test_batch; do
+  for k in 0 1 2 3 4 5 6 7 8 9; do # a class is the height of a bar
+    printf "\\$(printf %o $k)"
+    for _ in 1 2 3; do
+      head -c $((96 * k)) /dev/zero
+      head -c 160 /dev/zero | tr '\0' '\377'
+      head -c $((864 - 96 * k)) /dev/zero
+    done
+  done > bars/cifar-10-batches-bin/$name.bin
+done
+for size in '28 --gray' '32'; do
+  # shellcheck disable=SC2086
+  run cifar10 --data bars --size $size --steps 200 --batch 10 --maps1 2 --maps2 4 --hidden 32 \
+    --keep 1 --lr .01 --out "bars/$size"
+  best=$(sed -n 's/.*(best \([0-9.]* %\) at.*/\1/p' out)
+  cp "bars/$size/best.nn" elsewhere/bars.nn
+  run predict elsewhere/bars.nn bars/cifar-10-batches-bin/test_batch.bin
+  ok "size $size: it predicts anywhere what it did in its run" test $rc = 0 -a ! -s err -a \
+    "$(sed -n 's/^accuracy \(.* %\) .*/\1/p' out)" = "$best"
+  ok "size $size: by names" grep -q '^1 automobile [0-9.]* automobile$' out
+  ok "size $size: all right" test "$best" = '100.00 %'
+done
+ok 'it tells by what data and command it was made' test \
+  "$(grep -ac 'CIFAR-10 (not the published files), CRC-32 [0-9a-f]*' elsewhere/bars.nn)" = 1 -a \
+  "$(grep -aco 'nn cifar10 .*--hidden 32' elsewhere/bars.nn)" = 1
+echo 'run.mean=127.5' > elsewhere/settings.txt
+refused 1 'elsewhere/settings.txt is of an early nn 0.1.0' predict elsewhere/bars.nn \
+  bars/cifar-10-batches-bin/test_batch.bin
+rm -r bars elsewhere
 refused 1 'labels-idx1' predict runs/cifar10-001/best.nn $test_set-labels-idx1-ubyte
 refused 1 'labels for' predict whole/best.nn $test_set-images-idx3-ubyte \
   --labels set/mnist/train-labels-idx1-ubyte

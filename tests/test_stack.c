@@ -88,7 +88,7 @@ static nn_model *built(int tokens, int direct) {
 
 static void look(nn_model *m, nn_dataset *d) {
 #ifndef NN_NO_INSPECT
-  nn_occlusion_options o = {5, 3, 0, 1, 0, 0};
+  nn_occlusion_options o = {5, 3, NULL, 1, 0, 0};
   int64_t counts[CLASSES * CLASSES];
   nn_peak peaks[20];
   int part[4];
@@ -112,7 +112,7 @@ static void life_of_images(int direct) {
   nn_real probability[CLASSES];
   memset(&b, 0, sizeof b);
   b.n = 1, b.x[0] = data.image, b.labels = data.labels;
-  CHECK_OK(nn_dataset_standardise(&d));
+  CHECK_OK(nn_dataset_moments(&d, 1, probability, probability + 1));
 #ifndef NN_NO_TRAINING
   {
     nn_fit_options fit = nn_fit_default();

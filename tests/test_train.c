@@ -567,7 +567,6 @@ static void fits_values(void) {
   memset(&d, 0, sizeof d);
   d.count = COUNT_, d.channels = 1, d.height = T, d.width = 1;
   d.values = x, d.targets = y, d.target_size = 1, d.lengths = lengths;
-  for (i = 0; i < 4; i++) d.scale[i] = 1;
   m = nn_create(&c);
   nn_mean_squared_error(
       m, nn_linear(m, nn_last_step(m, nn_gru(m, nn_input_sequence(m, T, 1), 12)), 1));
@@ -901,7 +900,6 @@ static void diverged_in_fit(void) {
   test_fill(x, N, 3);
   for (k = 0; k < N; k++) y[k] = 2 * x[k];
   d.count = 6, d.channels = d.height = d.width = 1, d.values = x, d.targets = y, d.target_size = 1;
-  d.scale[0] = 1;
   c.batch = 1, o.no_shuffle = 1, o.progress = &p;
   for (k = 0; k < 2; k++) { /* without sample 2; with a bad one in its place */
     nn_real good[6];
@@ -1104,7 +1102,6 @@ static void batch_norm_of_one(void) {
     int epochs = 0;
     memset(&d, 0, sizeof d), memset(&p, 0, sizeof p);
     d.count = 20 + more, d.channels = 1, d.height = 1, d.width = F, d.values = x, d.labels = label;
-    d.scale[0] = 1;
     m = nn_create(&c);
     nn_cross_entropy(m, nn_linear(m, nn_batch_norm(m, nn_input_vector(m, F)), 2));
     CHECK_OK(nn_build(m));
@@ -1129,7 +1126,7 @@ static void batch_norm_of_one(void) {
     nn_fit_options o = nn_fit_default();
     memset(&d, 0, sizeof d), memset(&p, 0, sizeof p);
     d.count = 4, d.channels = 1, d.height = 2, d.width = F, d.values = x, d.labels = label;
-    d.scale[0] = 1, d.lengths = lengths;
+    d.lengths = lengths;
     m = nn_create(&c);
     int y = nn_batch_norm(m, nn_input_sequence(m, 2, F));
     nn_cross_entropy(m, nn_linear(m, nn_last_step(m, y), 2));
@@ -1163,7 +1160,7 @@ static void evaluation_carries_nothing(void) {
   nn_dataset d;
   test_fill(x, COUNT(x), 1), test_fill(t, COUNT(t), 2);
   memset(&d, 0, sizeof d);
-  d.count = N, d.channels = 1, d.height = T, d.width = F, d.values = x, d.scale[0] = 1;
+  d.count = N, d.channels = 1, d.height = T, d.width = F, d.values = x;
   d.targets = t, d.target_size = T * H;
   for (int kind = RNN; kind <= GRU; kind++) {
     uint32_t bits[2];
@@ -1265,7 +1262,7 @@ static void odd_targets(void) {
   double loss;
   memset(&b, 0, sizeof b), memset(&d, 0, sizeof d);
   b.n = N, b.x[0] = x, b.values = y;
-  d.count = N, d.channels = d.height = 1, d.width = F, d.values = x, d.scale[0] = 1;
+  d.count = N, d.channels = d.height = 1, d.width = F, d.values = x;
   d.targets = y, d.target_size = F;
   test_fill(x, N * F, 1);
   for (int squared = 0; squared < 2; squared++) {
@@ -1309,7 +1306,7 @@ static void labels_past_the_end(void) {
   nn_evaluation e;
   test_fill(x, COUNT(x), 7);
   memset(&d, 0, sizeof d);
-  d.count = N, d.channels = 1, d.height = T, d.width = K, d.values = x, d.scale[0] = 1;
+  d.count = N, d.channels = 1, d.height = T, d.width = K, d.values = x;
   d.labels = label, d.label_size = T, d.lengths = length;
   nn_model *m = nn_create(&c);
   nn_cross_entropy(m, nn_linear(m, nn_input_sequence(m, T, K), K));
