@@ -5,8 +5,8 @@
  * For every thread count of the list (default 1,2) a process of its own is pinned to as many cores
  * and measures: the FMA peak and the memory bandwidth of a core, the matrix product beside OpenBLAS
  * and BLIS (opened at run time where installed), networks and layers beside PyTorch
- * (tests/bench_torch.py, a child spoken with over pipes; $PYTHON, else /usr/bin/python3), and what
- * subnormal numbers cost. Ours and the peers run in turn, A B A B, and the medians of the rounds
+ * and, one sample at a time, ONNX Runtime (tests/bench_torch.py and tests/bench_onnx.js, children
+ * spoken with over pipes; $PYTHON, else /usr/bin/python3), and what subnormal numbers cost. Ours and the peers run in turn, A B A B, and the medians of the rounds
  * are shown; a peer that is not installed is named as missing. A library that does not know the
  * processor may choose old kernels: where its choice is below the instruction set that ours uses,
  * it is told a better one, if it is faster with that and the user has not told it anything.
@@ -464,71 +464,115 @@ static void gemms(library *libraries) {
   nn_context_destroy(p.context);
 }
 
-/* ----------------------------------------- PyTorch ------------------------------------------- */
+/* ------------------------------------- PyTorch, ONNX Runtime --------------------------------- */
 
-static struct {
-  pid_t pid;
+typedef struct peer {
+  const char *name;
+  pid_t pid;      /* 0: it is not there */
   FILE *in, *out; /* what it says, what is said to it */
-} torch;
-static const char *const torch_script = "tests/bench_torch.py";
+} peer;
+static peer torch = {"PyTorch", 0, NULL, NULL}, onnx = {"ONNX Runtime", 0, NULL, NULL};
+static const char torch_script[] = "tests/bench_torch.py", onnx_script[] = "tests/bench_onnx.js";
+static const char onnx_folder[] = "build/onnx";
+static const char *const one_sample[] = {"lenet_forward:1:28:1", "cell_forward:rnn:1:128:1",
+                                         "cell_forward:lstm:1:128:1", "cell_forward:gru:1:128:1"};
 
 static const char *python(void) {
   const char *name = getenv("PYTHON");
   return name ? name : access("/usr/bin/python3", X_OK) == 0 ? "/usr/bin/python3" : "python3";
 }
 
-static void start_torch(const library *l) {
+/* Starts argv[0] as a child that says "ready .." first; told: NAME=VALUE for its environment. */
+static void start_peer(peer *p, const char *const *argv, const library *told, const char *needs) {
   int to[2], from[2];
   char threads[16], line[256];
   sprintf(threads, "%d", bench.threads);
-  if (access(torch_script, R_OK) || pipe(to) || pipe(from)) {
-    printf("PyTorch: missing (%s)\n", torch_script);
-    return;
-  }
+  if (pipe(to) || pipe(from)) return;
   fflush(stdout);
-  torch.pid = fork();
-  if (torch.pid == 0) {
+  p->pid = fork();
+  if (p->pid == 0) {
     dup2(to[0], 0), dup2(from[1], 1);
     close(to[0]), close(to[1]), close(from[0]), close(from[1]);
     setenv("OMP_NUM_THREADS", threads, 1);
     setenv("OPENBLAS_NUM_THREADS", threads, 1);
-    if (*l->told) setenv(l->variable, l->told, 1);
-    execlp(python(), python(), torch_script, threads, (char *)NULL);
+    if (told && *told->told) setenv(told->variable, told->told, 1);
+    if (!freopen("/dev/null", "w", stderr)) _exit(127);
+    execvp(argv[0], (char *const *)(uintptr_t)argv);
     _exit(127);
   }
   close(to[0]), close(from[1]);
-  torch.out = fdopen(to[1], "w");
-  torch.in = fdopen(from[0], "r");
-  if (torch.pid < 0 || !torch.in || !torch.out || !fgets(line, sizeof line, torch.in) ||
+  p->out = fdopen(to[1], "w");
+  p->in = fdopen(from[0], "r");
+  if (p->pid < 0 || !p->in || !p->out || !fgets(line, sizeof line, p->in) ||
       strncmp(line, "ready ", 6) != 0) {
-    printf("PyTorch: missing (%s with torch)\n", python());
-    if (torch.pid > 0) waitpid(torch.pid, NULL, 0);
-    torch.pid = 0;
+    printf("%s: missing (%s)\n", p->name, needs);
+    if (p->pid > 0) waitpid(p->pid, NULL, 0);
+    p->pid = 0;
   } else
-    printf("PyTorch: %s", line + 6);
+    printf("%s: %s", p->name, line + 6);
 }
 
-static double ask_torch(const char *request, int count, int threads) {
+static void start_torch(const library *l) {
+  char threads[16];
+  const char *const argv[] = {python(), torch_script, threads, NULL};
+  sprintf(threads, "%d", bench.threads);
+  start_peer(&torch, argv, l, "python3 with torch");
+}
+
+/* Writes the networks that ONNX Runtime is to run, by PyTorch. */
+static int export_onnx(void) {
+  int status = 1;
+  pid_t child;
+  if (!torch.pid) return 0;
+  fflush(stdout);
+  child = fork();
+  if (child == 0) {
+    if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr)) _exit(127);
+    execlp(python(), python(), torch_script, "onnx", onnx_folder, one_sample[0], one_sample[1],
+           one_sample[2], one_sample[3], (char *)NULL);
+    _exit(127);
+  }
+  return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+static void start_onnx(void) {
+  const char *const argv[] = {"node", onnx_script, onnx_folder, NULL};
+  if (access(onnx_folder, R_OK) == 0 && !export_onnx())
+    printf("ONNX Runtime: missing (PyTorch, which writes the networks for it)\n");
+  else
+    start_peer(&onnx, argv, NULL,
+               "npm install --prefix build/onnx --ignore-scripts onnxruntime-node");
+}
+
+static double ask(peer *p, const char *request, int count, int threads) {
   char line[64];
-  fprintf(torch.out, "%s %d %d\n", request, count, threads);
-  fflush(torch.out);
-  if (!fgets(line, sizeof line, torch.in)) return -1;
+  fprintf(p->out, "%s %d %d\n", request, count, threads);
+  fflush(p->out);
+  if (!fgets(line, sizeof line, p->in)) return -1;
   return strtod(line, NULL) * 1e-3 * count;
 }
 
 static double run_torch(void *what, int count) {
-  return ask_torch((const char *)what, count, bench.threads);
+  return ask(&torch, (const char *)what, count, bench.threads);
 }
 
 static double run_torch_alone(void *what, int count) {
-  return ask_torch((const char *)what, count, 1);
+  return ask(&torch, (const char *)what, count, 1);
 }
 
-static void stop_torch(void) {
-  if (!torch.pid) return;
-  fclose(torch.out); /* the end of its input ends it */
-  fclose(torch.in);
-  waitpid(torch.pid, NULL, 0);
+static double run_onnx(void *what, int count) {
+  return ask(&onnx, (const char *)what, count, bench.threads);
+}
+
+static double run_onnx_alone(void *what, int count) {
+  return ask(&onnx, (const char *)what, count, 1);
+}
+
+static void stop_peer(peer *p) {
+  if (!p->pid) return;
+  fclose(p->out); /* the end of its input ends it */
+  fclose(p->in);
+  waitpid(p->pid, NULL, 0);
 }
 
 /* ------------------------------------------- nets -------------------------------------------- */
@@ -603,9 +647,10 @@ static double macs_of(const nn_model *m, double *first) {
 /* Builds, fills, measures and destroys. passes: products of forward's size in what is timed. */
 static void net_row(const char *name, const char *what, nn_model *m, int batch, runner run,
                     const char *request, double passes, int first_too) {
-  contender c[2];
+  contender c[3];
   net t;
   double first, flops;
+  int contenders = 1;
   size_t in = 1, out = 1;
   nn_node_info info;
   memset(c, 0, sizeof c), memset(&t, 0, sizeof t);
@@ -626,13 +671,21 @@ static void net_row(const char *name, const char *what, nn_model *m, int batch, 
   flops = 2. * batch * passes * macs_of(m, &first);
   if (!first_too) flops -= 2. * batch * first; /* no gradient of the input */
   c[0].name = "nn", c[0].run = run, c[0].what = &t;
-  c[1].name = "PyTorch", c[1].run = run_torch, c[1].alone = run_torch_alone;
-  c[1].what = (void *)(uintptr_t)request;
+  if (torch.pid) {
+    c[1].name = torch.name, c[1].run = run_torch, c[1].alone = run_torch_alone;
+    c[contenders++].what = (void *)(uintptr_t)request;
+  }
+  for (size_t i = 0; onnx.pid && i < sizeof one_sample / sizeof *one_sample; i++) {
+    if (strcmp(request, one_sample[i])) continue;
+    c[contenders].name = onnx.name, c[contenders].run = run_onnx;
+    c[contenders].alone = run_onnx_alone;
+    c[contenders++].what = (void *)(uintptr_t)request;
+  }
   if (run(&t, 1) < 0) {
     fprintf(stderr, "bench: %s: %s\n", name, nn_error(m));
     exit(1);
   }
-  measure(name, what, flops, c, torch.pid ? 2 : 1);
+  measure(name, what, flops, c, contenders);
   free(t.x), free(t.gradient), free(t.labels);
   nn_destroy(m);
 }
@@ -661,25 +714,31 @@ static void lenet_row(const char *name, int channels, int side, int batch, int t
           training ? run_training : run_forward, request, training ? 3 : 1, !training);
 }
 
+/* batch 1: the forward of one sequence; else a training step. */
 static void cell_row(int cell, int layers, int hidden, int batch) {
   static const char *const kinds[] = {"rnn", "lstm", "gru"};
   nn_recurrent_options o = {0, 0, 0, 0, 0};
   char name[64], request[64];
+  const int training = batch > 1;
   nn_config c = config_of(batch);
   nn_optimizer adam = nn_adam(1e-3);
   nn_model *m;
   int x;
-  sprintf(name, "%s_%d_layer_h%d_b%d", kinds[cell], layers, hidden, batch);
+  if (training) sprintf(name, "%s_%d_layer_h%d_b%d", kinds[cell], layers, hidden, batch);
+  else sprintf(name, "%s_h%d_one_sequence", kinds[cell], hidden);
   if (!wanted(name)) return;
-  sprintf(request, "cell_train:%s:%d:%d:%d", kinds[cell], layers, hidden, batch);
+  sprintf(request, "cell_%s:%s:%d:%d:%d", training ? "train" : "forward", kinds[cell], layers,
+          hidden, batch);
   o.hidden = hidden, o.layers = layers;
+  c.inference = !training;
   m = nn_create(&c);
   x = nn_input_sequence(m, 28, 28);
   x = cell == 0 ? nn_rnn_with(m, x, &o) : cell == 1 ? nn_lstm_with(m, x, &o)
                                                     : nn_gru_with(m, x, &o);
-  nn_cross_entropy(m, nn_linear(m, nn_last_step(m, x), 10));
-  nn_set_optimizer(m, &adam);
-  net_row(name, "training step with Adam on 28 rows of 28", m, batch, run_training, request, 3, 0);
+  x = nn_linear(m, nn_last_step(m, x), 10);
+  if (training) nn_cross_entropy(m, x), nn_set_optimizer(m, &adam);
+  net_row(name, training ? "training step with Adam on 28 rows of 28" : "forward of 28 rows of 28",
+          m, batch, training ? run_training : run_forward, request, training ? 3 : 1, !training);
 }
 
 static void conv_row(int in, int out, int kernel, int side, int batch, int backward) {
@@ -707,6 +766,7 @@ static void nets(void) {
   for (int cell = 0; cell < 3; cell++) cell_row(cell, 1, 128, 128);
   for (int cell = 0; cell < 3; cell++) cell_row(cell, 2, 128, 64);
   lenet_row("lenet_28_gray_one_image", 1, 28, 1, 0);
+  for (int cell = 0; cell < 3; cell++) cell_row(cell, 1, 128, 1);
   for (int backward = 0; backward < 2; backward++) {
     conv_row(1, 32, 5, 28, 100, backward);
     conv_row(32, 64, 5, 14, 100, backward);
@@ -976,9 +1036,10 @@ static int run_all(int threads, library *libraries, const library *torch_blas) {
   bench.peak = core * threads;
   bandwidth();
   start_torch(torch_blas);
+  start_onnx();
   gemms(libraries);
   nets();
-  stop_torch();
+  stop_peer(&torch), stop_peer(&onnx);
   subnormal_gemm();
   subnormal_adam();
   subnormal_rnn();

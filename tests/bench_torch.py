@@ -3,14 +3,15 @@
 
     bench_torch.py THREADS
     bench_torch.py core
+    bench_torch.py onnx FOLDER CASES..
 
 "core" prints the core that torch's OpenBLAS chose ("-": it has none) and the GFLOP/s of a product
-on one thread. Else the first line out is "ready VERSION ..". Then for each line in, "CASE COUNT
+on one thread. "onnx" writes the networks of forward cases as ONNX files. Else the first line out is "ready VERSION ..". Then for each line in, "CASE COUNT
 THREADS", it runs the case COUNT times on so many threads and answers with the mean milliseconds of
 one run. "CASE" is a kind and numbers joined by colons:
 
     lenet_train:CHANNELS:SIDE:BATCH    lenet_forward:CHANNELS:SIDE:BATCH
-    cell_train:KIND:LAYERS:HIDDEN:BATCH
+    cell_train:KIND:LAYERS:HIDDEN:BATCH    cell_forward:KIND:LAYERS:HIDDEN:BATCH
     conv_forward:IN:OUT:KERNEL:SIDE:BATCH    conv_backward: the same (parts: see conv)
 """
 import ctypes
@@ -94,17 +95,29 @@ def conv(fan_in, out, kernel, side, batch, backward):
     return many
 
 
+def network(kind, numbers):
+    """The network of a case and its input."""
+    if kind.startswith('cell_'):
+        layers, hidden, batch = map(int, numbers[1:])
+        return Rows(numbers[0], layers, hidden), torch.rand(batch, 28, 28)
+    channels, side, batch = map(int, numbers)
+    return lenet(channels, side), torch.rand(batch, channels, side, side)
+
+
 def make(case):
     kind, *numbers = case.split(':')
-    if kind == 'cell_train':
-        layers, hidden, batch = map(int, numbers[1:])
-        return timed(trainer(Rows(numbers[0], layers, hidden), torch.rand(batch, 28, 28)))
-    numbers = list(map(int, numbers))
     if kind in ('conv_forward', 'conv_backward'):
-        return conv(*numbers, kind == 'conv_backward')
-    channels, side, batch = numbers
-    net, x = lenet(channels, side), torch.rand(batch, channels, side, side)
-    return timed(trainer(net, x) if kind == 'lenet_train' else forwarder(net, x))
+        return conv(*map(int, numbers), kind == 'conv_backward')
+    net, x = network(kind, numbers)
+    return timed(trainer(net, x) if kind.endswith('_train') else forwarder(net, x))
+
+
+def export(folder, cases):
+    for case in cases:
+        kind, *numbers = case.split(':')
+        net, x = network(kind, numbers)
+        torch.onnx.export(net.eval(), x, os.path.join(folder, case.replace(':', '-') + '.onnx'),
+                          opset_version=13)
 
 
 def blas():
@@ -154,6 +167,9 @@ def use_threads(count, path):
 
 
 def main():
+    if sys.argv[1] == 'onnx':
+        export(sys.argv[2], sys.argv[3:])
+        return
     path = blas()
     if sys.argv[1] == 'core':
         use_threads(1, path)
