@@ -15,7 +15,7 @@ SUITES = gemm layers train io torch inspect inplace stack
 SUITES_ONCE = model data fit gradients fuzz fail bench
 SCRIPTS = tests/test_look.sh tests/test_survive.sh tests/test_program.sh tests/test_fetch.sh \
           tests/test_readme.sh tests/test_build.sh tests/lint
-TEST_H = tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h tests/bench.h
+TEST_H = data/drawn.inc tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h tests/bench.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
 all: $(BUILD)/nn
@@ -27,7 +27,7 @@ $(BUILD)/nn.o: nn.c nn.h
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ nn.c
 
-$(BUILD)/main.o: main.c nn.h | stb
+$(BUILD)/main.o: main.c data/drawn.inc nn.h | stb
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ main.c
 
@@ -49,7 +49,7 @@ $(BUILD)/tests/test_fail: tests/test_fail.c tests/faults.h $(TEST_H) nn.c nn.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(LDFLAGS) -o $@ $< $(LIBS)
 
-$(BUILD)/tests/faulty: tests/faulty.c tests/faults.h nn.c main.c nn.h | stb
+$(BUILD)/tests/faulty: tests/faulty.c tests/faults.h nn.c main.c data/drawn.inc nn.h | stb
 	@mkdir -p $(@D)
 	$(COMPILE) -O1 $(LDFLAGS) -o $@ $< $(LIBS)
 
@@ -97,8 +97,13 @@ $(BUILD)/tests/fuzz_program: tests/fuzz_program.c $(TEST_H) tests/hooks.h main.c
 	$(COMPILE) $(HOOKS) -c -o $(BUILD)/tests/hooked.o nn.c
 	$(COMPILE) $(LDFLAGS) -o $@ $< $(BUILD)/tests/hooked.o $(LIBS)
 
+# The program's figures; main.c is part of it.
+$(BUILD)/tests/figures: tests/figures.c $(TEST_H) main.c nn.h $(BUILD)/nn.o | stb
+	@mkdir -p $(@D)
+	$(COMPILE) $(LDFLAGS) -o $@ $< $(BUILD)/nn.o $(LIBS)
+
 test: $(BUILD)/nn $(PROGRAMS) $(BUILD)/tests/isas $(BUILD)/tests/fuzz_program \
-      $(BUILD)/tests/faulty browser
+      $(BUILD)/tests/figures $(BUILD)/tests/faulty browser
 	@BUILD='$(BUILD)' RUNNER='$(RUNNER)' tests/run_suites '$(SUITES)' '$(SUITES_ONCE)' '$(SCRIPTS)'
 
 # Hundreds of kills at random instants, and every single call that can fail.

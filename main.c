@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "data/drawn.inc"
 
 #if defined NN_NO_STDIO || defined NN_NO_MALLOC || defined NN_NO_TRAINING || defined NN_NO_INSPECT
 #error "main.c needs files, malloc, training and looking inside: build nn.c with all of them"
@@ -1209,7 +1210,7 @@ static void draw(struct data *d, int cifar, int gray, int size) {
     const int n = cifar ? (half ? SHAPE_TESTS : SHAPES) : (half ? DIGIT_TESTS : DIGITS);
     uint8_t *pixels = d->pixels[half] = allocate((size_t)n, each);
     int32_t *labels = d->labels[half] = allocate((size_t)n, sizeof *labels);
-    (cifar ? nn_draw_shapes : nn_draw_digits)(half ? 2 : 1, n, pixels, labels);
+    (cifar ? draw_shapes : draw_digits)(half ? 2 : 1, n, pixels, labels);
     d->crc = nn_crc32(d->crc, pixels, (size_t)n * each);
     *(half ? &d->test : &d->train) = nn_dataset_pixels(pixels, labels, n, 1, 28, 28);
     for (int i = 0; cifar && i < n; i++) {
@@ -3448,10 +3449,38 @@ static struct data *study_data(struct study *st, const struct settings *s) {
   return d;
 }
 
+/* Hoyer 2004: (sqrt n - sum |x| / sqrt(sum x^2)) / (sqrt n - 1): 0 when all n values are equally
+ * large, 1 when all but one are 0; 0 of fewer than two values, and of zeros. */
+static double sparsity(const nn_real *x, size_t count) {
+  const double root = sqrt((double)count);
+  double sum = 0, squares = 0;
+  for (size_t i = 0; i < count; i++) {
+    sum += fabs((double)x[i]);
+    squares += (double)x[i] * (double)x[i];
+  }
+  return squares > 0 && count > 1 ? (root - sum / sqrt(squares)) / (root - 1) : 0;
+}
+
+/* Spearman's rank correlation, -1 .. 1; equal values share the mean of their ranks. 0 where all of
+ * a or all of b are equal. It is Pearson's correlation of the ranks: a rank off the middle one is
+ * half of how many values are smaller less how many are greater. */
+static double rank_correlation(const double *a, const double *b, size_t count) {
+  double aa = 0, bb = 0, ab = 0;
+  for (size_t i = 0; i < count; i++) {
+    double u = 0, v = 0;
+    for (size_t k = 0; k < count; k++) {
+      u += (a[k] < a[i]) - (a[k] > a[i]);
+      v += (b[k] < b[i]) - (b[k] > b[i]);
+    }
+    aa += u * u, bb += v * v, ab += u * v;
+  }
+  return aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 0;
+}
+
 /* Of the first layer's weights. */
 static double filter_sparsity(nn_model *m) {
   nn_param w;
-  return nn_get_param(m, 0, &w) || w.rank != 4 ? 0 : nn_sparsity(w.value, w.count);
+  return nn_get_param(m, 0, &w) || w.rank != 4 ? 0 : sparsity(w.value, w.count);
 }
 
 enum { END_STEP, END_DIVERGED, END_ACCURACY, END_BEST, END_PARAMETERS, END_SPARSITY, END_SECONDS,
@@ -4047,7 +4076,7 @@ static void claim_sparse_activation(struct claims *c) {
     accuracy[count] = o->accuracy;
     sparse[count++] = usual > 0 ? o->strongest / usual : 0;
   }
-  const double rank = nn_rank_correlation(accuracy, sparse, count);
+  const double rank = rank_correlation(accuracy, sparse, count);
   text_add(&c->figures, "second convolution after ReLU, maximum / (mean + deviation) against test "
            "accuracy over %d trials (B1-3 is the beginning of B1-2): rank correlation %+.3f "
            "(confirmed from +%.3f on, one-sided 5 %% level)", (int)count, rank, bound);
@@ -4897,8 +4926,9 @@ static int depths_of(nn_model *m, int nodes[MOST_DEPTHS]) {
   int count = 0;
   for (int i = 0; i <= nn_output_node(m); i++) {
     const nn_node_info n = node_of(m, i);
-    int from = n.inputs == 1 && n.params ? n.input[0] : -1;
-    while (from > 0 && (is_kind_of(m, from, "flatten") || is_kind_of(m, from, "dropout")))
+    int from = n.inputs == 1 && n.params && !is_kind(&n, "normalise") ? n.input[0] : -1;
+    while (from > 0 && (is_kind_of(m, from, "flatten") || is_kind_of(m, from, "dropout") ||
+                        is_kind_of(m, from, "normalise")))
       from = node_of(m, from).input[0];
     if (from >= 0 && count < MOST_DEPTHS - 1 && !(count && nodes[count - 1] == from))
       nodes[count++] = from;
@@ -5844,6 +5874,54 @@ static const struct {
                   {"Scale", "change of scale, %", -40, 80, 10, 20},
                   {"Rotation", "degrees counter-clockwise", -180, 180, 15, 45}};
 
+/* y [height,width] is the plane x turned counter-clockwise by `angle` degrees about its middle,
+ * enlarged `scale` times about it, then moved down and to the right by so many pixels; between
+ * pixels linearly interpolated, `fill` where it was outside. So each pixel of y goes back: off the
+ * middle by (i, j), less the move; turned clockwise, to (i cos + j sin, j cos - i sin); less the
+ * scale. */
+struct motion {
+  double down, right, scale, angle;
+};
+static void move_plane(const nn_real *x, int height, int width, const struct motion *by,
+                       nn_real fill, nn_real *y) {
+  const double turn = by->angle * (3.14159265358979323846 / 180), most = 1e6;
+  const double c = cos(turn) / by->scale, s = sin(turn) / by->scale;
+  const double middle_i = (height - 1) / 2.0, middle_j = (width - 1) / 2.0;
+  for (int p = 0; p < height * width; p++) {
+    const double i = p / width - middle_i - by->down, j = p % width - middle_j - by->right;
+    const double row = i * c + j * s + middle_i, column = j * c - i * s + middle_j;
+    const int outside = !(fabs(row) < most && fabs(column) < most);
+    const int top = outside ? -2 : (int)floor(row), left = outside ? -2 : (int)floor(column);
+    double sum = 0;
+    for (int tap = 0; tap < 4; tap++) {
+      const int r = top + tap / 2, q = left + tap % 2;
+      const double far_i = outside ? .5 : fabs(row - r), far_j = outside ? .5 : fabs(column - q);
+      const int inside = r >= 0 && r < height && q >= 0 && q < width;
+      sum += (1 - far_i) * (1 - far_j) * (double)(inside ? x[r * width + q] : fill);
+    }
+    y[p] = (nn_real)sum;
+  }
+}
+
+/* sqrt of the sum of (a - b)^2; b NULL: the 2-norm of a. */
+static double distance_of(const nn_real *a, const nn_real *b, size_t count) {
+  double sum = 0;
+  for (size_t i = 0; i < count; i++) {
+    const double d = (double)a[i] - (b ? (double)b[i] : 0);
+    sum += d * d;
+  }
+  return sqrt(sum);
+}
+
+/* At how many places the signs (-1, 0, 1) of a and b differ: the Hamming distance by which Zeiler &
+ * Fergus 2014 compare what a covered part changes in the features of two images. */
+static size_t sign_distance(const nn_real *a, const nn_real *b, size_t count) {
+  size_t differ = 0;
+  for (size_t i = 0; i < count; i++)
+    differ += (a[i] > 0) - (a[i] < 0) != (b[i] > 0) - (b[i] < 0);
+  return differ;
+}
+
 /* Distances of features and probabilities of images moved by one amount. */
 struct moved {
   double distance[2], share, single[SINGLE];
@@ -5853,7 +5931,7 @@ static struct moved move_images(const struct look *l, const int *image, int coun
                                 double amount, const int nodes[2], nn_real *const plain[2],
                                 nn_real *const after[2]) {
   const size_t each = size_of(&l->in);
-  const nn_motion by = {0, move == 0 ? amount : 0, move == 1 ? 1 + amount / 100 : 1,
+  const struct motion by = {0, move == 0 ? amount : 0, move == 1 ? 1 + amount / 100 : 1,
                         move == 2 ? amount : 0};
   nn_real *x = allocate(2 * (size_t)count * each, sizeof *x), *y = x + (size_t)count * each;
   nn_real *share = allocate((size_t)count * (size_t)l->out.dim[0], sizeof *share);
@@ -5868,7 +5946,7 @@ static struct moved move_images(const struct look *l, const int *image, int coun
   if (nn_gather(&l->d.test, index, count, NULL, NULL, x, NULL)) fail("a sample cannot be read");
   for (int i = 0; i < count * dim[0]; i++) { /* a channel at a time */
     const size_t at = (size_t)i * each / (size_t)dim[0];
-    nn_move_image(x + at, 1, dim[1], dim[2], &by, cover_of(l)[i % dim[0]], y + at);
+    move_plane(x + at, dim[1], dim[2], &by, cover_of(l)[i % dim[0]], y + at);
   }
   for (int k = 0; k < 2; k++) {
     const nn_node_info n = node_of(l->m, nodes[k]);
@@ -5876,8 +5954,8 @@ static struct moved move_images(const struct look *l, const int *image, int coun
     features(l->m, y, count, nodes[k], after[k]);
     for (int i = 0; i < count; i++) {
       const nn_real *was = plain[k] + (size_t)i * size, *is = after[k] + (size_t)i * size;
-      const double norm = nn_distance(was, NULL, size);
-      result.distance[k] += norm > 0 ? nn_distance(is, was, size) / norm / count : 0;
+      const double norm = distance_of(was, NULL, size);
+      result.distance[k] += norm > 0 ? distance_of(is, was, size) / norm / count : 0;
     }
   }
   b.n = count;
@@ -6015,7 +6093,7 @@ static double part_distance(struct look *l, const int32_t *index, int n, int par
   for (size_t k = 0; k < (size_t)n * size; k++) change[k] = plain[k] - change[k];
   for (int i = 0; i < n; i++)
     for (int k = 0; k < i; k++)
-      sum += (double)nn_sign_distance(change + (size_t)i * size, change + (size_t)k * size, size);
+      sum += (double)sign_distance(change + (size_t)i * size, change + (size_t)k * size, size);
   free(x), free(plain), free(change);
   return sum / (n * (n - 1) / 2.0) / (double)size;
 }

@@ -184,15 +184,11 @@ typedef NN_REAL nn_real;
 #define nn_evaluate nn_evaluate_double
 #define nn_moments_add nn_moments_add_double
 #define nn_histogram_add nn_histogram_add_double
-#define nn_sparsity nn_sparsity_double
-#define nn_distance nn_distance_double
-#define nn_sign_distance nn_sign_distance_double
 #define nn_observe nn_observe_double
 #define nn_peaks_add nn_peaks_add_double
 #define nn_survey nn_survey_double
 #define nn_confusion nn_confusion_double
 #define nn_peaks nn_peaks_double
-#define nn_move_image nn_move_image_double
 #define nn_occlusion_size nn_occlusion_size_double
 #define nn_occlusion nn_occlusion_double
 #define nn_project nn_project_double
@@ -742,9 +738,10 @@ NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels
 /* A data set of two arrays, which it takes over: both are empty afterwards, and nn_dataset_free
  * frees what they held. After an error they are as before. images: [n,h,w], [n,c,h,w], [n,h,w,c]
  * with c 1 to 4 and h above 4 (whose channels it moves to the front), sequences [n,t,f], vectors
- * [n,f]. Bytes stay bytes; other types become nn_real. labels: NULL, [n] or [n,t] of whole numbers of any type that an int32 holds; [n,1] is
- * [n]. Errors: NN_ERR_FORMAT (another shape, real or too large labels), NN_ERR_SHAPE where
- * channels may be first or last, NN_ERR_LIMIT, NN_ERR_MEMORY, with a sentence in why. */
+ * [n,f]. Bytes stay bytes; other types become nn_real. labels: NULL, [n] or [n,t] of whole numbers
+ * of any type that an int32 holds; [n,1] is [n]. Errors: NN_ERR_FORMAT (another shape, real or too
+ * large labels), NN_ERR_SHAPE where channels may be first or last, NN_ERR_LIMIT, NN_ERR_MEMORY, with
+ * a sentence in why. */
 NN_API nn_status nn_dataset_from_arrays(nn_array *images, nn_array *labels, nn_dataset *out,
                                         nn_message *why);
 #ifndef NN_NO_STDIO
@@ -782,13 +779,6 @@ typedef struct nn_augment {
  * for a number out of range; or what d->fill returns. */
 NN_API nn_status nn_gather(const nn_dataset *d, const int32_t *index, int n,
                            const nn_augment *augment, nn_random *r, nn_real *x, int32_t *labels);
-
-/* Data sets the engine draws itself, for tests and for machines without data. They are no one's
- * benchmark. Digits: 28x28 gray, ten classes, from strokes under a random affine map, thickness and
- * noise. Shapes: 32x32 RGB, ten classes of textured shapes. Sample i depends on (seed, i) alone.
- * pixels: count*784 or count*3072 bytes; labels: count. */
-NN_API void nn_draw_digits(uint64_t seed, int count, uint8_t *pixels, int32_t *labels);
-NN_API void nn_draw_shapes(uint64_t seed, int count, uint8_t *pixels, int32_t *labels);
 
 /* Where a training run stands; saved in a checkpoint, so that a resumed run goes on to the same
  * bits. All zero: at its beginning. */
@@ -848,18 +838,6 @@ NN_API nn_status nn_histogram_range(nn_histogram *h, double low, double high);
 NN_API nn_status nn_histogram_add(nn_histogram *h, const nn_real *x, size_t count);
 NN_API nn_status nn_histogram_merge(nn_histogram *to, const nn_histogram *from);
 
-/* Hoyer 2004: (sqrt n - sum |x| / sqrt(sum x^2)) / (sqrt n - 1): 0 when all n values are equally
- * large, 1 when all but one are 0; 0 of fewer than two values, and of zeros. */
-NN_API double nn_sparsity(const nn_real *x, size_t count);
-/* Spearman's rank correlation, -1 .. 1; equal values share the mean of their ranks. 0 where all of
- * a or all of b are equal. Takes count^2 steps. */
-NN_API double nn_rank_correlation(const double *a, const double *b, size_t count);
-/* sqrt of the sum of (a - b)^2; b NULL: the 2-norm of a. */
-NN_API double nn_distance(const nn_real *a, const nn_real *b, size_t count);
-/* At how many places the signs (-1, 0, 1) of a and b differ: the Hamming distance by which Zeiler &
- * Fergus 2014 compare what a covered part changes in the features of two images. */
-NN_API size_t nn_sign_distance(const nn_real *a, const nn_real *b, size_t count);
-
 /* Adds what the last forward left at a node to moments and histogram, and raises unit_max [maps] to
  * the greatest value of each map (start it at -HUGE_VAL: a relu's unit that is 0 after a whole test
  * set is dead). Each may be NULL. Steps past a sample's end are left out. */
@@ -900,16 +878,6 @@ NN_API nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_ma
  * input where a layer on the way sees all of its own, and of inputs that are no images (a sequence
  * [T,F] then is T rows of F columns, a vector one row). */
 NN_API nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int part[4]);
-
-/* Moves an image: y [C,H,W] is x turned counter-clockwise by `angle` degrees about its middle,
- * enlarged `scale` times about it, then moved down and to the right by so many pixels; between
- * pixels linearly interpolated, `fill` where it was outside. y may not be x. NN_ERR_ARGUMENT for
- * sizes below 1, a scale that is not above 0, and what is not finite. */
-typedef struct nn_motion {
-  double down, right, scale, angle;
-} nn_motion;
-NN_API nn_status nn_move_image(const nn_real *x, int channels, int height, int width,
-                               const nn_motion *by, nn_real fill, nn_real *y);
 
 /* Covers a square of an image and looks at what is left of the answer, for every place of the
  * square inside the image (Zeiler & Fergus, "Visualizing and understanding convolutional networks",

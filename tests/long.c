@@ -4,6 +4,7 @@
  * processor time of any turn, so that other programs matter little. Exit 1 if one has grown. */
 #define _POSIX_C_SOURCE 200809L
 #include <dirent.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #include "../nn.h"
+#include "../data/drawn.inc"
 
 enum { PARTS = 10, NETS = 3, SAMPLES = 1000, TESTS = 200, STEPS = 20, BATCH = 50 };
 static const char *const names[NETS] = {"CNN", "LSTM", "GRU, 2 threads"};
@@ -115,7 +117,7 @@ int main(int argc, char **argv) {
   int i, k, bad = 0;
   if (!(limit >= 1)) return fputs("usage: long [SECONDS]\n", stderr), 2;
   snprintf(path, sizeof path, "/tmp/nn_long.%ld.nn", (long)getpid());
-  nn_draw_digits(3, SAMPLES + TESTS, pixels, labels);
+  draw_digits(3, SAMPLES + TESTS, pixels, labels);
   train = nn_dataset_pixels(pixels, labels, SAMPLES, 1, 28, 28);
   test = nn_dataset_pixels(pixels + (size_t)SAMPLES * 784, labels + SAMPLES, TESTS, 1, 28, 28);
   memset(progress, 0, sizeof progress);

@@ -13,6 +13,7 @@
 #endif
 
 #include "test.h"
+#include "../data/drawn.inc"
 
 /* ------------------------------------- helpers ------------------------------------ */
 
@@ -1629,8 +1630,8 @@ static void drawn_digits(void)
   uint8_t *pixels = (uint8_t *)test_memory(2500 * 784);
   int32_t *labels = (int32_t *)test_memory(2500 * sizeof *labels);
   double accuracy;
-  check_drawn(nn_draw_digits, 784);
-  nn_draw_digits(1, 2500, pixels, labels);
+  check_drawn(draw_digits, 784);
+  draw_digits(1, 2500, pixels, labels);
   accuracy = nearest_mean(pixels, labels, 2000, 500, 784);
   if (!CHECK(accuracy > 0.5 && accuracy < 0.9)) fprintf(stderr, "    %g\n", accuracy);
   free(pixels);
@@ -1639,7 +1640,7 @@ static void drawn_digits(void)
 
 static void drawn_shapes(void)
 {
-  check_drawn(nn_draw_shapes, 3072);
+  check_drawn(draw_shapes, 3072);
 }
 
 int main(void)

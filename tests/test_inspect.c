@@ -124,26 +124,6 @@ static void moments_leave_out_what_is_not_finite(void) {
   CHECK_NEAR(s.m2, 26. / 3, 1e-15);
 }
 
-/* The values of SciPy's spearmanr, and what can be worked out by hand. */
-static void small_measures(void) {
-  const nn_real one[4] = {0, -2, 0, 0}, same[4] = {3, -3, 3, 3}, two[2] = {3, 4};
-  const nn_real signs[2][6] = {{1, -1, 0, 2, 0, -3}, {2, 1, 0, -1, 4, -1}};
-  const double a[5] = {1, 2, 3, 4, 5}, b[5] = {5, 6, 7, 8, 7}, flat[5] = {2, 2, 2, 2, 2};
-  const double down[5] = {9, 4, 1, 0, -7};
-  CHECK_NEAR(nn_sparsity(one, 4), 1, 1e-12);
-  CHECK_NEAR(nn_sparsity(same, 4), 0, 1e-12);
-  CHECK_NEAR(nn_sparsity(two, 2), (sqrt(2.) - 1.4) / (sqrt(2.) - 1), 1e-12);
-  CHECK(nn_sparsity(one, 1) == 0 && nn_sparsity(NULL, 4) == 0 && nn_sparsity(signs[0] + 2, 1) == 0);
-  CHECK_NEAR(nn_rank_correlation(a, b, 5), 0.8207826816681233, 1e-12);
-  CHECK_NEAR(nn_rank_correlation(a, down, 5), -1, 1e-12);
-  CHECK_NEAR(nn_rank_correlation(a, a, 5), 1, 1e-12);
-  CHECK(nn_rank_correlation(a, flat, 5) == 0 && nn_rank_correlation(NULL, a, 5) == 0);
-  CHECK_NEAR(nn_distance(two, NULL, 2), 5, 1e-12);
-  CHECK_NEAR(nn_distance(same, one, 4), sqrt(9. + 1 + 9 + 9), 1e-12);
-  CHECK_INT(nn_sign_distance(signs[0], signs[1], 6), 3); /* -1 1, 2 -1, 0 4 */
-  CHECK_INT(nn_sign_distance(signs[0], signs[0], 6), 0);
-}
-
 static int64_t histogram_total(const nn_histogram *h) {
   int64_t sum = h->below + h->above + h->nans;
   for (int i = 0; i < NN_HISTOGRAM_BINS; i++) sum += h->bin[i];
@@ -500,37 +480,6 @@ static void fields_of_other_inputs(void) {
     }
     nn_destroy(m);
   }
-}
-
-static void images_that_move(void) {
-  const nn_real x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, row[5] = {0, 1, 2, 3, 4};
-  const nn_real turned[9] = {3, 6, 9, 2, 5, 8, 1, 4, 7}; /* the right column is on top */
-  const nn_real down[9] = {-1, -1, -1, -1, 1, 2, -1, 4, 5}, wide[5] = {1, 1.5, 2, 2.5, 3};
-  const nn_real half[5] = {-.5, .5, 1.5, 2.5, 3.5};
-  const nn_motion still = {0, 0, 1, 0}, turn = {0, 0, 1, 90}, move = {1, 1, 1, 0};
-  const nn_motion larger = {0, 0, 2, 0}, less = {0, .5, 1, 0}, gone = {1e9, 0, 1, 0};
-  nn_real two[18], y[18];
-  for (int i = 0; i < 18; i++) two[i] = x[i % 9];
-  CHECK_OK(nn_move_image(two, 2, 3, 3, &still, -1, y));
-  CHECK_SAME(y, two, sizeof y);
-  CHECK_OK(nn_move_image(two, 2, 3, 3, &turn, -1, y));
-  CHECK_NEAR_ALL(y, turned, 9, 1e-6);
-  CHECK_NEAR_ALL(y + 9, turned, 9, 1e-6);
-  CHECK_OK(nn_move_image(x, 1, 3, 3, &move, -1, y));
-  CHECK_NEAR_ALL(y, down, 9, 1e-6);
-  CHECK_OK(nn_move_image(row, 1, 1, 5, &larger, -1, y));
-  CHECK_NEAR_ALL(y, wide, 5, 1e-6);
-  CHECK_OK(nn_move_image(row, 1, 1, 5, &less, -1, y));
-  CHECK_NEAR_ALL(y, half, 5, 1e-6);
-  CHECK_OK(nn_move_image(x, 1, 3, 3, &gone, -1, y));
-  for (int i = 0; i < 9; i++) CHECK(y[i] == -1);
-  const nn_motion bad[4] = {{0, 0, 0, 0}, {0, 0, -1, 0}, {NAN, 0, 1, 0}, {0, 0, 1, INFINITY}};
-  for (int i = 0; i < 4; i++)
-    CHECK_STATUS(nn_move_image(x, 1, 3, 3, &bad[i], 0, y), NN_ERR_ARGUMENT);
-  CHECK_STATUS(nn_move_image(NULL, 1, 3, 3, &still, 0, y), NN_ERR_ARGUMENT);
-  CHECK_STATUS(nn_move_image(x, 1, 3, 3, &still, 0, NULL), NN_ERR_ARGUMENT);
-  CHECK_STATUS(nn_move_image(x, 1, 3, 3, NULL, 0, y), NN_ERR_ARGUMENT);
-  CHECK_STATUS(nn_move_image(x, 1, 0, 3, &still, 0, y), NN_ERR_ARGUMENT);
 }
 
 /* ----------------------------------------- occlusion ----------------------------------------- */
@@ -1361,7 +1310,6 @@ int main(void) {
   RUN(moments_are_numpys);
   RUN(moments_merged_are_those_of_one_pass);
   RUN(moments_leave_out_what_is_not_finite);
-  RUN(small_measures);
   RUN(histogram_is_numpys);
   RUN(histogram_at_its_edges);
   RUN(observations_are_naive_ones);
@@ -1372,7 +1320,6 @@ int main(void) {
   RUN(a_survey_sees_every_sample_and_can_stop);
   RUN(receptive_fields);
   RUN(fields_of_other_inputs);
-  RUN(images_that_move);
   RUN(occlusion_peaks_on_the_patch);
   RUN(occlusion_is_pytorchs);
   RUN(occlusion_of_a_sequence);

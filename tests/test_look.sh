@@ -83,8 +83,9 @@ ok 'what stands on stdout has its titles' test "$(grep -Exc "$titles" out)" = 4
 # What can be counted is right.
 ok 'activations: every layer at every step' test "$(wc -l < photo/look-quick/activations.csv)" = \
   $((1 + 9 * $(cut -d , -f 1 photo/look-quick/activations.csv | sed 1d | sort -u | wc -l)))
-ok 'of the start and each snapshot' test "$(sed 1d photo/look-quick/activations.csv | cut -d , -f 1 |
-  sort -nu | head -5 | tr '\n' ' ')" = '0 4 15 34 60 '
+stages() { printf '%s\n' "$best" "$@" | sort -nu | tr '\n' ' '; } # with the best model's
+ok 'of the start, each snapshot and the best model' test "$(sed 1d photo/look-quick/activations.csv |
+  cut -d , -f 1 | sort -nu | tr '\n' ' ')" = "$(stages 0 4 15 34 60)"
 values=$(awk -F, '$1 == 60 && $2 == "relu1" { print $4 }' photo/look-quick/activations.csv)
 ok 'a value for each place, map and image' test "$values" = $((200 * 32 * 28 * 28))
 ok 'a histogram counts each of them' test "$(awk -F, '$1 == 60 && $2 == "relu1" { n += $5 }
@@ -180,7 +181,8 @@ run look evolution photo --quick --quiet
 ok 'and without one that is damaged' test $rc = 0 -a \
   "$(grep -c "^nn: left out: $snapshot: " err)" = 1
 ok 'with the others' test "$(grep -c '<th>' photo/look-quick/evolution.html)" -gt 0 -a \
-  "$(grep -o '<th>step [0-9]*' photo/look-quick/evolution.html | sort -u | wc -l)" = 4
+  "$(grep -o '<th>step [0-9]*' photo/look-quick/evolution.html | sort -u | tr -cd '0-9\n' |
+  sort -n | tr '\n' ' ')" = "$(stages 0 4 34 60)"
 cp own.nn "$snapshot"
 cp photo/best.nn own.nn
 cp row/best.nn photo/best.nn

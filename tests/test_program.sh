@@ -448,6 +448,9 @@ done
 "$nn" --help > /dev/full 2> err
 ok 'a full disk is an error' test $? = 1
 
+# ---- the figures of its reports ----
+ok "$("$(dirname "$nn")/tests/figures" | tail -n 1)" "$(dirname "$nn")/tests/figures"
+
 # ---- changed files: see fuzz_program.c, whose targets these are ----
 for target in images settings records; do
   ok "2000 changed files: $target" "$(dirname "$nn")/tests/fuzz_program" -t $target -n 2000

@@ -24,8 +24,11 @@ body() { awk '/^{/ {on = 1; next} /^}/ {on = 0} on' "$work/example.c" | wc -l; }
 cat > "$work/draw.c" <<'C'
 /* Writes drawn digits as the four files of MNIST. */
 #include <stdio.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include "nn.h"
+#include "data/drawn.inc"
 static void write_set(const char *images, const char *labels, uint64_t seed, int count)
 {
   const unsigned char head[16] = {0, 0, 8, 3, 0, 0, (unsigned char)(count >> 8),
@@ -34,7 +37,7 @@ static void write_set(const char *images, const char *labels, uint64_t seed, int
   int32_t *label = malloc((size_t)count * sizeof *label);
   FILE *x = fopen(images, "wb"), *y = fopen(labels, "wb");
   if (!pixels || !label || !x || !y) exit(1);
-  nn_draw_digits(seed, count, pixels, label);
+  draw_digits(seed, count, pixels, label);
   fwrite(head, 1, 16, x);
   fwrite(pixels, 784, (size_t)count, x);
   fwrite("\0\0\10\1", 1, 4, y);

@@ -4,6 +4,7 @@
 #define _POSIX_C_SOURCE 200112L /* pthreads, for models in threads of the caller */
 #endif
 #include "test.h"
+#include "../data/drawn.inc"
 
 #ifdef NN_NO_TRAINING
 static void training(void) { SKIP("built without training"); }
@@ -84,7 +85,7 @@ static nn_dataset digits(int from, int count) {
   if (!pixels) {
     pixels = (uint8_t *)test_memory((size_t)MOST * PIXELS);
     labels = (int32_t *)test_memory(MOST * sizeof *labels);
-    nn_draw_digits(7, MOST, pixels, labels);
+    draw_digits(7, MOST, pixels, labels);
   }
   return nn_dataset_pixels(pixels + (size_t)from * PIXELS, labels + from, count, 1, SIDE, SIDE);
 }

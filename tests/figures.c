@@ -1,0 +1,54 @@
+/* The arithmetic of main.c that reports rest on. main.c is part of this file. */
+#define main program_main
+#include "../main.c"
+#undef main
+#include "test.h"
+
+/* The values of SciPy's spearmanr, and what can be worked out by hand. */
+static void small_measures(void) {
+  const nn_real one[4] = {0, -2, 0, 0}, same[4] = {3, -3, 3, 3}, two[2] = {3, 4};
+  const nn_real zeros[4] = {0};
+  const nn_real signs[2][6] = {{1, -1, 0, 2, 0, -3}, {2, 1, 0, -1, 4, -1}};
+  const double a[5] = {1, 2, 3, 4, 5}, b[5] = {5, 6, 7, 8, 7}, flat[5] = {2, 2, 2, 2, 2};
+  const double down[5] = {9, 4, 1, 0, -7};
+  CHECK_NEAR(sparsity(one, 4), 1, 1e-12);
+  CHECK_NEAR(sparsity(same, 4), 0, 1e-12);
+  CHECK_NEAR(sparsity(two, 2), (sqrt(2.) - 1.4) / (sqrt(2.) - 1), 1e-12);
+  CHECK(sparsity(one, 1) == 0 && sparsity(two, 1) == 0 && sparsity(zeros, 4) == 0);
+  CHECK_NEAR(rank_correlation(a, b, 5), 0.8207826816681233, 1e-12);
+  CHECK_NEAR(rank_correlation(a, down, 5), -1, 1e-12);
+  CHECK_NEAR(rank_correlation(a, a, 5), 1, 1e-12);
+  CHECK(rank_correlation(a, flat, 5) == 0);
+  CHECK_NEAR(distance_of(two, NULL, 2), 5, 1e-12);
+  CHECK_NEAR(distance_of(same, one, 4), sqrt(9. + 1 + 9 + 9), 1e-12);
+  CHECK_INT(sign_distance(signs[0], signs[1], 6), 3); /* -1 1, 2 -1, 0 4 */
+  CHECK_INT(sign_distance(signs[0], signs[0], 6), 0);
+}
+
+static void images_that_move(void) {
+  const nn_real x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, row[5] = {0, 1, 2, 3, 4};
+  const nn_real turned[9] = {3, 6, 9, 2, 5, 8, 1, 4, 7}; /* the right column is on top */
+  const nn_real down[9] = {-1, -1, -1, -1, 1, 2, -1, 4, 5}, wide[5] = {1, 1.5, 2, 2.5, 3};
+  const nn_real half[5] = {-.5, .5, 1.5, 2.5, 3.5};
+  const struct motion still = {0, 0, 1, 0}, turn = {0, 0, 1, 90}, move = {1, 1, 1, 0};
+  const struct motion larger = {0, 0, 2, 0}, less = {0, .5, 1, 0}, gone = {1e9, 0, 1, 0};
+  nn_real y[9];
+  move_plane(x, 3, 3, &still, -1, y);
+  CHECK_SAME(y, x, sizeof y);
+  move_plane(x, 3, 3, &turn, -1, y);
+  CHECK_NEAR_ALL(y, turned, 9, 1e-6);
+  move_plane(x, 3, 3, &move, -1, y);
+  CHECK_NEAR_ALL(y, down, 9, 1e-6);
+  move_plane(row, 1, 5, &larger, -1, y);
+  CHECK_NEAR_ALL(y, wide, 5, 1e-6);
+  move_plane(row, 1, 5, &less, -1, y);
+  CHECK_NEAR_ALL(y, half, 5, 1e-6);
+  move_plane(x, 3, 3, &gone, -1, y);
+  for (int i = 0; i < 9; i++) CHECK(y[i] == -1);
+}
+
+int main(void) {
+  RUN(small_measures);
+  RUN(images_that_move);
+  return test_end("figures");
+}
