@@ -8755,13 +8755,23 @@ static nn_status nn__new_bytes(nn_array *a, int rank, const size_t *dim,
   return NN_ERR_MEMORY;
 }
 
+/* One record's pixels, as they are or gray: returns where the next image goes. */
+static uint8_t *nn__cifar10_image(uint8_t *to, const uint8_t *r, int gray)
+{
+  const uint8_t *g = r + 1024, *b = g + 1024;
+  if (!gray) memcpy(to, r, 3072);
+  for (int j = 0; gray && j < 1024; j++)
+    to[j] = (uint8_t)((299 * r[j] + 587 * g[j] + 114 * b[j] + 500) / 1000);
+  return to + (gray ? 1024 : 3072);
+}
+
 nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray,
                                   const nn_allocator *allocator, nn_array *pixels,
                                   nn_array *labels, nn_message *why)
 {
   const unsigned char *record = (const unsigned char *)bytes;
   uint8_t *to;
-  size_t dim[4], count = size / 3073, i, j;
+  size_t dim[4], count = size / 3073, i;
   if (pixels) *pixels = nn__no_array;
   if (labels) *labels = nn__no_array;
   if (bytes == NULL || pixels == NULL || labels == NULL)
@@ -8785,15 +8795,8 @@ nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray,
   }
   to = (uint8_t *)pixels->data;
   for (i = 0; i < count; i++, record += 3073) {
-    const unsigned char *r = record + 1, *g = r + 1024, *b = g + 1024;
     ((uint8_t *)labels->data)[i] = record[0];
-    if (!gray) {
-      memcpy(to, r, 3072);
-      to += 3072;
-      continue;
-    }
-    for (j = 0; j < 1024; j++)
-      *to++ = (uint8_t)((299 * r[j] + 587 * g[j] + 114 * b[j] + 500) / 1000);
+    to = nn__cifar10_image(to, record + 1, gray);
   }
   return NN_OK;
 }
@@ -9326,6 +9329,92 @@ nn_status nn_dataset_load(const char *images, const char *labels, const nn_alloc
     status = nn__dataset_of(&x, &y, nn__path_end(images), nn__path_end(labels), out, why);
   nn_array_free(&x), nn_array_free(&y); /* empty, or what is of no use */
   return status;
+}
+#endif
+
+#ifndef NN_NO_STDIO
+/* The k-th file of CIFAR-10 in a folder (5: the tests), open; its number of records. */
+static nn_status nn__cifar10_open(const char *folder, int k, char path[NN__LONGEST_PATH + 1],
+                                  FILE **f, size_t *records, nn_message *why)
+{
+  static const char *const names[6] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
+                                       "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
+  const size_t length = strlen(folder), end = strlen(names[k]) + 1;
+  size_t size = 0;
+  if (length + 1 + end > NN__LONGEST_PATH + 1)
+    return nn__say(why, NN_ERR_LIMIT, "%s: a path that is too long", nn__path_end(folder));
+  memcpy(path, folder, length);
+  path[length] = '/';
+  memcpy(path + length + 1, names[k], end);
+  const nn_status status = nn__open(path, SIZE_MAX, f, &size, why);
+  if (status != NN_OK) return status;
+  *records = size / 3073;
+  if (size && size % 3073 == 0) return NN_OK;
+  fclose(*f);
+  return nn__say(why, NN_ERR_FORMAT, "%s: %zu bytes are not whole records of 3073: cut short?",
+                 nn__path_end(path), size);
+}
+
+/* Reads a file's records straight to where they belong. `record` has room for one. */
+static nn_status nn__cifar10_read(FILE *f, const char *path, size_t records, int gray,
+                                  uint8_t *record, uint8_t **pixels, int32_t **labels,
+                                  nn_message *why)
+{
+  for (size_t i = 0; i < records; i++) {
+    const nn_status status = nn__read(f, path, i * 3073, record, 3073, why);
+    if (status != NN_OK) return status;
+    if (record[0] > 9)
+      return nn__say(why, NN_ERR_FORMAT, "%s: byte %zu: label %d is not 0 .. 9",
+                     nn__path_end(path), i * 3073, (int)record[0]);
+    *(*labels)++ = record[0];
+    *pixels = nn__cifar10_image(*pixels, record + 1, gray);
+  }
+  return NN_OK;
+}
+
+nn_status nn_dataset_load_cifar10(const char *folder, int test, int gray,
+                                  const nn_allocator *allocator, nn_dataset *out, nn_message *why)
+{
+  if (!folder || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
+  const int first = test ? 5 : 0, end = test ? 6 : 5;
+  size_t dim[4] = {0, gray ? 1 : 3, 32, 32}, records[6] = {0}, one = 3073;
+  nn_array x = nn__no_array, y = x, record = x;
+  nn_status status = NN_OK;
+  char path[NN__LONGEST_PATH + 1];
+  FILE *f = NULL;
+  memset(out, 0, sizeof *out);
+  for (int k = first; k < end && status == NN_OK; k++) {
+    status = nn__cifar10_open(folder, k, path, &f, &records[k], why);
+    if (status == NN_OK) fclose(f);
+    dim[0] += records[k];
+  }
+  if (status != NN_OK) return status;
+  if (dim[0] > INT_MAX)
+    return nn__say(why, NN_ERR_LIMIT, "%s: %zu images are too many", nn__path_end(path), dim[0]);
+  size_t label_bytes = dim[0] * sizeof(int32_t);
+  if (nn__new_bytes(&x, 4, dim, allocator) || nn__new_bytes(&y, 1, &label_bytes, allocator) ||
+      nn__new_bytes(&record, 1, &one, allocator))
+    status = nn__say(why, NN_ERR_MEMORY, "CIFAR-10: out of memory for %zu images", dim[0]);
+  y.type = NN_I32, y.dim[0] = y.count = y.data ? dim[0] : 0;
+  uint8_t *pixels = x.data;
+  int32_t *labels = y.data;
+  for (int k = first; k < end && status == NN_OK; k++) {
+    size_t now = 0;
+    status = nn__cifar10_open(folder, k, path, &f, &now, why);
+    if (status != NN_OK) break;
+    status = now < records[k] ? nn__say(why, NN_ERR_IO, "%s: became shorter", nn__path_end(path))
+                              : nn__cifar10_read(f, path, records[k], gray, record.data, &pixels,
+                                                 &labels, why);
+    fclose(f);
+  }
+  nn_array_free(&record);
+  if (status != NN_OK) {
+    nn_array_free(&x), nn_array_free(&y);
+    return status;
+  }
+  *out = nn_dataset_pixels(x.data, y.data, (int)dim[0], (int)dim[1], 32, 32);
+  out->owned[0] = x, out->owned[1] = y;
+  return NN_OK;
 }
 #endif
 

@@ -174,6 +174,7 @@ typedef NN_REAL nn_real;
 #define nn_dataset_pixels nn_dataset_pixels_double
 #define nn_dataset_from_arrays nn_dataset_from_arrays_double
 #define nn_dataset_load nn_dataset_load_double
+#define nn_dataset_load_cifar10 nn_dataset_load_cifar10_double
 #define nn_dataset_free nn_dataset_free_double
 #define nn_dataset_moments nn_dataset_moments_double
 #define nn_dataset_split nn_dataset_split_double
@@ -739,15 +740,21 @@ NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels
  * frees what they held. After an error they are as before. images: [n,h,w], [n,c,h,w], [n,h,w,c]
  * with c 1 to 4 and h above 4 (whose channels it moves to the front), sequences [n,t,f], vectors
  * [n,f]. Bytes stay bytes; other types become nn_real. labels: NULL, [n] or [n,t] of whole numbers
- * of any type that an int32 holds; [n,1] is [n]. Errors: NN_ERR_FORMAT (another shape, real or too
- * large labels), NN_ERR_SHAPE where channels may be first or last, NN_ERR_LIMIT, NN_ERR_MEMORY, with
- * a sentence in why. */
+ * of any type that an int32 holds; [n,1] is [n]. Errors, with a sentence in why: NN_ERR_FORMAT
+ * (another shape, real or too large labels), NN_ERR_SHAPE where channels may be first or last,
+ * NN_ERR_LIMIT, NN_ERR_MEMORY. */
 NN_API nn_status nn_dataset_from_arrays(nn_array *images, nn_array *labels, nn_dataset *out,
                                         nn_message *why);
 #ifndef NN_NO_STDIO
 /* The same from a pair of files, each IDX (as MNIST comes) or npy. */
 NN_API nn_status nn_dataset_load(const char *images, const char *labels,
                                  const nn_allocator *allocator, nn_dataset *out, nn_message *why);
+/* CIFAR-10 from the folder of its binary files: data_batch_1.bin .. data_batch_5.bin, or for the
+ * tests test_batch.bin; in colour [3,32,32] or gray [1,32,32], as nn_cifar10_parse has them. Beside
+ * the set's own pixels and labels it takes the memory of one record. */
+NN_API nn_status nn_dataset_load_cifar10(const char *folder, int test, int gray,
+                                         const nn_allocator *allocator, nn_dataset *out,
+                                         nn_message *why);
 #endif
 NN_API void nn_dataset_free(nn_dataset *d); /* NULL and a set that owns nothing are fine */
 /* Two sets of different samples of d, drawn by the seed: validation of round(share count) of them,

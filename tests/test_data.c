@@ -20,7 +20,7 @@
 /* An allocator that counts, and that fails once `allowed` calls have been made. */
 typedef struct counting {
   int allowed, calls, live;
-  size_t bytes, most;
+  size_t bytes, most, peak; /* at present, of one block, and of all at once */
 } counting;
 
 static void *count_allocate(void *user, size_t size)
@@ -30,6 +30,7 @@ static void *count_allocate(void *user, size_t size)
   c->live++;
   c->bytes += size;
   if (size > c->most) c->most = size;
+  if (c->bytes > c->peak) c->peak = c->bytes;
   return malloc(size);
 }
 
@@ -1181,6 +1182,96 @@ static void dataset_from_npy(void)
 }
 
 /* A path longer than a message still leaves room for its end and the reason. */
+/* Records of every label in six files; a byte of their pixels tells file, record and place. */
+enum { RECORDS = 20 };
+static uint8_t cifar_byte(int k, int i, int j) { return (uint8_t)(37 * k + 11 * i + j * j / 7); }
+static const char *cifar_file(int k)
+{
+  static const char *const names[6] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
+                                       "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
+  return names[k];
+}
+static const char *cifar_place(void)
+{
+  static char path[1024];
+  const char *build = getenv("BUILD");
+  sprintf(path, "%.900s%s", build ? build : ".", build ? "/tests" : "");
+  return path;
+}
+static const char *cifar_path(int k)
+{
+  static char path[1100];
+  sprintf(path, "%s/%s", cifar_place(), cifar_file(k));
+  return path;
+}
+static void put_cifar(int k, size_t size, int label)
+{
+  static uint8_t bytes[RECORDS * 3073];
+  for (int i = 0; i < RECORDS; i++) {
+    bytes[i * 3073] = (uint8_t)(i == 3 ? label : (i + k) % 10);
+    for (int j = 0; j < 3072; j++) bytes[i * 3073 + 1 + j] = cifar_byte(k, i, j);
+  }
+  put_file(cifar_path(k), bytes, size);
+}
+
+static nn_status load_cifar(int test, int gray, const nn_allocator *a, nn_dataset *d,
+                            nn_message *why)
+{
+  return nn_dataset_load_cifar10(cifar_place(), test, gray, a, d, why);
+}
+
+static void dataset_from_cifar10(void)
+{
+  nn_message why = {""};
+  nn_dataset d;
+  counting c;
+  for (int k = 0; k < 6; k++) put_cifar(k, RECORDS * 3073, 3);
+  for (int kind = 0; kind < 4; kind++) {
+    const int test = kind & 1, gray = kind / 2, each = gray ? 1024 : 3072;
+    const int n = test ? RECORDS : 5 * RECORDS;
+    nn_allocator a = counting_allocator(&c, 100);
+    if (!CHECK_OK(load_cifar(test, gray, &a, &d, &why))) return;
+    CHECK(d.count == n && d.channels == (gray ? 1 : 3) && d.height == 32 && d.width == 32);
+    for (int i = 0; i < n; i++) {
+      const int k = test ? 5 : i / RECORDS, r = i % RECORDS;
+      CHECK_INT(d.labels[i], r == 3 ? 3 : (r + k) % 10);
+      for (int j = 0; j < each; j++) {
+        const int red = cifar_byte(k, r, j), green = cifar_byte(k, r, j + 1024);
+        const int blue = cifar_byte(k, r, j + 2048);
+        const int want = gray ? (int)(.299 * red + .587 * green + .114 * blue + .5) : red;
+        if (!CHECK_INT(d.pixels[i * each + j], want)) return;
+      }
+    }
+    CHECK((double)c.peak <= 1.2 * n * each);
+    nn_dataset_free(&d);
+    CHECK(c.live == 0 && c.bytes == 0);
+  }
+  for (int allowed = 0; allowed < 3; allowed++) {
+    nn_allocator a = counting_allocator(&c, allowed);
+    CHECK_STATUS(load_cifar(0, 0, &a, &d, &why), NN_ERR_MEMORY);
+    CHECK(c.live == 0 && d.count == 0);
+  }
+  nn_allocator a = counting_allocator(&c, 100);
+  put_cifar(2, RECORDS * 3073, 10);
+  CHECK_STATUS(load_cifar(0, 1, &a, &d, &why), NN_ERR_FORMAT);
+  CHECK_HAS(why.text, "data_batch_3.bin: byte 9219: label 10 is not 0 .. 9");
+  CHECK_OK(load_cifar(1, 1, &a, &d, &why)); /* the tests are another file */
+  nn_dataset_free(&d);
+  for (size_t size = 0; size <= 3072; size += 3072) {
+    put_cifar(2, size, 3);
+    CHECK_STATUS(load_cifar(0, 1, &a, &d, &why), NN_ERR_FORMAT);
+    CHECK_HAS(why.text, size ? "batch_3.bin: 3072 bytes are not whole records" : "_3.bin: 0 b");
+  }
+  remove(cifar_path(4));
+  put_cifar(2, 3073, 3);
+  CHECK_STATUS(load_cifar(0, 1, &a, &d, &why), NN_ERR_IO);
+  CHECK_HAS(why.text, "data_batch_5.bin: cannot open");
+  CHECK_STATUS(nn_dataset_load_cifar10(NULL, 0, 1, &a, &d, &why), NN_ERR_ARGUMENT);
+  CHECK_STATUS(load_cifar(0, 1, &a, NULL, &why), NN_ERR_ARGUMENT);
+  CHECK(c.live == 0 && d.count == 0);
+  for (int k = 0; k < 6; k++) remove(cifar_path(k));
+}
+
 static void long_paths_keep_their_end(void)
 {
   char path[600];
@@ -1674,6 +1765,7 @@ int main(void)
   RUN(dataset_from_files);
   RUN(dataset_from_arrays);
   RUN(dataset_from_npy);
+  RUN(dataset_from_cifar10);
   RUN(long_paths_keep_their_end);
   RUN(longest_path);
 #endif
