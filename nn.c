@@ -9418,6 +9418,75 @@ nn_status nn_dataset_load_cifar10(const char *folder, int test, int gray,
 }
 #endif
 
+/* Mean of plane x [H,W] over the rectangle that output pixel (i, j) of [h,w] covers, its pixels
+ * weighted by how much of them lies within. */
+static double nn__area_mean(const uint8_t *x, int H, int W, int h, int w, int i, int j)
+{
+  const double top = (double)i * H / h, bottom = (double)(i + 1) * H / h;
+  const double left = (double)j * W / w, right = (double)(j + 1) * W / w;
+  double sum = 0;
+  for (int r = (int)top; r < H && r < bottom; r++) {
+    const double tall = fmin(bottom, r + 1) - fmax(top, r);
+    for (int q = (int)left; q < W && q < right; q++)
+      sum += tall * (fmin(right, q + 1) - fmax(left, q)) * x[(size_t)r * (size_t)W + (size_t)q];
+  }
+  return sum / ((bottom - top) * (right - left));
+}
+
+/* One image [c,H,W] in place: gray, then resized by way of `room`, then cut to its middle. */
+static void nn__transform_image(uint8_t *x, int c, int H, int W, const nn_transform *t,
+                                uint8_t *room)
+{
+  const int h = t->height ? t->height : H, w = t->width ? t->width : W, gray = t->gray && c == 3;
+  const int ch = t->crop_height ? t->crop_height : h, cw = t->crop_width ? t->crop_width : w;
+  const size_t plane = (size_t)H * (size_t)W;
+  for (size_t p = 0; gray && p < plane; p++)
+    x[p] = (uint8_t)((299 * x[p] + 587 * x[p + plane] + 114 * x[p + 2 * plane] + 500) / 1000);
+  const uint8_t *from = x;
+  if (h != H || w != W) {
+    for (int k = 0, at = 0; k < (gray ? 1 : c); k++)
+      for (int i = 0; i < h; i++)
+        for (int j = 0; j < w; j++, at++)
+          room[at] = (uint8_t)(nn__area_mean(x + (size_t)k * plane, H, W, h, w, i, j) + .5);
+    from = room;
+  }
+  for (int k = 0; k < (gray ? 1 : c); k++)
+    for (int i = 0; i < ch; i++, x += cw)
+      memmove(x, from + ((size_t)k * (size_t)h + (size_t)(i + (h - ch) / 2)) * (size_t)w +
+              (size_t)((w - cw) / 2), (size_t)cw);
+}
+
+nn_status nn_dataset_transform(nn_dataset *d, const nn_transform *t, nn_message *why)
+{
+  if (!d || !t || !d->pixels || d->owned[0].data != d->pixels || !nn__plane(d) ||
+      (d->labels && d->owned[1].data != d->labels) || d->targets || d->lengths)
+    return nn__say(why, NN_ERR_ARGUMENT, "transform: not a set of pixels and labels of its own");
+  const int h = t->height ? t->height : d->height, w = t->width ? t->width : d->width;
+  const int ch = t->crop_height ? t->crop_height : h, cw = t->crop_width ? t->crop_width : w;
+  const int every = t->every ? t->every : 1, c = t->gray && d->channels == 3 ? 1 : d->channels;
+  if (h < 1 || w < 1 || h > d->height || w > d->width || ch < 1 || cw < 1 || ch > h || cw > w ||
+      every < 1)
+    return nn__say(why, NN_ERR_ARGUMENT, "transform: %dx%d, of it %dx%d, every %d, of %dx%d images",
+                   h, w, ch, cw, every, d->height, d->width);
+  const size_t size = (size_t)d->channels * nn__plane(d);
+  const size_t small = (size_t)c * (size_t)ch * (size_t)cw;
+  const size_t each = d->label_size ? d->label_size : 1;
+  uint8_t *room = nn__allocate(&d->owned[0].allocator, size), *pixels = d->owned[0].data;
+  int32_t *labels = d->owned[1].data;
+  if (!room) return nn__say(why, NN_ERR_MEMORY, "transform: no memory for an image");
+  int n = 0;
+  for (int i = 0; i < d->count; i += every, n++) {
+    uint8_t *image = pixels + (size_t)i * size;
+    nn__transform_image(image, d->channels, d->height, d->width, t, room);
+    memmove(pixels + (size_t)n * small, image, small);
+    if (labels)
+      memmove(labels + (size_t)n * each, labels + (size_t)i * each, each * sizeof *labels);
+  }
+  nn__release(&d->owned[0].allocator, room, size);
+  d->count = n, d->channels = c, d->height = ch, d->width = cw;
+  return NN_OK;
+}
+
 nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean, nn_real *scale)
 {
   const size_t plane = nn__plane(d);

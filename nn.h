@@ -176,6 +176,7 @@ typedef NN_REAL nn_real;
 #define nn_dataset_load nn_dataset_load_double
 #define nn_dataset_load_cifar10 nn_dataset_load_cifar10_double
 #define nn_dataset_free nn_dataset_free_double
+#define nn_dataset_transform nn_dataset_transform_double
 #define nn_dataset_moments nn_dataset_moments_double
 #define nn_dataset_split nn_dataset_split_double
 #define nn_gather nn_gather_double
@@ -756,6 +757,17 @@ NN_API nn_status nn_dataset_load_cifar10(const char *folder, int test, int gray,
                                          const nn_allocator *allocator, nn_dataset *out,
                                          nn_message *why);
 #endif
+/* Changes a set of bytes that owns its pixels and labels, in place: beside them it takes the memory
+ * of one image. In this order, each left out where it is 0:
+ *   gray    [3,h,w] to [1,h,w], round(.299 R + .587 G + .114 B)
+ *   height, width  made smaller: each pixel is the mean of the rectangle it covers, pixels at its
+ *           edge counting by how much of them lies within
+ *   crop_height, crop_width  the middle; a row or column that is one too many goes at the end
+ *   every   the first image of each so many in a row is kept */
+typedef struct nn_transform {
+  int gray, height, width, crop_height, crop_width, every;
+} nn_transform;
+NN_API nn_status nn_dataset_transform(nn_dataset *d, const nn_transform *t, nn_message *why);
 NN_API void nn_dataset_free(nn_dataset *d); /* NULL and a set that owns nothing are fine */
 /* Two sets of different samples of d, drawn by the seed: validation of round(share count) of them,
  * train of the others. Both borrow what d has or borrows, and index [count], which this fills.

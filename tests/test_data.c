@@ -1318,6 +1318,86 @@ static nn_dataset some_pixels(uint8_t *pixels, int32_t *labels, int count, int c
   return d;
 }
 
+/* A set of its own of n images [c,h,w], byte i = 7 i + i/9, labels i. */
+static nn_dataset owned_set(int n, int c, int h, int w, counting *count)
+{
+  const size_t dim[4] = {(size_t)n, (size_t)c, (size_t)h, (size_t)w};
+  nn_array x, y;
+  nn_dataset d;
+  memset(&x, 0, sizeof x);
+  x.allocator = counting_allocator(count, 9);
+  x.type = NN_U8, x.rank = 4, x.count = (size_t)(n * c * h * w);
+  memcpy(x.dim, dim, sizeof dim);
+  x.data = count_allocate(count, x.count);
+  y = x, y.type = NN_I32, y.rank = 1, y.count = (size_t)n;
+  y.data = count_allocate(count, 4 * y.count);
+  for (size_t i = 0; i < x.count; i++) ((uint8_t *)x.data)[i] = (uint8_t)(7 * i + i / 9);
+  for (int i = 0; i < n; i++) ((int32_t *)y.data)[i] = i;
+  CHECK_OK(nn_dataset_from_arrays(&x, &y, &d, NULL));
+  return d;
+}
+
+/* Against the plain loops, each step alone and all together. */
+static void transforms_are_the_plain_loops(void)
+{
+  enum { N = 7, H = 12, W = 9, P = H * W };
+  static const nn_transform ways[] = {{1, 0, 0, 0, 0, 0}, {0, 6, 3, 0, 0, 0}, {0, 5, 4, 0, 0, 0},
+                                      {0, 0, 0, 7, 4, 0}, {0, 0, 0, 0, 0, 3}, {1, 8, 6, 5, 5, 2}};
+  for (size_t k = 0; k < COUNT(ways); k++) {
+    const nn_transform *t = &ways[k];
+    counting count;
+    nn_dataset d = owned_set(N, 3, H, W, &count);
+    const size_t before = count.peak;
+    const int c = t->gray ? 1 : 3, h = t->height ? t->height : H, w = t->width ? t->width : W;
+    const int ch = t->crop_height ? t->crop_height : h, cw = t->crop_width ? t->crop_width : w;
+    const int every = t->every ? t->every : 1;
+    CHECK_OK(nn_dataset_transform(&d, t, NULL));
+    CHECK(d.count == (N + every - 1) / every && d.channels == c);
+    CHECK(d.height == ch && d.width == cw && count.peak == before + 3 * P);
+    for (int i = 0; i < d.count * c * ch * cw; i++) {
+      const int image = i / (c * ch * cw) * every, q = i / (ch * cw) % c;
+      const int row = i / cw % ch + (h - ch) / 2, column = i % cw + (w - cw) / 2;
+      double sum = 0; /* each pixel cut into h w parts; of them H W make one of the result */
+      for (int part = 0; part < P; part++) {
+        const int r = row * H + part / W, s = column * W + part % W; /* of H h and W w */
+        const int at = (image * 3 + q) * P + r / h * W + s / w;
+        double v = (uint8_t)(7 * at + at / 9);
+        if (t->gray) {
+          const int g = at + P, b = at + 2 * P;
+          v = floor(.299 * v + .587 * (uint8_t)(7 * g + g / 9) +
+                    .114 * (uint8_t)(7 * b + b / 9) + .5);
+        }
+        sum += v / P;
+      }
+      if (!CHECK(fabs(d.pixels[i] - sum) <= .5 + 1e-9)) break;
+    }
+    for (int i = 0; i < d.count; i++) CHECK_INT(d.labels[i], i * every);
+    nn_dataset_free(&d);
+    CHECK(count.live == 0 && count.bytes == 0);
+  }
+}
+
+static void transform_refuses(void)
+{
+  static const nn_transform bad[] = {{0, -1, 0, 0, 0, 0}, {0, 5, 0, 0, 0, 0}, {0, 0, 0, 0, 6, 0},
+                                     {0, 2, 2, 3, 1, 0}, {0, 0, 0, 0, 0, -2}};
+  const nn_transform gray = {1, 0, 0, 0, 0, 0};
+  nn_message why;
+  counting count;
+  nn_dataset d = owned_set(2, 3, 4, 5, &count), borrowed = d;
+  for (size_t k = 0; k < COUNT(bad); k++)
+    CHECK_STATUS(nn_dataset_transform(&d, &bad[k], &why), NN_ERR_ARGUMENT);
+  memset(borrowed.owned, 0, sizeof borrowed.owned);
+  CHECK_STATUS(nn_dataset_transform(&borrowed, &gray, &why), NN_ERR_ARGUMENT);
+  CHECK_HAS(why.text, "of its own");
+  CHECK_STATUS(nn_dataset_transform(NULL, &gray, &why), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_dataset_transform(&d, NULL, &why), NN_ERR_ARGUMENT);
+  count.allowed = 0;
+  CHECK_STATUS(nn_dataset_transform(&d, &gray, &why), NN_ERR_MEMORY);
+  CHECK(d.count == 2 && d.channels == 3 && d.pixels[1] == 7);
+  nn_dataset_free(&d);
+}
+
 static void dataset_pixels_defaults(void)
 {
   uint8_t p[4] = {1, 2, 3, 4};
@@ -1769,6 +1849,8 @@ int main(void)
   RUN(long_paths_keep_their_end);
   RUN(longest_path);
 #endif
+  RUN(transforms_are_the_plain_loops);
+  RUN(transform_refuses);
   RUN(dataset_pixels_defaults);
   RUN(gather_is_the_plain_loop);
   RUN(gather_refuses);
