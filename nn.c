@@ -901,12 +901,13 @@ nn_status nn_isa_find(const char *name, nn_isa *isa)
  * body, on a vector that is partly loaded and partly stored. No argument needs alignment.
  *
  * The product of a tile, C[m,n] = finish(A[m,k] B[k,n]) with m <= MR and n <= NR, is the heart.
- * Every element is one chain of multiply-adds over ascending k, so tiles of any shape give the
- * same bits. Row i of A lies anywhere: its element k is at a[i][o(k)]. o walks `segments` runs of
- * `length` elements (the last run of `last`), run s starting at skip[s], `a_step` apart; so A may
+ * Every element is one chain of multiply-adds over ascending k (CHAINS: one for each run of the
+ * walk, which nn__tiles_at adds up), so tiles of any shape give the same bits. Row i of A lies
+ * anywhere: its element k is at a[i][o(k)]. o walks `segments` runs of `length` elements (the last
+ * run of `last`), run s starting at skip[s], `a_step` apart; so A may
  * be stored by rows, by columns (a[i] = a[0] + i) or packed, and a convolution without any im2col
  * is such a walk, too: the runs are the rows of the kernel window. B's row k is at b + k b_step,
- * and is read n wide if `exact`, else up to the next multiple of the vector's width (a packed
+ * and is read n wide if EXACT, else up to the next multiple of the vector's width (a packed
  * panel: b[k NR + j]).
  * finish: C = alpha AB + beta C + bias[j] (bias may be NULL), then max(0, .) if relu. beta = 0
  * never reads C. across: C is stored transposed, element (i,j) at c[j ldc + i], and bias by i. */
@@ -921,8 +922,13 @@ typedef struct nn__walk {
   size_t segments, length, last;
   const size_t *skip;
   size_t a_step, b_step;
-  int exact;
+  int how; /* NN__EXACT, NN__CHAINS */
 } nn__walk;
+enum { NN__EXACT = 1, NN__CHAINS = 2 };
+
+typedef struct nn__steps { /* from row to row and from column to column of two matrices */
+  ptrdiff_t a_row, a_col, b_row, b_col;
+} nn__steps;
 
 typedef enum nn__act { /* element by element functions */
   NN__ACT_RELU,
@@ -969,14 +975,19 @@ typedef struct nn__kernels {
   void (*activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real slope);
   void (*add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y = a + b */
   void (*scale)(nn_real *y, nn_real s, size_t n);                        /* y = s y */
-  void (*multiply_add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y += a b */
+  /* y[j] += sum over r < rows, q < cols of a[r a_row + q a_col + j] b[r b_row + q b_col + j] */
+  void (*add_taps)(nn_real *y, const nn_real *a, const nn_real *b, const nn__steps *s, size_t rows,
+                   size_t cols, size_t n);
   void (*axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n);       /* y += s x */
   void (*combine)(nn_real *y, const nn_real *s, size_t step, const nn_real *x, size_t ldx,
                   size_t k, size_t n); /* y[j] += sum over p < k of s[p step] x[p ldx + j] */
-  /* sum[j] += sum of x[i,j] over rows: at most 256 a call, so that float sums stay short */
-  void (*sum_rows)(nn_real *sum, const nn_real *x, size_t ldx, size_t rows, size_t cols);
-  void (*affine_rows)(nn_real *y, const nn_real *x, const nn_real *p, const nn_real *q, size_t rows,
-                      size_t cols); /* y = p[j] x + q[j] */
+  /* sum[j] += sum over rows of x[i,j]; with a mean of (x - mean[j]) y, and of (x - mean[j])^2 if y
+   * is NULL. y lies as x does. At most 256 rows a call, so that float sums stay short. */
+  void (*sum_rows)(nn_real *sum, const nn_real *x, size_t ldx, const nn_real *mean,
+                   const nn_real *y, size_t rows, size_t cols);
+  /* z = p[j] x + q[j] y + r[j]; without q y if y is NULL */
+  void (*affine_rows)(nn_real *z, const nn_real *x, const nn_real *y, const nn_real *p,
+                      const nn_real *q, const nn_real *r, size_t rows, size_t cols);
   void (*softmax)(nn_real *y, const nn_real *x, size_t rows, size_t cols);
   /* Layer norm of one row of n: y = (x - mean) inverse w + b, and stats = {mean, what it lost to
    * rounding, inverse}. */
@@ -992,10 +1003,10 @@ typedef struct nn__kernels {
   /* Winograd's transforms of one tile, `c` channels wide; equations at @@CONV. Frequency f of the
    * tile lies at v + f step, pixels at x + i row + j c. `out` and `out_back`: m = 4 or 6 pixels a
    * side, of which rows x cols are inside the image. half: room for 64 vectors, where a tile lies
-   * that is transformed along one side. `weights`: v = G w G^T, tap t of n windows of k x k at
-   * w + t ldw; `weights_back`: w = G^T v G. */
-  void (*winograd_weights)(nn_real *v, size_t step, const nn_real *w, size_t ldw, int k,
-                           const nn_real g[8][5], size_t n);
+   * that is transformed along one side. `weights`: n matrices P x P^T of side x side from
+   * x of k x k, whose element e lies at `to` + e ldt, at `from` + e ldf. */
+  void (*winograd_weights)(nn_real *to, size_t ldt, int side, const nn_real *from, size_t ldf,
+                           int k, const nn_real p[8][8], size_t n);
   void (*winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c,
                       nn_real *half);
   void (*winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *v, size_t step, int m,
@@ -1017,14 +1028,6 @@ typedef struct nn__kernels {
   void (*activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *x, const nn_real *y,
                         size_t n, nn_real slope);
   double (*sum_squares)(const nn_real *x, size_t n, nn_real s); /* of (s x)^2 */
-  /* As sum_rows: of (x - mean[j]) y, of (x - mean[j])^2. */
-  void (*sum_rows_product)(nn_real *sum, const nn_real *x, const nn_real *mean, const nn_real *y,
-                           size_t rows, size_t cols);
-  void (*sum_rows_square)(nn_real *sum, const nn_real *x, const nn_real *mean, size_t rows,
-                          size_t cols);
-  void (*affine2_rows)(nn_real *z, const nn_real *x, const nn_real *y, const nn_real *p,
-                       const nn_real *q, const nn_real *r, size_t rows,
-                       size_t cols); /* z = p[j] x + q[j] y + r[j] */
   void (*softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y, size_t rows, size_t cols);
   void (*norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_real *dy, const nn_real *x,
                         const nn_real *w, size_t n, const nn_real *stats); /* dw, db: += */
@@ -1032,8 +1035,6 @@ typedef struct nn__kernels {
    * only where y > 0. */
   void (*max_window_back)(nn_real *dx, const nn_real *x, size_t row, size_t rows, size_t cols,
                           const nn_real *y, const nn_real *dy, size_t n, int add, int relu);
-  void (*winograd_weights_back)(nn_real *w, size_t ldw, const nn_real *v, size_t step, int k,
-                                const nn_real g[8][5], size_t n);
   void (*winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row, size_t c, int m,
                             size_t rows, size_t cols, nn_real *half);
   void (*rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size_t n, int relu);
@@ -1533,7 +1534,7 @@ NN__INLINE void NN__(tile_high)(int mr, const nn__walk *w, const nn_real *const 
                                 const nn_real *b, nn_real *c, size_t ldc, size_t m, size_t n,
                                 const nn__finish *f)
 {
-  const int exact = w->exact && n % VW;
+  const int exact = (w->how & NN__EXACT) && n % VW;
   if (n > (NV - 1) * VW) {
     if (exact)
       NN__(tile_body)(mr, NV, 1, w, a, b, c, ldc, m, n, f);
@@ -1764,10 +1765,33 @@ static void NN__(scale)(nn_real *y, nn_real s, size_t n)
   for (size_t i = 0; i < n; i += VW) v_give(y + i, v_mul(v_get(y + i, n - i), factor), n - i);
 }
 
-static void NN__(fma)(nn_real *y, const nn_real *a, const nn_real *b, size_t n)
+/* nv vectors of sums at once, so that their chains of dependent operations run side by side. */
+NN__INLINE void NN__(add_taps_body)(size_t nv, nn_real *y, const nn_real *a, const nn_real *b,
+                                    const nn__steps *s, size_t rows, size_t cols, size_t n)
 {
-  for (size_t i = 0; i < n; i += VW)
-    v_give(y + i, v_fma(v_get(a + i, n - i), v_get(b + i, n - i), v_get(y + i, n - i)), n - i);
+  V sum[4];
+  NN__UNROLL
+  for (size_t v = 0; v < nv; v++) sum[v] = nv > 1 ? v_load(y + v * VW) : v_get(y, n);
+  for (size_t r = 0; r < rows; r++)
+    for (size_t q = 0; q < cols; q++) {
+      const nn_real *x = a + (ptrdiff_t)r * s->a_row + (ptrdiff_t)q * s->a_col;
+      const nn_real *w = b + (ptrdiff_t)r * s->b_row + (ptrdiff_t)q * s->b_col;
+      NN__UNROLL
+      for (size_t v = 0; v < nv; v++)
+        sum[v] = nv > 1 ? v_fma(v_load(x + v * VW), v_load(w + v * VW), sum[v])
+                        : v_fma(v_get(x, n), v_get(w, n), sum[v]);
+    }
+  NN__UNROLL
+  for (size_t v = 0; v < nv; v++) v_give(y + v * VW, sum[v], n - v * VW);
+}
+
+static void NN__(add_taps)(nn_real *y, const nn_real *a, const nn_real *b, const nn__steps *s,
+                           size_t rows, size_t cols, size_t n)
+{
+  size_t j = 0;
+  for (; n - j >= 4 * VW; j += 4 * VW)
+    NN__(add_taps_body)(4, y + j, a + j, b + j, s, rows, cols, 4 * VW);
+  for (; j < n; j += VW) NN__(add_taps_body)(1, y + j, a + j, b + j, s, rows, cols, n - j);
 }
 
 static void NN__(axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n)
@@ -1818,66 +1842,54 @@ static double NN__(sum_squares)(const nn_real *x, size_t n, nn_real s)
 }
 #endif
 
-static void NN__(sum_rows)(nn_real *sum, const nn_real *x, size_t ldx, size_t rows, size_t cols)
+NN__INLINE void NN__(sum_rows_body)(int from_mean, int squares, nn_real *sum, const nn_real *x,
+                                    size_t ldx, const nn_real *mean, const nn_real *y, size_t rows,
+                                    size_t cols)
 {
   for (size_t j = 0; j < cols; j += VW) {
-    V s = v_zero();
-    for (size_t i = 0; i < rows; i++) s = v_add(s, v_get(x + i * ldx + j, cols - j));
-    v_give(sum + j, v_add(v_get(sum + j, cols - j), s), cols - j);
-  }
-}
-
-#ifndef NN_NO_TRAINING
-static void NN__(sum_rows_product)(nn_real *sum, const nn_real *x, const nn_real *mean,
-                                   const nn_real *y, size_t rows, size_t cols)
-{
-  for (size_t j = 0; j < cols; j += VW) {
-    const V mu = v_get(mean + j, cols - j);
+    const size_t left = cols - j;
+    const V mu = from_mean ? v_get(mean + j, left) : v_zero();
     V s = v_zero();
     for (size_t i = 0; i < rows; i++) {
-      const V d = v_sub(v_get(x + i * cols + j, cols - j), mu);
-      s = v_fma(d, v_get(y + i * cols + j, cols - j), s);
+      const V v = v_get(x + i * ldx + j, left), d = v_sub(v, mu);
+      s = from_mean ? v_fma(d, squares ? d : v_get(y + i * ldx + j, left), s) : v_add(s, v);
     }
-    v_give(sum + j, v_add(v_get(sum + j, cols - j), s), cols - j);
+    v_give(sum + j, v_add(v_get(sum + j, left), s), left);
   }
 }
 
-static void NN__(sum_rows_square)(nn_real *sum, const nn_real *x, const nn_real *mean, size_t rows,
-                                  size_t cols)
+static void NN__(sum_rows)(nn_real *sum, const nn_real *x, size_t ldx, const nn_real *mean,
+                           const nn_real *y, size_t rows, size_t cols)
 {
-  for (size_t j = 0; j < cols; j += VW) {
-    const V mu = v_get(mean + j, cols - j);
-    V s = v_zero();
-    for (size_t i = 0; i < rows; i++) {
-      const V d = v_sub(v_get(x + i * cols + j, cols - j), mu);
-      s = v_fma(d, d, s);
-    }
-    v_give(sum + j, v_add(v_get(sum + j, cols - j), s), cols - j);
-  }
-}
-#endif
-
-static void NN__(affine_rows)(nn_real *y, const nn_real *x, const nn_real *p, const nn_real *q,
-                              size_t rows, size_t cols)
-{
-  for (size_t i = 0; i < rows; i++, x += cols, y += cols)
-    for (size_t j = 0; j < cols; j += VW)
-      v_give(y + j,
-             v_fma(v_get(p + j, cols - j), v_get(x + j, cols - j), v_get(q + j, cols - j)),
-             cols - j);
+  if (!mean)
+    NN__(sum_rows_body)(0, 0, sum, x, ldx, mean, y, rows, cols);
+  else if (y)
+    NN__(sum_rows_body)(1, 0, sum, x, ldx, mean, y, rows, cols);
+  else
+    NN__(sum_rows_body)(1, 1, sum, x, ldx, mean, y, rows, cols);
 }
 
-#ifndef NN_NO_TRAINING
-static void NN__(affine2_rows)(nn_real *z, const nn_real *x, const nn_real *y, const nn_real *p,
-                               const nn_real *q, const nn_real *r, size_t rows, size_t cols)
+NN__INLINE void NN__(affine_body)(int both, nn_real *z, const nn_real *x, const nn_real *y,
+                                  const nn_real *p, const nn_real *q, const nn_real *r,
+                                  size_t rows, size_t cols)
 {
-  for (size_t i = 0; i < rows; i++, x += cols, y += cols, z += cols)
+  for (size_t i = 0; i < rows * cols; i += cols)
     for (size_t j = 0; j < cols; j += VW) {
-      const V t = v_fma(v_get(q + j, cols - j), v_get(y + j, cols - j), v_get(r + j, cols - j));
-      v_give(z + j, v_fma(v_get(p + j, cols - j), v_get(x + j, cols - j), t), cols - j);
+      const size_t left = cols - j;
+      V t = v_get(r + j, left);
+      if (both) t = v_fma(v_get(q + j, left), v_get(y + i + j, left), t);
+      v_give(z + i + j, v_fma(v_get(p + j, left), v_get(x + i + j, left), t), left);
     }
 }
-#endif
+
+static void NN__(affine_rows)(nn_real *z, const nn_real *x, const nn_real *y, const nn_real *p,
+                              const nn_real *q, const nn_real *r, size_t rows, size_t cols)
+{
+  if (y)
+    NN__(affine_body)(1, z, x, y, p, q, r, rows, cols);
+  else
+    NN__(affine_body)(0, z, x, y, p, q, r, rows, cols);
+}
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
@@ -2085,47 +2097,25 @@ NN__INLINE void NN__(winograd_a_back)(V d[8], int m)
   d[7] = last;
 }
 
-static void NN__(winograd_weights)(nn_real *v, size_t step, const nn_real *w, size_t ldw, int k,
-                                   const nn_real g[8][5], size_t n)
+static void NN__(winograd_weights)(nn_real *to, size_t ldt, int side, const nn_real *from,
+                                   size_t ldf, int k, const nn_real p[8][8], size_t n)
 {
   for (size_t j = 0; j < n; j += VW)
-    for (int i = 0; i < 8; i++) {
-      V half[5]; /* a row of G w */
+    for (int i = 0; i < side; i++) {
+      V half[8]; /* a row of P x */
       for (int c = 0; c < k; c++) {
         V sum = v_zero();
         for (int r = 0; r < k; r++)
-          sum = v_fma(v_set(g[i][r]), v_get(w + (size_t)(r * k + c) * ldw + j, n - j), sum);
+          sum = v_fma(v_set(p[i][r]), v_get(from + (size_t)(r * k + c) * ldf + j, n - j), sum);
         half[c] = sum;
       }
-      for (int f = 0; f < 8; f++) {
+      for (int f = 0; f < side; f++) {
         V sum = v_zero();
-        for (int c = 0; c < k; c++) sum = v_fma(v_set(g[f][c]), half[c], sum);
-        v_give(v + (size_t)(i * 8 + f) * step + j, sum, n - j);
+        for (int c = 0; c < k; c++) sum = v_fma(v_set(p[f][c]), half[c], sum);
+        v_give(to + (size_t)(i * side + f) * ldt + j, sum, n - j);
       }
     }
 }
-
-#ifndef NN_NO_TRAINING
-static void NN__(winograd_weights_back)(nn_real *w, size_t ldw, const nn_real *v, size_t step,
-                                        int k, const nn_real g[8][5], size_t n)
-{
-  for (size_t j = 0; j < n; j += VW)
-    for (int r = 0; r < k; r++) {
-      V half[8]; /* a row of G^T v */
-      for (int c = 0; c < 8; c++) {
-        V sum = v_zero();
-        for (int i = 0; i < 8; i++)
-          sum = v_fma(v_set(g[i][r]), v_get(v + (size_t)(i * 8 + c) * step + j, n - j), sum);
-        half[c] = sum;
-      }
-      for (int t = 0; t < k; t++) {
-        V sum = v_zero();
-        for (int c = 0; c < 8; c++) sum = v_fma(v_set(g[c][t]), half[c], sum);
-        v_give(w + (size_t)(r * k + t) * ldw + j, sum, n - j);
-      }
-    }
-}
-#endif
 
 static void NN__(winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c,
                               nn_real *half)
@@ -2133,13 +2123,17 @@ static void NN__(winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t 
   for (size_t j = 0; j < c; j += VW) {
     V t[8];
     for (size_t i = 0; i < 8; i++) {
+      NN__UNROLL
       for (size_t k = 0; k < 8; k++) t[k] = v_get(x + i * row + k * c + j, c - j);
       NN__(winograd_b)(t);
+      NN__UNROLL
       for (size_t k = 0; k < 8; k++) v_store(half + (i * 8 + k) * VW, t[k]);
     }
     for (size_t k = 0; k < 8; k++) {
+      NN__UNROLL
       for (size_t i = 0; i < 8; i++) t[i] = v_load(half + (i * 8 + k) * VW);
       NN__(winograd_b)(t);
+      NN__UNROLL
       for (size_t i = 0; i < 8; i++) v_give(v + (i * 8 + k) * step + j, t[i], c - j);
     }
   }
@@ -2153,11 +2147,14 @@ NN__INLINE void NN__(winograd_out_body)(int m, nn_real *y, size_t row, size_t c,
     const V bias = f->bias ? v_get(f->bias + j, c - j) : v_zero();
     V t[8];
     for (size_t k = 0; k < 8; k++) {
+      NN__UNROLL
       for (size_t i = 0; i < 8; i++) t[i] = v_get(v + (i * 8 + k) * step + j, c - j);
       NN__(winograd_a)(t, m);
+      NN__UNROLL
       for (int i = 0; i < m; i++) v_store(half + ((size_t)i * 8 + k) * VW, t[i]);
     }
     for (size_t i = 0; i < rows; i++) {
+      NN__UNROLL
       for (size_t k = 0; k < 8; k++) t[k] = v_load(half + (i * 8 + k) * VW);
       NN__(winograd_a)(t, m);
       for (size_t k = 0; k < cols; k++) {
@@ -2186,14 +2183,18 @@ NN__INLINE void NN__(winograd_out_back_body)(int m, nn_real *v, size_t step, con
   for (size_t j = 0; j < c; j += VW) {
     V t[8];
     for (size_t i = 0; i < (size_t)m; i++) {
+      NN__UNROLL
       for (size_t k = 0; k < (size_t)m; k++)
         t[k] = i < rows && k < cols ? v_get(dy + i * row + k * c + j, c - j) : v_zero();
       NN__(winograd_a_back)(t, m);
+      NN__UNROLL
       for (size_t k = 0; k < 8; k++) v_store(half + (i * 8 + k) * VW, t[k]);
     }
     for (size_t k = 0; k < 8; k++) {
+      NN__UNROLL
       for (size_t i = 0; i < (size_t)m; i++) t[i] = v_load(half + (i * 8 + k) * VW);
       NN__(winograd_a_back)(t, m);
+      NN__UNROLL
       for (size_t i = 0; i < 8; i++) v_give(v + (i * 8 + k) * step + j, t[i], c - j);
     }
   }
@@ -2513,7 +2514,7 @@ static const nn__kernels NN__(nn__table) = {
     NN__(activate),
     NN__(add),
     NN__(scale),
-    NN__(fma),
+    NN__(add_taps),
     NN__(axpy),
     NN__(combine),
     NN__(sum_rows),
@@ -2533,13 +2534,9 @@ static const nn__kernels NN__(nn__table) = {
 #ifndef NN_NO_TRAINING
     NN__(activate_back),
     NN__(sum_squares),
-    NN__(sum_rows_product),
-    NN__(sum_rows_square),
-    NN__(affine2_rows),
     NN__(softmax_back),
     NN__(norm_row_back),
     NN__(max_window_back),
-    NN__(winograd_weights_back),
     NN__(winograd_out_back),
     NN__(rnn_row_back),
     NN__(lstm_row_back),
@@ -3155,23 +3152,30 @@ typedef struct nn__left {
   const nn_real *at;
   size_t step, panel, first;
   const size_t *place;
+  size_t cols, down;
 } nn__left;
 
-/* Loops 2 and 1 round the micro-kernel: C[m,n] = finish(A B), tile by tile, by the calling thread. B
- * is in panels of NR columns, `panel` reals apart: packed, or as it lies and NR apart. Those of C are
- * panel_c apart. */
+/* Loops 2 and 1 round the micro-kernel: C[m,n] = finish(A B), tile by tile, by the calling thread.
+ * B is in panels of NR columns, `panel` reals apart: packed, or as it lies and NR apart. Those of C
+ * are panel_c apart. */
 static void nn__tiles_at(const nn__kernels *t, const nn__walk *walk, size_t m, size_t n,
                          const nn__left *a, const nn_real *b, size_t panel, nn_real *c, size_t ldc,
                          size_t panel_c, const nn__finish *finish)
 {
   nn__finish f = *finish;
   for (size_t j = 0; j < n; j += t->nr, b += panel, c += panel_c) {
+    const nn_real *pixel = a->at;
     if (f.bias && !f.across) f.bias = finish->bias + j;
-    for (size_t i = 0, rows; i < m; i += rows) {
+    for (size_t i = 0, x = 0, rows; i < m; i += rows) {
       const size_t first = a->first + i;
       const nn_real *row[NN__MAX_MR];
       rows = nn__tile_height(t, m - i);
-      if (a->place)
+      if (a->cols)
+        for (size_t r = 0; r < rows; r++, pixel += a->step) {
+          if (x++ == a->cols) pixel += a->down - a->cols * a->step, x = 1;
+          row[r] = pixel;
+        }
+      else if (a->place)
         for (size_t r = 0; r < rows; r++) row[r] = a->at + a->place[first + r];
       else if (a->panel)
         for (size_t r = 0; r < rows; r++)
@@ -3179,7 +3183,18 @@ static void nn__tiles_at(const nn__kernels *t, const nn__walk *walk, size_t m, s
       else
         for (size_t r = 0; r < rows; r++) row[r] = a->at + (first + r) * a->step;
       if (f.bias && f.across) f.bias = finish->bias + i;
-      t->tile(walk, row, b, c + i * (f.across ? 1 : ldc), ldc, rows, nn__min(t->nr, n - j), &f);
+      nn_real *to = c + i * (f.across ? 1 : ldc);
+      if (!(walk->how & NN__CHAINS)) {
+        t->tile(walk, row, b, to, ldc, rows, nn__min(t->nr, n - j), &f);
+        continue;
+      }
+      nn__finish add = f;
+      for (size_t s = 0; s < walk->segments; s++, add.beta = 1) {
+        const size_t length = s + 1 < walk->segments ? walk->length : walk->last;
+        const nn__walk chain = {1, length, length, walk->skip + s, walk->a_step, walk->b_step, 0};
+        t->tile(&chain, row, b + s * walk->length * walk->b_step, to, ldc, rows,
+                nn__min(t->nr, n - j), &add);
+      }
     }
   }
 }
@@ -3189,7 +3204,7 @@ static void nn__tiles(const nn__kernels *t, const nn__walk *walk, size_t m, size
                       const nn_real *a, size_t lda, const nn_real *b, size_t panel, nn_real *c,
                       size_t ldc, size_t panel_c, const nn__finish *finish)
 {
-  const nn__left rows = {a, lda, 0, 0, NULL};
+  const nn__left rows = {a, lda, 0, 0, NULL, 0, 0};
   nn__tiles_at(t, walk, m, n, &rows, b, panel, c, ldc, panel_c, finish);
 }
 
@@ -3201,7 +3216,7 @@ static void nn__product_task(void *arg, size_t index, int thread)
   const size_t nr = t->nr, first = index * p->rows, last = nn__min(first + p->rows, p->m);
   nn_real *const pack_a = p->context->pack_a + (size_t)thread * p->context->room_a;
   const size_t no_skip = 0, across = (size_t)p->finish.across;
-  const nn__left packed = {pack_a, p->kb + NN__PAD, p->a.col == 1 ? 0 : p->kb * nr, 0, NULL};
+  const nn__left packed = {pack_a, p->kb + NN__PAD, p->a.col == 1 ? 0 : p->kb * nr, 0, NULL, 0, 0};
   const nn__walk walk = {1, p->kb, p->kb, &no_skip,
                          p->direct_a ? p->a.col : packed.panel ? nr : 1,
                          p->direct_b ? p->b.row : nr, p->direct_b && !p->b.panel};
@@ -3210,7 +3225,7 @@ static void nn__product_task(void *arg, size_t index, int thread)
                                  : p->context->pack_b;
   for (size_t i0 = first; i0 < last; i0 += t->mc) {
     const size_t rows = nn__min(t->mc, last - i0);
-    nn__left a = {p->a.at + p->p0 * p->a.col, p->a.row, p->a.panel, i0, NULL};
+    nn__left a = {p->a.at + p->p0 * p->a.col, p->a.row, p->a.panel, i0, NULL, 0, 0};
     if (!p->direct_a) {
       nn__pack_a(p, pack_a, a.at + i0 * a.step, rows);
       a = packed;
@@ -3644,10 +3659,8 @@ typedef struct nn__conv {
   size_t h, w, c, oh, ow, oc;        /* of input and output */
   size_t kh, kw, sh, sw, ph, pw, dh, dw;
   size_t groups, cg, og;             /* input and output channels of a group */
-  /* forward walk: the padded image, runs of the window */
-  size_t hp, wp, runs, run;          /* kh kw cg = runs run */
-  /* data walk: dY spread out */
-  size_t hz, wz, zruns, zrun;
+  size_t hp, wp, hz, wz;             /* of the padded image, and of dY spread out */
+  size_t runs;                       /* of contiguous numbers in a window: its rows, or its taps */
   size_t chunks;                     /* partial sums of the weight gradient */
   int side;                          /* Winograd: outputs of a tile's side, 4 or 6; 0: direct */
 } nn__conv;
@@ -3656,6 +3669,8 @@ enum { NN__TILE = 8 }; /* side of a tile of Winograd's transform; 64 frequencies
 /* Most channels that one float sum of a frequency takes. The way back multiplies its error, which
  * grows as the root of its length. */
 enum { NN__WINOGRAD_CHAIN = 128 };
+enum { NN__WINOGRAD_PAIRS = 1 << 16 }; /* most pairs of channels; 16 of one kind at least, so */
+enum { NN__WINOGRAD_CHAINS = NN__WINOGRAD_PAIRS / 16 / NN__WINOGRAD_CHAIN };
 
 /* Winograd pays for 3x3 and 5x5 windows at stride 1 once there are channels enough to carry the
  * transforms; `side` outputs then cost 64 products in place of side^2 k^2. */
@@ -3664,7 +3679,7 @@ static int nn__winograd_side(const nn__conv *c, int weights_are_ready)
   if (c->kh != c->kw || (c->kh != 3 && c->kh != 5) || c->groups > 1) return 0;
   if (c->sh != 1 || c->sw != 1 || c->dh != 1 || c->dw != 1) return 0;
   if (c->ph >= c->kh || c->pw >= c->kw) return 0; /* the data gradient's padding is k - 1 - p */
-  if (c->c < 16 || c->oc < 16 || c->c * c->oc > (size_t)1 << 16) return 0;
+  if (c->c < 16 || c->oc < 16 || c->c * c->oc > NN__WINOGRAD_PAIRS) return 0;
   const size_t side = NN__TILE + 1 - c->kh;
   const size_t tiles = ((c->oh + side - 1) / side) * ((c->ow + side - 1) / side);
   /* Products for each pair of channels: a half at most, and what is saved carries the transform of
@@ -3675,13 +3690,18 @@ static int nn__winograd_side(const nn__conv *c, int weights_are_ready)
   return 2 * products <= direct && c->n * (direct - products) > 2 * weights ? (int)side : 0;
 }
 
+/* Numbers of one partial weight gradient: the weights' or their frequencies', then the bias's. */
+static size_t nn__conv_partial(const nn__conv *c)
+{
+  return (c->side ? NN__TILE * NN__TILE : c->kh * c->kw) * c->groups * c->cg * c->og + c->oc;
+}
+
 /* By the shapes and samples alone: config.batch and threads have no part in the bits. */
 static void nn__conv_choose(nn__conv *c, int side)
 {
-  const size_t taps = side ? NN__TILE * NN__TILE : c->kh * c->kw;
-  const size_t partial = c->groups * taps * c->cg * c->og + c->oc;
   c->side = side;
-  c->chunks = nn__min(c->n, nn__max(1, nn__min(8, ((size_t)1 << 21) / partial)));
+  c->chunks =
+      nn__min(c->n, nn__max(1, nn__min(8, ((size_t)1 << 21) / nn__conv_partial(c))));
 }
 
 static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__node *x, size_t n)
@@ -3699,12 +3719,8 @@ static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__n
   c.groups = (size_t)o->groups;
   c.cg = c.c / c.groups, c.og = c.oc / c.groups;
   c.hp = c.h + 2 * c.ph, c.wp = c.w + 2 * c.pw;
-  const int dense = c.dw == 1 && c.groups == 1; /* a row of the window is one run */
-  c.runs = dense ? c.kh : c.kh * c.kw;
-  c.run = dense ? c.kw * c.c : c.cg;
   c.hz = c.h + (c.kh - 1) * c.dh, c.wz = c.w + (c.kw - 1) * c.dw;
-  c.zruns = c.runs;
-  c.zrun = dense ? c.kw * c.oc : c.og;
+  c.runs = c.dw == 1 && c.groups == 1 ? c.kh : c.kh * c.kw;
   nn__conv_choose(&c, m->config.direct_convolution ? 0 : nn__winograd_side(&c, nn__packs_once(m)));
   return c;
 }
@@ -3721,6 +3737,48 @@ static size_t nn__conv_packed(const nn__conv *c, size_t k, size_t n)
 static size_t nn__reals_for(size_t sizes) /* reals that hold so many size_t */
 {
   return nn__round_up((sizes * sizeof(size_t) + sizeof(nn_real) - 1) / sizeof(nn_real), 16);
+}
+
+/* Depthwise, a channel's products add up along each side of the image by itself: to the output at
+ * i go those of a and b, as many as count, which start at a and b and lie step_a and step_b apart.
+ *   FORWARD  out = Y, a = X, b = W     at a = i s + b d - p
+ *   DATA     out = dX, a = dY, b = W   at a s = i + p - b d
+ *   WEIGHT   out = dW, a = X, b = dY   at a = b s + i d - p */
+typedef enum nn__product_kind { NN__FORWARD, NN__DATA, NN__WEIGHT } nn__product_kind;
+typedef struct nn__span {
+  size_t a, b, count;
+} nn__span;
+typedef struct nn__line {
+  size_t out, a, b; /* lengths */
+  ptrdiff_t step_a, step_b;
+  nn__span *span; /* of each output */
+} nn__line;
+
+static nn__line nn__line_of(nn__product_kind kind, size_t in, size_t out, size_t k, size_t s,
+                            size_t d, size_t p, nn__span *span)
+{
+  nn__line line = {kind == NN__DATA ? in : out, kind == NN__DATA ? out : in, k, 0, 0, span};
+  if (kind == NN__WEIGHT) line.out = k, line.b = out;
+  for (size_t i = 0; i < line.out; i++) {
+    nn__span *at = &span[i];
+    memset(at, 0, sizeof *at);
+    for (size_t n = 0; n < line.b; n++) {
+      const size_t b = kind == NN__DATA ? line.b - 1 - n : n; /* so that a rises */
+      const size_t minus = kind == NN__DATA ? b * d : p, by = kind == NN__DATA ? s : 1;
+      size_t plus = i + p;
+      if (kind == NN__FORWARD) plus = i * s + b * d;
+      if (kind == NN__WEIGHT) plus = b * s + i * d;
+      if (plus < minus || (plus - minus) % by || (plus - minus) / by >= line.a) continue;
+      const size_t a = (plus - minus) / by;
+      if (at->count == 0) at->a = a, at->b = b;
+      if (at->count == 1) {
+        line.step_a = (ptrdiff_t)a - (ptrdiff_t)at->a;
+        line.step_b = (ptrdiff_t)b - (ptrdiff_t)at->b;
+      }
+      at->count++;
+    }
+  }
+  return line;
 }
 
 /* Tiles of an h x w image. */
@@ -3754,33 +3812,29 @@ static size_t nn__winograd_image(const nn__conv *c, size_t h, size_t w, size_t c
   return (nn__round_up(h, side) + k) * (nn__round_up(w, side) + k) * channels;
 }
 
-/* The weights as the forward reads them: 64 frequencies in panels, taps of channels, or panels. */
-static size_t nn__conv_weights(const nn__conv *c)
+/* The weights as the forward, or `turned` the data gradient, reads them: 64 frequencies in panels,
+ * taps of channels, or panels. */
+static size_t nn__conv_weights(const nn__conv *c, int turned)
 {
-  const size_t taps = c->kh * c->kw;
-  if (c->side) return NN__TILE * NN__TILE * c->c * nn__round_up(c->oc, c->kernels->nr);
-  return nn__depthwise(c) ? taps * c->c : nn__conv_packed(c, taps * c->cg, c->og);
+  const size_t taps = c->side ? NN__TILE * NN__TILE : c->kh * c->kw;
+  if (nn__depthwise(c)) return taps * c->c;
+  return nn__conv_packed(c, taps * (turned ? c->og : c->cg), turned ? c->cg : c->og);
 }
 
-/* Space for a forward, `packed` if its weights lie there, too. */
-static size_t nn__conv_forward_scratch(const nn__conv *c, int packed)
+/* What such a walk needs beside them: places of runs, or spans. */
+static size_t nn__conv_lists(const nn__conv *c, int turned)
 {
-  const size_t weights = packed ? nn__conv_weights(c) : 0;
-  return weights + (c->side || nn__depthwise(c) ? 0 : nn__reals_for(c->runs) + 16);
+  const size_t span = sizeof(nn__span) / sizeof(size_t);
+  if (nn__depthwise(c)) return nn__reals_for(span * (turned ? c->h + c->w : c->oh + c->ow)) + 16;
+  return c->side ? 0 : nn__reals_for(c->runs) + 16;
 }
 
-/* And for what comes back. */
 static size_t nn__conv_backward_scratch(const nn__conv *c)
 {
-  const size_t taps = c->kh * c->kw, k = taps * c->cg;
-  if (c->side) {
-    const size_t packed = NN__TILE * NN__TILE * c->oc * nn__round_up(c->c, c->kernels->nr);
-    return nn__max(packed, c->chunks * (NN__TILE * NN__TILE * c->c * c->oc + c->oc)) + 16;
-  }
-  if (nn__depthwise(c)) return taps * c->c * (c->chunks + 2) + c->chunks * c->oc;
-  const size_t data = nn__conv_packed(c, taps * c->og, c->cg) + nn__reals_for(c->zruns);
-  const size_t weight = c->chunks * (c->groups * k * c->og + c->oc) + nn__reals_for(k + c->oh);
-  return nn__max(data, weight) + 16;
+  const size_t span = nn__depthwise(c) ? sizeof(nn__span) / sizeof(size_t) : 0;
+  const size_t lists = span ? span * (c->oh + c->kw) : c->kh * c->kw * c->cg + c->oh;
+  return nn__max(nn__conv_weights(c, 1) + nn__conv_lists(c, 1),
+                 c->chunks * nn__conv_partial(c) + nn__reals_for(c->side ? 0 : lists) + 16);
 }
 
 static size_t nn__conv_thread_scratch(const nn__conv *c, int back)
@@ -3790,23 +3844,95 @@ static size_t nn__conv_thread_scratch(const nn__conv *c, int back)
     return nn__winograd_half(c) + nn__max(nn__winograd_image(c, c->oh, c->ow, c->c), data) +
            nn__winograd_block(c) * NN__TILE * NN__TILE * (c->c + c->oc);
   }
-  const size_t padded = c->ph || c->pw ? c->hp * c->wp * c->c : 0;
-  return nn__max(padded, back && !nn__depthwise(c) ? c->hz * c->wz * c->oc : 0);
+  if (nn__depthwise(c)) return 0;
+  return nn__max(c->ph || c->pw ? c->hp * c->wp * c->c : 0, back ? c->hz * c->wz * c->oc : 0);
 }
 
-/* `image` [h,w,c] with zeros round it, in `to`; or the image itself where there is no padding. */
-static const nn_real *nn__padded(const nn__conv *c, const nn_real *image, nn_real *to)
+/* What the tasks of a convolution are given. A data gradient is `turned`: its images in are dY, its
+ * images out dX, and its windows turn by 180 degrees. */
+typedef struct nn__conv_job {
+  const nn__conv *conv;
+  int turned;
+  size_t h, w, c, oh, ow, oc; /* of the images in and out */
+  size_t cg, og;              /* channels of a group, in and out */
+  const nn_real *x, *dy, *weights;
+  nn_real *y, *packed, *partial, *dw;
+  nn__finish finish;
+  /* The image in with zeros around and between its pixels: tall x wide, pixel (i,j) at
+   * (top + i sh, left + j sw), which may be outside. */
+  size_t tall, wide, sh, sw;
+  ptrdiff_t top, left;
+  /* direct: places of the rows of dW and of runs, in the image in */
+  const size_t *place, *skip;
+  nn__line down, across; /* depthwise */
+  size_t tiles_w, tiles, block; /* Winograd: of one image; how many are transformed at once */
+  nn_real transform[NN__TILE][NN__TILE];
+  nn_real *thread_scratch;
+  size_t thread_scratch_size;
+} nn__conv_job;
+
+static nn__conv_job nn__conv_job_of(nn_model *m, const nn__conv *c, int turned)
 {
-  if (!c->ph && !c->pw) return image;
-  const size_t row = c->w * c->c, wide = c->wp * c->c, side = c->pw * c->c;
-  memset(to, 0, c->ph * wide * sizeof *to);
-  nn_real *at = to + c->ph * wide;
-  for (size_t y = 0; y < c->h; y++, at += wide) {
-    memset(at, 0, side * sizeof *to);
-    memcpy(at + side, image + y * row, row * sizeof *to);
-    memset(at + side + row, 0, side * sizeof *to);
+  nn__conv_job q;
+  memset(&q, 0, sizeof q);
+  q.conv = c, q.turned = turned;
+  q.h = turned ? c->oh : c->h, q.w = turned ? c->ow : c->w, q.c = turned ? c->oc : c->c;
+  q.oh = turned ? c->h : c->oh, q.ow = turned ? c->w : c->ow, q.oc = turned ? c->c : c->oc;
+  q.cg = turned ? c->og : c->cg, q.og = turned ? c->cg : c->og;
+  q.tall = turned ? c->hz : c->hp, q.wide = turned ? c->wz : c->wp;
+  q.sh = turned ? c->sh : 1, q.sw = turned ? c->sw : 1;
+  q.top = (ptrdiff_t)(turned ? (c->kh - 1) * c->dh : c->ph) - (ptrdiff_t)(turned ? c->ph : 0);
+  q.left = (ptrdiff_t)(turned ? (c->kw - 1) * c->dw : c->pw) - (ptrdiff_t)(turned ? c->pw : 0);
+  if (c->side) {
+    const size_t side = (size_t)c->side;
+    q.tall = nn__round_up(q.oh, side) + c->kh - 1, q.wide = nn__round_up(q.ow, side) + c->kw - 1;
+    q.tiles_w = (q.ow + side - 1) / side;
+    q.tiles = nn__winograd_tiles(c, q.oh, q.ow);
+    q.block = nn__winograd_block(c);
   }
-  memset(at, 0, c->ph * wide * sizeof *to);
+  q.packed = q.partial = m->scratch;
+  q.thread_scratch = m->thread_scratch, q.thread_scratch_size = m->thread_scratch_size;
+  return q;
+}
+
+static nn_real *nn__space_of(const nn__conv_job *q, int thread)
+{
+  return q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+}
+
+/* Lays image `number` out with the zeros around and between its pixels. */
+static void nn__lay(const nn__conv_job *q, size_t number, nn_real *to)
+{
+  const nn_real *from = q->x + number * q->h * q->w * q->c;
+  const size_t row = q->wide * q->c, pixel = q->c * sizeof *to;
+  const size_t left = q->left > 0 ? (size_t)q->left : 0, cut = q->left < 0 ? (size_t)-q->left : 0;
+  const size_t most = q->wide > left ? q->wide - left : 0, inside = q->w > cut ? q->w - cut : 0;
+  const size_t width = nn__min(inside, most); /* of what lies side by side */
+  for (size_t i = 0; i < q->tall; i++, to += row) {
+    const ptrdiff_t down = (ptrdiff_t)i - q->top;
+    const size_t at = down < 0 ? q->h : (size_t)down / q->sh;
+    if (at >= q->h || (size_t)down % q->sh) {
+      memset(to, 0, row * sizeof *to);
+    } else if (q->sw == 1) {
+      memset(to, 0, left * pixel);
+      memcpy(to + left * q->c, from + (at * q->w + cut) * q->c, width * pixel);
+      memset(to + (left + width) * q->c, 0, (q->wide - left - width) * pixel);
+    } else {
+      memset(to, 0, row * sizeof *to);
+      for (size_t j = 0; j < q->w; j++) {
+        const ptrdiff_t x = q->left + (ptrdiff_t)(j * q->sw);
+        if (x >= 0 && (size_t)x < q->wide)
+          memcpy(to + (size_t)x * q->c, from + (at * q->w + j) * q->c, pixel);
+      }
+    }
+  }
+}
+
+/* Image `number` as it is walked over: laid out in `to`, or itself if nothing lies around it. */
+static const nn_real *nn__laid(const nn__conv_job *q, size_t number, nn_real *to)
+{
+  if (q->tall == q->h && q->wide == q->w) return q->x + number * q->h * q->w * q->c;
+  nn__lay(q, number, to);
   return to;
 }
 
@@ -3820,22 +3946,6 @@ static const nn_real *nn__padded(const nn__conv *c, const nn_real *image, nn_rea
  *   data    the forward of dY with turned weights;
  *   weight  dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G.
  * The transforms' coefficients reach 5.25 and 1/90, which costs accuracy: see NUMBERS in nn.h. */
-typedef struct nn__winograd {
-  const nn__conv *conv;
-  const nn_real *x, *dy;      /* images in; outputs' gradient for the weights */
-  nn_real *y;                 /* images out */
-  const nn_real *packed;      /* weights: 64 frequencies of panels */
-  nn_real *partial;           /* weight gradient */
-  size_t h, w, c;             /* of the images in */
-  size_t oh, ow, oc;          /* of the images out */
-  size_t top, left;           /* padding */
-  size_t tiles_w, tiles;      /* of one image */
-  size_t block;
-  nn_real *thread_scratch;
-  size_t thread_scratch_size;
-  nn__finish finish;
-} nn__winograd;
-
 /* Row j of G: a_j^i / prod over l of (a_j - a_l). */
 static nn_real nn__winograd_g(size_t j, size_t i, size_t k)
 {
@@ -3848,96 +3958,63 @@ static nn_real nn__winograd_g(size_t j, size_t i, size_t k)
   return (nn_real)(power * share[j]);
 }
 
-/* The weights on their way into the frequency domain and, as gradients, back: input channel i of
- * each task, all output channels (`turned` as in nn__conv_pack: the other way round). */
-typedef struct nn__winograd_job {
-  const nn__conv *conv;
-  nn_real g[NN__TILE][5];
-  int turned;
-  const nn_real *from;
-  nn_real *to;
-  nn_real *thread_scratch; /* taps of one channel at least */
-  size_t thread_scratch_size;
-} nn__winograd_job;
-
-static nn__winograd_job nn__winograd_job_of(nn_model *m, const nn__conv *c, int turned,
-                                            const nn_real *from, nn_real *to)
+/* G, or `back` G^T. */
+static void nn__winograd_transform(nn__conv_job *q, int back)
 {
-  nn__winograd_job job;
-  memset(&job, 0, sizeof job);
   for (size_t f = 0; f < NN__TILE; f++)
-    for (size_t u = 0; u < c->kh; u++) job.g[f][u] = nn__winograd_g(f, u, c->kh);
-  job.conv = c, job.turned = turned, job.from = from, job.to = to;
-  job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
-  return job;
+    for (size_t u = 0; u < q->conv->kh; u++)
+      *(back ? &q->transform[u][f] : &q->transform[f][u]) = nn__winograd_g(f, u, q->conv->kh);
 }
 
 /* to[f][panel][i][NR] = G w G^T, from w[oc, c, k, k]. */
 static void nn__winograd_pack_task(void *arg, size_t i, int thread)
 {
-  const nn__winograd_job *q = arg;
-  const nn__conv *c = q->conv;
-  const nn__kernels *t = c->kernels;
-  const size_t nr = t->nr, taps = c->kh * c->kw, each = c->c * taps;
-  const size_t ni = q->turned ? c->oc : c->c, nj = q->turned ? c->c : c->oc;
-  const size_t wide = nn__round_up(nj, nr);
-  nn_real *w = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  const nn__conv_job *q = arg;
+  const nn__kernels *t = q->conv->kernels;
+  const size_t nr = t->nr, taps = q->conv->kh * q->conv->kw, each = q->conv->c * taps;
+  const size_t wide = nn__round_up(q->oc, nr);
+  nn_real *w = nn__space_of(q, thread);
   if (q->turned) { /* windows turned by 180 degrees */
-    const nn_real *from = q->from + i * each;
-    for (size_t j = 0; j < nj; j++, from += taps)
+    const nn_real *from = q->weights + i * each;
+    for (size_t j = 0; j < q->oc; j++, from += taps)
       for (size_t tap = 0; tap < taps; tap++) w[tap * wide + j] = from[taps - 1 - tap];
   } else {
-    t->transpose(w, wide, q->from + i * taps, each, nj, taps);
+    t->transpose(w, wide, q->weights + i * taps, each, q->oc, taps);
   }
   for (size_t tap = 0; tap < taps; tap++)
-    memset(w + tap * wide + nj, 0, (wide - nj) * sizeof *w);
-  for (size_t j = 0; j < nj; j += nr)
-    t->winograd_weights(q->to + j * ni + i * nr, ni * wide, w + j, wide, (int)c->kh, q->g, nr);
+    memset(w + tap * wide + q->oc, 0, (wide - q->oc) * sizeof *w);
+  for (size_t j = 0; j < q->oc; j += nr)
+    t->winograd_weights(q->packed + j * q->c + i * nr, q->c * wide, NN__TILE, w + j, wide,
+                        (int)q->conv->kh, q->transform, nr);
 }
 
 #ifndef NN_NO_TRAINING
 /* dw[oc, c, k, k] += G^T sum G, from sum[f][c, oc]. */
 static void nn__winograd_unpack_task(void *arg, size_t i, int thread)
 {
-  const nn__winograd_job *q = arg;
-  const nn__conv *c = q->conv;
-  const size_t taps = c->kh * c->kw;
-  nn_real *w = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
-  c->kernels->winograd_weights_back(w, c->oc, q->from + i * c->oc, c->c * c->oc, (int)c->kh, q->g,
-                                    c->oc);
-  for (size_t o = 0; o < c->oc; o++) {
-    nn_real *to = q->to + (o * c->c + i) * taps;
-    for (size_t tap = 0; tap < taps; tap++) to[tap] += w[tap * c->oc + o];
+  const nn__conv_job *q = arg;
+  const size_t taps = q->conv->kh * q->conv->kw;
+  nn_real *w = nn__space_of(q, thread);
+  q->conv->kernels->winograd_weights(w, q->oc, (int)q->conv->kh, q->partial + i * q->oc,
+                                     q->c * q->oc, NN__TILE, q->transform, q->oc);
+  for (size_t o = 0; o < q->oc; o++) {
+    nn_real *to = q->dw + (o * q->c + i) * taps;
+    for (size_t tap = 0; tap < taps; tap++) to[tap] += w[tap * q->oc + o];
   }
 }
 #endif
 
-/* The padded image of tile t, made when t enters a new image; and the place of t in it. */
-static const nn_real *nn__winograd_tile(const nn__winograd *q, size_t t, size_t *present,
-                                        nn_real *image, size_t *row)
+/* Tile t in its image, which is laid out when t enters a new one. */
+static const nn_real *nn__winograd_tile(const nn__conv_job *q, size_t t, size_t *present,
+                                        nn_real *image)
 {
-  const size_t side = (size_t)q->conv->side, k = q->conv->kh - 1;
-  const size_t wide = nn__round_up(q->ow, side) + k, tall = nn__round_up(q->oh, side) + k;
-  const size_t number = t / q->tiles, at = t % q->tiles;
-  *row = wide * q->c;
-  if (number != *present) {
-    const size_t h = nn__min(q->h, tall - q->top), w = nn__min(q->w, wide - q->left);
-    const nn_real *from = q->x + number * q->h * q->w * q->c;
-    memset(image, 0, q->top * *row * sizeof *image);
-    for (size_t i = 0; i < h; i++) {
-      nn_real *to = image + (q->top + i) * *row;
-      memset(to, 0, q->left * q->c * sizeof *to);
-      memcpy(to + q->left * q->c, from + i * q->w * q->c, w * q->c * sizeof *to);
-      memset(to + (q->left + w) * q->c, 0, (wide - q->left - w) * q->c * sizeof *to);
-    }
-    memset(image + (q->top + h) * *row, 0, (tall - q->top - h) * *row * sizeof *image);
-    *present = number;
-  }
-  return image + at / q->tiles_w * side * *row + at % q->tiles_w * side * q->c;
+  const size_t side = (size_t)q->conv->side, at = t % q->tiles;
+  if (t / q->tiles != *present) nn__lay(q, *present = t / q->tiles, image);
+  return image + (at / q->tiles_w * q->wide + at % q->tiles_w) * side * q->c;
 }
 
 /* The part of tile t's outputs that is inside: its first pixel and how many rows and columns. */
-static size_t nn__winograd_inside(const nn__winograd *q, size_t t, size_t *rows, size_t *cols)
+static size_t nn__winograd_inside(const nn__conv_job *q, size_t t, size_t *rows, size_t *cols)
 {
   const size_t side = (size_t)q->conv->side, at = t % q->tiles;
   const size_t i = at / q->tiles_w * side, j = at % q->tiles_w * side;
@@ -3948,35 +4025,28 @@ static size_t nn__winograd_inside(const nn__winograd *q, size_t t, size_t *rows,
 
 static void nn__winograd_forward_task(void *arg, size_t index, int thread)
 {
-  const nn__winograd *q = arg;
+  const nn__conv_job *q = arg;
   const nn__kernels *t = q->conv->kernels;
   const size_t first = index * q->block, taps = NN__TILE * NN__TILE;
   const size_t count = nn__min(q->block, q->conv->n * q->tiles - first);
-  const size_t wide = nn__round_up(q->oc, t->nr), no_skip = 0;
-  const size_t pieces = (q->c + NN__WINOGRAD_CHAIN - 1) / NN__WINOGRAD_CHAIN;
-  const size_t piece = (q->c + pieces - 1) / pieces;
-  nn_real *const half = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  const size_t wide = nn__round_up(q->oc, t->nr);
+  const size_t chains = (q->c + NN__WINOGRAD_CHAIN - 1) / NN__WINOGRAD_CHAIN;
+  const size_t length = (q->c + chains - 1) / chains;
+  size_t skip[NN__WINOGRAD_CHAINS];
+  for (size_t i = 0; i < chains; i++) skip[i] = i * length;
+  const nn__walk walk = {chains, length, q->c - (chains - 1) * length, skip, 1, t->nr, NN__CHAINS};
+  const nn__finish set = {1, 0, NULL, 0, 0};
+  nn_real *const half = nn__space_of(q, thread);
   nn_real *v = half + nn__winograd_half(q->conv);
   nn_real *out = v + q->block * taps * q->c, *image = out + q->block * taps * q->oc;
-  size_t present = SIZE_MAX, row;
+  size_t present = SIZE_MAX;
   for (size_t i = 0; i < count; i++) {
-    const nn_real *x = nn__winograd_tile(q, first + i, &present, image, &row);
-    t->winograd_in(v + i * q->c, q->block * q->c, x, row, q->c, half);
+    const nn_real *x = nn__winograd_tile(q, first + i, &present, image);
+    t->winograd_in(v + i * q->c, q->block * q->c, x, q->wide * q->c, q->c, half);
   }
   for (size_t f = 0; f < taps; f++)
-    for (size_t j = 0; j < q->oc; j += t->nr)
-      for (size_t i = 0, m; i < count; i += m) {
-        m = nn__tile_height(t, count - i);
-        for (size_t k = 0; k < q->c; k += piece) {
-          const size_t length = nn__min(piece, q->c - k);
-          const nn__walk walk = {1, length, length, &no_skip, 1, t->nr, 0};
-          const nn__finish add = {1, k > 0, NULL, 0, 0};
-          const nn_real *a[NN__MAX_MR];
-          for (size_t r = 0; r < m; r++) a[r] = v + (f * q->block + i + r) * q->c + k;
-          t->tile(&walk, a, q->packed + (f * wide + j) * q->c + k * t->nr,
-                  out + (f * q->block + i) * q->oc + j, q->oc, m, nn__min(t->nr, q->oc - j), &add);
-        }
-      }
+    nn__tiles(t, &walk, count, q->oc, v + f * q->block * q->c, q->c, q->packed + f * wide * q->c,
+              q->c * t->nr, out + f * q->block * q->oc, q->oc, t->nr, &set);
   for (size_t i = 0; i < count; i++) {
     size_t rows, cols;
     nn_real *y = q->y + nn__winograd_inside(q, first + i, &rows, &cols);
@@ -3985,55 +4055,20 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
   }
 }
 
-/* The job of a forward (or, turned, of a data gradient: the forward of dY). */
-static nn__winograd nn__winograd_of(nn_model *m, const nn__conv *c, int turned)
-{
-  nn__winograd q;
-  memset(&q, 0, sizeof q);
-  q.conv = c;
-  q.h = turned ? c->oh : c->h, q.w = turned ? c->ow : c->w, q.c = turned ? c->oc : c->c;
-  q.oh = turned ? c->h : c->oh, q.ow = turned ? c->w : c->ow, q.oc = turned ? c->c : c->oc;
-  q.top = turned ? c->kh - 1 - c->ph : c->ph, q.left = turned ? c->kw - 1 - c->pw : c->pw;
-  const size_t side = (size_t)c->side;
-  q.tiles_w = (q.ow + side - 1) / side;
-  q.tiles = nn__winograd_tiles(c, q.oh, q.ow);
-  q.block = nn__winograd_block(c);
-  q.thread_scratch = m->thread_scratch, q.thread_scratch_size = m->thread_scratch_size;
-  return q;
-}
-
-static void nn__winograd_pack(nn_model *m, const nn__conv *c, int turned, const nn_real *w,
-                              nn_real *to)
-{
-  nn__winograd_job job = nn__winograd_job_of(m, c, turned, w, to);
-  nn__parallel(&m->context.pool, turned ? c->oc : c->c, nn__winograd_pack_task, &job);
-}
-
-static void nn__winograd_forward(nn_model *m, const nn__conv *c, int turned, const nn_real *x,
-                                 const nn_real *packed, const nn_real *bias, int relu, nn_real *y)
-{
-  nn__winograd q = nn__winograd_of(m, c, turned);
-  const nn__finish finish = {1, 0, bias, relu, 0};
-  q.x = x, q.y = y, q.packed = packed, q.finish = finish;
-  nn__parallel(&m->context.pool, (c->n * q.tiles + q.block - 1) / q.block,
-               nn__winograd_forward_task, &q);
-}
-
 #ifndef NN_NO_TRAINING
 /* One chunk of tiles: its own sums [64, c, oc] and, of dY, [oc]. */
 static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
 {
-  const nn__winograd *q = arg;
+  const nn__conv_job *q = arg;
   const nn__conv *c = q->conv;
   const nn__kernels *t = c->kernels;
-  const size_t taps = NN__TILE * NN__TILE, all = c->n * q->tiles;
+  const size_t taps = NN__TILE * NN__TILE, all = c->n * q->tiles, no_skip = 0;
   const size_t begin = chunk * all / c->chunks, end = (chunk + 1) * all / c->chunks;
-  nn_real *du = q->partial + chunk * (taps * q->c * q->oc + q->oc), *db = du + taps * q->c * q->oc;
-  nn_real *const half = q->thread_scratch + (size_t)thread * q->thread_scratch_size;
+  nn_real *du = q->partial + chunk * nn__conv_partial(c), *db = du + taps * q->c * q->oc;
+  nn_real *const half = nn__space_of(q, thread);
   nn_real *v = half + nn__winograd_half(c);
   nn_real *d = v + q->block * taps * q->c, *image = d + q->block * taps * q->oc;
-  const size_t no_skip = 0;
-  size_t present = SIZE_MAX, row;
+  size_t present = SIZE_MAX;
   memset(db, 0, q->oc * sizeof *db);
   if (begin == end) memset(du, 0, taps * q->c * q->oc * sizeof *du);
   for (size_t first = begin; first < end; first += q->block) {
@@ -4042,371 +4077,259 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
     const nn__finish add = {1, first > begin, NULL, 0, 0};
     for (size_t i = 0; i < count; i++) {
       size_t rows, cols;
-      const nn_real *x = nn__winograd_tile(q, first + i, &present, image, &row);
-      t->winograd_in(v + i * q->c, q->block * q->c, x, row, q->c, half);
+      const nn_real *x = nn__winograd_tile(q, first + i, &present, image);
+      t->winograd_in(v + i * q->c, q->block * q->c, x, q->wide * q->c, q->c, half);
       const nn_real *dy = q->dy + nn__winograd_inside(q, first + i, &rows, &cols);
       t->winograd_out_back(d + i * q->oc, q->block * q->oc, dy, q->ow * q->oc, q->oc, c->side,
                            rows, cols, half);
       for (size_t k = 0; k < rows; k++)
-        t->sum_rows(db, dy + k * q->ow * q->oc, q->oc, cols, q->oc);
+        t->sum_rows(db, dy + k * q->ow * q->oc, q->oc, NULL, NULL, cols, q->oc);
     }
     for (size_t f = 0; f < taps; f++)
-      for (size_t i = 0, m; i < q->c; i += m) {
-        m = nn__tile_height(t, q->c - i);
-        const nn_real *a[NN__MAX_MR];
-        for (size_t r = 0; r < m; r++) a[r] = v + f * q->block * q->c + i + r;
-        for (size_t j = 0; j < q->oc; j += t->nr)
-          t->tile(&walk, a, d + f * q->block * q->oc + j, du + (f * q->c + i) * q->oc + j,
-                  q->oc, m, nn__min(t->nr, q->oc - j), &add);
-      }
+      nn__tiles(t, &walk, q->c, q->oc, v + f * q->block * q->c, 1, d + f * q->block * q->oc, t->nr,
+                du + f * q->c * q->oc, q->oc, t->nr, &add);
   }
-}
-
-static void nn__winograd_weights(nn_model *m, const nn__conv *c, const nn_real *x,
-                                 const nn_real *dy, nn_real *dw, nn_real *db)
-{
-  const size_t taps = NN__TILE * NN__TILE, partial = taps * c->c * c->oc + c->oc;
-  nn__winograd q = nn__winograd_of(m, c, 0);
-  nn_real *sum = m->scratch;
-  q.x = x, q.dy = dy, q.partial = sum;
-  nn__parallel(&m->context.pool, c->chunks, nn__winograd_weight_task, &q);
-  for (size_t chunk = 1; chunk < c->chunks; chunk++) /* in order: the same bits for any threads */
-    c->kernels->add(sum, sum, sum + chunk * partial, partial);
-  if (db) c->kernels->add(db, db, sum + taps * c->c * c->oc, c->oc);
-  nn__winograd_job weights = nn__winograd_job_of(m, c, 0, sum, dw);
-  nn__parallel(&m->context.pool, c->c, nn__winograd_unpack_task, &weights);
 }
 #endif
 
 /* ---- direct ------------------------------------------------------------------------------- */
 
-/* One walk over one image: out[pixels, n] for every group, from packed weights. */
-typedef struct nn__correlation {
-  const nn__kernels *kernels;
-  const size_t *skip;
-  size_t rows, cols, down, right; /* pixels out; from one to the next in the image */
-  size_t runs, run, groups, cg, og, ldc;
-  const nn_real *packed;
-  nn__finish finish;
-} nn__correlation;
-
-static void nn__correlate(const nn__correlation *q, const nn_real *image, nn_real *out)
-{
-  const nn__kernels *t = q->kernels;
-  const size_t nr = t->nr, k = q->runs * q->run;
-  const nn__walk walk = {q->runs, q->run, q->run, q->skip, 1, nr, 0};
-  const nn_real *b = q->packed;
-  for (size_t g = 0; g < q->groups; g++)
-    for (size_t j = 0; j < q->og; j += nr, b += k * nr) {
-      nn__finish f = q->finish;
-      const nn_real *at = image + g * q->cg; /* of pixel (y, x) */
-      if (f.bias) f.bias += g * q->og + j;
-      for (size_t i = 0, x = 0, m; i < q->rows * q->cols; i += m) {
-        m = nn__tile_height(t, q->rows * q->cols - i);
-        const nn_real *row[NN__MAX_MR];
-        for (size_t r = 0; r < m; r++, at += q->right) {
-          if (x++ == q->cols) at += q->down - q->cols * q->right, x = 1;
-          row[r] = at;
-        }
-        t->tile(&walk, row, b, out + i * q->ldc + g * q->og + j, q->ldc, m,
-                nn__min(nr, q->og - j), &f);
-      }
-    }
-}
-
 /* Packs weights for a correlation: row k = (u,v,i), column j of group g is at(g,u,v,i,j). `turned`
  * is the data gradient's: i runs over output channels, j over input channels, u and v backwards. */
-static void nn__conv_pack(const nn__conv *c, const nn_real *w, int turned, nn_real *to)
+static void nn__direct_pack(const nn__conv_job *q, nn_real *to)
 {
-  const size_t nr = c->kernels->nr, taps = c->kh * c->kw;
-  const size_t ni = turned ? c->og : c->cg, nj = turned ? c->cg : c->og;
-  const size_t step_i = turned ? c->cg * taps : taps, step_j = turned ? taps : c->cg * taps;
-  for (size_t g = 0; g < c->groups; g++)
-    for (size_t j0 = 0; j0 < nj; j0 += nr)
+  const size_t nr = q->conv->kernels->nr, taps = q->conv->kh * q->conv->kw;
+  const size_t step_i = q->turned ? q->og * taps : taps, step_j = q->turned ? taps : q->cg * taps;
+  for (size_t g = 0; g < q->conv->groups; g++)
+    for (size_t j0 = 0; j0 < q->og; j0 += nr)
       for (size_t tap = 0; tap < taps; tap++) {
-        const nn_real *from = w + g * c->og * c->cg * taps + (turned ? taps - 1 - tap : tap);
-        for (size_t i = 0; i < ni; i++, to += nr)
+        const nn_real *from = q->weights + g * q->og * q->cg * taps;
+        from += q->turned ? taps - 1 - tap : tap;
+        for (size_t i = 0; i < q->cg; i++, to += nr)
           for (size_t j = 0; j < nr; j++)
-            to[j] = j0 + j < nj ? from[i * step_i + (j0 + j) * step_j] : 0;
+            to[j] = j0 + j < q->og ? from[i * step_i + (j0 + j) * step_j] : 0;
       }
 }
 
-/* Offsets of runs in an image of row length `wide` pixels with `depth` channels. */
-static void nn__runs(const nn__conv *c, size_t wide, size_t depth, size_t *skip)
+/* Where the runs of a window start in the image that is walked over; kept at `skip`. */
+static void nn__conv_places(nn__conv_job *q, size_t *skip)
 {
-  for (size_t r = 0; r < c->runs; r++) {
-    const size_t u = c->runs == c->kh ? r : r / c->kw, v = c->runs == c->kh ? 0 : r % c->kw;
-    skip[r] = (u * c->dh * wide + v * c->dw) * depth;
+  const nn__conv *c = q->conv;
+  q->skip = skip;
+  for (size_t u = 0; u < c->kh; u++)
+    for (size_t v = 0; v < c->runs / c->kh; v++)
+      *skip++ = (u * c->dh * q->wide + v * c->dw) * q->c;
+}
+
+static void nn__direct_task(void *arg, size_t number, int thread)
+{
+  const nn__conv_job *q = arg;
+  const nn__kernels *t = q->conv->kernels;
+  const size_t k = q->conv->kh * q->conv->kw * q->cg, run = k / q->conv->runs, nr = t->nr;
+  const nn__walk walk = {q->conv->runs, run, run, q->skip, 1, nr, 0};
+  const nn_real *image = nn__laid(q, number, nn__space_of(q, thread));
+  const size_t right = (q->turned ? 1 : q->conv->sw) * q->c;
+  const size_t down = (q->turned ? 1 : q->conv->sh) * q->wide * q->c;
+  nn_real *out = q->y + number * q->oh * q->ow * q->oc;
+  for (size_t g = 0; g < q->conv->groups; g++) {
+    const nn__left pixels = {image + g * q->cg, right, 0, 0, NULL, q->ow, down};
+    nn__finish f = q->finish;
+    if (f.bias) f.bias += g * q->og;
+    nn__tiles_at(t, &walk, q->oh * q->ow, q->og, &pixels,
+                 q->packed + g * nn__round_up(q->og, nr) * k, nr * k, out + g * q->og, q->oc, nr,
+                 &f);
   }
-}
-
-typedef struct nn__conv_job {
-  const nn__conv *conv;
-  nn__correlation walk;
-  const nn_real *x, *dy, *w, *bias;
-  nn_real *y, *dx, *partial, *thread_scratch;
-  size_t thread_scratch_size;
-  const size_t *skip, *tap; /* weight gradient: rows of dY; offsets of (u,v,c) */
-  int relu;
-} nn__conv_job;
-
-static void nn__conv_forward_task(void *arg, size_t i, int thread)
-{
-  const nn__conv_job *job = arg;
-  const nn__conv *c = job->conv;
-  const nn_real *image =
-      nn__padded(c, job->x + i * c->h * c->w * c->c,
-                 job->thread_scratch + (size_t)thread * job->thread_scratch_size);
-  nn__correlate(&job->walk, image, job->y + i * c->oh * c->ow * c->oc);
-}
-
-/* Depthwise: every tap multiplies a vector of channels. w: [taps, c]. */
-static void nn__depthwise_forward_task(void *arg, size_t image, int thread)
-{
-  const nn__conv_job *job = arg;
-  const nn__conv *c = job->conv;
-  const nn__kernels *t = c->kernels;
-  const nn_real *x = nn__padded(c, job->x + image * c->h * c->w * c->c,
-                                job->thread_scratch + (size_t)thread * job->thread_scratch_size);
-  nn_real *y = job->y + image * c->oh * c->ow * c->c;
-  for (size_t i = 0; i < c->oh; i++)
-    for (size_t j = 0; j < c->ow; j++, y += c->c) {
-      if (job->bias)
-        memcpy(y, job->bias, c->c * sizeof *y);
-      else
-        memset(y, 0, c->c * sizeof *y);
-      for (size_t u = 0; u < c->kh; u++)
-        for (size_t v = 0; v < c->kw; v++)
-          t->multiply_add(y, x + ((i * c->sh + u * c->dh) * c->wp + j * c->sw + v * c->dw) * c->c,
-                 job->w + (u * c->kw + v) * c->c, c->c);
-      if (job->relu) t->activate(NN__ACT_RELU, y, y, c->c, 0);
-    }
-}
-
-/* The weights for nn__conv_forward, to the space that nn__conv_weights asks for. */
-static void nn__conv_pack_forward(nn_model *m, const nn__conv *c, const nn_real *w, nn_real *to)
-{
-  const size_t taps = c->kh * c->kw;
-  if (c->side)
-    nn__winograd_pack(m, c, 0, w, to);
-  else if (nn__depthwise(c))
-    c->kernels->transpose(to, c->c, w, taps, c->c, taps);
-  else
-    nn__conv_pack(c, w, 0, to);
-}
-
-/* scratch: what nn__conv_forward_scratch asks for beside the weights. */
-static void nn__conv_forward(nn_model *m, const nn__conv *c, const nn_real *x,
-                             const nn_real *packed, const nn_real *bias, int relu, nn_real *y,
-                             nn_real *scratch)
-{
-  nn__conv_job job;
-  memset(&job, 0, sizeof job);
-  if (c->side) {
-    nn__winograd_forward(m, c, 0, x, packed, bias, relu, y);
-    return;
-  }
-  job.conv = c, job.x = x, job.y = y, job.bias = bias, job.relu = relu;
-  job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
-  if (nn__depthwise(c)) {
-    job.w = packed;
-    nn__parallel(&m->context.pool, c->n, nn__depthwise_forward_task, &job);
-    return;
-  }
-  size_t *skip = (size_t *)(void *)nn__aligned(scratch);
-  nn__runs(c, c->wp, c->c, skip);
-  const nn__correlation walk = {c->kernels, skip, c->oh, c->ow, c->sh * c->wp * c->c, c->sw * c->c,
-                                c->runs, c->run, c->groups, c->cg, c->og, c->oc, packed,
-                                {1, 0, bias, relu, 0}};
-  job.walk = walk;
-  nn__parallel(&m->context.pool, c->n, nn__conv_forward_task, &job);
 }
 
 #ifndef NN_NO_TRAINING
-/* dY spread out: Z[r,q] = dY[i,j] where i sh = r - (kh-1) dh + ph and so for j; else 0. */
-static void nn__spread(const nn__conv *c, const nn_real *dy, nn_real *z)
-{
-  const size_t top = (c->kh - 1) * c->dh, left = (c->kw - 1) * c->dw;
-  memset(z, 0, c->hz * c->wz * c->oc * sizeof *z);
-  for (size_t i = 0; i < c->oh; i++) {
-    const size_t r = i * c->sh + top; /* minus ph */
-    if (r < c->ph || r - c->ph >= c->hz) continue;
-    for (size_t j = 0; j < c->ow; j++) {
-      const size_t q = j * c->sw + left;
-      if (q < c->pw || q - c->pw >= c->wz) continue;
-      memcpy(z + ((r - c->ph) * c->wz + q - c->pw) * c->oc, dy + (i * c->ow + j) * c->oc,
-             c->oc * sizeof *z);
-    }
-  }
-}
-
-static void nn__conv_data_task(void *arg, size_t i, int thread)
-{
-  const nn__conv_job *job = arg;
-  const nn__conv *c = job->conv;
-  nn_real *z = job->thread_scratch + (size_t)thread * job->thread_scratch_size;
-  nn__spread(c, job->dy + i * c->oh * c->ow * c->oc, z);
-  nn__correlate(&job->walk, z, job->dx + i * c->h * c->w * c->c);
-}
-
-static void nn__depthwise_data_task(void *arg, size_t image, int thread)
-{
-  const nn__conv_job *job = arg;
-  const nn__conv *c = job->conv;
-  const nn_real *dy = job->dy + image * c->oh * c->ow * c->c;
-  nn_real *dx = job->dx + image * c->h * c->w * c->c;
-  (void)thread;
-  memset(dx, 0, c->h * c->w * c->c * sizeof *dx);
-  for (size_t i = 0; i < c->oh; i++)
-    for (size_t j = 0; j < c->ow; j++, dy += c->c)
-      for (size_t u = 0; u < c->kh; u++)
-        for (size_t v = 0; v < c->kw; v++) {
-          const size_t r = i * c->sh + u * c->dh, q = j * c->sw + v * c->dw;
-          if (r < c->ph || q < c->pw || r - c->ph >= c->h || q - c->pw >= c->w) continue;
-          c->kernels->multiply_add(dx + ((r - c->ph) * c->w + q - c->pw) * c->c, dy,
-                          job->w + (u * c->kw + v) * c->c, c->c);
-        }
-}
-
-static void nn__conv_backward_data(nn_model *m, const nn__conv *c, const nn_real *dy,
-                                   const nn_real *w, nn_real *dx)
-{
-  nn__conv_job job;
-  memset(&job, 0, sizeof job);
-  if (c->side) {
-    nn__winograd_pack(m, c, 1, w, m->scratch);
-    nn__winograd_forward(m, c, 1, dy, m->scratch, NULL, 0, dx);
-    return;
-  }
-  job.conv = c, job.dy = dy, job.dx = dx;
-  job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
-  if (nn__depthwise(c)) {
-    c->kernels->transpose(m->scratch, c->c, w, c->kh * c->kw, c->c, c->kh * c->kw);
-    job.w = m->scratch;
-    nn__parallel(&m->context.pool, c->n, nn__depthwise_data_task, &job);
-    return;
-  }
-  nn_real *packed = m->scratch;
-  nn__conv_pack(c, w, 1, packed);
-  size_t *skip =
-      (size_t *)(void *)nn__aligned(packed + nn__conv_packed(c, c->zruns * c->zrun, c->cg));
-  nn__runs(c, c->wz, c->oc, skip);
-  const nn__correlation walk = {c->kernels, skip, c->h, c->w, c->wz * c->oc, c->oc, c->zruns,
-                                c->zrun, c->groups, c->og, c->cg, c->c, packed,
-                                {1, 0, NULL, 0, 0}};
-  job.walk = walk;
-  nn__parallel(&m->context.pool, c->n, nn__conv_data_task, &job);
-}
-
 /* Sum over the rows of x[rows, cols] added to sum, in pieces short enough for float. */
-static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, size_t ldx,
-                         size_t rows, size_t cols)
+static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, size_t rows,
+                         size_t cols)
 {
   for (size_t i = 0; i < rows; i += 256)
-    t->sum_rows(sum, x + i * ldx, ldx, nn__min(256, rows - i), cols);
-}
-
-typedef struct nn__rows_sum {
-  const nn__kernels *kernels;
-  nn_real *sum;
-  const nn_real *x;
-  size_t ldx, rows, cols;
-} nn__rows_sum;
-enum { NN__COLUMNS_TASK = 64 };
-
-static void nn__sum_columns_task(void *arg, size_t index, int thread)
-{
-  const nn__rows_sum *c = arg;
-  const size_t j = index * NN__COLUMNS_TASK;
-  (void)thread;
-  nn__sum_rows(c->kernels, c->sum + j, c->x + j, c->ldx, c->rows,
-               nn__min(NN__COLUMNS_TASK, c->cols - j));
-}
-
-/* The same by all threads. */
-static void nn__sum_columns(nn_model *m, nn_real *sum, const nn_real *x, size_t ldx, size_t rows,
-                            size_t cols)
-{
-  nn__rows_sum c = {m->context.kernels, sum, x, ldx, rows, cols};
-  nn__parallel(&m->context.pool, (cols + NN__COLUMNS_TASK - 1) / NN__COLUMNS_TASK,
-               nn__sum_columns_task, &c);
+    t->sum_rows(sum, x + i * cols, cols, NULL, NULL, nn__min(256, rows - i), cols);
 }
 
 /* The images of one chunk, added up into the chunk's own partial: [k, og] of each group, [oc]. */
-static void nn__conv_weight_task(void *arg, size_t chunk, int thread)
+static void nn__direct_weight_task(void *arg, size_t chunk, int thread)
 {
-  const nn__conv_job *job = arg;
-  const nn__conv *c = job->conv;
-  const nn__kernels *t = c->kernels;
-  const size_t k = c->kh * c->kw * c->cg, nr = t->nr;
-  const size_t first = chunk * c->n / c->chunks, last = (chunk + 1) * c->n / c->chunks;
-  nn_real *dw = job->partial + chunk * (c->groups * k * c->og + c->oc);
-  nn_real *db = dw + c->groups * k * c->og;
-  nn_real *scratch = job->thread_scratch + (size_t)thread * job->thread_scratch_size;
-  const nn__walk walk = {c->oh, c->ow, c->ow, job->skip, c->sw * c->c, c->oc, 1};
-  memset(dw, 0, (c->groups * k * c->og + c->oc) * sizeof *dw);
-  for (size_t image = first; image < last; image++) {
-    const nn_real *x = nn__padded(c, job->x + image * c->h * c->w * c->c, scratch);
-    const nn_real *dy = job->dy + image * c->oh * c->ow * c->oc;
-    nn__sum_rows(t, db, dy, c->oc, c->oh * c->ow, c->oc);
-    if (nn__depthwise(c)) { /* dw[tap, c] */
-      for (size_t i = 0; i < c->oh; i++)
-        for (size_t j = 0; j < c->ow; j++)
-          for (size_t tap = 0; tap < c->kh * c->kw; tap++) {
-            const size_t r = i * c->sh + tap / c->kw * c->dh, q = j * c->sw + tap % c->kw * c->dw;
-            t->multiply_add(dw + tap * c->c, x + (r * c->wp + q) * c->c,
-                            dy + (i * c->ow + j) * c->c, c->c);
-          }
-      continue;
+  const nn__conv_job *q = arg;
+  const nn__conv *c = q->conv;
+  const size_t k = c->kh * c->kw * c->cg, pixels = c->oh * c->ow, nr = c->kernels->nr;
+  nn_real *dw = q->partial + chunk * nn__conv_partial(c), *db = dw + c->groups * k * c->og;
+  const nn__walk walk = {c->oh, c->ow, c->ow, q->skip, c->sw * c->c, c->oc, 1};
+  const nn__finish add = {1, 1, NULL, 0, 0};
+  memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
+  for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
+    const nn_real *x = nn__laid(q, i, nn__space_of(q, thread)), *dy = q->dy + i * pixels * c->oc;
+    nn__sum_rows(c->kernels, db, dy, pixels, c->oc);
+    for (size_t g = 0; g < c->groups; g++) {
+      const nn__left rows = {x + g * c->cg, 0, 0, 0, q->place, 0, 0};
+      nn__tiles_at(c->kernels, &walk, k, c->og, &rows, dy + g * c->og, nr, dw + g * k * c->og,
+                   c->og, nr, &add);
     }
-    const nn__finish add = {1, 1, NULL, 0, 0};
-    for (size_t g = 0; g < c->groups; g++)
-      for (size_t i = 0, rows; i < k; i += rows) {
-        rows = nn__tile_height(t, k - i);
-        const nn_real *row[NN__MAX_MR];
-        for (size_t r = 0; r < rows; r++) row[r] = x + job->tap[i + r] + g * c->cg;
-        for (size_t j = 0; j < c->og; j += nr)
-          t->tile(&walk, row, dy + g * c->og + j, dw + (g * k + i) * c->og + j, c->og, rows,
-                  nn__min(nr, c->og - j), &add);
-      }
   }
+}
+
+/* Where the rows of dW and of dY's images start in the image that is walked over. */
+static void nn__weight_places(nn__conv_job *q, size_t *list)
+{
+  const nn__conv *c = q->conv;
+  q->place = list;
+  for (size_t u = 0; u < c->kh; u++)
+    for (size_t v = 0; v < c->kw; v++)
+      for (size_t i = 0; i < c->cg; i++) *list++ = (u * c->dh * c->wp + v * c->dw) * c->c + i;
+  q->skip = list;
+  for (size_t i = 0; i < c->oh; i++) list[i] = i * c->sh * c->wp * c->c;
+}
+#endif
+
+/* ---- depthwise ---------------------------------------------------------------------------- */
+
+/* Adds to out[i,j] the products of a and b, c channels each, that belong to it. */
+static void nn__depthwise_add(const nn__kernels *t, size_t c, const nn__line *down,
+                              const nn__line *across, const nn_real *a, const nn_real *b,
+                              nn_real *out)
+{
+  const ptrdiff_t pixel = (ptrdiff_t)c;
+  const ptrdiff_t row_a = (ptrdiff_t)(across->a * c), row_b = (ptrdiff_t)(across->b * c);
+  const nn__steps steps = {down->step_a * row_a, across->step_a * pixel, down->step_b * row_b,
+                           across->step_b * pixel};
+  for (size_t i = 0; i < down->out; i++)
+    for (size_t j = 0; j < across->out; j++, out += c) {
+      const nn__span *r = &down->span[i], *s = &across->span[j];
+      t->add_taps(out, a + (r->a * across->a + s->a) * c, b + (r->b * across->b + s->b) * c,
+                  &steps, r->count, s->count, c);
+    }
+}
+
+static void nn__depthwise_task(void *arg, size_t number, int thread)
+{
+  const nn__conv_job *q = arg;
+  const size_t pixels = q->oh * q->ow;
+  nn_real *out = q->y + number * pixels * q->c;
+  (void)thread;
+  if (q->finish.bias)
+    for (size_t i = 0; i < pixels; i++)
+      memcpy(out + i * q->c, q->finish.bias, q->c * sizeof *out);
+  else
+    memset(out, 0, pixels * q->c * sizeof *out);
+  nn__depthwise_add(q->conv->kernels, q->c, &q->down, &q->across,
+                    q->x + number * q->h * q->w * q->c, q->packed, out);
+  if (q->finish.relu) q->conv->kernels->activate(NN__ACT_RELU, out, out, pixels * q->c, 0);
+}
+
+#ifndef NN_NO_TRAINING
+/* The images of one chunk: [taps, c], [c]. Row by row of dY, which stays in the cache. */
+static void nn__depthwise_weight_task(void *arg, size_t chunk, int thread)
+{
+  const nn__conv_job *q = arg;
+  const nn__conv *c = q->conv;
+  const size_t pixels = c->oh * c->ow, row = c->kw * c->c;
+  nn_real *dw = q->partial + chunk * nn__conv_partial(c), *db = dw + c->kh * row;
+  nn__span alone = {0, 0, 1};
+  const nn__line down = {1, 1, 1, 0, 0, &alone};
+  (void)thread;
+  memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
+  for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
+    const nn_real *x = q->x + i * c->h * c->w * c->c, *dy = q->dy + i * pixels * c->c;
+    nn__sum_rows(c->kernels, db, dy, pixels, c->c);
+    for (size_t r = 0; r < c->oh; r++, dy += c->ow * c->c) {
+      const nn__span *rows = &q->down.span[r]; /* of X and of the window */
+      for (size_t u = 0; u < rows->count; u++)
+        nn__depthwise_add(c->kernels, c->c, &down, &q->across,
+                          x + (rows->a + u * c->dh) * c->w * c->c, dy, dw + (rows->b + u) * row);
+    }
+  }
+}
+#endif
+
+/* ---- forward and backward ----------------------------------------------------------------- */
+
+/* Packs w for a forward or, turned, for the gradient of the data. */
+static void nn__conv_pack(nn_model *m, const nn__conv *c, int turned, const nn_real *w, nn_real *to)
+{
+  const size_t taps = c->kh * c->kw;
+  nn__conv_job q = nn__conv_job_of(m, c, turned);
+  q.weights = w, q.packed = to;
+  if (c->side) {
+    nn__winograd_transform(&q, 0);
+    nn__parallel(&m->context.pool, q.c, nn__winograd_pack_task, &q);
+  } else if (nn__depthwise(c)) {
+    c->kernels->transpose(to, c->c, w, taps, c->c, taps);
+  } else {
+    nn__direct_pack(&q, to);
+  }
+}
+
+/* Forward or, turned, the gradient of the data: y = finish(the correlation of x with the packed
+ * weights). lists: what nn__conv_lists asks for. */
+static void nn__correlate(nn_model *m, const nn__conv *c, int turned, const nn_real *x,
+                          const nn_real *packed, nn_real *lists, const nn_real *bias, int relu,
+                          nn_real *y)
+{
+  nn__pool *pool = &m->context.pool;
+  nn__conv_job q = nn__conv_job_of(m, c, turned);
+  const nn__finish finish = {1, 0, bias, relu, 0};
+  q.x = x, q.y = y, q.packed = (nn_real *)(uintptr_t)(const void *)packed, q.finish = finish;
+  if (c->side) {
+    nn__parallel(pool, (c->n * q.tiles + q.block - 1) / q.block, nn__winograd_forward_task, &q);
+  } else if (nn__depthwise(c)) {
+    nn__span *span = (nn__span *)(void *)nn__aligned(lists);
+    const nn__product_kind kind = turned ? NN__DATA : NN__FORWARD;
+    q.down = nn__line_of(kind, c->h, c->oh, c->kh, c->sh, c->dh, c->ph, span);
+    q.across = nn__line_of(kind, c->w, c->ow, c->kw, c->sw, c->dw, c->pw, span + q.down.out);
+    nn__parallel(pool, c->n, nn__depthwise_task, &q);
+  } else {
+    nn__conv_places(&q, (size_t *)(void *)nn__aligned(lists));
+    nn__parallel(pool, c->n, nn__direct_task, &q);
+  }
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__conv_backward_data(nn_model *m, const nn__conv *c, const nn_real *dy,
+                                   const nn_real *w, nn_real *dx)
+{
+  nn__conv_pack(m, c, 1, w, m->scratch);
+  nn__correlate(m, c, 1, dy, m->scratch, m->scratch + nn__conv_weights(c, 1), NULL, 0, dx);
 }
 
 /* Adds the gradients of the weights [oc,cg,kh,kw] and of the bias (or NULL). */
 static void nn__conv_backward_weights(nn_model *m, const nn__conv *c, const nn_real *x,
                                       const nn_real *dy, nn_real *dw, nn_real *db)
 {
-  const size_t taps = c->kh * c->kw, k = taps * c->cg;
-  const size_t partial = c->groups * k * c->og + c->oc;
-  nn__conv_job job;
+  const size_t taps = c->kh * c->kw, k = taps * c->cg, partial = nn__conv_partial(c);
+  const int depthwise = nn__depthwise(c);
+  nn__pool *pool = &m->context.pool;
+  nn__conv_job q = nn__conv_job_of(m, c, 0);
+  nn_real *sum = q.partial;
+  void *list = nn__aligned(sum + c->chunks * partial);
+  q.x = x, q.dy = dy, q.dw = dw;
+  if (depthwise) {
+    nn__span *span = list;
+    q.down = nn__line_of(NN__FORWARD, c->h, c->oh, c->kh, c->sh, c->dh, c->ph, span);
+    q.across = nn__line_of(NN__WEIGHT, c->w, c->ow, c->kw, c->sw, c->dw, c->pw, span + c->oh);
+  } else if (!c->side) {
+    nn__weight_places(&q, list);
+  }
+  nn__parallel(pool, c->chunks,
+               c->side ? nn__winograd_weight_task
+                       : depthwise ? nn__depthwise_weight_task : nn__direct_weight_task,
+               &q);
+  for (size_t chunk = 1; chunk < c->chunks; chunk++) /* in order: the same bits for any threads */
+    c->kernels->add(sum, sum, sum + chunk * partial, partial);
+  if (db) c->kernels->add(db, db, sum + partial - c->oc, c->oc);
   if (c->side) {
-    nn__winograd_weights(m, c, x, dy, dw, db);
+    nn__winograd_transform(&q, 1);
+    nn__parallel(pool, c->c, nn__winograd_unpack_task, &q);
     return;
   }
-  memset(&job, 0, sizeof job);
-  job.conv = c, job.x = x, job.dy = dy, job.partial = m->scratch;
-  job.thread_scratch = m->thread_scratch, job.thread_scratch_size = m->thread_scratch_size;
-  if (!nn__depthwise(c)) {
-    size_t *tap = (size_t *)(void *)nn__aligned(m->scratch + c->chunks * partial);
-    size_t *skip = tap + k;
-    for (size_t i = 0; i < k; i++) {
-      const size_t u = i / c->cg / c->kw, v = i / c->cg % c->kw;
-      tap[i] = (u * c->dh * c->wp + v * c->dw) * c->c + i % c->cg;
-    }
-    for (size_t i = 0; i < c->oh; i++) skip[i] = i * c->sh * c->wp * c->c;
-    job.tap = tap, job.skip = skip;
-  }
-  nn__parallel(&m->context.pool, c->chunks, nn__conv_weight_task, &job);
-  for (size_t chunk = 1; chunk < c->chunks; chunk++) /* in order: the same bits for any threads */
-    c->kernels->add(m->scratch, m->scratch, m->scratch + chunk * partial, partial);
+  const size_t step_g = depthwise ? 1 : k * c->og, step_tap = depthwise ? c->c : c->cg * c->og;
   for (size_t g = 0; g < c->groups; g++)
     for (size_t o = 0; o < c->og; o++)
       for (size_t i = 0; i < c->cg; i++)
         for (size_t tap = 0; tap < taps; tap++)
-          dw[((g * c->og + o) * c->cg + i) * taps + tap] +=
-              nn__depthwise(c) ? m->scratch[tap * c->c + g]
-                               : m->scratch[(g * k + tap * c->cg + i) * c->og + o];
-  if (db) c->kernels->add(db, db, m->scratch + c->groups * k * c->og, c->oc);
+          *dw++ += sum[g * step_g + tap * step_tap + i * c->og + o];
 }
 #endif
 
@@ -4507,7 +4430,7 @@ static void nn__global_forward_task(void *arg, size_t image, int thread)
   } else {
     memset(y, 0, p->c * sizeof *y);
     for (size_t i = 0; i < pixels; i += 256)
-      p->kernels->sum_rows(y, x + i * p->c, p->c, nn__min(256, pixels - i), p->c);
+      p->kernels->sum_rows(y, x + i * p->c, p->c, NULL, NULL, nn__min(256, pixels - i), p->c);
     p->kernels->scale(y, 1 / (nn_real)pixels, p->c);
   }
 }
@@ -4754,48 +4677,6 @@ static void nn__dropout_backward(nn_model *m, nn__node *node, size_t n, nn_real 
 }
 #endif
 
-/* ---- linear ------------------------------------------------------------------------------- */
-
-/* What W takes packed, for a model that packs once: nothing where products read it as it lies. */
-static size_t nn__linear_packed(const nn_model *m, const nn__node *node)
-{
-  const size_t in = m->node[node->in[0]].cols, rows = (size_t)m->config.batch * node->rows;
-  if (!nn__packs_once(m) || rows <= 2 || (in >= 512 && in % 1024)) return 0;
-  return nn__round_up(node->cols, m->context.kernels->nr) * in;
-}
-
-/* y[R,out] = x[R,in] W^T + b */
-static void nn__linear_forward(nn_model *m, nn__node *node, size_t n)
-{
-  const nn__node *x = nn__in(m, node, 0);
-  const nn__kernels *t = m->context.kernels;
-  const nn__finish f = {1, 0, node->no_bias ? NULL : nn__value(m, node->param + 1), node->relu, 0};
-  const nn_real *value = nn__value(m, node->param);
-  const size_t rows = n * node->rows, in = x->cols, out = node->cols;
-  nn__matrix w = nn__columns_of(value, in);
-  if (node->packed && !m->packed) t->pack(node->packed, value, 1, in, in, out);
-  if (node->packed && rows > 2) w = nn__panels_of(t, node->packed, in);
-  nn__multiply(&m->context, rows, out, in, nn__rows_of(x->y, in), w, node->y, out, &f);
-}
-
-#ifndef NN_NO_TRAINING
-/* dW[out,in] += dy^T x, db += sum of rows of dy, dx[R,in] = dy W */
-static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  const nn__node *x = nn__in(m, node, 0);
-  const nn__finish add = {1, 1, NULL, 0, 0}, set = {1, 0, NULL, 0, 0};
-  const size_t rows = n * node->rows, in = x->cols, out = node->cols;
-  if (nn__learns(m, node))
-    nn__multiply(&m->context, out, in, rows, nn__columns_of(node->dy, out), nn__rows_of(x->y, in),
-                 nn__grad(m, node->param), in, &add);
-  if (nn__learns(m, node) && !node->no_bias)
-    nn__sum_columns(m, nn__grad(m, node->param + 1), node->dy, out, rows, out);
-  if (dx)
-    nn__multiply(&m->context, rows, in, out, nn__rows_of(node->dy, out),
-                 nn__rows_of(nn__value(m, node->param), in), dx, in, &set);
-}
-#endif
-
 /* ---- samples of different lengths --------------------------------------------------------- */
 
 /* The step before a sample's end: lengths, or the whole sequence. */
@@ -4833,9 +4714,113 @@ static void nn__clear_past_ends(const nn_model *m, const nn__node *x, size_t n, 
       memset(at + (t * n + i) * x->cols, 0, x->cols * sizeof *at);
 }
 
-/* ---- batch norm --------------------------------------------------------------------------- */
+/* ---- sums of columns ---------------------------------------------------------------------- */
 
-enum { NN__PARTS = 16 }; /* partial column sums, whatever the threads */
+enum { NN__PARTS = 16 }; /* partial sums, whatever the threads */
+
+#ifndef NN_NO_TRAINING
+typedef struct nn__columns {
+  const nn_model *m;
+  const nn__node *node;
+  const nn_real *x, *mean, *y;
+  nn_real *sum; /* [parts, cols] */
+  size_t rows, cols, n, parts;
+} nn__columns;
+
+/* How many of the rows from `row` on, up to `most`, count alike; and whether they do. */
+static size_t nn__rows_alike(const nn__columns *c, size_t row, size_t most, int *count)
+{
+  size_t alike = 0;
+  *count = 1;
+  if (!c->m->has_lengths || c->node->rank != 2) return most;
+  for (; alike < most; alike++) {
+    size_t sample, place;
+    nn__row_of(c->node, c->n, row + alike, &sample, &place);
+    const int counts = nn__row_counts(c->m, c->node, sample, place);
+    if (!alike) *count = counts;
+    if (counts != *count) break;
+  }
+  return alike;
+}
+
+static void nn__columns_task(void *arg, size_t part, int thread)
+{
+  const nn__columns *c = arg;
+  const size_t last = (part + 1) * c->rows / c->parts;
+  nn_real *sum = c->sum + part * c->cols;
+  (void)thread;
+  memset(sum, 0, c->cols * sizeof *sum);
+  for (size_t i = part * c->rows / c->parts, rows; i < last; i += rows) {
+    int count;
+    rows = nn__rows_alike(c, i, nn__min(256, last - i), &count);
+    const size_t at = i * c->cols;
+    if (count)
+      c->m->context.kernels->sum_rows(sum, c->x + at, c->cols, c->mean, c->y ? c->y + at : NULL,
+                                      rows, c->cols);
+  }
+}
+
+/* Sums over the rows of n samples that count, of what the kernel sum_rows adds up; times factor to
+ * `to` [cols], or added to it. Uses PARTS cols of scratch. */
+static void nn__column_sums(nn_model *m, const nn__node *node, size_t n, const nn_real *x,
+                            const nn_real *mean, const nn_real *y, double factor, int add,
+                            nn_real *to)
+{
+  const size_t rows = n * node->rows, cols = node->cols;
+  const size_t parts = nn__min(NN__PARTS, (rows + 15) / 16);
+  nn__columns c = {m, node, x, mean, y, m->scratch, rows, cols, n, parts};
+  nn__parallel(&m->context.pool, parts, nn__columns_task, &c);
+  for (size_t j = 0; j < cols; j++) {
+    double sum = 0;
+    for (size_t part = 0; part < parts; part++) sum += (double)c.sum[part * cols + j];
+    to[j] = (nn_real)(sum * factor) + (add ? to[j] : 0);
+  }
+}
+#endif
+
+/* ---- linear ------------------------------------------------------------------------------- */
+
+/* What W takes packed, for a model that packs once: nothing where products read it as it lies. */
+static size_t nn__linear_packed(const nn_model *m, const nn__node *node)
+{
+  const size_t in = m->node[node->in[0]].cols, rows = (size_t)m->config.batch * node->rows;
+  if (!nn__packs_once(m) || rows <= 2 || (in >= 512 && in % 1024)) return 0;
+  return nn__round_up(node->cols, m->context.kernels->nr) * in;
+}
+
+/* y[R,out] = x[R,in] W^T + b */
+static void nn__linear_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  const nn__kernels *t = m->context.kernels;
+  const nn__finish f = {1, 0, node->no_bias ? NULL : nn__value(m, node->param + 1), node->relu, 0};
+  const nn_real *value = nn__value(m, node->param);
+  const size_t rows = n * node->rows, in = x->cols, out = node->cols;
+  nn__matrix w = nn__columns_of(value, in);
+  if (node->packed && !m->packed) t->pack(node->packed, value, 1, in, in, out);
+  if (node->packed && rows > 2) w = nn__panels_of(t, node->packed, in);
+  nn__multiply(&m->context, rows, out, in, nn__rows_of(x->y, in), w, node->y, out, &f);
+}
+
+#ifndef NN_NO_TRAINING
+/* dW[out,in] += dy^T x, db += sum of rows of dy, dx[R,in] = dy W */
+static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  const nn__finish add = {1, 1, NULL, 0, 0}, set = {1, 0, NULL, 0, 0};
+  const size_t rows = n * node->rows, in = x->cols, out = node->cols;
+  if (nn__learns(m, node))
+    nn__multiply(&m->context, out, in, rows, nn__columns_of(node->dy, out), nn__rows_of(x->y, in),
+                 nn__grad(m, node->param), in, &add);
+  if (nn__learns(m, node) && !node->no_bias)
+    nn__column_sums(m, node, n, node->dy, NULL, NULL, 1, 1, nn__grad(m, node->param + 1));
+  if (dx)
+    nn__multiply(&m->context, rows, in, out, nn__rows_of(node->dy, out),
+                 nn__rows_of(nn__value(m, node->param), in), dx, in, &set);
+}
+#endif
+
+/* ---- batch norm --------------------------------------------------------------------------- */
 
 #ifndef NN_NO_TRAINING
 /* How many rows a statistic over n samples of `x` is taken over. */
@@ -4858,86 +4843,35 @@ static const nn__node *nn__lone_norm(const nn_model *m, size_t n, const int32_t 
       return &m->node[i];
   return NULL;
 }
-
-typedef struct nn__columns {
-  const nn_model *m;
-  const nn__node *node;
-  const nn_real *x, *y, *mean;
-  nn_real *sum; /* [PARTS, cols] */
-  size_t rows, cols, n;
-  int which; /* 0: x, 1: (x - mean)^2, 2: (x - mean) y */
-} nn__columns;
-
-/* How many of the rows from `row` on, up to `most`, count alike; and whether they do. */
-static size_t nn__rows_alike(const nn__columns *c, size_t row, size_t most, int *count)
-{
-  size_t alike = 0;
-  *count = 1;
-  if (!c->m->has_lengths || c->node->rank != 2) return most;
-  for (; alike < most; alike++) {
-    size_t sample, place;
-    nn__row_of(c->node, c->n, row + alike, &sample, &place);
-    const int counts = nn__row_counts(c->m, c->node, sample, place);
-    if (!alike) *count = counts;
-    if (counts != *count) break;
-  }
-  return alike;
-}
-
-static void nn__columns_task(void *arg, size_t part, int thread)
-{
-  const nn__columns *c = arg;
-  const nn__kernels *k = c->m->context.kernels;
-  const size_t first = part * c->rows / NN__PARTS, last = (part + 1) * c->rows / NN__PARTS;
-  nn_real *sum = c->sum + part * c->cols;
-  (void)thread;
-  memset(sum, 0, c->cols * sizeof *sum);
-  for (size_t i = first, rows; i < last; i += rows) {
-    int count;
-    rows = nn__rows_alike(c, i, nn__min(256, last - i), &count);
-    const size_t at = i * c->cols;
-    if (!count) continue;
-    if (c->which == 0)
-      k->sum_rows(sum, c->x + at, c->cols, rows, c->cols);
-    else if (c->which == 1)
-      k->sum_rows_square(sum, c->x + at, c->mean, rows, c->cols);
-    else
-      k->sum_rows_product(sum, c->x + at, c->mean, c->y + at, rows, c->cols);
-  }
-}
-
-/* Sums over the rows of n samples that count, times factor, to `to` [cols]; uses PARTS cols of
- * scratch. */
-static void nn__column_sums(nn_model *m, const nn__node *node, size_t n, int which,
-                            const nn_real *x, const nn_real *mean, const nn_real *y, double factor,
-                            nn_real *to)
-{
-  const size_t cols = node->cols;
-  nn__columns c = {m, node, x, y, mean, m->scratch, n * node->rows, cols, n, which};
-  nn__parallel(&m->context.pool, NN__PARTS, nn__columns_task, &c);
-  for (size_t j = 0; j < cols; j++) {
-    double sum = 0;
-    for (size_t part = 0; part < NN__PARTS; part++) sum += (double)c.sum[part * cols + j];
-    to[j] = (nn_real)(sum * factor);
-  }
-}
-
 #endif
 
-/* One pass over rows in pieces: to = p x + q, or to = p x + q y + r. */
+/* to = p x + q y + r by column, over rows in pieces; without q y if y is NULL. */
 typedef struct nn__affine {
   const nn__kernels *kernels;
   const nn_real *x, *y, *p, *q, *r;
   nn_real *to;
-  size_t rows, cols;
+  size_t rows, cols, piece;
+  size_t at_once; /* rows that are taken as one, for which p and r have room: fills the vectors */
 } nn__affine;
 
 static void nn__affine_task(void *arg, size_t index, int thread)
 {
   const nn__affine *a = arg;
-  const size_t i = index * 256, rows = nn__min(256, a->rows - i), at = i * a->cols;
+  const size_t first = index * a->piece, rows = nn__min(a->piece, a->rows - first);
+  const size_t wide = a->at_once * a->cols, whole = rows / a->at_once, rest = rows % a->at_once;
+  size_t at = first * a->cols;
   (void)thread;
-  a->kernels->affine_rows(a->to + at, a->x + at, a->p, a->q, rows, a->cols);
+  a->kernels->affine_rows(a->to + at, a->x + at, a->y ? a->y + at : NULL, a->p, a->q, a->r, whole,
+                          wide);
+  at += whole * wide;
+  if (rest)
+    a->kernels->affine_rows(a->to + at, a->x + at, NULL, a->p, NULL, a->r, rest, a->cols);
+}
+
+static void nn__run_affine(nn_model *m, const nn__affine *a)
+{
+  nn__affine job = *a;
+  nn__parallel(&m->context.pool, (a->rows + a->piece - 1) / a->piece, nn__affine_task, &job);
 }
 
 /* keep: mean[C], inverse[C], then working rows p, q, r. Parameters: weight, bias, running_mean,
@@ -4975,8 +4909,8 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
     nn_real *running_mean = nn__value(m, node->param + 2);
     nn_real *running_var = nn__value(m, node->param + 3);
     const double counted = (double)nn__counted_rows(node, n, nn__lengths(m)); /* 2 or more */
-    nn__column_sums(m, node, n, 0, x, NULL, NULL, 1 / counted, mean);
-    nn__column_sums(m, node, n, 1, x, mean, NULL, 1 / counted, inverse); /* variance */
+    nn__column_sums(m, node, n, x, NULL, NULL, 1 / counted, 0, mean);
+    nn__column_sums(m, node, n, x, mean, NULL, 1 / counted, 0, inverse); /* variance */
     const double unbias = counted / (counted - 1);
     for (size_t j = 0; j < cols; j++) {
       const double variance = (double)inverse[j];
@@ -4991,19 +4925,11 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
   } else
 #endif
     nn__running_norm(m, node);
-  nn__affine a = {m->context.kernels, x, NULL, p, q, NULL, node->y, rows, cols};
-  nn__parallel(&m->context.pool, (rows + 255) / 256, nn__affine_task, &a);
+  const nn__affine a = {m->context.kernels, x, NULL, p, NULL, q, node->y, rows, cols, 256, 1};
+  nn__run_affine(m, &a);
 }
 
 #ifndef NN_NO_TRAINING
-static void nn__affine2_task(void *arg, size_t index, int thread)
-{
-  const nn__affine *a = arg;
-  const size_t i = index * 256, rows = nn__min(256, a->rows - i), at = i * a->cols;
-  (void)thread;
-  a->kernels->affine2_rows(a->to + at, a->x + at, a->y + at, a->p, a->q, a->r, rows, a->cols);
-}
-
 /* With xhat = (x - mean) inverse: dw += sum dy xhat, db += sum dy,
  * dx = w inverse (dy - mean(dy) - xhat mean(dy xhat)) = p dy + q x + r.
  * With the running statistics, which do not depend on x: dx = w inverse dy. */
@@ -5017,12 +4943,12 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   nn_real *p = inverse + cols, *q = p + cols, *r = q + cols;
   if (!nn__learns(m, node)) {
     memset(q, 0, cols * sizeof *q); /* forward has left p */
-    nn__affine a = {m->context.kernels, node->dy, NULL, p, q, NULL, dx, rows, cols};
-    nn__parallel(&m->context.pool, (rows + 255) / 256, nn__affine_task, &a);
+    const nn__affine a = {m->context.kernels, node->dy, NULL, p, NULL, q, dx, rows, cols, 256, 1};
+    nn__run_affine(m, &a);
     return;
   }
-  nn__column_sums(m, node, n, 0, node->dy, NULL, NULL, 1, r);
-  nn__column_sums(m, node, n, 2, x, mean, node->dy, 1, q);
+  nn__column_sums(m, node, n, node->dy, NULL, NULL, 1, 0, r);
+  nn__column_sums(m, node, n, x, mean, node->dy, 1, 0, q);
   const nn_real share = 1 / (nn_real)nn__counted_rows(node, n, nn__lengths(m));
   for (size_t j = 0; j < cols; j++) {
     const nn_real sum = r[j], sum_hat = q[j] * inverse[j];
@@ -5033,8 +4959,8 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
     r[j] = -p[j] * sum * share - q[j] * mean[j];
   }
   if (!dx) return;
-  nn__affine a = {m->context.kernels, node->dy, x, p, q, r, dx, rows, cols};
-  nn__parallel(&m->context.pool, (rows + 255) / 256, nn__affine2_task, &a);
+  const nn__affine a = {m->context.kernels, node->dy, x, p, q, r, dx, rows, cols, 256, 1};
+  nn__run_affine(m, &a);
 }
 #endif
 
@@ -5043,26 +4969,6 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
 /* Rows of few columns are taken several at once, as one row that fills the vectors. */
 enum { NN__NORMALISE_ROWS = 4096 }; /* of one task */
 static size_t nn__rows_at_once(const nn__node *node) { return node->cols < 16 ? 16 : 1; }
-
-typedef struct nn__normalise_job {
-  nn__affine affine;
-  size_t at_once;
-} nn__normalise_job;
-
-static void nn__normalise_task(void *arg, size_t index, int thread)
-{
-  const nn__normalise_job *job = arg;
-  const nn__affine *a = &job->affine;
-  const size_t first = index * NN__NORMALISE_ROWS;
-  const size_t rows = nn__min(NN__NORMALISE_ROWS, a->rows - first);
-  const size_t whole = rows / job->at_once * job->at_once;
-  const nn_real *x = a->x + first * a->cols;
-  nn_real *to = a->to + first * a->cols;
-  (void)thread;
-  a->kernels->affine_rows(to, x, a->p, a->q, whole / job->at_once, job->at_once * a->cols);
-  a->kernels->affine_rows(to + whole * a->cols, x + whole * a->cols, a->p, a->q, rows - whole,
-                          a->cols);
-}
 
 /* to = p x + q by column, where `keep` has room for both. Forward: p = scale, q = -mean scale; the
  * gradient: p = scale, q = 0. Parameters, never trained: mean, scale. */
@@ -5076,11 +4982,9 @@ static void nn__normalise(nn_model *m, nn__node *node, size_t n, int back, const
     p[j] = scale[j % node->cols];
     q[j] = back ? 0 : -mean[j % node->cols] * p[j];
   }
-  const size_t rows = n * node->rows;
-  const nn__affine affine = {m->context.kernels, x, NULL, p, q, NULL, to, rows, node->cols};
-  nn__normalise_job job = {affine, at_once};
-  nn__parallel(&m->context.pool, (rows + NN__NORMALISE_ROWS - 1) / NN__NORMALISE_ROWS,
-               nn__normalise_task, &job);
+  const nn__affine a = {m->context.kernels, x,    NULL,       p, NULL, q, to,
+                        n * node->rows,     node->cols, NN__NORMALISE_ROWS, at_once};
+  nn__run_affine(m, &a);
 }
 
 /* ---- layer norm --------------------------------------------------------------------------- */
@@ -6927,17 +6831,17 @@ static void nn__scratch_size(const nn_model *m, nn__node *node)
   if (node->kind == NN__CONV2D) {
     nn__conv c = nn__conv_of(m, node, &m->node[node->in[0]], (size_t)m->config.batch);
     const int back = !m->config.inference, once = nn__packs_once(m);
-    if (once) node->packed_size = nn__own_bias(node) + nn__conv_weights(&c);
+    if (once) node->packed_size = nn__own_bias(node) + nn__conv_weights(&c, 0);
     for (int way = 0; way < 2; way++) {
-      const size_t forward = nn__conv_forward_scratch(&c, !once);
+      const size_t forward = nn__conv_lists(&c, 0) + (once ? 0 : nn__conv_weights(&c, 0));
       const size_t backward = back ? nn__conv_backward_scratch(&c) : 0;
       node->scratch = nn__max(node->scratch, nn__max(forward, backward));
       node->thread_scratch = nn__max(node->thread_scratch, nn__conv_thread_scratch(&c, back));
       if (once) break;
       nn__conv_choose(&c, 0); /* the way of fewer samples */
     }
-  } else if (node->kind == NN__BATCH_NORM) {
-    node->scratch = NN__PARTS * node->cols;
+  } else if (node->kind == NN__BATCH_NORM || node->kind == NN__LINEAR) {
+    node->scratch = m->config.inference ? 0 : NN__PARTS * node->cols;
   } else if (node->kind == NN__LAYER_NORM) {
     node->scratch = (2 + 2 * NN__PARTS) * nn__norm_length(node);
   } else if (node->kind == NN__LINEAR) {
@@ -7535,12 +7439,13 @@ static void nn__convolve(nn_model *m, nn__node *node, size_t n)
   const nn_real *bias = node->window.no_bias ? NULL : nn__value(m, node->param + 1);
   nn_real *const packed = node->packed ? node->packed + nn__own_bias(node) : m->scratch;
   if (!node->packed || !m->packed) {
-    nn__conv_pack_forward(m, &c, nn__value(m, node->param), packed);
+    nn__conv_pack(m, &c, 0, nn__value(m, node->param), packed);
     if (node->norm >= 0) nn__fold_norm(m, node, &c, packed, node->packed);
   }
   if (node->norm >= 0) bias = node->packed;
-  nn__conv_forward(m, &c, x->y, packed, bias, node->relu, node->y,
-                   node->packed ? m->scratch : packed + nn__conv_weights(&c));
+  nn__correlate(m, &c, 0, x->y, packed,
+                node->packed ? m->scratch : packed + nn__conv_weights(&c, 0), bias, node->relu,
+                node->y);
 }
 
 static nn_status nn__forward_node(nn_model *m, int i, size_t n)
