@@ -2814,6 +2814,7 @@ static void run_load(struct run *r, const char *facts) {
          (long long)p->step, mend);
   nn_destroy(r->m);
   r->m = loaded.model;
+  set_notes(r->m, &r->s, r->d); /* more steps may be wanted now */
   r->progress = loaded.progress;
   free(r->filters[1].rgba);
   r->filters[1] = picture_filters(r->m);

@@ -10188,9 +10188,10 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  * of PARM must be those that the layers make. Only then the model is built, and a second walk fills
  * it. NaN and infinite parameters are taken as they are, so a run that diverged can be looked at.
  * What is allocated: nn_model_size, and nn_plan's bytes. These are copies of the parameters, a few
- * times the file at most (packed for Winograd's transform, 64/9 times), and activations. A few bytes of layers can ask for huge images, so what
- * is not parameters must stay below config.batch times 256 MiB (a full-HD image through a small
- * net) or, where that is more, 4096 times the file: NN_ERR_LIMIT. */
+ * times the file at most (64/9 times where Winograd's transform packs them), and activations. A few
+ * bytes of layers can ask for huge images, so what is not parameters must stay below config.batch
+ * times 256 MiB (a full-HD image through a small net) or, where that is more, 4096 times the file:
+ * NN_ERR_LIMIT. */
 enum { NN__IO_VERSION = 1, NN__IO_MARK = 0x01020304, NN__IO_HEADER = 32, NN__IO_AROUND = 16 };
 static const unsigned char nn__io_magic[8] = {0x89, 0x6E, 0x6E, 0x0D, 0x0A, 0x1A, 0x0A, 0};
 static const int64_t nn__io_most = (int64_t)1 << 53; /* exact as a double, and room to count on */

@@ -938,18 +938,18 @@ NN_API nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule
 /* ========================================== @@IO ===========================================
  * A model in a file: the graph, every parameter and buffer by name; a checkpoint also has the
  * optimizer, its state, the random state and the progress. Little-endian, versioned, a CRC-32 for
- * every section; all of it is checked before anything is allocated for it. What a file's layers ask
- * for beside the parameters must stay below config.batch times 256 MiB or 4096 times the file,
+ * every section; all of it is checked before anything is allocated for it. What a file's layers
+ * ask for beside the parameters must stay below config.batch times 256 MiB or 4096 times the file,
  * whichever is more (NN_ERR_LIMIT); how long a sample takes is not limited, nn_get_node tells what
  * each layer costs before anything runs. The format is described at @@IO in nn.c. config: all that
- * the new model is to be (NULL = the defaults) but its seed, which is the file's. With config.in_place
- * the bytes must outlive the model, lie at a multiple of 4 (a double build's of 8) and hold numbers
- * as this build and machine have them (little-endian; NN_ERR_UNSUPPORTED); nn_load has no such
- * bytes (NN_ERR_ARGUMENT). Training goes on to the same bits with any batch and threads; but
- * what layers with carry keep for more samples than batch is dropped. On Unix a file's name is
- * written by one thread or process at a time, the others wait; it keeps its access rights (the
- * owner may always read and write), a symbolic link is replaced, and pipes, devices and folders are
- * refused. */
+ * the new model is to be (NULL = the defaults) but its seed, which is the file's. With
+ * config.in_place the bytes must outlive the model, lie at a multiple of 4 (a double build's of 8)
+ * and hold numbers as this build and machine have them (little-endian; NN_ERR_UNSUPPORTED);
+ * nn_load has no such bytes (NN_ERR_ARGUMENT). Training goes on to the same bits with any batch
+ * and threads; but what layers with carry keep for more samples than batch is dropped. On Unix a
+ * file's name is written by one thread or process at a time, the others wait; it keeps its access
+ * rights (the owner may always read and write), a symbolic link is replaced, and pipes, devices
+ * and folders are refused. */
 typedef struct nn_load_result {
   nn_model *model;      /* built and ready; destroy it; NULL after an error */
   int is_checkpoint;

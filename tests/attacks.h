@@ -194,7 +194,7 @@ static const Attack attacks_table[] = {
     {"rank 0", CONF GRAPH "PARM(i2 =out.weight i0 =out.bias i1 i3 z60) ;", "the rank is 0"},
     {"rank 2^31", CONF GRAPH "PARM(i2 =out.weight i2147483648 z60) ;", "the rank is 2147483648"},
     {"a number too few", CONF GRAPH "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 z56) ;",
-     "PARM, byte 204: cut short: 15 numbers should follow, 56 bytes do"},
+     "PARM, byte 252: cut short: 3 numbers should follow, 8 bytes do"},
     {"a number too many", CONF GRAPH "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 z64) ;",
      "4 bytes too many"},
 

@@ -3,15 +3,16 @@
  *   bench [--quick] [--only PARTS] [--threads LIST] [--isa NAME] [--csv FILE]
  *
  * For every thread count of the list (default 1,2) a process of its own is pinned to as many cores
- * and measures: the FMA peak and the memory bandwidth of a core, the matrix product beside OpenBLAS
- * and BLIS (opened at run time where installed), networks and layers beside PyTorch
- * and, one sample at a time, ONNX Runtime (tests/bench_torch.py and tests/bench_onnx.js, children
- * spoken with over pipes; $PYTHON, else /usr/bin/python3), and what subnormal numbers cost. Ours and the peers run in turn, A B A B, and the medians of the rounds
- * are shown; a peer that is not installed is named as missing. A library that does not know the
- * processor may choose old kernels: where its choice is below the instruction set that ours uses,
- * it is told a better one, if it is faster with that and the user has not told it anything.
- * --only: rows whose name has one of the parts in it, with commas between. The table goes to stdout
- * and to build/bench.csv; a part of it, by any option, goes to build/bench_part.csv. */
+ * and measures: the FMA peak and the memory bandwidth of a core, the matrix product beside
+ * OpenBLAS and BLIS (opened at run time where installed), networks and layers beside PyTorch and,
+ * one sample at a time, ONNX Runtime (tests/bench_torch.py and tests/bench_onnx.js, children
+ * spoken with over pipes; $PYTHON, else /usr/bin/python3), and what subnormal numbers cost. Ours
+ * and the peers run in turn, A B A B, and the medians of the rounds are shown; a peer that is not
+ * installed is named as missing. A library that does not know the processor may choose old
+ * kernels: where its choice is below the instruction set that ours uses, it is told a better one,
+ * if it is faster with that and the user has not told it anything. --only: rows whose name has one
+ * of the parts in it, with commas between. The table goes to stdout and to build/bench.csv; a part
+ * of it, by any option, goes to build/bench_part.csv. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* sched_setaffinity; fork, dlopen, clock_gettime everywhere */
 #endif

@@ -142,27 +142,36 @@ static int load(const uint8_t *data, size_t size, int inference, nn_message *why
   return 1;
 }
 
-/* The same bytes as a description that is built without its loss, and as weights for it. */
-static void open_and_fill(const uint8_t *data, size_t size, int loads) {
+/* The same bytes as a description that is built without its loss, and as weights for it, copied or
+ * in place, where they lie as they must. */
+static void open_and_fill(const uint8_t *data, size_t size, int loads, int in_place) {
   const size_t each = size > (size_t)1 << 16 ? size << 12 : (size_t)1 << 28;
   nn_config c = config(1);
   nn_model *m = NULL;
   nn_weights w;
   nn_message why;
+  void *bytes = malloc(size ? size : 1); /* aligned, and its end is watched by sanitizers */
+  if (!bytes) return;
+  memcpy(bytes, data, size);
+  c.in_place = in_place;
   heap.bound = 2 * nn_model_size() + BATCH * each + 8192;
   why.text[0] = 0;
-  const nn_status status = nn_open_memory(data, size, &c, NULL, &m, &why);
+  const nn_status status = nn_open_memory(bytes, size, &c, NULL, &m, &why);
   judge(status, &why);
   if ((status == NN_OK) != (m != NULL)) fuzz_fail("a model and an error, or neither", why.text);
   if (loads && status != NN_OK && status != NN_ERR_LIMIT) fuzz_fail("loads, but", why.text);
   if (m && nn_build(m) == NN_OK) {
-    const nn_status filled = nn_load_weights_memory(m, data, size, NULL, &w);
+    const nn_status filled = nn_load_weights_memory(m, bytes, size, NULL, &w);
+    const int elsewhere = in_place && (filled == NN_ERR_ARGUMENT || filled == NN_ERR_UNSUPPORTED);
     if (filled != NN_OK && !nn_error(m)[0]) fuzz_fail("weights refused without a word", "");
-    if (loads && (filled != NN_OK || w.missing || w.reshaped))
+    if (loads && !elsewhere && (filled != NN_OK || w.missing || w.reshaped))
       fuzz_fail("loads, but not all of it is found", nn_error(m));
     if (nn_note_key(m, 0)) fuzz_fail("a note in an opened model", "");
+    if (filled == NN_OK && !w.missing && !w.reshaped) run(m, 0);
   }
   nn_destroy(m);
+  if (memcmp(bytes, data, size)) fuzz_fail("bytes written to", "");
+  free(bytes);
   heap.bound = SIZE_MAX;
   if (heap.live) fuzz_fail("memory kept by an opened model", "");
   heap.live = 0, heap.bytes = 0;
@@ -200,7 +209,8 @@ static void run_model(const uint8_t *data, size_t size) {
   if (size && memcmp(copy, data, size)) load(data, size, 0, &why);
   const int loads = load(copy, size, 0, &why);
   if (loads) load(copy, size, 1, &why);
-  open_and_fill(copy, size, loads);
+  open_and_fill(copy, size, loads, 0);
+  open_and_fill(copy, size, loads, 1);
   free(copy);
 }
 

@@ -484,7 +484,7 @@ static void files_of_version_0_1_0(void) {
   if (exact) CHECK(parameters_of(r.model) == 0x21975dbe);
   CHECK_OK(nn_forward(r.model, &b, 0));
   CHECK_NEAR_ALL(nn_output(r.model), logits, 12, 1e-6);
-  if (exact) { /* and it is written as it was, but for the padding, which it had not, and the header */
+  if (exact) { /* and it is written as it was, but for the header and the padding */
     Bytes again = test_saved(r.model, NULL);
     const unsigned char *const own = again.at;
     size_t at = 32, after = 32; /* a section's length is small here: two bytes hold it */
