@@ -9235,12 +9235,10 @@ nn_status nn_dataset_load(const char *images, const char *labels, const nn_alloc
   nn_array_free(&x), nn_array_free(&y); /* empty, or what is of no use */
   return status;
 }
-#endif
 
-#ifndef NN_NO_STDIO
-/* The k-th file of CIFAR-10 in a folder (5: the tests), open; its number of records. */
-static nn_status nn__cifar10_open(const char *folder, int k, char path[NN__LONGEST_PATH + 1],
-                                  FILE **f, size_t *records, nn_message *why)
+/* The k-th file of CIFAR-10 in a folder (5: the tests), open; its path and number of records. */
+static nn_status nn__cifar10_open(const char *folder, int k, char *path, FILE **f,
+                                  size_t *records, nn_message *why)
 {
   static const char *const names[6] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
                                        "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
@@ -9282,23 +9280,24 @@ nn_status nn_dataset_load_cifar10(const char *folder, int test, int gray,
 {
   if (!folder || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
   const int first = test ? 5 : 0, end = test ? 6 : 5;
-  size_t dim[4] = {0, gray ? 1 : 3, 32, 32}, records[6] = {0}, one = 3073;
+  size_t dim[4] = {0, gray ? 1 : 3, 32, 32}, records[6] = {0};
+  size_t room = 3073 + NN__LONGEST_PATH + 1; /* a record and a path, too large for the stack */
   nn_array x = nn__no_array, y = x, record = x;
-  nn_status status = NN_OK;
-  char path[NN__LONGEST_PATH + 1];
   FILE *f = NULL;
   memset(out, 0, sizeof *out);
+  nn_status status = nn__new_bytes(&record, 1, &room, allocator);
+  if (status != NN_OK) return nn__say(why, status, "CIFAR-10: out of memory");
+  char *const path = (char *)record.data + 3073;
   for (int k = first; k < end && status == NN_OK; k++) {
     status = nn__cifar10_open(folder, k, path, &f, &records[k], why);
     if (status == NN_OK) fclose(f);
     dim[0] += records[k];
   }
-  if (status != NN_OK) return status;
-  if (dim[0] > INT_MAX)
-    return nn__say(why, NN_ERR_LIMIT, "%s: %zu images are too many", nn__path_end(path), dim[0]);
+  if (status == NN_OK && dim[0] > INT_MAX)
+    status = nn__say(why, NN_ERR_LIMIT, "%s: %zu images are too many", nn__path_end(path), dim[0]);
   size_t label_bytes = dim[0] * sizeof(int32_t);
-  if (nn__new_bytes(&x, 4, dim, allocator) || nn__new_bytes(&y, 1, &label_bytes, allocator) ||
-      nn__new_bytes(&record, 1, &one, allocator))
+  if (status == NN_OK &&
+      (nn__new_bytes(&x, 4, dim, allocator) || nn__new_bytes(&y, 1, &label_bytes, allocator)))
     status = nn__say(why, NN_ERR_MEMORY, "CIFAR-10: out of memory for %zu images", dim[0]);
   y.type = NN_I32, y.dim[0] = y.count = y.data ? dim[0] : 0;
   uint8_t *pixels = x.data;
