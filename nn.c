@@ -3928,10 +3928,11 @@ static void nn__lay(const nn__conv_job *q, size_t number, nn_real *to)
   }
 }
 
-/* Image `number` as it is walked over: laid out in `to`, or itself if nothing lies around it. */
+/* Image `number` as it is walked over: laid out in `to`, or itself where that would be a copy. */
 static const nn_real *nn__laid(const nn__conv_job *q, size_t number, nn_real *to)
 {
-  if (q->tall == q->h && q->wide == q->w) return q->x + number * q->h * q->w * q->c;
+  const int moved = q->top || q->left || q->sh > 1 || q->sw > 1;
+  if (q->tall == q->h && q->wide == q->w && !moved) return q->x + number * q->h * q->w * q->c;
   nn__lay(q, number, to);
   return to;
 }

@@ -200,6 +200,23 @@ static void conv2d_any(void) {
   }
 }
 
+/* Every small one: among them those whose output is as large as the image though it lies elsewhere. */
+static void conv2d_small(void) {
+  int kernel, stride, pad, side;
+  for (kernel = 1; kernel <= 3; kernel++)
+    for (stride = 1; stride <= 3; stride++)
+      for (pad = 0; pad <= 3; pad++)
+        for (side = 1; side <= 4; side++) {
+          nn_conv2d_options o = {1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0};
+          if (side + 2 * pad < kernel) continue;
+          o.kernel_h = o.kernel_w = kernel, o.stride_h = o.stride_w = stride;
+          o.pad_h = o.pad_w = pad;
+          if (!conv_case(1, 1, side, side, &o, 0)) return;
+          o.out = o.groups = 2; /* depthwise */
+          if (!conv_case(1, 2, side, side, &o, 0)) return;
+        }
+}
+
 /* The shapes of LeNet5 and of residual nets, small in number of maps; and depthwise. */
 static void conv2d_usual(void) {
   static const int shape[][8] = {/* C, H, W, out, kernel, stride, pad, groups */
@@ -743,6 +760,7 @@ int main(void) {
   }
   RUN(conv2d_usual);
   RUN(conv2d_any);
+  RUN(conv2d_small);
   RUN(pools);
   RUN(max_pool_ties);
   RUN(activations_and_norms);
