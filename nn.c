@@ -289,12 +289,17 @@ static FILE *nn__fopen(const char *path, int writing)
 static int nn__exists(const char *path)
 {
   errno = 0;
+#if NN__UNIX /* a pipe would be waited for */
+  struct stat own;
+  return stat(path, &own) == 0 || errno != ENOENT;
+#else
   FILE *f = nn__fopen(path, 0);
   if (f) fclose(f);
 #ifdef ENOENT
   return f || errno != ENOENT;
 #else
   return f != NULL;
+#endif
 #endif
 }
 
@@ -9131,10 +9136,11 @@ static nn_status nn__images_shape(const nn_array *x, nn_dataset *d, int *last, c
     if (dim[i] > INT_MAX)
       return nn__say(why, NN_ERR_LIMIT, "%s: a size of %zu is too large", what, dim[i]);
   const int few_first = x->rank == 4 && dim[1] <= 4, few_last = x->rank == 4 && dim[3] <= 4;
-  if (few_first && few_last && dim[1] > 1 && dim[3] > 1)
+  const int image = x->rank == 4 && dim[2] > 4 && dim[1] <= 4 * dim[2] && dim[2] <= 4 * dim[1];
+  if (few_last && (few_first ? dim[1] > 1 && dim[3] > 1 : !image))
     return nn__say(why, NN_ERR_SHAPE,
                    "%s: [%zu,%zu,%zu,%zu] may have its channels first or last: bring them to the "
-                   "front (NumPy: x.transpose(0, 3, 1, 2)) and use nn_dataset_pixels",
+                   "front (NumPy: x.transpose(0, 3, 1, 2)) and fill in an nn_dataset",
                    what, dim[0], dim[1], dim[2], dim[3]);
   *last = few_last && !few_first;
   d->count = (int)dim[0];
@@ -9364,7 +9370,8 @@ static void nn__transform_image(uint8_t *x, int c, int H, int W, const nn_transf
 nn_status nn_dataset_transform(nn_dataset *d, const nn_transform *t, nn_message *why)
 {
   if (!d || !t || !d->pixels || d->owned[0].data != d->pixels || !nn__plane(d) ||
-      (d->labels && d->owned[1].data != d->labels) || d->targets || d->lengths)
+      (d->labels && d->owned[1].data != d->labels) || d->targets || d->lengths || d->only ||
+      d->fill)
     return nn__say(why, NN_ERR_ARGUMENT, "transform: not a set of pixels and labels of its own");
   const int h = t->height ? t->height : d->height, w = t->width ? t->width : d->width;
   const int ch = t->crop_height ? t->crop_height : h, cw = t->crop_width ? t->crop_width : w;
@@ -9571,7 +9578,8 @@ nn_status nn_gather(const nn_dataset *d, const int32_t *index, int n,
 nn_status nn_dataset_split(const nn_dataset *d, double share, uint64_t seed, int32_t *index,
                            nn_dataset *train, nn_dataset *validation)
 {
-  if (!d || d->count < 2 || !index || !train || !validation || !(share > 0 && share < 1))
+  if (!d || d->count < 2 || !index || index == d->only || !train || !validation ||
+      !(share > 0 && share < 1))
     return NN_ERR_ARGUMENT;
   nn_dataset part = *d;
   const int count = d->count, second = (int)(share * count + .5);
@@ -10543,8 +10551,9 @@ static void nn__io_borrow(nn__io *s, nn__param *p)
     nn__io_fail(s, NN_ERR_UNSUPPORTED, "numbers of %d bytes, the lowest first, cannot be used in "
                 "place here", s->wide);
   else if ((uintptr_t)at % sizeof(nn_real))
-    nn__io_fail(s, NN_ERR_ARGUMENT, "to be used in place, the file must lie at a multiple of %d "
-                "bytes", (int)sizeof(nn_real));
+    nn__io_fail(s, NN_ERR_ARGUMENT, "numbers in place must lie at a multiple of %d bytes: so must "
+                "the file, and one of version 0.1.0 must be loaded and saved again",
+                (int)sizeof(nn_real));
   nn__io_reals(s, NULL, p->count);
   if (s->status == NN_OK) p->value = (nn_real *)(uintptr_t)(const void *)at; /* only ever read */
 }
@@ -10727,6 +10736,7 @@ static void nn__io_progress(nn__io *s)
   nn__io_count(s, "not_better", &p->not_better);
   nn__io_double(s, &p->best_loss);
   nn__io_double(s, &p->best_accuracy);
+  nn__io_whole(s, 8, "samples a step", &p->batch, 0, NN__MAX_BATCH);
 }
 
 /* In a model; in a checkpoint, too; there if it has something to say. */
@@ -10869,6 +10879,10 @@ static nn_status nn__file_model(nn__file *f, const nn_config *config)
   const nn_status usable = c.batch < 1 || c.batch > NN__MAX_BATCH || c.notes > NN__MOST_NOTES
                                ? NN_ERR_ARGUMENT
                                : nn__choose(c.isa, &c.threads, &kernels);
+#ifndef NN_NO_TRAINING
+  if (c.in_place && !c.inference)
+    return nn__say(f->io.why, NN_ERR_ARGUMENT, "config.in_place needs config.inference");
+#endif
   if (usable != NN_OK)
     return nn__say(f->io.why, usable, "config: batch %d, threads %d, isa %d or notes %zu: %s",
                    c.batch, c.threads, (int)c.isa, c.notes, nn_status_text(usable));
@@ -11306,8 +11320,11 @@ static nn_status nn__check_kept(nn_model *m, const nn_fit_options *o)
   if (!o->validation && (o->validate_every || o->best_path || o->patience))
     return nn__error(m, NN_ERR_ARGUMENT, "fit: %s without a validation set",
                      o->best_path ? "best_path" : o->patience ? "patience" : "validate_every");
-  if (o->path && o->best_path && !strcmp(o->path, o->best_path))
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: path and best_path are the same");
+  static const char *const taken[] = {"", ".tmp", ".previous", ".damaged"};
+  const size_t length = o->path && o->best_path ? strlen(o->path) : 0;
+  for (size_t i = 0; length && i < sizeof taken / sizeof *taken; i++)
+    if (!strncmp(o->best_path, o->path, length) && !strcmp(o->best_path + length, taken[i]))
+      return nn__error(m, NN_ERR_ARGUMENT, "fit: best_path and path%s are the same", taken[i]);
   return o->validation ? nn__check_dataset(m, o->validation, "fit: validation") : NN_OK;
 }
 
@@ -11493,13 +11510,15 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
   nn_progress own_progress;
   memset(&own_progress, 0, sizeof own_progress);
   nn_progress *p = o->progress ? o->progress : &own_progress;
-  const int batch = o->batch ? o->batch : m->config.batch;
+  const int64_t usual_batch = p->step > 0 && p->batch > 0 ? p->batch : m->config.batch;
+  const int batch = o->batch ? o->batch : usual_batch > INT_MAX ? 0 : (int)usual_batch;
   nn__fit f = {m, train, o, p, batch, 0, -1, p->step, 0};
   nn_status status = nn__check_dataset(m, train, "fit");
   if (status == NN_OK) status = nn__check_fit(m, train, o, batch);
   if (status == NN_OK) status = nn__check_kept(m, o);
   if (status == NN_OK) status = nn__check_progress(m, p, train->count);
   if (status != NN_OK) return status;
+  p->batch = batch;
   if (o->clock) f.saved_at = o->clock(o->user);
   while (!f.stop && !nn__fit_done(&f)) {
     const int64_t step = p->step, epoch = p->epoch;
@@ -11526,7 +11545,7 @@ static nn_status nn__load_checkpoint(const char *path, const nn_config *config,
   if (status != NN_OK || out->is_checkpoint) return status;
   nn_destroy(out->model);
   memset(out, 0, sizeof *out);
-  return nn__say(why, NN_ERR_FORMAT, "%s: a model, not a checkpoint", nn__path_end(path));
+  return nn__say(why, NN_ERR_STATE, "%s: a model, not a checkpoint", nn__path_end(path));
 }
 
 /* The one before, as the last has failed for the reason in why. beside: room for a name. */
@@ -11552,21 +11571,26 @@ nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *o
   nn_message own;
   nn__beside beside;
   if (!why) why = &own;
+  if (out) memset(out, 0, sizeof *out);
   if (!path || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
-  memset(out, 0, sizeof *out);
   if (!*path || strlen(path) > NN__LONGEST_PATH)
     return nn__say(why, NN_ERR_LIMIT, "a path of %zu bytes: 1 to %d are allowed", strlen(path),
                    NN__LONGEST_PATH);
   nn_status status = nn__load_checkpoint(path, config, out, why);
-  if (status != NN_OK && !nn__exists(path)) { /* perhaps killed between two renamings */
-    const char *fresh = nn__beside_of(&beside, path, ".tmp");
+  if (nn__is_damage(status) && nn__regular(path)) { /* perhaps killed ahead of a renaming */
     nn_message other;
-    const nn_status found = nn__load_checkpoint(fresh, config, out, &other);
-    if (found == NN_OK) nn__replace(fresh, path);
+    const int there = nn__exists(path);
+    const nn_status found =
+        nn__load_checkpoint(nn__beside_of(&beside, path, ".tmp"), config, out, &other);
+    if (found == NN_OK && there) {
+      nn__replace(path, nn__beside_of(&beside, path, ".damaged"));
+      nn__beside_of(&beside, path, ".tmp");
+    }
+    if (found == NN_OK) nn__replace(beside.path, path);
     if (found == NN_OK || !nn__is_damage(found)) status = found, *why = other;
   }
   if (status == NN_OK) why->text[0] = 0;
-  if (!nn__is_damage(status)) return status;
+  if (!nn__is_damage(status) || !nn__regular(path)) return status;
   return nn__resume_previous(path, config, status, &beside, out, why);
 }
 #endif

@@ -296,7 +296,8 @@ typedef struct nn_config {
                              share, and not once, at the first forward; default 0 */
   int in_place;           /* 1: an inference model has no parameters of its own, but reads them
                              where nn_load_memory, nn_load_weights_memory or nn_share_weights find
-                             them, and never writes them; default 0 */
+                             them, and never writes them; default 0. Files of version 0.1.0 must be
+                             loaded and saved again first */
   int keep_activations;   /* 1: every node keeps its own array, so that all can be looked at */
   int input_gradient;     /* 1: going back also computes the gradient of the inputs */
   int direct_convolution; /* 1: never by Winograd's transform: slower, nearer to the exact sum */
@@ -367,7 +368,8 @@ NN_API int nn_dropout(nn_model *m, int x, double rate);
 /* y = (x - mean[c]) scale[c] for each channel (of an image) or feature c, by numbers that belong
  * to the data: they are saved with the model and never trained. Behind an input it takes the
  * samples as they are stored; nn_dataset_moments tells both. mean, scale: [channels or features],
- * finite, copied by nn_build; parameters of these names among the buffers. */
+ * finite, copied by nn_build, so they must stay until then; parameters of these names among the
+ * buffers. */
 NN_API int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *scale);
 
 /* Batch norm (Ioffe & Szegedy 2015) over the batch (and all places of an image or steps of a
@@ -739,11 +741,11 @@ NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels
                                     int channels, int height, int width);
 /* A data set of two arrays, which it takes over: both are empty afterwards, and nn_dataset_free
  * frees what they held. After an error they are as before. images: [n,h,w], [n,c,h,w], [n,h,w,c]
- * with c 1 to 4 and h above 4 (whose channels it moves to the front), sequences [n,t,f], vectors
- * [n,f]. Bytes stay bytes; other types become nn_real. labels: NULL, [n] or [n,t] of whole numbers
- * of any type that an int32 holds; [n,1] is [n]. Errors, with a sentence in why: NN_ERR_FORMAT
- * (another shape, real or too large labels), NN_ERR_SHAPE where channels may be first or last,
- * NN_ERR_LIMIT, NN_ERR_MEMORY. */
+ * with c 1 to 4, h and w above 4 and neither more than 4 times the other (whose channels it moves
+ * to the front), sequences [n,t,f], vectors [n,f]. Bytes stay bytes; other types become nn_real.
+ * labels: NULL, [n] or [n,t] of whole numbers of any type that an int32 holds; [n,1] is [n].
+ * Errors, with a sentence in why: NN_ERR_FORMAT (another shape, real or too large labels),
+ * NN_ERR_SHAPE where channels may be first or last, NN_ERR_LIMIT, NN_ERR_MEMORY. */
 NN_API nn_status nn_dataset_from_arrays(nn_array *images, nn_array *labels, nn_dataset *out,
                                         nn_message *why);
 #ifndef NN_NO_STDIO
@@ -770,7 +772,8 @@ typedef struct nn_transform {
 NN_API nn_status nn_dataset_transform(nn_dataset *d, const nn_transform *t, nn_message *why);
 NN_API void nn_dataset_free(nn_dataset *d); /* NULL and a set that owns nothing are fine */
 /* Two sets of different samples of d, drawn by the seed: validation of round(share count) of them,
- * train of the others. Both borrow what d has or borrows, and index [count], which this fills.
+ * train of the others. Both borrow what d has or borrows, and index [count], which this fills and
+ * which may not be d->only.
  * NN_ERR_ARGUMENT unless 0 < share < 1 and both get samples. */
 NN_API nn_status nn_dataset_split(const nn_dataset *d, double share, uint64_t seed, int32_t *index,
                                   nn_dataset *train, nn_dataset *validation);
@@ -817,6 +820,7 @@ typedef struct nn_progress {
   int64_t best_step;
   double best_loss, best_accuracy;
   int64_t validated, not_better;
+  int64_t batch; /* samples a step, as nn_fit took them last; 0: not known */
 } nn_progress;
 
 #ifndef NN_NO_INSPECT
@@ -887,7 +891,7 @@ NN_API nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *c
  * NN_ERR_ARGUMENT and NN_ERR_SHAPE for a data set that is empty or does not fit. */
 typedef nn_status (*nn_on_batch)(void *user, nn_model *m, const nn_batch *b, int first);
 NN_API nn_status nn_survey(nn_model *m, const nn_dataset *d, nn_on_batch on_batch, void *user);
-/* The two above over a whole set, from nothing. */
+/* nn_confusion_add and nn_peaks_add over a whole set, from nothing. */
 NN_API nn_status nn_confusion(nn_model *m, const nn_dataset *d, int64_t *counts);
 NN_API nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_map, nn_peak *peaks);
 
@@ -1020,8 +1024,8 @@ typedef struct nn_evaluation {
 typedef struct nn_fit_options {
   int64_t epochs;   /* stop after these many whole epochs; 0 = do not stop by epochs */
   int64_t steps;    /* stop after these many steps; 0 = do not stop by steps */
-  int batch;        /* samples a step, 1 .. config.batch; 0 = config.batch. The last batch of an
-                       epoch may be smaller */
+  int batch;        /* samples a step, 1 .. config.batch; 0 = those of progress, where a run goes
+                       on, else config.batch. The last batch of an epoch may be smaller */
   int no_shuffle;   /* 1: in the order of the data set */
   nn_augment augment;
   nn_progress *progress; /* where to start from, and kept up to date; NULL = from the beginning */
@@ -1030,12 +1034,12 @@ typedef struct nn_fit_options {
    * became so, or when NN_MOST_LEFT_OUT in a row were left out. */
   int keep_going;
 
-  /* Checkpoints, for nn_resume: NULL, or a path under which one is kept, and the one before it as
-   * path.previous (both with path.tmp while a new one comes: two are whole whenever a process is
-   * killed). Written every so many steps, or when so many seconds by the caller's clock have gone
-   * by since the last, or, where both are 0, after every epoch; and when nn_fit ends or a callback
-   * stops it. What diverged is not written. A failed write ends nn_fit with its status. Needs
-   * stdio (NN_ERR_UNSUPPORTED). */
+  /* Checkpoints, for nn_resume: NULL, or a path under which the last is kept, and the one before
+   * it as path.previous. A new one is first written as path.tmp, so that two are whole whenever
+   * the process is killed. The path is first tried at the first save. Written every so many steps,
+   * or when so many seconds by the caller's clock have gone by since the last, or, where both are
+   * 0, after every epoch; and when nn_fit ends or a callback stops it. What diverged is not
+   * written. A failed write ends nn_fit with its status. Needs stdio (NN_ERR_UNSUPPORTED). */
   const char *path;
   int64_t save_every;
   double save_seconds;
@@ -1076,10 +1080,11 @@ NN_API nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_optio
 /* Loads the last checkpoint that nn_fit kept under `path`; where that is damaged or missing the one
  * before it: out->previous is then 1, and why says what was wrong with the last (else it is empty).
  * NN_ABSENT where there is neither: a run that begins. Where neither is whole, the last one's error
- * and a sentence about both. Other errors are those of nn_load, without a look at the one before.
- * Call it only from the process that goes on with the run, for it cleans up: a whole path.tmp,
- * whose writer was killed before the last renaming, becomes `path`; a damaged `path` becomes
- * path.damaged, or the next checkpoint would make it path.previous. */
+ * and a sentence about both. NN_ERR_STATE for a model that is no checkpoint. Other errors are those
+ * of nn_load, without a look at the one before; pipes and folders are left alone. Call it only from
+ * the process that goes on with the run, for it cleans up: where `path` is damaged or missing, a
+ * whole path.tmp, whose writer was killed before the last renaming, becomes `path`; a damaged
+ * `path` becomes path.damaged, or the next checkpoint would make it path.previous. */
 NN_API nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *out,
                            nn_message *why);
 #endif

@@ -1220,6 +1220,29 @@ static nn_status load_cifar(int test, int gray, const nn_allocator *a, nn_datase
   return nn_dataset_load_cifar10(cifar_place(), test, gray, a, d, why);
 }
 
+/* Channels that may be first or last: refused, and the array stays the caller's. */
+static void channels_anywhere(void)
+{
+  static const size_t dims[][4] = {{4, 64, 4, 4}, {4, 64, 2, 2}, {4, 5, 5, 3}, {4, 16, 1, 1},
+                                   {4, 64, 8, 4}, {4, 8, 8, 32}, {4, 3, 8, 9}};
+  for (size_t i = 0; i < COUNT(dims); i++) {
+    nn_message why;
+    nn_dataset d;
+    nn_array x;
+    memset(&x, 0, sizeof x);
+    x.type = NN_U8, x.rank = 4, x.count = 1, x.allocator = *test_filling();
+    for (int k = 0; k < 4; k++) x.dim[k] = dims[i][k], x.count *= dims[i][k];
+    x.data = test_allocate(NULL, x.count);
+    const nn_status status = nn_dataset_from_arrays(&x, NULL, &d, &why);
+    const int last = i == 2; /* 5x5 of 3 */
+    CHECK_STATUS(status, i < 5 && !last ? NN_ERR_SHAPE : NN_OK);
+    if (status == NN_OK) CHECK_INT(d.channels, last ? 3 : (int)dims[i][1]);
+    else CHECK_HAS(why.text, "transpose");
+    CHECK((status != NN_OK) == (x.data != NULL));
+    nn_array_free(&x), nn_dataset_free(&d);
+  }
+}
+
 static void dataset_from_cifar10(void)
 {
   nn_message why = {""};
@@ -1391,6 +1414,10 @@ static void transform_refuses(void)
   CHECK_STATUS(nn_dataset_transform(&borrowed, &gray, &why), NN_ERR_ARGUMENT);
   CHECK_HAS(why.text, "of its own");
   CHECK_STATUS(nn_dataset_transform(NULL, &gray, &why), NN_ERR_ARGUMENT);
+  static const int32_t second[1] = {1};
+  nn_dataset part = d;
+  part.only = second, part.count = 1; /* its numbers are those of the arrays */
+  CHECK_STATUS(nn_dataset_transform(&part, &gray, &why), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_dataset_transform(&d, NULL, &why), NN_ERR_ARGUMENT);
   count.allowed = 0;
   CHECK_STATUS(nn_dataset_transform(&d, &gray, &why), NN_ERR_MEMORY);
@@ -1845,6 +1872,7 @@ int main(void)
   RUN(dataset_from_files);
   RUN(dataset_from_arrays);
   RUN(dataset_from_npy);
+  RUN(channels_anywhere);
   RUN(dataset_from_cifar10);
   RUN(long_paths_keep_their_end);
   RUN(longest_path);

@@ -1,6 +1,14 @@
 /* nn_fit over a long run: checkpoints and what goes on from them, validation, samples from a
  * callback, data sets that are parts of others. */
+#if !defined _WIN32 && !defined _POSIX_C_SOURCE
+#define _POSIX_C_SOURCE 200809L /* mkfifo */
+#endif
 #include "test.h"
+
+#ifndef _WIN32
+#include <sys/stat.h>
+#include <unistd.h>
+#endif
 
 #ifdef NN_NO_TRAINING
 static void training(void) { SKIP("built without training"); }
@@ -83,13 +91,13 @@ typedef struct Seen {
   int saves, validations, steps;
   double time, loss[40];
 } Seen;
-static int stops(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
+static TEST_UNUSED int stops(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
   Seen *s = (Seen *)user;
   (void)m, (void)step;
   s->steps++;
   return p->step == s->stop_at;
 }
-static int on_save(void *user, nn_model *m, const nn_progress *p) {
+static TEST_UNUSED int on_save(void *user, nn_model *m, const nn_progress *p) {
   Seen *s = (Seen *)user;
   CHECK_OK(nn_set_note(m, "data", "saved"));
   if (s->saves < (int)COUNT(s->saved)) s->saved[s->saves++] = p->step;
@@ -385,13 +393,92 @@ static void nothing_whole(void) {
   CHECK_STATUS(nn_resume(path, &c, &r, &why), NN_ERR_FORMAT);
   CHECK_HAS(why.text, "cannot open");
   CHECK_OK(nn_save(m, path));
-  CHECK_STATUS(nn_resume(path, &c, &r, &why), NN_ERR_FORMAT);
+  CHECK_STATUS(nn_resume(path, &c, &r, &why), NN_ERR_STATE);
   CHECK_HAS(why.text, "a model, not a checkpoint");
+  CHECK(is_there(path)); /* it is no damage */
   CHECK_STATUS(nn_resume(NULL, &c, &r, &why), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_resume(path, &c, NULL, &why), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_resume("", &c, &r, &why), NN_ERR_LIMIT);
   nn_destroy(m);
   remove_files();
+}
+
+/* Killed before the first renaming, and then the last was damaged: path.tmp is the newer one. */
+static void newest_is_tmp(void) {
+  const nn_dataset d = arrays(CLASSIFIER);
+  nn_fit_options o = nn_fit_default();
+  nn_load_result r;
+  nn_message why;
+  nn_model *m = fresh(CLASSIFIER);
+  nn_config c = config();
+  name_files();
+  o.path = path, o.epochs = 0, o.steps = 4, o.save_every = 2, o.batch = BATCH;
+  CHECK_OK(nn_fit(m, &d, &o));
+  nn_destroy(m);
+  CHECK(rename(path, best) == 0 && rename(previous, path) == 0);
+  damage(path, 1); /* which writes by way of path.tmp */
+  CHECK(rename(best, fresh_one) == 0);
+  if (!CHECK_OK(nn_resume(path, &c, &r, &why))) fprintf(stderr, "    %s\n", why.text);
+  CHECK_INT(r.progress.step, 4);
+  CHECK(is_there(path) && is_there(damaged) && !is_there(fresh_one));
+  nn_destroy(r.model);
+  remove_files();
+}
+
+/* A run whose step's samples nobody names takes as many when it goes on, whatever config says. */
+static void batch_goes_on(void) {
+  const nn_dataset d = arrays(CLASSIFIER);
+  nn_config c = config();
+  for (int room = BATCH; room <= BATCH + 3; room += 3) {
+    nn_fit_options o = nn_fit_default();
+    nn_progress p;
+    nn_load_result r;
+    nn_model *m = fresh(CLASSIFIER), *whole = fresh(CLASSIFIER);
+    name_files();
+    memset(&p, 0, sizeof p);
+    o.epochs = 0, o.steps = 9;
+    CHECK_OK(nn_fit(whole, &d, &o));
+    o.path = path, o.steps = 4, o.progress = &p;
+    CHECK_OK(nn_fit(m, &d, &o));
+    CHECK_INT(p.batch, c.batch);
+    nn_destroy(m);
+    c.batch = room;
+    CHECK_OK(nn_resume(path, &c, &r, NULL));
+    o.steps = 9, o.progress = &r.progress;
+    CHECK_OK(nn_fit(r.model, &d, &o));
+    CHECK(bits_of(r.model) == bits_of(whole));
+    nn_destroy(r.model);
+    c.batch = 2;
+    CHECK_OK(nn_resume(path, &c, &r, NULL));
+    o.steps = 11, o.progress = &r.progress;
+    CHECK_STATUS(nn_fit(r.model, &d, &o), NN_ERR_ARGUMENT); /* no room for them */
+    nn_destroy(r.model), nn_destroy(whole);
+    c = config();
+    remove_files();
+  }
+}
+
+/* A pipe is not waited for, a folder not renamed; a best model has a name of its own. */
+static void names_in_the_way(void) {
+  const nn_dataset d = arrays(CLASSIFIER);
+  nn_fit_options o = nn_fit_default();
+  nn_model *m = fresh(CLASSIFIER);
+  name_files();
+#ifndef _WIN32
+  nn_config c = config();
+  nn_load_result r;
+  nn_message why;
+  struct stat own;
+  CHECK(mkfifo(path, 0600) == 0);
+  CHECK(nn_resume(path, &c, &r, &why) < 0 && stat(path, &own) == 0 && S_ISFIFO(own.st_mode));
+  CHECK(remove(path) == 0 && mkdir(path, 0700) == 0);
+  CHECK(nn_resume(path, &c, &r, &why) < 0 && !is_there(damaged));
+  CHECK(rmdir(path) == 0);
+#endif
+  o.path = path, o.validation = &d, o.best_path = previous;
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "best_path");
+  nn_destroy(m);
 }
 
 /* What cannot be written stops nn_fit; what was there stays. */
@@ -758,6 +845,7 @@ static void splits(void) {
   CHECK_OK(nn_dataset_split(&d, .25, 4, again, &train, &validation));
   CHECK(memcmp(index, again, sizeof index) != 0);
   CHECK_OK(nn_dataset_split(&train, .5, 9, inner, &a, &b)); /* a part of a part */
+  CHECK_STATUS(nn_dataset_split(&train, .5, 9, again, &a, &b), NN_ERR_ARGUMENT); /* in use */
   for (int i = 0; i < SAMPLES; i++) seen[i] = 0;
   for (int i = 0; i < train.count; i++) seen[inner[i]]++;
   for (int i = 0; i < train.count; i++) CHECK_INT(seen[train.only[i]], 1);
@@ -846,6 +934,9 @@ int main(void) {
   RUN(damage_is_put_aside);
   RUN(between_two_names);
   RUN(nothing_whole);
+  RUN(newest_is_tmp);
+  RUN(batch_goes_on);
+  RUN(names_in_the_way);
   RUN(cannot_write);
   remove_files();
 #endif

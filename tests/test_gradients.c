@@ -200,7 +200,7 @@ static void conv2d_any(void) {
   }
 }
 
-/* Every small one: among them those whose output is as large as the image though it lies elsewhere. */
+/* Every small one: among them those whose output is as large as the image but lies elsewhere. */
 static void conv2d_small(void) {
   int kernel, stride, pad, side;
   for (kernel = 1; kernel <= 3; kernel++)

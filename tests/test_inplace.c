@@ -323,7 +323,7 @@ static void wrong_places(void) {
   b.n = 1, b.x[0] = x;
   c.batch = BATCH, c.in_place = 1;
 #ifndef NN_NO_TRAINING
-  CHECK_STATUS(nn_load_memory(file.at, file.size, &c, &r, &why), NN_ERR_FORMAT);
+  CHECK_STATUS(nn_load_memory(file.at, file.size, &c, &r, &why), NN_ERR_ARGUMENT);
   CHECK_HAS(why.text, "in_place");
   m = nn_create(&c);
   net(m, DENSE);
