@@ -91,7 +91,8 @@ typedef struct Seen {
   int saves, validations, steps;
   double time, loss[40];
 } Seen;
-static TEST_UNUSED int stops(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
+static TEST_UNUSED int stops(void *user, nn_model *m, const nn_progress *p,
+                             const nn_evaluation *step) {
   Seen *s = (Seen *)user;
   (void)m, (void)step;
   s->steps++;
