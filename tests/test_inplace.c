@@ -124,11 +124,12 @@ static void packs_once(void) {
     Bytes file = file_of(which);
     nn_model *trained, *least, *once;
     c.batch = BATCH;
+    c.least_memory = 1; /* which only says something to an inference model */
     trained = load(file, &c);
     c.inference = 1;
-    once = load(file, &c);
-    c.least_memory = 1;
     least = load(file, &c);
+    c.least_memory = 0;
+    once = load(file, &c);
     for (n = BATCH; n > 0 && trained && least && once; n -= 2) {
       nn_real want[BATCH * CLASSES], got[BATCH * CLASSES];
       run(trained, n, want);

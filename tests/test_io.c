@@ -35,6 +35,7 @@ static nn_config counted(Counter *count) {
   c.allocator.allocate = count_allocate, c.allocator.release = count_release;
   c.allocator.user = count;
   c.batch = 3;
+  c.least_memory = 1; /* inference takes the same sums as training */
   return c;
 }
 
@@ -176,7 +177,6 @@ static void round_trip(void) {
       nn_config got;
       memset(&load, 1, sizeof load);
       c.inference = inference, c.batch = 5, c.seed = 99;
-      c.least_memory = 1; /* the same sums as in training */
       if (CHECK_OK(nn_load_memory(b.at, b.size, &c, &load, &why))) {
         CHECK_INT(load.is_checkpoint, 0);
         CHECK_INT(load.progress.step, 0);
@@ -235,7 +235,7 @@ static void checkpoints(void) {
     } else {
       fprintf(stderr, "    %s\n", why.text);
     }
-    c.inference = c.least_memory = 1; /* only to be used: the state is left out */
+    c.inference = 1; /* only to be used: the state is left out */
     memset(&load, 0, sizeof load);
     if (CHECK_OK(nn_load_memory(b.at, b.size, &c, &load, &why))) {
       CHECK(nn_gradients(load.model, NULL) == NULL);
