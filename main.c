@@ -2728,8 +2728,8 @@ static void refuse_unscaled(const char *path, const char *facts) {
   char value[128], version[32] = "0.1.0";
   find_fact(facts, "run.version", version, sizeof version);
   if (find_fact(facts, "run.mean", value, sizeof value) && strpbrk(value, "123456789"))
-    fail("%s is of an early nn %s, which scaled the images outside of its models: start the run "
-         "anew", path, version);
+    fail("%s is of nn %s, which scaled the images outside of its models: start the run anew", path,
+         version);
 }
 
 /* Whether a model is trained as the settings say. How long its schedule is, is the run's affair. */

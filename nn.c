@@ -7525,7 +7525,7 @@ static nn_status nn__check_lengths(nn_model *m, const int32_t *lengths, const in
 /* The first array that a model of config.in_place has not been given yet, or NULL. */
 static const nn__param *nn__absent(const nn_model *m)
 {
-  for (int i = 0; i < m->params; i++)
+  for (int i = 0; i < m->params && m->config.in_place; i++)
     if (!m->param[i].value) return &m->param[i];
   return NULL;
 }
@@ -8666,13 +8666,17 @@ static nn_status nn__new_bytes(nn_array *a, int rank, const size_t *dim,
   return NN_ERR_MEMORY;
 }
 
+static uint8_t nn__luma(int red, int green, int blue) /* ITU-R BT.601, rounded */
+{
+  return (uint8_t)((299 * red + 587 * green + 114 * blue + 500) / 1000);
+}
+
 /* One record's pixels, as they are or gray: returns where the next image goes. */
 static uint8_t *nn__cifar10_image(uint8_t *to, const uint8_t *r, int gray)
 {
   const uint8_t *g = r + 1024, *b = g + 1024;
   if (!gray) memcpy(to, r, 3072);
-  for (int j = 0; gray && j < 1024; j++)
-    to[j] = (uint8_t)((299 * r[j] + 587 * g[j] + 114 * b[j] + 500) / 1000);
+  for (int j = 0; gray && j < 1024; j++) to[j] = nn__luma(r[j], g[j], b[j]);
   return to + (gray ? 1024 : 3072);
 }
 
@@ -9351,8 +9355,7 @@ static void nn__transform_image(uint8_t *x, int c, int H, int W, const nn_transf
   const int h = t->height ? t->height : H, w = t->width ? t->width : W, gray = t->gray && c == 3;
   const int ch = t->crop_height ? t->crop_height : h, cw = t->crop_width ? t->crop_width : w;
   const size_t plane = (size_t)H * (size_t)W;
-  for (size_t p = 0; gray && p < plane; p++)
-    x[p] = (uint8_t)((299 * x[p] + 587 * x[p + plane] + 114 * x[p + 2 * plane] + 500) / 1000);
+  for (size_t p = 0; gray && p < plane; p++) x[p] = nn__luma(x[p], x[p + plane], x[p + 2 * plane]);
   const uint8_t *from = x;
   if (h != H || w != W) {
     for (int k = 0, at = 0; k < (gray ? 1 : c); k++)
@@ -11587,7 +11590,8 @@ nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *o
       nn__beside_of(&beside, path, ".tmp");
     }
     if (found == NN_OK) nn__replace(beside.path, path);
-    if (found == NN_OK || !nn__is_damage(found)) status = found, *why = other;
+    if (found == NN_OK || (!nn__is_damage(found) && found != NN_ERR_STATE))
+      status = found, *why = other;
   }
   if (status == NN_OK) why->text[0] = 0;
   if (!nn__is_damage(status) || !nn__regular(path)) return status;

@@ -86,7 +86,7 @@
 extern "C" {
 #endif
 
-#define NN_VERSION "0.1.0"
+#define NN_VERSION "0.2.0"
 
 /* ======================================= @@CONFIG ==========================================
  * Compile-time switches, each given with -D to every file that includes nn.h.

@@ -19,6 +19,7 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <sched.h>
 #include <signal.h>
@@ -502,6 +503,8 @@ static void start_peer(peer *p, const char *const *argv, const library *told, co
     _exit(127);
   }
   close(to[0]), close(from[1]);
+  /* not for the next child: one that holds the other's input open keeps it from ending */
+  fcntl(to[1], F_SETFD, FD_CLOEXEC), fcntl(from[0], F_SETFD, FD_CLOEXEC);
   p->out = fdopen(to[1], "w");
   p->in = fdopen(from[0], "r");
   if (p->pid < 0 || !p->in || !p->out || !fgets(line, sizeof line, p->in) ||

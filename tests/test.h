@@ -325,4 +325,11 @@ static TEST_UNUSED Bytes test_saved(nn_model *m, const nn_progress *p) {
   return b;
 }
 
+static TEST_UNUSED nn_model *test_loaded(Bytes b, const nn_config *c) {
+  nn_load_result r;
+  nn_message why;
+  if (!CHECK_OK(nn_load_memory(b.at, b.size, c, &r, &why))) fprintf(stderr, "    %s\n", why.text);
+  return r.model;
+}
+
 #endif

@@ -92,13 +92,6 @@ static Bytes file_of(int which) {
   return b;
 }
 
-static nn_model *load(Bytes b, const nn_config *c) {
-  nn_load_result r;
-  nn_message why;
-  if (!CHECK_OK(nn_load_memory(b.at, b.size, c, &r, &why))) fprintf(stderr, "    %s\n", why.text);
-  return r.model;
-}
-
 /* The output of n samples, [n, CLASSES]. */
 static void run(nn_model *m, int n, nn_real *to) {
   static nn_real x[BATCH * 16 * 9 * 7];
@@ -125,11 +118,11 @@ static void packs_once(void) {
     nn_model *trained, *least, *once;
     c.batch = BATCH;
     c.least_memory = 1; /* which only says something to an inference model */
-    trained = load(file, &c);
+    trained = test_loaded(file, &c);
     c.inference = 1;
-    least = load(file, &c);
+    least = test_loaded(file, &c);
     c.least_memory = 0;
-    once = load(file, &c);
+    once = test_loaded(file, &c);
     for (n = BATCH; n > 0 && trained && least && once; n -= 2) {
       nn_real want[BATCH * CLASSES], got[BATCH * CLASSES];
       run(trained, n, want);
@@ -156,9 +149,9 @@ static void packs_again(void) {
     nn_model *once, *least;
     nn_real want[BATCH * CLASSES], got[BATCH * CLASSES];
     c.batch = BATCH, c.inference = 1;
-    once = load(file, &c);
+    once = test_loaded(file, &c);
     c.least_memory = 1;
-    least = load(file, &c);
+    least = test_loaded(file, &c);
     run(once, BATCH, got);
     for (i = 0; once && least && i < nn_param_count(once); i++) {
       nn_param p, q;
@@ -286,9 +279,9 @@ static void in_place(void) {
       int i;
       memcpy(copy, file.at, file.size);
       c.batch = BATCH, c.inference = 1, c.least_memory = least;
-      owns = load(file, &c);
+      owns = test_loaded(file, &c);
       c.in_place = 1;
-      borrows = load(file, &c);
+      borrows = test_loaded(file, &c);
       run(owns, BATCH, want);
       run(borrows, BATCH, got);
       CHECK_SAME(got, want, sizeof got);
@@ -467,7 +460,7 @@ static void read_only_memory(void) {
     void *page = mmap(NULL, file.size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (!CHECK(page != MAP_FAILED)) return;
     c.batch = BATCH, c.inference = 1, c.threads = 1;
-    m = load(file, &c);
+    m = test_loaded(file, &c);
     run(m, BATCH, want);
     nn_destroy(m);
     memcpy(page, file.at, file.size);

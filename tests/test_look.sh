@@ -159,10 +159,11 @@ ok 'one layer, two images' test $rc = 0 -a "$(grep -o 'projected from map' \
   photo/look-quick/deconv.html | wc -l)" -ge 2
 # ---- a run of the kind that scaled images outside of its models ----
 cp photo/settings.txt own.txt
+sed -i 's/^run.version=.*/run.version=0.1.0/' photo/settings.txt
 echo 'run.mean=127.5' >> photo/settings.txt
-refused 1 'photo/settings.txt is of an early nn 0.1.0, which scaled the images' look confusion photo
-refused 1 'settings.txt is of an early nn 0.1.0' look confusion photo/best.nn --quiet
-refused 1 'settings.txt is of an early nn 0.1.0' cifar10 --resume photo --quiet
+refused 1 'photo/settings.txt is of nn 0.1.0, which scaled the images' look confusion photo
+refused 1 'settings.txt is of nn 0.1.0' look confusion photo/best.nn --quiet
+refused 1 'settings.txt is of nn 0.1.0' cifar10 --resume photo --quiet
 cp own.txt photo/settings.txt
 
 # ---- models of another net in the run's folder ----

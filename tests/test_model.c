@@ -9,13 +9,6 @@ static nn_batch batch_of(int n, const nn_real *x, const int32_t *labels) {
   return b;
 }
 
-static nn_model *load(Bytes b, const nn_config *c) {
-  nn_load_result r;
-  nn_message why;
-  if (!CHECK_OK(nn_load_memory(b.at, b.size, c, &r, &why))) fprintf(stderr, "    %s\n", why.text);
-  return r.model;
-}
-
 /* Convolution, batch norm, two linear layers. */
 static nn_model *convolutional(const nn_config *c, int classes) {
   nn_model *m = nn_create(c);
@@ -110,7 +103,7 @@ static void notes_in_files(void) {
   CHECK_OK(nn_set_note(m, "long", long_text));
   b = test_saved(m, NULL);
   c.notes = 0;
-  n = load(b, &c);
+  n = test_loaded(b, &c);
   CHECK_TEXT(nn_note(n, "long"), long_text);
   CHECK_TEXT(nn_note(n, "classes"), "cat\ndog\nhorse");
   CHECK_STATUS(nn_set_note(n, "more", "x"), NN_ERR_LIMIT);
@@ -578,7 +571,7 @@ static void factors_in_checkpoints(void) {
   for (int i = 0; i < 3; i++) CHECK_OK(nn_train(m, &b, NULL, NULL));
   memset(&p, 0, sizeof p);
   const Bytes file = test_saved(m, &p);
-  n = load(file, &c);
+  n = test_loaded(file, &c);
   nn_optimizer loaded;
   CHECK_OK(nn_get_optimizer(n, &loaded));
   CHECK_INT(loaded.decay_weights_only, 1);

@@ -398,7 +398,7 @@ ok 'it tells by what data and command it was made' test \
   "$(grep -ac 'CIFAR-10 (not the published files), CRC-32 [0-9a-f]*' elsewhere/bars.nn)" = 1 -a \
   "$(grep -aco 'nn cifar10 .*--hidden 32' elsewhere/bars.nn)" = 1
 echo 'run.mean=127.5' > elsewhere/settings.txt
-refused 1 'elsewhere/settings.txt is of an early nn 0.1.0' predict elsewhere/bars.nn \
+refused 1 'elsewhere/settings.txt is of nn 0.1.0' predict elsewhere/bars.nn \
   bars/cifar-10-batches-bin/test_batch.bin
 rm -r bars elsewhere
 refused 1 'labels-idx1' predict runs/cifar10-001/best.nn $test_set-labels-idx1-ubyte
