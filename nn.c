@@ -3175,12 +3175,12 @@ static void nn__tiles_at(const nn__kernels *t, const nn__walk *walk, size_t m, s
       const size_t first = a->first + i;
       const nn_real *row[NN__MAX_MR];
       rows = nn__tile_height(t, m - i);
-      if (a->cols)
-        for (size_t r = 0; r < rows; r++, pixel += a->step) {
-          if (x++ == a->cols) pixel += a->down - a->cols * a->step, x = 1;
-          row[r] = pixel;
+      if (a->cols) {
+        for (size_t r = 0; r < rows; r++, x++) { /* x: of the pixel in its row */
+          if (x == a->cols) pixel += a->down, x = 0;
+          row[r] = pixel + x * a->step;
         }
-      else if (a->place)
+      } else if (a->place)
         for (size_t r = 0; r < rows; r++) row[r] = a->at + a->place[first + r];
       else if (a->panel)
         for (size_t r = 0; r < rows; r++)
@@ -4773,7 +4773,7 @@ static void nn__column_sums(nn_model *m, const nn__node *node, size_t n, const n
                             nn_real *to)
 {
   const size_t rows = n * node->rows, cols = node->cols;
-  const size_t parts = nn__min(NN__PARTS, (rows + 15) / 16);
+  const size_t parts = nn__min(NN__PARTS, (rows + 127) / 128);
   nn__columns c = {m, node, x, mean, y, m->scratch, rows, cols, n, parts};
   nn__parallel(&m->context.pool, parts, nn__columns_task, &c);
   for (size_t j = 0; j < cols; j++) {
