@@ -177,7 +177,6 @@ static void life_of_tokens(void) {
 }
 
 static void life_of_data(void) {
-  static uint8_t bytes[2 * 3072]; /* nothing, but of a size */
   nn_context *c = nn_context_create(test_isa(), test_threads(), test_allocator());
   static nn_real big[200 * 200], product[200 * 200];
   for (size_t m = 1; m <= 200; m += 66)
@@ -186,6 +185,7 @@ static void life_of_data(void) {
   nn_context_destroy(c);
 #ifndef NN_NO_STDIO
   {
+    static uint8_t bytes[2 * 3072]; /* nothing, but of a size */
     nn_array a, read;
     nn_message why;
     memset(&a, 0, sizeof a);
