@@ -13,9 +13,10 @@ APT = apt-get install -y -qq --no-install-recommends
 # The first list runs once for every ISA of the machine, the second once.
 SUITES = gemm layers train io torch inspect inplace stack
 SUITES_ONCE = model data fit gradients fuzz fail bench
-SCRIPTS = tests/test_look.sh tests/test_survive.sh tests/test_program.sh tests/test_fetch.sh \
-          tests/test_readme.sh tests/test_build.sh tests/lint
-TEST_H = data/drawn.inc tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h tests/bench.h
+SCRIPTS = tests/test_look.sh tests/test_survive.sh tests/test_program.sh tests/test_page.sh \
+          tests/test_fetch.sh tests/test_readme.sh tests/test_build.sh tests/lint
+TEST_H = data/drawn.inc tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h \
+         tests/bench.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
 
 all: $(BUILD)/nn
@@ -27,9 +28,16 @@ $(BUILD)/nn.o: nn.c nn.h
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ nn.c
 
-$(BUILD)/main.o: main.c data/drawn.inc nn.h | stb
+# The page that the program writes: each line of data/report.html as a C string.
+$(BUILD)/page.inc: data/report.html
 	@mkdir -p $(@D)
-	$(COMPILE) -c -o $@ main.c
+	sed 's/\\/\\\\/g; s/"/\\"/g; s/?/\\?/g; s/.*/"&\\n",/' data/report.html > $@
+DEFINE_PAGE = -DPAGE='"$(BUILD)/page.inc"'
+PROGRAM = main.c data/drawn.inc data/experiments.inc data/measures.inc $(BUILD)/page.inc nn.h
+
+$(BUILD)/main.o: $(PROGRAM) | stb
+	@mkdir -p $(@D)
+	$(COMPILE) $(DEFINE_PAGE) -c -o $@ main.c
 
 # The gradient checks need the engine in double precision.
 $(BUILD)/double/nn.o: nn.c nn.h
@@ -49,18 +57,18 @@ $(BUILD)/tests/test_fail: tests/test_fail.c tests/faults.h $(TEST_H) nn.c nn.h
 	@mkdir -p $(@D)
 	$(COMPILE) $(LDFLAGS) -o $@ $< $(LIBS)
 
-$(BUILD)/tests/faulty: tests/faulty.c tests/faults.h nn.c main.c data/drawn.inc nn.h | stb
+$(BUILD)/tests/faulty: tests/faulty.c tests/faults.h nn.c $(PROGRAM) | stb
 	@mkdir -p $(@D)
-	$(COMPILE) -O1 $(LDFLAGS) -o $@ $< $(LIBS)
+	$(COMPILE) $(DEFINE_PAGE) -I. -O1 $(LDFLAGS) -o $@ $< $(LIBS)
 
-# stb_image_write.h, for main.c. `make run` and `make test` install it where they may.
+# stb_image.h, for main.c. `make run` and `make test` install it where they may.
 run test kill lint bench fuzz: INSTALL = yes
 stb:
-	@echo '#include <stb/stb_image_write.h>' | $(CC) $(CFLAGS) -E - > /dev/null 2>&1 && exit 0; \
+	@echo '#include <stb/stb_image.h>' | $(CC) $(CFLAGS) -E - > /dev/null 2>&1 && exit 0; \
 	if [ "$(INSTALL)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-	  echo 'installing libstb-dev (stb_image_write.h, for PNG files)'; \
+	  echo 'installing libstb-dev (stb_image.h, for PNG and JPEG files)'; \
 	  { apt-get update -qq && $(APT) libstb-dev; } > /dev/null && exit 0; fi; \
-	echo 'stb/stb_image_write.h is missing. Install it: sudo apt-get install libstb-dev' >&2; exit 1
+	echo 'stb/stb_image.h is missing. Install it: sudo apt-get install libstb-dev' >&2; exit 1
 
 # A browser, for the test that opens a report. Without one that part is skipped, and says so.
 browser:
@@ -92,13 +100,13 @@ suites: $(PROGRAMS) $(BUILD)/tests/isas
 
 # The program's readers, with files and exit of the test's own; see tests/fuzz_program.c.
 HOOKS = -DNN_NO_SIMD -include tests/hooks.h -Dfopen=fuzz_fopen
-$(BUILD)/tests/fuzz_program: tests/fuzz_program.c $(TEST_H) tests/hooks.h main.c nn.c nn.h | stb
+$(BUILD)/tests/fuzz_program: tests/fuzz_program.c $(TEST_H) tests/hooks.h $(PROGRAM) nn.c | stb
 	@mkdir -p $(@D)
 	$(COMPILE) $(HOOKS) -c -o $(BUILD)/tests/hooked.o nn.c
-	$(COMPILE) $(LDFLAGS) -o $@ $< $(BUILD)/tests/hooked.o $(LIBS)
+	$(COMPILE) $(DEFINE_PAGE) -I. $(LDFLAGS) -o $@ $< $(BUILD)/tests/hooked.o $(LIBS)
 
-# The program's figures; main.c is part of it.
-$(BUILD)/tests/figures: tests/figures.c $(TEST_H) main.c nn.h $(BUILD)/nn.o | stb
+# What the program measures of nets and images.
+$(BUILD)/tests/figures: tests/figures.c data/measures.inc $(TEST_H) nn.h $(BUILD)/nn.o
 	@mkdir -p $(@D)
 	$(COMPILE) $(LDFLAGS) -o $@ $< $(BUILD)/nn.o $(LIBS)
 
@@ -148,7 +156,7 @@ clean:
 
 help:
 	@echo 'make          build $(BUILD)/nn'
-	@echo 'make run      all set-up included: train LeNet5, RNN, LSTM and GRU, write runs/report.html'
+	@echo 'make run      all set-up included: train LeNet5, RNN, LSTM and GRU, write a report to runs'
 	@echo 'make test     all set-up included: every test (under 5 minutes)'
 	@echo 'make suites   the C tests alone'
 	@echo 'make lint     who owns what in nn.c, symbol names, line length'

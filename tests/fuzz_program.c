@@ -1,7 +1,7 @@
-/* The readers of main.c: the images of `nn predict`, a run's settings, and what it keeps beside its
- * checkpoint. Any bytes give a result or one line on stderr, without a crash, and without more
- * memory than a few times the file. main.c is part of this file, with files, exit and memory of the
- * test's own; nn.c has to be compiled with -include tests/hooks.h -Dfopen=fuzz_fopen. See fuzz.h.
+/* The readers of main.c: the images of `nn predict`, and what a model's notes tell of its run. Any
+ * bytes give a result or one line on stderr, without a crash, and without more memory than a few
+ * times the file. main.c is part of this file, with files, exit and memory of the test's own; nn.c
+ * has to be compiled with -include tests/hooks.h -Dfopen=fuzz_fopen. See fuzz.h.
  *
  * The first byte of an input is not the file's: it chooses among the models and files. */
 #define _DEFAULT_SOURCE
@@ -190,11 +190,10 @@ static void run_images(const uint8_t *data, size_t size) {
   set_file(1, name, data + (size > 0), size - (size > 0));
   set_file(2, "settings.txt", "run.version=0.1.0\n", 18);
   set_file(3, "good", good, sizeof good);
-  if (first & 128) files[2].name = NULL;
   const int status = setjmp(ended);
   if (status == 0 && program_main(labels ? 8 : 6, (char **)(uintptr_t)(const void *)words))
     fuzz_fail("an exit status without a reason", "");
-  after(status, ((size_t)1 << 23) + EACH * size); /* what 256 images of 3x32x32 take, too */
+  after(status, ((size_t)1 << 28) + EACH * size); /* what a picture of 16 million pixels takes */
 }
 
 /* An npy file's head; returns its size. */
@@ -236,149 +235,97 @@ static size_t seed_images(uint8_t *data) {
 }
 static size_t change_images(uint8_t *data, size_t size) { return change_bytes(data, size, 90); }
 
-/* ---- a run's settings, as --resume and predict read them ---- */
+/* ---- the notes of a model: its run's command line, log, state and result ---- */
 
-static size_t seed_text(uint8_t *data, int first, const char *text) {
-  data[0] = (uint8_t)first;
-  memcpy(data + 1, text, strlen(text));
-  return 1 + strlen(text);
-}
+static const char *const note_names[] = {"command", "log", "state", "result", "data"};
+static const char *const good_notes[] = {
+    "nn mnist --cell gru --optimizer adam --lr .001 --weight-decay 0 --clip-norm 0 --schedule "
+    "constant --warmup 0 --batch 8 --steps 40 --keep 1 --hidden 8 --layers 1 --init default "
+    "--augment flip,shift=2,cutout=3 --seed 1 --isa scalar --data 'a folder'",
+    "10,0.00133,2.39,0.0875,,,.001,0.001\n50,0.0026,2.3,0.075,nan,0.0878,.001,0.001\n"
+    "200,0.005,2.2,0.1,2.2,.2,.001,3\n",
+    "1.5 0.25 5 10",
+    "step=200 accuracy=.9 loss=.3 best=.9 best_step=100 diverged=0 seconds=1 tests=100 "
+    "parameters=9 sparsity=0 per_epoch=10\nrelu1 gives 0",
+    "MNIST\n1939f699"};
+enum { NOTES = sizeof good_notes / sizeof *good_notes };
 
-static void run_settings(const uint8_t *data, size_t size) {
-  static const char *const commands_of[] = {"mnist", "cifar10"};
-  static const char *const words[] = {"--resume", "d"};
-  static struct settings typed;
-  static struct run r;
-  static char path[PATH_SIZE], value[64];
-  static char *lines, *facts;
+static void run_notes(const uint8_t *data, size_t size) {
+  static struct settings s;
+  static struct outcome o;
+  static char *words;
+  static nn_model *m;
+  static char text[1 << 16];
+  const size_t which = size ? data[0] % NOTES : 0;
+  if (size == 0 || size > sizeof text - 1) return;
+  memcpy(text, data + 1, size - 1);
+  text[size - 1] = 0;
   before();
-  memset(&r, 0, sizeof r);
-  set_file(0, "d/settings.txt", data + (size > 0), size - (size > 0));
-  set_file(1, NULL, NULL, 0), set_file(2, NULL, NULL, 0), set_file(3, NULL, NULL, 0);
+  memset(&o, 0, sizeof o);
+  words = NULL, m = NULL;
+  for (int i = 0; i < 4; i++) set_file(i, NULL, NULL, 0);
   const int status = setjmp(ended);
   if (status == 0) {
-    parse(&typed, find_command(commands_of[size ? data[0] & 1 : 0]), 2, words);
-    facts = read_resumed(&r, &typed, path, &lines);
-    refuse_unscaled(path, facts);
-    need_fact(path, facts, "run.data-crc", value, sizeof value);
-    if (!(number_of(&r.s, OPT_LR) > 0) || number_of(&r.s, OPT_BATCH) < 1)
-      fuzz_fail("settings out of their range", "");
-    fuzz_free(facts), fuzz_free(lines);
+    nn_config c = nn_config_default();
+    c.notes = sizeof text + 4096;
+    m = nn_create(&c);
+    nn_linear(m, nn_input_vector(m, 4), 2);
+    if (nn_build(m)) abort();
+    for (size_t i = 0; i < NOTES; i++)
+      if (nn_set_note(m, note_names[i], good_notes[i])) abort();
+    if (nn_set_note(m, note_names[which], text) == NN_OK) {
+      struct row *rows;
+      size_t count;
+      read_rows(m, &rows, &count);
+      for (size_t i = 0; i < count; i++)
+        if (!(rows[i].step >= 1)) fuzz_fail("a row of no step", "");
+      fuzz_free(rows);
+      if (read_outcome(m, &o) && !(o.accuracy >= 0 && o.accuracy <= 1))
+        fuzz_fail("an accuracy out of its range", "");
+      fuzz_free(o.rows);
+      if (noted_settings(m, "m.nn", &s, &words) &&
+          (!(number_of(&s, OPT_LR) > 0) || number_of(&s, OPT_BATCH) < 1))
+        fuzz_fail("settings out of their range", "");
+      fuzz_free(words);
+    }
+    nn_destroy(m);
   }
-  after(status, FIXED + EACH * size);
+  after(status, 2 * FIXED + ((size_t)1 << 19) + 64 * size);
 }
 
-static size_t seed_settings(uint8_t *data) {
-  static const char facts[] =
-      "run.command=nn mnist\nrun.version=0.1.0\nrun.network=GRU\nrun.parameters=1002\n"
-      "run.total-steps=40\nrun.kernels=scalar\nrun.threads-used=1\nrun.data-name=MNIST\n"
-      "run.data-from=data/mnist\nrun.data-crc=1939f699\nrun.images=60000 + 10000\n"
-      "run.mean=0\n";
-  char text[2048];
-  snprintf(text, sizeof text,
-           "command=%s\noptimizer=adam\nlr=.001\nweight-decay=0\nclip-norm=0\nschedule=constant\n"
-           "warmup=0\nbatch=8\nsteps=40\nkeep=1\nhidden=8\ninit=default\ntest-every=20\nseed=1\n"
-           "threads=1\nisa=auto\n%s%s",
-           up_to(1) ? "mnist\ncell=gru\nlayers=1"
-                    : "cifar10\nsize=32\nactivation=tanh\npad1=2\npad2=1",
-           up_to(1) ? "augment=flip,shift=2,cutout=3\n" : "", facts);
-  return seed_text(data, strstr(text, "cifar10") != NULL, text);
+static size_t seed_notes(uint8_t *data) {
+  const int which = up_to(NOTES - 1);
+  data[0] = (uint8_t)which;
+  memcpy(data + 1, good_notes[which], strlen(good_notes[which]));
+  return 1 + strlen(good_notes[which]);
 }
 
-/* Words of these files, numbers that break readers, whole lines moved. */
-static size_t change_text(uint8_t *data, size_t size) {
+/* Words of these notes, numbers that break readers, whole lines moved. */
+static size_t change_notes(uint8_t *data, size_t size) {
   static const char *const words[] = {
-      "=", "\n", ",", "\r\n", "run.", "nan", "-nan", "inf", "1e999", "1e308", "-1", "0", "1e18",
+      "=", "\n", ",", " ", "'", "\\", "--", "nan", "-nan", "inf", "1e999", "1e308", "-1", "0",
+      "1e18",
       "9223372036854775807", "18446744073709551616", "9007199254740993", "0x10", "1.5", ".",
-      "epochs=3\n", "steps=5\n", "augment=", "flip", "shift=", "relu=yes\n", "cell=rnn\n",
-      "optimizer=sgd\n", "schedule=step\n", "period=0\n", "gamma=.5\n", "momentum=.5\n",
-      "isa=avx512\n", "step", "best", "#", "\t", "\xff", "500,relu2,1e400,-1e400,nan\n", "%s%n"};
+      " --epochs 3", " --steps 5", " --augment ", "flip", "shift=", " --relu", " --cell rnn",
+      " --optimizer sgd", " --schedule step", " --period 0", " --gamma .5", " --momentum .5",
+      " --isa avx512", " --resume d", " --help", "nn cifar10", "nn look", "500,1e400,-1e400,nan\n",
+      "%s%n", "\xc3\xa9"};
   const char *word = words[up_to((int)(sizeof words / sizeof *words) - 1)];
   size_t at = size ? (size_t)up_to((int)size - 1) : 0, n = 0;
-  switch (up_to(4)) {
+  switch (up_to(3)) {
   case 0: return change_bytes(data, size, 1);
   case 1: return fuzz_insert(data, size, at, (const uint8_t *)word, strlen(word));
-  case 2: /* in place of a value */
-    while (at > 1 && data[at - 1] != '=' && data[at - 1] != ',' && data[at - 1] != '\n') at--;
-    while (at + n < size && data[at + n] != ',' && data[at + n] != '\n') n++;
+  default: /* in place of a word */
+    while (at > 1 && !strchr("= ,\n", data[at - 1])) at--;
+    while (at + n < size && !strchr("= ,\n", data[at + n])) n++;
     size = fuzz_remove(data, size, at, n);
     return fuzz_insert(data, size, at, (const uint8_t *)word, strlen(word));
-  default: /* a line gone, or twice */
-    while (at > 1 && data[at - 1] != '\n') at--;
-    while (at + n < size && data[at + n] != '\n') n++;
-    n += at + n < size;
-    return up_to(1) ? fuzz_remove(data, size, at, n)
-                    : fuzz_insert(data, size, 1 < size ? 1 : size, data + at, n);
   }
-}
-
-/* ---- what a run and a study keep: log.csv, progress.txt, activations.csv, result.txt ---- */
-
-static const char *const record_names[] = {"d/log.csv", "d/progress.txt", "d/activations.csv",
-                                           "d/result.txt"};
-
-static const char good_result[] = "step=200\ndiverged=0\naccuracy=.9\nbest-accuracy=.9\n"
-                                  "parameters=9\nfilter-sparsity=0\nseconds=1\n";
-
-static void run_records(const uint8_t *data, size_t size) {
-  static const struct data none;
-  static struct data images;
-  static struct run r;
-  static struct outcome o;
-  static struct look l;
-  const int which = size ? data[0] % 4 : 0;
-  before();
-  memset(&r, 0, sizeof r), memset(&o, 0, sizeof o), memset(&l, 0, sizeof l);
-  images = none;
-  images.train.count = 1000;
-  path_of(r.folder, "d");
-  r.d = &images, r.watch = 1;
-  r.total = 400, r.row_every = 10, r.test_every = 50, r.progress.step = 200;
-  set_standards(&r.s, find_command("mnist"));
-  for (int i = 0; i < 4; i++) set_file(i, NULL, NULL, 0);
-  set_file(0, record_names[which], data + (size > 0), size - (size > 0));
-  /* a study reads the others beside a result */
-  if (which != 3) set_file(1, record_names[3], good_result, sizeof good_result - 1);
-  const int status = setjmp(ended);
-  if (status == 0) {
-    if (which != 3) read_log(&r), read_progress(&r), read_activations(&r);
-    for (size_t i = 0; i < r.row_count; i++)
-      if (r.rows[i].step < 1 || r.rows[i].step > 200) fuzz_fail("a row of no step", "");
-    if (r.best_step < 0 || r.best_step > 200) fuzz_fail("a best step of no step", "");
-    fuzz_free(r.rows), r.rows = NULL, r.row_count = 0;
-    set_standards(&r.s, find_command("mnist"));
-    give(&r.s, OPT_STEPS, "400");
-    complete(&r.s);
-    read_result(&r, &o);
-    fuzz_free(o.rows);
-    text_free(&r.activations);
-    l.of_run = 1;
-    path_of(l.r.folder, "d");
-    put_course(&l, NULL); /* its curves of activations.csv */
-    text_free(&l.html);
-    rewind(fuzz_stderr); /* what is missing or damaged is told, a line each */
-  }
-  /* a row of seven numbers from a line of fourteen bytes; curves of sixteen layers, with dots */
-  after(status, which == 2 ? 32 * FIXED + 64 * size : FIXED + 32 * size);
-}
-
-static size_t seed_records(uint8_t *data) {
-  static const char *const texts[] = {
-      "step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,seconds\n"
-      "10,0.00133,2.39,0.0875,,,0.001\n50,0.0026,2.3,0.075,2.300,0.0878,0.001\n"
-      "200,0.005,2.2,0.1,2.2,.2,3\n210,0.005,2.2,0.1,2.2,.2,3\n",
-      "step=200\nseconds=0.002\nloss=0\ncorrect=5\nrows=10\nbest=50\nbest-accuracy=0.0985\n",
-      "step,layer,mean,deviation,most,zeros\n50,relu1,1,2,3,.4\n50,relu2,1,2,3,.4\n"
-      "100,relu1,1,2,3000,.4\n300,relu2,1,2,3,.4\n",
-      good_result};
-  const int which = up_to(3);
-  return seed_text(data, which, texts[which]);
 }
 
 static const Target targets[] = {
     {"images", run_images, seed_images, change_images},
-    {"settings", run_settings, seed_settings, change_text},
-    {"records", run_records, seed_records, change_text},
+    {"notes", run_notes, seed_notes, change_notes},
 };
 
 FUZZ_ENTRY(targets)

@@ -1,6 +1,7 @@
 # What the tests of the program share; each begins with it, in the repository: the program ($nn), a
 # folder of its own to be in, checks, and small MNIST files in set/mnist.
 # shellcheck shell=bash disable=SC2034
+root=$PWD
 nn=$(realpath "${NN_BIN:-${BUILD:-build}/nn}")
 [ -x "$nn" ] || { echo "test_program: $nn is not there; run make first" >&2; exit 1; }
 work=$(mktemp -d)
@@ -47,3 +48,12 @@ images 100 > set/mnist/train-images-idx3-ubyte
 labels 100 > set/mnist/train-labels-idx1-ubyte
 images 50 > set/mnist/t10k-images-idx3-ubyte
 labels 50 > set/mnist/t10k-labels-idx1-ubyte
+
+weights() { # weights MODEL|RUN: the CRC-32 of its parameters
+  "$nn" info "$1" 2> /dev/null | sed -n '1s/.*CRC-32 //p'
+}
+same_weights() { # same_weights MODEL MODEL: their parameters have the same bits
+  local a b
+  a=$(weights "$1") b=$(weights "$2")
+  [ -n "$a" ] && [ "$a" = "$b" ]
+}
