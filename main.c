@@ -2383,6 +2383,14 @@ static void set_note(struct run *r, const char *key, const struct text *t) {
   if (nn_set_note(r->m, key, t->data ? t->data : "")) fail("%s", nn_error(r->m));
 }
 
+/* Whose settings more steps may have changed since the run began. */
+static void note_command(struct run *r) {
+  struct text t = {0};
+  write_back(&t, &r->s);
+  set_note(r, "command", &t);
+  text_free(&t);
+}
+
 /* What a checkpoint needs beside what the engine keeps: the log and the sums of its next row. */
 static void note_state(struct run *r) {
   struct text t = {0};
@@ -2940,9 +2948,7 @@ static void run_new(struct run *r) {
   r->m = build_model(&r->s, &c, r->d, r->total);
   must(r->m, nn_get_config(r->m, &c));
   set_option(&r->s, OPT_ISA, nn_isa_name(c.isa), r->why.text);
-  write_back(&t, &r->s);
-  set_note(r, "command", &t);
-  t.size = 0;
+  note_command(r);
   text_add(&t, "%s\n%08lx", r->d->name, (unsigned long)r->d->crc);
   set_note(r, "data", &t);
   text_free(&t);
@@ -2982,7 +2988,6 @@ static int run_open(struct run *r, const struct settings *typed, char **words) {
     else break;
   }
   r->m = loaded.model;
-  set_notes(r->m, &r->s, r->d); /* more steps may be wanted now */
   r->progress = loaded.progress;
   return 1;
 }
@@ -3005,6 +3010,7 @@ static void run_load(struct run *r) {
     fail("%s does not note the log of its run", r->checkpoint);
   r->window_correct = correct, r->window_rows = rows;
   if (nn_note(r->m, "activations")) text_put(&r->activations, nn_note(r->m, "activations"));
+  note_command(r);
   if (r->progress.step < r->total && result) nn_set_note(r->m, "result", NULL);
   c.inference = 1;
   if (!r->progress.best_step) {
