@@ -1729,7 +1729,7 @@ struct page {
   char folder[PATH_SIZE];
   const char *beside; /* the folder within it for CSV files: "" or "look/" */
   struct text sections, logs, tables, csv;
-  int open, figures, items, grids, printed; /* of the present section, figure and item */
+  int open, items, grids, printed; /* of the present section, figure and item; tables on stdout */
 };
 
 /* A line of log.csv: training means since the line before; test figures are NAN without a test. */
@@ -1759,21 +1759,58 @@ static void json_number(struct text *t, double v) {
   if (isfinite(v)) text_add(t, "%.7g", v);
   else text_put(t, "null");
 }
-static void json_numbers(struct text *t, const char *key, const double *v, size_t count) {
-  text_add(t, ",\"%s\":[", key);
-  for (size_t i = 0; i < count; i++) text_put(t, i ? "," : ""), json_number(t, v[i]);
-  text_put(t, "]");
+
+/* Puts what `form` says, ' standing for ". A comma at its beginning is left out where nothing
+ * stands before it. $i is an int, $n a double, $N doubles and their number as a list, $s a text,
+ * $S texts up to a NULL as a list, $j JSON, $k a key and its text, left out where that is empty. */
+static void json(struct text *t, const char *form, ...) {
+  va_list list;
+  va_start(list, form);
+  if (*form == ',' && (!t->size || strchr("[{:", t->data[t->size - 1]))) form++;
+  for (; *form; form++) {
+    if (*form == '\'') text_put(t, "\"");
+    else if (*form != '$') text_bytes(t, form, 1);
+    else if (*++form == 'i') text_add(t, "%d", va_arg(list, int));
+    else if (*form == 'n') json_number(t, va_arg(list, double));
+    else if (*form == 's') json_string(t, va_arg(list, const char *));
+    else if (*form == 'j') text_put(t, va_arg(list, const char *));
+    else if (*form == 'k') {
+      const char *key = va_arg(list, const char *);
+      json_key(t, key, va_arg(list, const char *));
+    } else {
+      text_put(t, "[");
+      if (*form == 'S')
+        for (const char *const *s = va_arg(list, const char *const *); *s; s++) json(t, ",$s", *s);
+      else {
+        const double *v = va_arg(list, const double *);
+        for (size_t n = va_arg(list, size_t); n--; v++) json(t, ",$n", *v);
+      }
+      text_put(t, "]");
+    }
+  }
+  va_end(list);
 }
 
+/* A cell of a CSV file, with the comma after it, which csv_end makes the end of the line. */
+static void csv_text(struct text *t, const char *s) {
+  const char *quote = s[strcspn(s, ",\"\n")] ? "\"" : "";
+  text_put(t, quote);
+  for (; *s; s++) text_bytes(t, *s == '"' ? "\"\"" : s, *s == '"' ? 2 : 1);
+  text_add(t, "%s,", quote);
+}
+static void csv_number(struct text *t, double v) {
+  if (isfinite(v)) text_add(t, "%.9g", v);
+  text_put(t, ",");
+}
+static void csv_end(struct text *t) { t->data[t->size - 1] = '\n'; }
+
+/* bytes: with two zeros behind them. */
 static void text_base64(struct text *t, const unsigned char *bytes, size_t size) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   for (size_t i = 0; i < size; i += 3) {
-    unsigned long v = 0;
-    char four[5] = "====";
-    const size_t n = size - i < 3 ? size - i : 3;
-    for (size_t k = 0; k < 3; k++) v = v << 8 | (k < n ? bytes[i + k] : 0u);
-    for (size_t k = 0; k <= n; k++) four[k] = digits[v >> (18 - 6 * k) & 63];
-    text_bytes(t, four, 4);
+    const int v = bytes[i] << 16 | bytes[i + 1] << 8 | bytes[i + 2];
+    for (size_t k = 0; k < 4; k++)
+      text_bytes(t, i + k <= size ? &digits[v >> (18 - 6 * k) & 63] : "=", 1);
   }
 }
 
@@ -1784,19 +1821,13 @@ static void section_end(struct page *p) {
 static void section(struct page *p, const char *id, const char *title, const char *said,
                     int folded) {
   section_end(p);
-  text_add(&p->sections, "%s{\"id\":\"%s\"", p->sections.size ? ",\n" : "", id);
-  json_key(&p->sections, "title", title);
-  json_key(&p->sections, "about", id);
-  json_key(&p->sections, "note", said);
-  text_put(&p->sections, folded ? ",\"folded\":true,\"figures\":[" : ",\"figures\":[");
+  json(&p->sections, ",\n{'id':$s,'title':$s,'about':$s$k,'folded':$j,'figures':[", id, title, id,
+       "note", said, folded ? "true" : "false");
   p->open = 1;
-  p->figures = 0;
 }
 
 static struct text *figure(struct page *p, const char *kind, const char *title, const char *said) {
-  text_add(&p->sections, "%s\n{\"kind\":\"%s\"", p->figures++ ? "," : "", kind);
-  json_key(&p->sections, "title", title);
-  json_key(&p->sections, "note", said);
+  json(&p->sections, ",\n{'kind':$s,'title':$s$k", kind, title, "note", said);
   p->csv.size = 0;
   p->items = 0;
   return &p->sections;
@@ -1806,9 +1837,8 @@ static void figure_end(struct page *p, const char *csv, const char *rest) {
   char path[PATH_SIZE];
   text_put(&p->sections, rest);
   if (csv) {
-    path_of(path, "%s%s.csv", p->beside, csv);
-    json_key(&p->sections, "csv", path);
-    path_of(path, "%s/%s%s.csv", p->folder, p->beside, csv);
+    path_of(path, "%s/%s.csv", p->folder, csv);
+    json_key(&p->sections, "csv", name_of(path));
     text_save(&p->csv, path);
   }
   text_put(&p->sections, "}");
@@ -1861,7 +1891,7 @@ static void table_free(struct table *t) {
   t->cells = NULL;
 }
 
-/* The same number formats that the page has. */
+/* A number in one of the page's formats. */
 static struct word format_number(const char *format, double v) {
   struct word w;
   if (!isfinite(v)) snprintf(w.text, sizeof w.text, "-");
@@ -1874,76 +1904,72 @@ static struct word format_number(const char *format, double v) {
   return w;
 }
 
+/* A column's format; its name goes to `name`. */
+static const char *format_of(const char *head, char name[128]) {
+  const char *bar = strrchr(head, '|');
+  snprintf(name, 128, "%.*s", (int)(bar ? bar - head : 127), head);
+  return !bar ? "text" : bar[1] ? bar + 1 : "number";
+}
+
 /* The table as text, its columns flush, as wide as they are. */
 static void text_table(struct text *to, const struct table *t) {
   const size_t columns = columns_of(t);
   int *width = allocate(columns, sizeof *width);
   for (int pass = 0; pass < 2; pass++)
     for (size_t i = 0; i < columns + t->count; i++) {
-      const size_t k = i % columns;
-      const char *head = t->heads[k], *bar = strchr(head, '|');
-      const int n = bar ? (int)(bar - head) : (int)strlen(head);
-      struct word w = {""};
-      char text[1024];
-      if (i >= columns && !t->cells[i - columns].text)
-        w = format_number(bar ? bar + 1 : "", t->cells[i - columns].number);
-      if (i < columns) snprintf(text, sizeof text, "%.*s", n, head);
-      else snprintf(text, sizeof text, "%s", *w.text ? w.text : t->cells[i - columns].text);
-      for (char *c = text; *c; c++)
-        if (iscntrl((unsigned char)*c)) *c = '?';
+      const size_t k = i % columns, at = to->size;
+      const struct table_cell *c = i < columns ? NULL : &t->cells[i - columns];
+      char name[128];
+      const char *format = format_of(t->heads[k], name), *text = c && c->text ? c->text : name;
+      const struct word number = format_number(format, c ? c->number : 0);
+      if (c && !c->text) text = number.text;
       if (!pass && (int)strlen(text) > width[k]) width[k] = (int)strlen(text);
-      if (pass) text_add(to, k ? "  %*s" : "%-*s", k || columns > 1 ? width[k] : 0, text);
+      if (pass) text_add(to, k ? "  %*s" : "%-*s", columns > 1 ? width[k] : 0, text);
+      for (size_t b = at; b < to->size; b++)
+        if (iscntrl((unsigned char)to->data[b])) to->data[b] = '?';
       if (pass && k == columns - 1) text_put(to, "\n");
     }
   free(width);
 }
 
-/* A cell with commas stands in quotes. */
-static void csv_word(struct text *to, const char *s) {
-  const int quoted = s[strcspn(s, ",\"\n")] != 0;
-  text_put(to, quoted ? "\"" : "");
-  for (; *s; s++) text_bytes(to, *s == '"' ? "\"\"" : s, *s == '"' ? 2 : 1);
-  text_put(to, quoted ? "\"" : "");
-}
-
-enum { ON_STDOUT = 1, COLOURED = 2, CLOSED = 4 };
+enum { ON_STDOUT = 1, COLOURED = 2, CLOSED = 4, CURVES = 8, HEAT = 16 };
 /* links: where the first cell of each row leads to, or NULL. best: the column whose best row comes
- * first, 0: none. Frees the table. */
+ * first, 0: none. CURVES: drawn as a series for each text in the first column, of column `best`
+ * against the second. HEAT: as a heat map. Frees the table. */
 static void show_table(struct page *p, struct table *t, const char *title, const char *csv, int how,
                        const char *const *links, int best) {
   const size_t columns = columns_of(t);
-  struct text *to = figure(p, "table", title, NULL), plain = {0};
-  for (size_t i = 0; i < columns + t->count; i++) {
-    const size_t k = i % columns;
-    const struct table_cell *c = &t->cells[i - columns];
-    if (i < columns) {
-      char name[128];
-      const char *bar = strchr(t->heads[k], '|');
-      const size_t n = strcspn(t->heads[k], "|");
-      snprintf(name, sizeof name, "%.*s", (int)n, t->heads[k]);
-      text_put(to, k ? ",[" : ",\"columns\":[[");
-      json_string(to, name);
-      text_add(to, ",\"%s\"]%s", !bar ? "text" : bar[1] ? bar + 1 : "number",
-               k == columns - 1 ? "],\"rows\":[" : "");
-      csv_word(&p->csv, name);
-    } else {
-      text_put(to, k ? "," : i > columns ? "],[" : "[");
-      if (c->text) json_string(to, c->text), csv_word(&p->csv, c->text);
-      else json_number(to, c->number);
-      if (!c->text && isfinite(c->number)) text_add(&p->csv, "%.9g", c->number);
-    }
-    text_put(&p->csv, k == columns - 1 ? "\n" : ",");
+  const char *kind = how & CURVES ? "curves" : how & HEAT ? "heat" : "table";
+  struct text *to = figure(p, kind, title, NULL), plain = {0};
+  char name[128];
+  json(to, ",'columns':[");
+  for (size_t k = 0; k < columns; k++) {
+    const char *format = format_of(t->heads[k], name);
+    json(to, ",[$s,$s]", name, format);
+    csv_text(&p->csv, name);
   }
-  text_put(to, t->count ? "]]" : "]");
-  text_table(&plain, t);
-  if (how & ON_STDOUT) printf("%s%s\n%s", p->printed++ ? "\n" : "", title, plain.data);
-  text_add(&p->tables, "%s\n%s\n", title, plain.data);
-  if (how & COLOURED) text_put(to, ",\"coloured\":true");
-  if (how & CLOSED) text_put(to, ",\"open\":false");
-  if (best) text_add(to, ",\"best\":%d", best);
-  for (size_t i = 0; links && i < t->count / columns; i++)
-    text_put(to, i ? "," : ",\"links\":["), json_string(to, links[i]);
-  text_put(to, links && t->count ? "]" : "");
+  json(to, "],'rows':[");
+  for (size_t i = 0; i < t->count; i++) {
+    const struct table_cell *c = &t->cells[i];
+    if (i % columns == 0) csv_end(&p->csv), json(to, i ? "],[" : "[");
+    if (c->text) json(to, ",$s", c->text), csv_text(&p->csv, c->text);
+    else json(to, ",$n", c->number), csv_number(&p->csv, c->number);
+  }
+  csv_end(&p->csv);
+  json(to, t->count ? "]]" : "]");
+  if (!(how & (CURVES | HEAT))) {
+    text_table(&plain, t);
+    if (how & ON_STDOUT) printf("%s%s\n%s", p->printed++ ? "\n" : "", title, plain.data);
+    text_add(&p->tables, "%s\n%s\n", title, plain.data);
+  }
+  if (how & COLOURED) json(to, ",'coloured':true");
+  if (how & CLOSED) json(to, ",'open':false");
+  if (best) json(to, ",'best':$i", best);
+  if (links) {
+    json(to, ",'links':[");
+    for (size_t i = 0; i < t->count / columns; i++) json(to, ",$s", links[i]);
+    json(to, "]");
+  }
   figure_end(p, csv, "");
   text_free(&plain);
   table_free(t);
@@ -1968,141 +1994,121 @@ static void page_log(struct page *p, const char *name, const struct row *rows, s
 static struct text *curves(struct page *p, const char *title, const char *format,
                            const char *const *x, const char *said) {
   struct text *t = figure(p, "curves", title, said);
-  text_add(t, ",\"format\":\"%s\"", format);
-  for (int k = 0; x[k]; k++) text_put(t, k ? "," : ",\"x\":["), json_string(t, x[k]);
-  text_put(t, "],\"series\":[");
+  json(t, ",'format':$s,'x':$S,'series':[", format, x);
   text_put(&p->csv, "series,x,y\n");
   return t;
 }
 /* A series of a log's column; what stands in `more` is JSON. */
 static void log_series(struct page *p, const char *name, const char *log, const char *y,
                        const char *group, const char *more) {
-  text_put(&p->sections, p->items++ ? ",{\"name\":" : "{\"name\":");
-  json_string(&p->sections, name);
-  json_key(&p->sections, "log", log);
-  json_key(&p->sections, "y", y);
-  json_key(&p->sections, "group", group);
-  text_add(&p->sections, "%s}", more);
-}
-static void own_series(struct page *p, const char *name, const double *x, const double *y,
-                       size_t count, const char *more) {
-  text_put(&p->sections, p->items++ ? ",{\"name\":" : "{\"name\":");
-  json_string(&p->sections, name);
-  json_numbers(&p->sections, "x", x, count);
-  json_numbers(&p->sections, "y", y, count);
-  text_add(&p->sections, "%s}", more);
-  for (size_t i = 0; i < count; i++)
-    csv_word(&p->csv, name), text_add(&p->csv, ",%.9g,%.9g\n", x[i], y[i]);
+  json(&p->sections, ",{'name':$s$k$k$k$j}", name, "log", log, "y", y, "group", group, more);
 }
 
 /* ---- pictures ---- */
 
 /* columns: names of the grids of each row, up to a NULL; NULL: tiles. */
-static struct text *pictures(struct page *p, const char *title, const char *ink,
-                             const char *const *columns, const char *said) {
+static void pictures(struct page *p, const char *title, const char *ink,
+                     const char *const *columns, const char *said) {
   struct text *t = figure(p, "pictures", title, said);
-  text_add(t, ",\"ink\":\"%s\"", ink);
-  for (int k = 0; columns && columns[k]; k++)
-    text_put(t, k ? "," : ",\"columns\":["), json_string(t, columns[k]);
-  text_put(t, columns ? "],\"items\":[" : ",\"items\":[");
+  json(t, ",'ink':$s", ink);
+  if (columns) json(t, ",'columns':$S", columns);
+  json(t, ",'items':[");
   text_put(&p->csv, "item,grid,place,value\n");
-  return t;
 }
 static void item(struct page *p, const char *label, const char *said, const char *mark) {
-  text_put(&p->sections, p->items++ ? ",\n{\"label\":" : "{\"label\":");
-  json_string(&p->sections, label);
-  json_key(&p->sections, "note", said);
-  json_key(&p->sections, "mark", mark);
-  text_put(&p->sections, ",\"grids\":[");
+  json(&p->sections, ",\n{'label':$s$k$k,'grids':[", label, "note", said, "mark", mark);
+  p->items++;
   p->grids = 0;
 }
 static void item_end(struct page *p) { text_put(&p->sections, "]}"); }
 
-/* n arrays [channels,height,width] as the grids of a mosaic. part: top, left, height, width of what
- * is shown of each; NULL: all. most: what the last colour stands for, the first for 0; 0: the
- * arrays' own range. csv: gets their values, or NULL. */
-static void grid_json(struct text *to, struct page *csv, const nn_real *const *x, int n,
-                      const int dim[3], const int (*part)[4], double most, const char *more) {
-  const int all[4] = {0, 0, dim[1], dim[2]}, channels = dim[0] == 3 ? 3 : 1;
-  const int *w = part ? part[0] : all;
-  const size_t each = (size_t)(w[2] * w[3]), count = each * (size_t)channels;
-  unsigned char *bytes = allocate(count * (size_t)n, 1);
-  double *range = allocate(2 * (size_t)n, sizeof *range);
-  for (int k = 0; k < n; k++) {
-    double least = most > 0 ? 0 : HUGE_VAL, top = most > 0 ? most : -HUGE_VAL;
-    const int *at = part ? part[k] : all;
-    for (int pass = most > 0; pass < 2; pass++)
-      for (size_t i = 0; i < count; i++) {
-        const int row = at[0] + (int)(i % each) / w[3], column = at[1] + (int)(i % each) % w[3];
-        const size_t from = (i / each * (size_t)dim[1] + (size_t)row) * (size_t)dim[2];
-        const double v = (double)x[k][from + (size_t)column];
-        if (!pass) least = fmin(least, v), top = fmax(top, v);
-        else if (top > least)
-          bytes[(size_t)k * count + i] =
-              (unsigned char)(255 * fmin(fmax((v - least) / (top - least), 0), 1) + .5);
-        if (pass && csv)
-          text_add(&csv->csv, "%d,%d,%zu,%.6g\n", csv->items - 1, csv->grids + k, i, v);
-      }
-    range[k] = least, range[n + k] = top;
+/* Arrays [n, channels, height, width] beside each other. */
+struct grid {
+  const nn_real *x;
+  const int *dim;         /* channels, height, width */
+  int n;                  /* 0 means 1 */
+  const int (*part)[4];   /* top, left, height, width of what is shown of each; NULL: all */
+  double most;            /* colours stand for 0 .. most; 0: for the range of each array */
+  const char *ink;        /* NULL: the figure's */
+  const struct grid *over; /* laid over it, or NULL */
+};
+enum { PIXELS = 1 }; /* `most` of an image, whose values are not in the CSV */
+
+static void grid_json(struct page *p, const struct grid *g) {
+  const int whole[4] = {0, 0, g->dim[1], g->dim[2]}, count = g->n ? g->n : 1;
+  const int *size = (g->part ? g->part[0] : whole) + 2, channels = g->dim[0] == 3 ? 3 : 1;
+  const size_t plane = (size_t)(size[0] * size[1]), each = plane * (size_t)channels;
+  const size_t n = (size_t)count;
+  unsigned char *bytes = allocate(n * each + 2, 1);
+  double *least = allocate(2 * n + each, sizeof *least), *most = least + n, *v = most + n;
+  for (size_t k = 0; k < n; k++) {
+    const int *at = g->part ? g->part[k] : whole;
+    const nn_real *x = g->x + k * (size_t)(g->dim[0] * g->dim[1] * g->dim[2]);
+    least[k] = g->most > 0 ? 0 : HUGE_VAL;
+    most[k] = g->most > 0 ? g->most : -HUGE_VAL;
+    for (size_t i = 0; i < each; i++) {
+      const int c = (int)(i / plane), row = at[0] + (int)(i % plane) / size[1];
+      v[i] = (double)x[(c * g->dim[1] + row) * g->dim[2] + at[1] + (int)(i % plane) % size[1]];
+      if (g->most <= 0) least[k] = fmin(least[k], v[i]), most[k] = fmax(most[k], v[i]);
+      if (g->most != PIXELS) text_add(&p->csv, "%d,%d,%zu,%.6g\n", p->items - 1,
+                                      p->grids + (int)k, i, v[i]);
+    }
+    for (size_t i = 0; i < each && most[k] > least[k]; i++)
+      bytes[k * each + i] = (unsigned char)(
+          255 * fmin(fmax((v[i] - least[k]) / (most[k] - least[k]), 0), 1) + .5);
   }
-  text_add(to, "{\"w\":%d,\"h\":%d,\"channels\":%d", w[3], w[2], channels);
-  if (n > 1) text_add(to, ",\"count\":%d,\"across\":3", n);
-  json_numbers(to, "least", range, (size_t)n);
-  json_numbers(to, "most", range + n, (size_t)n);
-  text_put(to, ",\"bytes\":\"");
-  text_base64(to, bytes, count * (size_t)n);
-  text_add(to, "\"%s}", more);
-  free(bytes), free(range);
+  json(&p->sections, ",{'w':$i,'h':$i,'channels':$i,'count':$i,'across':3,'least':$N,'most':$N"
+       "$k,'bytes':'", size[1], size[0], channels, count, least, n, most, n, "ink", g->ink);
+  text_base64(&p->sections, bytes, n * each);
+  text_put(&p->sections, "\"");
+  if (g->over) json(&p->sections, ",'over':"), grid_json(p, g->over);
+  text_put(&p->sections, "}");
+  free(bytes), free(least);
 }
-static void put_grids(struct page *p, const nn_real *const *x, int n, const int dim[3],
-                      const int (*part)[4], int is_pixels, const char *more) {
-  text_put(&p->sections, p->grids ? "," : "");
-  grid_json(&p->sections, is_pixels ? NULL : p, x, n, dim, part, is_pixels, more);
-  p->grids += n;
+/* NULL: a place without picture. */
+static void put_grid(struct page *p, const struct grid *g) {
+  if (g) grid_json(p, g);
+  else json(&p->sections, ",null");
+  p->grids += g && g->n ? g->n : 1;
 }
-static void put_grid(struct page *p, const nn_real *x, const int dim[3], const int part[4],
-                     int is_pixels, const char *more) {
-  int own[1][4];
-  if (part) memcpy(own[0], part, sizeof own[0]);
-  put_grids(p, &x, 1, dim, part ? (const int (*)[4])own : NULL, is_pixels, more);
-}
-static void no_grid(struct page *p) { text_put(&p->sections, p->grids++ ? ",null" : "null"); }
 
 /* ---- of a model ---- */
 
 /* Its layers, as a diagram. */
 static void show_net(struct page *p, nn_model *m) {
   struct text *t = figure(p, "net", "The network", NULL);
-  text_put(t, ",\"layers\":[");
+  json(t, ",'layers':[");
   for (int i = 0; i <= nn_output_node(m); i++) {
     const nn_node_info n = node_of(m, i);
-    text_put(t, i ? ",\n{\"name\":" : "{\"name\":");
-    json_string(t, n.name);
-    json_key(t, "kind", n.kind);
-    for (int k = 0; k < n.rank; k++) text_add(t, "%s%d", k ? "," : ",\"shape\":[", n.dim[k]);
-    text_add(t, "],\"parameters\":%zu,\"multiply_adds\":%.0f", n.params, n.macs);
-    for (int k = 0; k < n.inputs && (n.inputs > 1 || n.input[0] != i - 1); k++) {
-      text_put(t, k ? "," : ",\"from\":[");
-      json_string(t, node_of(m, n.input[k]).name);
-      text_put(t, k == n.inputs - 1 ? "]" : "");
-    }
-    text_put(t, "}");
+    const char *from[3] = {NULL};
+    double shape[3];
+    for (int k = 0; k < n.rank; k++) shape[k] = n.dim[k];
+    for (int k = 0; k < n.inputs; k++) from[k] = node_of(m, n.input[k]).name;
+    json(t, ",\n{'name':$s,'kind':$s,'shape':$N,'parameters':$n,'multiply_adds':$n", n.name, n.kind,
+         shape, (size_t)n.rank, (double)n.params, n.macs);
+    if (n.inputs > 1 || (n.inputs && n.input[0] != i - 1)) json(t, ",'from':$S", from);
+    json(t, "}");
   }
   figure_end(p, NULL, "]");
 }
 
-/* The first layer's filters. */
-static void show_filters(struct page *p, nn_model *m, const char *title, const char *csv) {
-  const nn_param w = first_weights(m);
-  const int dim[3] = {w.dim[1], w.dim[2], w.dim[3]};
-  pictures(p, title, "signed", NULL, NULL);
+/* The first layer's filters in some models: columns, or NULL of one. */
+static void compare_filters(struct page *p, nn_model *const *models, int count, const char *title,
+                            const char *const *columns) {
+  const nn_param w = first_weights(models[0]);
+  pictures(p, title, "signed", columns, NULL);
   for (int f = 0; f < w.dim[0]; f++) {
     char name[24];
     snprintf(name, sizeof name, "%d", f);
     item(p, name, NULL, NULL);
-    put_grid(p, w.value + (size_t)f * (w.count / (size_t)w.dim[0]), dim, NULL, 0, "");
+    for (int k = 0; k < count; k++)
+      put_grid(p, &(struct grid){.dim = w.dim + 1, .x = first_weights(models[k]).value +
+                                                        (size_t)f * w.count / (size_t)w.dim[0]});
     item_end(p);
   }
+}
+static void show_filters(struct page *p, nn_model *m, const char *title, const char *csv) {
+  compare_filters(p, &m, 1, title, NULL);
   figure_end(p, csv, "],\"scale\":\"shared\"");
 }
 
@@ -2113,6 +2119,7 @@ static void show_answers(struct page *p, const char *title, nn_model *m, const n
   const int classes = node_of(m, nn_output_node(m)).dim[0];
   nn_real *x = allocate((size_t)(dim[0] * dim[1] * dim[2] + classes), sizeof *x);
   nn_real *share = x + dim[0] * dim[1] * dim[2];
+  const nn_batch b = {.n = 1, .x = {x}};
   pictures(p, title, "gray", NULL, NULL);
   p->csv.size = 0;
   text_put(&p->csv, "image,class,taken_for,probability_of_class,probability_of_taken\n");
@@ -2120,19 +2127,17 @@ static void show_answers(struct page *p, const char *title, nn_model *m, const n
     const int32_t index = images[i];
     int32_t label, found;
     char name[80], said[160];
-    nn_batch b;
-    memset(&b, 0, sizeof b);
-    b.n = 1, b.x[0] = x;
     if (nn_gather(d, &index, 1, NULL, NULL, x, &label) || nn_predict(m, &b, &found, share))
       fail("%s", nn_error(m));
-    snprintf(name, sizeof name, "%d: %s", images[i], class_name(m, label).text);
-    snprintf(said, sizeof said, "%s %s", class_name(m, found).text,
-             percent((double)share[found]).text);
+    const struct word class = class_name(m, label), taken = class_name(m, found);
+    snprintf(name, sizeof name, "%d: %s", images[i], class.text);
+    snprintf(said, sizeof said, "%s %s", taken.text, percent((double)share[found]).text);
     item(p, name, said, found == label ? "right" : "wrong");
-    put_grid(p, x, dim, NULL, 1, "");
+    put_grid(p, &(struct grid){.x = x, .dim = dim, .most = PIXELS});
     item_end(p);
-    text_add(&p->csv, "%d,%s,%s,%.6g,%.6g\n", images[i], class_name(m, label).text,
-             class_name(m, found).text, (double)share[label], (double)share[found]);
+    text_add(&p->csv, "%d,", images[i]);
+    csv_text(&p->csv, class.text), csv_text(&p->csv, taken.text);
+    text_add(&p->csv, "%.6g,%.6g\n", (double)share[label], (double)share[found]);
   }
   figure_end(p, csv, "]");
   free(x);
@@ -2141,30 +2146,24 @@ static void show_answers(struct page *p, const char *title, nn_model *m, const n
 /* Which classes are taken for which; the counts, which the caller frees. */
 static double *show_confusion(struct page *p, nn_model *m, const nn_dataset *d) {
   const int classes = node_of(m, nn_output_node(m)).dim[0];
-  int64_t *counts = allocate((size_t)(classes * classes), sizeof *counts);
-  double *values = allocate((size_t)(classes * classes), sizeof *values);
-  struct text *t = figure(p, "heat", "Which classes are taken for which", NULL), labels = {0};
+  const size_t n = (size_t)classes;
+  int64_t *counts = allocate(n * n, sizeof *counts);
+  double *values = allocate(n * n, sizeof *values);
+  struct word *names = allocate(n, sizeof *names);
+  const char **heads = allocate(n + 2, sizeof *heads);
+  struct table t = {heads, NULL, 0};
   must(m, nn_confusion(m, d, counts));
-  text_put(&p->csv, "class");
+  heads[0] = "class";
   for (int k = 0; k < classes; k++) {
-    text_put(&labels, k ? "," : ""), json_string(&labels, class_name(m, k).text);
-    text_put(&p->csv, ","), csv_word(&p->csv, class_name(m, k).text);
+    snprintf(names[k].text, sizeof names[k].text, "%.40s|count", class_name(m, k).text);
+    heads[k + 1] = names[k].text;
   }
-  for (int i = 0; i < classes * classes; i++) {
-    if (i % classes == 0)
-      text_put(&p->csv, "\n"), csv_word(&p->csv, class_name(m, i / classes).text);
-    values[i] = (double)counts[i];
-    text_add(&p->csv, ",%.0f", values[i]);
+  for (size_t i = 0; i < n * n; i++) {
+    if (i % n == 0) put_text(&t, "%s", class_name(m, (int)(i / n)).text);
+    put_number(&t, values[i] = (double)counts[i]);
   }
-  text_put(&p->csv, "\n");
-  text_add(t, ",\"ink\":\"confusion\",\"format\":\"count\",\"per\":\"row\",\"grid\":{\"w\":%d,"
-           "\"h\":%d", classes, classes);
-  json_numbers(t, "values", values, (size_t)(classes * classes));
-  text_add(t, "},\"x\":{\"name\":\"taken for\",\"labels\":[%s]},\"y\":{\"name\":\"class\","
-           "\"labels\":[%s]}", labels.data, labels.data);
-  figure_end(p, "confusion", "");
-  text_free(&labels);
-  free(counts);
+  show_table(p, &t, "Which classes are taken for which", "confusion", HEAT, NULL, 0);
+  free(counts), free(names), free(heads);
   return values;
 }
 
@@ -2185,26 +2184,21 @@ static void page_template(struct text *t) {
 
 /* Writes it with all that was shown. head: more keys of the JSON. Empties the page. */
 static void page_save(struct page *p, const char *name, const char *title, const char *head) {
+  static const char tables_mark[] = "\n@TABLES@\n", data_mark[] = "\n@DATA@\n";
   struct text t = {0}, to = {0};
   char path[PATH_SIZE];
   page_template(&t);
   section_end(p);
-  for (char *line = t.data, *next; line && *line; line = next) {
-    next = line + strcspn(line, "\n") + 1;
-    if (strncmp(line, "@TABLES@\n", 9) == 0) {
-      for (const char *c = p->tables.data ? p->tables.data : ""; *c; c++)
-        if (*c == '&' || *c == '<' || *c == '>')
-          text_put(&to, *c == '&' ? "&amp;" : *c == '<' ? "&lt;" : "&gt;");
-        else text_bytes(&to, c, 1);
-    } else if (strncmp(line, "@DATA@\n", 7) == 0) {
-      text_put(&to, "{\"nn\":\"" NN_VERSION "\"");
-      json_key(&to, "title", title);
-      text_add(&to, "%s,\"logs\":{%s},\n\"sections\":[%s]}\n", head,
-               p->logs.data ? p->logs.data : "", p->sections.data ? p->sections.data : "");
-    } else {
-      text_bytes(&to, line, (size_t)(next - line));
-    }
-  }
+  char *tables = strstr(t.data, tables_mark), *data = strstr(tables, data_mark);
+  text_bytes(&to, t.data, (size_t)(tables + 1 - t.data));
+  for (const char *c = p->tables.size ? p->tables.data : ""; *c; c++)
+    if (*c == '&' || *c == '<' || *c == '>') text_add(&to, "&#%d;", *c);
+    else text_bytes(&to, c, 1);
+  tables += sizeof tables_mark - 1;
+  text_bytes(&to, tables, (size_t)(data + 1 - tables));
+  json(&to, "{'nn':$s,'title':$s$j,'logs':{$j},\n'sections':[$j]}\n$j", NN_VERSION, title, head,
+       p->logs.size ? p->logs.data : "", p->sections.size ? p->sections.data : "",
+       data + sizeof data_mark - 1);
   path_of(path, "%s/%s", p->folder, name);
   text_save(&to, path);
   text_free(&t), text_free(&to), text_free(&p->sections), text_free(&p->logs);
@@ -4120,28 +4114,29 @@ static int train_variants(const struct settings *typed, const struct settings *s
  * nn look: what a trained net is made of. Each look fills figures of a page in the folder look of
  * the run; what a kind of figure means is explained there. Models are only read. */
 
-enum { AT_ONCE = 100, MOST_STAGES = 12, MOST_IMAGES = 50, STRONGEST = 9, MOST_DEPTHS = 40 };
-
-/* A model of the run's way: fresh from the seed, a snapshot, or the best. */
-struct stage {
-  int64_t step;
-  char path[PATH_SIZE], name[32]; /* path "": the fresh one */
-};
+enum { AT_ONCE = 50, MOST_STAGES = 12, CHOSEN = 5, STRONGEST = 9 };
 
 struct look {
-  struct settings *typed, s; /* s: of the run; command NULL where the model notes none */
+  struct settings *typed, s; /* s: of the run, or what makes the images that the model takes */
   struct page page;
-  struct data d, other;
-  int64_t total, step;      /* step: of the model, -1 where it is not known */
+  struct data d;
+  char path[PATH_SIZE];      /* of the model's file */
   int of_run;
-  char folder[PATH_SIZE], path[PATH_SIZE]; /* of the run, of the model */
-  nn_model *m;
   nn_node_info in, out;
-  int dim[3];               /* the input as an image: a sequence is an image of its rows */
-  struct stage stage[MOST_STAGES];
-  int stages, images, image[MOST_IMAGES]; /* images: those that --images names */
-  int32_t *found;           /* the class of each test image by the model, */
-  nn_real *share;           /* and the probabilities of all classes, [images, classes] */
+  int dim[3];                /* the input as an image: a sequence is an image of its rows */
+  struct stage {
+    int64_t step;            /* -1: unknown */
+    nn_model *m;
+  } stage[MOST_STAGES];      /* a run's start, snapshots and best model, or the only model */
+  struct word name[MOST_STAGES];
+  const char *heads[MOST_STAGES + 1]; /* their steps as texts */
+  int stages, own;           /* own: the stage that is the model */
+  nn_model *m;
+  int32_t image[AT_ONCE];    /* --images, else right ones, the first five of different classes */
+  int images, shown;         /* shown: those that are looked at one by one */
+  nn_real *x;                /* room for AT_ONCE samples */
+  int32_t *found;            /* the class of each test image by the model, */
+  nn_real *share;            /* and the probabilities of all classes, [images, classes] */
 };
 
 static size_t size_of(const nn_node_info *n) {
@@ -4153,335 +4148,228 @@ static int maps_of(const nn_node_info *n) { return n->dim[n->rank == 3 ? 0 : n->
 static int is_bent(const nn_node_info *n) { /* by a non-linearity */
   return strstr("relu tanh leaky_relu gelu silu sigmoid", n->kind) != NULL;
 }
-
-/* "14: frog" */
-static struct word image_name(const struct look *l, int sample) {
-  struct word w;
-  snprintf(w.text, sizeof w.text, "%d: %.30s", sample,
-           class_name(l->m, label_of(&l->d.test, sample)).text);
-  return w;
-}
-
-static nn_config look_config(const struct look *l) {
-  nn_config c = config_of(l->typed);
-  c.batch = AT_ONCE;
-  c.keep_activations = c.input_gradient = 1;
-  return c;
-}
-
-static nn_model *stage_model(const struct look *l, const struct stage *s) {
-  const nn_config c = look_config(l);
-  if (*s->path) return load_model(s->path, &c).model;
-  nn_config fresh = config_of(&l->s);
-  fresh.batch = AT_ONCE, fresh.keep_activations = fresh.input_gradient = 1;
-  return build_model(&l->s, &fresh, &l->d, l->total);
-}
-
-/* n samples by their numbers, and an inspecting forward of them. */
-static void forward_samples(nn_model *m, const nn_dataset *d, const int32_t *index, int n,
-                            nn_real *x) {
-  nn_batch b;
-  memset(&b, 0, sizeof b);
-  b.n = n;
-  b.x[0] = x;
-  if (index && nn_gather(d, index, n, NULL, NULL, x, NULL)) fail("a sample cannot be read");
-  must(m, nn_forward(m, &b, NN_INSPECTING));
-}
-
-static struct unit {
-  int sample, map, row, column;
-} unit_of(const nn_peak *p, int map) {
-  const struct unit u = {p->sample, map, p->row, p->column};
-  return u;
-}
-
-/* Goes back to the pixels from a unit in each of n samples; the result stays until the next
- * forward. x gets the samples. */
-static const nn_real *go_back(struct look *l, nn_model *m, int node, const struct unit *units,
-                              int n, nn_rule rule, nn_real *x) {
-  const nn_node_info info = node_of(m, node);
-  const size_t each = size_of(&info);
-  nn_real *start = allocate((size_t)n * each, sizeof *start);
-  int32_t index[AT_ONCE];
-  for (int i = 0; i < n; i++) {
-    const struct unit *u = &units[i];
-    const int at = info.rank == 3   ? (u->map * info.dim[1] + u->row) * info.dim[2] + u->column
-                   : info.rank == 2 ? u->row * info.dim[1] + u->map
-                                    : u->map;
-    index[i] = u->sample;
-    start[(size_t)i * each + (size_t)at] = 1;
-  }
-  forward_samples(m, &l->d.test, index, n, x);
-  must(m, nn_project(m, node, start, rule));
-  free(start);
-  return nn_input_gradient(m, 0);
-}
-
 static int has_kind(nn_model *m, const char *kind) {
   for (int i = 0; i < nn_node_count(m); i++)
     if (strcmp(node_of(m, i).kind, kind) == 0) return 1;
   return 0;
 }
 
+/* "14: frog" */
+static struct word image_name(const struct look *l, int image) {
+  struct word w;
+  snprintf(w.text, sizeof w.text, "%d: %.30s", image,
+           class_name(l->m, label_of(&l->d.test, image)).text);
+  return w;
+}
+/* The probability that the model gives to an image's own class. */
+static double share_of(const struct look *l, int image) {
+  return (double)l->share[image * l->out.dim[0] + label_of(&l->d.test, image)];
+}
+
+/* The model's layers up to `until` (NULL: all), to be changed and built. */
+static nn_model *open_net(const struct look *l, const char *until) {
+  const nn_open_options o = {.until = until};
+  nn_config c = config_of(l->typed);
+  nn_message why;
+  nn_model *m;
+  c.batch = AT_ONCE;
+  c.keep_activations = c.input_gradient = !until;
+  c.notes = 1 << 17; /* for the names of many classes */
+  if (nn_open(l->path, &c, &o, &m, &why)) fail("%s", why.text);
+  return m;
+}
+/* Builds it with the weights of a file, or for "" with fresh ones and only the scaling of the data.
+ * NULL, and a note, if it is another file than the model's and has none for such a net. */
+static nn_model *build_net(const struct look *l, nn_model *m, const char *path) {
+  const char *which = *path ? NULL : "normalise";
+  const nn_weights_options o = {which, which, *path && path != l->path};
+  must(m, nn_build(m));
+  if (!nn_load_weights(m, *path ? path : l->path, &o, NULL)) return m;
+  if (!o.strict) fail("%s", nn_error(m));
+  note("left out: %s", nn_error(m));
+  nn_destroy(m);
+  return NULL;
+}
+static nn_model *stage_model(const struct look *l, const char *path) {
+  nn_model *m = open_net(l, NULL);
+  nn_cross_entropy(m, nn_node_count(m) - 1);
+  return build_net(l, m, path);
+}
+
+/* An inspecting forward of n samples in l->x. */
+static void inspect(const struct look *l, nn_model *m, int n) {
+  const nn_batch b = {.n = n, .x = {l->x}};
+  must(m, nn_forward(m, &b, NN_INSPECTING));
+}
+/* The same of test images by their numbers, which it puts there. */
+static void take(const struct look *l, nn_model *m, const int32_t *image, int n) {
+  if (nn_gather(&l->d.test, image, n, NULL, NULL, l->x, NULL)) fail("a sample cannot be read");
+  inspect(l, m, n);
+}
+/* What that left of n samples at a node; freed by the caller. */
+static nn_real *left_at(nn_model *m, int node, int n) {
+  const nn_node_info info = node_of(m, node);
+  nn_real *x = allocate((size_t)n * size_of(&info), sizeof *x);
+  must(m, nn_read(m, node, x));
+  return x;
+}
+
 /* What each layer with weights reads, and the output: the features at each depth. A layer that
  * copies, as dropout does here, goes by the name of the one before. */
-static int depths_of(nn_model *m, int nodes[MOST_DEPTHS]) {
+static int depths_of(nn_model *m, int nodes[NN_MAX_NODES]) {
   int count = 0;
   for (int i = 0; i <= nn_output_node(m); i++) {
     const nn_node_info n = node_of(m, i);
     int from = n.inputs == 1 && n.params && strcmp(n.kind, "normalise") ? n.input[0] : -1;
     while (from > 0 && strstr("flatten dropout normalise", node_of(m, from).kind))
       from = node_of(m, from).input[0];
-    if (from >= 0 && count < MOST_DEPTHS - 1 && !(count && nodes[count - 1] == from))
-      nodes[count++] = from;
-    if (i == nn_output_node(m)) nodes[count++] = i;
+    if (from >= 0 && !(count && nodes[count - 1] == from)) nodes[count++] = from;
   }
+  nodes[count++] = nn_output_node(m);
   return count;
 }
 
-/* --images, else the first image of each of so many classes that is taken for what it is. */
-static int choose_images(const struct look *l, int want, int *image) {
-  const nn_dataset *test = &l->d.test;
-  int count = 0;
-  for (int k = 0; k < l->images; k++) image[k] = l->image[k];
-  if (l->images) return l->images;
-  for (int right = 1; right >= 0; right--)
-    for (int k = 0; k < l->out.dim[0] && count < want; k++) {
-      int i = 0;
-      while (i < l->d.test.count && (label_of(test, i) != k || (l->found[i] == k) != right)) i++;
-      for (int j = 0; j < count; j++)
-        if (label_of(test, image[j]) == k) i = l->d.test.count;
-      if (i < l->d.test.count) image[count++] = i;
-    }
-  return count;
+static int by_value(const void *a, const void *b) {
+  const nn_peak *p = a, *q = b;
+  return p->value == q->value ? p->sample - q->sample : p->value < q->value ? 1 : -1;
 }
 
-static double share_of(const struct look *l, int sample, int class) {
-  return (double)l->share[(size_t)sample * (size_t)l->out.dim[0] + (size_t)class];
-}
-
-/* The names of the stages, as columns; "map" and the like first. */
-static void stage_heads(const struct look *l, const char **heads) {
-  for (int i = 0; i < l->stages; i++) heads[i] = l->stage[i].name;
-  heads[l->stages] = NULL;
+/* Goes back to the pixels from a place in a map in each of n samples, which l->x gets. What comes
+ * back stays until the next forward. */
+static const nn_real *go_back(const struct look *l, nn_model *m, int node, int map,
+                              const nn_peak *peaks, int n, nn_rule rule) {
+  const nn_node_info info = node_of(m, node);
+  const size_t each = size_of(&info);
+  nn_real *start = allocate((size_t)n * each, sizeof *start);
+  int32_t image[AT_ONCE];
+  for (int i = 0; i < n; i++) {
+    const nn_peak *p = &peaks[i];
+    const int at = info.rank == 3 ? (map * info.dim[1] + p->row) * info.dim[2] + p->column
+                                  : p->row * maps_of(&info) + map;
+    image[i] = p->sample;
+    start[(size_t)i * each + (size_t)at] = 1;
+  }
+  take(l, m, image, n);
+  must(m, nn_project(m, node, start, rule));
+  free(start);
+  return nn_input_gradient(m, 0);
 }
 
 /* ---- filters ---- */
 
 static const char *look_filters(struct look *l) {
-  struct page *p = &l->page;
-  const char *heads[MOST_STAGES + 1];
   nn_model *models[MOST_STAGES];
   if (!first_weights(l->m).value) return "the first layer is no convolution: it has no filters";
-  show_filters(p, l->m, "Filters of the model", "filters");
+  show_filters(&l->page, l->m, "Filters of the model", "filters");
   if (l->stages < 2) return NULL;
-  const nn_param w = first_weights(l->m);
-  const int dim[3] = {w.dim[1], w.dim[2], w.dim[3]};
-  stage_heads(l, heads);
-  for (int i = 0; i < l->stages; i++) models[i] = stage_model(l, &l->stage[i]);
-  pictures(p, "The same filters over the training", "signed", heads, NULL);
-  for (int f = 0; f < w.dim[0]; f++) {
-    char name[24];
-    snprintf(name, sizeof name, "%d", f);
-    item(p, name, NULL, NULL);
-    for (int i = 0; i < l->stages; i++)
-      put_grid(p, first_weights(models[i]).value + (size_t)f * (w.count / (size_t)w.dim[0]), dim,
-               NULL, 0, "");
-    item_end(p);
-  }
-  figure_end(p, "filters-way", "]");
-  for (int i = 0; i < l->stages; i++) nn_destroy(models[i]);
+  for (int i = 0; i < l->stages; i++) models[i] = l->stage[i].m;
+  compare_filters(&l->page, models, l->stages, "The same filters over the training", l->heads);
+  figure_end(&l->page, "filters-way", "]");
   return NULL;
 }
 
 /* ---- activations ---- */
 
-/* What one pass over the test images gathers of every node that computes something. */
+static double zeros_of(const nn_moments *s) { return (double)s->zeros / (double)s->count; }
+
+/* What a pass over the test images gathers of each node that computes something. */
 struct gathered {
   nn_moments moments[NN_MAX_NODES];
   nn_histogram histogram[NN_MAX_NODES];
-  nn_real *greatest[NN_MAX_NODES]; /* of each map; NULL for the other nodes */
-  const struct gathered *like;     /* its histograms' ranges; NULL: by the first batch */
-  int nodes;
+  nn_real *greatest[NN_MAX_NODES]; /* of each map, during the pass */
+  int dead[NN_MAX_NODES];          /* maps that never are above 0 */
 };
 
 static nn_status gather_batch(void *user, nn_model *m, const nn_batch *b, int first) {
   struct gathered *g = user;
   (void)b;
-  for (int i = 0; i < g->nodes; i++) {
+  for (int i = 0; i <= nn_output_node(m); i++) {
     nn_histogram *h = &g->histogram[i];
+    nn_moments s = {0};
     if (!g->greatest[i]) continue;
-    if (first == 0 && g->like) {
-      nn_histogram_range(h, g->like->histogram[i].low, g->like->histogram[i].high);
-    } else if (first == 0) { /* what holds nearly all of the first batch's values */
-      nn_moments s;
-      memset(&s, 0, sizeof s);
-      must(m, nn_observe(m, i, &s, NULL, NULL));
-      const double off = 6 * nn_moments_deviation(&s);
-      const double low = fmax(s.min, s.mean - off), high = fmin(s.max, s.mean + off);
-      if (!(low < high) || nn_histogram_range(h, low, high))
-        if (nn_histogram_range(h, low - .5, low + .5)) nn_histogram_range(h, -1, 1);
-    }
+    if (first == 0) must(m, nn_observe(m, i, &s, NULL, NULL));
+    if (first == 0 && h->low >= h->high) set_range(h, &s);
     must(m, nn_observe(m, i, &g->moments[i], h, g->greatest[i]));
   }
   return NN_OK;
 }
 
-static struct gathered *gather(struct look *l, nn_model *m, const struct gathered *like) {
-  struct gathered *g = allocate(1, sizeof *g);
-  g->like = like;
-  g->nodes = nn_node_count(m);
-  for (int i = 0; i < g->nodes; i++) {
+/* like: what has the ranges of the histograms; NULL: they are those of the first batch. */
+static void gather(const struct look *l, nn_model *m, struct gathered *g,
+                   const struct gathered *like) {
+  for (int i = 0; i <= nn_output_node(m); i++) {
     const nn_node_info n = node_of(m, i);
-    if (!n.inputs || strstr("dropout flatten", n.kind) || i > nn_output_node(m)) continue;
+    if (!n.inputs || strstr("dropout flatten", n.kind)) continue;
+    if (like) nn_histogram_range(&g->histogram[i], like->histogram[i].low, like->histogram[i].high);
     g->greatest[i] = allocate((size_t)maps_of(&n), sizeof *g->greatest[i]);
     for (int k = 0; k < maps_of(&n); k++) g->greatest[i][k] = -(nn_real)HUGE_VAL;
   }
   must(m, nn_survey(m, &l->d.test, gather_batch, g));
-  return g;
-}
-
-static void gathered_free(struct gathered *g) {
-  for (int i = 0; i < g->nodes; i++) free(g->greatest[i]);
-  free(g);
-}
-
-static double zeros_of(const nn_moments *s) {
-  return (double)s->zeros / fmax((double)s->count, 1);
-}
-
-/* A line for each layer of what was gathered at a step; step NULL: without that column. */
-static void gathered_rows(struct look *l, struct table *t, const struct gathered *g,
-                          const char *step) {
-  for (int node = 0; node < g->nodes; node++) {
-    const nn_node_info n = node_of(l->m, node);
-    const nn_moments *s = &g->moments[node];
-    int dead = 0;
-    if (!g->greatest[node]) continue;
-    for (int k = 0; k < maps_of(&n); k++) dead += g->greatest[node][k] <= 0;
-    if (step) put_text(t, "%s", step);
-    put_row(t, "ssnnnnnnnin", n.name, n.kind, s->mean, nn_moments_variance(s),
-            nn_moments_deviation(s), s->min, s->max, zeros_of(s),
-            strcmp(n.kind, "relu") == 0 ? (double)dead : (double)NAN, maps_of(&n),
-            (double)s->count);
+  for (int i = 0; i <= nn_output_node(m); i++) {
+    const nn_node_info n = node_of(m, i);
+    for (int k = 0; g->greatest[i] && k < maps_of(&n); k++) g->dead[i] += g->greatest[i][k] <= 0;
+    free(g->greatest[i]);
   }
 }
 
 /* A node's histograms at every stage, each a column, a rectifier's zeros apart. */
-static void show_heat(struct look *l, struct gathered *const *g, int node) {
+static void show_histograms(struct look *l, const struct gathered *g, int node) {
   const nn_node_info n = node_of(l->m, node);
-  const nn_histogram *h = &g[0]->histogram[node];
-  const int relu = strcmp(n.kind, "relu") == 0;
-  double values[NN_HISTOGRAM_BINS * MOST_STAGES], zeros[MOST_STAGES];
-  const char *heads[MOST_STAGES + 1];
-  struct text *t = figure(&l->page, "heat", n.name, NULL);
-  const int zero = (int)floor(-h->low / (h->high - h->low) * NN_HISTOGRAM_BINS);
-  text_put(&l->page.csv, "step,from,to,count\n");
-  for (int i = 0; i < l->stages; i++) {
-    const nn_moments *s = &g[i]->moments[node];
-    zeros[i] = zeros_of(s);
-    h = &g[i]->histogram[node];
-    for (int k = 0; k < NN_HISTOGRAM_BINS; k++) {
-      const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
-      const double own = relu && k == zero ? fmin((double)s->zeros, (double)h->bin[k]) : 0;
-      values[(NN_HISTOGRAM_BINS - 1 - k) * l->stages + i] = (double)h->bin[k] - own;
-      text_add(&l->page.csv, "%lld,%.9g,%.9g,%lld\n", (long long)l->stage[i].step,
-               h->low + k * width, h->low + (k + 1) * width, (long long)h->bin[k]);
-    }
-  }
-  text_add(t, ",\"ink\":\"hot\",\"format\":\"count\",\"per\":\"column\",\"root\":true,"
-           "\"grid\":{\"w\":%d,\"h\":%d", l->stages, NN_HISTOGRAM_BINS);
-  json_numbers(t, "values", values, (size_t)(NN_HISTOGRAM_BINS * l->stages));
-  stage_heads(l, heads);
-  text_put(t, "},\"x\":{\"name\":\"step\",\"labels\":[");
-  for (int i = 0; i < l->stages; i++) text_put(t, i ? "," : ""), json_string(t, heads[i]);
-  text_add(t, "]},\"y\":{\"name\":\"value\",\"least\":%.6g,\"most\":%.6g}", h->low, h->high);
-  if (relu) {
-    text_put(t, ",\"apart\":{\"name\":\"zeros\",\"format\":\"percent\"");
-    json_numbers(t, "values", zeros, (size_t)l->stages);
-    text_put(t, "}");
-  }
-  char csv[64];
-  snprintf(csv, sizeof csv, "histograms-%s", n.name);
-  figure_end(&l->page, csv, "");
-}
-
-/* A node's values as a density, so that bins of any width compare. */
-static void histogram_series(struct page *p, const char *name, const nn_histogram *h,
-                             double count) {
+  const nn_histogram *h = &g->histogram[node];
+  const int is_relu = strcmp(n.kind, "relu") == 0;
   const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
-  double x[NN_HISTOGRAM_BINS], y[NN_HISTOGRAM_BINS];
-  size_t n = 0;
-  for (int k = 0; k < NN_HISTOGRAM_BINS; k++)
-    if (h->bin[k])
-      x[n] = h->low + (k + .5) * width, y[n++] = (double)h->bin[k] / (count * width);
-  own_series(p, name, x, y, n, "");
-}
-
-/* How mean, deviation, maximum and zeros of each layer moved from stage to stage. */
-static void show_course(struct look *l, struct gathered *const *g) {
-  static const char *const titles[] = {"Mean of the activations", "Their deviation",
-                                       "Their maximum", "Share of zeros"};
-  static const char *const files[] = {"means", "deviations", "maxima", "zeros"};
-  static const char *const x_name[] = {"step", NULL};
-  for (int f = 0; f < 4; f++) {
-    curves(&l->page, titles[f], f == 3 ? "percent" : "number", x_name, NULL);
-    for (int node = 0; node < g[0]->nodes; node++) {
-      const nn_node_info n = node_of(l->m, node);
-      double x[MOST_STAGES], y[MOST_STAGES];
-      if (!g[0]->greatest[node] || !(is_bent(&n) || n.rank == 2)) continue;
-      for (int i = 0; i < l->stages; i++) {
-        const nn_moments *s = &g[i]->moments[node];
-        const double v[] = {s->mean, nn_moments_deviation(s), s->max, zeros_of(s)};
-        x[i] = (double)l->stage[i].step, y[i] = v[f];
-      }
-      own_series(&l->page, n.name, x, y, (size_t)l->stages, "");
-    }
-    figure_end(&l->page, files[f], "]");
+  const char *heads[MOST_STAGES + 2] = {"value|"};
+  struct table t = {heads, NULL, 0};
+  char csv[64];
+  memcpy(heads + 1, l->heads, sizeof l->heads);
+  for (int k = NN_HISTOGRAM_BINS - 1; k >= 0; k--) {
+    const int has_zeros = is_relu && k == (int)floor(-h->low / width);
+    put_number(&t, h->low + k * width);
+    for (int i = 0; i < l->stages; i++)
+      put_number(&t, fmax((double)g[i].histogram[node].bin[k] -
+                              (double)g[i].moments[node].zeros * has_zeros, 0));
   }
+  if (is_relu) put_text(&t, "zeros");
+  for (int i = 0; i < l->stages && is_relu; i++) put_number(&t, zeros_of(&g[i].moments[node]));
+  snprintf(csv, sizeof csv, "histograms-%s", n.name);
+  show_table(&l->page, &t, n.name, csv, HEAT, NULL, 0);
 }
 
 static const char *look_activations(struct look *l) {
-#define FIGURES "layer", "kind", "mean|", "variance|", "deviation|", "min|", "max|",               \
-      "zeros|percent", "dead maps|count", "maps|count", "values|count", NULL
-  static const char *const heads[] = {FIGURES}, *const way[] = {"step", FIGURES};
-  static const char *const x_name[] = {"value", NULL};
-  struct page *p = &l->page;
-  struct table t = {heads, NULL, 0}, steps = {way, NULL, 0};
-  struct gathered *g[MOST_STAGES], *own = gather(l, l->m, NULL);
-  gathered_rows(l, &t, own, NULL);
-  show_table(p, &t, "Activations", "activations", ON_STDOUT, NULL, 0);
-  for (int node = 0; node < own->nodes; node++) {
-    const nn_node_info n = node_of(l->m, node);
-    char csv[64];
-    if (!own->greatest[node] || !(is_bent(&n) || n.rank == 2)) continue;
-    const int before = n.input[0];
-    curves(p, n.name, "number", x_name, NULL);
-    if (own->greatest[before] && is_bent(&n))
-      histogram_series(p, "before", &own->histogram[before], (double)own->moments[before].count);
-    histogram_series(p, is_bent(&n) ? "after" : n.name, &own->histogram[node],
-                     (double)own->moments[node].count);
-    text_put(&p->sections, "],\"logy\":true");
-    snprintf(csv, sizeof csv, "histogram-%s", n.name);
-    figure_end(p, csv, "");
+  static const char *const heads[] = {
+      "layer", "step|count", "kind", "mean|", "variance|", "deviation|", "min|", "max|",
+      "zeros|percent", "dead maps|count", "maps|count", "values|count", NULL};
+  static const struct {
+    const char *title, *csv;
+    int how, column;
+  } ways[] = {{"Activations", "activations", ON_STDOUT, 0},
+              {"Mean of the activations", NULL, CURVES, 3}, {"Their deviation", NULL, CURVES, 5},
+              {"Their maximum", NULL, CURVES, 7}, {"Share of zeros", NULL, CURVES, 8},
+              {"Activations at each step", "activations-way", CLOSED, 0}};
+  struct gathered *g = allocate((size_t)l->stages, sizeof *g);
+  for (int k = 0; k < l->stages; k++) { /* the model first, for it sets the histograms' ranges */
+    const int i = (l->own + k) % l->stages;
+    gather(l, l->stage[i].m, &g[i], k ? &g[l->own] : NULL);
   }
-  for (int i = 0; i < l->stages && l->stages > 1; i++) {
-    nn_model *m = stage_model(l, &l->stage[i]);
-    g[i] = gather(l, m, own);
-    gathered_rows(l, &steps, g[i], l->stage[i].name);
-    nn_destroy(m);
+  for (int way = 0; way < (l->stages > 1 ? 6 : 1); way++) {
+    struct table t = {heads, NULL, 0};
+    for (int i = way ? 0 : l->own; i < (way ? l->stages : l->own + 1); i++)
+      for (int k = 0; k <= nn_output_node(l->m); k++) {
+        const nn_node_info n = node_of(l->m, k);
+        const nn_moments *s = &g[i].moments[k];
+        const double step = l->stage[i].step < 0 ? (double)NAN : (double)l->stage[i].step;
+        if (s->count)
+          put_row(&t, "snsnnnnnnnin", n.name, step, n.kind, s->mean, nn_moments_variance(s),
+                  nn_moments_deviation(s), s->min, s->max, zeros_of(s),
+                  strcmp(n.kind, "relu") ? (double)NAN : g[i].dead[k], maps_of(&n),
+                  (double)s->count);
+      }
+    show_table(&l->page, &t, ways[way].title, ways[way].csv, ways[way].how, NULL,
+               ways[way].column);
   }
-  if (l->stages > 1) {
-    section(p, "activations-way", "Activations over the training", NULL, 0);
-    for (int node = 0; node < own->nodes; node++) {
-      const nn_node_info n = node_of(l->m, node);
-      if (own->greatest[node] && (n.params || is_bent(&n))) show_heat(l, g, node);
-    }
-    show_course(l, g);
-    show_table(p, &steps, "Activations at each step", "activations-way", CLOSED, NULL, 0);
-    for (int i = 0; i < l->stages; i++) gathered_free(g[i]);
-  }
-  gathered_free(own);
+  for (int k = 0; k <= nn_output_node(l->m); k++)
+    if (g->moments[k].count) show_histograms(l, g, k);
+  free(g);
   return NULL;
 }
 
@@ -4499,8 +4387,7 @@ static int deconv_nodes(const struct look *l, int beyond, int *nodes) {
   for (int i = 0; i <= nn_output_node(l->m); i++) {
     const nn_node_info n = node_of(l->m, i);
     if (*name ? strcmp(n.name, name) == 0 && n.inputs
-              : (is_bent(&n) && n.rank == 3) ||
-                    (beyond && (is_bent(&n) || i == nn_output_node(l->m))))
+              : (is_bent(&n) && (beyond || n.rank == 3)) || (beyond && i == nn_output_node(l->m)))
       nodes[count++] = i;
   }
   if (*name && !count) fail("the model has no layer '%s' (nn info lists them)", name);
@@ -4511,264 +4398,146 @@ static int deconv_nodes(const struct look *l, int beyond, int *nodes) {
  * more of the image in place of what lies outside. */
 static void patch_of(nn_model *m, int node, int row, int column, int part[4]) {
   const nn_node_info n = node_of(m, node);
+  const int image = n.rank == 3;
   int middle[4];
   must(m, nn_receptive_field(m, node, row, column, part));
-  must(m, nn_receptive_field(m, node, n.rank == 3 ? n.dim[1] / 2 : 0,
-                             n.rank == 3 ? n.dim[2] / 2 : 0, middle));
+  must(m, nn_receptive_field(m, node, image ? n.dim[1] / 2 : 0, image ? n.dim[2] / 2 : 0, middle));
   for (int k = 0; k < 2; k++) {
     if (part[k]) part[k] -= middle[k + 2] - part[k + 2];
     part[k + 2] = middle[k + 2];
   }
 }
 
-/* --map, or -1. */
-static int one_map(const struct look *l, const nn_node_info *n) {
-  const int maps = maps_of(n), one = whole_or(l->typed, OPT_MAP, -1);
-  if (one >= maps) fail("%s has %d maps: --map 0 .. %d", n->name, maps, maps - 1);
-  return one;
-}
-
-/* The maps of a node to be shown: --map, else at most so many, from all over those that are active
- * on some test image by their peaks, per_map of each; then, if `dead`, others. Their number. */
-static int chosen_maps(const struct look *l, const nn_node_info *n, const nn_peak *peaks,
-                       int per_map, int dead, int most, int *maps) {
-  const int one = one_map(l, n), all = maps_of(n);
-  int *live = allocate((size_t)all, sizeof *live), count = 0, shown = 0;
-  for (int k = 0; k < all; k++)
-    if (peaks[k * per_map].value > 0) live[count++] = k;
-  const int few = count < most ? count : most;
-  for (int k = 0; k < few && one < 0; k++) maps[shown++] = live[k * count / few];
-  for (int k = 0; k < all && shown < most && dead && one < 0; k++)
-    if (!(peaks[k * per_map].value > 0)) maps[shown++] = k;
-  if (one >= 0) maps[shown++] = one;
-  free(live);
-  return shown;
-}
-
-/* The strongest activations of each map over the test images. Freed by the caller. */
-static nn_peak *strongest(const struct look *l, nn_model *m, int node, int per_map) {
+/* The strongest activations of each map over the test images, or only some; freed by the caller. */
+static nn_peak *strongest(const struct look *l, nn_model *m, int node, int per_map,
+                          const int32_t *images, int count) {
   const nn_node_info n = node_of(m, node);
-  nn_peak *peaks = allocate((size_t)(maps_of(&n) * per_map), sizeof *peaks);
-  must(m, nn_peaks(m, &l->d.test, node, per_map, peaks));
+  const size_t size = (size_t)(maps_of(&n) * per_map);
+  nn_peak *peaks = allocate(size, sizeof *peaks);
+  nn_dataset d = l->d.test;
+  int32_t only[AT_ONCE];
+  for (int i = 0; i < count; i++) only[i] = d.only ? d.only[images[i]] : images[i];
+  if (count) d.only = only, d.count = count;
+  must(m, nn_peaks(m, &d, node, per_map, peaks));
+  for (size_t i = 0; i < size && count; i++)
+    if (peaks[i].sample >= 0) peaks[i].sample = images[peaks[i].sample];
   return peaks;
 }
 
-static int by_value(const void *a, const void *b) {
-  const nn_real x = ((const nn_peak *)a)->value, y = ((const nn_peak *)b)->value;
-  return (x < y) - (x > y);
-}
-
-/* The maps of a node by how much they answer to one image, the strongest first; of each the peak
- * whose `sample` is the map's number. */
-static nn_peak *strongest_in(struct look *l, int node, int sample) {
-  const nn_node_info n = node_of(l->m, node);
-  const int32_t index = sample;
-  nn_peak *peaks = allocate((size_t)maps_of(&n), sizeof *peaks);
-  nn_real *x = allocate(size_of(&l->in), sizeof *x);
-  for (int k = 0; k < maps_of(&n); k++) peaks[k].sample = -1;
-  forward_samples(l->m, &l->d.test, &index, 1, x);
-  must(l->m, nn_peaks_add(l->m, node, 0, 1, peaks));
-  for (int k = 0; k < maps_of(&n); k++) peaks[k].sample = k;
-  qsort(peaks, (size_t)maps_of(&n), sizeof *peaks, by_value);
-  free(x);
-  return peaks;
-}
-
-static const char *const unit_heads[] = {
-    "layer", "map|count", "rank|count", "image|count", "class", "row|count", "column|count",
-    "value|", "top|count", "left|count", "height|count", "width|count", NULL};
-static void unit_row(const struct look *l, struct table *t, int node, const struct unit *u,
-                     int rank, double value) {
-  int part[4];
-  must(l->m, nn_receptive_field(l->m, node, u->row, u->column, part));
-  put_row(t, "siiisiiniiii", node_of(l->m, node).name, u->map, rank, u->sample,
-          class_name(l->m, label_of(&l->d.test, u->sample)).text, u->row, u->column, value, part[0],
-          part[1], part[2], part[3]);
-}
-
-/* A map's strongest units over all test images: what came back from them beside the patches. */
-static void strongest_item(struct look *l, int node, int map, const nn_peak *peaks,
-                           struct table *t) {
-  const size_t each = size_of(&l->in);
-  const nn_real *list[2][STRONGEST];
-  struct unit units[STRONGEST];
-  char name[80];
+/* What leads back from a map's strongest units at a stage, and, if more than one is asked for, the
+ * patches that they see; and a row for each. */
+static void put_units(struct look *l, const struct stage *s, int node, int map,
+                      const nn_peak *peaks, int most, struct table *t) {
   int part[STRONGEST][4], n = 0;
-  for (; n < STRONGEST && peaks[n].sample >= 0 && peaks[n].value > 0; n++) {
-    units[n] = unit_of(&peaks[n], map);
-    patch_of(l->m, node, units[n].row, units[n].column, part[n]);
-    unit_row(l, t, node, &units[n], n + 1, (double)peaks[n].value);
+  for (; n < most && peaks[n].value > 0; n++) {
+    const nn_peak *p = &peaks[n];
+    patch_of(s->m, node, p->row, p->column, part[n]);
+    put_row(t, "siniisiiniiii", node_of(l->m, node).name, map, (double)s->step, n + 1,
+            (int)p->sample, class_name(l->m, label_of(&l->d.test, p->sample)).text, (int)p->row,
+            (int)p->column, (double)p->value, part[n][0], part[n][1], part[n][2], part[n][3]);
   }
-  snprintf(name, sizeof name, node == nn_output_node(l->m) ? "%d: %s" : "%d", map,
-           class_name(l->m, map).text);
-  item(&l->page, name, n ? NULL : "not active", NULL);
-  nn_real *x = allocate((size_t)STRONGEST * each, sizeof *x);
-  const nn_real *back = n ? go_back(l, l->m, node, units, n, NN_RULE_DECONVNET, x) : NULL;
-  for (int k = 0; k < n; k++)
-    list[0][k] = back + (size_t)k * each, list[1][k] = x + (size_t)k * each;
-  for (int k = 0; k < 2; k++)
-    if (n)
-      put_grids(&l->page, list[k], n, l->dim, (const int (*)[4])part, k,
-                k ? ",\"ink\":\"gray\"" : "");
-    else no_grid(&l->page);
-  item_end(&l->page);
-  free(x);
+  struct grid g = {.dim = l->dim, .n = n, .part = (const int (*)[4])part};
+  if (n) g.x = go_back(l, s->m, node, map, peaks, n, NN_RULE_DECONVNET);
+  put_grid(&l->page, n ? &g : NULL);
+  g.x = l->x, g.most = PIXELS, g.ink = "gray";
+  if (most > 1) put_grid(&l->page, n ? &g : NULL);
 }
 
-/* --images: what leads back to one of them from the maps that answer most to it. */
-static void image_item(struct look *l, int node, int sample, struct table *t) {
-  enum { MOST = 6 };
-  const nn_node_info n = node_of(l->m, node);
-  const int one = one_map(l, &n), maps = maps_of(&n);
-  nn_peak *peaks = strongest_in(l, node, sample);
-  nn_real *x = allocate(size_of(&l->in), sizeof *x);
-  const int32_t index = sample;
-  struct text what = {0};
-  item(&l->page, image_name(l, sample).text, NULL, NULL);
-  forward_samples(l->m, &l->d.test, &index, 1, x);
-  put_grid(&l->page, x, l->dim, NULL, 1, ",\"ink\":\"gray\"");
-  for (int k = 0, shown = 0; k < maps && shown < MOST; k++) {
-    const struct unit u = {sample, peaks[k].sample, peaks[k].row, peaks[k].column};
-    if (one >= 0 ? u.map != one : peaks[k].value <= 0) continue;
-    text_add(&what, "%smap %d: %.3g", what.size ? ", " : "", u.map, (double)peaks[k].value);
-    shown++;
-    if (peaks[k].value == 0) {
-      text_put(&what, " (not active)");
-      no_grid(&l->page);
-      continue;
-    }
-    put_grid(&l->page, go_back(l, l->m, node, &u, 1, NN_RULE_DECONVNET, x), l->dim, NULL, 0, "");
-    unit_row(l, t, node, &u, shown, (double)peaks[k].value);
-  }
-  text_put(&l->page.sections, "]");
-  json_key(&l->page.sections, "note", what.data);
-  text_put(&l->page.sections, "}");
-  text_free(&what);
-  free(peaks), free(x);
-}
-
-static const char *look_deconv(struct look *l) {
-  enum { MOST_SHOWN = 64 };
-  int nodes[NN_MAX_NODES], count = deconv_nodes(l, 1, nodes);
-  struct table t = {unit_heads, NULL, 0};
+/* Leads back what is strongest in each map at stages, a column each; of one stage alone, tiles. */
+static const char *lead_back(struct look *l, int first, int end, int per_map, int beyond, int most,
+                             const char *csv) {
+  static const char *const heads[] = {
+      "layer", "map|count", "step|count", "rank|count", "image|count", "class", "row|count",
+      "column|count", "value|", "top|count", "left|count", "height|count", "width|count", NULL};
+  const int one = whole_or(l->typed, OPT_MAP, -1);
+  struct table t = {heads, NULL, 0};
+  int nodes[NN_MAX_NODES], count = deconv_nodes(l, beyond, nodes);
   if (!has_kind(l->m, "conv")) return no_convolution;
   for (int i = 0; i < count; i++) {
     const nn_node_info n = node_of(l->m, nodes[i]);
-    int maps[MOST_SHOWN], part[4], shown = 0;
+    const int all = maps_of(&n), is_output = nodes[i] == nn_output_node(l->m);
+    nn_peak *peaks[MOST_STAGES];
+    int part[4], shown = 0;
     char said[160];
+    if (one >= all) fail("%s has %d maps: --map 0 .. %d", n.name, all, all - 1);
     patch_of(l->m, nodes[i], 0, 0, part);
-    nn_peak *peaks = l->images ? NULL : strongest(l, l->m, nodes[i], STRONGEST);
-    if (peaks)
-      shown = chosen_maps(l, &n, peaks, STRONGEST, 1, n.rank == 3 ? MOST_SHOWN : 16, maps);
-    snprintf(said, sizeof said, "Each unit sees %d x %d pixels.", part[2], part[3]);
-    if (shown > 1 && shown < maps_of(&n))
-      snprintf(said + strlen(said), 80, " %d of %d maps, active ones first.", shown, maps_of(&n));
-    pictures(&l->page, n.name, "signed", NULL, said);
-    for (int k = 0; k < shown; k++)
-      strongest_item(l, nodes[i], maps[k], peaks + maps[k] * STRONGEST, &t);
-    for (int k = 0; k < l->images; k++) image_item(l, nodes[i], l->image[k], &t);
-    figure_end(&l->page, NULL, "]");
-    free(peaks);
-  }
-  show_table(&l->page, &t, "The units", "deconv", CLOSED, NULL, 0);
-  return NULL;
-}
-
-static const char *look_evolution(struct look *l) {
-  enum { EVOLVING = 8 };
-  static const char *const way[] = {"layer", "map|count", "step|count", "image|count", "row|count",
-                                    "column|count", "value|", NULL};
-  const char *heads[MOST_STAGES + 1];
-  struct table t = {way, NULL, 0};
-  nn_model *models[MOST_STAGES];
-  int nodes[NN_MAX_NODES], count = deconv_nodes(l, 0, nodes);
-  if (!has_kind(l->m, "conv")) return no_convolution;
-  if (l->stages < 2) return "there is but one model: only the folder of a run has more";
-  stage_heads(l, heads);
-  for (int s = 0; s < l->stages; s++) models[s] = stage_model(l, &l->stage[s]);
-  nn_real *x = allocate(size_of(&l->in), sizeof *x);
-  for (int i = 0; i < count; i++) {
-    const nn_node_info n = node_of(l->m, nodes[i]);
-    nn_peak *own = strongest(l, l->m, nodes[i], 1), *peaks[MOST_STAGES];
-    int maps[EVOLVING];
-    const int shown = chosen_maps(l, &n, own, 1, 0, EVOLVING, maps);
-    for (int s = 0; s < l->stages; s++) peaks[s] = strongest(l, models[s], nodes[i], 1);
-    pictures(&l->page, n.name, "signed", heads, NULL);
-    for (int k = 0; k < shown; k++) {
-      char name[24];
-      snprintf(name, sizeof name, "%d", maps[k]);
-      item(&l->page, name, NULL, NULL);
-      for (int s = 0; s < l->stages; s++) {
-        const nn_peak *p = &peaks[s][maps[k]];
-        const struct unit u = unit_of(p, maps[k]);
-        int part[4];
-        if (p->sample < 0 || p->value <= 0) {
-          no_grid(&l->page);
-          continue;
-        }
-        patch_of(models[s], nodes[i], p->row, p->column, part);
-        put_grid(&l->page, go_back(l, models[s], nodes[i], &u, 1, NN_RULE_DECONVNET, x), l->dim,
-                 part, 0, "");
-        put_row(&t, "siniiin", n.name, maps[k], (double)l->stage[s].step, (int)p->sample,
-                (int)p->row, (int)p->column, (double)p->value);
-      }
+    snprintf(said, sizeof said, "Each unit sees %d x %d pixels; %d maps, active ones first.",
+             part[2], part[3], all);
+    pictures(&l->page, n.name, "signed", end - first > 1 ? l->heads : NULL, said);
+    for (int s = first; s < end; s++)
+      peaks[s] = strongest(l, l->stage[s].m, nodes[i], per_map, l->image,
+                           is_set(l->typed, OPT_IMAGES) ? l->images : 0);
+    for (int k = 0; k < 2 * all && shown < (n.rank == 3 ? most : most / 4); k++) {
+      const int map = k % all, active = peaks[l->own][map * per_map].value > 0;
+      char name[80];
+      if (one < 0 ? active != (k < all) : k != one) continue;
+      snprintf(name, sizeof name, is_output ? "%d: %s" : "%d", map, class_name(l->m, map).text);
+      item(&l->page, name, active ? NULL : "not active", NULL);
+      for (int s = first; s < end; s++)
+        put_units(l, &l->stage[s], nodes[i], map, peaks[s] + map * per_map, per_map, &t);
       item_end(&l->page);
+      shown++;
     }
     figure_end(&l->page, NULL, "]");
-    for (int s = 0; s < l->stages; s++) free(peaks[s]);
-    free(own);
+    for (int s = first; s < end; s++) free(peaks[s]);
   }
-  show_table(&l->page, &t, "The units", "evolution", CLOSED, NULL, 0);
-  for (int s = 0; s < l->stages; s++) nn_destroy(models[s]);
-  free(x);
+  show_table(&l->page, &t, "The units", csv, CLOSED, NULL, 0);
   return NULL;
+}
+static const char *look_deconv(struct look *l) {
+  return lead_back(l, l->own, l->own + 1, STRONGEST, 1, 64, "deconv");
+}
+static const char *look_evolution(struct look *l) {
+  if (l->stages < 2) return "there is but one model: only the folder of a run has more";
+  return lead_back(l, 0, l->stages, 1, 0, 8, "evolution");
 }
 
 /* ---- single images ---- */
 
+/* Begins an item of one of the images, which stays in l->x. */
+static void image_item(struct look *l, int image) {
+  item(&l->page, image_name(l, image).text, percent(share_of(l, image)).text, NULL);
+  take(l, l->m, &image, 1);
+  put_grid(&l->page, &(struct grid){.x = l->x, .dim = l->dim, .most = PIXELS, .ink = "gray"});
+}
+/* And that again, with a map [height,width] laid over it. */
+static void put_over(struct look *l, const nn_real *map, int height, int width, const char *ink,
+                     double most) {
+  const int dim[3] = {1, height, width};
+  const struct grid over = {.x = map, .dim = dim, .most = most, .ink = ink};
+  put_grid(&l->page, &(struct grid){.x = l->x, .dim = l->dim, .most = PIXELS, .ink = "gray",
+                                    .over = &over});
+}
+
 static const char *look_saliency(struct look *l) {
   static const nn_rule rules[] = {NN_RULE_GRADIENT, NN_RULE_GUIDED, NN_RULE_DECONVNET};
-  static const char *const all[] = {"image", "gradient, signed", "gradient, its size",
-                                    "guided back-propagation", "deconvnet", NULL};
-  static const char *const smooth[] = {"image", "gradient, signed", "gradient, its size", NULL};
-  const int rectified = has_kind(l->m, "relu"), plane = l->dim[1] * l->dim[2];
-  int image[MOST_IMAGES];
-  const int count = choose_images(l, 10, image), flat[3] = {1, l->dim[1], l->dim[2]};
-  nn_real *x = allocate(2 * size_of(&l->in), sizeof *x), *size = x + size_of(&l->in);
-  pictures(&l->page, "Saliency", "signed", rectified ? all : smooth,
-           rectified ? NULL : "The net has no rectifier: guided back-propagation and the deconvnet "
-                              "are the gradient itself.");
-  for (int i = 0; i < count; i++) {
-    const int label = label_of(&l->d.test, image[i]);
-    const struct unit u = {image[i], label, 0, 0};
-    item(&l->page, image_name(l, image[i]).text, percent(share_of(l, image[i], label)).text, NULL);
-    for (int k = 0; k < (rectified ? 3 : 1); k++) {
-      const nn_real *back = go_back(l, l->m, nn_output_node(l->m), &u, 1, rules[k], x);
-      if (k == 0) put_grid(&l->page, x, l->dim, NULL, 1, ",\"ink\":\"gray\"");
-      put_grid(&l->page, back, l->dim, NULL, 0, "");
+  const int is_rectified = has_kind(l->m, "relu"), plane = l->dim[1] * l->dim[2];
+  const char *heads[] = {"image", "gradient, signed", "gradient, its size",
+                         "guided back-propagation", "deconvnet", NULL};
+  nn_real *size = allocate((size_t)plane, sizeof *size);
+  if (!is_rectified) heads[3] = NULL;
+  pictures(&l->page, "Saliency", "signed", heads, NULL);
+  for (int i = 0; i < l->shown; i++) {
+    const nn_peak from = {0, l->image[i], 0, 0};
+    image_item(l, l->image[i]);
+    for (int k = 0; k < (is_rectified ? 3 : 1); k++) {
+      const nn_real *back = go_back(l, l->m, nn_output_node(l->m),
+                                    label_of(&l->d.test, l->image[i]), &from, 1, rules[k]);
+      put_grid(&l->page, &(struct grid){.x = back, .dim = l->dim});
       if (k) continue;
-      struct text over = {0};
-      for (int v = 0; v < plane; v++) {
-        size[v] = 0;
-        for (int c = 0; c < l->dim[0]; c++)
-          size[v] = (nn_real)fmax((double)size[v], fabs((double)back[c * plane + v]));
-      }
-      text_put(&over, ",\"ink\":\"gray\",\"over\":");
-      const nn_real *one = size;
-      grid_json(&over, NULL, &one, 1, flat, NULL, 0, ",\"ink\":\"hot\"");
-      put_grid(&l->page, x, l->dim, NULL, 1, over.data);
-      text_free(&over);
+      greatest_size(back, l->dim[0], (size_t)plane, size);
+      put_over(l, size, l->dim[1], l->dim[2], "hot", 0);
     }
     item_end(&l->page);
   }
   figure_end(&l->page, "saliency", "]");
-  free(x);
+  free(size);
   return NULL;
 }
 
 static int square_of(const struct look *l) {
   const int least = l->dim[1] < l->dim[2] ? l->dim[1] : l->dim[2];
-  const int side = whole_or(l->typed, OPT_SQUARE, least / 4 > 0 ? least / 4 : 1);
+  const int side = whole_or(l->typed, OPT_SQUARE, (least + 3) / 4);
   if (side > least) fail("--square %d is larger than the images of %d x %d", side, l->dim[1],
                          l->dim[2]);
   return side;
@@ -4777,54 +4546,37 @@ static int square_of(const struct look *l) {
 static const char *look_occlusion(struct look *l) {
   static const char *const heads[] = {"image", "probability of its class", "strongest map",
                                       "most probable class", NULL};
-  static const char *const ways[] = {"cold", "cold", "classes"};
-  int image[MOST_IMAGES], nodes[NN_MAX_NODES], deep[MOST_DEPTHS], h, w;
-  const int count = choose_images(l, 5, image), side = square_of(l);
-  const int rows = deconv_nodes(l, 0, nodes), depth = depths_of(l->m, deep);
-  nn_occlusion_options o;
+  int nodes[NN_MAX_NODES], h, w;
+  const int rows = deconv_nodes(l, 0, nodes), depth = rows ? rows + 1 : depths_of(l->m, nodes);
+  nn_occlusion_options o = {.side = square_of(l), .stride = 1, .fill = l->d.cover,
+                            .node = nodes[depth > 1 ? depth - 2 : 0]};
+  const nn_node_info n = node_of(l->m, o.node);
   char said[160];
-  memset(&o, 0, sizeof o);
-  o.side = side, o.stride = 1, o.fill = l->d.cover;
-  o.node = rows ? nodes[rows - 1] : deep[depth > 1 ? depth - 2 : 0];
   must(l->m, nn_occlusion_size(l->m, &o, &h, &w));
-  const int flat[3] = {1, h, w};
-  nn_real *x = allocate(size_of(&l->in) + 3 * (size_t)(h * w), sizeof *x);
-  nn_real *maps[3] = {x + size_of(&l->in), x + size_of(&l->in) + h * w,
-                      x + size_of(&l->in) + 2 * h * w};
+  nn_real *maps = allocate(3 * (size_t)(h * w), sizeof *maps);
   int32_t *best = allocate((size_t)(h * w), sizeof *best);
-  snprintf(said, sizeof said, "The square has %d x %d pixels; the map is one of %s.", side, side,
-           node_of(l->m, o.node).name);
-  struct text *t = pictures(&l->page, "Occlusion", "gray", heads, said);
-  for (int i = 0; i < count; i++) {
-    const int32_t index = image[i];
-    nn_peak *peak = strongest_in(l, o.node, image[i]);
-    o.label = label_of(&l->d.test, image[i]);
-    o.map = peak[0].sample;
-    if (nn_gather(&l->d.test, &index, 1, NULL, NULL, x, NULL)) fail("a sample cannot be read");
-    must(l->m, nn_occlusion(l->m, x, &o, maps[0], maps[1], best));
-    for (int v = 0; v < h * w; v++) maps[2][v] = (nn_real)best[v];
-    item(&l->page, image_name(l, image[i]).text, NULL, NULL);
-    put_grid(&l->page, x, l->dim, NULL, 1, "");
-    for (int k = 0; k < 3; k++) {
-      struct text over = {0};
-      char more[64];
-      const nn_real *one = maps[k];
-      snprintf(more, sizeof more, ",\"ink\":\"%s\"", ways[k]);
-      text_put(&over, ",\"over\":");
-      for (int v = 0; v < h * w; v++)
-        text_add(&l->page.csv, "%d,%d,%d,%.6g\n", l->page.items - 1, k + 1, v, (double)one[v]);
-      grid_json(&over, NULL, &one, 1, flat, NULL, k == 2 ? l->out.dim[0] - 1 : 0, more);
-      put_grid(&l->page, x, l->dim, NULL, 1, over.data);
-      text_free(&over);
-    }
+  snprintf(said, sizeof said, "The square has %d x %d pixels; the map is one of %s.", o.side,
+           o.side, n.name);
+  pictures(&l->page, "Occlusion", "gray", heads, said);
+  for (int i = 0; i < l->shown; i++) {
+    nn_peak *peaks = strongest(l, l->m, o.node, 1, &l->image[i], 1);
+    o.label = label_of(&l->d.test, l->image[i]);
+    o.map = 0;
+    for (int k = 1; k < maps_of(&n); k++)
+      if (peaks[k].value > peaks[o.map].value) o.map = k;
+    image_item(l, l->image[i]);
+    must(l->m, nn_occlusion(l->m, l->x, &o, maps, maps + h * w, best));
+    for (int v = 0; v < h * w; v++) maps[2 * h * w + v] = (nn_real)best[v];
+    put_over(l, maps, h, w, "cold", 0);
+    put_over(l, maps + h * w, h, w, "cold", 0);
+    put_over(l, maps + 2 * h * w, h, w, "classes", l->out.dim[0] - 1);
     item_end(&l->page);
-    free(peak);
+    free(peaks);
   }
-  text_put(t, "],\"names\":[");
-  for (int k = 0; k < l->out.dim[0]; k++)
-    text_put(t, k ? "," : ""), json_string(t, class_name(l->m, k).text);
+  json(&l->page.sections, "],'names':[");
+  for (int k = 0; k < l->out.dim[0]; k++) json(&l->page.sections, ",$s", class_name(l->m, k).text);
   figure_end(&l->page, "occlusion", "]");
-  free(best), free(x);
+  free(best), free(maps);
   return NULL;
 }
 
@@ -4832,161 +4584,105 @@ static const char *look_occlusion(struct look *l) {
 static const char *look_states(struct look *l) {
   static const char *const heads[] = {"image", "hidden units (columns) over the steps (rows)",
                                       "probability of each class (columns) after each step", NULL};
-  int node = -1, image[MOST_IMAGES];
-  for (int i = 0; i < nn_node_count(l->m); i++)
-    if (strstr("rnn lstm gru", node_of(l->m, i).kind)) node = i;
+  int node = nn_node_count(l->m) - 1;
+  while (node >= 0 && !strstr("rnn lstm gru", node_of(l->m, node).kind)) node--;
   if (node < 0 || l->in.rank != 2) return "the net has no recurrent layer";
   const nn_node_info n = node_of(l->m, node);
-  const int count = choose_images(l, 10, image), steps = l->in.dim[0], classes = l->out.dim[0];
-  const int states[3] = {1, n.dim[0], n.dim[1]}, answers[3] = {1, steps, classes};
-  const size_t each = size_of(&l->in);
-  nn_real *x = allocate((size_t)steps * each, sizeof *x);
-  nn_real *state = allocate((size_t)steps * size_of(&n), sizeof *state);
+  const int steps = l->in.dim[0], classes = l->out.dim[0];
+  const int units[3] = {1, n.dim[0], n.dim[1]}, answers[3] = {1, steps, classes};
   nn_real *share = allocate((size_t)(steps * classes), sizeof *share);
-  int32_t *index = allocate((size_t)steps, sizeof *index);
   pictures(&l->page, "States", "gray", heads, NULL);
-  for (int i = 0; i < count; i++) {
-    index[0] = image[i];
-    item(&l->page, image_name(l, image[i]).text, NULL, NULL);
-    forward_samples(l->m, &l->d.test, index, 1, x);
-    must(l->m, nn_read(l->m, node, state));
-    put_grid(&l->page, x, l->dim, NULL, 1, "");
-    put_grid(&l->page, state, states, NULL, 0, ",\"ink\":\"signed\"");
-    for (int t = 0; t < steps; t++) { /* the same sample, cut after step t */
-      nn_batch b;
-      const int32_t length = t + 1;
-      memset(&b, 0, sizeof b);
-      b.n = 1, b.x[0] = x, b.lengths = &length;
-      must(l->m, nn_predict(l->m, &b, NULL, share + t * classes));
+  for (int i = 0; i < l->shown; i++) {
+    image_item(l, l->image[i]);
+    nn_real *state = left_at(l->m, node, 1);
+    for (int32_t length = 1; length <= steps; length++) { /* the same sample, cut short */
+      const nn_batch b = {.n = 1, .x = {l->x}, .lengths = &length};
+      must(l->m, nn_predict(l->m, &b, NULL, share + (length - 1) * classes));
     }
-    put_grid(&l->page, share, answers, NULL, 0, ",\"ink\":\"hot\"");
+    put_grid(&l->page, &(struct grid){.x = state, .dim = units, .ink = "signed"});
+    put_grid(&l->page, &(struct grid){.x = share, .dim = answers, .ink = "hot"});
     item_end(&l->page);
+    free(state);
   }
   figure_end(&l->page, "states", "]");
-  free(x), free(state), free(share), free(index);
+  free(share);
   return NULL;
 }
 
 /* ---- invariance and correspondence ---- */
 
-enum { MOVES = 3, MOST_AMOUNTS = 64, SINGLE = 5 };
-static const struct {
-  const char *name, *axis;
-  double least, most, step; /* of translation: shares of the image's width, and pixels */
-} moves[MOVES] = {{"Translation", "pixels to the right", -.25, .25, 1},
-                  {"Scale", "change of scale, %", -40, 80, 10},
-                  {"Rotation", "degrees counter-clockwise", -180, 180, 15}};
-
-/* Distances of features (y[0], y[1]) and probabilities (y[2] their mean) of images moved by one
- * amount, put at place k of each. */
-static void move_images(const struct look *l, const nn_real *x, const int32_t *labels, int count,
-                        int move, double amount, const int nodes[2], nn_real *const plain[2],
-                        double (*y)[MOST_AMOUNTS], int k) {
-  const size_t each = size_of(&l->in);
+/* Rows for images moved by one amount: distances of their features, and probabilities. */
+static void move_images(const struct look *l, const nn_real *still, int move, double amount,
+                        const int nodes[2], nn_real *const plain[2], struct table t[2]) {
+  const int n = l->images, plane = l->dim[1] * l->dim[2], classes = l->out.dim[0];
   const struct motion by = {0, move == 0 ? amount : 0, move == 1 ? 1 + amount / 100 : 1,
-                        move == 2 ? amount : 0};
-  const int classes = l->out.dim[0], plane = l->dim[1] * l->dim[2];
-  nn_real *moved = allocate((size_t)count * each, sizeof *moved);
-  nn_real *share = allocate((size_t)(count * classes), sizeof *share);
-  nn_batch b;
-  memset(&b, 0, sizeof b);
-  for (int i = 0; i < count; i++)
-    for (int c = 0; c < l->dim[0]; c++)
-      move_plane(x + (size_t)i * each + c * plane, l->dim[1], l->dim[2], &by, l->d.cover[c],
-                 moved + (size_t)i * each + c * plane);
-  forward_samples(l->m, NULL, NULL, count, moved);
-  for (int n = 0; n < 2; n++) {
-    const nn_node_info info = node_of(l->m, nodes[n]);
-    const size_t size = size_of(&info);
-    nn_real *after = allocate((size_t)count * size, sizeof *after);
-    must(l->m, nn_read(l->m, nodes[n], after));
-    y[n][k] = 0;
-    for (int i = 0; i < count; i++) {
-      const nn_real *was = plain[n] + (size_t)i * size;
-      const double norm = distance_of(was, NULL, size);
-      y[n][k] += norm > 0 ? distance_of(after + (size_t)i * size, was, size) / norm / count : 0;
-    }
+                            move == 2 ? amount : 0};
+  const nn_batch b = {.n = n, .x = {l->x}};
+  nn_real *p = allocate((size_t)(n * classes), sizeof *p);
+  double mean = 0;
+  for (int c = 0; c < n * l->dim[0]; c++)
+    move_plane(still + c * plane, l->dim[1], l->dim[2], &by, l->d.cover[c % l->dim[0]],
+               l->x + c * plane);
+  inspect(l, l->m, n);
+  for (int k = nodes[0] == nodes[1]; k < 2; k++) {
+    const nn_node_info info = node_of(l->m, nodes[k]);
+    nn_real *after = left_at(l->m, nodes[k], n);
+    put_row(&t[0], "snn", info.name, amount, mean_change(plain[k], after, size_of(&info), n));
     free(after);
   }
-  b.n = count;
-  b.x[0] = moved;
-  must(l->m, nn_predict(l->m, &b, NULL, share));
-  y[2][k] = 0;
-  for (int i = 0; i < count; i++) {
-    const double p = (double)share[i * classes + labels[i]];
-    y[2][k] += p / count;
-    if (i < SINGLE) y[3 + i][k] = p;
-  }
-  free(share), free(moved);
+  must(l->m, nn_predict(l->m, &b, NULL, p));
+  for (int i = 0; i < n; i++)
+    mean += (double)p[i * classes + label_of(&l->d.test, l->image[i])] / n;
+  put_row(&t[1], "snn", "mean", amount, mean);
+  for (int i = 0; i < n && i < CHOSEN; i++)
+    put_row(&t[1], "snn", image_name(l, l->image[i]).text, amount,
+            (double)p[i * classes + label_of(&l->d.test, l->image[i])]);
+  free(p);
 }
 
 static const char *look_invariance(struct look *l) {
-  double x[MOST_AMOUNTS], y[3 + SINGLE][MOST_AMOUNTS];
-  int image[MOST_IMAGES], all[MOST_DEPTHS], nodes[2];
-  int32_t index[MOST_IMAGES], labels[MOST_IMAGES];
-  int count = choose_images(l, SINGLE, image);
-  const int depth = depths_of(l->m, all), single = count < SINGLE ? count : SINGLE;
-  nn_real *plain[2];
-  for (int i = 0; i < l->d.test.count && !l->images && count < MOST_IMAGES; i++) {
-    int left_out = l->found[i] != label_of(&l->d.test, i);
-    for (int k = 0; k < count; k++) left_out |= image[k] == i;
-    if (!left_out) image[count++] = i;
-  }
-  for (int i = 0; i < count; i++) index[i] = image[i], labels[i] = label_of(&l->d.test, image[i]);
-  nodes[0] = all[depth > 2], nodes[1] = all[depth > 1 ? depth - 2 : 0];
-  nn_real *samples = allocate((size_t)count * size_of(&l->in), sizeof *samples);
-  forward_samples(l->m, &l->d.test, index, count, samples);
-  for (int k = 0; k < 2; k++) {
-    const nn_node_info n = node_of(l->m, nodes[k]);
-    plain[k] = allocate((size_t)count * size_of(&n), sizeof *plain[k]);
-    must(l->m, nn_read(l->m, nodes[k], plain[k]));
-  }
-  for (int move = 0; move < MOVES; move++) {
+  static const struct {
+    const char *name, *axis;
+    double least, most, step; /* of translation: shares of the image's width, and pixels */
+  } moves[3] = {{"Translation", "pixels to the right|", -.25, .25, 1},
+                {"Scale", "change of scale, %|", -40, 80, 10},
+                {"Rotation", "degrees counter-clockwise|", -180, 180, 15}};
+  int nodes[NN_MAX_NODES];
+  const int depth = depths_of(l->m, nodes), n = l->images;
+  const int ends[2] = {nodes[depth > 2], nodes[depth > 1 ? depth - 2 : 0]};
+  take(l, l->m, l->image, n);
+  nn_real *still = left_at(l->m, 0, n), *plain[2];
+  for (int k = 0; k < 2; k++) plain[k] = left_at(l->m, ends[k], n);
+  for (int move = 0; move < 3; move++) {
+    const char *const heads[2][4] = {{"features of", moves[move].axis, "distance|", NULL},
+                                     {"image", moves[move].axis, "probability|percent", NULL}};
     const double size = move == 0 ? l->dim[2] : 1, least = ceil(moves[move].least * size);
-    const char *const axis[] = {moves[move].axis, NULL};
-    char title[96], csv[32];
-    size_t n = 0;
-    for (; n < MOST_AMOUNTS; n++) {
-      x[n] = least + (double)n * moves[move].step;
-      if (x[n] > moves[move].most * size) break;
-      move_images(l, samples, labels, count, move, x[n], nodes, plain, y, (int)n);
+    struct table t[2] = {{heads[0], NULL, 0}, {heads[1], NULL, 0}};
+    for (double x = least; x <= moves[move].most * size; x += moves[move].step)
+      move_images(l, still, move, x, ends, plain, t);
+    for (int k = 0; k < 2; k++) {
+      char title[96], csv[32];
+      snprintf(title, sizeof title, "%s: %s", moves[move].name,
+               k ? "probability of the true class" : "distance of the features");
+      snprintf(csv, sizeof csv, "invariance-%d", 2 * move + k + 1);
+      show_table(&l->page, &t[k], title, csv, CURVES, NULL, 2);
     }
-    snprintf(title, sizeof title, "%s: distance of the features", moves[move].name);
-    curves(&l->page, title, "number", axis, NULL);
-    for (int k = nodes[0] == nodes[1]; k < 2; k++)
-      own_series(&l->page, node_of(l->m, nodes[k]).name, x, y[k], n, "");
-    text_put(&l->page.sections, "]");
-    snprintf(csv, sizeof csv, "invariance-%d", 2 * move + 1);
-    figure_end(&l->page, csv, "");
-    snprintf(title, sizeof title, "%s: probability of the true class", moves[move].name);
-    curves(&l->page, title, "percent", axis, NULL);
-    own_series(&l->page, "mean", x, y[2], n, "");
-    for (int i = 0; i < single; i++)
-      own_series(&l->page, image_name(l, image[i]).text, x, y[3 + i], n, ",\"faint\":true");
-    text_put(&l->page.sections, "]");
-    snprintf(csv, sizeof csv, "invariance-%d", 2 * move + 2);
-    figure_end(&l->page, csv, "");
   }
-  free(samples), free(plain[0]), free(plain[1]);
+  free(still), free(plain[0]), free(plain[1]);
   return NULL;
 }
 
 enum { PARTS = 6, ALIKE = 10 }; /* places of the square, the last one random; images of a class */
 
-/* The mean share of features whose changes differ in sign, over all pairs of n images of a class
- * that are covered at the same part. */
-static double part_distance(struct look *l, const int32_t *index, int n, int part, int side,
-                            int node, nn_random *r) {
+/* How differently the features of n images of a class change where the same part of all is covered,
+ * added to the moments of each node. */
+static void cover_part(const struct look *l, const int32_t *image, int n, int part, int side,
+                       const int *nodes, int count, nn_random *r, nn_moments *to) {
   static const double places[PARTS - 1][2] = {{.5, .5}, {0, .5}, {1, .5}, {.5, 0}, {.5, 1}};
   const int room[2] = {l->dim[1] - side, l->dim[2] - side};
-  const nn_node_info info = node_of(l->m, node);
-  const size_t each = size_of(&l->in), size = size_of(&info);
-  nn_real *x = allocate((size_t)n * each, sizeof *x);
-  nn_real *plain = allocate((size_t)n * size, sizeof *plain);
-  nn_real *change = allocate((size_t)n * size, sizeof *change);
-  double sum = 0;
-  forward_samples(l->m, &l->d.test, index, n, x);
-  must(l->m, nn_read(l->m, node, plain));
+  nn_real *plain[NN_MAX_NODES];
+  take(l, l->m, image, n);
+  for (int k = 0; k < count; k++) plain[k] = left_at(l->m, nodes[k], n);
   for (int i = 0; i < n; i++) {
     int at[2];
     for (int k = 0; k < 2; k++)
@@ -4994,52 +4690,46 @@ static double part_distance(struct look *l, const int32_t *index, int n, int par
                                 : (int)(places[part][k] * room[k] + .5);
     for (int k = 0; k < l->dim[0] * side * side; k++) {
       const int c = k / (side * side), row = at[0] + k / side % side, column = at[1] + k % side;
-      x[(size_t)i * each + (size_t)((c * l->dim[1] + row) * l->dim[2] + column)] = l->d.cover[c];
+      l->x[((i * l->dim[0] + c) * l->dim[1] + row) * l->dim[2] + column] = l->d.cover[c];
     }
   }
-  forward_samples(l->m, NULL, NULL, n, x);
-  must(l->m, nn_read(l->m, node, change));
-  for (size_t k = 0; k < (size_t)n * size; k++) change[k] = plain[k] - change[k];
-  for (int i = 0; i < n; i++)
-    for (int k = 0; k < i; k++)
-      sum += (double)sign_distance(change + (size_t)i * size, change + (size_t)k * size, size);
-  free(x), free(plain), free(change);
-  return sum / (n * (n - 1) / 2.0) / (double)size;
+  inspect(l, l->m, n);
+  for (int k = 0; k < count; k++) {
+    const nn_node_info info = node_of(l->m, nodes[k]);
+    const size_t size = size_of(&info);
+    nn_real *covered = left_at(l->m, nodes[k], n);
+    for (size_t i = 0; i < (size_t)n * size; i++) covered[i] = plain[k][i] - covered[i];
+    const nn_real v = (nn_real)mean_sign_distance(covered, size, n);
+    nn_moments_add(&to[k], &v, 1);
+    free(covered), free(plain[k]);
+  }
 }
 
 static const char *look_correspondence(struct look *l) {
   static const char *const names[PARTS] = {"middle", "top", "bottom", "left", "right",
                                            "a random place in each"};
-  char words[2 * MOST_DEPTHS][48];
-  const char *heads[2 * MOST_DEPTHS + 2] = {"covered part"};
+  struct word words[NN_MAX_NODES];
+  const char *heads[2 * NN_MAX_NODES + 2] = {"covered part"};
   struct table t = {heads, NULL, 0};
-  int all[MOST_DEPTHS];
-  const int depth = depths_of(l->m, all), side = square_of(l);
-  const int nodes = depth - 1 > 1 ? depth - 2 : 0; /* all but the image and the answer */
-  if (!nodes) return "the net has no layer before its answer";
-  for (int k = 0; k < nodes; k++) {
-    snprintf(words[2 * k], sizeof words[0], "%s|", node_of(l->m, all[k + 1]).name);
-    heads[2 * k + 1] = words[2 * k], heads[2 * k + 2] = "deviation|";
+  int nodes[NN_MAX_NODES];
+  const int count = depths_of(l->m, nodes) - 2, side = square_of(l); /* not image and answer */
+  if (count < 1) return "the net has no layer before its answer";
+  for (int k = 0; k < count; k++) {
+    snprintf(words[k].text, sizeof words[k].text, "%s|", node_of(l->m, nodes[k + 1]).name);
+    heads[2 * k + 1] = words[k].text, heads[2 * k + 2] = "deviation|";
   }
-  heads[2 * nodes + 1] = NULL;
   for (int part = 0; part < PARTS; part++) {
-    put_text(&t, "%s", names[part]);
-    for (int k = 0; k < nodes; k++) {
-      nn_random r = {(uint64_t)number_of(l->typed, OPT_SEED), 1, 0};
-      nn_moments s;
-      memset(&s, 0, sizeof s);
-      for (int class = 0; class < l->out.dim[0]; class++) {
-        int32_t index[ALIKE];
-        int n = 0;
-        for (int i = 0; i < l->d.test.count && n < ALIKE; i++)
-          if (label_of(&l->d.test, i) == class) index[n++] = i;
-        if (n < 2) continue;
-        const nn_real v = (nn_real)part_distance(l, index, n, part, side, all[k + 1], &r);
-        nn_moments_add(&s, &v, 1);
-      }
-      put_number(&t, s.mean);
-      put_number(&t, nn_moments_deviation(&s));
+    nn_random r = {(uint64_t)number_of(l->typed, OPT_SEED), 1, 0};
+    nn_moments s[NN_MAX_NODES] = {{0}};
+    for (int class = 0; class < l->out.dim[0]; class++) {
+      int32_t image[ALIKE];
+      int n = 0;
+      for (int i = 0; i < l->d.test.count && n < ALIKE; i++)
+        if (label_of(&l->d.test, i) == class) image[n++] = i;
+      if (n > 1) cover_part(l, image, n, part, side, nodes + 1, count, &r, s);
     }
+    put_text(&t, "%s", names[part]);
+    for (int k = 0; k < count; k++) put_row(&t, "nn", s[k].mean, nn_moments_deviation(&s[k]));
   }
   show_table(&l->page, &t, "Correspondence of parts", "correspondence", ON_STDOUT, NULL, 0);
   return NULL;
@@ -5047,99 +4737,59 @@ static const char *look_correspondence(struct look *l) {
 
 /* ---- depth ---- */
 
-/* Trains a linear classifier on each depth's features, standardised by a batch norm, which is
- * linear, too, while the net itself stays as it is; then their accuracies on the test images. The
- * fewer the features, the larger the weights that a sure answer takes, and so the rate. */
-static void probe_depths(const struct look *l, nn_model *m, const struct data *d,
-                         double *accuracy) {
-  nn_model *probe[MOST_DEPTHS];
-  nn_real *feature[MOST_DEPTHS], *x = allocate(AT_ONCE * size_of(&l->in), sizeof *x);
-  int nodes[MOST_DEPTHS];
-  const int depth = depths_of(m, nodes);
-  const int n = d->train.count < AT_ONCE ? d->train.count : AT_ONCE;
-  const int64_t per_epoch = d->train.count / n;
-  const int64_t steps = is_set(l->typed, OPT_STEPS) ? (int64_t)number_of(l->typed, OPT_STEPS)
-                                                    : 3 * per_epoch;
-  int32_t index[AT_ONCE], labels[AT_ONCE], found[AT_ONCE];
-  nn_batch b;
-  memset(&b, 0, sizeof b);
-  for (int k = 0; k < depth; k++) {
-    const nn_node_info info = node_of(m, nodes[k]);
-    nn_config c = look_config(l);
-    nn_optimizer adam = nn_adam(.3 / sqrt((double)size_of(&info)));
-    c.keep_activations = c.input_gradient = 0;
-    adam.schedule.kind = NN_COSINE;
-    adam.schedule.total = steps;
-    probe[k] = nn_create(&c);
-    nn_cross_entropy(probe[k], nn_linear(probe[k], nn_batch_norm(probe[k], nn_input_vector(probe[k],
-                     (int)size_of(&info))), d->classes));
-    nn_set_optimizer(probe[k], &adam);
-    must(probe[k], nn_build(probe[k]));
-    feature[k] = allocate(AT_ONCE * size_of(&info), sizeof *feature[k]);
-    accuracy[k] = 0;
-  }
-  for (int64_t step = 0; step < steps; step++) {
-    for (int i = 0; i < n; i++) {
-      index[i] = (int32_t)nn_shuffled(1, (uint64_t)(step / per_epoch), (uint32_t)d->train.count,
-                                      (uint32_t)(step % per_epoch * n + i));
-      labels[i] = label_of(&d->train, index[i]);
-    }
-    forward_samples(m, &d->train, index, n, x);
-    for (int k = 0; k < depth; k++) {
-      must(m, nn_read(m, nodes[k], feature[k]));
-      b.n = n, b.x[0] = feature[k], b.labels = labels;
-      must(probe[k], nn_train(probe[k], &b, NULL, NULL));
-    }
-  }
-  for (int first = 0; first < d->test.count; first += AT_ONCE) {
-    b.n = d->test.count - first < AT_ONCE ? d->test.count - first : AT_ONCE;
-    for (int i = 0; i < b.n; i++) index[i] = first + i;
-    forward_samples(m, &d->test, index, b.n, x);
-    for (int k = 0; k < depth; k++) {
-      must(m, nn_read(m, nodes[k], feature[k]));
-      b.x[0] = feature[k];
-      must(probe[k], nn_predict(probe[k], &b, found, NULL));
-      for (int i = 0; i < b.n; i++)
-        accuracy[k] += (found[i] == label_of(&d->test, first + i)) / (double)d->test.count;
-    }
-  }
-  for (int k = 0; k < depth; k++) nn_destroy(probe[k]), free(feature[k]);
-  free(x);
+/* The test accuracy of a linear classifier of what a node gives, standardised by a batch norm (it
+ * is linear, too); the net below it stays as it is. path: of the net's weights, or "". The fewer
+ * the features, the larger the weights that a sure answer takes, and so the rate. */
+static double probe_depth(const struct look *l, const nn_node_info *n, const struct data *d,
+                          const char *path) {
+  nn_model *m = open_net(l, n->name);
+  nn_fit_options fit = nn_fit_default();
+  nn_optimizer adam = nn_adam(.3 / sqrt((double)size_of(n)));
+  nn_evaluation e;
+  int x = nn_node_count(m) - 1;
+  fit.epochs = 0;
+  fit.steps = is_set(l->typed, OPT_STEPS) ? (int64_t)number_of(l->typed, OPT_STEPS)
+                                          : 3 * ((d->train.count + AT_ONCE - 1) / AT_ONCE);
+  adam.schedule.kind = NN_COSINE;
+  adam.schedule.total = fit.steps;
+  nn_set_learning(m, -1, 0, 0);
+  if (n->rank > 1) x = nn_flatten(m, x);
+  nn_cross_entropy(m, nn_linear(m, nn_batch_norm(m, x), d->classes));
+  nn_set_optimizer(m, &adam);
+  build_net(l, m, path);
+  must(m, nn_fit(m, &d->train, &fit));
+  must(m, nn_evaluate(m, &d->test, &e));
+  nn_destroy(m);
+  return e.accuracy;
 }
 
 static const char *look_depth(struct look *l) {
   static const char *const heads[] = {"features", "number|count", "this net|percent",
                                       "untrained net|percent", "other images|percent", NULL};
-  static const char *const axis[] = {"layers with weights passed", NULL};
-  double accuracy[3][MOST_DEPTHS], x[MOST_DEPTHS];
-  struct table t = {heads, NULL, 0};
-  char others[128];
-  int nodes[MOST_DEPTHS];
+  static const char *const axes[] = {"net", "layers with weights passed|", "accuracy|percent",
+                                     NULL};
+  struct table t = {heads, NULL, 0}, curve = {axes, NULL, 0};
+  struct data other;
+  char name[128];
+  int nodes[NN_MAX_NODES];
   const int depth = depths_of(l->m, nodes);
-  data_other(&l->other, &l->d, l->typed, l->dim);
-  if (is_set(l->typed, OPT_MINIATURE)) data_thin(&l->other);
-  snprintf(others, sizeof others, "this net on %s", l->other.name);
-  const char *const names[3] = {"this net", "the same net untrained", others};
-  for (int way = 0; way < 3; way++) {
-    nn_model *fresh = way == 1 && l->of_run ? stage_model(l, &l->stage[0]) : NULL;
-    for (int k = 0; k < depth; k++) accuracy[way][k] = NAN, x[k] = k;
-    if (way == 1 && !fresh) continue;
-    probe_depths(l, fresh ? fresh : l->m, way == 2 ? &l->other : &l->d, accuracy[way]);
-    nn_destroy(fresh);
-  }
+  data_other(&other, &l->d, l->typed, l->dim);
+  if (is_set(l->typed, OPT_MINIATURE)) data_thin(&other);
+  snprintf(name, sizeof name, "this net on %s", other.name);
+  const char *const names[3] = {"this net", "the same net untrained", name};
   for (int k = 0; k < depth; k++) {
     const nn_node_info n = node_of(l->m, nodes[k]);
     put_text(&t, "%d: %s", k, k ? n.name : "the image");
     put_number(&t, (double)size_of(&n));
-    for (int way = 0; way < 3; way++) put_number(&t, accuracy[way][k]);
+    for (int way = 0; way < 3; way++) {
+      const double v = probe_depth(l, &n, way == 2 ? &other : &l->d, way == 1 ? "" : l->path);
+      put_number(&t, v);
+      put_row(&curve, "snn", names[way], (double)k, v);
+    }
   }
-  curves(&l->page, "Test accuracy of a linear classifier", "percent", axis, NULL);
-  for (int way = 0; way < 3; way++)
-    if (isfinite(accuracy[way][0]))
-      own_series(&l->page, names[way], x, accuracy[way], (size_t)depth, "");
-  figure_end(&l->page, NULL, "],\"points\":true");
+  show_table(&l->page, &curve, "Test accuracy of a linear classifier", NULL, CURVES, NULL, 2);
   show_table(&l->page, &t, "What each layer knows", "depth", ON_STDOUT, NULL, 0);
-  data_free(&l->other);
+  data_free(&other);
   return NULL;
 }
 
@@ -5149,9 +4799,10 @@ static const char *look_confusion(struct look *l) {
   static const char *const heads[] = {"class", "images|count", "right|count", "recall|percent",
                                       "precision|percent", NULL};
   enum { WORST = 24 };
-  const int classes = l->out.dim[0], tests = l->d.test.count;
+  const int classes = l->out.dim[0];
   struct table t = {heads, NULL, 0};
-  int worst[WORST], shown = 0;
+  nn_peak *wrong_ones = allocate((size_t)l->d.test.count, sizeof *wrong_ones);
+  int worst[WORST], count = 0, shown = 0;
   double *counts = show_confusion(&l->page, l->m, &l->d.test);
   for (int i = 0; i < classes; i++) {
     double row = 0, column = 0;
@@ -5161,32 +4812,25 @@ static const char *look_confusion(struct look *l) {
     put_row(&t, "snnnn", class_name(l->m, i).text, row, own, row > 0 ? own / row : (double)NAN,
             column > 0 ? own / column : (double)NAN);
   }
-  free(counts);
   show_table(&l->page, &t, "Confusion and mistakes", "classes", ON_STDOUT, NULL, 0);
-  while (shown < WORST) {
-    int at = -1;
-    for (int i = 0; i < tests; i++) {
-      int left_out = l->found[i] == label_of(&l->d.test, i);
-      for (int k = 0; k < shown; k++) left_out |= worst[k] == i;
-      if (!left_out && (at < 0 || share_of(l, i, label_of(&l->d.test, i)) <
-                                      share_of(l, at, label_of(&l->d.test, at))))
-        at = i;
-    }
-    if (at < 0) break;
-    worst[shown++] = at;
-  }
+  for (int i = 0; i < l->d.test.count; i++)
+    if (l->found[i] != label_of(&l->d.test, i))
+      wrong_ones[count++] = (nn_peak){(nn_real)-share_of(l, i), i, 0, 0};
+  qsort(wrong_ones, (size_t)count, sizeof *wrong_ones, by_value);
+  for (; shown < WORST && shown < count; shown++) worst[shown] = wrong_ones[shown].sample;
   show_answers(&l->page, "The worst mistakes", l->m, &l->d.test, worst, shown, "mistakes");
+  free(counts), free(wrong_ones);
   return NULL;
 }
 
 /* ---- the command ---- */
 
-/* ablation or kernels; NULL, or why it makes no sense, or "" when it was stopped. */
+/* ablation or kernels: nets trained anew from a run's options. */
 static const char *train_anew(struct look *l, int which, const char *name) {
   char base[PATH_SIZE];
   if (!l->of_run) return "nets are trained anew from a run's options: give the folder of a run";
   if (which == KERNELS && !is_cnn(&l->s)) return no_convolution;
-  path_of(base, "%s/%s%s", l->page.folder, l->page.beside, name);
+  path_of(base, "%s/%s", l->page.folder, name);
   return train_variants(l->typed, &l->s, &l->d, which, base, &l->page, name) ? "" : NULL;
 }
 static const char *look_ablation(struct look *l) {
@@ -5195,104 +4839,74 @@ static const char *look_ablation(struct look *l) {
 }
 static const char *look_kernels(struct look *l) { return train_anew(l, KERNELS, "kernels"); }
 
+/* takes: what it has of the options that mean something to some looks only. */
 static const struct {
-  const char *name, *title;
+  const char *name, *title, *takes;
   const char *(*look)(struct look *l); /* NULL, or why it makes no sense; "": stopped */
 } looks[] = {
-    {"filters", "The first layer's filters", look_filters},
-    {"activations", "Activations", look_activations},
-    {"deconv", "What drives each map: the deconvnet", look_deconv},
-    {"evolution", "How maps evolve", look_evolution},
-    {"invariance", "Invariance to moves, scale and turns", look_invariance},
-    {"occlusion", "What the answer rests on: occlusion", look_occlusion},
-    {"saliency", "Saliency: the gradient of the input", look_saliency},
-    {"states", "A recurrent net, step by step", look_states},
-    {"correspondence", "Correspondence of parts", look_correspondence},
-    {"depth", "What each layer knows: a linear classifier at each depth", look_depth},
-    {"confusion", "Confusion and mistakes", look_confusion},
-    {"ablation", "Ablation: layers removed or resized", look_ablation},
-    {"kernels", "Windows of the first layer", look_kernels}};
+    {"filters", "The first layer's filters", "", look_filters},
+    {"activations", "Activations", "", look_activations},
+    {"deconv", "What drives each map: the deconvnet", "layer map images", look_deconv},
+    {"evolution", "How maps evolve", "layer map", look_evolution},
+    {"invariance", "Invariance to moves, scale and turns", "images", look_invariance},
+    {"occlusion", "What the answer rests on: occlusion", "layer images square", look_occlusion},
+    {"saliency", "Saliency: the gradient of the input", "images", look_saliency},
+    {"states", "A recurrent net, step by step", "images", look_states},
+    {"correspondence", "Correspondence of parts", "square seed", look_correspondence},
+    {"depth", "What each layer knows: a linear classifier at each depth", "steps", look_depth},
+    {"confusion", "Confusion and mistakes", "", look_confusion},
+    {"ablation", "Ablation: layers removed or resized", "steps seed seeds", look_ablation},
+    {"kernels", "Windows of the first layer", "steps seed seeds", look_kernels}};
 enum { LOOKS = sizeof looks / sizeof *looks, IN_ALL = 11 };
 
-/* Options that mean something to some looks only. */
-static const struct {
-  enum option o;
-  const char *looks;
-} taken[] = {{OPT_LAYER, "deconv, evolution and occlusion"},
-             {OPT_MAP, "deconv and evolution"},
-             {OPT_IMAGES, "deconv, invariance, occlusion, saliency and states"},
-             {OPT_SQUARE, "occlusion and correspondence"},
-             {OPT_STEPS, "depth, ablation and kernels"},
-             {OPT_SEED, "correspondence, ablation and kernels"},
-             {OPT_SEEDS, "ablation and kernels"}};
-
-/* Refuses those that none of the looks from `first` up to `end` takes. */
+/* Refuses options that none of the looks from `first` up to `end` takes. */
 static void check_taken(const struct settings *typed, int first, int end) {
-  for (size_t k = 0; k < sizeof taken / sizeof *taken; k++) {
-    int any = !typed->v[taken[k].o].given;
-    for (int i = first; i < end; i++) any |= strstr(taken[k].looks, looks[i].name) != NULL;
-    if (!any)
-      refuse(typed, "--%s: look %s does not take it, only %s", options[taken[k].o].name,
-             typed->operand[0], taken[k].looks);
+  static const enum option some[] = {OPT_LAYER, OPT_MAP, OPT_IMAGES, OPT_SQUARE, OPT_STEPS,
+                                     OPT_SEED, OPT_SEEDS};
+  for (size_t k = 0; k < sizeof some / sizeof *some; k++) {
+    int is_taken = !typed->v[some[k]].given;
+    for (int i = first; i < end; i++)
+      is_taken |= strstr(looks[i].takes, options[some[k]].name) != NULL;
+    if (!is_taken) refuse(typed, "--%s: look %s does not take it", options[some[k]].name,
+                          typed->operand[0]);
   }
   if (is_set(typed, OPT_MAP) && !is_set(typed, OPT_LAYER))
     refuse(typed, "--map goes only with --layer, whose map it is");
 }
 
-/* Whether two models have the same layers. */
-static int is_same_net(nn_model *m, nn_model *own) {
-  int same = nn_node_count(m) == nn_node_count(own) && parameter_count(m) == parameter_count(own);
-  for (int i = 0; same && i < nn_node_count(m); i++) {
-    const nn_node_info a = node_of(m, i), b = node_of(own, i);
-    same = strcmp(a.kind, b.kind) == 0 && size_of(&a) == size_of(&b) && maps_of(&a) == maps_of(&b);
-  }
-  return same;
+static int by_step(const void *a, const void *b) {
+  const struct stage *s = a, *t = b;
+  return (s->step > t->step) - (s->step < t->step);
 }
 
-static void add_stage(struct look *l, int64_t step, const char *path, nn_model *own) {
-  struct stage *s = &l->stage[l->stages];
-  nn_config c = nn_config_default();
-  nn_load_result loaded;
-  nn_message why;
-  if (l->stages && step <= s[-1].step) return;
-  s->step = step;
-  path_of(s->path, "%s", path);
-  snprintf(s->name, sizeof s->name, "%lld", (long long)step);
-  if (!*path) l->stages++;
-  if (!*path || !file_exists(path)) return;
-  c.inference = c.batch = 1;
-  if (nn_load(path, &c, &loaded, &why)) {
-    note("left out: %s", why.text);
-    return;
-  }
-  if (is_same_net(loaded.model, own)) l->stages++;
-  else note("left out: %s is not a model of this run", path);
-  nn_destroy(loaded.model);
-}
-
-/* Start, snapshots and best model of a run, by their steps; of many snapshots every second, or as
- * many as there is room for, the last one always. */
-static void find_stages(struct look *l) {
-  const int all = whole_or(&l->s, OPT_SNAPSHOTS, 0), room = MOST_STAGES - 2;
-  const int every = (all + room - 1) / room;
-  char path[PATH_SIZE];
-  add_stage(l, 0, "", l->m);
-  for (int k = 1; k <= all; k++) {
-    const int64_t step = snapshot_step(&l->s, l->total, k);
-    if (step >= l->step) add_stage(l, l->step, l->path, l->m);
-    snapshot_path(l->folder, step, path);
-    if ((all - k) % every == 0) add_stage(l, step, path, l->m);
-  }
-  add_stage(l, l->step, l->path, l->m);
-}
-
-/* After which step a model was saved: a checkpoint tells it, and so does a snapshot's name. */
-static int64_t step_of(const char *path, const nn_load_result *loaded) {
-  char value[32];
+/* The start, snapshots and best model of a run, by their steps; of many snapshots every second, or
+ * as many as there is room for, the last one always. */
+static void find_stages(struct look *l, const char *folder, int64_t best) {
+  enum { ROOM = MOST_STAGES - 2 };
+  struct names files = {NULL, 0};
+  char path[PATH_SIZE], digits[24];
   double step;
-  if (loaded->is_checkpoint) return loaded->progress.step;
-  if (sscanf(name_of(path), "step-%31[0-9].nn", value) != 1) return -1;
-  return read_number(value, &step) && step < 9e15 ? (int64_t)step : -1;
+  size_t count = 0;
+  path_of(path, "%s/snapshots", folder);
+  if (is_folder(path)) files = names_in(path);
+  struct stage *all = allocate(files.count, sizeof *all);
+  for (size_t i = 0; i < files.count; i++)
+    if (sscanf(files.name[i], "step-%15[0-9].nn", digits) == 1 && read_number(digits, &step) &&
+        (int64_t)step != best)
+      all[count++].step = (int64_t)step;
+  qsort(all, count, sizeof *all, by_step);
+  for (size_t i = 0; i < count; i++) {
+    if ((count - 1 - i) % ((count + ROOM - 1) / ROOM)) continue;
+    snapshot_path(folder, all[i].step, path);
+    all[i].m = stage_model(l, path);
+    if (all[i].m) l->stage[l->stages++] = all[i];
+  }
+  l->stage[l->stages++].m = stage_model(l, "");
+  l->stage[0].step = best;
+  qsort(l->stage, (size_t)l->stages, sizeof *l->stage, by_step);
+  while (l->stage[l->own].m != l->m) l->own++;
+  names_free(&files);
+  free(all);
 }
 
 /* The images for a model that does not tell its own: by what it takes, or by --set. */
@@ -5305,131 +4919,129 @@ static void guess_settings(struct look *l) {
   if (l->dim[1] == 28) give(&l->s, OPT_SIZE, "28");
 }
 
+/* The images, and a word about them if the model has learned from others, which its note names. */
+static void open_images(struct look *l, const char *learned) {
+  const int quick = is_set(l->typed, OPT_MINIATURE);
+  const nn_dataset *d = &l->d.test;
+  char crc[16];
+  data_find(&l->d, &l->s, 1);
+  snprintf(crc, sizeof crc, "\n%08lx", (unsigned long)nn_crc32(l->d.crc, "part", 4));
+  if (quick || (learned && strstr(learned, crc))) data_thin(&l->d);
+  snprintf(crc, sizeof crc, "\n%08lx", (unsigned long)l->d.crc);
+  if (learned && !quick && !strstr(learned, crc))
+    note("%s was trained on other data (%.*s) than %s", l->path, (int)strcspn(learned, "\n"),
+         learned, l->d.name);
+  tell_data(&l->d, is_set(l->typed, OPT_QUIET));
+  if (l->dim[0] != d->channels || l->dim[1] != d->height || l->dim[2] != d->width ||
+      l->d.classes > l->out.dim[0])
+    fail("%s takes %s, the images of %s are %d x %d x %d", l->path,
+         shape_of(l->in.dim, l->in.rank).text, l->d.name, d->channels, d->height, d->width);
+}
+
 /* The model, its run's settings and its images. words: what the settings point to. */
 static void open_look(struct look *l, char **words) {
-  const char *path = l->typed->operand[1], *data;
-  const nn_config c = look_config(l);
-  char crc[16], checkpoint[PATH_SIZE];
-  path_of(l->folder, "%s", path);
+  const char *path = l->typed->operand[1];
+  char checkpoint[PATH_SIZE];
   l->of_run = is_folder(path);
   if (l->of_run) refuse_old(path);
   path_of(l->path, l->of_run ? "%s/best.nn" : "%s", path);
+  path_of(checkpoint, l->of_run ? "%s/last.nn" : "%s", path);
   if (l->of_run && !file_exists(l->path))
     fail("%s is missing: %s is neither the folder of a run nor a model's file", l->path, path);
-  const nn_load_result loaded = load_model(l->path, &c);
-  l->m = loaded.model;
-  l->step = step_of(l->path, &loaded);
-  must(l->m, nn_get_node(l->m, 0, &l->in));
-  must(l->m, nn_get_node(l->m, nn_output_node(l->m), &l->out));
+  const nn_load_result last = load_model(checkpoint, NULL); /* its notes are the run's */
+  const int known = noted_settings(last.model, checkpoint, &l->s, words);
+  l->m = stage_model(l, l->path);
+  l->in = node_of(l->m, 0);
+  l->out = node_of(l->m, nn_output_node(l->m));
   if (l->in.rank < 2 || l->out.rank != 1) fail("%s is no net that classifies images", path);
   l->dim[0] = l->in.rank == 3 ? l->in.dim[0] : 1;
   l->dim[1] = l->in.dim[l->in.rank - 2], l->dim[2] = l->in.dim[l->in.rank - 1];
-  nn_load_result last = loaded; /* whose notes are the run's */
-  path_of(checkpoint, "%s/last.nn", path);
-  if (l->of_run) last = load_model(checkpoint, &c);
-  const int known = noted_settings(last.model, l->of_run ? checkpoint : l->path, &l->s, words);
+  nn_set_note(l->m, "classes", nn_note(last.model, "classes"));
   if (!known) l->of_run = 0, guess_settings(l);
   else if (is_set(l->typed, OPT_SET)) fail("--set is for a model that does not tell its images");
   if (l->typed->v[OPT_DATA].given) l->s.v[OPT_DATA] = l->typed->v[OPT_DATA];
   l->s.v[OPT_ISA] = l->typed->v[OPT_ISA], l->s.v[OPT_THREADS] = l->typed->v[OPT_THREADS];
   if (!l->typed->v[OPT_SEED].given) l->typed->v[OPT_SEED] = l->s.v[OPT_SEED];
-  data_find(&l->d, &l->s, 1);
-  data = known ? nn_note(last.model, "data") : NULL;
-  snprintf(crc, sizeof crc, "\n%08lx", (unsigned long)nn_crc32(l->d.crc, "part", 4));
-  if (is_set(l->typed, OPT_MINIATURE) || (data && strstr(data, crc))) data_thin(&l->d);
-  snprintf(crc, sizeof crc, "\n%08lx", (unsigned long)l->d.crc);
-  if (data && !strstr(data, crc) && !is_set(l->typed, OPT_MINIATURE))
-    note("%s was trained on other data (%.*s) than %s", l->path, (int)strcspn(data, "\n"), data,
-         l->d.name);
-  tell_data(&l->d, is_set(l->typed, OPT_QUIET));
-  if (l->dim[0] != l->d.test.channels || l->dim[1] != l->d.test.height ||
-      l->dim[2] != l->d.test.width || l->d.classes > l->out.dim[0])
-    fail("%s takes %s, the images of %s are %d x %d x %d", path,
-         shape_of(l->in.dim, l->in.rank).text, l->d.name, l->d.test.channels, l->d.test.height,
-         l->d.test.width);
-  if (!l->of_run) return;
-  struct run r;
-  memset(&r, 0, sizeof r);
-  r.s = l->s, r.d = &l->d;
-  run_plan(&r);
-  l->total = r.total;
-  free(r.index);
-  l->step = last.is_checkpoint ? last.progress.best_step
-                               : (int64_t)noted(nn_note(last.model, "result"), "best_step", -1);
+  open_images(l, known ? nn_note(last.model, "data") : NULL);
+  int64_t step = -1;
+  if (last.is_checkpoint) step = l->of_run ? last.progress.best_step : last.progress.step;
+  else if (l->of_run) step = (int64_t)noted(nn_note(last.model, "result"), "best_step", -1);
+  l->stage[l->stages++] = (struct stage){step, l->m};
+  if (l->of_run && step > 0) find_stages(l, path, step);
   nn_destroy(last.model);
-  nn_model *fresh = stage_model(l, &(struct stage){0});
-  if (!is_same_net(l->m, fresh)) fail("%s is not a model of this run", l->path);
-  nn_destroy(fresh);
-  if (l->step >= 0) find_stages(l);
+  for (int i = 0; i < l->stages; i++) {
+    snprintf(l->name[i].text, sizeof l->name[i].text, "%lld", (long long)l->stage[i].step);
+    l->heads[i] = l->name[i].text;
+  }
 }
 
 /* Classes and probabilities of all test images. */
-static void classify(struct look *l) {
-  const nn_dataset *d = &l->d.test;
-  const size_t classes = (size_t)l->out.dim[0];
-  nn_real *x = allocate(AT_ONCE * size_of(&l->in), sizeof *x);
-  int32_t index[AT_ONCE];
-  l->found = allocate((size_t)d->count, sizeof *l->found);
-  l->share = allocate((size_t)d->count * classes, sizeof *l->share);
-  for (int i = 0; i < d->count; i += AT_ONCE) {
-    nn_batch b;
-    memset(&b, 0, sizeof b);
-    b.n = d->count - i < AT_ONCE ? d->count - i : AT_ONCE;
-    b.x[0] = x;
-    for (int k = 0; k < b.n; k++) index[k] = i + k;
-    if (nn_gather(d, index, b.n, NULL, NULL, x, NULL)) fail("a sample cannot be read");
-    must(l->m, nn_predict(l->m, &b, l->found + i, l->share + (size_t)i * classes));
-  }
-  free(x);
+static nn_status classify(void *user, nn_model *m, const nn_batch *b, int first) {
+  const struct look *l = user;
+  return nn_predict(m, b, l->found + first, l->share + first * l->out.dim[0]);
 }
 
-static void read_images(struct look *l) {
-  for (const char *at = l->typed->v[OPT_IMAGES].text; *at;) {
-    char word[24];
-    double number;
-    snprintf(word, sizeof word, "%.*s", (int)strcspn(at, ","), at);
-    at += strcspn(at, ","), at += *at == ',';
-    if (!read_number(word, &number) || number < 0 || number != floor(number) ||
-        number >= l->d.test.count)
-      fail("--images: '%s' is not the number of a test image, 0 .. %d%s", word,
-           l->d.test.count - 1, is_set(l->typed, OPT_MINIATURE) ? " with --quick" : "");
-    if (l->images == MOST_IMAGES) fail("--images: more than %d", MOST_IMAGES);
-    l->image[l->images++] = (int)number;
+/* Those of --images; else one of each of some classes, which is taken for what it is where there is
+ * such a one, and then more that are. */
+static void choose_images(struct look *l) {
+  const nn_dataset *test = &l->d.test;
+  const char *at = l->typed->v[OPT_IMAGES].text;
+  for (char *end; *at; at = end + (*end == ',')) {
+    const long number = strtol(at, &end, 10);
+    if (end == at || (*end && *end != ',') || number < 0 || number >= test->count)
+      fail("--images: '%.20s' is not the number of a test image, 0 .. %d%s", at,
+           test->count - 1, is_set(l->typed, OPT_MINIATURE) ? " with --quick" : "");
+    if (l->images == AT_ONCE) fail("--images: more than %d", AT_ONCE);
+    l->image[l->images++] = (int32_t)number;
+  }
+  const int chosen = !l->images;
+  for (int k = 0; chosen && k < l->out.dim[0] && l->images < CHOSEN; k++) {
+    int best = -1;
+    for (int i = 0; i < test->count; i++)
+      if (label_of(test, i) == k && (best < 0 || (l->found[i] == k && l->found[best] != k)))
+        best = i;
+    if (best >= 0) l->image[l->images++] = best;
+  }
+  l->shown = l->images;
+  for (int i = 0; chosen && i < test->count && l->images < AT_ONCE; i++) {
+    int is_in = l->found[i] != label_of(test, i);
+    for (int k = 0; k < l->shown; k++) is_in |= l->image[k] == i;
+    if (!is_in) l->image[l->images++] = i;
   }
 }
 
 /* nn look WHAT RUN|MODEL */
 static int look_command(struct settings *typed) {
   struct look *l = allocate(1, sizeof *l);
-  struct text names = {0}, head = {0};
-  char why[256], path[PATH_SIZE], *words = NULL;
-  const char *reason = NULL, *what = typed->operand[0];
+  struct page *p = &l->page;
+  struct text names = {0}, head = {0}, line = {0};
+  char why[256], *words = NULL;
+  const char *reason = NULL, *what = typed->operand[0], *model = typed->operand[1];
   for (int i = 0; i < LOOKS; i++) text_add(&names, "%s|", looks[i].name);
   text_put(&names, "all");
-  const int which = read_choice(names.data, what, why);
+  const int which = read_choice(names.data, what, why), quick = is_set(typed, OPT_MINIATURE);
   if (which < 0) refuse(typed, "'%s' %s", what, why);
   const int first = which < LOOKS ? which : 0, end = which < LOOKS ? which + 1 : IN_ALL;
   check_taken(typed, first, end);
   complete_isa(typed);
   l->typed = typed;
   open_look(l, &words);
-  classify(l);
-  read_images(l);
-  const char *model = typed->operand[1];
-  if (is_set(typed, OPT_OUT)) path_of(path, "%s", typed->v[OPT_OUT].text);
-  else if (is_folder(model))
-    path_of(path, "%s/look%s", model, is_set(typed, OPT_MINIATURE) ? "-quick" : "");
-  else path_of(path, "%.*s-look", (int)(strlen(model) - (ends_with(model, ".nn") ? 3 : 0)), model);
-  if (is_set(typed, OPT_OUT)) need_no_run(path);
-  make_folders(path);
-  path_of(l->page.folder, "%s", path);
-  l->page.beside = "";
+  l->x = allocate(AT_ONCE * size_of(&l->in), sizeof *l->x);
+  l->found = allocate((size_t)l->d.test.count, sizeof *l->found);
+  l->share = allocate((size_t)l->d.test.count * size_of(&l->out), sizeof *l->share);
+  must(l->m, nn_survey(l->m, &l->d.test, classify, l));
+  choose_images(l);
+  if (is_set(typed, OPT_OUT)) path_of(p->folder, "%s", typed->v[OPT_OUT].text);
+  else if (is_folder(model)) path_of(p->folder, "%s/look%s", model, quick ? "-quick" : "");
+  else path_of(p->folder, "%.*s-look", (int)strlen(model) - 3 * ends_with(model, ".nn"), model);
+  if (is_set(typed, OPT_OUT)) need_no_run(p->folder);
+  make_folders(p->folder);
   for (int i = first; i < end && !(reason && !*reason); i++) {
     const double start = now();
-    const size_t before = l->page.sections.size;
-    section(&l->page, looks[i].name, looks[i].title, NULL, 0);
+    const size_t before = p->sections.size;
+    section(p, looks[i].name, looks[i].title, NULL, 0);
     reason = looks[i].look(l);
-    if (reason) l->page.sections.size = before, l->page.open = before > 0 ? l->page.open : 0;
+    if (reason) p->sections.size = before, p->open = before > 0 && p->open;
     if (which == LOOKS && reason) note("%s: left out: %s", looks[i].name, reason);
     else if (!reason && !is_set(typed, OPT_QUIET))
       fprintf(stderr, "%s: %s\n", looks[i].name, duration(now() - start).text);
@@ -5437,25 +5049,24 @@ static int look_command(struct settings *typed) {
   const int stopped = reason && !*reason ? stop_signal : 0;
   if (which < LOOKS && reason && !stopped) fail("look %s: %s", what, reason);
   if (!stopped) {
-    struct text line = {0};
-    text_add(&line, l->step >= 0 ? "%s: step %s" : "%s: unknown step", l->path,
-             grouped((double)l->step).text);
-    text_add(&line, ", %s test images of %s%s", grouped(l->d.test.count).text, l->d.name,
-             is_set(typed, OPT_MINIATURE) ? " (--quick)" : "");
+    const double step = (double)l->stage[l->own].step;
+    text_add(&line, "%s: ", l->path);
+    if (step >= 0) text_add(&line, "step %s, ", grouped(step).text);
+    text_add(&line, "%s test images of %s%s", grouped(l->d.test.count).text, l->d.name,
+             quick ? " (--quick)" : "");
     json_key(&head, "summary", line.data);
     if (l->of_run && !is_set(typed, OPT_OUT))
-      text_put(&head, ",\"links\":[[\"the run\",\"../report.html\"]]");
+      json(&head, ",'links':[['the run','../report.html']]");
     line.size = 0;
     text_add(&line, "Inside %s", l->path);
     snprintf(why, sizeof why, "%s.html", what);
-    page_save(&l->page, why, line.data, head.data);
-    text_free(&line);
-    printf("report: %s/%s\n", path, why);
+    page_save(p, why, line.data, head.data);
+    printf("report: %s/%s\n", p->folder, why);
   }
-  nn_destroy(l->m);
+  for (int i = 0; i < l->stages; i++) nn_destroy(l->stage[i].m);
   data_free(&l->d);
-  text_free(&names), text_free(&head);
-  free(l->found), free(l->share), free(words);
+  text_free(&names), text_free(&head), text_free(&line);
+  free(l->found), free(l->share), free(l->x), free(words);
   free(l);
   return stopped ? 128 + stopped : 0;
 }

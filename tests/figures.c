@@ -18,6 +18,33 @@ static void small_measures(void) {
   CHECK_INT(sign_distance(signs[0], signs[0], 6), 0);
 }
 
+/* Of several rows or planes at once. */
+static void means_of_measures(void) {
+  const nn_real a[6] = {3, 4, 0, 0, 0, 2}, b[6] = {3, 9, 1, 1, 0, 1};
+  const nn_real rows[9] = {1, -1, 0, 1, 1, 0, -1, -1, 0}, planes[6] = {1, -5, 2, -3, 4, 0};
+  const nn_real most[3] = {3, 5, 2};
+  nn_real to[3];
+  CHECK_NEAR(mean_change(a, b, 2, 3), (5 / 5. + 0 + 1 / 2.) / 3, 1e-12);
+  CHECK_NEAR(mean_sign_distance(rows, 3, 3), (1 + 1 + 2) / 9., 1e-12);
+  greatest_size(planes, 2, 3, to);
+  CHECK_SAME(to, most, sizeof to);
+}
+
+static void ranges_of_histograms(void) {
+  nn_moments spread = {100, 0, 0, 1, 400, -50, 2}, one = {3, 0, 0, 7, 0, 7, 7}, none = {0};
+  nn_histogram h;
+  set_range(&h, &spread); /* deviation 2 */
+  CHECK_NEAR(h.low, -11, 1e-12);
+  CHECK_NEAR(h.high, 2, 1e-12);
+  set_range(&h, &one);
+  CHECK(h.low == 6.5 && h.high == 7.5);
+  set_range(&h, &none);
+  CHECK(h.low == -.5 && h.high == .5);
+  one.mean = one.min = one.max = 1e300; /* too large for half to count */
+  set_range(&h, &one);
+  CHECK(h.low == -1 && h.high == 1);
+}
+
 static void images_that_move(void) {
   const nn_real x[9] = {1, 2, 3, 4, 5, 6, 7, 8, 9}, row[5] = {0, 1, 2, 3, 4};
   const nn_real turned[9] = {3, 6, 9, 2, 5, 8, 1, 4, 7}; /* the right column is on top */
@@ -42,6 +69,8 @@ static void images_that_move(void) {
 
 int main(void) {
   RUN(small_measures);
+  RUN(means_of_measures);
+  RUN(ranges_of_histograms);
   RUN(images_that_move);
   return test_end("figures");
 }

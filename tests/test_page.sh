@@ -69,6 +69,12 @@ addEventListener('load', () => {
   const own = JSON.parse(document.getElementById('data').textContent);
   const figures = (own.sections || []).flatMap(s => s && Array.isArray(s.figures) ? s.figures : [])
     .filter(f => f && typeof f == 'object');
+  for (const f of figures.filter(g => g.kind == 'curves' && Array.isArray(g.rows))) {
+    f.x = [f.columns[1][0]];
+    f.format = f.columns[f.best][1];
+    f.series = [...new Set(f.rows.map(r => r[0]))].map(name => ({name, x: f.rows.filter(r =>
+      r[0] == name).map(r => r[1]), y: f.rows.filter(r => r[0] == name).map(r => r[f.best])}));
+  }
   const again = name.endsWith('-again'), hostile = name.startsWith('hostile');
   const wide = innerWidth > 1000, tip = () =>
     document.getElementById('tip').hidden ? '' : document.getElementById('tip').innerText;
@@ -78,7 +84,7 @@ addEventListener('load', () => {
   if (!again) try {
     // every figure of the data is drawn, and by its kind; figures that cannot be drawn say so
     for (const kind of ['table', 'curves', 'pictures', 'heat', 'net']) {
-      const n = figures.filter(f => f.kind == kind && (kind != 'heat' || f.grid)).length;
+      const n = figures.filter(f => f.kind == kind && (kind != 'heat' || f.grid || f.rows)).length;
       const drawn = all(`main figure[data-kind=${kind}][data-drawn=yes]`).length;
       check(kind + ' drawn', n == drawn, `${drawn} of ${n}`);
     }
@@ -292,9 +298,11 @@ addEventListener('load', () => {
       point(c, 'pointerleave', 0, 0);
     }
     for (const [i, t] of all('.confusion').entries()) {
-      const f = figures.filter(g => g.kind == 'heat' && g.ink == 'confusion')[i];
+      const f = figures.filter(g => g.kind == 'heat' && (g.ink == 'confusion' ||
+        g.rows && typeof g.rows[0][0] == 'string'))[i];
       const told = all('tbody td', t).map(d => Number(d.innerText.replace(/[^\d]/g, '')));
-      check('the confusion counts', told.join() == f.grid.values.join(), told.join());
+      check('the confusion counts', told.join() == (f.rows ? f.rows.flatMap(r => r.slice(1)) :
+        f.grid.values).join(), told.join());
     }
     for (const d of all('main section > details')) {
       check('what is folded is shut', !d.open, 'open');
