@@ -1756,8 +1756,8 @@ static void json_key(struct text *t, const char *key, const char *value) {
   json_string(t, value);
 }
 static void json_number(struct text *t, double v) {
-  if (isfinite(v)) text_add(t, "%.7g", v);
-  else text_put(t, "null");
+  if (!isfinite(v)) text_put(t, "null");
+  else text_add(t, v == floor(v) && fabs(v) < 1e15 ? "%.0f" : "%.7g", v);
 }
 
 /* Puts what `form` says, ' standing for ". A comma at its beginning is left out where nothing
@@ -2035,35 +2035,27 @@ struct grid {
 enum { PIXELS = 1 }; /* `most` of an image, whose values are not in the CSV */
 
 static void grid_json(struct page *p, const struct grid *g) {
-  const int whole[4] = {0, 0, g->dim[1], g->dim[2]}, count = g->n ? g->n : 1;
-  const int *size = (g->part ? g->part[0] : whole) + 2, channels = g->dim[0] == 3 ? 3 : 1;
-  const size_t plane = (size_t)(size[0] * size[1]), each = plane * (size_t)channels;
-  const size_t n = (size_t)count;
-  unsigned char *bytes = allocate(n * each + 2, 1);
-  double *least = allocate(2 * n + each, sizeof *least), *most = least + n, *v = most + n;
-  for (size_t k = 0; k < n; k++) {
-    const int *at = g->part ? g->part[k] : whole;
-    const nn_real *x = g->x + k * (size_t)(g->dim[0] * g->dim[1] * g->dim[2]);
-    least[k] = g->most > 0 ? 0 : HUGE_VAL;
-    most[k] = g->most > 0 ? g->most : -HUGE_VAL;
-    for (size_t i = 0; i < each; i++) {
-      const int c = (int)(i / plane), row = at[0] + (int)(i % plane) / size[1];
-      v[i] = (double)x[(c * g->dim[1] + row) * g->dim[2] + at[1] + (int)(i % plane) % size[1]];
-      if (g->most <= 0) least[k] = fmin(least[k], v[i]), most[k] = fmax(most[k], v[i]);
-      if (g->most != PIXELS) text_add(&p->csv, "%d,%d,%zu,%.6g\n", p->items - 1,
-                                      p->grids + (int)k, i, v[i]);
-    }
-    for (size_t i = 0; i < each && most[k] > least[k]; i++)
-      bytes[k * each + i] = (unsigned char)(
-          255 * fmin(fmax((v[i] - least[k]) / (most[k] - least[k]), 0), 1) + .5);
+  const int whole[1][4] = {{0, 0, g->dim[1], g->dim[2]}}, n = g->n ? g->n : 1;
+  const int (*part)[4] = g->part ? g->part : whole, channels = g->dim[0] == 3 ? 3 : 1;
+  const int height = part[0][2], width = part[0][3];
+  const size_t each = (size_t)(channels * height * width), count = (size_t)n;
+  unsigned char *bytes = allocate(count * each + 2, 1);
+  nn_real *shown = allocate(each, sizeof *shown);
+  double *least = allocate(2 * count, sizeof *least), *most = least + count;
+  for (int k = 0; k < n; k++) {
+    cut_out(g->x + k * g->dim[0] * g->dim[1] * g->dim[2], g->dim, channels, part[k], shown);
+    most[k] = g->most;
+    bytes_of(shown, each, &least[k], &most[k], bytes + (size_t)k * each);
+    for (size_t i = 0; i < each && g->most != PIXELS; i++)
+      text_add(&p->csv, "%d,%d,%zu,%.6g\n", p->items - 1, p->grids + k, i, (double)shown[i]);
   }
   json(&p->sections, ",{'w':$i,'h':$i,'channels':$i,'count':$i,'across':3,'least':$N,'most':$N"
-       "$k,'bytes':'", size[1], size[0], channels, count, least, n, most, n, "ink", g->ink);
-  text_base64(&p->sections, bytes, n * each);
+       "$k,'bytes':'", width, height, channels, n, least, count, most, count, "ink", g->ink);
+  text_base64(&p->sections, bytes, count * each);
   text_put(&p->sections, "\"");
   if (g->over) json(&p->sections, ",'over':"), grid_json(p, g->over);
   text_put(&p->sections, "}");
-  free(bytes), free(least);
+  free(bytes), free(shown), free(least);
 }
 /* NULL: a place without picture. */
 static void put_grid(struct page *p, const struct grid *g) {
@@ -4144,6 +4136,10 @@ static size_t size_of(const nn_node_info *n) {
   for (int i = 0; i < n->rank; i++) size *= (size_t)n->dim[i];
   return size;
 }
+static size_t size_at(nn_model *m, int node) {
+  const nn_node_info n = node_of(m, node);
+  return size_of(&n);
+}
 static int maps_of(const nn_node_info *n) { return n->dim[n->rank == 3 ? 0 : n->rank - 1]; }
 static int is_bent(const nn_node_info *n) { /* by a non-linearity */
   return strstr("relu tanh leaky_relu gelu silu sigmoid", n->kind) != NULL;
@@ -4184,6 +4180,7 @@ static nn_model *build_net(const struct look *l, nn_model *m, const char *path) 
   const char *which = *path ? NULL : "normalise";
   const nn_weights_options o = {which, which, *path && path != l->path};
   must(m, nn_build(m));
+  if (!*path) open_forget_gates(m, &l->s);
   if (!nn_load_weights(m, *path ? path : l->path, &o, NULL)) return m;
   if (!o.strict) fail("%s", nn_error(m));
   note("left out: %s", nn_error(m));
@@ -4208,8 +4205,7 @@ static void take(const struct look *l, nn_model *m, const int32_t *image, int n)
 }
 /* What that left of n samples at a node; freed by the caller. */
 static nn_real *left_at(nn_model *m, int node, int n) {
-  const nn_node_info info = node_of(m, node);
-  nn_real *x = allocate((size_t)n * size_of(&info), sizeof *x);
+  nn_real *x = allocate((size_t)n * size_at(m, node), sizeof *x);
   must(m, nn_read(m, node, x));
   return x;
 }
@@ -4457,13 +4453,9 @@ static const char *lead_back(struct look *l, int first, int end, int per_map, in
     const nn_node_info n = node_of(l->m, nodes[i]);
     const int all = maps_of(&n), is_output = nodes[i] == nn_output_node(l->m);
     nn_peak *peaks[MOST_STAGES];
-    int part[4], shown = 0;
-    char said[160];
+    int shown = 0;
     if (one >= all) fail("%s has %d maps: --map 0 .. %d", n.name, all, all - 1);
-    patch_of(l->m, nodes[i], 0, 0, part);
-    snprintf(said, sizeof said, "Each unit sees %d x %d pixels; %d maps, active ones first.",
-             part[2], part[3], all);
-    pictures(&l->page, n.name, "signed", end - first > 1 ? l->heads : NULL, said);
+    pictures(&l->page, n.name, "signed", end - first > 1 ? l->heads : NULL, NULL);
     for (int s = first; s < end; s++)
       peaks[s] = strongest(l, l->stage[s].m, nodes[i], per_map, l->image,
                            is_set(l->typed, OPT_IMAGES) ? l->images : 0);
@@ -4625,9 +4617,9 @@ static void move_images(const struct look *l, const nn_real *still, int move, do
                l->x + c * plane);
   inspect(l, l->m, n);
   for (int k = nodes[0] == nodes[1]; k < 2; k++) {
-    const nn_node_info info = node_of(l->m, nodes[k]);
     nn_real *after = left_at(l->m, nodes[k], n);
-    put_row(&t[0], "snn", info.name, amount, mean_change(plain[k], after, size_of(&info), n));
+    put_row(&t[0], "snn", node_of(l->m, nodes[k]).name, amount,
+            mean_change(plain[k], after, size_at(l->m, nodes[k]), n));
     free(after);
   }
   must(l->m, nn_predict(l->m, &b, NULL, p));
@@ -4688,15 +4680,11 @@ static void cover_part(const struct look *l, const int32_t *image, int n, int pa
     for (int k = 0; k < 2; k++)
       at[k] = part == PARTS - 1 ? (int)nn_random_below(r, (uint32_t)room[k] + 1)
                                 : (int)(places[part][k] * room[k] + .5);
-    for (int k = 0; k < l->dim[0] * side * side; k++) {
-      const int c = k / (side * side), row = at[0] + k / side % side, column = at[1] + k % side;
-      l->x[((i * l->dim[0] + c) * l->dim[1] + row) * l->dim[2] + column] = l->d.cover[c];
-    }
+    cover_square(l->x + (size_t)i * size_of(&l->in), l->dim, at[0], at[1], side, l->d.cover);
   }
   inspect(l, l->m, n);
   for (int k = 0; k < count; k++) {
-    const nn_node_info info = node_of(l->m, nodes[k]);
-    const size_t size = size_of(&info);
+    const size_t size = size_at(l->m, nodes[k]);
     nn_real *covered = left_at(l->m, nodes[k], n);
     for (size_t i = 0; i < (size_t)n * size; i++) covered[i] = plain[k][i] - covered[i];
     const nn_real v = (nn_real)mean_sign_distance(covered, size, n);
@@ -4826,18 +4814,17 @@ static const char *look_confusion(struct look *l) {
 /* ---- the command ---- */
 
 /* ablation or kernels: nets trained anew from a run's options. */
-static const char *train_anew(struct look *l, int which, const char *name) {
+static const char *look_anew(struct look *l) {
+  const char *name = l->typed->operand[0];
+  const int is_ablation = strcmp(name, "ablation") == 0;
+  const int which = !is_ablation ? KERNELS : is_recurrent(&l->s) ? ABLATE_CELLS
+                    : is_cnn(&l->s) ? ABLATE_CNN : ABLATE_MLP;
   char base[PATH_SIZE];
   if (!l->of_run) return "nets are trained anew from a run's options: give the folder of a run";
   if (which == KERNELS && !is_cnn(&l->s)) return no_convolution;
   path_of(base, "%s/%s", l->page.folder, name);
   return train_variants(l->typed, &l->s, &l->d, which, base, &l->page, name) ? "" : NULL;
 }
-static const char *look_ablation(struct look *l) {
-  return train_anew(l, is_recurrent(&l->s) ? ABLATE_CELLS : is_cnn(&l->s) ? ABLATE_CNN : ABLATE_MLP,
-                    "ablation");
-}
-static const char *look_kernels(struct look *l) { return train_anew(l, KERNELS, "kernels"); }
 
 /* takes: what it has of the options that mean something to some looks only. */
 static const struct {
@@ -4855,8 +4842,8 @@ static const struct {
     {"correspondence", "Correspondence of parts", "square seed", look_correspondence},
     {"depth", "What each layer knows: a linear classifier at each depth", "steps", look_depth},
     {"confusion", "Confusion and mistakes", "", look_confusion},
-    {"ablation", "Ablation: layers removed or resized", "steps seed seeds", look_ablation},
-    {"kernels", "Windows of the first layer", "steps seed seeds", look_kernels}};
+    {"ablation", "Ablation: layers removed or resized", "steps seed seeds", look_anew},
+    {"kernels", "Windows of the first layer", "steps seed seeds", look_anew}};
 enum { LOOKS = sizeof looks / sizeof *looks, IN_ALL = 11 };
 
 /* Refuses options that none of the looks from `first` up to `end` takes. */
@@ -4902,7 +4889,6 @@ static void find_stages(struct look *l, const char *folder, int64_t best) {
     if (all[i].m) l->stage[l->stages++] = all[i];
   }
   l->stage[l->stages++].m = stage_model(l, "");
-  l->stage[0].step = best;
   qsort(l->stage, (size_t)l->stages, sizeof *l->stage, by_step);
   while (l->stage[l->own].m != l->m) l->own++;
   names_free(&files);

@@ -30,6 +30,32 @@ static void means_of_measures(void) {
   CHECK_SAME(to, most, sizeof to);
 }
 
+static void parts_of_images(void) {
+  const nn_real x[12] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, fill[2] = {-1, -2};
+  const nn_real cut[4] = {2, 3, 8, 9}, covered[12] = {1, -1, -1, 4, -1, -1, 7, -2, -2, 10, -2, -2};
+  const nn_real values[4] = {-1, 1, 3, 0}, shares[3] = {2, 4, 8};
+  const unsigned char own[4] = {0, 128, 255, 64}, fixed[3] = {128, 255, 255};
+  const int dim[3] = {2, 2, 3}, part[4] = {0, 1, 1, 2};
+  unsigned char bytes[4];
+  double least = 0, most = 0;
+  nn_real to[12];
+  cut_out(x, dim, 2, part, to);
+  CHECK_SAME(to, cut, sizeof cut);
+  memcpy(to, x, sizeof to);
+  cover_square(to, dim, 0, 1, 2, fill);
+  CHECK_SAME(to, covered, sizeof to);
+  bytes_of(values, 4, &least, &most, bytes);
+  CHECK(least == -1 && most == 3);
+  CHECK_SAME(bytes, own, 4);
+  most = 4;
+  bytes_of(shares, 3, &least, &most, bytes);
+  CHECK(least == 0 && most == 4);
+  CHECK_SAME(bytes, fixed, 3);
+  most = 0;
+  bytes_of(fill, 1, &least, &most, bytes); /* no range */
+  CHECK(bytes[0] == 0);
+}
+
 static void ranges_of_histograms(void) {
   nn_moments spread = {100, 0, 0, 1, 400, -50, 2}, one = {3, 0, 0, 7, 0, 7, 7}, none = {0};
   nn_histogram h;
@@ -70,6 +96,7 @@ static void images_that_move(void) {
 int main(void) {
   RUN(small_measures);
   RUN(means_of_measures);
+  RUN(parts_of_images);
   RUN(ranges_of_histograms);
   RUN(images_that_move);
   return test_end("figures");
