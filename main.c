@@ -1727,7 +1727,7 @@ static const char *const page_lines[] = {
 
 struct page {
   char folder[PATH_SIZE];
-  const char *beside; /* the folder within it for CSV files: "" or "look/" */
+  const char *beside; /* "" */
   struct text sections, logs, tables, csv;
   int open, items, grids, printed; /* of the present section, figure and item; tables on stdout */
 };
@@ -2181,7 +2181,9 @@ static void page_save(struct page *p, const char *name, const char *title, const
   char path[PATH_SIZE];
   page_template(&t);
   section_end(p);
-  char *tables = strstr(t.data, tables_mark), *data = strstr(tables, data_mark);
+  const char *tables = strstr(t.data, tables_mark);
+  const char *data = tables ? strstr(tables, data_mark) : NULL;
+  if (!data) fail("data/report.html has not both of its markers");
   text_bytes(&to, t.data, (size_t)(tables + 1 - t.data));
   for (const char *c = p->tables.size ? p->tables.data : ""; *c; c++)
     if (*c == '&' || *c == '<' || *c == '>') text_add(&to, "&#%d;", *c);
