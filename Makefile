@@ -33,7 +33,7 @@ $(BUILD)/page.inc: data/report.html
 	@mkdir -p $(@D)
 	sed 's/\\/\\\\/g; s/"/\\"/g; s/?/\\?/g; s/.*/"&\\n",/' data/report.html > $@
 DEFINE_PAGE = -DPAGE='"$(BUILD)/page.inc"'
-PROGRAM = main.c data/drawn.inc data/experiments.inc data/measures.inc $(BUILD)/page.inc nn.h
+PROGRAM = main.c $(wildcard data/*.inc) $(BUILD)/page.inc nn.h
 
 $(BUILD)/main.o: $(PROGRAM) | stb
 	@mkdir -p $(@D)

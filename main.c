@@ -4,8 +4,8 @@
  * Everything numeric is a call of nn.h or of data/measures.inc, everything shown in a browser is
  * data/report.html, and the rows of the experiments are data/experiments.inc. Sections, each
  * calling only sections above it:
- *   @@SYSTEM   what differs between operating systems: terminal, clock, folders, signals
  *   @@TEXT     growing text, numbers for people, errors
+ *   @@SYSTEM   what differs between operating systems: terminal, clock, files, signals
  *   @@OPTIONS  one table of options, which parses, explains and writes back
  *   @@DATA     which images are used, and what they are called
  *   @@NET      the networks and optimizers that the options describe
@@ -43,205 +43,34 @@
 #error "main.c needs files, malloc, training and looking inside: build nn.c with all of them"
 #endif
 
-/* ======================================= @@SYSTEM ==========================================
- * The only place that knows the operating system and the compiler. */
-#ifdef _WIN32
-#include <direct.h>
-#include <fcntl.h>
-#include <io.h>
-#include <share.h>
-#else
-#include <dirent.h>
-#include <sys/file.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-#endif
-
+/* ======================================== @@TEXT =========================================== */
 #if defined __GNUC__ && !defined _WIN32 /* where the checks know other formats */
 #define PRINTF_LIKE(text, values) __attribute__((format(printf, text, values)))
 #else
 #define PRINTF_LIKE(text, values)
 #endif
-#ifdef __GNUC__
-#define NO_RETURN __attribute__((noreturn))
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wconversion"
-#pragma GCC diagnostic ignored "-Wsign-conversion"
-#pragma GCC diagnostic ignored "-Wsign-compare"
-#pragma GCC diagnostic ignored "-Wunused-function"
-#pragma GCC diagnostic ignored "-Wunused-parameter"
-#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
-#pragma GCC diagnostic ignored "-Wimplicit-fallthrough"
-#else
-#define NO_RETURN
-#endif
-#define STB_IMAGE_STATIC
-#define STBI_NO_GIF
-#define stbi_set_unpremultiply_on_load_thread stbi__unpremultiply_on_load_thread /* its slip */
-#define STB_IMAGE_IMPLEMENTATION
-#define STBI_ONLY_PNG
-#define STBI_ONLY_JPEG
-#define STBI_ONLY_BMP
-#define STBI_ONLY_PNM
-#define STBI_NO_STDIO
-#define STBI_MAX_DIMENSIONS 16384
-#include <stb/stb_image.h>
-#ifdef __GNUC__
-#pragma GCC diagnostic pop
-#endif
-
 enum { PATH_SIZE = 4096 };
 
-/* The signal that asks the program to stop, 0 while there is none: its only global variable. */
-static volatile sig_atomic_t stop_signal;
-static void on_signal(int number) { stop_signal = number; }
-
-#ifdef _WIN32
-static const char separators[] = "/\\";
-static void catch_signals(void) {
-  signal(SIGINT, on_signal);
-  signal(SIGTERM, on_signal);
-}
-static void ignore_signals(void) { _setmode(_fileno(stdin), _O_BINARY); }
-static int terminal_columns(void) { return 0; }
-static int is_terminal(FILE *f) { return _isatty(_fileno(f)); }
-static int make_folder(const char *path) { return _mkdir(path); }
-static double now(void) { return (double)clock() / CLOCKS_PER_SEC; } /* wall time there */
-static int is_folder(const char *path) {
-  struct _finddata_t f;
-  const intptr_t h = _findfirst(path, &f);
-  if (h != -1) _findclose(h);
-  return h != -1 && (f.attrib & _A_SUBDIR);
-}
-static int is_special(const char *path) { return is_folder(path); }
-static FILE *open_gzip(const char *path) { return (void)path, NULL; }
-static int close_gzip(FILE *f) { return (void)f, -1; }
-typedef FILE lock;
-static lock *take_folder(const char *folder, int *taken) {
-  char path[PATH_SIZE];
-  snprintf(path, sizeof path, "%s/lock", folder);
-  FILE *f = _fsopen(path, "abD", _SH_DENYRW); /* D: it goes when it is closed */
-  *taken = !f && errno == EACCES;
-  return f;
-}
-static void leave_folder(lock *l) {
-  if (l) fclose(l);
-}
-/* Calls back for every name in a folder; -1 if it cannot be read. */
-static int each_name(const char *folder, void (*call)(void *user, const char *name), void *user) {
-  char path[PATH_SIZE];
-  struct _finddata_t f;
-  snprintf(path, sizeof path, "%s/*", folder);
-  const intptr_t h = _findfirst(path, &f);
-  if (h == -1) return -1;
-  do call(user, f.name);
-  while (_findnext(h, &f) == 0);
-  return _findclose(h);
-}
-#else
-static const char separators[] = "/";
-/* The second signal of a kind ends the program at once. A program that nohup started goes on when
- * its terminal is closed. */
-static void catch_signals(void) {
-  struct sigaction action, before;
-  memset(&action, 0, sizeof action);
-  action.sa_handler = on_signal;
-  action.sa_flags = (int)(SA_RESTART | SA_RESETHAND);
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGTERM, &action, NULL);
-  if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
-    sigaction(SIGHUP, &action, NULL);
-}
-/* A file that grows past the user's limit is an error like a full disk, not the end. */
-static void ignore_signals(void) { signal(SIGXFSZ, SIG_IGN); }
-static int terminal_columns(void) {
-  struct winsize size;
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-static int is_terminal(FILE *f) { return isatty(fileno(f)); }
-static int make_folder(const char *path) { return mkdir(path, 0777); }
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-static int is_folder(const char *path) {
-  struct stat s;
-  return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
-}
-static int is_special(const char *path) {
-  struct stat s;
-  return stat(path, &s) == 0 && !S_ISREG(s.st_mode);
-}
-/* Only ever called with paths that are constants of this file, so nothing needs quoting. */
-static FILE *open_gzip(const char *path) {
-  char command[PATH_SIZE];
-  snprintf(command, sizeof command, "gzip -dc '%s'", path);
-  return popen(command, "r");
-}
-static int close_gzip(FILE *f) { return pclose(f); }
-
-/* A folder that one process at a time works in; NULL when it cannot be had, *taken when another
- * process has it. The system takes it back from a process that ends, however it ends. */
-typedef DIR lock;
-static lock *take_folder(const char *folder, int *taken) {
-  DIR *d = opendir(folder);
-  *taken = d && flock(dirfd(d), LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
-  if (*taken) closedir(d);
-  return *taken ? NULL : d; /* some disks know no locks */
-}
-static void leave_folder(lock *l) {
-  if (l) closedir(l);
-}
-/* Calls back for every name in a folder; -1 if it cannot be read. */
-static int each_name(const char *folder, void (*call)(void *user, const char *name), void *user) {
-  DIR *d = opendir(folder);
-  if (!d) return -1;
-  for (struct dirent *e; (e = readdir(d)) != NULL;) call(user, e->d_name);
-  return closedir(d);
-}
-#endif
-
-/* ======================================== @@TEXT =========================================== */
-
-/* One line on stderr: nothing that was typed or read can break it. */
-static void say(const char *format, va_list list, const char *tail) {
-  char line[2 * PATH_SIZE];
-  vsnprintf(line, sizeof line, format, list);
-  for (char *c = line; *c; c++)
+/* A line on stderr: nothing that was typed or read can break it. from: the file whose note a wrong
+ * command line stands in; command: whose help may explain; or NULL. */
+PRINTF_LIKE(3, 4) static void say(const char *from, const char *command, const char *format, ...) {
+  char what[2 * PATH_SIZE];
+  va_list list;
+  va_start(list, format);
+  vsnprintf(what, sizeof what, format, list);
+  va_end(list);
+  for (char *c = what; *c; c++)
     if (iscntrl((unsigned char)*c)) *c = '?';
   fflush(stdout);
-  fprintf(stderr, "nn: %s%s\n", line, tail);
+  fputs("nn: ", stderr);
+  if (from) fprintf(stderr, "%s: the command line that it notes is of another version: ", from);
+  fputs(what, stderr);
+  if (command && !from) fprintf(stderr, " (nn %s%s--help explains)", command, *command ? " " : "");
+  fputs("\n", stderr);
 }
-
-NO_RETURN PRINTF_LIKE(1, 2) static void fail(const char *format, ...) {
-  va_list list;
-  va_start(list, format);
-  say(format, list, "");
-  va_end(list);
-  exit(1);
-}
-
-/* For what a person should know though the program goes on. */
-PRINTF_LIKE(1, 2) static void note(const char *format, ...) {
-  va_list list;
-  va_start(list, format);
-  say(format, list, "");
-  va_end(list);
-}
-
-/* For a wrong command line: the sentence, then where help is. */
-NO_RETURN PRINTF_LIKE(2, 3) static void wrong(const char *command, const char *format, ...) {
-  char tail[64];
-  va_list list;
-  snprintf(tail, sizeof tail, " (nn %s%s--help explains)", command, *command ? " " : "");
-  va_start(list, format);
-  say(format, list, tail);
-  va_end(list);
-  exit(2);
-}
+#define note(...) say(NULL, NULL, __VA_ARGS__) /* the program goes on */
+#define fail(...) (note(__VA_ARGS__), exit(1))
+#define wrong(command, ...) (say(NULL, command, __VA_ARGS__), exit(2)) /* a command line */
 
 static void *allocate(size_t count, size_t size) {
   void *memory = calloc(count ? count : 1, size);
@@ -257,36 +86,24 @@ static void *grow(void *array, size_t count, size_t size) {
   return array;
 }
 
-/* To open what is no file, a pipe with a name say, could wait for ever. */
-static void need_regular(const char *path) {
-  if (is_special(path)) fail("%s is not a file: a folder, a pipe or a device", path);
-}
-
-/* Whether there is a file to read. One that cannot be opened is not a missing one: who goes on
- * without it could lose what it holds. */
-static int file_exists(const char *path) {
-  need_regular(path);
-  FILE *f = fopen(path, "rb");
-  if (!f && errno != ENOENT && errno != ENOTDIR) fail("%s: %s", path, strerror(errno));
-  if (f) fclose(f);
-  return f != NULL;
-}
-
 /* A text that grows; size leaves out the closing zero. */
 struct text {
   char *data;
   size_t size, room;
 };
 
-static void text_bytes(struct text *t, const char *bytes, size_t n) {
+/* The end of a text, with room for n bytes and a zero. */
+static char *text_room(struct text *t, size_t n) {
   if (n >= t->room - t->size) {
-    const size_t room = 2 * t->room + n + 256;
-    char *data = realloc(t->data, room);
-    if (!data) fail("out of memory");
-    t->data = data;
-    t->room = room;
+    t->room = 2 * t->room + n + 256;
+    t->data = realloc(t->data, t->room);
+    if (!t->data) fail("out of memory");
   }
-  memcpy(t->data + t->size, bytes, n);
+  return t->data + t->size;
+}
+
+static void text_bytes(struct text *t, const char *bytes, size_t n) {
+  memcpy(text_room(t, n), bytes, n);
   t->size += n;
   t->data[t->size] = 0;
 }
@@ -296,45 +113,35 @@ static void text_put(struct text *t, const char *s) { text_bytes(t, s, strlen(s)
 PRINTF_LIKE(2, 3) static void text_add(struct text *t, const char *format, ...) {
   va_list list;
   va_start(list, format);
-  const int n = vsnprintf(NULL, 0, format, list);
+  const size_t n = (size_t)vsnprintf(NULL, 0, format, list);
   va_end(list);
-  char *line = allocate((size_t)n + 1, 1);
   va_start(list, format);
-  vsnprintf(line, (size_t)n + 1, format, list);
+  vsnprintf(text_room(t, n), n + 1, format, list);
   va_end(list);
-  text_bytes(t, line, (size_t)n);
-  free(line);
+  t->size += n;
 }
 
 /* Puts s so that a shell reads it as one word. */
 static void text_word(struct text *t, const char *s) {
   const char *plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-./,=+:@%";
-  if (*s && strspn(s, plain) == strlen(s)) {
-    text_put(t, s);
-    return;
-  }
-  text_put(t, "'");
-  for (; *s; s++) {
+  const char *quote = *s && !s[strspn(s, plain)] ? "" : "'";
+  text_put(t, quote);
+  for (; *s; s++)
     if (*s == '\'') text_put(t, "'\\''");
     else text_bytes(t, s, 1);
-  }
-  text_put(t, "'");
+  text_put(t, quote);
 }
 
 /* Cuts such words apart, in place; their number, at most `most`. */
 static int split(char *text, const char **words, int most) {
   int count = 0;
-  while (count < most) {
-    int quoted = 0;
-    text += strspn(text, " ");
-    if (!*text) break;
+  while (count < most && *(text += strspn(text, " "))) {
     char *to = text;
     words[count++] = text;
-    for (; *text && (quoted || *text != ' '); text++) {
+    for (int quoted = 0; *text && (quoted || *text != ' '); text++)
       if (*text == '\'') quoted = !quoted;
       else if (*text == '\\' && !quoted && text[1]) *to++ = *++text;
       else *to++ = *text;
-    }
     text += *text != 0;
     *to = 0;
   }
@@ -359,98 +166,92 @@ PRINTF_LIKE(2, 3) static void path_of(char path[PATH_SIZE], const char *format, 
   if (size < 0 || size >= PATH_SIZE) fail("a path is longer than %d bytes", PATH_SIZE - 1);
 }
 
-/* Where a path's last name begins. */
-static const char *name_of(const char *path) {
-  const char *name = path;
-  for (; *path; path++)
-    if (strchr(separators, *path)) name = path + 1;
-  return name;
-}
-
-/* A number in words of its own; sprinted into one of these, so that several fit in one printf. */
-struct word {
-  char text[48];
-};
-
-/* 1234567 -> 1,234,567 */
-static struct word grouped(double value) {
-  char digits[32];
-  struct word w;
-  size_t i, n, k = 0;
-  snprintf(digits, sizeof digits, "%.0f", value);
-  for (i = 0, n = strlen(digits); i < n; i++) {
-    if (i > 0 && (n - i) % 3 == 0 && digits[i - 1] != '-') w.text[k++] = ',';
-    w.text[k++] = digits[i];
-  }
-  w.text[k] = 0;
-  return w;
-}
-
-/* Seconds as 8.4 s, 93 s, or 12:34 and 1:02:03 from a hundred on. */
-static struct word duration(double seconds) {
-  struct word w;
-  const int s = (int)(seconds < 0 ? 0 : seconds > 1e9 ? 1e9 : seconds + .5);
-  if (seconds < 9.95) snprintf(w.text, sizeof w.text, "%.1f s", seconds < 0 ? 0 : seconds);
-  else if (s < 100) snprintf(w.text, sizeof w.text, "%d s", s);
-  else if (s < 3600) snprintf(w.text, sizeof w.text, "%d:%02d min", s / 60, s % 60);
-  else snprintf(w.text, sizeof w.text, "%d:%02d:%02d h", s / 3600, s / 60 % 60, s % 60);
-  return w;
-}
-
-static struct word percent(double share) {
-  struct word w;
-  snprintf(w.text, sizeof w.text, "%.2f %%", 100 * share);
-  return w;
-}
-
-/* A share in hundredths, for tables that programs may read, too. */
-static struct word hundredths(double share) {
-  struct word w;
-  snprintf(w.text, sizeof w.text, "%.2f", 100 * share);
-  return w;
-}
-
-/* That of a run that diverges may be huge. */
-static struct word loss_of(double loss) {
-  struct word w;
-  snprintf(w.text, sizeof w.text, fabs(loss) < 1e6 ? "%.4f" : "%g", loss);
-  return w;
-}
-
-static struct word shape_of(const int *dim, int rank) {
-  struct word w = {""};
-  int used = 0;
-  for (int i = 0; i < rank && used < 40; i++)
-    used += snprintf(w.text + used, sizeof w.text - (size_t)used, "%s%d", i ? "x" : "", dim[i]);
-  return w;
-}
-
 static int ends_with(const char *s, const char *end) {
   const size_t n = strlen(s), k = strlen(end);
   return n >= k && strcmp(s + n - k, end) == 0;
 }
 
-/* Whether `name` may have been meant by `typed`, more likely than one of this score; lowers it.
- * By the letters to insert, remove or replace (Levenshtein 1966). */
-static int closer(const char *typed, const char *name, size_t *score) {
-  const size_t n = strlen(typed), k = strlen(name);
-  size_t row[64];
-  if (k >= 64) return 0;
-  for (size_t j = 0; j <= k; j++) row[j] = j;
-  for (size_t i = 0; i < n; i++) {
-    size_t corner = row[0]++;
-    for (size_t j = 1; j <= k; j++) {
-      size_t best = corner + (typed[i] != name[j - 1]);
-      corner = row[j];
-      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
-      if (row[j] + 1 < best) best = row[j] + 1;
-      row[j] = best;
-    }
+/* A few words; returned in one of these, so that several fit in one printf. */
+struct word {
+  char text[48];
+};
+
+PRINTF_LIKE(1, 2) static struct word word_of(const char *format, ...) {
+  struct word w;
+  va_list list;
+  va_start(list, format);
+  vsnprintf(w.text, sizeof w.text, format, list);
+  va_end(list);
+  return w;
+}
+
+/* 1234567 -> 1,234,567 */
+static struct word grouped(double value) {
+  struct word w = word_of("%.0f", value);
+  const int first = w.text[0] == '-';
+  for (int at = (int)strlen(w.text) - 3; at > first && strlen(w.text) < 46; at -= 3) {
+    memmove(w.text + at + 1, w.text + at, strlen(w.text + at) + 1);
+    w.text[at] = ',';
   }
-  if (n >= 3 && strncmp(typed, name, n) == 0) row[k] = 1;
-  if (row[k] >= *score || row[k] > 2 || row[k] >= n) return 0;
-  *score = row[k];
+  return w;
+}
+
+/* Seconds as 8.4 s, 93 s, or 12:34 and 1:02:03 from a hundred on. */
+static struct word duration(double seconds) {
+  const int s = (int)fmin(fmax(seconds, 0) + .5, 1e9);
+  if (seconds < 9.95) return word_of("%.1f s", fmax(seconds, 0));
+  if (s < 100) return word_of("%d s", s);
+  if (s < 3600) return word_of("%d:%02d min", s / 60, s % 60);
+  return word_of("%d:%02d:%02d h", s / 3600, s / 60 % 60, s % 60);
+}
+
+/* A share, for people; in hundredths, for tables that programs may read, too; and a loss, which may
+ * be huge where a run diverges. */
+static struct word percent(double share) { return word_of("%.2f %%", 100 * share); }
+static struct word hundredths(double share) { return word_of("%.2f", 100 * share); }
+static struct word loss_of(double loss) { return word_of(fabs(loss) < 1e6 ? "%.4f" : "%g", loss); }
+
+static struct word shape_of(const int *dim, int rank) {
+  return rank == 1   ? word_of("%d", dim[0])
+         : rank == 2 ? word_of("%dx%d", dim[0], dim[1])
+                     : word_of("%dx%dx%d", dim[0], dim[1], dim[2]);
+}
+
+/* How many letters two words are apart: inserted, removed or replaced (Levenshtein 1966); one more
+ * than `most` for all that is above. */
+static size_t apart(const char *a, const char *b, size_t most) {
+  while (*a && *a == *b) a++, b++;
+  if (!*a && !*b) return 0;
+  if (most == 0) return 1;
+  const size_t left = *a ? apart(a + 1, b, most - 1) : most;
+  const size_t right = *b ? apart(a, b + 1, most - 1) : most;
+  const size_t both = *a && *b ? apart(a + 1, b + 1, most - 1) : most;
+  const size_t least = left < right ? left : right;
+  return 1 + (both < least ? both : least);
+}
+
+/* Whether `name` may have been meant by `typed`, more likely than one of this score; lowers it. */
+static int closer(const char *typed, const char *name, size_t *score) {
+  const size_t n = strlen(typed), letters = n - strspn(typed, "-");
+  const size_t far = letters >= 3 && strncmp(typed, name, n) == 0 ? 1 : apart(typed, name, 2);
+  if (far >= *score || far > 2 || far >= letters) return 0;
+  *score = far;
   return 1;
+}
+
+/* The place of a word in "a|b|c"; else -1, and `meant`, or NULL, says which was likely meant. */
+static int find_word(const char *list, const char *typed, struct word *meant) {
+  struct word near = {""};
+  size_t score = 99;
+  for (int k = 0; *list; k++) {
+    const int n = (int)strcspn(list, "|");
+    const struct word w = word_of("%.*s", n, list);
+    if (n && strcmp(w.text, typed) == 0) return k;
+    if (closer(typed, w.text, &score)) near = word_of("; did you mean %.30s?", w.text);
+    list += n + (list[n] == '|');
+  }
+  if (meant) *meant = near;
+  return -1;
 }
 
 /* The whole of s as a plain decimal number; 0 if it is anything else (spaces, nan, hexadecimal).
@@ -462,233 +263,193 @@ static int read_number(const char *s, double *value) {
   return *end == 0 && *value - *value == 0;
 }
 
+/* ======================================= @@SYSTEM ==========================================
+ * The only place that knows the operating system. */
+#include <dirent.h>
+#include <sys/stat.h>
+#ifdef _WIN32
+#include <direct.h>
+#include <fcntl.h>
+#include <io.h>
+#include <share.h>
+#else
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#endif
+
+#define stbi_set_unpremultiply_on_load_thread stbi__unpremultiply_on_load_thread /* its slip */
+#define STB_IMAGE_STATIC
+#define STB_IMAGE_IMPLEMENTATION
+#define STBI_NO_GIF
+#define STBI_ONLY_PNG
+#define STBI_ONLY_JPEG
+#define STBI_ONLY_BMP
+#define STBI_ONLY_PNM
+#define STBI_NO_STDIO
+#define STBI_MAX_DIMENSIONS 16384
+#include <stb/stb_image.h>
+
+/* The signal that asks the program to stop, 0 while there is none: its only global variable. The
+ * second signal of a kind ends the program at once. */
+static volatile sig_atomic_t stop_signal;
+static void on_signal(int number) {
+  stop_signal = number;
+  signal(number, SIG_DFL);
+}
+static void catch_signals(void) {
+  signal(SIGINT, on_signal);
+  signal(SIGTERM, on_signal);
+#ifdef SIGHUP /* a program that nohup started goes on when its terminal is closed */
+  if (signal(SIGHUP, on_signal) == SIG_IGN) signal(SIGHUP, SIG_IGN);
+#endif
+}
+
+#ifdef _WIN32
+static const char separators[] = "/\\";
+static void ignore_signals(void) { _setmode(_fileno(stdin), _O_BINARY); }
+static int terminal_columns(void) { return 0; }
+static int is_terminal(FILE *f) { return _isatty(_fileno(f)); }
+static int make_folder(const char *path) { return _mkdir(path); }
+static double now(void) { return (double)clock() / CLOCKS_PER_SEC; } /* wall time there */
+typedef FILE lock;
+static lock *take_folder(const char *folder, int *taken) {
+  char path[PATH_SIZE];
+  snprintf(path, sizeof path, "%s/lock", folder);
+  FILE *f = _fsopen(path, "abD", _SH_DENYRW); /* D: it goes when it is closed */
+  *taken = !f && errno == EACCES;
+  return f;
+}
+static void leave_folder(lock *l) {
+  if (l) fclose(l);
+}
+#else
+static const char separators[] = "/";
+/* A file that grows past the user's limit is an error like a full disk, not the end. */
+static void ignore_signals(void) { signal(SIGXFSZ, SIG_IGN); }
+static int terminal_columns(void) {
+  struct winsize size;
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+static int is_terminal(FILE *f) { return isatty(fileno(f)); }
+static int make_folder(const char *path) { return mkdir(path, 0777); }
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+/* A folder that one process at a time works in; NULL when it cannot be had, *taken when another
+ * process has it. The system takes it back from a process that ends, however it ends. */
+typedef DIR lock;
+static lock *take_folder(const char *folder, int *taken) {
+  DIR *d = opendir(folder);
+  *taken = d && flock(dirfd(d), LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
+  if (*taken) closedir(d);
+  return *taken ? NULL : d; /* some disks know no locks */
+}
+static void leave_folder(lock *l) {
+  if (l) closedir(l);
+}
+#endif
+
+static int is_folder(const char *path) {
+  struct stat s;
+  return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
+}
+
+/* To open what is no file, a pipe with a name say, could wait for ever. */
+static void need_regular(const char *path) {
+  struct stat s;
+  if (stat(path, &s) == 0 && !S_ISREG(s.st_mode))
+    fail("%s is not a file: a folder, a pipe or a device", path);
+}
+
+/* Whether there is a file to read. One that cannot be opened is not a missing one: who goes on
+ * without it could lose what it holds. */
+static int file_exists(const char *path) {
+  need_regular(path);
+  FILE *f = fopen(path, "rb");
+  if (!f && errno != ENOENT && errno != ENOTDIR) fail("%s: %s", path, strerror(errno));
+  if (f) fclose(f);
+  return f != NULL;
+}
+
+/* Where a path's last name begins. */
+static const char *name_of(const char *path) {
+  const char *name = path;
+  for (; *path; path++)
+    if (strchr(separators, *path)) name = path + 1;
+  return name;
+}
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+/* Calls back for each file of a folder and the folders in it, in order, hidden ones left out. */
+static void each_file(const char *folder, void (*call)(void *user, const char *path), void *user) {
+  DIR *d = opendir(folder);
+  char **names = NULL, path[PATH_SIZE];
+  size_t count = 0;
+  if (!d) fail("%s: %s", folder, strerror(errno));
+  for (struct dirent *e; (e = readdir(d)) != NULL;) {
+    if (*e->d_name == '.') continue;
+    names = grow(names, count, sizeof *names);
+    names[count] = allocate(strlen(e->d_name) + 1, 1);
+    strcpy(names[count++], e->d_name);
+  }
+  closedir(d);
+  if (count) qsort(names, count, sizeof *names, by_name);
+  for (size_t i = 0; i < count; i++) {
+    path_of(path, "%s/%s", folder, names[i]);
+    free(names[i]);
+    if (is_folder(path)) each_file(path, call, user);
+    else call(user, path);
+  }
+  free(names);
+}
+
 /* ======================================= @@OPTIONS ==========================================
- * Every option is one entry of this list and nothing else: the parser, --help and the command line
- * that repeats a run are all made from it. */
+ * Every option is one row of data/options.inc and nothing else: the parser, --help, what goes with
+ * what and the command line that repeats a run are all made from it. */
 enum { CIFAR10 = 1, MNIST = 2, OWN = 4, DEMO = 8, EXPERIMENT = 16, LOOK = 32, INFO = 64,
-       PREDICT = 128, SOURCES = 256 };
+       PREDICT = 128, SOURCES = 256, /* and two kinds that say nothing of what comes out: */
+       OUTWARD = 512, UNNOTED = 1024 }; /* the second is of this call alone */
 enum { TRAIN = CIFAR10 | MNIST | OWN, CELLS = MNIST | OWN, STUDY = TRAIN | EXPERIMENT,
        RUNS = TRAIN | DEMO | EXPERIMENT | LOOK, USES_DATA = CIFAR10 | MNIST | DEMO | EXPERIMENT |
        LOOK | SOURCES };
 
 enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
 
-/* O(name, text, kind, commands, what a value looks like, default, least, most, explanation).
- * A default of "" is filled in by complete() or means "not used". */
-#define OPTIONS(O)                                                                                 \
-  O(OWN_IMAGES, "images", TEXT, OWN, "PATH", "", 0, 0,                                             \
-    "training images: an npy or IDX file, or a folder with a sub-folder of images for each class") \
-  O(OWN_LABELS, "labels", TEXT, OWN, "FILE", "", 0, 0,                                             \
-    "their classes, whole numbers from 0 on: an npy or IDX file; not for a folder")                \
-  O(TEST_IMAGES, "test", TEXT, OWN, "PATH", "", 0, 0,                                              \
-    "test images, as --images (default: a tenth of the training images, held out)")                \
-  O(TEST_LABELS, "test-labels", TEXT, OWN, "FILE", "", 0, 0, "their classes, as --labels")         \
-  O(CELL, "cell", CHOICE, CELLS, "rnn|lstm|gru|cnn|mlp", "", 0, 0,                                 \
-    "the network (mnist: default gru; train: cnn); rnn, lstm and gru read an image row by row, "   \
-    "cnn is LeNet5")                                                                               \
-  O(OPTIMIZER, "optimizer", CHOICE, TRAIN, "sgd|momentum|adagrad|rmsprop|adam|adamw", "adam", 0,   \
-    0, "sgd is plain gradient descent")                                                            \
-  O(LR, "lr", REAL, TRAIN, "RATE", "", 1e-9, 1000,                                                 \
-    "learning rate (default .001; momentum and adagrad .01; sgd .05)")                             \
-  O(MOMENTUM, "momentum", REAL, TRAIN, "M", "", 0, 1,                                              \
-    "of momentum (default .9) and rmsprop (default 0)")                                            \
-  O(ALPHA, "alpha", REAL, TRAIN, "A", "", 0, .999999,                                              \
-    "rmsprop: the share of the mean square that a step keeps (default .99)")                       \
-  O(WEIGHT_DECAY, "weight-decay", REAL, TRAIN, "D", "", 0, 10, "default 0; adamw .01")             \
-  O(CLIP_NORM, "clip-norm", REAL, TRAIN, "N", "0", 0, 1e9,                                         \
-    "scale the gradients down to this 2-norm; 0: never")                                           \
-  O(CLIP_VALUE, "clip-value", REAL, TRAIN, "V", "", 1e-9, 1e9,                                     \
-    "then limit every element of them to +-V (default: never)")                                    \
-  O(SCHEDULE, "schedule", CHOICE, TRAIN, "constant|step|exponential|cosine|one-cycle", "constant", \
-    0, 0, "how the learning rate moves")                                                           \
-  O(WARMUP, "warmup", WHOLE, TRAIN, "STEPS", "0", 0, 1e9, "rise linearly to the learning rate")    \
-  O(GAMMA, "gamma", REAL, TRAIN, "G", ".1", 1e-9, 1,                                               \
-    "step, exponential: times this in every period")                                               \
-  O(PERIOD, "period", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                          \
-    "step, exponential: length of a period (default: a third of the run)")                         \
-  O(BATCH, "batch", WHOLE, TRAIN, "N", "64", 1, 65536, "samples in a step")                        \
-  O(EPOCHS, "epochs", WHOLE, TRAIN, "N", "", 1, 1e6,                                               \
-    "passes over the training images (default 10, unless --steps is given)")                       \
-  O(STEPS, "steps", WHOLE, TRAIN | DEMO | LOOK, "N", "", 1, 1e12,                                  \
-    "length in steps instead of epochs; look: of each net of ablation and kernels (default: as "   \
-    "the run), of each classifier of depth (default: 3 epochs)")                                   \
-  O(BUDGET, "budget", WHOLE, DEMO, "SECONDS", "100", 1, 86400,                                     \
-    "for all networks together; the steps that fit are measured, 100 at the least")                \
-  O(KEEP, "keep", REAL, TRAIN, "SHARE", "", .01, 1,                                                \
-    "share that dropout keeps, after the first linear layer (default .5), or between and after "   \
-    "recurrent layers (default 1)")                                                                \
-  O(HIDDEN, "hidden", WHOLE, TRAIN, "N", "", 0, 65536,                                             \
-    "units of a recurrent layer (default 128), of the linear one of cnn (1024; 0: without it) and "\
-    "mlp (800)")                                                                                   \
-  O(LAYERS, "layers", WHOLE, CELLS, "N", "1", 1, 16, "stacked recurrent layers")                   \
-  O(RELU, "relu", FLAG, CELLS, "", "", 0, 0, "rnn: relu in place of tanh")                         \
-  O(ACTIVATION, "activation", CHOICE, TRAIN, "relu|tanh", "relu", 0, 0,                            \
-    "cnn: after the first linear layer")                                                           \
-  O(PAD1, "pad1", WHOLE, TRAIN, "N", "2", 0, 5,                                                    \
-    "cnn: zeros round the first convolution's images; half of --kernel1 keeps their size")         \
-  O(PAD2, "pad2", WHOLE, TRAIN, "N", "2", 0, 2, "cnn: zeros round the second one")                 \
-  O(KERNEL1, "kernel1", WHOLE, TRAIN, "N", "", 1, 11,                                              \
-    "cnn: side of the first convolution's windows (default 5)")                                    \
-  O(STRIDE1, "stride1", WHOLE, TRAIN, "N", "", 1, 4, "cnn: how far apart they are (default 1)")    \
-  O(MAPS1, "maps1", WHOLE, TRAIN, "N", "", 0, 4096,                                                \
-    "cnn: maps of the first convolution (default 32; 0: without it)")                              \
-  O(MAPS2, "maps2", WHOLE, TRAIN, "N", "", 0, 4096,                                                \
-    "cnn: maps of the second one (default 64; 0: without it)")                                     \
-  O(SIZE, "size", CHOICE, CIFAR10 | SOURCES, "28|32", "32", 0, 0,                                  \
-    "28: the 28x28 gray subset where there is one, else the middle of each image")                 \
-  O(GRAY, "gray", FLAG, CIFAR10 | SOURCES, "", "", 0, 0, "images turned gray (ITU-R 601)")         \
-  O(SIDE, "side", WHOLE, OWN, "N", "", 8, 1024,                                                    \
-    "folders: pictures are cut and scaled to N x N pixels (default: the first one's, at most 64)") \
-  O(INIT, "init", CHOICE, TRAIN, "default|he|xavier|orthogonal|tensorflow", "default", 0, 0,       \
-    "initial weights; default: PyTorch's; tensorflow: as in its first tutorials, cells by xavier " \
-    "with open forget gates, the layer after them normal with deviation 1, other layers with .1")  \
-  O(FROM, "from", TEXT, TRAIN, "MODEL", "", 0, 0,                                                  \
-    "begin with the weights of this model's layers that have the same name and shape")             \
-  O(AUGMENT, "augment", TEXT, TRAIN, "flip,shift=N,cutout=N", "", 0, 0,                            \
-    "random changes of the training images: mirrored, moved by up to N pixels, a square blanked")  \
-  O(VALIDATION, "validation", REAL, TRAIN, "SHARE", "", .001, .9,                                  \
-    "hold out this share of the training images; the best model is the best on them")              \
-  O(PATIENCE, "patience", WHOLE, TRAIN, "TESTS", "", 1, 1e6,                                       \
-    "stop when so many tests in a row have not been better than the best")                         \
-  O(TEST_EVERY, "test-every", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                  \
-    "test, and keep the best model (default: every epoch; with --steps ten times, all but the "    \
-    "last on a fixed sample of the test images)")                                                  \
-  O(SAVE_EVERY, "save-every", WHOLE, TRAIN, "STEPS", "", 1, 1e12,                                  \
-    "save a checkpoint (default: at every test); the last two are kept")                           \
-  O(SAVE_SECONDS, "save-seconds", WHOLE, TRAIN, "SECONDS", "", 1, 1e9,                             \
-    "and whenever so many seconds have passed since the last one")                                 \
-  O(KEEP_GOING, "keep-going", FLAG, TRAIN, "", "", 0, 0,                                           \
-    "leave out steps whose loss or gradient is NaN or infinite, in place of stopping there")       \
-  O(SNAPSHOTS, "snapshots", WHOLE, TRAIN, "N", "", 1, 1000,                                        \
-    "keep the model at so many steps of the run, closest at its start; for nn look")               \
-  O(SEED, "seed", WHOLE, RUNS, "N", "1", 0, 9e15, "of initial values, order and dropout")          \
-  O(SEEDS, "seeds", WHOLE, STUDY | LOOK, "N", "1", 1, 1000,                                        \
-    "train each row so often, with the seeds from --seed on")                                      \
-  O(RANDOM, "random", WHOLE, TRAIN, "N", "", 1, 10000,                                             \
-    "of options with several values so many combinations, drawn at random, in place of all")       \
-  O(LIST, "list", FLAG, EXPERIMENT, "", "", 0, 0, "list the rows, train nothing")                  \
-  O(DONE, "done", FLAG, STUDY, "", "", 0, 0, "of several runs: show what is done, train nothing")  \
-  O(MINIATURE, "quick", FLAG, EXPERIMENT | LOOK, "", "", 0, 0,                                     \
-    "a miniature: 30 steps of at most 20 on a thousand images, 200 to test")                       \
-  O(LAYER, "layer", TEXT, LOOK, "NAME", "", 0, 0,                                                  \
-    "deconv, evolution: this layer alone, by its name in nn info (default: every rectified "       \
-    "convolution; deconv: and the layers after them); occlusion: that of the strongest map")       \
-  O(MAP, "map", WHOLE, LOOK, "N", "", 0, 65535,                                                    \
-    "deconv, evolution: this map of --layer alone, from 0 on")                                     \
-  O(IMAGES, "images", TEXT, LOOK, "N,N,..", "", 0, 0,                                              \
-    "occlusion, saliency, states, deconv, invariance: these test images, from 0 on, at most 50 "   \
-    "(default: the first one of each of five classes; deconv: the strongest of each map)")         \
-  O(SQUARE, "square", WHOLE, LOOK, "N", "", 1, 4096,                                               \
-    "occlusion, correspondence: side in pixels (default: a quarter of the image)")                 \
-  O(SET, "set", CHOICE, LOOK, "cifar10|mnist", "", 0, 0,                                           \
-    "the images for a model that does not tell its own (default: by what it takes)")               \
-  O(LABELS, "labels", TEXT, PREDICT, "FILE", "", 0, 0,                                             \
-    "the true classes (IDX or npy), to compare with")                                              \
-  O(TOP, "top", WHOLE, PREDICT, "N", "3", 1, 1000, "how many classes to print for each image")     \
-  O(THREADS, "threads", WHOLE, RUNS | PREDICT, "N", "0", 0, NN_MAX_THREADS,                        \
-    "0: one a core; the results are the same for any number")                                      \
-  O(ISA, "isa", CHOICE, RUNS | PREDICT, "auto|scalar|sse2|avx2|avx512|neon", "", 0, 0,             \
-    "kernels to use (default: NN_ISA of the environment, else auto)")                              \
-  O(DATA, "data", TEXT, USES_DATA, "DIR", "", 0, 0,                                                \
-    "where the images are (default: NN_DATA of the environment, then data, then system folders)")  \
-  O(OUT, "out", TEXT, RUNS, "DIR", "", 0, 0,                                                       \
-    "folder to write (default: the next free runs/NAME-NNN; demo: runs; several runs: "            \
-    "runs/experiments or runs/sweep-NAME)")                                                        \
-  O(RESUME, "resume", TEXT, TRAIN, "DIR", "", 0, 0,                                                \
-    "go on with the run in this folder, with its own options, to the same bits; a finished one "   \
-    "goes on with more --steps or --epochs")                                                       \
-  O(QUIET, "quiet", FLAG, RUNS, "", "", 0, 0, "no progress, only results and errors")
-
 enum option {
-#define O(id, name, kind, commands, form, standard, least, most, help) OPT_##id,
-  OPTIONS(O)
+#define O(id, ...) OPT_##id,
+#include "data/options.inc"
 #undef O
-      OPTION_COUNT
+  OPTION_COUNT
 };
-
 static const struct option_entry {
   const char *name;
   enum kind kind;
   int commands;
   const char *form, *standard;
   double least, most;
-  const char *help;
+  const char *needs, *help;
 } options[] = {
-#define O(id, name, kind, commands, form, standard, least, most, help)                             \
-  {name, kind, commands, form, standard, least, most, help},
-    OPTIONS(O)
+#define O(id, ...) {__VA_ARGS__},
+#include "data/options.inc"
 #undef O
 };
 
-#define LISTS                                                                                      \
-  "An option may have several values: a list 1e-4,1e-3 or a range LOW:HIGH[:COUNT], logarithmic\n" \
-  "from a factor of ten on (COUNT 3 unless given). All combinations are trained, each in a\n"      \
-  "folder of its own, and compared; the alternatives of --augment are parted by /. Runs that are\n"\
-  "done are skipped, one that was stopped goes on.\n"                                              \
-  "Training figures on the terminal are means since the epoch began, those of log.csv since its\n" \
-  "line before; seconds are those of training, without tests and saving.\n"
-static const struct command {
+struct command {
   const char *name;
-  int bit, operands; /* operands: how many there may be, all but PREDICT's needed */
+  int bit, operands;
   const char *form, *summary, *more;
-} commands[] = {
-    {"cifar10", CIFAR10, 0, "[options]", "train LeNet5 on CIFAR-10",
-     "examples:\n"
-     "  nn cifar10 --gray --pad2 1 --activation tanh --keep 1 --batch 128 --optimizer adagrad\n"
-     "  nn cifar10 --size 28 --gray --batch 50 --epochs 15\n"
-     "  nn cifar10 --gray --lr=1e-4:1e-2 --keep=.4:.8 --epochs 5 --random 20\n" LISTS},
-    {"mnist", MNIST, 0, "[options]", "train a recurrent or other network on MNIST",
-     "examples:\n"
-     "  nn mnist --cell gru --layers 2\n"
-     "  nn mnist --cell cnn --epochs 5 --schedule one-cycle --augment shift=2\n"
-     "  nn mnist --cell=rnn,gru --lr=1e-3:1e-1 --steps 500 --seeds 3\n" LISTS},
-    {"train", OWN, 0, "--images PATH [--labels FILE] [options]", "train on images of your own",
-     "examples:\n"
-     "  nn train --images photos                 # photos/cat/1.jpg, photos/dog/7.png, ..\n"
-     "  nn train --images x.npy --labels y.npy --test xt.npy --test-labels yt.npy\n" LISTS},
-    {"demo", DEMO, 0, "[options]", "train LeNet5, RNN, LSTM and GRU and compare them",
-     "It trains on the best data at hand, prints one table and writes report.html.\n"},
-    {"experiment", EXPERIMENT, 1, "ROWS [options]", "train the rows of five reports, and compare",
-     "ROWS: a row (E1-adagrad-.01), a report's study (E1), a report (E), best, same (a CNN and\n"
-     "RNNs on the same digits), all, or several of these with commas between. --list lists them.\n"
-     "Each run has a folder OUT/ROW/seed-N. Runs that are done are skipped, one that was stopped\n"
-     "goes on. Tables go to stdout, CSV files and OUT/report.html.\n"},
-    {"look", LOOK, 2, "WHAT RUN|MODEL [options]", "see inside a trained net",
-     "RUN is the folder of a run, whose best model is looked at, MODEL a file of one. WHAT:\n"
-     "  filters         the first layer's weights: at the start, on the way, at the end\n"
-     "  activations     every layer's values on the test images: moments, histograms, dead units\n"
-     "  deconv          what in an image drives each map: the deconvnet's way back to the pixels\n"
-     "  evolution       the same for some maps at several steps of the training\n"
-     "  invariance      features and answer against moving, scaling and turning an image\n"
-     "  occlusion       the answer when a square covers a part of the image\n"
-     "  saliency        gradient of the input, guided back-propagation and the deconvnet\n"
-     "  states          a recurrent net's hidden state, step by step, and its answer after each\n"
-     "  correspondence  whether covering the same part changes the features of images alike\n"
-     "  depth           a linear classifier on each layer's features, on other images, too\n"
-     "  confusion       which classes are taken for which, and the worst mistakes\n"
-     "  ablation        trains nets with layers removed or resized (not part of all)\n"
-     "  kernels         trains first layers of 3x3 .. 11x11 at strides 1, 2, 4 (not part of all)\n"
-     "  all             the first eleven\n"
-     "Figures go to RUN/look.html (of a MODEL: to MODEL-look/look.html, or --out DIR) and, as CSV\n"
-     "files, to the folder look beside it. Models are read, never written. The way of a net\n"
-     "through its training is seen best in runs with --snapshots.\n"
-     "examples:\n"
-     "  nn look all runs/cifar10-001\n"
-     "  nn look deconv runs/cifar10-001 --layer relu2 --map 7 --images 3,14\n"},
-    {"info", INFO, 1, "RUN|MODEL", "list the layers of a model or checkpoint", ""},
-    {"predict", PREDICT, 1000, "RUN|MODEL IMAGES.. [options]", "classify images",
-     "IMAGES: PNG, JPEG, BMP, PGM or PPM files, folders of them, IDX or npy files [n,h,w],\n"
-     "[n,c,h,w] or [h,w], CIFAR-10 .bin files, or - for one of these on standard input. Pictures\n"
-     "are cut and scaled to the size that the model takes. Prints a line for each image: its\n"
-     "name, then the most probable classes, each with its probability.\n"},
-    {"data", SOURCES, 0, "[options]", "say which data would be used", ""},
 };
-enum { COMMAND_COUNT = sizeof commands / sizeof *commands };
+#include "data/commands.inc"
+#include "data/defaults.inc"
 
 static const struct command *find_command(const char *name) {
-  for (int i = 0; i < COMMAND_COUNT; i++)
-    if (strcmp(commands[i].name, name) == 0) return &commands[i];
-  return NULL;
+  const int k = find_word(command_names, name, NULL);
+  return k < 0 ? NULL : &commands[k];
 }
 
 /* The option named by the first n bytes of `name`, if a command in the mask has it; else -1. */
@@ -728,50 +489,27 @@ static int is_choice(const struct settings *s, enum option o, const char *choice
 }
 
 /* Ends with what is wrong with a command line, where it was read: typed, or in a model's note. */
-NO_RETURN PRINTF_LIKE(2, 3) static void refuse(const struct settings *s, const char *format, ...) {
-  char what[PATH_SIZE];
-  va_list list;
-  va_start(list, format);
-  vsnprintf(what, sizeof what, format, list);
-  va_end(list);
-  if (s->from) fail("%s: the command line that it notes is of another version: %s", s->from, what);
-  wrong(s->command->name, "%s", what);
-}
+#define refuse(s, ...)                                                                             \
+  (say((s)->from, (s)->command->name, __VA_ARGS__), exit((s)->from ? 1 : 2))
 
-/* Finds `text` among the words of "a|b|c"; else -1, and *why says so. */
+/* The place of `text` in "a|b|c"; else -1, and *why says so. */
 static int read_choice(const char *form, const char *text, char why[256]) {
-  char word[32], best[32] = "";
-  size_t score = 99;
-  const char *at = form;
-  for (int k = 0; *at; k++) {
-    const size_t n = strcspn(at, "|");
-    snprintf(word, sizeof word, "%.*s", (int)n, at);
-    if (strcmp(word, text) == 0) return k;
-    if (closer(text, word, &score)) strcpy(best, word);
-    at += n + (at[n] == '|');
-  }
-  snprintf(why, 256, "is none of %s%s%s%s", form, *best ? "; did you mean " : "", best,
-           *best ? "?" : "");
-  return -1;
+  struct word meant;
+  const int k = find_word(form, text, &meant);
+  if (k < 0) snprintf(why, 256, "is none of %s%s", form, meant.text);
+  return k;
 }
 
 /* --augment: flip,shift=N,cutout=N, or some of them. 0 if it is anything else. */
 static int read_augment(const char *text, nn_augment *a) {
   memset(a, 0, sizeof *a);
   while (*text) {
-    const size_t n = strcspn(text, ",");
-    char word[32], *value;
-    double number = 0;
-    snprintf(word, sizeof word, "%.*s", (int)n, text);
+    int n = 0, value = 1;
+    if (strncmp(text, "flip", 4) == 0) a->flip = 1, n = 4;
+    else if (sscanf(text, "shift=%2d%n", &value, &n) == 1) a->shift = value;
+    else if (sscanf(text, "cutout=%2d%n", &value, &n) == 1) a->cutout = value;
+    if (!n || value < 1 || value > 16 || (text[n] && text[n] != ',')) return 0;
     text += n + (text[n] == ',');
-    value = strchr(word, '=');
-    if (value) *value++ = 0;
-    if (value && (value[strspn(value, "0123456789")] || !read_number(value, &number))) return 0;
-    if (value && (number < 1 || number > 16)) return 0;
-    if (strcmp(word, "flip") == 0 && !value) a->flip = 1;
-    else if (strcmp(word, "shift") == 0 && value) a->shift = (int)number;
-    else if (strcmp(word, "cutout") == 0 && value) a->cutout = (int)number;
-    else return 0;
   }
   return 1;
 }
@@ -792,12 +530,10 @@ static void set_option(struct settings *s, enum option o, const char *text, char
         (whole && text[strspn(text, "0123456789")]))
       snprintf(why, 256, "is not a %snumber from %.10g to %.10g", whole ? "whole " : "", e->least,
                e->most);
-  } else if (e->kind == TEXT) {
-    if (!*text) snprintf(why, 256, "is empty");
-    if (o == OPT_AUGMENT && !read_augment(text, &augment))
-      snprintf(why, 256, "is not made of flip, shift=N and cutout=N with N from 1 to 16");
-    for (; *text; text++)
-      if (iscntrl((unsigned char)*text)) snprintf(why, 256, "has a control character");
+  } else if (!*text) {
+    snprintf(why, 256, "is empty");
+  } else if (o == OPT_AUGMENT && !read_augment(text, &augment)) {
+    snprintf(why, 256, "is not made of flip, shift=N and cutout=N with N from 1 to 16");
   }
 }
 
@@ -842,6 +578,8 @@ static void help_command(const struct command *c) {
     const struct option_entry *e = &options[o];
     struct text t = {0};
     if (!(e->commands & c->bit)) continue;
+    if (find_option(e->needs, strcspn(e->needs, " "), c->bit) >= 0)
+      text_add(&t, "with --%s: ", e->needs);
     int column = printf("  --%s%s%s", e->name, *e->form ? " " : "", e->form);
     if (column > 24) column = printf("\n") - 1;
     printf("%*s", 26 - column, "");
@@ -854,35 +592,30 @@ static void help_command(const struct command *c) {
 
 static void help_all(void) {
   puts("nn: convolutional and recurrent networks on a CPU\nusage: nn COMMAND [options]\ncommands:");
-  for (int i = 0; i < COMMAND_COUNT; i++)
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
     printf("  %-12s%s\n", commands[i].name, commands[i].summary);
-  puts("nn COMMAND --help lists the options of a command, nn --version tells the version.\n"
-       "Images are looked for in --data DIR, $NN_DATA, data/ and system folders; data/fetch\n"
-       "downloads them. Without any, the program draws its own and says so.\n"
-       "Ctrl-C saves a run; --resume goes on with it.");
-}
-
-/* Ends with the sentence for an option that the command does not have. */
-NO_RETURN static void unknown_option(const struct settings *s, const char *typed) {
-  const struct command *c = s->command;
-  const char *best = NULL;
-  size_t score = 99, n = strcspn(typed, "=");
-  char name[64];
-  snprintf(name, sizeof name, "%.*s", (int)n, typed);
-  if (find_option(name, n, ~0) >= 0) refuse(s, "nn %s has no option --%s", c->name, name);
-  for (int o = 0; o < OPTION_COUNT; o++)
-    if ((options[o].commands & c->bit) && closer(name, options[o].name, &score))
-      best = options[o].name;
-  if (best) refuse(s, "unknown option --%s; did you mean --%s?", name, best);
-  refuse(s, "unknown option --%s", name);
+  puts(help_end);
 }
 
 /* Whether what was typed for an option of a training command is several values. */
-static int has_several(const struct settings *s, enum option o, const char *text) {
+static int has_several(const struct settings *s, int o, const char *text) {
   const enum kind kind = options[o].kind;
   if (s->from || !(s->command->bit & TRAIN) || o == OPT_SEED || o == OPT_SEEDS) return 0;
   if (o == OPT_AUGMENT) return strchr(text, '/') != NULL;
   return kind != FLAG && kind != TEXT && strpbrk(text, kind == CHOICE ? "," : ",:") != NULL;
+}
+
+/* Ends with the sentence for an option that the command does not have. */
+static void unknown_option(const struct settings *s, const char *typed, size_t n) {
+  struct text names = {0};
+  struct word meant;
+  const struct word name = word_of("%.*s", (int)n, typed);
+  if (find_option(typed + 2, n - 2, ~0) >= 0)
+    refuse(s, "nn %s has no option %s", s->command->name, name.text);
+  for (int o = 0; o < OPTION_COUNT; o++)
+    if (options[o].commands & s->command->bit) text_add(&names, "--%s|", options[o].name);
+  find_word(names.data, name.text, &meant);
+  refuse(s, "unknown option %s%s", name.text, meant.text);
 }
 
 /* Reads words of a command line, after those that the settings have. Operands are moved to the
@@ -890,35 +623,38 @@ static int has_several(const struct settings *s, enum option o, const char *text
 static void read_words(struct settings *s, int count, const char **words) {
   const struct command *c = s->command;
   s->operand = words;
+  for (int i = 0; i < count; i++)
+    for (const char *at = words[i]; *at; at++)
+      if (iscntrl((unsigned char)*at)) refuse(s, "'%s' has a control character", words[i]);
   for (int i = 0; i < count; i++) {
-    const char *word = words[i];
+    const char *word = words[i], *value = strchr(word, '=');
+    char why[256] = "";
     if (word[0] != '-' || !word[1]) {
       if (s->operands == c->operands) refuse(s, "'%s' is one argument too many", word);
-      for (const char *at = word; *at; at++)
-        if (iscntrl((unsigned char)*at)) refuse(s, "'%s' has a control character", word);
       words[s->operands++] = word;
       continue;
     }
     if (word[1] != '-') refuse(s, "unknown option %s; options begin with --", word);
-    word += 2;
     const size_t n = strcspn(word, "=");
-    const char *value = word[n] ? word + n + 1 : NULL;
-    const int o = find_option(word, n, c->bit);
-    if (o < 0) unknown_option(s, word);
-    if (options[o].kind == FLAG) {
-      if (value) refuse(s, "--%s takes no value", options[o].name);
+    const int o = find_option(word + 2, n - 2, c->bit);
+    if (o < 0) unknown_option(s, word, n);
+    const struct option_entry *e = &options[o];
+    struct value *v = &s->v[o];
+    if (e->kind == FLAG) {
+      if (value) refuse(s, "--%s takes no value", e->name);
       value = "yes";
-    } else if (!value) {
+    } else if (value) {
+      value++;
+    } else {
       if (i + 1 == count || strncmp(words[i + 1], "--", 2) == 0)
-        refuse(s, "--%s needs a value: %s", options[o].name, options[o].form);
+        refuse(s, "--%s needs a value: %s", e->name, e->form);
       value = words[++i];
     }
-    char why[256] = "";
-    s->v[o].several = has_several(s, (enum option)o, value);
-    if (s->v[o].several) s->v[o].text = value;
+    v->several = has_several(s, o, value);
+    if (v->several) v->text = value;
     else set_option(s, (enum option)o, value, why);
-    if (*why) refuse(s, "--%s '%s' %s", options[o].name, value, why);
-    s->v[o].given = 1;
+    if (*why) refuse(s, "--%s '%s' %s", e->name, value, why);
+    v->given = 1;
   }
 }
 
@@ -938,11 +674,11 @@ static void parse(struct settings *s, const struct command *c, int count, const 
     wrong(c->name, "usage: nn %s %s", c->name, c->form);
 }
 
-/* What an option needs to mean anything; else naming it is an error, and it has no value. */
-static void needs(struct settings *s, enum option o, int met, const char *what) {
-  if (met) return;
-  if (s->v[o].given) refuse(s, "--%s goes only with %s", options[o].name, what);
-  s->v[o].text = "";
+/* Whether the settings have what an option needs: "another", or "another with one|of|these". */
+static int is_met(const struct settings *s, const char *needs) {
+  const size_t n = strcspn(needs, " ");
+  const int o = find_option(needs, n, s->command->bit);
+  return o < 0 || (needs[n] ? find_word(needs + n + 1, s->v[o].text, NULL) >= 0 : *s->v[o].text);
 }
 
 static int is_recurrent(const struct settings *s) {
@@ -967,76 +703,48 @@ static void complete_isa(struct settings *s) {
 
 /* Fills in what depends on other options, and refuses what does not go together. */
 static void complete(struct settings *s) {
-  static const enum option of_cnn[] = {OPT_ACTIVATION, OPT_PAD1, OPT_PAD2, OPT_KERNEL1,
-                                       OPT_STRIDE1, OPT_MAPS1, OPT_MAPS2};
-  static const char *const halves[] = {"0", "1", "2", "3", "4", "5"};
-  const int momentum = is_choice(s, OPT_OPTIMIZER, "momentum");
-  const int rmsprop = is_choice(s, OPT_OPTIMIZER, "rmsprop");
-  const int periods = is_choice(s, OPT_SCHEDULE, "step") ||
-                      is_choice(s, OPT_SCHEDULE, "exponential");
   if (s->command->bit & CELLS) fill(s, OPT_CELL, s->command->bit == OWN ? "cnn" : "gru");
-  const int cells = is_recurrent(s), cnn = is_cnn(s);
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    if (!(options[o].commands & s->command->bit) || is_met(s, options[o].needs)) continue;
+    if (s->v[o].given)
+      refuse(s, "--%s goes only with --%s", options[o].name, options[o].needs);
+    s->v[o].text = "";
+  }
   if (is_set(s, OPT_EPOCHS) && is_set(s, OPT_STEPS))
     refuse(s, "--epochs and --steps exclude each other");
   if (s->command->bit == OWN && !is_set(s, OPT_OWN_IMAGES) && !is_set(s, OPT_RESUME))
     refuse(s, "--images is missing: which images?");
-  needs(s, OPT_TEST_LABELS, is_set(s, OPT_TEST_IMAGES), "--test");
-  needs(s, OPT_LAYERS, cells, "--cell rnn, lstm or gru");
-  needs(s, OPT_RELU, cells && is_choice(s, OPT_CELL, "rnn"), "--cell rnn");
-  for (size_t k = 0; k < sizeof of_cnn / sizeof *of_cnn; k++)
-    needs(s, of_cnn[k], cnn, "--cell cnn");
-  if (cnn && !s->v[OPT_PAD1].given) {
-    s->v[OPT_PAD1].text = "";
-    fill(s, OPT_PAD1, halves[whole_or(s, OPT_KERNEL1, 5) / 2]);
-  }
-  if (cnn && whole_of(s, OPT_PAD1) > whole_or(s, OPT_KERNEL1, 5) / 2)
-    refuse(s, "--pad1 %s is more than half of --kernel1", s->v[OPT_PAD1].text);
-  if (!cnn && is_choice(s, OPT_HIDDEN, "0"))
-    refuse(s, "--hidden 0: only --cell cnn can do without this layer");
-  needs(s, OPT_MOMENTUM, momentum || rmsprop, "--optimizer momentum or rmsprop");
-  needs(s, OPT_ALPHA, rmsprop, "--optimizer rmsprop");
-  needs(s, OPT_GAMMA, periods, "--schedule step or exponential");
-  needs(s, OPT_PERIOD, periods, "--schedule step or exponential");
-  needs(s, OPT_WARMUP, !is_choice(s, OPT_SCHEDULE, "one-cycle"),
-        "another --schedule: one-cycle has a rise of its own");
+  for (size_t k = 0; k < sizeof defaults / sizeof *defaults; k++)
+    if (is_met(s, defaults[k].needs) && is_met(s, options[defaults[k].o].needs))
+      fill(s, defaults[k].o, defaults[k].text);
   if (!is_set(s, OPT_STEPS)) fill(s, OPT_EPOCHS, "10");
-  fill(s, OPT_LR, is_choice(s, OPT_OPTIMIZER, "sgd") ? ".05"
-                  : momentum || is_choice(s, OPT_OPTIMIZER, "adagrad") ? ".01" : ".001");
-  if (momentum || rmsprop) fill(s, OPT_MOMENTUM, momentum ? ".9" : "0");
-  if (rmsprop) fill(s, OPT_ALPHA, ".99");
-  fill(s, OPT_WEIGHT_DECAY, is_choice(s, OPT_OPTIMIZER, "adamw") ? ".01" : "0");
-  fill(s, OPT_KEEP, cells ? "1" : ".5");
-  fill(s, OPT_HIDDEN, cells ? "128" : cnn ? "1024" : "800");
+  if (is_cnn(s) && whole_of(s, OPT_PAD1) > whole_or(s, OPT_KERNEL1, 5) / 2)
+    refuse(s, "--pad1 %s is more than half of --kernel1", s->v[OPT_PAD1].text);
+  if (!is_cnn(s) && is_choice(s, OPT_HIDDEN, "0"))
+    refuse(s, "--hidden 0: only --cell cnn can do without this layer");
   complete_isa(s);
 }
 
-/* Options that say where, how fast or how often, not what comes out. */
-static int is_outward(int o) {
-  return o == OPT_OUT || o == OPT_RESUME || o == OPT_QUIET || o == OPT_DATA || o == OPT_THREADS ||
-         o == OPT_SEEDS || o == OPT_RANDOM || o == OPT_DONE || o == OPT_SAVE_EVERY ||
-         o == OPT_SAVE_SECONDS;
-}
+/* Whether an option says where, how fast or how often, not what comes out. */
+static int is_outward(int o) { return (options[o].commands & (OUTWARD | UNNOTED)) != 0; }
 
 /* Writes a command line back, complete: what it does does not depend on defaults. */
 static void write_back(struct text *t, const struct settings *s) {
   text_add(t, "nn %s", s->command->name);
   for (int o = 0; o < OPTION_COUNT; o++) {
-    if (!(options[o].commands & s->command->bit) || !is_set(s, (enum option)o) ||
-        (is_outward(o) && o != OPT_DATA && o != OPT_SAVE_EVERY && o != OPT_SAVE_SECONDS))
-      continue;
+    const int mask = options[o].commands;
+    if (!(mask & s->command->bit) || (mask & UNNOTED) || !is_set(s, (enum option)o)) continue;
     text_add(t, " --%s", options[o].name);
     if (options[o].kind != FLAG) text_put(t, " "), text_word(t, s->v[o].text);
   }
 }
 
 /* The first option in which two runs differ, outward ones left out; else -1. With `given` only
- * those that were given to the second one count. Kernels may differ. */
+ * those that were given to the second one count. */
 static int differing(const struct settings *a, const struct settings *b, int given) {
   for (int o = 0; o < OPTION_COUNT; o++) {
     const struct value *v = &a->v[o], *w = &b->v[o];
-    if (is_outward(o) || o == OPT_ISA || (given && !w->given) ||
-        !(options[o].commands & a->command->bit))
-      continue;
+    if (is_outward(o) || (given && !w->given) || !(options[o].commands & a->command->bit)) continue;
     if (!*v->text != !*w->text || (*v->text && v->number != w->number) ||
         (options[o].kind == TEXT && strcmp(v->text, w->text) != 0))
       return o;
@@ -1045,8 +753,7 @@ static int differing(const struct settings *a, const struct settings *b, int giv
 }
 
 /* ========================================= @@DATA ===========================================
- * A data set is only called by a name that it has proved: MNIST and the like by the checksum of
- * their arrays. */
+ * A data set is only called by a name that it has proved, by the checksum of its arrays. */
 struct data {
   nn_dataset train, test;
   char name[100];        /* "MNIST"; what every figure on it is labelled with */
@@ -1056,405 +763,288 @@ struct data {
   int classes, scaled;   /* scaled: the network gets (x - mean) scale of each channel */
   nn_real mean[4], scale[4], cover[4]; /* cover: what hides a part, gray or black */
   struct text class_names; /* one a line, or empty */
-  int32_t *index;        /* where a part of the training images was held out */
+  int32_t *index, *thinned; /* of a part that was held out, and of a part for --quick */
 };
 
-enum {
-  CLASSES = 10, CIFAR_RECORD = 3073,
-  DIGITS = 20000, DIGIT_TESTS = 2000, SHAPES = 10000, SHAPE_TESTS = 1000 /* when drawn */
-};
-static const char *const idx_names[4] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
-                                         "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
-static const char *const cifar_names[6] = {"data_batch_1.bin", "data_batch_2.bin",
-                                           "data_batch_3.bin", "data_batch_4.bin",
-                                           "data_batch_5.bin", "test_batch.bin"};
-/* CRC-32 over train pixels, train labels, test pixels, test labels; of CIFAR-10 over its files. */
-static const struct {
-  uint32_t crc;
-  const char *name, *classes;
-} known_sets[] = {
-    {0x1939f699, "MNIST", ""},
-    {0xc7a95b27, "Fashion-MNIST",
-     "T-shirt\ntrousers\npullover\ndress\ncoat\nsandal\nshirt\nsneaker\nbag\nboot"},
-    {0x23b3297d, "CIFAR-10 gray 28x28 subset", NULL},
-    {0xd48007a7, "CIFAR-10 (JPEG-recoded copy)", NULL}};
-static const char photo_classes[] =
-    "airplane\nautomobile\nbird\ncat\ndeer\ndog\nfrog\nhorse\nship\ntruck";
-/* Debian's package dataset-fashion-mnist keeps the four files here, each with .gz at its end. */
-static const char system_folder[] = "/usr/share/datasets/fashion-mnist";
+enum { GRAY28 = 1024 }; /* a set beside MNIST and CIFAR10, which are the commands */
+#include "data/sets.inc"
 
 static void data_free(struct data *d) {
   nn_dataset_free(&d->train);
   nn_dataset_free(&d->test);
   text_free(&d->class_names);
-  free(d->index);
+  free(d->index), free(d->thinned);
   memset(d, 0, sizeof *d);
 }
 
 static int32_t label_of(const nn_dataset *d, int i) { return d->labels[d->only ? d->only[i] : i]; }
 
-/* Checks that labels are 0 .. classes-1. */
-static void check_labels(const nn_dataset *d, int classes, const char *path) {
-  for (int i = 0; i < d->count; i++)
-    if (label_of(d, i) < 0 || label_of(d, i) >= classes)
-      fail("%s: label %ld of sample %d is not 0 .. %d", path, (long)label_of(d, i), i, classes - 1);
-}
+/* ---- files ---- */
 
-/* An IDX or npy file. */
-static nn_array load_array(const char *path) {
-  nn_array a;
+/* A file's bytes; "-": those of standard input. */
+static nn_array read_bytes(const char *path) {
+  nn_array a = {NN_U8, 1, {0}, 0, NULL, {0}};
+  struct text t = {0};
   nn_message why;
-  if (!file_exists(path)) fail("%s: %s", path, strerror(errno));
-  if ((ends_with(path, ".npy") ? nn_npy_load : nn_idx_load)(path, NULL, &a, &why))
+  if (strcmp(path, "-") == 0) {
+    for (size_t n; (n = fread(text_room(&t, 4096), 1, 4096, stdin)) > 0;) t.size += n;
+    a.data = t.data, a.count = t.size;
+  } else if (nn_file_read(path, (size_t)1 << 31, NULL, &a, &why)) {
     fail("%s", why.text);
+  }
   return a;
 }
 
-/* One of MNIST's four files; from the system's folder gzipped. */
-static nn_array read_idx(const char *folder, int which, char path[PATH_SIZE]) {
+/* The array of an npy or IDX file's bytes. */
+static nn_array parse_array(const nn_array *bytes, const char *path) {
+  const int is_npy = bytes->count && *(const uint8_t *)bytes->data == 0x93;
   nn_array a;
   nn_message why;
-  path_of(path, "%s/%s%s", folder, idx_names[which], folder == system_folder ? ".gz" : "");
-  if (folder == system_folder) {
-    struct text t = {0};
-    char block[4096];
-    FILE *f = open_gzip(path);
-    if (!f) fail("%s cannot be unpacked here; unpack it into data/fashion-mnist", path);
-    for (size_t n; (n = fread(block, 1, sizeof block, f)) > 0;) text_bytes(&t, block, n);
-    if (close_gzip(f) != 0) fail("%s is damaged, or there is no gzip to unpack it", path);
-    if (nn_idx_parse(t.data, t.size, NULL, &a, &why)) fail("%s: %s", path, why.text);
-    text_free(&t);
-  } else {
-    if (!file_exists(path)) fail("%s is missing, though others of its set are there", path);
-    if (nn_idx_load(path, NULL, &a, &why)) fail("%s", why.text);
-  }
-  const int of_labels = which & 1;
-  if (a.type != NN_U8 || a.count == 0 || (of_labels ? a.count != a.dim[0] : a.rank != 3))
-    fail("%s is not an IDX file of %s", path, of_labels ? "byte labels" : "byte images");
+  if ((is_npy ? nn_npy_parse : nn_idx_parse)(bytes->data, bytes->count, NULL, &a, &why))
+    fail("%s: %s", path, why.text);
   return a;
 }
 
-/* By its checksum, else as it is told; with the classes of a known set. */
-static void name_data(struct data *d, const char *unknown, const char *classes) {
-  snprintf(d->name, sizeof d->name, "%s", unknown);
-  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
-    if (known_sets[i].crc == d->crc) {
-      snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
-      classes = known_sets[i].classes ? known_sets[i].classes : classes;
-    }
-  text_put(&d->class_names, classes);
-}
-
-static void load_idx(struct data *d, const char *folder, int cifar) {
-  char path[PATH_SIZE];
-  nn_message why;
-  for (int i = 0; i < 2; i++) {
-    nn_dataset *to = i ? &d->test : &d->train;
-    nn_array images = read_idx(folder, 2 * i, path), labels = read_idx(folder, 2 * i + 1, path);
-    if (labels.dim[0] != images.dim[0])
-      fail("%s has %zu labels for %zu images", path, labels.dim[0], images.dim[0]);
-    d->crc = nn_crc32(d->crc, images.data, images.count);
-    d->crc = nn_crc32(d->crc, labels.data, labels.count);
-    if (nn_dataset_from_arrays(&images, &labels, to, &why)) fail("%s: %s", path, why.text);
-    check_labels(to, CLASSES, path);
-    if (i && (to->height != d->train.height || to->width != d->train.width))
-      fail("%s/%s has images of another size than %s", folder, idx_names[2], idx_names[0]);
-  }
-  name_data(d, "IDX images of unknown origin", cifar ? photo_classes : "");
-  path_of(d->where, "%s", folder);
-}
-
-/* Makes images fit: cut or framed in black about the middle; colours to gray (ITU-R 601) or gray to
- * three equal channels. */
-static void fit_set(nn_dataset *d, int channels, int height, int width) {
-  const int plane = d->height * d->width, down = (height - d->height) / 2;
-  const int right = (width - d->width) / 2;
-  const size_t each = (size_t)(channels * height * width), count = (size_t)d->count * each;
-  if (channels == d->channels && height == d->height && width == d->width) return;
+/* A picture as one image of the shape dim, cut about its middle and scaled: each pixel is the mean
+ * of what it covers. What is 0 of dim becomes that of the picture, at most 64 x 64. was: the
+ * picture's height and width. 0 if the bytes are no picture. */
+static int read_picture(const nn_array *bytes, int dim[3], nn_dataset *to, int was[2]) {
+  const int size = bytes->count < INT32_MAX ? (int)bytes->count : 0;
+  int w, h, c;
+  if (!stbi_info_from_memory(bytes->data, size, &w, &h, &c)) return 0;
+  if (w < 1 || h < 1 || w > (1 << 24) / h || dim[0] > 4) return 0; /* the size is an attack's */
+  if (!dim[0]) dim[0] = c >= 3 ? 3 : 1;
+  if (!dim[1]) dim[1] = dim[2] = (int)fmin(fmin(w, h), 64);
+  unsigned char *from = stbi_load_from_memory(bytes->data, size, &w, &h, &c, dim[0]);
+  if (!from) return 0;
+  /* What is cut out, and how often its pixels are repeated so that it is no smaller than dim. */
+  const int tall = (int)fmax(fmin(h, (double)w * dim[1] / dim[2]), 1);
+  const int wide = (int)fmax(fmin(w, (double)h * dim[2] / dim[1]), 1);
+  const int times = 1 + (int)fmax((dim[1] - 1) / tall, (dim[2] - 1) / wide);
+  const int rows = tall * times, columns = wide * times, plane = rows * columns;
+  const size_t count = (size_t)dim[0] * (size_t)plane;
   uint8_t *pixels = allocate(count, 1);
   for (size_t i = 0; i < count; i++) {
-    const int v = (int)(i % each), c = v / (height * width);
-    const int row = v / width % height - down, column = v % width - right;
-    if (row < 0 || row >= d->height || column < 0 || column >= d->width) continue;
-    const uint8_t *at = d->pixels + i / each * (size_t)(d->channels * plane) + row * d->width +
-                        column;
-    pixels[i] = d->channels == channels ? at[c * plane] : d->channels == 1 ? at[0]
-                : (uint8_t)(.299 * at[0] + .587 * at[plane] + .114 * at[2 * plane] + .5);
+    const int at = (int)(i % (size_t)plane), y = (h - tall) / 2 + at / columns / times;
+    const int x = (w - wide) / 2 + at % columns / times;
+    pixels[i] = from[(y * w + x) * dim[0] + (int)(i / (size_t)plane)];
   }
-  nn_array_free(&d->owned[0]);
-  d->owned[0].data = pixels;
-  d->pixels = pixels;
-  d->channels = channels, d->height = height, d->width = width;
+  stbi_image_free(from);
+  nn_transform shrink = {0};
+  shrink.height = dim[1], shrink.width = dim[2];
+  *to = nn_dataset_pixels(pixels, NULL, 1, dim[0], rows, columns);
+  to->owned[0].data = pixels;
+  if (nn_dataset_transform(to, &shrink, NULL)) fail("out of memory");
+  was[0] = h, was[1] = w;
+  return 1;
 }
 
-static void load_cifar(struct data *d, const char *folder, int gray, int size) {
-  for (int k = 0; k < 6; k++) {
-    char path[PATH_SIZE];
-    nn_array bytes;
-    nn_message why;
-    path_of(path, "%s/%s", folder, cifar_names[k]);
-    if (!file_exists(path)) fail("%s is missing, though others of its set are there", path);
-    if (nn_file_read(path, (size_t)1 << 30, NULL, &bytes, &why)) fail("%s", why.text);
-    d->crc = nn_crc32(d->crc, bytes.data, bytes.count);
-    nn_array_free(&bytes);
+/* What is read of a folder with a sub-folder of pictures for each class. */
+struct album {
+  const char *folder;
+  struct text pixels, names;
+  size_t last, images; /* last: where the last class's name begins */
+  int32_t *labels;
+  int dim[3], classes, skipped, was[2];
+};
+static void add_picture(void *user, const char *path) {
+  struct album *a = user;
+  const char *class = path + strlen(a->folder) + 1;
+  const size_t n = strcspn(class, separators);
+  nn_array bytes = read_bytes(path);
+  nn_dataset d;
+  if (class[n] && read_picture(&bytes, a->dim, &d, a->was)) {
+    if (!a->classes || a->names.size - a->last != n || memcmp(a->names.data + a->last, class, n)) {
+      text_put(&a->names, a->classes++ ? "\n" : "");
+      a->last = a->names.size;
+      text_bytes(&a->names, class, n);
+    }
+    text_bytes(&a->pixels, d.owned[0].data, (size_t)(d.channels * d.height * d.width));
+    a->labels = grow(a->labels, a->images, sizeof *a->labels);
+    a->labels[a->images++] = a->classes - 1;
+    nn_dataset_free(&d);
+  } else {
+    a->skipped++;
   }
-  for (int i = 0; i < 2; i++) {
+  nn_array_free(&bytes);
+}
+
+/* --images and --labels, or --test and --test-labels. Pictures for tests have the shape and the
+ * classes of those for training. */
+static void load_own(struct data *d, nn_dataset *to, const struct settings *s, enum option images,
+                     enum option labels) {
+  const char *path = s->v[images].text;
+  const int side = d->train.count ? 0 : whole_or(s, OPT_SIDE, 0);
+  struct album a;
+  nn_message why;
+  if (!is_folder(path)) {
+    if (!is_set(s, labels))
+      refuse(s, "--%s is missing: the classes of %s", options[labels].name, path);
+    if (nn_dataset_load(path, s->v[labels].text, NULL, to, &why)) fail("%s", why.text);
+    return;
+  }
+  if (is_set(s, labels)) refuse(s, "--%s does not go with a folder", options[labels].name);
+  memset(&a, 0, sizeof a);
+  a.folder = path;
+  a.dim[0] = d->train.channels;
+  a.dim[1] = side ? side : d->train.height, a.dim[2] = side ? side : d->train.width;
+  each_file(path, add_picture, &a);
+  if (!a.images) fail("%s has no sub-folders of pictures, one for each class", path);
+  if (a.skipped) note("%s: %d files are no pictures, and left out", path, a.skipped);
+  if (d->class_names.size && strcmp(a.names.data, d->class_names.data) != 0)
+    fail("%s has other sub-folders than the training images", path);
+  *to = nn_dataset_pixels((uint8_t *)a.pixels.data, a.labels, (int)a.images, a.dim[0], a.dim[1],
+                          a.dim[2]);
+  to->owned[0].data = a.pixels.data, to->owned[1].data = a.labels;
+  text_free(&d->class_names);
+  d->class_names = a.names;
+}
+
+/* ---- sets that are known ---- */
+
+/* The first of these sets that is in a folder for data, and its own folder; or 0. */
+static int find_set(const char *in, int sets, char folder[PATH_SIZE]) {
+  char path[PATH_SIZE];
+  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    const struct place *p = &places[i];
+    path_of(folder, "%s%s%s", in, *p->folder ? "/" : "", p->folder);
+    path_of(path, "%s/%s", folder, p->set == CIFAR10 ? cifar_file : idx_files[0]);
+    if ((p->set & sets) && file_exists(path)) return p->set;
+  }
+  return 0;
+}
+
+/* The folder that a user names for images, or NULL. */
+static const char *named_place(const struct settings *s) {
+  const char *place = is_set(s, OPT_DATA) ? s->v[OPT_DATA].text : getenv("NN_DATA");
+  return place && *place ? place : NULL;
+}
+
+/* Loads the images of a command from there, else from data; 0: there are none. */
+static int load_found(struct data *d, const struct settings *s) {
+  const int small = is_set(s, OPT_GRAY) && is_choice(s, OPT_SIZE, "28");
+  const int sets = s->command->bit != CIFAR10 ? MNIST : small ? CIFAR10 | GRAY28 : CIFAR10;
+  const int set = find_set(named_place(s) ? named_place(s) : "data", sets, d->where);
+  char file[2][PATH_SIZE];
+  for (int i = 0; i < 4 && set; i += 2) {
     nn_dataset *to = i ? &d->test : &d->train;
     nn_message why;
-    if (nn_dataset_load_cifar10(folder, i, gray, NULL, to, &why)) fail("%s", why.text);
-    fit_set(to, to->channels, size, size);
+    for (int k = 0; k < 2; k++) path_of(file[k], "%s/%s", d->where, idx_files[i + k]);
+    if (set == CIFAR10 ? nn_dataset_load_cifar10(d->where, i > 0, 0, NULL, to, &why)
+                       : nn_dataset_load(file[0], file[1], NULL, to, &why))
+      fail("%s", why.text);
   }
-  path_of(d->where, "%s", folder);
-  name_data(d, "CIFAR-10 files of unknown origin", photo_classes);
+  snprintf(d->name, sizeof d->name, "%s of unknown origin",
+           set == CIFAR10 ? "CIFAR-10 files" : "IDX images");
+  if (set & (CIFAR10 | GRAY28)) text_put(&d->class_names, photos);
+  return set;
 }
 
 /* The images that the program draws itself. Their seeds are fixed: they are a data set. */
-static void draw(struct data *d, int cifar, int gray, int size) {
-  const size_t each = cifar ? 3072 : 784, side = cifar ? 32 : 28;
-  snprintf(d->name, sizeof d->name, cifar ? "drawn shapes" : "drawn digits");
-  path_of(d->where, "the program itself");
+static void draw(struct data *d, int cifar) {
+  static const int counts[2][2] = {{20000, 2000}, {10000, 1000}};
+  const size_t side = cifar ? 32 : 28, channels = cifar ? 3 : 1, each = channels * side * side;
   for (int half = 0; half < 2; half++) {
-    const int count = cifar ? (half ? SHAPE_TESTS : SHAPES) : (half ? DIGIT_TESTS : DIGITS);
-    const size_t n = (size_t)count, channels = cifar ? 3 : 1;
-    nn_dataset *to = half ? &d->test : &d->train;
+    const size_t n = (size_t)counts[cifar][half];
     nn_array images = {NN_U8, 4, {n, channels, side, side}, n * each, allocate(n, each), {0}};
     nn_array labels = {NN_I32, 1, {n}, n, allocate(n, sizeof(int32_t)), {0}};
-    nn_message why;
-    (cifar ? draw_shapes : draw_digits)(half ? 2 : 1, count, images.data, labels.data);
-    d->crc = nn_crc32(d->crc, images.data, n * each);
-    if (nn_dataset_from_arrays(&images, &labels, to, &why)) fail("%s", why.text);
-    if (cifar) fit_set(to, gray ? 1 : 3, size, size);
+    (cifar ? draw_shapes : draw_digits)(half ? 2 : 1, (int)n, images.data, labels.data);
+    if (nn_dataset_from_arrays(&images, &labels, half ? &d->test : &d->train, NULL))
+      fail("out of memory");
   }
-}
-
-/* Whether any of the files are in PLACE/SUB; the folder's path is left in `folder`. */
-static int any_there(char folder[PATH_SIZE], const char *place, const char *sub,
-                     const char *const *names, int count) {
-  char path[PATH_SIZE];
-  path_of(folder, "%s%s%s", place, *sub ? "/" : "", sub);
-  for (int i = 0; i < count; i++) {
-    path_of(path, "%s/%s", folder, names[i]);
-    if (file_exists(path)) return 1;
-  }
-  return 0;
-}
-
-/* Loads from one place if any of the files are there, in the usual folders or directly; else 0. */
-static int load_from(struct data *d, const char *place, int cifar, int gray, int size) {
-  char folder[PATH_SIZE];
-  if ((!cifar || (gray && size == 28)) &&
-      (any_there(folder, place, cifar ? "cifar10-28gray" : "mnist", idx_names, 4) ||
-       any_there(folder, place, "", idx_names, 4) ||
-       (!cifar && any_there(folder, place, "fashion-mnist", idx_names, 4))))
-    return load_idx(d, folder, cifar), 1;
-  if (cifar && (any_there(folder, place, "cifar-10-batches-bin", cifar_names, 6) ||
-                any_there(folder, place, "", cifar_names, 6))) {
-    load_cifar(d, folder, gray, size);
-    snprintf(d->name + strlen(d->name), 40, "%s%s", gray ? " gray" : "",
-             size == 28 ? ", middle 28x28" : "");
-    return 1;
-  }
-  return 0;
-}
-
-/* Whether a place has files of any set. */
-static int has_images(const char *place) {
-  static const char *const subs[] = {"", "mnist", "fashion-mnist", "cifar10-28gray"};
-  char folder[PATH_SIZE];
-  for (int i = 0; i < 4; i++)
-    if (any_there(folder, place, subs[i], idx_names, 4)) return 1;
-  return any_there(folder, place, "", cifar_names, 6) ||
-         any_there(folder, place, "cifar-10-batches-bin", cifar_names, 6);
-}
-
-/* The only place that may have the images, or NULL: what --data names; or what NN_DATA names if no
- * set is there, for then it is mistyped. */
-static const char *only_place(const struct settings *s) {
-  const char *environment = getenv("NN_DATA");
-  if (is_set(s, OPT_DATA)) return s->v[OPT_DATA].text;
-  return environment && *environment && !has_images(environment) ? environment : NULL;
-}
-
-/* Finds the images of a place or, in order, of all; 0: there are none. */
-static int find_images(struct data *d, const struct settings *s, int cifar, int gray, int size) {
-  const char *place = only_place(s), *environment = getenv("NN_DATA");
-  char path[PATH_SIZE];
-  if (place) return load_from(d, place, cifar, gray, size);
-  if (environment && *environment && load_from(d, environment, cifar, gray, size)) return 1;
-  if (load_from(d, "data", cifar, gray, size)) return 1;
-  path_of(path, "%s/%s.gz", system_folder, idx_names[0]);
-  if (cifar || !file_exists(path)) return 0;
-  load_idx(d, system_folder, 0);
-  return 1;
-}
-
-/* ---- a user's own images ---- */
-
-struct names {
-  char **name;
-  size_t count;
-};
-static void add_name(void *user, const char *name) {
-  struct names *n = user;
-  if (*name == '.') return;
-  n->name = grow(n->name, n->count, sizeof *n->name);
-  n->name[n->count] = allocate(strlen(name) + 1, 1);
-  strcpy(n->name[n->count++], name);
-}
-static int by_name(const void *a, const void *b) {
-  return strcmp(*(char *const *)a, *(char *const *)b);
-}
-/* What a folder holds, sorted, hidden files left out. */
-static struct names names_in(const char *folder) {
-  struct names n = {NULL, 0};
-  if (each_name(folder, add_name, &n)) fail("%s: %s", folder, strerror(errno));
-  if (n.count) qsort(n.name, n.count, sizeof *n.name, by_name);
-  return n;
-}
-static void names_free(struct names *n) {
-  while (n->count) free(n->name[--n->count]);
-  free(n->name);
-}
-
-/* A picture as planes [channels,height,width]: its middle, cut to their shape and scaled, each
- * pixel the mean of what it covers. 0 if the bytes are no picture. was: its channels and size. */
-static int fit_picture(const void *bytes, size_t size, int channels, int height, int width,
-                       uint8_t *to, int was[3]) {
-  int w, h, c;
-  if (size > INT32_MAX || !stbi_info_from_memory(bytes, (int)size, &w, &h, &c)) return 0;
-  if (w < 1 || h < 1 || w > (1 << 24) / h) return 0; /* such a picture is an attack */
-  unsigned char *from = stbi_load_from_memory(bytes, (int)size, &w, &h, &c, channels);
-  if (!from) return 0;
-  const double scale = fmin((double)h / height, (double)w / width); /* pixels to one */
-  const double top = (h - scale * height) / 2, left = (w - scale * width) / 2;
-  for (int i = 0; i < channels * height * width; i++) {
-    const int k = i / (height * width), row = i / width % height, column = i % width;
-    const double y0 = top + row * scale, x0 = left + column * scale;
-    double sum = 0, all = 0;
-    for (int y = (int)y0; y < h && y < y0 + scale; y++)
-      for (int x = (int)x0; x < w && x < x0 + scale; x++) {
-        const double share = (fmin(y + 1, y0 + scale) - fmax(y, y0)) *
-                             (fmin(x + 1, x0 + scale) - fmax(x, x0));
-        sum += share * from[(y * w + x) * channels + k];
-        all += share;
-      }
-    to[i] = (uint8_t)(sum / fmax(all, 1e-12) + .5);
-  }
-  stbi_image_free(from);
-  was[0] = c, was[1] = h, was[2] = w;
-  return 1;
-}
-
-/* A folder with a sub-folder of pictures for each class. side 0: as the first picture has it. The
- * classes of the test images are those of the training images. */
-static void load_classes(struct data *d, nn_dataset *to, const char *folder, int side) {
-  const int is_test = to == &d->test;
-  struct names classes = names_in(folder);
-  struct text pixels = {0}, labels = {0}, names = {0};
-  int dim[3] = {is_test ? d->train.channels : 0, side, side}, was[3];
-  size_t skipped = 0;
-  for (size_t k = 0; k < classes.count; k++) {
-    char path[PATH_SIZE];
-    path_of(path, "%s/%s", folder, classes.name[k]);
-    if (!is_folder(path)) continue;
-    const char label = (char)d->classes;
-    struct names files = names_in(path);
-    text_add(&names, "%s%s", names.size ? "\n" : "", classes.name[k]);
-    for (size_t i = 0; i < files.count; i++) {
-      nn_array bytes;
-      nn_message why;
-      path_of(path, "%s/%s/%s", folder, classes.name[k], files.name[i]);
-      if (is_folder(path)) continue;
-      need_regular(path);
-      if (nn_file_read(path, (size_t)1 << 28, NULL, &bytes, &why)) fail("%s", why.text);
-      int c, w, h;
-      if (bytes.count > INT32_MAX ||
-          !stbi_info_from_memory(bytes.data, (int)bytes.count, &w, &h, &c)) {
-        skipped++;
-      } else {
-        if (!dim[0]) dim[0] = c >= 3 ? 3 : 1;
-        if (!dim[1]) dim[1] = dim[2] = w < h ? (w < 64 ? w : 64) : h < 64 ? h : 64;
-        uint8_t *one = allocate((size_t)(dim[0] * dim[1] * dim[2]), 1);
-        if (fit_picture(bytes.data, bytes.count, dim[0], dim[1], dim[2], one, was)) {
-          text_bytes(&pixels, (char *)one, (size_t)(dim[0] * dim[1] * dim[2]));
-          text_bytes(&labels, &label, 1);
-        } else skipped++;
-        free(one);
-      }
-      nn_array_free(&bytes);
-    }
-    names_free(&files);
-    if (++d->classes > 100) fail("%s has more than 100 classes", folder);
-  }
-  names_free(&classes);
-  if (d->classes < 2 || !labels.size)
-    fail("%s has no two sub-folders of pictures, one for each class", folder);
-  if (skipped) note("%s: %zu files are no pictures, and left out", folder, skipped);
-  if (is_test && strcmp(names.data, d->class_names.data) != 0)
-    fail("%s has other sub-folders than the training images", folder);
-  if (!is_test) d->class_names = names, memset(&names, 0, sizeof names);
-  nn_array images = {NN_U8, 4, {labels.size, (size_t)dim[0], (size_t)dim[1], (size_t)dim[2]},
-                     pixels.size, pixels.data, {0}};
-  nn_array own = {NN_U8, 1, {labels.size}, labels.size, labels.data, {0}};
-  nn_message why;
-  if (nn_dataset_from_arrays(&images, &own, to, &why)) fail("%s: %s", folder, why.text);
-  nn_array_free(&own);
-  text_free(&names);
-}
-
-/* --images and --labels, or --test and --test-labels. */
-static void load_own_set(struct data *d, nn_dataset *to, const struct settings *s,
-                         enum option images, enum option labels) {
-  const char *path = s->v[images].text;
-  nn_message why;
-  d->classes = 0;
-  if (is_folder(path)) {
-    if (is_set(s, labels)) refuse(s, "--%s does not go with a folder", options[labels].name);
-    load_classes(d, to, path, to == &d->test ? d->train.height : whole_or(s, OPT_SIDE, 0));
-  } else {
-    if (!is_set(s, labels)) refuse(s, "--%s is missing: the classes of %s", options[labels].name,
-                                   path);
-    need_regular(path), need_regular(s->v[labels].text);
-    if (nn_dataset_load(path, s->v[labels].text, NULL, to, &why)) fail("%s", why.text);
-    check_labels(to, 1000, s->v[labels].text);
-    for (int i = 0; i < to->count; i++)
-      if (label_of(to, i) >= d->classes) d->classes = label_of(to, i) + 1;
-  }
-  const size_t each = (size_t)(to->channels * to->height * to->width);
-  const void *bytes = to->pixels ? (const void *)to->pixels : (const void *)to->values;
-  d->crc = nn_crc32(d->crc, bytes, (size_t)to->count * each * (to->pixels ? 1 : sizeof(nn_real)));
-  d->crc = nn_crc32(d->crc, to->labels, (size_t)to->count * sizeof *to->labels);
-}
-
-static void load_own(struct data *d, const struct settings *s) {
-  load_own_set(d, &d->train, s, OPT_OWN_IMAGES, OPT_OWN_LABELS);
-  const int classes = d->classes;
-  if (classes < 2) fail("%s: all images are of one class", s->v[OPT_OWN_IMAGES].text);
-  if (is_set(s, OPT_TEST_IMAGES)) {
-    load_own_set(d, &d->test, s, OPT_TEST_IMAGES, OPT_TEST_LABELS);
-    if (d->classes > classes) fail("%s has classes that the training images have not",
-                                   s->v[OPT_TEST_IMAGES].text);
-    if (d->test.channels != d->train.channels || d->test.height != d->train.height ||
-        d->test.width != d->train.width)
-      fail("%s has images of another shape than the training images", s->v[OPT_TEST_IMAGES].text);
-  } else {
-    const nn_dataset all = d->train;
-    d->index = allocate((size_t)all.count, sizeof *d->index);
-    if (nn_dataset_split(&all, .1, 1, d->index, &d->train, &d->test))
-      fail("%s: a tenth of %d images is too few to test", s->v[OPT_OWN_IMAGES].text, all.count);
-    memcpy(d->train.owned, all.owned, sizeof all.owned);
-    snprintf(d->said, sizeof d->said, "A tenth of the images is held out to test.");
-  }
-  d->classes = classes;
-  snprintf(d->name, sizeof d->name, "%.90s", name_of(s->v[OPT_OWN_IMAGES].text));
-  path_of(d->where, "%s", s->v[OPT_OWN_IMAGES].text);
+  snprintf(d->name, sizeof d->name, cifar ? "drawn shapes" : "drawn digits");
+  path_of(d->where, "the program itself");
 }
 
 /* ---- all of them ---- */
 
-/* What the network gets of the pixels 0..1: MNIST's as they are; 32x32 ones (x - .5)/.5; all others
- * standardised over the training images. */
-static void data_scale(struct data *d, int mnist) {
+/* Checks a half of the data, which may have so many classes, and adds it to the checksum; how many
+ * it has. */
+static int take_in(struct data *d, const nn_dataset *half, int most, const char *path) {
+  const size_t plane = (size_t)(half->height * half->width), each = plane * (size_t)half->channels;
+  const size_t size = half->pixels ? each : each * sizeof(nn_real);
+  int classes = 0;
+  if (half->channels != d->train.channels || half->height != d->train.height ||
+      half->width != d->train.width)
+    fail("%s: images of another shape than the training images", path);
+  if (half->label_size > 1) fail("%s: not one label for each image", path);
+  d->crc = nn_crc32(d->crc, half->pixels ? (const void *)half->pixels : half->values,
+                    (size_t)half->count * size);
+  for (int i = 0; i < half->count; i++) {
+    const long label = half->labels[i];
+    const uint8_t byte = (uint8_t)label;
+    if (label < 0 || label >= most)
+      fail("%s: label %ld of sample %d is not 0 .. %d", path, label, i, most - 1);
+    if (label >= classes) classes = (int)label + 1;
+    d->crc = nn_crc32(d->crc, &byte, 1);
+  }
+  return classes;
+}
+
+/* The images of one's own; a tenth is held out where none are given to test. */
+static void find_own(struct data *d, const struct settings *s) {
+  const char *path = s->v[OPT_OWN_IMAGES].text;
+  load_own(d, &d->train, s, OPT_OWN_IMAGES, OPT_OWN_LABELS);
+  d->classes = take_in(d, &d->train, 1000, path);
+  if (d->classes < 2) fail("%s: all images are of one class", path);
+  snprintf(d->name, sizeof d->name, "%.90s", name_of(path));
+  path_of(d->where, "%s", path);
+  if (is_set(s, OPT_TEST_IMAGES)) {
+    load_own(d, &d->test, s, OPT_TEST_IMAGES, OPT_TEST_LABELS);
+    take_in(d, &d->test, d->classes, s->v[OPT_TEST_IMAGES].text);
+    return;
+  }
+  const nn_dataset all = d->train;
+  d->index = allocate((size_t)all.count, sizeof *d->index);
+  if (nn_dataset_split(&all, .1, 1, d->index, &d->train, &d->test))
+    fail("%s: a tenth of %d images is too few to test", path, all.count);
+  memcpy(d->train.owned, all.owned, sizeof all.owned);
+  snprintf(d->said, sizeof d->said, "A tenth of the images is held out to test.");
+}
+
+/* Those of a known set; else those that the program draws, if `draws` is 2, or 1 and no place for
+ * images was named, which would be mistyped. 0: none. */
+static int find_known(struct data *d, const struct settings *s, int draws) {
+  const int cifar = s->command->bit == CIFAR10, found = load_found(d, s);
+  const int gray = is_set(s, OPT_GRAY), small = is_choice(s, OPT_SIZE, "28");
+  const char *wanted = cifar ? "CIFAR-10" : "MNIST", *place = named_place(s);
+  if (!found && !draws) return 0;
+  if (!found && place && draws == 1)
+    fail("no %s files in %s%s: %s should be there or in %s (data/fetch %s downloads them)", wanted,
+         place, is_set(s, OPT_DATA) ? "" : ", which NN_DATA names",
+         cifar ? cifar_file : idx_files[0], cifar ? "cifar-10-batches-bin" : "mnist",
+         cifar ? "cifar10" : "mnist");
+  if (!found) draw(d, cifar);
+  d->classes = 10;
+  for (int half = 0; half < 2; half++)
+    take_in(d, half ? &d->test : &d->train, d->classes, d->where);
+  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
+    if (known_sets[i].crc == d->crc) snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
+  const int fashion = !cifar && strcmp(d->name, "Fashion-MNIST") == 0;
+  if (fashion) text_put(&d->class_names, clothes);
+  if (cifar && d->train.channels == 3) {
+    nn_transform t = {0};
+    t.gray = gray, t.crop_height = t.crop_width = small ? 28 : 0;
+    if (nn_dataset_transform(&d->train, &t, NULL) || nn_dataset_transform(&d->test, &t, NULL))
+      fail("%s: its images are not 32x32", d->where);
+    snprintf(d->name + strlen(d->name), 24, "%s%s", gray ? " gray" : "",
+             small ? ", middle 28x28" : "");
+  }
+  if (!found || fashion)
+    snprintf(d->said, sizeof d->said, "There is no %s here: %s %s.", wanted, d->name,
+             found ? "stands in for it" : "stand in for it (data/fetch gets it)");
+  return 1;
+}
+
+/* Which data the settings mean; 0: none. What the network gets of the pixels 0..1: MNIST's as they
+ * are; 32x32 ones (x - .5)/.5; all others standardised over the training images. */
+static int data_find(struct data *d, const struct settings *s, int draws) {
+  const int own = s->command->bit == OWN, mnist = !own && s->command->bit != CIFAR10;
+  memset(d, 0, sizeof *d);
+  if (own) find_own(d, s);
+  else if (!find_known(d, s, draws)) return 0;
+  for (char *c = d->where; *c; c++) /* which is shown on terminals */
+    if (iscntrl((unsigned char)*c)) *c = '?';
   d->scaled = !mnist;
   for (int c = 0; c < 4; c++)
     d->mean[c] = (nn_real)(mnist ? 0 : .5), d->scale[c] = (nn_real)(mnist ? 1 : 2);
@@ -1463,71 +1053,52 @@ static void data_scale(struct data *d, int mnist) {
        nn_dataset_moments(&d->train, (size_t)d->train.channels, d->mean, d->scale)))
     fail("%s: images of more than four channels, or with numbers that are too large", d->where);
   memcpy(d->cover, d->mean, sizeof d->cover);
-}
-
-/* Which data: those that the settings name; else, if `draws`, those the program draws. 0: none. */
-static int data_find(struct data *d, const struct settings *s, int draws) {
-  const int bit = s->command->bit, cifar = bit == CIFAR10;
-  const int gray = is_set(s, OPT_GRAY), size = is_choice(s, OPT_SIZE, "28") ? 28 : 32;
-  const char *wanted = cifar ? "CIFAR-10" : "MNIST";
-  memset(d, 0, sizeof *d);
-  d->classes = CLASSES;
-  if (bit == OWN) {
-    load_own(d, s);
-  } else if (!find_images(d, s, cifar, gray, size)) {
-    if (only_place(s) && draws)
-      fail("no %s files in %s%s: %s should be there or in %s (data/fetch %s downloads them)",
-           wanted, only_place(s), is_set(s, OPT_DATA) ? "" : ", which NN_DATA names",
-           cifar ? cifar_names[0] : idx_names[0], cifar ? "cifar-10-batches-bin" : "mnist",
-           cifar ? "cifar10" : "mnist");
-    if (!draws) return 0;
-    draw(d, cifar, gray, size);
-    if (gray) strcat(d->name, " gray");
-    if (cifar && size == 28) strcat(d->name, ", middle 28x28");
-  }
-  if (bit != OWN && strncmp(d->name, "drawn", 5) == 0)
-    snprintf(d->said, sizeof d->said,
-             "There is no %s here: %s stand in for it (data/fetch gets it).", wanted, d->name);
-  else if (bit == MNIST && strncmp(d->name, "Fashion", 7) == 0)
-    snprintf(d->said, sizeof d->said, "There is no MNIST here: Fashion-MNIST stands in for it.");
-  for (char *c = d->where; *c; c++) /* which is shown on terminals */
-    if (iscntrl((unsigned char)*c)) *c = '?';
-  data_scale(d, bit != CIFAR10 && bit != OWN);
   return 1;
 }
 
-/* Leaves at most so many samples of a set, from all over it and not in step with its classes, for
- * some sets are sorted by them and some take them in turn. */
-static void thin_out(nn_dataset *d, int most) {
-  const size_t each = (size_t)(d->channels * d->height * d->width);
-  const int stride = d->count / most;
-  uint8_t *pixels = d->owned[0].data;
-  int32_t *labels = (int32_t *)(uintptr_t)(const void *)d->labels;
-  if (stride < 2 || !d->pixels || d->only) return;
-  for (int i = 0; i < most; i++) {
-    const int from = i * stride + i % stride;
-    memmove(pixels + (size_t)i * each, pixels + (size_t)from * each, each);
-    labels[i] = labels[from];
-  }
-  d->count = most;
-}
-/* For --quick: other data than the whole, for a resumed run, too. */
+/* For --quick: at most a thousand images, and 200 to test, which are other data than the whole. */
 static void data_thin(struct data *d) {
+  int32_t *at = allocate((size_t)(d->train.count + d->test.count), sizeof *at);
+  d->thinned = at;
   d->crc = nn_crc32(d->crc, "part", 4);
-  thin_out(&d->train, 1000);
-  thin_out(&d->test, 200);
+  for (int half = 0; half < 2; half++) {
+    nn_dataset *to = half ? &d->test : &d->train, all = *to, rest;
+    const double share = (half ? 200. : 1000.) / all.count;
+    if (share >= 1) continue;
+    if (nn_dataset_split(&all, share, 1, at, &rest, to)) fail("%s: too few images", d->where);
+    memcpy(to->owned, all.owned, sizeof all.owned);
+    at += all.count;
+  }
 }
 
-/* Images of another kind than `own`, as a net takes them that was trained on those. */
+/* Images of another kind than `own`, as a net takes them that was trained on those: cut or framed
+ * in black about the middle, gray ones in three equal channels. */
 static void data_other(struct data *d, const struct data *own, const struct settings *typed,
                        const int dim[3]) {
+  const int is_photo = strstr(own->name, "CIFAR-10") || strstr(own->name, "shapes");
   struct settings s;
-  set_standards(&s, find_command(strstr(own->name, "CIFAR-10") || strstr(own->name, "shapes")
-                                 ? "mnist" : "cifar10"));
+  set_standards(&s, find_command(is_photo ? "mnist" : "cifar10"));
   s.v[OPT_DATA] = typed->v[OPT_DATA];
-  if (!data_find(d, &s, 0)) s.v[OPT_DATA].text = "", data_find(d, &s, 1);
-  fit_set(&d->train, dim[0], dim[1], dim[2]);
-  fit_set(&d->test, dim[0], dim[1], dim[2]);
+  if (dim[0] == 1) give(&s, OPT_GRAY, "yes");
+  if (dim[1] == 28) give(&s, OPT_SIZE, "28");
+  data_find(d, &s, 2);
+  for (int half = 0; half < 2; half++) {
+    nn_dataset *to = half ? &d->test : &d->train;
+    const int each = dim[0] * dim[1] * dim[2], h = to->height, w = to->width;
+    uint8_t *pixels = allocate((size_t)to->count, (size_t)each), *image = pixels;
+    for (int n = 0; n < to->count; n++, image += each)
+      for (int i = 0; i < each; i++) {
+        const int row = i / dim[2] % dim[1] + (h - dim[1]) / 2;
+        const int column = i % dim[2] + (w - dim[2]) / 2;
+        const int c = i / (dim[1] * dim[2]) % to->channels;
+        if (row >= 0 && row < h && column >= 0 && column < w)
+          image[i] = to->pixels[((size_t)(n * to->channels + c) * (size_t)h + (size_t)row) *
+                                (size_t)w + (size_t)column];
+      }
+    nn_array_free(&to->owned[0]);
+    to->pixels = to->owned[0].data = pixels;
+    to->channels = dim[0], to->height = dim[1], to->width = dim[2];
+  }
 }
 
 /* "MNIST, 60,000 + 10,000 images 28x28, from data/mnist" */
@@ -1551,11 +1122,6 @@ static const char *net_name(const struct settings *s) {
   return s->command->bit == CIFAR10 ? "LeNet5" : names[whole_of(s, OPT_CELL)];
 }
 
-static int add_dropout(nn_model *m, int x, const struct settings *s) {
-  const double keep = number_of(s, OPT_KEEP);
-  return keep < 1 ? nn_dropout(m, x, 1 - keep) : x;
-}
-
 /* LeCun et al. 1998, as it is used today: two convolutions with max pooling, two linear layers. A
  * layer of size 0 is left out; its pooling stays, so that those after it keep their sizes. */
 static int add_lenet5(nn_model *m, int x, const struct settings *s) {
@@ -1573,20 +1139,14 @@ static int add_lenet5(nn_model *m, int x, const struct settings *s) {
 
 /* Rows of an image, top to bottom, as the steps of a sequence. */
 static int add_recurrent(nn_model *m, int x, const struct settings *s) {
-  nn_recurrent_options o;
-  memset(&o, 0, sizeof o);
-  o.hidden = whole_of(s, OPT_HIDDEN);
-  o.layers = whole_of(s, OPT_LAYERS);
-  o.dropout = 1 - number_of(s, OPT_KEEP);
-  o.relu = is_set(s, OPT_RELU);
+  const nn_recurrent_options o = {whole_of(s, OPT_HIDDEN), whole_of(s, OPT_LAYERS),
+                                  1 - number_of(s, OPT_KEEP), is_set(s, OPT_RELU), 0};
   return nn_last_step(m, is_choice(s, OPT_CELL, "rnn")    ? nn_rnn_with(m, x, &o)
                          : is_choice(s, OPT_CELL, "lstm") ? nn_lstm_with(m, x, &o)
                                                           : nn_gru_with(m, x, &o));
 }
 
 static nn_optimizer optimizer_of(const struct settings *s, int64_t total) {
-  static const nn_schedule_kind kinds[] = {NN_CONSTANT, NN_STEP, NN_EXPONENTIAL, NN_COSINE,
-                                           NN_ONE_CYCLE};
   const double rate = number_of(s, OPT_LR), momentum = number_of(s, OPT_MOMENTUM);
   nn_optimizer o = is_choice(s, OPT_OPTIMIZER, "adagrad")   ? nn_adagrad(rate)
                    : is_choice(s, OPT_OPTIMIZER, "rmsprop") ? nn_rmsprop(rate, momentum)
@@ -1597,7 +1157,7 @@ static nn_optimizer optimizer_of(const struct settings *s, int64_t total) {
   o.weight_decay = number_of(s, OPT_WEIGHT_DECAY);
   o.clip_norm = number_of(s, OPT_CLIP_NORM);
   if (is_set(s, OPT_CLIP_VALUE)) o.clip_value = number_of(s, OPT_CLIP_VALUE);
-  o.schedule.kind = kinds[whole_of(s, OPT_SCHEDULE)];
+  o.schedule.kind = (nn_schedule_kind)whole_of(s, OPT_SCHEDULE); /* both have the same order */
   o.schedule.warmup = (int64_t)number_of(s, OPT_WARMUP);
   o.schedule.total = total;
   o.schedule.period = is_set(s, OPT_PERIOD) ? (int64_t)number_of(s, OPT_PERIOD)
@@ -1637,8 +1197,7 @@ static void set_initial(nn_model *m, const struct settings *s) {
 static void open_forget_gates(nn_model *m, const struct settings *s) {
   const size_t units = (size_t)number_of(s, OPT_HIDDEN);
   nn_param p;
-  if (!is_choice(s, OPT_INIT, "tensorflow") || !is_recurrent(s) || !is_choice(s, OPT_CELL, "lstm"))
-    return;
+  if (!is_choice(s, OPT_INIT, "tensorflow") || !is_choice(s, OPT_CELL, "lstm")) return;
   for (int i = 0; nn_get_param(m, i, &p) == NN_OK; i++)
     for (size_t k = units; strstr(p.name, "bias_ih") && k < 2 * units; k++) p.value[k] += 1;
 }
@@ -1648,31 +1207,28 @@ static void must(nn_model *m, nn_status status) {
   if (status) fail("%s", nn_error(m));
 }
 
-/* The network and optimizer that the settings describe, built, with notes of what it is for. */
+/* The network and optimizer that the settings describe, built. */
 static nn_model *build_model(const struct settings *s, const nn_config *c, const struct data *d,
                              int64_t total) {
   const nn_dataset *t = &d->train;
   const nn_optimizer o = optimizer_of(s, total);
+  const int cells = is_recurrent(s), count = cells ? t->width : t->channels;
+  nn_real *mean = allocate(2 * (size_t)count, sizeof *mean), *scale = mean + count;
   nn_model *m = nn_create(c);
   if (!m) fail("a model cannot be made: out of memory, or --threads is too large");
-  const int cells = is_recurrent(s);
-  nn_real *mean = NULL;
-  if (cells && t->channels > 1) refuse(s, "--cell %s reads images of one channel: these have %d",
-                                       s->v[OPT_CELL].text, t->channels);
+  if (cells && t->channels > 1)
+    refuse(s, "--cell %s reads images of one channel: these have %d", s->v[OPT_CELL].text,
+           t->channels);
+  for (int k = 0; k < count && d->scaled; k++)
+    mean[k] = d->mean[cells ? 0 : k], scale[k] = d->scale[cells ? 0 : k];
   int x = cells ? nn_input_sequence(m, t->height, t->width)
                 : nn_input_image(m, t->channels, t->height, t->width);
-  if (d->scaled) {
-    const size_t count = (size_t)(cells ? t->width : t->channels);
-    mean = allocate(2 * count, sizeof *mean);
-    nn_real *scale = mean + count;
-    for (size_t k = 0; k < count; k++)
-      mean[k] = d->mean[cells ? 0 : k], scale[k] = d->scale[cells ? 0 : k];
-    x = nn_normalise(m, x, mean, scale);
-  }
+  if (d->scaled) x = nn_normalise(m, x, mean, scale);
   if (cells) x = add_recurrent(m, x, s);
   else if (is_cnn(s)) x = add_lenet5(m, x, s);
   else x = nn_relu(m, nn_linear(m, nn_flatten(m, x), whole_of(s, OPT_HIDDEN)));
-  x = nn_linear(m, add_dropout(m, x, s), d->classes);
+  if (number_of(s, OPT_KEEP) < 1) x = nn_dropout(m, x, 1 - number_of(s, OPT_KEEP));
+  x = nn_linear(m, x, d->classes);
   set_initial(m, s);
   nn_cross_entropy(m, x);
   nn_set_optimizer(m, &o);
@@ -1685,7 +1241,6 @@ static nn_model *build_model(const struct settings *s, const nn_config *c, const
 static nn_load_result load_model(const char *path, const nn_config *c) {
   nn_load_result loaded;
   nn_message why;
-  need_regular(path);
   if (nn_load(path, c, &loaded, &why)) fail("%s", why.text);
   return loaded;
 }
@@ -5067,18 +4622,13 @@ static int data_command(const struct settings *s) {
   for (int k = 0; k < 2; k++) {
     struct settings of = *s;
     struct data d;
+    struct text t = {0};
     of.command = find_command(names[k]);
-    if (data_find(&d, &of, 0)) {
-      struct text t = {0};
-      text_data(&t, &d);
-      printf("%-8s %s\n", names[k], t.data);
-      text_free(&t);
-    } else if (only_place(s)) {
-      printf("%-8s nothing in %s\n", names[k], only_place(s));
-    } else {
-      printf("%-8s images drawn by the program; data/fetch %s downloads the real ones\n", names[k],
-             names[k]);
-    }
+    if (data_find(&d, &of, 0)) text_data(&t, &d);
+    else if (named_place(s)) text_add(&t, "nothing in %s", named_place(s));
+    else text_add(&t, "drawn by the program; data/fetch %s downloads real images", names[k]);
+    printf("%-8s %s\n", names[k], t.data);
+    text_free(&t);
     data_free(&d);
   }
   return 0;
@@ -5099,7 +4649,7 @@ static int info_command(const struct settings *s) {
   nn_optimizer o = nn_sgd(0, 0);
   nn_config c = nn_config_default();
   char path[PATH_SIZE];
-  const char *text;
+  const char *key;
   double macs = 0;
   size_t count;
   model_path(path, s->operand[0]);
@@ -5119,27 +4669,25 @@ static int info_command(const struct settings *s) {
     printf("at step %lld, %lld samples into epoch %lld; %s, learning rate %g\n",
            (long long)loaded.progress.step, (long long)loaded.progress.place,
            (long long)loaded.progress.epoch + 1, names[o.kind], o.rate);
-  for (int i = 0; (text = nn_note_key(m, i)) != NULL; i++)
-    if (strcmp(text, "log") && strcmp(text, "state") && strcmp(text, "activations")) {
-      printf("%s: ", text);
-      for (const char *v = nn_note(m, text); *v; v++)
-        printf(*v == '\n' ? ", " : "%c", iscntrl((unsigned char)*v) ? '?' : *v);
-      putchar('\n');
-    }
+  for (int i = 0; (key = nn_note_key(m, i)) != NULL; i++) {
+    if (find_word("log|state|activations", key, NULL) >= 0) continue;
+    printf("%s: ", key);
+    for (const char *v = nn_note(m, key); *v; v++)
+      printf(*v == '\n' ? ", " : "%c", iscntrl((unsigned char)*v) ? '?' : *v);
+    putchar('\n');
+  }
   for (int i = 0; i < nn_node_count(m); i++) {
     const nn_node_info n = node_of(m, i);
-    put_text(&t, "%s", n.name), put_text(&t, "%s", n.kind);
+    put_row(&t, "ss", n.name, n.kind);
     put_text(&t, "%s%s%s", n.inputs ? node_of(m, n.input[0]).name : "", n.inputs > 1 ? ", " : "",
              n.inputs > 1 ? node_of(m, n.input[1]).name : "");
-    put_text(&t, "%s", shape_of(n.dim, n.rank).text);
-    put_number(&t, (double)n.params), put_number(&t, n.macs);
+    put_row(&t, "snn", shape_of(n.dim, n.rank).text, (double)n.params, n.macs);
     macs += n.macs;
   }
   text_table(&out, &t);
-  fputs(out.data, stdout);
-  printf("%s multiply-adds and %s bytes of memory to classify one sample\n", grouped(macs).text,
-         grouped((double)to_classify).text);
-  printf("%s bytes of memory to train it a sample at a time\n", grouped((double)nn_memory(m)).text);
+  printf("%s%s multiply-adds and %s bytes of memory to classify one sample\n"
+         "%s bytes of memory to train it a sample at a time\n", out.data, grouped(macs).text,
+         grouped((double)to_classify).text, grouped((double)nn_memory(m)).text);
   text_free(&out), table_free(&t);
   nn_destroy(m);
   return 0;
@@ -5152,8 +4700,7 @@ struct predictor {
   nn_model *m;
   nn_node_info in;
   int dim[3], classes, several; /* several: more than one file */
-  nn_dataset labels;                  /* --labels; labels NULL: none */
-  int place, right;
+  int right, labelled;
   char fitted[400]; /* the first picture that was not of the model's size, and its own */
 };
 
@@ -5162,113 +4709,75 @@ enum { BATCH = 256 };
 /* A line for each image of a set. */
 static void predict_set(struct predictor *p, const nn_dataset *d, const char *name) {
   const int top = whole_of(p->s, OPT_TOP) < p->classes ? whole_of(p->s, OPT_TOP) : p->classes;
-  nn_real *x = allocate(BATCH * (size_t)(p->dim[0] * p->dim[1] * p->dim[2]), sizeof *x);
-  nn_real *share = allocate(BATCH * (size_t)top, sizeof *share);
+  const size_t each = (size_t)(p->dim[0] * p->dim[1] * p->dim[2]);
+  nn_real *x = allocate(BATCH * (each + (size_t)top), sizeof *x), *share = x + BATCH * each;
   int32_t index[BATCH], *found = allocate(BATCH * (size_t)top, sizeof *found);
-  const int32_t *labels = p->labels.labels ? p->labels.labels : d->labels;
-  const int had = p->labels.count, needs = p->place + d->count;
-  if (p->labels.labels && (needs > had || (!p->several && needs != had)))
-    fail("%s has %d labels for %d images", p->s->v[OPT_LABELS].text, had, needs);
-  for (int i = 0; i < d->count; i += BATCH) {
+  for (int i = 0; i < d->count; i++) {
+    const int k = i % BATCH; /* its place in the batch, which is predicted at its first */
     nn_batch b;
     memset(&b, 0, sizeof b);
     b.n = d->count - i < BATCH ? d->count - i : BATCH;
     b.x[0] = x;
-    for (int k = 0; k < b.n; k++) index[k] = i + k;
-    if (nn_gather(d, index, b.n, NULL, NULL, x, NULL)) fail("%s: an image cannot be read", name);
-    must(p->m, nn_predict_top(p->m, &b, top, found, share));
-    for (int k = 0; k < b.n; k++, p->place++) {
-      if (isnan(share[k * top]))
-        fail("%s: the model's output for image %d is not a number: the image's numbers are too "
-             "large, or the model's are not numbers", name, i + k);
-      if (d->count > 1) printf("%s[%d]", p->several ? name : "", i + k);
-      else printf("%s", name);
-      for (int c = 0; c < top; c++)
-        printf("  %s %.4f", class_name(p->m, found[k * top + c]).text, (double)share[k * top + c]);
-      if (labels) {
-        const int at = p->labels.labels ? p->place : i + k;
-        printf("  is %s", class_name(p->m, labels[at]).text);
-        p->right += labels[at] == found[k * top];
-      }
-      putchar('\n');
-    }
+    for (int n = 0; n < b.n && k == 0; n++) index[n] = i + n;
+    if (k == 0 && nn_gather(d, index, b.n, NULL, NULL, x, NULL)) fail("%s: cannot be read", name);
+    if (k == 0) must(p->m, nn_predict_top(p->m, &b, top, found, share));
+    if (isnan(share[k * top])) fail("%s: the answer for image %d is not a number", name, i);
+    if (d->count > 1) printf("%s[%d]", p->several ? name : "", i);
+    else printf("%s", name);
+    for (int c = k * top; c < (k + 1) * top; c++)
+      printf("  %s %.4f", class_name(p->m, found[c]).text, (double)share[c]);
+    if (d->labels) printf("  is %s", class_name(p->m, d->labels[i]).text);
+    putchar('\n');
+    p->labelled += d->labels != NULL;
+    p->right += d->labels && d->labels[i] == found[k * top];
   }
-  free(x), free(share), free(found);
+  free(x), free(found);
 }
 
-/* Bytes that are a picture, an npy, an IDX or a CIFAR-10 file, by their beginning. */
-static void predict_bytes(struct predictor *p, const nn_array *bytes, const char *name) {
-  const uint8_t *v = bytes->data;
-  const int *dim = p->dim;
-  nn_array a, labels;
+/* Predicts a file that is a picture, an npy, an IDX or a CIFAR-10 file, by its beginning. */
+static void predict_file(void *user, const char *name) {
+  struct predictor *p = user;
+  nn_array bytes = read_bytes(name), a, labels;
+  const int begins = bytes.count ? *(const uint8_t *)bytes.data : -1, *dim = p->dim;
+  const int is_cifar = ends_with(name, ".bin");
+  const char *given = p->s->v[OPT_LABELS].text;
+  nn_transform middle = {0};
   nn_dataset d;
   nn_message why;
-  int was[3] = {0, 0, 0};
+  int was[2] = {dim[1], dim[2]};
   memset(&labels, 0, sizeof labels);
-  if (ends_with(name, ".bin")) {
-    if (p->in.rank != 3) fail("%s: the model takes no CIFAR-10 images", name);
-    if (nn_cifar10_parse(v, bytes->count, dim[0] == 1, NULL, &a, &labels, &why))
+  if (is_cifar || begins == 0 || begins == 0x93) {
+    if (!is_cifar) a = parse_array(&bytes, name);
+    else if (nn_cifar10_parse(bytes.data, bytes.count, dim[0] == 1, NULL, &a, &labels, &why))
       fail("%s: %s", name, why.text);
-  } else if (bytes->count > 6 && memcmp(v, "\x93NUMPY", 6) == 0) {
-    if (nn_npy_parse(v, bytes->count, NULL, &a, &why)) fail("%s: %s", name, why.text);
-  } else if (bytes->count > 4 && v[0] == 0 && v[1] == 0 && v[2] >= 8 && v[2] <= 14) {
-    if (nn_idx_parse(v, bytes->count, NULL, &a, &why)) fail("%s: %s", name, why.text);
-  } else {
-    uint8_t *pixels = allocate((size_t)(dim[0] * dim[1] * dim[2]), 1);
-    if (p->in.rank == 1 || !fit_picture(v, bytes->count, dim[0], dim[1], dim[2], pixels, was))
-      fail("%s is no picture, npy, IDX or CIFAR-10 file", name);
-    if (!*p->fitted && (was[1] != dim[1] || was[2] != dim[2]))
-      snprintf(p->fitted, sizeof p->fitted, "%.300s has %d x %d pixels", name, was[1], was[2]);
-    nn_array one = {NN_U8, 4, {1, (size_t)dim[0], (size_t)dim[1], (size_t)dim[2]},
-                    (size_t)(dim[0] * dim[1] * dim[2]), pixels, {0}};
-    a = one;
+    if (a.count == 0) fail("%s: no images are in it", name);
+    if (a.rank == 2 && p->in.rank > 1 && a.dim[0] == (size_t)dim[1] && a.dim[1] == (size_t)dim[2])
+      a.dim[2] = a.dim[1], a.dim[1] = a.dim[0], a.dim[0] = 1, a.rank = 3; /* one image */
+    if (*given) {
+      nn_array own = read_bytes(given);
+      nn_array_free(&labels);
+      labels = parse_array(&own, given);
+      nn_array_free(&own);
+    }
+    if (nn_dataset_from_arrays(&a, labels.data ? &labels : NULL, &d, &why))
+      fail("%s: %s", name, why.text);
+    if (d.label_size > 1) fail("%s: not one label for each image", given);
+    middle.crop_height = dim[1], middle.crop_width = dim[2];
+    if (is_cifar) nn_dataset_transform(&d, &middle, NULL);
+  } else if (p->in.rank == 1 || !read_picture(&bytes, p->dim, &d, was)) {
+    fail("%s is no picture, npy, IDX or CIFAR-10 file", name);
   }
-  if (a.rank == 2 && p->in.rank > 1 && a.dim[0] == (size_t)dim[1] && a.dim[1] == (size_t)dim[2])
-    a.dim[2] = a.dim[1], a.dim[1] = a.dim[0], a.dim[0] = 1, a.rank = 3; /* one image */
-  const size_t n = a.count;
-  const int labels_there = labels.data != NULL;
-  if (a.count == 0) fail("%s: no images are in it", name);
-  if (nn_dataset_from_arrays(&a, labels.data ? &labels : NULL, &d, &why))
-    fail("%s: %s", name, why.text);
-  if (labels_there) fit_set(&d, dim[0], dim[1], dim[2]);
   if (d.channels != dim[0] || d.height != dim[1] || d.width != dim[2])
     fail("%s: its images are %d x %d x %d, the model takes %s", name, d.channels, d.height, d.width,
          shape_of(p->in.dim, p->in.rank).text);
-  for (size_t i = 0; i < n && d.values; i++)
+  const size_t each = (size_t)(dim[0] * dim[1] * dim[2]);
+  for (size_t i = 0; d.values && i < (size_t)d.count * each; i++)
     if (!isfinite(d.values[i]))
-      fail("%s: image %zu holds NaN, an infinite number or one too large", name,
-           i / (n / (size_t)d.count));
+      fail("%s: image %zu holds NaN, an infinite number or one too large", name, i / each);
+  if (!*p->fitted && (was[0] != dim[1] || was[1] != dim[2]))
+    snprintf(p->fitted, sizeof p->fitted, "%.300s has %d x %d pixels", name, was[0], was[1]);
   predict_set(p, &d, name);
   nn_dataset_free(&d);
-}
-
-/* A file, all files of a folder, or "-". */
-static void predict_path(struct predictor *p, const char *path) {
-  nn_array bytes;
-  nn_message why;
-  if (is_folder(path)) {
-    struct names names = names_in(path);
-    p->several = 1;
-    for (size_t i = 0; i < names.count; i++) {
-      char file[PATH_SIZE];
-      path_of(file, "%s/%s", path, names.name[i]);
-      if (!is_folder(file)) predict_path(p, file);
-    }
-    names_free(&names);
-    return;
-  }
-  if (strcmp(path, "-") == 0) {
-    struct text t = {0};
-    char block[4096];
-    for (size_t n; (n = fread(block, 1, sizeof block, stdin)) > 0;) text_bytes(&t, block, n);
-    nn_array in = {NN_U8, 1, {t.size}, t.size, t.data, {0}};
-    predict_bytes(p, &in, "-");
-    text_free(&t);
-    return;
-  }
-  if (!file_exists(path)) fail("%s: %s", path, strerror(errno));
-  if (nn_file_read(path, (size_t)1 << 31, NULL, &bytes, &why)) fail("%s", why.text);
-  predict_bytes(p, &bytes, path);
   nn_array_free(&bytes);
 }
 
@@ -5290,77 +4799,55 @@ static int predict_command(struct settings *s) {
   p.dim[1] = p.in.rank > 1 ? p.in.dim[p.in.rank - 2] : 1;
   p.dim[2] = p.in.dim[p.in.rank - 1];
   p.classes = out.dim[0];
-  p.several = s->operands > 2;
-  if (is_set(s, OPT_LABELS)) {
-    nn_array labels = load_array(s->v[OPT_LABELS].text), none;
-    nn_message why;
-    memset(&none, 0, sizeof none);
-    const size_t n = labels.dim[0];
-    nn_array images = {NN_U8, 2, {n, 1}, n, allocate(n, 1), {0}};
-    if (nn_dataset_from_arrays(&images, &labels, &p.labels, &why) || p.labels.label_size > 1)
-      fail("%s: %s", s->v[OPT_LABELS].text, p.labels.label_size > 1 ? "not one label for each image"
-                                                                     : why.text);
-    check_labels(&p.labels, p.classes, s->v[OPT_LABELS].text);
-  }
-  for (int i = 1; i < s->operands; i++) predict_path(&p, s->operand[i]);
-  if (p.labels.labels && p.place != p.labels.count)
-    fail("%s has %d labels for %d images", s->v[OPT_LABELS].text, p.labels.count, p.place);
-  if (p.labels.labels || p.right)
-    printf("accuracy %s (%d of %d)\n", percent((double)p.right / p.place).text, p.right, p.place);
+  p.several = s->operands > 2 || is_folder(s->operand[1]);
+  if (is_set(s, OPT_LABELS) && p.several) refuse(s, "--labels goes with one file of images");
+  for (int i = 1; i < s->operands; i++)
+    if (is_folder(s->operand[i])) each_file(s->operand[i], predict_file, &p);
+    else predict_file(&p, s->operand[i]);
+  if (p.labelled)
+    printf("accuracy %s (%d of %d)\n", percent((double)p.right / p.labelled).text, p.right,
+           p.labelled);
   const char *data = nn_note(p.m, "data");
   if (*p.fitted)
     note("%s: pictures are cut and scaled to %d x %d", p.fitted, p.dim[1], p.dim[2]);
   if (data) note("%s was trained on %.*s", path, (int)strcspn(data, "\n"), data);
-  nn_dataset_free(&p.labels);
   nn_destroy(p.m);
   return 0;
 }
 
-/* Whether a training command's line asks for several runs. */
-static int is_study(const struct settings *s) {
-  for (int o = 0; o < OPTION_COUNT; o++)
-    if (s->v[o].several) return 1;
-  return whole_of(s, OPT_SEEDS) > 1 || is_set(s, OPT_DONE);
+/* Runs a command. Its exit status. */
+static int run(const struct command *c, int count, char **argv, const char **words) {
+  const char *const *typed = (const char *const *)argv;
+  struct settings s;
+  parse(&s, c, count - 2, words + 2, NULL);
+  s.program = argv[0];
+  if (c->bit == DEMO) return demo_command(&s, typed);
+  if (c->bit == EXPERIMENT) return experiment_command(&s, typed);
+  if (c->bit == SOURCES) return data_command(&s);
+  if (c->bit == INFO) return info_command(&s);
+  if (c->bit == PREDICT) return predict_command(&s);
+  if (c->bit == LOOK) return look_command(&s);
+  int several = whole_of(&s, OPT_SEEDS) > 1 || is_set(&s, OPT_DONE);
+  for (int o = 0; o < OPTION_COUNT; o++) several |= s.v[o].several;
+  return several ? sweep_command(&s, typed) : run_command(&s);
 }
 
 int main(int count, char **argv) {
-  const char *name = count > 1 ? argv[1] : NULL, *best = NULL;
+  const char *name = count > 1 ? argv[1] : "";
   const char **words = allocate((size_t)count + 1, sizeof *words);
-  const char *const *typed = (const char *const *)argv;
-  const struct command *c;
-  struct settings s;
-  size_t score = 99;
+  const int helps = find_word("--help|-h|help", name, NULL) >= 0;
+  struct word meant = {""};
   int result = 0;
   ignore_signals();
   for (int i = 0; i < count; i++) words[i] = argv[i];
-  if (!name)
-    wrong("", "which command? cifar10, mnist, train, demo, experiment, look, info, predict or "
-              "data");
-  c = find_command(name);
-  if (c) {
-    parse(&s, c, count - 2, words + 2, NULL);
-    s.program = argv[0];
-    switch (c->bit) {
-      case DEMO: result = demo_command(&s, typed); break;
-      case EXPERIMENT: result = experiment_command(&s, typed); break;
-      case SOURCES: result = data_command(&s); break;
-      case INFO: result = info_command(&s); break;
-      case PREDICT: result = predict_command(&s); break;
-      case LOOK: result = look_command(&s); break;
-      default: result = is_study(&s) ? sweep_command(&s, typed) : run_command(&s); break;
-    }
-  } else if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
-    if (count > 2 && !(c = find_command(argv[2]))) wrong("", "there is no command '%s'", argv[2]);
-    if (c) help_command(c);
-    else help_all();
-  } else if (strcmp(name, "--version") == 0) {
-    puts("nn " NN_VERSION);
-  } else {
-    for (int i = 0; i < COMMAND_COUNT; i++)
-      if (closer(name, commands[i].name, &score)) best = commands[i].name;
-    if (best) wrong("", "there is no command '%s'; did you mean %s?", name, best);
-    wrong("", "there is no command '%s'", name);
-  }
+  if (count < 2) wrong("", "which command? %s", command_names);
+  if (helps && count > 2) name = argv[2];
+  const int k = find_word(command_names, name, &meant);
+  if (strcmp(name, "--version") == 0) puts("nn " NN_VERSION);
+  else if (helps && count == 2) help_all();
+  else if (k < 0) wrong("", "there is no command '%s'%s", name, meant.text);
+  else if (helps) help_command(&commands[k]);
+  else result = run(&commands[k], count, argv, words);
   free(words);
   if (fflush(stdout) || ferror(stdout)) fail("the results cannot be written: %s", strerror(errno));
   return result;

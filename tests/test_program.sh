@@ -20,6 +20,10 @@ for command in cifar10 mnist train demo experiment look info predict data; do
   ok "$command --help has short lines, none with a space at its end" \
     awk 'length > 100 || / $/ { exit 1 }' help
 done
+"$nn" mnist --help > help
+ok 'help tells what an option needs' grep -q '^  --kernel1 N  *with --cell cnn: side' help
+"$nn" cifar10 --help > help
+ok 'of options that the command has' grep -q '^  --kernel1 N  *side' help
 run --version
 ok 'version' grep -Eq '^nn [0-9]+\.[0-9]+\.[0-9]+$' out
 
@@ -94,8 +98,8 @@ done
 NN_DATA=nowhere run data --data set
 ok '--data goes before NN_DATA' grep -q 'mnist .* 100 + 50 images' out
 NN_DATA=set/mnist run data
-ok 'an NN_DATA with one of the sets does without the other' test "$(grep -c \
-  'mnist .*from set/mnist$\|cifar10 .*drawn by the program' out)" = 2
+ok 'an NN_DATA with one of the sets has that one' test "$(grep -c \
+  'mnist .*from set/mnist$\|cifar10 .*nothing in set/mnist$' out)" = 2
 cp -r set data
 run data
 ok 'data/ is looked into' grep -q 'mnist .*from data/mnist' out
@@ -120,7 +124,7 @@ damaged cifar-10-batches-bin/data_batch_3.bin 5000 'data_batch_3' cifar10
 column() { printf '\0\0\10\2'; word "$1"; word "$2"; classes $(($1 * $2)); }
 rm -rf cut && cp -r set cut
 column 50 2 > cut/mnist/train-labels-idx1-ubyte
-refused 1 'train-labels.* is not an IDX file of byte labels' mnist --data cut --quiet
+refused 1 'train-labels.*: not one label, or row of labels, for each of the 100 images' mnist --data cut --quiet
 column 100 1 > cut/mnist/train-labels-idx1-ubyte
 column 50 1 > cut/mnist/t10k-labels-idx1-ubyte
 run "${small[@]}" --cell mlp --steps 3 --out flat
@@ -132,13 +136,13 @@ refused 1 'label 10 of sample 3' mnist --data cut --quiet
 printf '\12' | dd of=cut/cifar-10-batches-bin/data_batch_2.bin bs=1 seek=3073 conv=notrunc 2> /dev/null
 refused 1 'data_batch_2.bin: byte 3073: label 10 is not 0 .. 9' cifar10 --data cut --quiet
 cp set/mnist/train-labels-idx1-ubyte cut/mnist/t10k-labels-idx1-ubyte
-refused 1 '100 labels for 50 images' mnist --data cut --quiet
+refused 1 't10k-labels.*: not one label, or row of labels, for each of the 50 images' mnist --data cut --quiet
 refused 1 'cannot be made' "${small[@]}" --out set/mnist/train-images-idx3-ubyte/sub
 refused 1 'missing|No such|cannot' info nothing.nn
 refused 1 '' info set/mnist/train-images-idx3-ubyte
 mkfifo pipe
-refused 1 'pipe is not a file' info pipe
-refused 1 'pipe is not a file' predict pipe set/mnist/t10k-images-idx3-ubyte
+refused 1 'pipe: not a regular file' info pipe
+refused 1 'pipe: not a regular file' predict pipe set/mnist/t10k-images-idx3-ubyte
 refused 1 'set/best.nn: ' info set
 
 # ---- a short run leaves everything behind ----
@@ -366,8 +370,10 @@ for file in column.idx column-*.npy; do
   ok "predict reads $file, labels of shape [50,1]" cmp out out.flat
 done
 column 25 2 > pairs.idx
-refused 1 'pairs.idx: not one label for each' \
+refused 1 'labels: not one label, or row of labels, for each of the 50 images' \
   predict whole/last.nn $test_set-images-idx3-ubyte --labels pairs.idx
+refused 2 'labels goes with one file of images' \
+  predict whole/last.nn pairs.idx pairs.idx --labels pairs.idx
 floats() { # floats BYTES..: an npy file of two 28x28 images of floats, the second begins with these
   npy '<f4' '2, 28, 28'
   head -c 3136 /dev/zero
@@ -392,13 +398,13 @@ refused 1 'folded.npy: its images are .*, the model takes 28x28' predict whole/b
 { printf 'P5\n28 28\n255\n'; tail -c 784 one.npy; } > one.pgm
 { printf 'P6\n28 28\n255\n'; tail -c 784 one.npy | od -An -v -tx1 -w1 |
   sed 's/ //; s/.*/\\x&\\x&\\x&/' | tr -d '\n' | xargs -0 printf; } > one.ppm
-mkdir pictures && cp one.pgm one.ppm one.npy pictures
+mkdir -p pictures/sub && cp one.npy one.pgm pictures && cp one.ppm pictures/sub
 run predict whole/best.nn one.npy one.pgm one.ppm
 cp out three
 ok 'PGM and PPM are read, several files named' test $rc = 0 -a "$(cut -d ' ' -f 2- three | sort -u |
   wc -l)" = 1 -a "$(cut -d ' ' -f 1 three | tr '\n' ' ')" = 'one.npy one.pgm one.ppm '
 run predict whole/best.nn pictures
-ok 'so is a folder' test "$(sed 's|pictures/||' out | cksum)" = "$(cksum < three)"
+ok 'so is a folder, with those in it' test "$(sed 's|pictures/||; s|sub/||' out | cksum)" = "$(cksum < three)"
 "$nn" predict whole/best.nn - < one.pgm > out 2> err
 ok 'and standard input' test "$(cut -d ' ' -f 2- out)" = "$(head -n 1 three | cut -d ' ' -f 2-)"
 { printf 'P5\n56 60\n255\n'; head -c 3360 "$nn"; } > large.pgm
@@ -438,7 +444,7 @@ ok 'train on pairs of files' test $rc = 0 -a ! -s err
 run look confusion pairs --quiet
 ok 'which look finds again' test $rc = 0 -a -s pairs/look/confusion.csv
 refused 2 '--labels is missing' train --images half.npy
-refused 1 'has no two sub-folders of pictures' train --images set
+refused 1 'has no sub-folders of pictures' train --images set
 
 # ---- the measures of its figures ----
 ok "$("$(dirname "$nn")/tests/figures" | tail -n 1)" "$(dirname "$nn")/tests/figures"
