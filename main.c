@@ -1287,15 +1287,6 @@ struct page {
   int open, items, grids, printed; /* of the present section, figure and item; tables on stdout */
 };
 
-/* A line of log.csv: training means since the line before; test figures are NAN without a test. */
-struct row {
-  double step, epoch, loss, accuracy, test_loss, test_accuracy, rate, seconds;
-};
-enum { ROW_COLUMNS = 8 };
-static const char *const row_columns[ROW_COLUMNS] = {
-    "step", "epoch", "training loss", "training accuracy", "test loss", "test accuracy",
-    "learning rate", "seconds"};
-
 static void json_string(struct text *t, const char *s) {
   text_put(t, "\"");
   for (; *s; s++) {
@@ -1532,18 +1523,12 @@ static void show_table(struct page *p, struct table *t, const char *title, const
 
 /* ---- curves ---- */
 
-/* The columns of a run's log under a name, for curves. */
-static void page_log(struct page *p, const char *name, const struct row *rows, size_t count) {
+/* A run's log, which is CSV, under a name, for curves. */
+static void page_log(struct page *p, const char *name, const char *log) {
   text_put(&p->logs, p->logs.size ? ",\n" : "");
   json_string(&p->logs, name);
-  for (int k = 0; k < ROW_COLUMNS; k++) {
-    text_add(&p->logs, "%s\"%s\":[", k ? "]," : ":{", row_columns[k]);
-    for (size_t i = 0; i < count; i++) {
-      text_put(&p->logs, i ? "," : "");
-      json_number(&p->logs, (&rows[i].step)[k]);
-    }
-  }
-  text_put(&p->logs, "]}");
+  text_put(&p->logs, ":");
+  json_string(&p->logs, log);
 }
 
 static struct text *curves(struct page *p, const char *title, const char *format,
@@ -1762,39 +1747,32 @@ struct run {
   struct settings s;
   const struct data *d;
   char folder[PATH_SIZE], checkpoint[PATH_SIZE], best[PATH_SIZE];
-  const char *program, *again; /* again: the words that go on with it; NULL: --resume */
-  lock *lock;        /* of the folder while it is trained in */
-  FILE *log;         /* log.csv */
+  char seed[24];            /* what s.v[OPT_SEED] points to in a study */
+  const char *again;        /* in a study the words that go on with it, else NULL */
+  lock *lock;               /* of the folder while it is trained in */
   nn_model *m;
   nn_dataset train, chosen; /* what it learns from; what tests on the way and the best go by */
-  int32_t *index;           /* which samples those two have */
+  int32_t *index;           /* which samples those two have; NULL: all */
   const char *chosen_name;
-  int64_t total, per_epoch, test_every, row_every, save_every; /* in steps */
-  nn_progress progress; /* which nn_fit keeps up to date */
-  double window_loss;            /* the sums that the next row is made of */
-  int64_t window_correct, window_rows;
-  struct row *rows;
-  size_t row_count;
-  int pending;                   /* the last row is not in log.csv yet, for its test may follow */
-  struct text activations;       /* what activations.csv has, but for its first line */
+  int64_t total, per_epoch, test_every, row_every; /* in steps */
+  nn_progress progress;     /* which nn_fit keeps up to date */
+  double loss_sum;          /* what the next line of the log is made of */
+  int64_t correct, rows;
+  struct text log, activations; /* log.csv and activations.csv, as they are */
+  FILE *file;                   /* log.csv */
   double seconds, mark, drawn, paged; /* of training; when it was last counted; last drawings */
-  double session_seconds, deadline;   /* since this process began; the demonstration's end */
-  int64_t session_step, saved;   /* where this process began; the last checkpoint's step */
-  int told, watch, saving, live, quiet, brief, in_study; /* brief: no line a test */
-  nn_evaluation last, of_best;   /* on the whole test set, at the end */
-  char stuck[64];                /* a layer that says the same of every image */
-  nn_message why;                /* it diverged */
+  int64_t saved;                /* the last checkpoint's step */
+  int watch, live, quiet, brief; /* watch: activations, after each test; brief: no line a test */
+  nn_evaluation last, of_best;  /* on the whole test set, at the end */
+  char stuck[64];               /* a layer that says the same of every image */
+  nn_message why;               /* it diverged */
 };
 
-enum { LEAST_STEPS = 100 }; /* that a network of the demonstration gets, whatever the time */
-
 static int diverged(const struct run *r) { return *r->why.text != 0; }
-static int out_of_patience(const struct run *r) {
-  return is_set(&r->s, OPT_PATIENCE) &&
-         r->progress.not_better >= (int64_t)number_of(&r->s, OPT_PATIENCE);
-}
 static int is_done(const struct run *r) {
-  return r->progress.step >= r->total || out_of_patience(r);
+  return r->progress.step >= r->total ||
+         (is_set(&r->s, OPT_PATIENCE) &&
+          (double)r->progress.not_better >= number_of(&r->s, OPT_PATIENCE));
 }
 
 /* Makes a folder and those above it. */
@@ -1836,114 +1814,62 @@ static void need_no_run(const char *folder) {
     fail("%s holds a run, whose report would be lost: give another --out", folder);
 }
 
-/* Ends with what a folder of an earlier version is. */
 static void refuse_old(const char *folder) {
-  char path[PATH_SIZE], version[32] = "an earlier version";
-  nn_array bytes;
-  path_of(path, "%s/settings.txt", folder);
-  if (!file_exists(path) || nn_file_read(path, (size_t)1 << 20, NULL, &bytes, NULL)) return;
-  struct text t = {0};
-  text_bytes(&t, bytes.data, bytes.count);
-  const char *at = strstr(t.data, "run.version=");
-  if (at) snprintf(version, sizeof version, "%.*s", (int)strcspn(at + 12, "\r\n"), at + 12);
-  fail("%s was made by nn %s, which kept settings.txt: go on with it by that version", folder,
-       version);
+  if (holds(folder, "settings.txt"))
+    fail("%s was made by nn 0.1, which kept settings.txt: go on with it by that version", folder);
 }
 
 /* ---- the log ---- */
 
-static const char log_head[] =
-    "step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,rate,seconds\n";
-static const char activations_head[] = "step,layer,mean,deviation,most,zeros\n";
-
-static void text_row(struct text *t, const struct row *w) {
-  const double *v = &w->step;
-  for (int k = 0; k < ROW_COLUMNS; k++) {
-    text_put(t, k ? "," : "");
-    if (k == 7) text_add(t, "%.3f\n", v[k]);
-    else if (isfinite(v[k])) text_add(t, k ? "%.9g" : "%.0f", v[k]);
-    else if (k == 4 && !isnan(w->test_accuracy)) text_put(t, "nan"); /* a test that diverged */
-  }
+static void save_output(const struct run *r, const char *name, const struct text *t) {
+  char path[PATH_SIZE];
+  path_of(path, "%s/%s", r->folder, name);
+  text_save(t, path);
 }
 
-/* Reads such a line, up to its end; 0 if it is anything else. */
-static int read_row(const char *line, struct row *w) {
-  double *v = &w->step;
-  for (int k = 0; k < ROW_COLUMNS; k++) {
-    char word[40];
-    const size_t n = strcspn(line, ",\n");
-    snprintf(word, sizeof word, "%.*s", n < 39 ? (int)n : 39, line);
-    if (line[n] != (k < ROW_COLUMNS - 1 ? ',' : '\n')) return 0;
-    if (n == 0 || strcmp(word, "nan") == 0) v[k] = NAN;
-    else if (n > 38 || !read_number(word, &v[k])) return 0;
-    line += n + 1;
-  }
-  return w->step >= 1 && w->step < 9e15;
-}
-
-static void add_row(struct run *r, const struct row *w) {
-  r->rows = grow(r->rows, r->row_count, sizeof *w);
-  r->rows[r->row_count++] = *w;
-}
-
-/* Makes log.csv and activations.csv as long as the run is, and opens the log to go on. */
+/* Makes the files as long as the run is, and opens the log to go on. */
 static void begin_log(struct run *r) {
-  struct text t = {0};
   char path[PATH_SIZE];
-  text_put(&t, log_head);
-  for (size_t i = 0; i < r->row_count; i++) text_row(&t, &r->rows[i]);
+  save_output(r, "log.csv", &r->log);
+  if (r->watch) save_output(r, "activations.csv", &r->activations);
   path_of(path, "%s/log.csv", r->folder);
-  text_save(&t, path);
-  text_free(&t);
-  r->log = fopen(path, "ab");
-  if (!r->log) fail("%s: %s", path, strerror(errno));
+  r->file = fopen(path, "ab");
+  if (!r->file) fail("%s: %s", path, strerror(errno));
 }
 
-/* The row before is complete: its test would have come by now. */
-static void end_row(struct run *r) {
-  struct text t = {0};
-  if (!r->pending) return;
-  r->pending = 0;
-  text_row(&t, &r->rows[r->row_count - 1]);
-  if (fputs(t.data, r->log) < 0 || fflush(r->log))
+/* Adds a line: the means of training since the line before, and a test or NULL. */
+static void add_row(struct run *r, const nn_evaluation *test) {
+  const double n = fmax((double)r->rows, 1), step = (double)r->progress.step;
+  const size_t before = r->log.size;
+  text_add(&r->log, "%.0f,%.9g,%.9g,%.9g,", step, step / (double)r->per_epoch, r->loss_sum / n,
+           (double)r->correct / n);
+  if (test) text_add(&r->log, "%.9g,%.9g", fabs(test->loss), test->accuracy); /* nan, not -nan */
+  else text_put(&r->log, ",");
+  text_add(&r->log, ",%.9g,%.3f\n", nn_rate(r->m), r->seconds);
+  r->loss_sum = 0;
+  r->correct = r->rows = 0;
+  if (fputs(r->log.data + before, r->file) < 0 || fflush(r->file))
     fail("%s/log.csv: cannot write: %s", r->folder, strerror(errno));
-  text_free(&t);
-}
-
-static void save_activations(const struct run *r) {
-  struct text t = {0};
-  char path[PATH_SIZE];
-  if (!r->activations.size) return;
-  text_add(&t, "%s%s", activations_head, r->activations.data);
-  path_of(path, "%s/activations.csv", r->folder);
-  text_save(&t, path);
-  text_free(&t);
 }
 
 /* ---- notes ---- */
 
-static void set_note(struct run *r, const char *key, const struct text *t) {
-  if (nn_set_note(r->m, key, t->data ? t->data : "")) fail("%s", nn_error(r->m));
+/* What a checkpoint needs beside what the engine keeps. */
+static void note_state(struct run *r) {
+  struct text t = {0};
+  text_add(&t, "%.17g %.17g %lld %lld", r->seconds, r->loss_sum, (long long)r->correct,
+           (long long)r->rows);
+  must(r->m, nn_set_note(r->m, "state", t.data));
+  must(r->m, nn_set_note(r->m, "log", r->log.data));
+  if (r->watch) must(r->m, nn_set_note(r->m, "activations", r->activations.data));
+  text_free(&t);
 }
 
 /* Whose settings more steps may have changed since the run began. */
 static void note_command(struct run *r) {
   struct text t = {0};
   write_back(&t, &r->s);
-  set_note(r, "command", &t);
-  text_free(&t);
-}
-
-/* What a checkpoint needs beside what the engine keeps: the log and the sums of its next row. */
-static void note_state(struct run *r) {
-  struct text t = {0};
-  for (size_t i = 0; i < r->row_count; i++) text_row(&t, &r->rows[i]);
-  set_note(r, "log", &t);
-  t.size = 0;
-  text_add(&t, "%.17g %.17g %lld %lld", r->seconds, r->window_loss, (long long)r->window_correct,
-           (long long)r->window_rows);
-  set_note(r, "state", &t);
-  if (r->activations.size) set_note(r, "activations", &r->activations);
+  must(r->m, nn_set_note(r->m, "command", t.data));
   text_free(&t);
 }
 
@@ -1954,23 +1880,10 @@ static double noted(const char *text, const char *key, double otherwise) {
     char word[40];
     double v;
     if (strncmp(at, key, n) != 0 || at[n] != '=') continue;
-    snprintf(word, sizeof word, "%.*s", (int)(strcspn(at + n + 1, " ") % 40), at + n + 1);
+    snprintf(word, sizeof word, "%.*s", (int)(strcspn(at + n + 1, " \n") % 40), at + n + 1);
     return read_number(word, &v) ? v : otherwise;
   }
   return otherwise;
-}
-
-/* The rows in a model's note; 0 if it has none or they are no rows. */
-static int read_rows(nn_model *m, struct row **rows, size_t *count) {
-  const char *line = nn_note(m, "log");
-  *rows = NULL;
-  *count = 0;
-  for (; line && *line; line = strchr(line, '\n') + 1) {
-    *rows = grow(*rows, *count, sizeof **rows);
-    if (!read_row(line, *rows + *count)) return free(*rows), *rows = NULL, *count = 0, 0;
-    ++*count;
-  }
-  return line != NULL;
 }
 
 /* The settings of the run that a model is of, from its note; its words stay in *words, which the
@@ -2000,41 +1913,30 @@ static int noted_settings(nn_model *m, const char *path, struct settings *s, cha
 /* Steps, intervals, and the images that tests on the way use. */
 static void run_plan(struct run *r) {
   const struct settings *s = &r->s;
-  const int64_t batch = (int64_t)number_of(s, OPT_BATCH);
-  r->train = r->d->train;
-  r->chosen = r->d->test;
-  r->chosen_name = "test images";
-  free(r->index), r->index = NULL;
-  if (is_set(s, OPT_VALIDATION)) {
-    r->index = allocate((size_t)r->d->train.count, sizeof *r->index);
-    if (nn_dataset_split(&r->d->train, number_of(s, OPT_VALIDATION),
-                         (uint64_t)number_of(s, OPT_SEED), r->index, &r->train, &r->chosen))
-      fail("--validation %s leaves no images to train on or none to hold out",
-           s->v[OPT_VALIDATION].text);
-    r->chosen_name = "validation images";
-  }
-  r->per_epoch = (r->train.count + batch - 1) / batch;
-  r->total = is_set(s, OPT_STEPS) ? (int64_t)number_of(s, OPT_STEPS)
-                                  : (int64_t)number_of(s, OPT_EPOCHS) * r->per_epoch;
-  r->test_every = is_set(s, OPT_TEST_EVERY) ? (int64_t)number_of(s, OPT_TEST_EVERY)
-                  : is_set(s, OPT_STEPS)    ? (r->total + 9) / 10
-                                            : r->per_epoch;
-  r->save_every = is_set(s, OPT_SAVE_EVERY) ? (int64_t)number_of(s, OPT_SAVE_EVERY)
-                                            : r->test_every;
-  r->row_every = r->total < 2000 ? 10 : (r->total + 199) / 200;
+  const int by_steps = is_set(s, OPT_STEPS), validates = is_set(s, OPT_VALIDATION);
+  const double batch = number_of(s, OPT_BATCH), steps = number_of(s, OPT_STEPS);
   /* Going forward and back costs three times going forward: a sample this large is tested in less
    * than a tenth of the time of the steps since the last test. */
-  const int64_t sample = r->test_every * batch / 5;
-  if (!r->index && !is_set(s, OPT_TEST_EVERY) && is_set(s, OPT_STEPS) && sample < r->chosen.count) {
-    const int count = sample < 1 ? 1 : (int)sample;
-    r->index = allocate((size_t)count, sizeof *r->index);
-    for (int i = 0; i < count; i++)
-      r->index[i] = (int32_t)nn_shuffled(1, 0, (uint32_t)r->chosen.count, (uint32_t)i);
-    for (int i = 0; i < count && r->chosen.only; i++) r->index[i] = r->chosen.only[r->index[i]];
-    r->chosen.only = r->index;
-    r->chosen.count = count;
-    r->chosen_name = "a sample of the test images";
+  const double sample = fmax(floor(ceil(steps / 10) * batch / 5), 1);
+  const nn_dataset *all = validates ? &r->d->train : &r->d->test;
+  nn_dataset rest;
+  r->train = r->d->train;
+  r->chosen = r->d->test;
+  r->chosen_name = validates ? "validation images" : "test images";
+  if (validates || (by_steps && !is_set(s, OPT_TEST_EVERY) && sample < all->count)) {
+    if (!validates) r->chosen_name = "a sample of the test images";
+    r->index = allocate((size_t)all->count, sizeof *r->index);
+    if (nn_dataset_split(all, validates ? number_of(s, OPT_VALIDATION) : sample / all->count,
+                         validates ? (uint64_t)number_of(s, OPT_SEED) : 1, r->index,
+                         validates ? &r->train : &rest, &r->chosen))
+      fail("--validation %s leaves no images to train on or none to hold out",
+           s->v[OPT_VALIDATION].text);
   }
+  r->per_epoch = (int64_t)ceil(r->train.count / batch);
+  r->total = by_steps ? (int64_t)steps : (int64_t)number_of(s, OPT_EPOCHS) * r->per_epoch;
+  r->test_every = is_set(s, OPT_TEST_EVERY) ? (int64_t)number_of(s, OPT_TEST_EVERY)
+                  : by_steps ? (r->total + 9) / 10 : r->per_epoch;
+  r->row_every = r->total < 2000 ? 10 : (r->total + 199) / 200;
   r->quiet = is_set(s, OPT_QUIET);
   r->live = !r->quiet && is_terminal(stderr) &&
             strcmp(getenv("TERM") ? getenv("TERM") : "dumb", "dumb") != 0;
@@ -2042,8 +1944,7 @@ static void run_plan(struct run *r) {
 
 static nn_config run_config(const struct run *r) {
   nn_config c = config_of(&r->s);
-  const double rows = (double)(r->total / r->row_every + r->total / r->test_every + 4);
-  c.notes = (size_t)fmin(16384 + rows * 120 + (r->watch ? rows * 400 : 0), 1 << 24);
+  c.notes = 1 << 24; /* the most there may be: nobody knows how long the log gets */
   return c;
 }
 
@@ -2064,43 +1965,20 @@ static void write_snapshot(struct run *r) {
   path_of(path, "%s/snapshots", r->folder);
   make_folders(path);
   snapshot_path(r->folder, r->progress.step, path);
-  if (nn_save(r->m, path)) fail("%s", nn_error(r->m));
+  must(r->m, nn_save(r->m, path));
 }
 
-/* Adds a line for every rectifier and tanh: its activations on the first test images. `stuck` gets
- * the name of one that says the same of all of them. The copy that keeps activations is made for
- * inference: the run's model, and so its bits, are left alone. */
-static void watch_activations(struct run *r) {
-  enum { WATCHED = 200 };
-  const nn_dataset *d = &r->d->test;
-  const int n = d->count < WATCHED ? d->count : WATCHED;
-  const size_t size = nn_save_size(r->m, NULL);
-  nn_config c = run_config(r);
-  nn_load_result copy;
-  nn_batch b;
-  char *bytes = allocate(size, 1);
-  c.batch = WATCHED;
-  c.keep_activations = c.inference = 1;
-  nn_message why;
-  if (nn_save_memory(r->m, NULL, bytes, size)) fail("%s", nn_error(r->m));
-  if (nn_load_memory(bytes, size, &c, &copy, &why)) fail("%s", why.text);
-  free(bytes);
-  nn_real *x = allocate((size_t)(n * d->channels * d->height * d->width), sizeof *x);
-  int32_t index[WATCHED];
-  for (int i = 0; i < n; i++) index[i] = i;
-  memset(&b, 0, sizeof b);
-  b.n = n;
-  b.x[0] = x;
-  if (nn_gather(d, index, n, NULL, NULL, x, NULL)) fail("a sample cannot be read");
-  must(copy.model, nn_forward(copy.model, &b, NN_INSPECTING));
-  *r->stuck = 0;
-  for (int i = 0; i < nn_node_count(copy.model); i++) {
-    const nn_node_info info = node_of(copy.model, i);
+/* nn_survey's callback: a line for every rectifier and tanh. */
+static nn_status watch_batch(void *user, nn_model *m, const nn_batch *b, int first) {
+  struct run *r = user;
+  (void)b, (void)first;
+  for (int i = 0; i < nn_node_count(m); i++) {
+    const nn_node_info info = node_of(m, i);
+    const int relu = strcmp(info.kind, "relu") == 0;
     nn_moments s;
     memset(&s, 0, sizeof s);
-    const int relu = strcmp(info.kind, "relu") == 0;
     if (!relu && strcmp(info.kind, "tanh") != 0) continue;
-    must(copy.model, nn_observe(copy.model, i, &s, NULL, NULL));
+    must(m, nn_observe(m, i, &s, NULL, NULL));
     const double deviation = nn_moments_deviation(&s);
     const double zeros = (double)s.zeros / fmax((double)(s.count + s.not_finite), 1);
     text_add(&r->activations, "%lld,%s,%.6g,%.6g,%.6g,%.6g\n", (long long)r->progress.step,
@@ -2109,8 +1987,28 @@ static void watch_activations(struct run *r) {
     else if (!relu && s.mean * s.mean + deviation * deviation > .9995) /* no gradient is left */
       snprintf(r->stuck, sizeof r->stuck, "%s gives +-1", info.name);
   }
+  return NN_OK;
+}
+
+/* Looks at the activations on the first test images, in a copy that keeps them: the run's model,
+ * and so its bits, are left alone. */
+static void watch_activations(struct run *r) {
+  enum { WATCHED = 200 };
+  nn_dataset d = r->d->test;
+  const size_t size = nn_save_size(r->m, NULL);
+  void *bytes = allocate(size, 1);
+  nn_config c = run_config(r);
+  nn_load_result copy;
+  nn_message why;
+  if (d.count > WATCHED) d.count = WATCHED;
+  c.batch = WATCHED;
+  c.keep_activations = c.inference = 1;
+  must(r->m, nn_save_memory(r->m, NULL, bytes, size));
+  if (nn_load_memory(bytes, size, &c, &copy, &why)) fail("%s", why.text);
+  *r->stuck = 0;
+  must(copy.model, nn_survey(copy.model, &d, watch_batch, r));
   nn_destroy(copy.model);
-  free(x);
+  free(bytes);
 }
 
 /* "epoch 3/10" or "step 300/3000" */
@@ -2123,36 +2021,24 @@ static struct word where_of(const struct run *r) {
   return w;
 }
 
-static double samples_per_second(const struct run *r) {
-  const double steps = (double)(r->progress.step - r->session_step);
-  return r->session_seconds > 0 ? steps * r->train.count / (double)r->per_epoch /
-                                      r->session_seconds : 0;
+static struct word samples_per_second(const struct run *r) {
+  return grouped((double)r->progress.step * r->train.count / (double)r->per_epoch /
+                 fmax(r->seconds, 1e-9));
 }
 
 /* Draws the live line: as many of its parts as fit, so that it never wraps. */
 static void draw_live(struct run *r) {
   enum { PARTS = 5 };
-  static const int order[PARTS] = {0, 1, 2, 4, 3}; /* which matter most */
-  const double done = (double)(r->progress.step - r->session_step);
-  const double left = r->session_seconds * (double)(r->total - r->progress.step) / fmax(done, 1);
-  const char *columns = getenv("COLUMNS");
-  double wide = terminal_columns(), limit;
+  const double step = (double)r->progress.step;
   char part[PARTS][64];
-  if (columns && read_number(columns, &limit) && limit >= 1 && (wide <= 0 || limit < wide))
-    wide = limit;
-  int room = (wide > 0 ? (int)fmin(wide, 1000) : 80) - 1; /* some wrap at the last column */
-  snprintf(part[0], 64, "%s %s", net_name(&r->s), where_of(r).text);
+  int room = terminal_columns();
+  if (room <= 0) room = 80;
+  snprintf(part[0], 64, "\r%s %s", net_name(&r->s), where_of(r).text);
   snprintf(part[1], 64, "  loss %s", loss_of(r->progress.loss).text);
-  snprintf(part[2], 64, "  acc %.2f %%", 100 * r->progress.accuracy);
-  snprintf(part[3], 64, "  %s samples/s", grouped(samples_per_second(r)).text);
-  snprintf(part[4], 64, "  %s left", duration(left).text);
-  for (int i = 0; i < PARTS; i++) {
-    const int n = (int)strlen(part[order[i]]);
-    if (n > room) part[order[i]][0] = 0;
-    else room -= n;
-  }
-  fputs("\r", stderr);
-  for (int i = 0; i < PARTS; i++) fputs(part[i], stderr);
+  snprintf(part[2], 64, "  acc %s", percent(r->progress.accuracy).text);
+  snprintf(part[3], 64, "  %s left", duration(r->seconds * ((double)r->total / step - 1)).text);
+  snprintf(part[4], 64, "  %s samples/s", samples_per_second(r).text);
+  for (int i = 0; i < PARTS && (room -= (int)strlen(part[i])) >= 0; i++) fputs(part[i], stderr);
   fputs("\033[K", stderr);
   fflush(stderr);
   r->drawn = r->mark;
@@ -2164,23 +2050,18 @@ static void clear_live(const struct run *r) {
 
 /* ---- the report ---- */
 
-static const char *const test_heads[] = {"step|count", "epoch|", "training loss|loss",
-                                         "training accuracy|percent", "test loss|loss",
-                                         "test accuracy|percent", "rate|", "seconds|", NULL};
-
 static void show_curves(struct page *p, const struct run *r, const char *log) {
   static const char *const x[] = {"epoch", "step", "seconds", NULL};
-  static const char *const titles[] = {"Loss", "Accuracy"};
-  const char *const *name = row_columns + 2;
-  for (int k = 1; k >= 0; k--) {
-    curves(p, titles[k], k ? "percent" : "loss", x, NULL);
-    log_series(p, "training", log, name[k], NULL, ",\"faint\":true");
-    log_series(p, r->chosen_name, log, name[2 + k], NULL, "");
-    text_put(&p->sections, k ? "],\"smooth\":true" : "],\"smooth\":true,\"logy\":true");
-    figure_end(p, NULL, "");
+  for (int loss = 0; loss < 2; loss++) {
+    curves(p, loss ? "Loss" : "Accuracy", loss ? "loss" : "percent", x, NULL);
+    log_series(p, "training", log, loss ? "train_loss" : "train_accuracy", NULL,
+               ",\"faint\":true");
+    log_series(p, r->chosen_name, log, loss ? "test_loss" : "test_accuracy", NULL, "");
+    text_put(&p->sections, loss ? "],\"smooth\":true,\"logy\":true" : "],\"smooth\":true");
+    figure_end(p, NULL, ",\"csv\":\"log.csv\"");
   }
   curves(p, "Learning rate", "number", x, NULL);
-  log_series(p, "learning rate", log, row_columns[6], NULL, "");
+  log_series(p, "learning rate", log, "rate", NULL, "");
   figure_end(p, NULL, "]");
 }
 
@@ -2201,18 +2082,11 @@ static void show_result(struct page *p, const struct run *r) {
   }
 }
 
-/* And what it has below them. */
 static void show_settings(struct page *p, const struct run *r) {
-  struct table tests = {test_heads, NULL, 0};
   static const char *const heads[] = {"option", "value", NULL};
   struct table t = {heads, NULL, 0};
   struct text images = {0};
   text_data(&images, r->d);
-  section(p, "tests", "Tests", NULL, 1);
-  for (size_t i = 0; i < r->row_count; i++)
-    for (int k = 0; k < ROW_COLUMNS && !isnan(r->rows[i].test_accuracy); k++)
-      put_number(&tests, (&r->rows[i].step)[k]);
-  show_table(p, &tests, "Tests", NULL, CLOSED, NULL, 0);
   section(p, "settings", "Settings", NULL, 1);
   for (int o = 0; o < OPTION_COUNT; o++)
     if ((options[o].commands & r->s.command->bit) && is_set(&r->s, (enum option)o))
@@ -2234,7 +2108,7 @@ static void json_fact(struct text *t, const char *name, const char *format, doub
   text_put(t, "]");
 }
 
-/* "test accuracy 99.13 % (best 99.20 % at epoch 9 by the validation images)" */
+/* "test accuracy 99.13 % (best 99.20 % at epoch 9, chosen by validation images)" */
 static void text_result(struct text *t, const struct run *r) {
   text_add(t, "test accuracy %s (best %s at epoch %.3g", percent(r->last.accuracy).text,
            percent(r->of_best.accuracy).text,
@@ -2254,26 +2128,26 @@ static void write_report(struct run *r) {
   path_of(p.folder, "%s", r->folder);
   p.beside = "";
   snprintf(title, sizeof title, "%s on %s", net_name(&r->s), r->d->name);
-  page_log(&p, net_name(&r->s), r->rows, r->row_count);
+  page_log(&p, net_name(&r->s), r->log.data);
   text_put(&line, r->d->said);
   if (ended) text_put(&line, *r->d->said ? " In the end: " : "In the end: "), text_result(&line, r);
   json_key(&head, "summary", line.data);
+  line.size = 0;
   if (!ended && !is_done(r)) {
-    snprintf(title + strlen(title), 8, " ");
-    line.size = 0;
-    text_add(&line, "%s: step %s of %s", diverged(r) ? "Diverged" : stop_signal ? "Stopped"
-             : "Training", grouped((double)r->progress.step).text, grouped((double)r->total).text);
+    const int goes_on = !diverged(r) && !stop_signal;
+    text_add(&line, "%s: step %s of %s", goes_on ? "Training" : stop_signal ? "Stopped" :
+             "Diverged", grouped((double)r->progress.step).text, grouped((double)r->total).text);
     json_key(&head, "state", line.data);
-    if (!diverged(r) && !stop_signal) text_put(&head, ",\"refresh\":5");
+    if (goes_on) text_put(&head, ",\"refresh\":5");
   }
   text_put(&head, ",\"facts\":[");
   if (ended) json_fact(&head, "test accuracy", "percent", r->last.accuracy, "at the end");
   if (ended) json_fact(&head, "best", "percent", r->of_best.accuracy, r->chosen_name);
   json_fact(&head, "time", "seconds", r->seconds, "training, tests left out");
   json_fact(&head, "parameters", "count", (double)parameter_count(r->m), "");
-  json_fact(&head, "samples a second", "count", samples_per_second(r), "");
+  json_fact(&head, "samples a second", "text", NAN, samples_per_second(r).text);
   text_put(&head, "]");
-  if (r->in_study) text_put(&head, ",\"links\":[[\"all rows\",\"../../report.html\"]]");
+  if (r->again) text_put(&head, ",\"links\":[[\"all rows\",\"../../report.html\"]]");
   else if (holds(r->folder, "look/all.html"))
     text_put(&head, ",\"links\":[[\"what it has learned\",\"look/all.html\"]]");
   if (ended) show_result(&p, r);
@@ -2287,58 +2161,44 @@ static void write_report(struct run *r) {
 
 /* ---- training ---- */
 
-/* Whether a sum of a step's own figures is due as a row of the log. */
-static int row_due(const struct run *r, int64_t step) {
-  return step % r->row_every == 0 || step % r->test_every == 0 || step == r->total;
-}
-
-/* nn_fit's callback after each step: the next row, snapshots, the live line; whether to stop. */
+/* nn_fit's callback after each step: the log, snapshots, the live line; whether to stop. */
 static int on_step(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
   struct run *r = user;
-  const double time = now(), spent = time - r->mark;
-  const double usual = r->session_seconds / fmax((double)(p->step - 1 - r->session_step), 1);
-  end_row(r);
-  r->seconds += r->saving ? usual : spent;
-  r->session_seconds += r->saving ? usual : spent;
-  r->saving = 0;
-  if (p->left_out == 1 && !r->told++) {
+  const double time = now();
+  r->seconds += time - r->mark;
+  if (p->left_out == 1 && step->rows == 0) {
     clear_live(r);
     note("left out, as every step like it: %s", nn_error(m));
   }
-  r->window_loss += step->loss * (double)step->rows;
-  r->window_correct += step->correct;
-  r->window_rows += step->rows;
-  if (row_due(r, p->step)) {
-    const double n = fmax((double)r->window_rows, 1);
-    const struct row w = {(double)p->step, (double)p->step / (double)r->per_epoch,
-                          r->window_loss / n, (double)r->window_correct / n, NAN, NAN, nn_rate(m),
-                          r->seconds};
-    add_row(r, &w);
-    r->pending = 1;
-    r->window_loss = 0;
-    r->window_correct = r->window_rows = 0;
-  }
+  r->loss_sum += step->loss * (double)step->rows;
+  r->correct += step->correct;
+  r->rows += step->rows;
+  /* the line of a step with a test follows with it */
+  if (p->step % r->row_every == 0 && p->step % r->test_every != 0 && p->step != r->total)
+    add_row(r, NULL);
   write_snapshot(r);
   if (time - r->paged > 5) write_report(r);
   r->mark = now();
   if (r->live && r->mark - r->drawn >= .1) draw_live(r);
-  return stop_signal != 0 || (r->deadline > 0 && p->step >= LEAST_STEPS && r->mark > r->deadline);
+  return stop_signal != 0;
 }
 
-/* Its callback after each test. */
+/* Its callback after each test. The last one is of all test images. */
 static int on_validation(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *e) {
   struct run *r = user;
-  struct row *w = r->row_count ? &r->rows[r->row_count - 1] : NULL;
-  (void)m;
-  if (w && w->step == (double)p->step) w->test_loss = e->loss, w->test_accuracy = e->accuracy;
-  if (r->watch) watch_activations(r), save_activations(r);
-  end_row(r);
+  if (is_done(r) && !is_set(&r->s, OPT_VALIDATION)) {
+    r->last = *e;
+    if (r->index) must(m, nn_evaluate(m, &r->d->test, &r->last));
+    e = &r->last;
+  }
+  add_row(r, e);
+  if (r->watch) watch_activations(r), save_output(r, "activations.csv", &r->activations);
   clear_live(r);
   if (!r->quiet && !r->brief)
     fprintf(stderr, "%s %s  loss %s  accuracy %s  test %s%s  %s samples/s  %s\n", net_name(&r->s),
             where_of(r).text, loss_of(p->loss).text, percent(p->accuracy).text,
             percent(e->accuracy).text, p->best_step == p->step ? " (best)" : "",
-            grouped(samples_per_second(r)).text, duration(r->seconds).text);
+            samples_per_second(r).text, duration(r->seconds).text);
   r->mark = now();
   return 0;
 }
@@ -2347,258 +2207,238 @@ static int on_validation(void *user, nn_model *m, const nn_progress *p, const nn
 static int on_save(void *user, nn_model *m, const nn_progress *p) {
   struct run *r = user;
   (void)m;
-  end_row(r);
   note_state(r);
-  r->saving = 1;
   r->saved = p->step;
   return 0;
 }
 
-static double clock_of(void *user) { return (void)user, now(); }
-
-static const char result_form[] =
-    "step=%lld accuracy=%.9g loss=%.9g best=%.9g best_step=%lld diverged=%d seconds=%.3f tests=%d "
-    "parameters=%zu sparsity=%.9g per_epoch=%lld";
+/* Its clock, which it asks after a checkpoint: training goes on. */
+static double clock_of(void *user) {
+  struct run *r = user;
+  return r->mark = now();
+}
 
 /* The whole test set, for the last model and the best; then all is kept. */
 static void run_finish(struct run *r) {
   const int64_t best_step = r->progress.best_step;
-  const int whole = !r->index;
-  struct row *w = r->row_count ? &r->rows[r->row_count - 1] : NULL;
   struct text t = {0};
-  if (nn_evaluate(r->m, &r->d->test, &r->last)) fail("%s", nn_error(r->m));
+  if (!r->last.rows) must(r->m, nn_evaluate(r->m, &r->d->test, &r->last));
   r->of_best = r->last;
-  if (whole && best_step) r->of_best.accuracy = r->progress.best_accuracy;
-  else if (best_step && best_step != r->progress.step) {
-    nn_config c = config_of(&r->s);
-    nn_load_result best = load_model(r->best, &c);
-    if (nn_evaluate(best.model, &r->d->test, &r->of_best)) fail("%s", nn_error(best.model));
-    nn_destroy(best.model);
+  if (best_step && best_step != r->progress.step) {
+    const nn_config c = config_of(&r->s);
+    nn_model *best = load_model(r->best, &c).model;
+    must(best, nn_evaluate(best, &r->d->test, &r->of_best));
+    nn_destroy(best);
   }
-  if (!is_set(&r->s, OPT_VALIDATION) && w && w->step == (double)r->progress.step) {
-    w->test_loss = r->last.loss, w->test_accuracy = r->last.accuracy;
-    if (r->index || r->pending) fclose(r->log), begin_log(r);
-    r->pending = 0;
-  }
-  if (!r->watch) watch_activations(r), r->activations.size = 0;
-  const nn_param filters = first_weights(r->m);
-  text_add(&t, result_form, (long long)r->progress.step, r->last.accuracy, r->last.loss,
-           r->of_best.accuracy, (long long)best_step, diverged(r), r->seconds,
-           r->d->test.count, parameter_count(r->m),
-           filters.value ? sparsity(filters.value, filters.count) : 0,
-           (long long)r->per_epoch);
-  if (*r->stuck) text_add(&t, "\n%s", r->stuck);
-  set_note(r, "result", &t);
-  text_free(&t);
   note_state(r);
-  if (r->in_study ? nn_save(r->m, r->checkpoint)
-                  : nn_save_checkpoint(r->m, &r->progress, r->checkpoint))
-    fail("%s", nn_error(r->m));
-  if (r->in_study) { /* a finished row does not go on: what would is large, and not needed */
+  watch_activations(r);
+  text_add(&t, "accuracy=%.9g best=%.9g best_step=%lld diverged=%d seconds=%.3f",
+           r->last.accuracy, r->of_best.accuracy, (long long)best_step, diverged(r), r->seconds);
+  if (*r->stuck) text_add(&t, "\n%s", r->stuck);
+  must(r->m, nn_set_note(r->m, "result", t.data));
+  if (r->again) { /* a finished row does not go on: what would is large, and not needed */
     char path[PATH_SIZE];
+    must(r->m, nn_save(r->m, r->checkpoint));
     path_of(path, "%s.previous", r->checkpoint);
     remove(path);
+  } else {
+    must(r->m, nn_save_checkpoint(r->m, &r->progress, r->checkpoint));
   }
+  text_free(&t);
 }
 
-/* Trains to the end, the deadline, a divergence or a signal. 0, or the signal. */
+/* Trains to the end, a divergence or a signal. 0, or the signal. */
 static int run_train(struct run *r) {
+  const struct settings *s = &r->s;
   nn_fit_options fit = nn_fit_default();
   nn_status status = NN_OK;
   fit.epochs = 0;
   fit.steps = r->total;
-  fit.batch = whole_of(&r->s, OPT_BATCH);
-  read_augment(r->s.v[OPT_AUGMENT].text, &fit.augment);
+  fit.batch = whole_of(s, OPT_BATCH);
+  read_augment(s->v[OPT_AUGMENT].text, &fit.augment);
   fit.augment.fill = r->d->mean;
   fit.progress = &r->progress;
-  fit.keep_going = is_set(&r->s, OPT_KEEP_GOING);
+  fit.keep_going = is_set(s, OPT_KEEP_GOING);
   fit.path = r->checkpoint;
-  fit.save_every = r->save_every;
-  fit.save_seconds = is_set(&r->s, OPT_SAVE_SECONDS) ? number_of(&r->s, OPT_SAVE_SECONDS) : 0;
+  fit.save_every = is_set(s, OPT_SAVE_EVERY) ? (int64_t)number_of(s, OPT_SAVE_EVERY)
+                                             : r->test_every;
+  fit.save_seconds = is_set(s, OPT_SAVE_SECONDS) ? number_of(s, OPT_SAVE_SECONDS) : 0;
   fit.clock = clock_of;
   fit.validation = &r->chosen;
   fit.validate_every = r->test_every;
   fit.best_path = r->best;
-  fit.patience = is_set(&r->s, OPT_PATIENCE) ? (int64_t)number_of(&r->s, OPT_PATIENCE) : 0;
+  fit.patience = is_set(s, OPT_PATIENCE) ? (int64_t)number_of(s, OPT_PATIENCE) : 0;
   fit.on_step = on_step, fit.on_validation = on_validation, fit.on_save = on_save;
   fit.user = r;
-  r->session_step = r->saved = r->progress.step;
-  r->mark = r->paged = now();
+  r->saved = r->progress.step;
+  r->paged = now();
   begin_log(r);
   catch_signals();
   if (!is_done(r)) status = nn_fit(r->m, &r->train, &fit);
-  end_row(r);
   clear_live(r);
   if (status == NN_ERR_DIVERGED) snprintf(r->why.text, sizeof r->why.text, "%s", nn_error(r->m));
   else if (status < 0) fail("%s", nn_error(r->m));
-  const int cut = status == NN_STOPPED && !stop_signal;
-  if (is_done(r) || cut || (diverged(r) && r->in_study)) run_finish(r);
+  if (is_done(r) || (diverged(r) && r->again)) run_finish(r);
   write_report(r);
   if (r->progress.left_out && !diverged(r))
     note("%s of %s steps were left out", grouped((double)r->progress.left_out).text,
          grouped((double)r->progress.step).text);
-  if (is_done(r) || cut || diverged(r)) return 0;
+  if (is_done(r) || diverged(r)) return 0;
   struct text t = {0};
-  if (r->again) {
-    text_put(&t, r->again);
-  } else {
-    text_word(&t, r->program);
-    text_add(&t, " %s --resume ", r->s.command->name);
-    text_word(&t, r->folder);
-  }
+  text_word(&t, s->program ? s->program : "nn");
+  text_add(&t, " %s --resume ", s->command->name);
+  text_word(&t, r->folder);
   fprintf(stderr, "nn: stopped at step %lld of %lld and saved; go on with: %s\n",
-          (long long)r->progress.step, (long long)r->total, t.data);
+          (long long)r->progress.step, (long long)r->total, r->again ? r->again : t.data);
   text_free(&t);
   return stop_signal;
 }
 
 /* ---- beginning and going on ---- */
 
+/* The first free folder runs/NAME-NNN. */
+static void free_folder(char path[PATH_SIZE], const char *name) {
+  make_folders("runs");
+  for (int i = 1;; i++) {
+    path_of(path, "runs/%s-%03d", name, i);
+    if (make_folder(path) == 0) return;
+    if (errno != EEXIST) fail("the folder %s cannot be made: %s", path, strerror(errno));
+  }
+}
+
+/* The folder that --out names, or a free one. */
+static void choose_folder(struct run *r) {
+  const struct settings *s = &r->s;
+  if (!is_set(s, OPT_OUT)) {
+    free_folder(r->folder, s->command->bit == CIFAR10 ? "cifar10" : s->v[OPT_CELL].text);
+    return;
+  }
+  path_of(r->folder, "%s", s->v[OPT_OUT].text);
+  make_folders(r->folder);
+  if (holds_run(r->folder))
+    fail("%s already holds a run: give another --out, or go on with it by --resume %s", r->folder,
+         r->folder);
+  if (holds(r->folder, "report.html"))
+    fail("%s/report.html is that of a sweep, demo or the like: give another --out", r->folder);
+}
+
 static void run_paths(struct run *r) {
   path_of(r->checkpoint, "%s/last.nn", r->folder);
   path_of(r->best, "%s/best.nn", r->folder);
-}
-
-/* The folder that --out names, or the first free BASE/NAME-NNN. */
-static void choose_folder(struct run *r, const char *base, const char *name) {
-  if (is_set(&r->s, OPT_OUT)) {
-    path_of(r->folder, "%s", r->s.v[OPT_OUT].text);
-    make_folders(r->folder);
-    if (holds_run(r->folder))
-      fail("%s already holds a run: give another --out, or go on with it by --resume %s", r->folder,
-           r->folder);
-    if (holds(r->folder, "report.html"))
-      fail("%s/report.html is that of a sweep, demo or the like: give another --out", r->folder);
-    return;
-  }
-  make_folders(base);
-  for (int i = 1;; i++) {
-    path_of(r->folder, "%s/%s-%03d", base, name, i);
-    if (make_folder(r->folder) == 0) return;
-    if (errno != EEXIST) fail("the folder %s cannot be made: %s", r->folder, strerror(errno));
-  }
 }
 
 /* A new run in its folder: settings are complete, d is there. Its first checkpoint is written at
  * once, so that there is something to go on with wherever it is killed. */
 static void run_new(struct run *r) {
   struct text t = {0};
-  nn_config c;
   run_paths(r);
   r->lock = lock_folder(r->folder);
   run_plan(r);
-  c = run_config(r);
+  nn_config c = run_config(r);
   r->m = build_model(&r->s, &c, r->d, r->total);
   must(r->m, nn_get_config(r->m, &c));
   set_option(&r->s, OPT_ISA, nn_isa_name(c.isa), r->why.text);
   note_command(r);
   text_add(&t, "%s\n%08lx", r->d->name, (unsigned long)r->d->crc);
-  set_note(r, "data", &t);
+  must(r->m, nn_set_note(r->m, "data", t.data));
   text_free(&t);
-  if (r->d->class_names.size) set_note(r, "classes", &r->d->class_names);
+  if (r->d->class_names.size) must(r->m, nn_set_note(r->m, "classes", r->d->class_names.data));
   if (is_set(&r->s, OPT_FROM)) {
     const char *path = r->s.v[OPT_FROM].text;
     nn_weights w;
     need_regular(path);
-    if (nn_load_weights(r->m, path, NULL, &w)) fail("%s", nn_error(r->m));
+    must(r->m, nn_load_weights(r->m, path, NULL, &w));
     note("%d arrays come from %s; %d are not in it and %d have another shape%s%s", w.found, path,
          w.missing, w.reshaped, w.reshaped ? ", as " : "", w.first_reshaped);
   }
+  text_put(&r->log, "step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,rate,seconds\n");
+  text_put(&r->activations, "step,layer,mean,deviation,most,zeros\n");
   note_state(r);
-  if (nn_save_checkpoint(r->m, &r->progress, r->checkpoint)) fail("%s", nn_error(r->m));
+  must(r->m, nn_save_checkpoint(r->m, &r->progress, r->checkpoint));
 }
 
-/* Opens the checkpoint of the folder and takes from it all but the data. 0: there is none. *words
- * are what the settings point to. */
-static int run_open(struct run *r, const struct settings *typed, char **words) {
+/* Opens the checkpoint of the folder and takes from it all but the data. *words are what the
+ * settings point to. */
+static void run_open(struct run *r, const struct settings *typed, char **words) {
   nn_config c = config_of(typed);
   nn_load_result loaded;
   nn_message why;
   run_paths(r);
+  r->lock = lock_folder(r->folder);
   need_regular(r->checkpoint);
-  for (int pass = 0; pass < 2; pass++) { /* the first finds out what room the run has */
-    c.notes = (size_t)(pass && is_set(&r->s, OPT_TEST_EVERY) ? 1 << 24 : 1 << 22);
+  c.notes = 1 << 24;
+  for (int pass = 0; pass < 2; pass++) { /* the first tells how many samples a step takes */
     const nn_status status = nn_resume(r->checkpoint, &c, &loaded, &why);
-    if (status == NN_ABSENT) return 0;
+    if (status == NN_ABSENT) fail("%s is not the folder of a run: last.nn is missing", r->folder);
     if (status) fail("%s", why.text);
-    if (loaded.previous && !pass)
+    if (pass) break;
+    if (loaded.previous)
       note("%s; going on from the checkpoint before it, step %lld", why.text,
            (long long)loaded.progress.step);
-    if (!pass && !noted_settings(loaded.model, r->checkpoint, &r->s, words))
+    if (!noted_settings(loaded.model, r->checkpoint, &r->s, words))
       fail("%s is no checkpoint of a run: it does not note its command line", r->checkpoint);
-    if (!pass && (c.batch != whole_of(&r->s, OPT_BATCH) || is_set(&r->s, OPT_TEST_EVERY)))
-      c.batch = whole_of(&r->s, OPT_BATCH), nn_destroy(loaded.model);
-    else break;
+    c.batch = whole_of(&r->s, OPT_BATCH);
+    nn_destroy(loaded.model);
   }
   r->m = loaded.model;
   r->progress = loaded.progress;
-  return 1;
 }
 
 /* Goes on with what run_open has opened, on the data that is there. */
 static void run_load(struct run *r) {
-  const char *state = nn_note(r->m, "state"), *result = nn_note(r->m, "result"), *data;
-  nn_load_result best;
-  nn_config c = config_of(&r->s);
+  const char *state = nn_note(r->m, "state"), *log = nn_note(r->m, "log");
+  const char *data = nn_note(r->m, "data"), *activations = nn_note(r->m, "activations");
+  const nn_config c = config_of(&r->s);
+  nn_load_result best = {0};
   long long correct = 0, rows = 0;
   char crc[16];
   run_plan(r);
   snprintf(crc, sizeof crc, "\n%08lx", (unsigned long)r->d->crc);
-  data = nn_note(r->m, "data");
   if (!data || !strstr(data, crc))
     fail("%s was trained on other data (%s) than %s from %s (checksum %s): give its --data",
          r->folder, data ? data : "not noted", r->d->name, r->d->where, crc + 1);
-  if (!read_rows(r->m, &r->rows, &r->row_count) || !state ||
-      sscanf(state, "%39lf %39lf %lld %lld", &r->seconds, &r->window_loss, &correct, &rows) != 4)
+  if (!log || !state ||
+      sscanf(state, "%39lf %39lf %lld %lld", &r->seconds, &r->loss_sum, &correct, &rows) != 4)
     fail("%s does not note the log of its run", r->checkpoint);
-  r->window_correct = correct, r->window_rows = rows;
-  if (nn_note(r->m, "activations")) text_put(&r->activations, nn_note(r->m, "activations"));
+  r->correct = correct, r->rows = rows;
+  text_put(&r->log, log);
+  text_put(&r->activations, activations ? activations : "");
   note_command(r);
-  if (r->progress.step < r->total && result) nn_set_note(r->m, "result", NULL);
-  c.inference = 1;
-  if (!r->progress.best_step) {
-    ;
-  } else if (!file_exists(r->best) || nn_load(r->best, &c, &best, NULL)) {
+  if (!is_done(r)) must(r->m, nn_set_note(r->m, "result", NULL));
+  if (r->progress.best_step && nn_load(r->best, &c, &best, NULL)) {
     note("%s is missing or damaged: the next test writes it anew", r->best);
     r->progress.best_step = 0;
-  } else {
-    nn_destroy(best.model);
   }
+  nn_destroy(best.model);
   nn_optimizer o = optimizer_of(&r->s, r->total);
   must(r->m, nn_set_optimizer(r->m, &o));
 }
 
 static void run_free(struct run *r) {
   leave_folder(r->lock);
-  if (r->log) fclose(r->log);
+  if (r->file) fclose(r->file);
   nn_destroy(r->m);
-  text_free(&r->activations);
-  free(r->rows);
+  text_free(&r->log), text_free(&r->activations);
   free(r->index);
 }
 
 static void tell_start(const struct run *r) {
-  nn_config used = config_of(&r->s);
-  if (r->quiet) return;
-  nn_get_config(r->m, &used);
+  nn_config used;
+  if (r->quiet || r->brief) return;
+  must(r->m, nn_get_config(r->m, &used));
   fprintf(stderr, "%s: %s parameters, %s steps of %d, %s, %d thread%s, in %s\n", net_name(&r->s),
           grouped((double)parameter_count(r->m)).text, grouped((double)r->total).text,
           whole_of(&r->s, OPT_BATCH), nn_isa_name(used.isa), used.threads,
           used.threads == 1 ? "" : "s", r->folder);
 }
 
-/* Where a divergence is no result. */
-static void refuse_divergence(const struct run *r) {
-  if (diverged(r))
-    fail("training diverged: %s. Give a lower --lr, --clip-norm 1 or --keep-going; %s keeps step "
-         "%lld", r->why.text, r->checkpoint, (long long)r->saved);
-}
-
 /* The options of a resumed run: its own, but for those that may change. */
 static void resume_settings(struct settings *s, const struct settings *typed, const char *folder) {
   static const enum option may[] = {OPT_DATA, OPT_THREADS, OPT_SAVE_EVERY, OPT_SAVE_SECONDS,
-                                    OPT_KEEP_GOING, OPT_QUIET, OPT_STEPS, OPT_EPOCHS, OPT_PATIENCE};
+                                    OPT_KEEP_GOING, OPT_QUIET, OPT_STEPS, OPT_EPOCHS, OPT_PATIENCE,
+                                    OPT_ISA};
   struct settings asked = *typed;
+  s->program = typed->program;
   if (s->command != typed->command)
     fail("%s is of nn %s; resume it by nn %s --resume", folder, s->command->name, s->command->name);
   for (size_t k = 0; k < sizeof may / sizeof *may; k++) {
@@ -2609,7 +2449,6 @@ static void resume_settings(struct settings *s, const struct settings *typed, co
     if (o == OPT_STEPS || o == OPT_EPOCHS)
       s->v[o == OPT_STEPS ? OPT_EPOCHS : OPT_STEPS].text = "";
   }
-  if (typed->v[OPT_ISA].given) s->v[OPT_ISA] = typed->v[OPT_ISA], asked.v[OPT_ISA].given = 0;
   const int o = differing(s, &asked, 1);
   if (o >= 0)
     refuse(typed, "--%s %s is not what this run has (%s): omit it to resume", options[o].name,
@@ -2618,49 +2457,45 @@ static void resume_settings(struct settings *s, const struct settings *typed, co
 
 /* nn cifar10, mnist and train with one value for each option. */
 static int run_command(struct settings *typed) {
+  const int resumes = is_set(typed, OPT_RESUME);
   struct run r;
   struct data d;
+  struct text t = {0};
   char *words = NULL;
   memset(&r, 0, sizeof r);
-  r.program = typed->program;
-  if (is_set(typed, OPT_RESUME)) {
+  r.s = *typed;
+  if (resumes) {
     if (typed->v[OPT_OUT].given)
       wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
     path_of(r.folder, "%s", typed->v[OPT_RESUME].text);
     if (!is_folder(r.folder)) fail("%s is not the folder of a run", r.folder);
     complete_isa(typed);
     refuse_old(r.folder);
-    r.lock = lock_folder(r.folder);
-    if (!run_open(&r, typed, &words)) fail("%s is not the folder of a run: last.nn is missing",
-                                           r.folder);
+    run_open(&r, typed, &words);
     resume_settings(&r.s, typed, r.folder);
   } else {
-    r.s = *typed;
     complete(&r.s);
   }
   data_find(&d, &r.s, 1);
   tell_data(&d, is_set(&r.s, OPT_QUIET));
   r.d = &d;
-  if (is_set(typed, OPT_RESUME)) run_load(&r);
-  else {
-    choose_folder(&r, "runs", r.s.command->bit == CIFAR10 ? "cifar10" : r.s.v[OPT_CELL].text);
-    run_new(&r);
-  }
+  if (resumes) run_load(&r);
+  else choose_folder(&r), run_new(&r);
   tell_start(&r);
   const int stopped = run_train(&r);
-  refuse_divergence(&r);
+  if (diverged(&r))
+    fail("training diverged: %s. Give a lower --lr, --clip-norm 1 or --keep-going; %s keeps step "
+         "%lld", r.why.text, r.checkpoint, (long long)r.saved);
   if (!stopped && r.progress.best_step == 0)
     fail("no test had a finite loss, so there is no best model: give a lower --lr or --clip-norm 1 "
          "(%s)", r.folder);
   if (!stopped) {
-    struct text t = {0};
     text_result(&t, &r);
     printf("%s on %s: %s, %s parameters, %s of training; %s/report.html\n", net_name(&r.s), d.name,
-           t.data,
-           grouped((double)parameter_count(r.m)).text, duration(r.seconds).text, r.folder);
+           t.data, grouped((double)parameter_count(r.m)).text, duration(r.seconds).text, r.folder);
     if (*d.said) puts(d.said);
-    text_free(&t);
   }
+  text_free(&t);
   run_free(&r);
   data_free(&d);
   free(words);
@@ -2669,10 +2504,10 @@ static int run_command(struct settings *typed) {
 
 /* ========================================= @@STUDY ==========================================
  * Many runs in one table: a trial is a row of it, with a run for each seed in OUT/ROW/seed-N. An
- * experiment, a sweep, the demonstration and the nets of ablation and kernels differ in where their
- * trials come from. A finished run's figures stand in the notes of its last.nn. */
+ * experiment, a sweep, the demonstration and the nets of ablation and kernels differ in the command
+ * lines that their trials are made of. A finished run's figures stand in its last.nn. */
 
-enum { STUDY_1 = 1, STUDY_2, DEMO_ROWS, ABLATE_CNN, ABLATE_CELLS, ABLATE_MLP, KERNELS,
+enum { STUDY_1 = 1, STUDY_2, SAME, DEMO_ROWS, ABLATE_CNN, ABLATE_CELLS, ABLATE_MLP, KERNELS,
        MOST_PRESETS = 12 };
 struct preset {
   const char *name, *given, *chosen;
@@ -2685,69 +2520,71 @@ struct group {
   struct preset rows[MOST_PRESETS];
 };
 #include "data/experiments.inc"
-enum { GROUPS = sizeof groups / sizeof *groups,
-       SAME_DIGITS = sizeof same_digits / sizeof *same_digits };
+enum { GROUPS = sizeof groups / sizeof *groups };
 
 /* What there is of a run, less first; it is worth showing from DAMAGED on. */
 enum state { NOT_RUN, OTHER_RUN, UNFINISHED, DAMAGED, DONE };
 static const char *const state_names[] = {"not run", "other settings", "unfinished", "damaged"};
-
-enum { DATA_MNIST, DATA_RGB32, DATA_RGB28, DATA_GRAY32, DATA_GRAY28, DATA_OWN, DATA_KINDS };
-
-struct outcome {
-  enum state state;
-  double seed, accuracy, best, seconds, parameters, sparsity;
-  int diverged;
-  char data[100], stuck[48];
-  struct row *rows;
-  size_t row_count;
-};
 
 struct trial {
   char name[160];
   const struct group *group;
   const struct preset *preset;
   struct settings s;
-  char *own_words; /* what they point to */
-  int unasked;     /* shown for it is done, not trained */
-  double share;    /* of the demonstration's time */
-  struct outcome *outcomes; /* for each seed asked for, then for others that are done */
-  int seeds, done, damaged, diverged, stuck;
-  struct outcome all; /* the means; its state is the one that says most */
-  double deviation, lowest, highest;
+  char *words, *steps; /* which s points to */
+  int unasked;         /* shown if it is done, not trained */
+  enum state state;    /* of its runs the one that says most */
+  nn_moments accuracy, best, seconds, parameters, sparsity; /* over its runs */
+  int damaged, diverged, dead;
+  char data[100], stuck[64], link[PATH_SIZE]; /* link: from the page to the first run's */
+  struct text log;     /* of all runs */
 };
 
 struct study {
   const struct settings *typed;
   struct text again; /* the command line that goes on with it */
   char base[PATH_SIZE];
-  struct page page;
-  struct data data[DATA_KINDS];
-  const struct data *own; /* look: the run's data */
-  struct trial *trials;
+  struct page own, *page; /* a look's page or its own */
+  struct data data;       /* what the last run learned from, */
+  struct settings of;     /* whose settings these are */
+  const struct data *given; /* look: the run's data */
+  struct trial *trials, **list; /* list: those shown at present */
+  int count, seeds, trained, asked, done; /* of all runs */
+  double shares; /* the demonstration: of all trials in its time, or 0 */
   char said[240]; /* of data that stands in for others */
-  int count, seeds, done_before;
-  double end; /* of the demonstration's time, or 0 */
   lock *lock;
 };
 
-/* The words of a command line, for `again`. */
-static void note_words(struct study *st, const char *const *words) {
+/* ---- trials ---- */
+
+static void begin_study(struct study *st, const struct settings *typed, const char *const *words,
+                        const char *base) {
+  memset(st, 0, sizeof *st);
+  st->typed = typed;
+  st->page = &st->own;
+  st->seeds = whole_of(typed, OPT_SEEDS);
   for (int i = 0; words[i]; i++)
     text_put(&st->again, i ? " " : ""), text_word(&st->again, words[i]);
+  path_of(st->base, "%s", is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : base);
+  path_of(st->own.folder, "%s", st->base);
+  st->own.beside = "";
 }
 
-static struct trial *new_trial(struct study *st, const char *name) {
+/* A trial with the settings of base, or of none, changed by a command line. */
+static struct trial *add_trial(struct study *st, const char *name, const struct settings *base,
+                               const char *line) {
+  static const enum option shared[] = {OPT_THREADS, OPT_ISA, OPT_DATA, OPT_QUIET};
+  const char *words[80];
   st->trials = grow(st->trials, (size_t)st->count, sizeof *st->trials);
   struct trial *t = &st->trials[st->count++];
   memset(t, 0, sizeof *t);
   snprintf(t->name, sizeof t->name, "%s", name);
-  return t;
-}
-
-/* What the study's own command line says for all of its runs. */
-static void end_trial(struct study *st, struct trial *t) {
-  static const enum option shared[] = {OPT_THREADS, OPT_ISA, OPT_DATA, OPT_QUIET};
+  t->words = allocate(strlen(line) + 1, 1);
+  strcpy(t->words, line);
+  const int count = split(t->words, words, 80), first = !base;
+  if (base) t->s = *base;
+  else set_standards(&t->s, find_command(words[0]));
+  read_words(&t->s, count - first, words + first);
   for (int k = 0; k < 4; k++) t->s.v[shared[k]] = st->typed->v[shared[k]];
   if (is_set(st->typed, OPT_MINIATURE)) {
     t->s.v[OPT_EPOCHS].text = "";
@@ -2756,403 +2593,335 @@ static void end_trial(struct study *st, struct trial *t) {
     if (number_of(&t->s, OPT_BATCH) > 20) give(&t->s, OPT_BATCH, "20");
   }
   complete(&t->s);
-  t->seeds = st->seeds;
-  t->outcomes = allocate((size_t)st->seeds, sizeof *t->outcomes);
+  return t;
 }
 
-/* The options of a text, after those that the settings have. Its words stay where it returns. */
-static char *read_text_words(struct settings *s, const char *text, int with_command) {
-  enum { WORDS = 80 };
-  const char *words[WORDS];
-  char *copy = allocate(strlen(text) + 1, 1);
-  strcpy(copy, text);
-  const int count = split(copy, words, WORDS), first = with_command && count;
-  if (with_command) set_standards(s, first ? find_command(words[0]) : NULL);
-  read_words(s, count - first, words + first);
-  return copy;
-}
-
-static void add_preset(struct study *st, const struct group *g, const struct preset *p) {
-  struct trial *t = new_trial(st, p->name);
-  struct text all = {0};
-  /* the command's name comes first, whichever of the four has it */
-  const char *part[4] = {g->given, g->chosen, p->given, p->chosen};
-  for (int pass = 0; pass < 2; pass++)
-    for (int k = 0; k < 4; k++) {
-      const size_t n = *part[k] != '-' ? strcspn(part[k], " ") : 0;
-      if (pass) text_put(&all, " "), text_put(&all, part[k] + n);
-      else text_bytes(&all, part[k], n);
+/* The trials of all groups of some studies. base: as above. */
+static void add_presets(struct study *st, int from, int to, const struct settings *base) {
+  for (int g = 0; g < GROUPS; g++)
+    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++) {
+      const struct group *group = &groups[g];
+      const struct preset *p = &group->rows[k];
+      struct text line = {0};
+      if (group->study < from || group->study > to) continue;
+      text_add(&line, "%s %s %s %s", group->given, group->chosen, p->given, p->chosen);
+      struct trial *t = add_trial(st, p->name, base, line.data);
+      t->group = group;
+      t->preset = p;
+      text_free(&line);
     }
-  t->group = g;
-  t->preset = p;
-  t->share = p->reported;
-  t->own_words = read_text_words(&t->s, all.data, 1);
-  text_free(&all);
 }
 
-/* Whether a report gives an option of its row. */
-static int is_given(const struct trial *t, int o) {
-  char name[48];
-  snprintf(name, sizeof name, "--%s ", options[o].name);
-  for (int k = 0; k < 2; k++) {
-    const char *text = k ? t->preset->given : t->group->given, *at = strstr(text, name);
-    const size_t n = strlen(name) - 1;
-    if (at) return 1;
-    if (strlen(text) >= n && strncmp(text + strlen(text) - n, name, n) == 0) return 1; /* a flag */
-  }
-  return 0;
-}
-
-/* A study's data sets. */
-static int data_kind(const struct settings *s) {
-  if (s->command->bit != CIFAR10) return s->command->bit == MNIST ? DATA_MNIST : DATA_OWN;
-  if (!is_set(s, OPT_GRAY)) return is_choice(s, OPT_SIZE, "28") ? DATA_RGB28 : DATA_RGB32;
-  return is_choice(s, OPT_SIZE, "28") ? DATA_GRAY28 : DATA_GRAY32;
+static int is_same_data(const struct settings *a, const struct settings *b) {
+  return a->command == b->command && a->v[OPT_SIZE].number == b->v[OPT_SIZE].number &&
+         is_set(a, OPT_GRAY) == is_set(b, OPT_GRAY) &&
+         a->v[OPT_SIDE].number == b->v[OPT_SIDE].number;
 }
 
 static const struct data *study_data(struct study *st, const struct settings *s) {
-  struct data *d = &st->data[data_kind(s)];
-  if (st->own) return st->own;
-  if (d->train.count) return d;
-  data_find(d, s, 1);
-  if (is_set(st->typed, OPT_MINIATURE)) data_thin(d);
-  tell_data(d, is_set(st->typed, OPT_QUIET));
-  memcpy(st->said, d->said, sizeof st->said);
-  return d;
+  if (st->given) return st->given;
+  if (is_same_data(s, &st->of)) return &st->data;
+  data_free(&st->data);
+  data_find(&st->data, s, 1);
+  if (is_set(st->typed, OPT_MINIATURE)) data_thin(&st->data);
+  tell_data(&st->data, is_set(st->typed, OPT_QUIET));
+  memcpy(st->said, st->data.said, sizeof st->said);
+  st->of = *s;
+  return &st->data;
 }
 
-/* A finished run's figures from the notes of its model; 0 if they are not all there. */
-static int read_outcome(nn_model *m, struct outcome *to) {
-  const char *result = nn_note(m, "result"), *data = nn_note(m, "data");
-  if (!result || !data || !read_rows(m, &to->rows, &to->row_count)) return 0;
-  const char *stuck = strchr(result, '\n');
-  to->accuracy = noted(result, "accuracy", NAN), to->best = noted(result, "best", NAN);
-  to->seconds = noted(result, "seconds", NAN), to->parameters = noted(result, "parameters", NAN);
-  to->sparsity = noted(result, "sparsity", NAN);
-  to->diverged = noted(result, "diverged", 0) > 0;
-  snprintf(to->data, sizeof to->data, "%.*s", (int)strcspn(data, "\n"), data);
-  snprintf(to->stuck, sizeof to->stuck, "%s", stuck ? stuck + 1 : "");
-  to->state = DONE;
-  return to->accuracy >= 0 && to->accuracy <= 1 && to->best >= 0 && to->best <= 1 &&
-         to->seconds >= 0 && to->parameters >= 0;
-}
-
-/* What there is of a run by its last model alone: its images need not be at hand, and nothing that
- * is wrong with it keeps the others from being shown. */
-static void find_run(const char *folder, const struct settings *wanted, struct outcome *to,
-                     int tells) {
-  char path[PATH_SIZE], *words = NULL;
-  nn_config c = nn_config_default();
-  nn_load_result loaded;
-  nn_message why;
-  struct settings s;
-  path_of(path, "%s/last.nn", folder);
-  to->state = NOT_RUN;
-  if (!file_exists(path)) return;
-  c.inference = 1, c.batch = 1;
-  if (nn_load(path, &c, &loaded, &why)) {
-    to->state = DAMAGED;
-    if (tells) note("%s: remove its folder, and the run is trained anew", why.text);
-    return;
-  }
-  to->state = UNFINISHED;
-  if (!noted_settings(loaded.model, path, &s, &words) || differing(&s, wanted, 0) >= 0)
-    to->state = OTHER_RUN;
-  else if (nn_note(loaded.model, "result") && !read_outcome(loaded.model, to)) {
-    to->state = DAMAGED;
-    if (tells) note("%s: its notes are damaged: remove it, and the run is trained anew", path);
-  }
-  nn_destroy(loaded.model);
-  free(words);
-}
-
-static void run_folder(const struct study *st, const struct trial *t, double seed,
-                       char path[PATH_SIZE]) {
-  path_of(path, "%s/%s/seed-%.0f", st->base, t->name, seed);
-}
-
-/* Seconds of a training step, measured for about so long on a model that is then thrown away. */
-static double measure(const struct settings *s, const struct data *d, double seconds) {
-  const nn_config c = config_of(s);
-  nn_model *m = build_model(s, &c, d, 1000000);
+/* The demonstration: as many steps as fit in a trial's share of the budget, by some that are
+ * trained to be thrown away, but no fewer than its row says. */
+static void plan_steps(struct study *st, struct trial *t) {
+  const struct data *d = study_data(st, &t->s);
+  const nn_config c = config_of(&t->s);
+  nn_model *m = build_model(&t->s, &c, d, 1000000);
   nn_fit_options fit = nn_fit_default();
   nn_progress p;
-  double start = now();
+  double start = 0;
   memset(&p, 0, sizeof p);
   fit.epochs = 0;
   fit.progress = &p;
   do {
     if (p.step == 5) start = now(); /* the first steps bring the memory in and do not count */
-    fit.steps = p.step + 5;
+    fit.steps += 5;
     must(m, nn_fit(m, &d->train, &fit));
-  } while (p.step < 10 || (now() - start < seconds && p.step < 500));
+  } while (p.step < 10 || now() - start < .5);
   nn_destroy(m);
-  return (now() - start) / (double)(p.step - 5);
+  const double each = (now() - start) / (double)(p.step - 5);
+  /* a quarter of the time is for measuring, testing and saving */
+  const double time = .75 * number_of(st->typed, OPT_BUDGET) * t->preset->reported / st->shares;
+  t->steps = allocate(24, 1);
+  snprintf(t->steps, 24, "%.0f", fmax(floor(time / each / 50) * 50, number_of(&t->s, OPT_STEPS)));
+  give(&t->s, OPT_STEPS, t->steps);
 }
 
-/* The demonstration: as many steps as fit in this network's share of the time left, but no less
- * than three quarters of its share of the budget, and LEAST_STEPS at least. */
-static void plan_demo(struct study *st, int i, char steps[24], double *deadline) {
-  const struct trial *t = &st->trials[i];
-  const double budget = number_of(st->typed, OPT_BUDGET);
-  double all = 0, left = 0;
-  for (int k = 0; k < st->count; k++) {
-    all += st->trials[k].share;
-    if (k >= i) left += st->trials[k].share;
-  }
-  const double fair = budget * t->share / all, start = now();
-  const double step = measure(&t->s, study_data(st, &t->s), fmin(.8, .1 * fair));
-  /* two seconds of it to test and save */
-  const double time = fmax((st->end - start) * t->share / left, .75 * fair) - 2;
-  snprintf(steps, 24, "%.0f", fmax(floor(.85 * time / step / 50) * 50, LEAST_STEPS));
-  *deadline = now() + 1.5 * fmax(time, 0);
+/* ---- their runs ---- */
+
+/* A trial's run with a seed, and what there is of it; by its last model alone, which is r->m if it
+ * is done: its images need not be at hand. */
+static enum state find_run(const struct study *st, const struct trial *t, double seed,
+                           struct run *r) {
+  nn_config c = nn_config_default();
+  nn_load_result loaded;
+  nn_message why;
+  struct settings s;
+  char *words;
+  enum state state = UNFINISHED;
+  memset(r, 0, sizeof *r);
+  snprintf(r->seed, sizeof r->seed, "%.0f", seed);
+  r->s = t->s;
+  give(&r->s, OPT_SEED, r->seed);
+  path_of(r->folder, "%s/%s/seed-%s", st->base, t->name, r->seed);
+  run_paths(r);
+  if (!file_exists(r->checkpoint)) return NOT_RUN;
+  c.inference = c.batch = 1;
+  if (nn_load(r->checkpoint, &c, &loaded, &why)) return DAMAGED;
+  if (!noted_settings(loaded.model, r->checkpoint, &s, &words) || differing(&s, &r->s, 0) >= 0)
+    state = OTHER_RUN;
+  else if (nn_note(loaded.model, "result")) state = DONE;
+  free(words);
+  if (state == DONE) r->m = loaded.model;
+  else nn_destroy(loaded.model);
+  return state;
 }
 
-/* Trains the k-th run of a trial, from its beginning or from where it stopped, unless it is done.
- * 0, or the signal. */
-static int train_one(struct study *st, int i, int k) {
-  struct trial *t = &st->trials[i];
-  struct outcome *o = &t->outcomes[k];
+/* Trains a trial's run, from its beginning or from where it stopped, unless it is done. 0, or the
+ * signal. */
+static int train_one(struct study *st, struct trial *t, double seed) {
   struct run r;
-  char seed[24], steps[24], *words = NULL;
-  int stopped = 0;
-  memset(&r, 0, sizeof r);
-  o->seed = number_of(st->typed, OPT_SEED) + k;
-  snprintf(seed, sizeof seed, "%.0f", o->seed);
-  r.s = t->s;
-  give(&r.s, OPT_SEED, seed);
-  run_folder(st, t, o->seed, r.folder);
-  find_run(r.folder, &r.s, o, 0);
-  if (o->state == DONE) return st->done_before++, 0;
-  if (o->state == OTHER_RUN)
+  char *words = NULL;
+  if (st->shares > 0 && !is_set(st->typed, OPT_STEPS)) plan_steps(st, t);
+  const enum state state = find_run(st, t, seed, &r);
+  const struct settings wanted = r.s;
+  if (state == DONE) return run_free(&r), 0;
+  if (state == OTHER_RUN)
     fail("%s holds a run with other options: move it away, or give another --out", r.folder);
-  if (o->state == DAMAGED) fail("%s is damaged: remove it, and the run is trained anew", r.folder);
+  if (state == DAMAGED) fail("%s is damaged: remove it, and the run is trained anew", r.folder);
   make_folders(r.folder);
   refuse_old(r.folder);
   r.d = study_data(st, &r.s);
   r.again = st->again.data;
-  r.brief = r.in_study = 1;
   r.watch = is_cnn(&r.s);
-  if (st->end > 0) {
-    if (!is_set(st->typed, OPT_STEPS)) plan_demo(st, i, steps, &r.deadline);
-    else snprintf(steps, sizeof steps, "%s", st->typed->v[OPT_STEPS].text);
-    give(&r.s, OPT_STEPS, steps);
-    r.brief = 0;
-  }
-  const struct settings wanted = r.s;
-  if (o->state == UNFINISHED && run_open(&r, &wanted, &words)) {
+  r.brief = !st->shares;
+  if (state == UNFINISHED) {
+    run_open(&r, &wanted, &words);
     r.s = wanted;
-    r.lock = lock_folder(r.folder);
     run_load(&r);
   } else {
     run_new(&r);
   }
-  if (!r.brief) tell_start(&r);
-  stopped = run_train(&r);
+  tell_start(&r);
+  const int stopped = run_train(&r);
   if (!stopped) {
-    if (!read_outcome(r.m, o)) fail("%s notes no result", r.checkpoint);
+    struct text line = {0};
+    text_result(&line, &r);
+    st->trained++;
     if (!r.quiet)
-      fprintf(stderr, "%s, seed %s: test accuracy %s (best %s)%s%s%s, %s\n", t->name, seed,
-              percent(o->accuracy).text, percent(o->best).text, o->diverged ? ", diverged" : "",
-              *o->stuck ? ", dead: " : "", o->stuck, duration(o->seconds).text);
+      fprintf(stderr, "%s, seed %s: %s%s, %s\n", t->name, r.seed, line.data,
+              diverged(&r) ? ", diverged" : "", duration(r.seconds).text);
+    text_free(&line);
   }
   run_free(&r);
   free(words);
   return stopped;
 }
 
-/* What there is of a trial's run with a seed. */
-static void find_seed(const struct study *st, const struct trial *t, double seed,
-                      struct outcome *to) {
-  char folder[PATH_SIZE], text[24];
-  struct settings s = t->s;
-  snprintf(text, sizeof text, "%.0f", seed);
-  give(&s, OPT_SEED, text);
-  run_folder(st, t, seed, folder);
-  to->seed = seed;
-  find_run(folder, &s, to, 1);
+static void add_figure(nn_moments *to, double x) {
+  const nn_moments one = {1, 0, 0, x, 0, x, x};
+  nn_moments_merge(to, &one);
 }
 
-/* Adds the runs of a trial that are done with seeds nobody asked for, up to a hundred. */
-static void find_others(struct study *st, struct trial *t) {
-  const double first = number_of(st->typed, OPT_SEED), last = first + st->seeds - 1;
-  for (int k = 0; k < st->seeds; k++) {
-    if (t->outcomes[k].state == DONE) continue;
-    find_seed(st, t, first + k, &t->outcomes[k]);
-    st->done_before += !t->unasked && t->outcomes[k].state == DONE;
-  }
-  for (int seed = 1; seed <= 100; seed++) {
-    struct outcome other;
-    memset(&other, 0, sizeof other);
-    if (seed >= first && seed <= last) continue;
-    find_seed(st, t, seed, &other);
-    if (other.state < DAMAGED) continue;
-    struct outcome *all = realloc(t->outcomes, ((size_t)t->seeds + 1) * sizeof *all);
-    if (!all) fail("out of memory");
-    t->outcomes = all;
-    t->outcomes[t->seeds++] = other;
-  }
+/* Adds a finished run's figures, from its model: DONE, unless its notes are damaged or it learned
+ * from other images than those before. */
+static enum state add_result(struct trial *t, nn_model *m) {
+  const char *result = nn_note(m, "result"), *data = nn_note(m, "data"), *log = nn_note(m, "log");
+  const double accuracy = noted(result, "accuracy", NAN), best = noted(result, "best", NAN);
+  const double seconds = noted(result, "seconds", NAN);
+  const nn_param filters = first_weights(m);
+  char name[sizeof t->data];
+  if (!data || !log || !(accuracy >= 0 && accuracy <= 1 && best >= 0 && best <= 1 && seconds >= 0))
+    return DAMAGED;
+  snprintf(name, sizeof name, "%.*s", (int)strcspn(data, "\n"), data);
+  if (*t->data && strcmp(name, t->data) != 0) return OTHER_RUN;
+  memcpy(t->data, name, sizeof name);
+  add_figure(&t->accuracy, accuracy), add_figure(&t->best, best);
+  add_figure(&t->seconds, seconds), add_figure(&t->parameters, (double)parameter_count(m));
+  if (filters.value) add_figure(&t->sparsity, sparsity(filters.value, filters.count));
+  t->diverged += noted(result, "diverged", 0) > 0;
+  t->dead += strchr(result, '\n') != NULL;
+  if (strchr(result, '\n')) snprintf(t->stuck, sizeof t->stuck, "%s", strchr(result, '\n') + 1);
+  text_put(&t->log, log);
+  return DONE;
 }
 
-/* Means and spread over a trial's seeds: those that are done, and on the same images. */
-static void sum_trial(struct trial *t) {
-  struct outcome *all = &t->all;
-  double squares = 0;
-  t->lowest = HUGE_VAL;
-  for (int k = 0; k < t->seeds; k++) {
-    struct outcome *o = &t->outcomes[k];
-    if (o->state == DONE && *all->data && strcmp(o->data, all->data) != 0) o->state = OTHER_RUN;
-    if (o->state == DONE) snprintf(all->data, sizeof all->data, "%s", o->data);
-    t->done += o->state == DONE;
-    t->damaged += o->state == DAMAGED;
-    if (o->state > all->state) all->state = o->state;
+/* Adds what there is of a trial's run. Nothing that is wrong with it keeps others from being
+ * shown. */
+static void add_run(struct study *st, struct trial *t, double seed, int asked) {
+  struct run r;
+  enum state state = find_run(st, t, seed, &r);
+  if (state == DONE) state = add_result(t, r.m);
+  if (state == DONE && t->accuracy.count == 1)
+    path_of(t->link, "%s/report.html", r.folder + strlen(st->page->folder) + 1);
+  if (state == DAMAGED) {
+    t->damaged++;
+    note("%s is damaged: remove its folder, and the run is trained anew", r.checkpoint);
   }
-  for (int k = 0; k < t->seeds; k++) {
-    const struct outcome *o = &t->outcomes[k];
-    const double n = t->done;
-    if (o->state != DONE) continue;
-    t->diverged += o->diverged;
-    t->stuck += *o->stuck != 0;
-    if (*o->stuck) memcpy(all->stuck, o->stuck, sizeof all->stuck);
-    t->lowest = fmin(t->lowest, o->accuracy);
-    t->highest = fmax(t->highest, o->accuracy);
-    all->accuracy += o->accuracy / n, all->best += o->best / n, all->seconds += o->seconds / n;
-    all->parameters += o->parameters / n, all->sparsity += o->sparsity / n;
-  }
-  for (int k = 0; k < t->seeds; k++)
-    if (t->outcomes[k].state == DONE) squares += pow(t->outcomes[k].accuracy - all->accuracy, 2);
-  if (t->done > 1) t->deviation = sqrt(squares / (t->done - 1));
+  if (asked) st->asked++, st->done += state == DONE;
+  if (state > t->state) t->state = state;
+  run_free(&r);
 }
 
-static void trial_free(struct trial *t) {
-  for (int k = 0; k < t->seeds; k++) free(t->outcomes[k].rows);
-  free(t->outcomes), free(t->own_words);
-}
-
-/* Runs, skips or resumes every run of every trial that was asked for; then sums up. 0, or the
- * signal. */
+/* Runs, skips or resumes every run of every trial that was asked for; then gathers what there is,
+ * with seeds that nobody asked for up to a hundred. 0, or the exit status. */
 static int train_all(struct study *st) {
-  int stopped = 0, kept = 0;
+  const double first = number_of(st->typed, OPT_SEED);
   need_no_run(st->base);
-  path_of(st->page.folder, "%s", st->base);
-  st->page.beside = "";
+  make_folders(st->base);
   if (!is_set(st->typed, OPT_DONE)) {
-    make_folders(st->base);
     st->lock = lock_folder(st->base);
     for (int i = 0; i < st->count; i++)
-      for (int k = 0; k < st->seeds && !st->trials[i].unasked && !stopped; k++)
-        stopped = train_one(st, i, k);
+      for (int k = 0; k < st->seeds && !st->trials[i].unasked; k++) {
+        const int stopped = train_one(st, &st->trials[i], first + k);
+        if (stopped) return 128 + stopped;
+      }
   }
-  for (int i = 0; i < st->count && !stopped; i++) {
+  for (int i = 0; i < st->count; i++) {
     struct trial *t = &st->trials[i];
-    if (!st->end) find_others(st, t);
-    sum_trial(t);
-    if (!t->unasked || t->all.state >= DAMAGED) st->trials[kept++] = *t;
-    else trial_free(t);
+    for (int k = 0; k < st->seeds; k++) add_run(st, t, first + k, !t->unasked);
+    for (int seed = 1; seed <= 100; seed++)
+      if (seed < first || seed >= first + st->seeds) add_run(st, t, seed, 0);
   }
-  if (!stopped) st->count = kept, make_folders(st->base);
-  return stopped ? 128 + stopped : 0;
+  return 0;
 }
 
 static void study_free(struct study *st) {
-  for (int i = 0; i < st->count; i++) trial_free(&st->trials[i]);
-  for (size_t i = 0; i < sizeof st->data / sizeof *st->data; i++) data_free(&st->data[i]);
+  for (int i = 0; i < st->count; i++) {
+    struct trial *t = &st->trials[i];
+    text_free(&t->log);
+    free(t->words), free(t->steps);
+  }
+  data_free(&st->data);
   text_free(&st->again);
   leave_folder(st->lock);
-  free(st->trials);
+  free(st->trials), free(st->list);
 }
 
-/* Cells that every table of trials has: mean, spread over the seeds, and so on. */
-#define TRIAL_HEADS "accuracy|percent", "deviation|points", "lowest|percent", "highest|percent",   \
-      "best|percent", "time|seconds", "seeds", "parameters|count", "data"
-static void trial_cells(struct table *to, const struct trial *t) {
-  struct text seeds = {0};
-  const double v[6] = {t->all.accuracy, t->deviation, t->lowest, t->highest, t->all.best,
-                       t->all.seconds};
-  for (int k = 0; k < 6; k++)
-    put_number(to, t->done > 1 || (t->done && (k < 1 || k > 3)) ? v[k] : (double)NAN);
-  text_add(&seeds, "%d", t->done);
-  if (!t->done) text_add(&seeds, " (%s)", state_names[t->all.state]);
-  if (t->diverged) text_add(&seeds, " (%d diverged)", t->diverged);
-  else if (t->stuck) text_add(&seeds, " (%d dead: %s)", t->stuck, t->all.stuck);
-  if (t->damaged && t->done) text_add(&seeds, " (and %d damaged)", t->damaged);
-  put_text(to, "%s", seeds.data);
-  put_number(to, t->done ? t->all.parameters : NAN);
-  put_text(to, "%s", t->done ? t->all.data : "-");
-  text_free(&seeds);
+/* ---- what is shown of them ---- */
+
+static int is_same(const struct trial *t) {
+  const char *at = strstr(same_digits, t->name);
+  return at && strchr(", ", at[strlen(t->name)]) && t->state == DONE;
 }
 
-/* Where a trial's first finished run has its report, from the study's folder, or "". */
-static const char *report_of(const struct trial *t, char path[256]) {
-  *path = 0;
-  for (int k = 0; k < t->seeds && !*path; k++)
-    if (t->outcomes[k].state == DONE)
-      snprintf(path, 256, "%s/seed-%.0f/report.html", t->name, t->outcomes[k].seed);
-  return path;
+/* Lists the trials of a study, or all (0), and of a group, or all (NULL); returns how many. */
+static int pick(struct study *st, int study, const struct group *g) {
+  int n = 0;
+  if (!st->list) st->list = allocate((size_t)st->count, sizeof *st->list);
+  for (int i = 0; i < st->count; i++) {
+    struct trial *t = &st->trials[i];
+    if ((!t->unasked || t->state >= DAMAGED) && (!g || t->group == g) &&
+        (!study || (study == SAME ? is_same(t) : t->group->study == study)))
+      st->list[n++] = t;
+  }
+  return n;
 }
 
-/* A table of trials with the address of each row. Frees it. */
-static void show_trials(struct study *st, struct table *t, struct trial *const *list, int count,
-                        const char *title, const char *csv, int how, int best) {
-  char (*paths)[256] = allocate((size_t)count, sizeof *paths);
-  const char **links = allocate((size_t)count, sizeof *links);
-  for (int i = 0; i < count; i++) links[i] = report_of(list[i], paths[i]);
-  struct text full = {0};
+/* Figures of the program's rows beside those of others: whether they are within a point, or
+ * better; or why they cannot be compared. */
+static const char *verdict(const struct study *st, const struct trial *t) {
+  static const char *const theirs[] = {"MNIST", "CIFAR-10 gray 28x28 subset",
+                                       "CIFAR-10 (JPEG-recoded copy) gray"};
+  const double ours = t->accuracy.mean + 1e-9, reported = t->preset->reported;
+  int same = 0;
+  for (int k = 0; k < 3; k++) same |= strcmp(t->data, theirs[k]) == 0;
+  if (!t->accuracy.count || reported <= 0) return "-";
+  if (is_set(st->typed, OPT_MINIATURE)) return "miniature";
+  if (!same) return "other data";
+  if (ours >= reported - .01) return ours > reported + .01 ? "better" : "yes";
+  return t->preset->torch > 0 && ours >= t->preset->torch - .01 ? "as PyTorch" : "no";
+}
+
+static double or_none(double v) { return v > 0 ? v : (double)NAN; }
+
+#define TRIAL_HEADS "accuracy|percent", "deviation|points", "lowest|percent",               \
+      "highest|percent", "best|percent", "time|seconds", "seeds", "parameters|count", "data"
+/* The first n listed trials as a table. */
+static void show_trials(struct study *st, int n, const char *title, const char *csv, int how,
+                        int best) {
+  static const char *const usual[] = {"row", TRIAL_HEADS, NULL};
+  static const char *const beside[] = {"row", "reported|percent", "PyTorch|percent",
+                                       "difference|points", "reached", "sparsity|", TRIAL_HEADS,
+                                       NULL};
+  const int compares = st->typed->command->bit == EXPERIMENT;
+  struct table to = {compares ? beside : usual, NULL, 0};
+  const char **links = allocate((size_t)n, sizeof *links);
+  struct text full = {0}, runs = {0};
+  for (int i = 0; i < n; i++) {
+    const struct trial *t = st->list[i];
+    const nn_moments *a = &t->accuracy;
+    const double done = a->count ? 1 : (double)NAN, spread = a->count > 1 ? 1 : (double)NAN;
+    links[i] = t->link;
+    runs.size = 0;
+    text_add(&runs, "%d", (int)a->count);
+    if (!a->count) text_add(&runs, " (%s)", state_names[t->state]);
+    if (t->diverged) text_add(&runs, " (%d diverged)", t->diverged);
+    else if (t->dead) text_add(&runs, " (%d dead: %s)", t->dead, t->stuck);
+    if (t->damaged && a->count) text_add(&runs, " (and %d damaged)", t->damaged);
+    put_text(&to, "%s", t->name);
+    if (compares) {
+      const char *reached = verdict(st, t);
+      const int compared = !strstr("- miniature other data", reached);
+      put_row(&to, "nnnsn", or_none(t->preset->reported), or_none(t->preset->torch),
+              compared ? a->mean - t->preset->reported : (double)NAN, reached,
+              or_none(t->sparsity.mean));
+    }
+    put_row(&to, "nnnnnnsns", done * a->mean, spread * sqrt(a->m2 / (double)(a->count - 1)),
+            spread * a->min, spread * a->max, done * t->best.mean, done * t->seconds.mean,
+            runs.data, done * t->parameters.mean, a->count ? t->data : "-");
+  }
   text_add(&full, "%s%s%s", title, *st->said ? ". " : "", st->said);
-  show_table(&st->page, t, full.data, csv, ON_STDOUT | how, links, best);
-  text_free(&full);
-  free(links), free(paths);
+  show_table(st->page, &to, full.data, csv, ON_STDOUT | how, links, best);
+  text_free(&full), text_free(&runs);
+  free(links);
 }
 
-/* Curves of the trials that are done; of several seeds through the means at the same step. */
-static void show_trial_curves(struct study *st, struct trial *const *list, int count) {
+/* Their curves; of several seeds through the means at the same step. */
+static void show_trial_curves(struct study *st, int n) {
   static const char *const x[] = {"epoch", "step", "seconds", NULL};
-  static const int columns[] = {5, 4, 3, 2};
   static const char *const titles[] = {"Test accuracy", "Test loss", "Training accuracy",
                                        "Training loss"};
-  int done = 0, several = 0;
-  for (int i = 0; i < count; i++) done += list[i]->done > 0, several |= list[i]->done > 1;
-  for (int f = 0; f < 4 && done; f++) {
-    curves(&st->page, titles[f], f % 2 ? "loss" : "percent", x, NULL);
-    for (int i = 0; i < count; i++)
-      if (list[i]->done)
-        log_series(&st->page, list[i]->name, list[i]->name, row_columns[columns[f]],
-                   list[i]->all.data, "");
-    text_add(&st->page.sections, "]%s%s", several ? ",\"points\":true" : "",
-             f % 2 ? ",\"logy\":true" : "");
-    figure_end(&st->page, NULL, "");
-  }
-}
-
-/* The rows of all seeds, one after the other, as the log that the curves draw from. */
-static void study_logs(struct study *st) {
-  for (int i = 0; i < st->count; i++) {
-    const struct trial *t = &st->trials[i];
-    struct row *rows = NULL;
-    size_t count = 0;
-    for (int k = 0; k < t->seeds; k++)
-      for (size_t n = 0; n < t->outcomes[k].row_count && t->outcomes[k].state == DONE; n++) {
-        rows = grow(rows, count, sizeof *rows);
-        rows[count++] = t->outcomes[k].rows[n];
-      }
-    if (count) page_log(&st->page, t->name, rows, count);
-    free(rows);
+  static const char *const columns[] = {"test_accuracy", "test_loss", "train_accuracy",
+                                        "train_loss"};
+  for (int f = 0; f < 4; f++) {
+    int several = 0;
+    curves(st->page, titles[f], f % 2 ? "loss" : "percent", x, NULL);
+    for (int i = 0; i < n; i++) {
+      const struct trial *t = st->list[i];
+      if (t->accuracy.count) log_series(st->page, t->name, t->name, columns[f], t->data, "");
+      several |= t->accuracy.count > 1;
+    }
+    text_put(&st->page->sections, several ? "],\"points\":true" : "]");
+    figure_end(st->page, NULL, f % 2 ? ",\"logy\":true" : "");
   }
 }
 
 /* How many were there before, and where the report is. */
-static void end_study(struct study *st, const char *title, const char *summary) {
+static void end_study(struct study *st, const char *title) {
+  static const char miniature[] =
+      "A miniature (--quick): these figures say nothing about the experiments.";
+  const int quick = is_set(st->typed, OPT_MINIATURE);
   struct text head = {0};
-  int asked = 0, others = 0;
-  for (int i = 0; i < st->count; i++)
-    asked += st->trials[i].unasked ? 0 : st->seeds, others += st->trials[i].unasked;
-  if (is_set(st->typed, OPT_MINIATURE))
-    puts("\na miniature (--quick): these figures say nothing about the experiments");
-  json_key(&head, "summary", is_set(st->typed, OPT_MINIATURE) ? "A miniature (--quick): these "
-           "figures say nothing about the experiments." : summary);
-  study_logs(st);
-  page_save(&st->page, "report.html", title, head.data ? head.data : "");
-  printf("\n%d of %d runs were done before", st->done_before, asked);
+  int others = 0;
+  for (int i = 0; i < st->count; i++) {
+    const struct trial *t = &st->trials[i];
+    others += t->unasked && t->state >= DAMAGED;
+    if (t->accuracy.count) page_log(st->page, t->name, t->log.data);
+  }
+  if (quick) printf("\n%s\n", miniature);
+  json_key(&head, "summary", quick ? miniature : NULL);
+  page_save(st->page, "report.html", title, head.data ? head.data : "");
+  printf("\n%d of %d runs were done before", st->done - st->trained, st->asked);
   if (others) printf(", and %d row%s of earlier calls", others, others > 1 ? "s" : "");
   printf("; report: %s/report.html\n", st->base);
   text_free(&head);
@@ -3160,181 +2929,107 @@ static void end_study(struct study *st, const char *title, const char *summary) 
 
 /* ---- experiments ---- */
 
-/* Whether a row is meant by one of the names, which commas part: its own; else its beginning up to
+/* Asks for the trials that names, which commas part, mean: each a row's own, or its beginning up to
  * a hyphen, a report's letter, a list, or all. */
-static int is_meant(const char *row, const char *names) {
+static void choose(struct study *st, const char *names) {
   for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
-    const size_t n = strcspn(at, ",");
-    int whole = 0;
-    if (n == 3 && strncmp(at, "all", 3) == 0) return 1;
-    if (n == 4 && strncmp(at, "same", 4) == 0)
-      for (int i = 0; i < SAME_DIGITS; i++)
-        if (strcmp(row, same_digits[i]) == 0) return 1;
-    if (!n || strncmp(row, at, n) != 0) continue;
-    for (int g = 0; g < GROUPS; g++) /* a row's whole name means no other */
-      for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++)
-        whole |= strlen(groups[g].rows[k].name) == n && strncmp(groups[g].rows[k].name, at, n) == 0;
-    if (!row[n] || (!whole && (row[n] == '-' || n == 1))) return 1;
-  }
-  return 0;
-}
-
-/* Each of the names has to mean some row. */
-static void check_names(const char *names) {
-  for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
-    char name[64], best[64] = "";
+    const char *best = NULL;
+    char name[64];
     size_t score = 99;
-    int found = 0;
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
-    for (int g = 0; g < GROUPS && groups[g].study <= STUDY_2; g++)
-      for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++) {
-        found |= is_meant(groups[g].rows[k].name, name);
-        if (closer(name, groups[g].rows[k].name, &score))
-          snprintf(best, sizeof best, "%s", groups[g].rows[k].name);
+    const int n = snprintf(name, sizeof name, "%.*s", (int)(strcspn(at, ",") % 64), at);
+    int found = strcmp(name, "same") == 0;
+    if (found) choose(st, same_digits);
+    for (int pass = 0; pass < 2 && !found; pass++) /* a row's whole name means no other */
+      for (int i = 0; i < st->count; i++) {
+        struct trial *t = &st->trials[i];
+        const int whole = strcmp(t->name, name) == 0, all = strcmp(name, "all") == 0;
+        const int begun = strncmp(t->name, name, (size_t)n) == 0 && (t->name[n] == '-' || n == 1);
+        if (closer(name, t->name, &score)) best = t->name;
+        if (pass ? all || begun : whole) t->unasked = 0, found = 1;
       }
     if (!found)
       wrong("experiment", "there is no row '%s'%s%s; nn experiment --list lists them", name,
-            *best ? "; did you mean " : "", best);
+            best ? "; did you mean " : "", best ? best : "");
   }
 }
 
-/* What a row is made of: its options, a star at those that its report does not give. */
-static void text_options(struct text *t, const struct trial *trial) {
-  const struct settings *s = &trial->s;
-  text_add(t, "%s", s->command->name);
-  for (int o = 0; o < OPTION_COUNT; o++) {
-    if (!s->v[o].given || is_outward(o) || !*s->v[o].text) continue;
-    text_add(t, " %s%s%s%s", options[o].name, options[o].kind == FLAG ? "" : " ",
-             options[o].kind == FLAG ? "" : s->v[o].text, is_given(trial, o) ? "" : "*");
-  }
+/* A row's options: those that its report gives, a star, and those chosen here. */
+static void text_row(struct text *to, const struct trial *t) {
+  const char *const part[] = {t->group->given, t->preset->given, "*", t->group->chosen,
+                              t->preset->chosen};
+  for (int k = 0; k < 5; k++)
+    if (*part[k]) text_add(to, "%s%s", to->size ? " " : "", part[k]);
 }
 
-static void list_rows(const struct study *st) {
-  for (int i = 0; i < st->count; i++) {
-    const struct trial *t = &st->trials[i];
+/* nn experiment --list */
+static void list_rows(struct study *st) {
+  const int n = pick(st, 0, NULL);
+  for (int i = 0; i < n; i++) {
+    const struct trial *t = st->list[i];
     struct text line = {0};
-    text_options(&line, t);
+    text_row(&line, t);
     printf("%-19s%8s  ", t->name,
            t->preset->reported > 0 ? hundredths(t->preset->reported).text : "-");
     print_wrapped(line.data, 29);
     text_free(&line);
   }
-  puts("* not given by the report: chosen here");
+  puts("* behind it what the report does not give: chosen here. The last of two values counts.");
 }
 
-/* Whether the figure is within a point of the reported one or of PyTorch's, or better; or why it
- * cannot be compared: other images than the report's. */
-static const char *verdict(const struct study *st, const struct trial *t) {
-  const double ours = t->all.accuracy + 1e-9, reported = t->preset->reported;
-  const int kind = data_kind(&t->s);
-  const char *name = kind == DATA_MNIST    ? "MNIST"
-                     : kind == DATA_GRAY28 ? "CIFAR-10 gray 28x28 subset"
-                     : kind == DATA_GRAY32 ? "CIFAR-10 gray" : "";
-  if (!t->done || reported <= 0) return "-";
-  if (is_set(st->typed, OPT_MINIATURE)) return "miniature";
-  if (strcmp(t->all.data, name) != 0 &&
-      !(kind == DATA_GRAY32 && strcmp(t->all.data, "CIFAR-10 (JPEG-recoded copy) gray") == 0))
-    return "other data";
-  if (ours > reported + .01) return "better";
-  if (ours >= reported - .01) return "yes";
-  return t->preset->torch > 0 && ours >= t->preset->torch - .01 ? "as PyTorch" : "no";
-}
-
-/* One study's rows beside what was reported, and the curves of each of its groups. */
-static void show_study(struct study *st, int study, const char *title, const char *csv) {
-  static const char *const heads[] = {"row", "reported|percent", "PyTorch|percent", TRIAL_HEADS,
-                                      "difference|points", "reached", "sparsity|", NULL};
+/* A study's table, what its rows are made of, and the curves of each of its groups. */
+static void show_study(struct study *st, int study) {
   static const char *const made[] = {"row", "options; * not given by the report", NULL};
-  struct trial **list = allocate((size_t)st->count, sizeof *list);
-  struct table t = {heads, NULL, 0}, rows = {made, NULL, 0};
-  char id[16];
-  int count = 0;
-  for (int i = 0; i < st->count; i++) {
-    struct trial *trial = &st->trials[i];
-    struct text line = {0};
-    if (trial->group->study != study) continue;
-    const char *reached = verdict(st, trial);
-    list[count++] = trial;
-    put_text(&t, "%s", trial->name);
-    put_number(&t, trial->preset->reported > 0 ? trial->preset->reported : NAN);
-    put_number(&t, trial->preset->torch > 0 ? trial->preset->torch : NAN);
-    trial_cells(&t, trial);
-    put_number(&t, strcmp(reached, "better") == 0 || strcmp(reached, "yes") == 0 ||
-               strcmp(reached, "as PyTorch") == 0 || strcmp(reached, "no") == 0
-               ? trial->all.accuracy - trial->preset->reported : NAN);
-    put_text(&t, "%s", reached);
-    put_number(&t, trial->done && trial->all.sparsity > 0 ? trial->all.sparsity : NAN);
-    text_options(&line, trial);
-    put_text(&rows, "%s", trial->name), put_text(&rows, "%s", line.data);
-    text_free(&line);
-  }
-  snprintf(id, sizeof id, "study-%d", study);
-  if (count) {
-    section(&st->page, id, title, NULL, 0);
-    show_trials(st, &t, list, count, title, csv, 0, 0);
-    show_table(&st->page, &rows, "What the rows are made of", NULL, CLOSED, NULL, 0);
-  } else {
+  static const struct {
+    const char *id, *title, *csv;
+  } studies[] = {{"study-1", "Study 1: LeNet5 on CIFAR-10", "study1"},
+                 {"study-2", "Study 2: the rows of MNIST through a recurrent net", "study2"},
+                 {"same", "CNN and RNNs on the same digits", "same"}};
+  const char *id = studies[study - 1].id, *title = studies[study - 1].title;
+  const char *csv = studies[study - 1].csv;
+  struct table rows = {made, NULL, 0};
+  int n = pick(st, study, NULL);
+  if (n == 0 || (study == SAME && n == 1)) {
     char path[PATH_SIZE]; /* a table of an earlier call would be taken for one of this */
     path_of(path, "%s/%s.csv", st->base, csv);
     remove(path);
+    return;
   }
+  section(st->page, id, title, NULL, 0);
+  show_trials(st, n, title, csv, study == SAME ? COLOURED : 0, 0);
+  if (study == SAME) {
+    show_trial_curves(st, n);
+    return;
+  }
+  for (int i = 0; i < n; i++) {
+    struct text line = {0};
+    text_row(&line, st->list[i]);
+    put_row(&rows, "ss", st->list[i]->name, line.data);
+    text_free(&line);
+  }
+  show_table(st->page, &rows, "What the rows are made of", NULL, CLOSED, NULL, 0);
   for (int g = 0; g < GROUPS; g++) {
-    int n = 0;
-    for (int i = 0; i < st->count; i++)
-      if (st->trials[i].group == &groups[g] && st->trials[i].done && groups[g].study == study)
-        list[n++] = &st->trials[i];
-    if (!n) continue;
-    section(&st->page, "curves", groups[g].title, list[0]->preset->remark, 0);
-    show_trial_curves(st, list, n);
+    if (!(n = pick(st, study, &groups[g]))) continue;
+    section(st->page, "curves", groups[g].title, groups[g].rows[0].remark, 0);
+    show_trial_curves(st, n);
   }
-  free(list);
 }
 
 /* nn experiment: trains the rows that its operand names, and shows them with all others that are
  * done in the same folder. */
 static int experiment_command(struct settings *typed, const char *const *words) {
-  static const char *const heads[] = {"network", "row", TRIAL_HEADS, NULL};
-  const char *names = typed->operands ? typed->operand[0] : "all";
-  struct table t = {heads, NULL, 0};
-  struct trial *same[SAME_DIGITS];
   struct study st;
-  int count = 0, stopped = 0;
-  memset(&st, 0, sizeof st);
-  check_names(names);
+  int stopped = 0;
   complete_isa(typed);
-  st.typed = typed;
-  st.seeds = whole_of(typed, OPT_SEEDS);
-  note_words(&st, words);
-  path_of(st.base, "%s", is_set(typed, OPT_OUT)         ? typed->v[OPT_OUT].text
-                         : is_set(typed, OPT_MINIATURE) ? "runs/experiments-quick"
-                                                        : "runs/experiments");
-  for (int g = 0; g < GROUPS && groups[g].study <= STUDY_2; g++)
-    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++) {
-      const int unasked = !is_meant(groups[g].rows[k].name, names);
-      if (unasked && is_set(typed, OPT_LIST)) continue;
-      add_preset(&st, &groups[g], &groups[g].rows[k]);
-      end_trial(&st, &st.trials[st.count - 1]);
-      st.trials[st.count - 1].unasked = unasked;
-    }
+  begin_study(&st, typed, words,
+              is_set(typed, OPT_MINIATURE) ? "runs/experiments-quick" : "runs/experiments");
+  add_presets(&st, STUDY_1, STUDY_2, NULL);
+  for (int i = 0; i < st.count; i++) st.trials[i].unasked = 1;
+  choose(&st, typed->operands ? typed->operand[0] : "all");
   if (is_set(typed, OPT_LIST)) {
     list_rows(&st);
   } else if (!(stopped = train_all(&st))) {
-    show_study(&st, STUDY_1, "Study 1: LeNet5 on CIFAR-10", "study1");
-    show_study(&st, STUDY_2, "Study 2: the rows of MNIST through a recurrent net", "study2");
-    for (int k = 0; k < SAME_DIGITS; k++)
-      for (int i = 0; i < st.count; i++)
-        if (strcmp(st.trials[i].name, same_digits[k]) == 0 && st.trials[i].done) {
-          same[count++] = &st.trials[i];
-          put_text(&t, "%s", net_name(&st.trials[i].s));
-          put_text(&t, "%s", st.trials[i].name);
-          trial_cells(&t, &st.trials[i]);
-        }
-    if (count > 1) {
-      section(&st.page, "same", "CNN and RNNs on the same digits", NULL, 0);
-      show_trials(&st, &t, same, count, "CNN and RNNs on the same digits", "same", COLOURED, 0);
-      show_trial_curves(&st, same, count);
-    }
-    end_study(&st, "Experiments", NULL);
+    for (int study = STUDY_1; study <= SAME; study++) show_study(&st, study);
+    end_study(&st, "Experiments");
   }
   study_free(&st);
   return stopped;
@@ -3342,33 +3037,41 @@ static int experiment_command(struct settings *typed, const char *const *words) 
 
 /* ---- sweeps ---- */
 
-/* An option of a sweep: a list of values, or a range. */
+/* An option of a sweep and its values. */
 struct axis {
   enum option o;
-  char *text, *values[64];
-  int count, range;
-  double low, high;
+  int count;
+  char value[64][32];
 };
+enum { MOST_VALUES = 64 };
 
-/* The value at a share of a range's length, written for people; the ends are as they were typed. */
-static void write_between(const struct axis *a, double share, char *to, size_t size) {
-  const int logarithmic = a->low > 0 && a->high >= 10 * a->low;
-  const double v = logarithmic ? a->low * pow(a->high / a->low, share)
-                               : a->low + (a->high - a->low) * share;
+/* The value at a share of the way between a range's ends, written for people. */
+static void write_between(struct axis *a, double low, double high, double share, char to[32]) {
+  const double v = low > 0 && high >= 10 * low ? low * pow(high / low, share)
+                                               : low + (high - low) * share;
   double back = HUGE_VAL;
-  if (options[a->o].kind == WHOLE) snprintf(to, size, "%.0f", v);
+  if (options[a->o].kind == WHOLE) snprintf(to, 32, "%.0f", v);
   else
-    for (int digits = 4; digits < 17 && !(back >= a->low && back <= a->high); digits++) {
-      snprintf(to, size, "%.*g", digits, v);
+    for (int digits = 4; digits < 17 && !(back >= low && back <= high); digits++) {
+      snprintf(to, 32, "%.*g", digits, v);
       back = strtod(to, NULL);
     }
 }
 
-/* A value without the spaces round it, in place. */
-static char *trim(char *text) {
-  char *end = text + strlen(text);
-  while (end > text && end[-1] == ' ') *--end = 0;
-  return text + strspn(text, " ");
+/* Makes LOW:HIGH or LOW:HIGH:COUNT, whose parts the axis has, a list. The ends stay as typed. */
+static void spread_range(struct axis *a, const struct settings *typed) {
+  double low, high, count = is_set(typed, OPT_RANDOM) ? MOST_VALUES : 3;
+  char last[32];
+  if (a->count < 2 || a->count > 3 || !read_number(a->value[0], &low) ||
+      !read_number(a->value[1], &high) || high <= low ||
+      (a->count == 3 && !read_number(a->value[2], &count)) || count != floor(count) ||
+      count < 2 || count > MOST_VALUES)
+    refuse(typed, "--%s '%s' is no range LOW:HIGH or LOW:HIGH:COUNT with COUNT from 2 to %d",
+           options[a->o].name, typed->v[a->o].text, MOST_VALUES);
+  strcpy(last, a->value[1]);
+  a->count = (int)count;
+  for (int k = 1; k < a->count - 1; k++) write_between(a, low, high, k / (count - 1), a->value[k]);
+  strcpy(a->value[a->count - 1], last);
 }
 
 /* Reads what was typed for an option with several values. What is refused is named as it was typed,
@@ -3376,284 +3079,202 @@ static char *trim(char *text) {
 static void read_axis(struct axis *a, const struct settings *typed, enum option o) {
   const char *name = options[o].name, *text = typed->v[o].text;
   const int is_number = options[o].kind == WHOLE || options[o].kind == REAL;
-  const char *cut = o == OPT_AUGMENT ? "/" : is_number && strchr(text, ':') ? ":" : ",";
-  enum { MOST = sizeof a->values / sizeof *a->values };
-  char *at, why[256];
-  struct settings s;
-  double count = 3;
-  memset(a, 0, sizeof *a);
+  const int is_range = is_number && strchr(text, ':');
   a->o = o;
-  a->text = allocate(strlen(text) + 1 + MOST * 24, 1);
-  strcpy(a->text, text);
-  for (at = a->text; at; a->count++) {
-    char *end = strpbrk(at, cut);
-    if (a->count == MOST) refuse(typed, "--%s has more than %d values", name, MOST);
-    if (end) *end++ = 0;
-    a->values[a->count] = trim(at);
-    if (!*a->values[a->count] && o != OPT_AUGMENT) /* there it means none */
+  a->count = 0;
+  for (const char *at = text; at; at = *at ? at + 1 : NULL) {
+    struct settings s;
+    char why[256] = "";
+    size_t n = strcspn(at, o == OPT_AUGMENT ? "/" : is_range ? ":" : ","), from = 0, to = n;
+    while (from < to && at[from] == ' ') from++;
+    while (to > from && at[to - 1] == ' ') to--;
+    if (a->count == MOST_VALUES) refuse(typed, "--%s has more than %d values", name, MOST_VALUES);
+    if (to - from > 31) refuse(typed, "--%s '%s' has a value that is too long", name, text);
+    char *value = a->value[a->count++];
+    snprintf(value, 32, "%.*s", (int)(to - from), at + from);
+    if (!*value && o != OPT_AUGMENT) /* there it means none */
       refuse(typed, "--%s '%s' has an empty value", name, text);
-    at = end;
+    if (*value && !(is_range && a->count == 3)) set_option(&s, o, value, why);
+    if (*why) refuse(typed, "--%s '%s': '%s' %s", name, text, value, why);
+    at += n;
   }
-  for (int k = 0; k < a->count && k < (*cut == ':' ? 2 : MOST); k++) {
-    if (!*a->values[k]) continue;
-    set_option(&s, o, a->values[k], why);
-    if (*why) refuse(typed, "--%s '%s': '%s' %s", name, text, a->values[k], why);
-  }
-  if (*cut != ':') return;
-  a->range = 1;
-  if (a->count < 2 || a->count > 3 || !read_number(a->values[0], &a->low) ||
-      !read_number(a->values[1], &a->high) || a->high <= a->low ||
-      (a->count == 3 && (!read_number(a->values[2], &count) || count != floor(count))) ||
-      count < 2 || count > MOST)
-    refuse(typed, "--%s '%s' is no range LOW:HIGH or LOW:HIGH:COUNT with COUNT from 2 to %d",
-           name, text, MOST);
-  a->count = (int)count;
-  a->values[a->count - 1] = a->values[1];
-  at = a->text + strlen(text) + 1;
-  for (int k = 1; k < a->count - 1; k++, at += 24) {
-    write_between(a, k / (count - 1), at, 24);
-    a->values[k] = at;
-  }
+  if (is_range) spread_range(a, typed);
 }
 
-/* One combination, unless it has been drawn before. */
-static void add_combination(struct study *st, const struct axis *axes, int axis_count,
-                            const char *const *values) {
-  struct text name = {0}, words = {0};
-  char why[256];
+/* One combination, unless it is there. values: the place of each axis's. */
+static void add_combination(struct study *st, const struct settings *base, const struct axis *axes,
+                            int axis_count, const int *place) {
+  struct text name = {0}, line = {0};
+  int known = 0;
+  text_put(&line, "");
   for (int i = 0; i < axis_count; i++) {
-    text_add(&name, "%s%s=%s", i ? "," : "", options[axes[i].o].name, values[i]);
-    text_put(&words, values[i]);
-    text_bytes(&words, "", 1);
+    const char *value = axes[i].value[place[i]];
+    text_add(&name, "%s%s=%s", i ? "," : "", options[axes[i].o].name, value);
+    if (!*value) continue;
+    text_add(&line, " --%s ", options[axes[i].o].name);
+    text_word(&line, value);
   }
   if (name.size >= sizeof st->trials->name)
     fail("a combination has a name that is too long: %s", name.data);
-  for (int i = 0; i < st->count; i++)
-    if (strcmp(st->trials[i].name, name.data) == 0) {
-      text_free(&name), text_free(&words);
-      return;
-    }
-  struct trial *t = new_trial(st, name.data);
-  t->own_words = words.data;
-  t->s = *st->typed;
-  const char *at = words.data;
-  for (int i = 0; i < axis_count; i++, at += strlen(at) + 1) {
-    if (*at) set_option(&t->s, axes[i].o, at, why);
-    else t->s.v[axes[i].o].text = "";
-    t->s.v[axes[i].o].several = 0;
-  }
-  t->s.v[OPT_OUT].text = "";
-  end_trial(st, t);
-  text_free(&name);
+  for (int i = 0; i < st->count; i++) known |= strcmp(st->trials[i].name, name.data) == 0;
+  if (!known) add_trial(st, name.data, base, line.data);
+  text_free(&name), text_free(&line);
 }
 
 /* All combinations, or so many drawn at random. */
-static void add_combinations(struct study *st, const struct axis *axes, int axis_count) {
+static void add_combinations(struct study *st, const struct settings *base, const struct axis *axes,
+                             int axis_count) {
   const int wanted = whole_or(st->typed, OPT_RANDOM, 0);
-  const char *values[OPTION_COUNT];
-  char between[OPTION_COUNT][24];
   nn_random r = {(uint64_t)number_of(st->typed, OPT_SEED), 0, 0};
+  int place[OPTION_COUNT];
   double all = 1;
-  int ranges = 0;
-  for (int i = 0; i < axis_count; i++) all *= axes[i].count, ranges |= axes[i].range;
-  const int drawn = wanted && (ranges || wanted < all) ? wanted : 0;
+  for (int i = 0; i < axis_count; i++) all *= axes[i].count;
+  const int drawn = wanted && wanted < all;
   if (!drawn && all > 10000)
     refuse(st->typed, "%.0f combinations are too many: give --random", all);
-  const int most = drawn ? drawn : (int)all;
+  const int most = drawn ? wanted : (int)all;
   for (int tries = 0; tries < (drawn ? 20 * most : most) && st->count < most; tries++) {
     int left = tries;
     for (int i = axis_count - 1; i >= 0; i--) { /* the last axis moves first */
-      const struct axis *a = &axes[i];
-      const uint32_t place = drawn ? nn_random_below(&r, (uint32_t)a->count)
-                                   : (uint32_t)(left % a->count);
-      left /= a->count;
-      values[i] = a->values[place];
-      if (!drawn || !a->range) continue;
-      write_between(a, nn_random_uniform(&r), between[i], sizeof between[i]);
-      values[i] = between[i];
+      place[i] = drawn ? (int)nn_random_below(&r, (uint32_t)axes[i].count) : left % axes[i].count;
+      left /= axes[i].count;
     }
-    add_combination(st, axes, axis_count, values);
+    add_combination(st, base, axes, axis_count, place);
   }
   if (st->count < wanted)
-    note(drawn ? "--random %d: no more than %d different combinations came up"
-               : "--random %d: there are only %d combinations", wanted, st->count);
+    note("--random %d: there are only %d combinations", wanted, st->count);
 }
 
 /* The best first; what has no result last. */
 static int by_accuracy(const void *a, const void *b) {
-  const struct trial *const *t = a, *const *u = b;
-  if (!(*t)->done || !(*u)->done) return (*u)->done - (*t)->done;
-  const double d = (*u)->all.accuracy - (*t)->all.accuracy;
-  return d > 0 ? 1 : d < 0 ? -1 : strcmp((*t)->name, (*u)->name);
+  const struct trial *t = a, *u = b;
+  if (!t->accuracy.count || !u->accuracy.count)
+    return (int)(u->accuracy.count > 0) - (int)(t->accuracy.count > 0);
+  const double d = u->accuracy.mean - t->accuracy.mean;
+  return d > 0 ? 1 : d < 0 ? -1 : strcmp(t->name, u->name);
 }
 
-/* Test accuracy against each swept option. */
-static void show_axis(struct study *st, const struct axis *a, struct trial *const *list) {
-  const char *const x[] = {options[a->o].name, NULL};
-  const int is_number = options[a->o].kind == WHOLE || options[a->o].kind == REAL;
-  char title[64], links[256];
-  struct text *t;
-  snprintf(title, sizeof title, "Test accuracy against %s", options[a->o].name);
-  t = curves(&st->page, title, "percent", x, NULL);
-  text_put(t, "{\"name\":\"test accuracy\"");
-  for (int what = 0; what < 4; what++) {
-    static const char *const keys[] = {",\"x\":[", "],\"y\":[", "],\"labels\":[", "],\"links\":["};
-    text_put(t, keys[what]);
-    for (int i = 0, n = 0; i < st->count; i++) {
-      const struct value *v = &list[i]->s.v[a->o];
-      if (!list[i]->done) continue;
-      text_put(t, n++ ? "," : "");
-      if (what == 0 && is_number) json_number(t, v->number);
-      else if (what == 1) json_number(t, list[i]->all.accuracy);
-      else json_string(t, what == 0 ? v->text : what == 2 ? list[i]->name
-                                                          : report_of(list[i], links));
+/* Test accuracy against a swept option. */
+static void show_axis(struct study *st, enum option o, int n) {
+  static const char *const keys[] = {"{\"name\":\"test accuracy\",\"x\":[", "],\"y\":[",
+                                     "],\"labels\":[", "],\"links\":["};
+  const char *const x[] = {options[o].name, NULL};
+  const int is_number = options[o].kind == WHOLE || options[o].kind == REAL;
+  double least = HUGE_VAL, most = 0;
+  char title[64];
+  snprintf(title, sizeof title, "Test accuracy against %s", options[o].name);
+  struct text *t = curves(st->page, title, "percent", x, NULL);
+  for (int key = 0; key < 4; key++)
+    for (int i = 0; i < n && st->list[i]->accuracy.count; i++) {
+      const struct trial *of = st->list[i];
+      const struct value *v = &of->s.v[o];
+      text_put(t, i ? "," : keys[key]);
+      if (key == 0 && is_number) json_number(t, v->number);
+      else if (key == 1) json_number(t, of->accuracy.mean);
+      else json_string(t, key == 0 ? v->text : key == 2 ? of->name : of->link);
+      least = fmin(least, v->number), most = fmax(most, v->number);
     }
-  }
-  text_put(t, is_number && list[0]->s.v[a->o].number > 0 && a->low > 0 && a->high >= 10 * a->low
-           ? "]}],\"points\":true,\"logx\":true" : "]}],\"points\":true");
-  figure_end(&st->page, NULL, "");
+  text_put(t, "]}],\"points\":true");
+  figure_end(st->page, NULL, is_number && least > 0 && most >= 10 * least ? ",\"logx\":true" : "");
 }
 
 /* nn cifar10, mnist or train where an option has several values, or there are several seeds. */
 static int sweep_command(struct settings *typed, const char *const *words) {
-  static const char *const heads[] = {"options", TRIAL_HEADS, NULL};
   struct axis axes[OPTION_COUNT];
-  struct table t = {heads, NULL, 0};
+  struct settings base = *typed;
   struct study st;
-  char title[160];
+  char title[160], folder[64];
   int axis_count = 0;
-  memset(&st, 0, sizeof st);
-  for (int o = 0; o < OPTION_COUNT; o++)
-    if (typed->v[o].several) read_axis(&axes[axis_count++], typed, (enum option)o);
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    if (!typed->v[o].several) continue;
+    read_axis(&axes[axis_count++], typed, (enum option)o);
+    base.v[o].text = "";
+    base.v[o].several = 0;
+  }
+  base.v[OPT_OUT].text = "";
   if (is_set(typed, OPT_RESUME)) refuse(typed, "several runs go on by the command that began them");
   complete_isa(typed);
-  st.typed = typed;
-  st.seeds = whole_of(typed, OPT_SEEDS);
-  note_words(&st, words);
-  if (is_set(typed, OPT_OUT)) path_of(st.base, "%s", typed->v[OPT_OUT].text);
-  else path_of(st.base, "runs/sweep-%s", typed->command->name);
-  if (axis_count) add_combinations(&st, axes, axis_count);
-  else new_trial(&st, "run")->s = *typed, end_trial(&st, st.trials);
+  snprintf(folder, sizeof folder, "runs/sweep-%s", typed->command->name);
+  begin_study(&st, typed, words, folder);
+  if (axis_count) add_combinations(&st, &base, axes, axis_count);
+  else add_trial(&st, "run", &base, "");
   const int stopped = train_all(&st);
   if (!stopped) {
-    struct trial **list = allocate((size_t)st.count, sizeof *list);
-    for (int i = 0; i < st.count; i++) list[i] = &st.trials[i];
-    qsort(list, (size_t)st.count, sizeof *list, by_accuracy);
-    for (int i = 0; i < st.count; i++) put_text(&t, "%s", list[i]->name), trial_cells(&t, list[i]);
-    snprintf(title, sizeof title, "%d combination%s of nn %s", st.count, st.count > 1 ? "s" : "",
+    qsort(st.trials, (size_t)st.count, sizeof *st.trials, by_accuracy);
+    const int n = pick(&st, 0, NULL);
+    snprintf(title, sizeof title, "%d combination%s of nn %s", n, n > 1 ? "s" : "",
              typed->command->name);
-    section(&st.page, "sweep", title, NULL, 0);
-    show_trials(&st, &t, list, st.count, title, "sweep", 0, 1);
-    for (int i = 0; i < axis_count && list[0]->done; i++) show_axis(&st, &axes[i], list);
-    section(&st.page, "curves", "Curves", NULL, 0);
-    show_trial_curves(&st, list, st.count);
-    end_study(&st, title, NULL);
-    free(list);
+    section(&st.page[0], "sweep", title, NULL, 0);
+    show_trials(&st, n, title, "sweep", 0, 1);
+    for (int i = 0; i < axis_count && st.trials->accuracy.count; i++) show_axis(&st, axes[i].o, n);
+    section(st.page, "curves", "Curves", NULL, 0);
+    show_trial_curves(&st, n);
+    end_study(&st, title);
   }
-  for (int i = 0; i < axis_count; i++) free(axes[i].text);
   study_free(&st);
   return stopped;
 }
 
-/* ---- the demonstration ---- */
+/* ---- the demonstration, ablation and kernels ---- */
 
 /* All four networks on the same digits, and LeNet5 on CIFAR-10 where that is at hand. Without
  * --steps the budget decides how long. */
 static int demo_command(struct settings *typed, const char *const *words) {
-  static const char *const heads[] = {"network", TRIAL_HEADS, NULL};
-  struct table t = {heads, NULL, 0};
   struct study st;
-  memset(&st, 0, sizeof st);
+  struct data d;
+  char folder[PATH_SIZE];
+  int photos = 0;
   complete_isa(typed);
-  st.typed = typed;
-  st.seeds = 1;
-  st.end = now() + number_of(typed, OPT_BUDGET);
-  note_words(&st, words);
-  if (is_set(typed, OPT_OUT)) path_of(st.base, "%s", typed->v[OPT_OUT].text);
-  else {
-    struct run r; /* for the next free folder */
-    memset(&r, 0, sizeof r);
-    r.s = *typed;
-    choose_folder(&r, "runs", "demo");
-    path_of(st.base, "%s", r.folder);
-  }
-  for (int g = 0; g < GROUPS; g++)
-    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++) {
-      if (groups[g].study != DEMO_ROWS) continue;
-      struct data d;
-      add_preset(&st, &groups[g], &groups[g].rows[k]);
-      struct trial *row = &st.trials[st.count - 1];
-      give(&row->s, OPT_STEPS, is_set(typed, OPT_STEPS) ? typed->v[OPT_STEPS].text : "1");
-      end_trial(&st, row);
-      if (row->s.command->bit != CIFAR10) continue;
-      int there = 0;
-      for (int i = 0; i < st.count - 1; i++) there |= st.trials[i].s.command->bit == CIFAR10;
-      if (!there && data_find(&d, &row->s, 0)) data_free(&d);
-      else free(row->outcomes), free(row->own_words), st.count--;
+  if (!is_set(typed, OPT_OUT)) free_folder(folder, "demo");
+  begin_study(&st, typed, words, folder);
+  add_presets(&st, DEMO_ROWS, DEMO_ROWS, NULL);
+  for (int i = 0; i < st.count; i++) {
+    struct trial *t = &st.trials[i];
+    if (t->s.command->bit == CIFAR10) { /* the first whose images are there */
+      t->unasked = photos || !data_find(&d, &t->s, 0);
+      if (!t->unasked) photos = 1, data_free(&d);
     }
+    if (is_set(typed, OPT_STEPS)) give(&t->s, OPT_STEPS, typed->v[OPT_STEPS].text);
+    if (!t->unasked) st.shares += t->preset->reported;
+  }
   const int stopped = train_all(&st);
   if (!stopped) {
-    struct trial **list = allocate((size_t)st.count, sizeof *list);
-    for (int i = 0; i < st.count; i++) {
-      list[i] = &st.trials[i];
-      put_text(&t, "%s", list[i]->name), trial_cells(&t, list[i]);
-    }
-    section(&st.page, "demo", "Networks compared", NULL, 0);
-    show_trials(&st, &t, list, st.count, "Networks compared", "demo", COLOURED, 0);
-    show_trial_curves(&st, list, st.count);
-    end_study(&st, "Networks compared", NULL);
-    free(list);
+    const int n = pick(&st, 0, NULL);
+    section(st.page, "demo", "Networks compared", NULL, 0);
+    show_trials(&st, n, "Networks compared", "demo", COLOURED, 0);
+    show_trial_curves(&st, n);
+    end_study(&st, "Networks compared");
   }
   study_free(&st);
   return stopped;
 }
-
-/* ---- ablation and kernels ---- */
 
 /* Trains a run's net with the rows of a preset group changed, beside each other, and fills figures
  * of p. 0, or the exit status. */
 static int train_variants(const struct settings *typed, const struct settings *s,
                           const struct data *d, int which, const char *base, struct page *p,
                           const char *csv) {
-  static const char *const heads[] = {"net", "what it is", TRIAL_HEADS, NULL};
-  const struct group *g = groups;
-  struct table t = {heads, NULL, 0};
+  const char *const words[] = {typed->program, "look", typed->operand[0], typed->operand[1], NULL};
+  struct settings own = *s;
   struct study st;
-  memset(&st, 0, sizeof st);
-  while (g->study != which) g++;
-  st.typed = typed;
-  st.own = d;
-  st.seeds = whole_of(typed, OPT_SEEDS);
-  text_word(&st.again, typed->program);
-  text_add(&st.again, " look %s ", typed->operand[0]);
-  text_word(&st.again, typed->operand[1]);
+  begin_study(&st, typed, words, base);
   path_of(st.base, "%s", base);
-  for (int k = 0; k < MOST_PRESETS && g->rows[k].name; k++) {
-    struct trial *row = new_trial(&st, g->rows[k].name);
-    row->s = *s;
-    row->s.from = NULL;
-    row->s.v[OPT_SNAPSHOTS].text = "";
-    for (int o = 0; o < OPTION_COUNT; o++) row->s.v[o].given = o == OPT_PAD1 && is_cnn(s);
-    row->own_words = read_text_words(&row->s, g->rows[k].given, 0);
-    if (is_set(typed, OPT_STEPS))
-      row->s.v[OPT_EPOCHS].text = "", give(&row->s, OPT_STEPS, typed->v[OPT_STEPS].text);
-    row->preset = &g->rows[k];
-    end_trial(&st, row);
-  }
-  const int stopped = train_all(&st);
-  for (int i = 0; i < st.count && !stopped; i++) {
-    put_text(&t, "%s", st.trials[i].name), put_text(&t, "%s", st.trials[i].preset->remark);
-    trial_cells(&t, &st.trials[i]);
-  }
-  if (!stopped) show_table(p, &t, g->title, csv, ON_STDOUT, NULL, 3);
-  for (int i = 0; i < st.count && !stopped && which == KERNELS; i++) {
-    char path[PATH_SIZE];
-    const nn_config c = config_of(typed);
-    run_folder(&st, &st.trials[i], number_of(typed, OPT_SEED), path);
-    strcat(path, "/last.nn");
-    nn_model *m = load_model(path, &c).model;
-    if (first_weights(m).value) show_filters(p, m, st.trials[i].preset->remark, NULL);
-    nn_destroy(m);
+  st.page = p;
+  st.given = d;
+  own.from = NULL;
+  own.v[OPT_SNAPSHOTS].text = "";
+  for (int o = 0; o < OPTION_COUNT; o++) own.v[o].given = o == OPT_PAD1 && is_cnn(s);
+  if (is_set(typed, OPT_STEPS))
+    own.v[OPT_EPOCHS].text = "", give(&own, OPT_STEPS, typed->v[OPT_STEPS].text);
+  add_presets(&st, which, which, &own);
+  const int stopped = train_all(&st), n = stopped ? 0 : pick(&st, 0, NULL);
+  if (n) show_trials(&st, n, st.trials->group->title, csv, 0, 1);
+  for (int i = 0; i < n && which == KERNELS; i++) {
+    struct run r;
+    find_run(&st, st.list[i], number_of(typed, OPT_SEED), &r);
+    if (r.m && first_weights(r.m).value)
+      show_filters(p, r.m, st.list[i]->preset->remark, NULL);
+    run_free(&r);
   }
   study_free(&st);
   return stopped;

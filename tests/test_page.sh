@@ -156,9 +156,12 @@ addEventListener('load', () => {
       const f = drawn[i], plot = () => figure.querySelector('.plot svg');
       const paths = () => all('.line', plot()).map(p => p.getAttribute('d')).join(' ');
       if (!paths() || (hostile && i == 0)) return;
-      const log = s => own.logs[s.log] || {}, axis = f.x[0];
-      const xs = s => Array.isArray(s.x) ? s.x : log(s)[axis];
-      const ys = s => Array.isArray(s.y) ? s.y : log(s)[s.y];
+      const log = (s, name) => {
+        const [heads, ...rows] = (own.logs[s.log] || '').trim().split('\n').map(l => l.split(','));
+        return rows.map(r => r[heads.indexOf(name)]).map(v => v && !isNaN(v) ? Number(v) : null);
+      };
+      const axis = f.x[0], xs = s => Array.isArray(s.x) ? s.x : log(s, axis);
+      const ys = s => Array.isArray(s.y) ? s.y : log(s, s.y);
       const usable = s => xs(s).map((x, k) => [x, ys(s)[k]]).filter(([x, y]) => x !== null &&
         y !== null && (!f.logx || typeof x == 'string' || x > 0) && (!f.logy || y > 0));
       const isNear = (words, y) => Math.abs(y - parseFloat(words.replace('\u2212', '-')
