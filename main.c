@@ -1747,8 +1747,6 @@ struct run {
   struct settings s;
   const struct data *d;
   char folder[PATH_SIZE], checkpoint[PATH_SIZE], best[PATH_SIZE];
-  char seed[24];            /* what s.v[OPT_SEED] points to in a study */
-  const char *again;        /* in a study the words that go on with it, else NULL */
   lock *lock;               /* of the folder while it is trained in */
   nn_model *m;
   nn_dataset train, chosen; /* what it learns from; what tests on the way and the best go by */
@@ -1756,23 +1754,27 @@ struct run {
   const char *chosen_name;
   int64_t total, per_epoch, test_every, row_every; /* in steps */
   nn_progress progress;     /* which nn_fit keeps up to date */
-  double loss_sum;          /* what the next line of the log is made of */
-  int64_t correct, rows;
-  struct text log, activations; /* log.csv and activations.csv, as they are */
-  FILE *file;                   /* log.csv */
+  struct text log;          /* log.csv, as it is */
+  nn_evaluation sum;        /* what its next line is made of */
   double seconds, mark, drawn, paged; /* of training; when it was last counted; last drawings */
-  int64_t saved;                /* the last checkpoint's step */
-  int watch, live, quiet, brief; /* watch: activations, after each test; brief: no line a test */
-  nn_evaluation last, of_best;  /* on the whole test set, at the end */
-  char stuck[64];               /* a layer that says the same of every image */
-  nn_message why;               /* it diverged */
+  int64_t saved;            /* the last checkpoint's step */
+  int live, quiet;
+  nn_evaluation last, of_best; /* on the whole test set, at the end */
+  char stuck[64];           /* a layer that says the same of every image */
+  nn_message why;           /* it diverged */
+  /* in a study: */
+  char seed[24];            /* what s.v[OPT_SEED] points to */
+  const char *again;        /* the words that go on with it; else NULL */
 };
+
+static int64_t count_or(const struct settings *s, enum option o, int64_t otherwise) {
+  return is_set(s, o) ? (int64_t)number_of(s, o) : otherwise;
+}
 
 static int diverged(const struct run *r) { return *r->why.text != 0; }
 static int is_done(const struct run *r) {
   return r->progress.step >= r->total ||
-         (is_set(&r->s, OPT_PATIENCE) &&
-          (double)r->progress.not_better >= number_of(&r->s, OPT_PATIENCE));
+         r->progress.not_better >= count_or(&r->s, OPT_PATIENCE, INT64_MAX);
 }
 
 /* Makes a folder and those above it. */
@@ -1803,9 +1805,14 @@ static int holds(const char *folder, const char *name) {
   return file_exists(path);
 }
 
+static void refuse_old(const char *folder) {
+  if (holds(folder, "settings.txt"))
+    fail("%s was made by nn 0.1, which kept settings.txt: go on with it by that version", folder);
+}
+
 static int holds_run(const char *folder) {
-  return holds(folder, "last.nn") || holds(folder, "last.nn.previous") ||
-         holds(folder, "settings.txt");
+  refuse_old(folder);
+  return holds(folder, "last.nn") || holds(folder, "last.nn.previous");
 }
 
 /* For what writes a report of its own into a folder. */
@@ -1814,63 +1821,34 @@ static void need_no_run(const char *folder) {
     fail("%s holds a run, whose report would be lost: give another --out", folder);
 }
 
-static void refuse_old(const char *folder) {
-  if (holds(folder, "settings.txt"))
-    fail("%s was made by nn 0.1, which kept settings.txt: go on with it by that version", folder);
-}
-
 /* ---- the log ---- */
-
-static void save_output(const struct run *r, const char *name, const struct text *t) {
-  char path[PATH_SIZE];
-  path_of(path, "%s/%s", r->folder, name);
-  text_save(t, path);
-}
-
-/* Makes the files as long as the run is, and opens the log to go on. */
-static void begin_log(struct run *r) {
-  char path[PATH_SIZE];
-  save_output(r, "log.csv", &r->log);
-  if (r->watch) save_output(r, "activations.csv", &r->activations);
-  path_of(path, "%s/log.csv", r->folder);
-  r->file = fopen(path, "ab");
-  if (!r->file) fail("%s: %s", path, strerror(errno));
-}
 
 /* Adds a line: the means of training since the line before, and a test or NULL. */
 static void add_row(struct run *r, const nn_evaluation *test) {
-  const double n = fmax((double)r->rows, 1), step = (double)r->progress.step;
+  const double n = fmax((double)r->sum.rows, 1), step = (double)r->progress.step;
   const size_t before = r->log.size;
-  text_add(&r->log, "%.0f,%.9g,%.9g,%.9g,", step, step / (double)r->per_epoch, r->loss_sum / n,
-           (double)r->correct / n);
+  char path[PATH_SIZE];
+  text_add(&r->log, "%.0f,%.9g,%.9g,%.9g,", step, step / (double)r->per_epoch, r->sum.loss / n,
+           (double)r->sum.correct / n);
   if (test) text_add(&r->log, "%.9g,%.9g", fabs(test->loss), test->accuracy); /* nan, not -nan */
   else text_put(&r->log, ",");
   text_add(&r->log, ",%.9g,%.3f\n", nn_rate(r->m), r->seconds);
-  r->loss_sum = 0;
-  r->correct = r->rows = 0;
-  if (fputs(r->log.data + before, r->file) < 0 || fflush(r->file))
-    fail("%s/log.csv: cannot write: %s", r->folder, strerror(errno));
+  memset(&r->sum, 0, sizeof r->sum);
+  path_of(path, "%s/log.csv", r->folder);
+  FILE *f = fopen(path, "ab");
+  const int written = f && fputs(r->log.data + before, f) >= 0;
+  if ((f && fclose(f)) || !written) fail("%s: cannot write: %s", path, strerror(errno));
 }
 
 /* ---- notes ---- */
 
 /* What a checkpoint needs beside what the engine keeps. */
 static void note_state(struct run *r) {
-  struct text t = {0};
-  text_add(&t, "%.17g %.17g %lld %lld", r->seconds, r->loss_sum, (long long)r->correct,
-           (long long)r->rows);
-  must(r->m, nn_set_note(r->m, "state", t.data));
+  char state[128];
+  snprintf(state, sizeof state, "%.17g %.17g %lld %lld", r->seconds, r->sum.loss,
+           (long long)r->sum.correct, (long long)r->sum.rows);
+  must(r->m, nn_set_note(r->m, "state", state));
   must(r->m, nn_set_note(r->m, "log", r->log.data));
-  if (r->watch) must(r->m, nn_set_note(r->m, "activations", r->activations.data));
-  text_free(&t);
-}
-
-/* Whose settings more steps may have changed since the run began. */
-static void note_command(struct run *r) {
-  struct text t = {0};
-  write_back(&t, &r->s);
-  must(r->m, nn_set_note(r->m, "command", t.data));
-  text_free(&t);
 }
 
 /* A number among the words "key=value" of a note; otherwise what stands for it. */
@@ -1914,10 +1892,10 @@ static int noted_settings(nn_model *m, const char *path, struct settings *s, cha
 static void run_plan(struct run *r) {
   const struct settings *s = &r->s;
   const int by_steps = is_set(s, OPT_STEPS), validates = is_set(s, OPT_VALIDATION);
-  const double batch = number_of(s, OPT_BATCH), steps = number_of(s, OPT_STEPS);
+  const double batch = number_of(s, OPT_BATCH);
   /* Going forward and back costs three times going forward: a sample this large is tested in less
    * than a tenth of the time of the steps since the last test. */
-  const double sample = fmax(floor(ceil(steps / 10) * batch / 5), 1);
+  const double sample = fmax(floor(ceil(number_of(s, OPT_STEPS) / 10) * batch / 5), 1);
   const nn_dataset *all = validates ? &r->d->train : &r->d->test;
   nn_dataset rest;
   r->train = r->d->train;
@@ -1933,19 +1911,12 @@ static void run_plan(struct run *r) {
            s->v[OPT_VALIDATION].text);
   }
   r->per_epoch = (int64_t)ceil(r->train.count / batch);
-  r->total = by_steps ? (int64_t)steps : (int64_t)number_of(s, OPT_EPOCHS) * r->per_epoch;
-  r->test_every = is_set(s, OPT_TEST_EVERY) ? (int64_t)number_of(s, OPT_TEST_EVERY)
-                  : by_steps ? (r->total + 9) / 10 : r->per_epoch;
+  r->total = count_or(s, OPT_STEPS, (int64_t)number_of(s, OPT_EPOCHS) * r->per_epoch);
+  r->test_every = count_or(s, OPT_TEST_EVERY, by_steps ? (r->total + 9) / 10 : r->per_epoch);
   r->row_every = r->total < 2000 ? 10 : (r->total + 199) / 200;
   r->quiet = is_set(s, OPT_QUIET);
   r->live = !r->quiet && is_terminal(stderr) &&
             strcmp(getenv("TERM") ? getenv("TERM") : "dumb", "dumb") != 0;
-}
-
-static nn_config run_config(const struct run *r) {
-  nn_config c = config_of(&r->s);
-  c.notes = 1 << 24; /* the most there may be: nobody knows how long the log gets */
-  return c;
 }
 
 /* The k-th of --snapshots, 1 on: the first ones are closest, for there a net changes most. */
@@ -1968,100 +1939,54 @@ static void write_snapshot(struct run *r) {
   must(r->m, nn_save(r->m, path));
 }
 
-/* nn_survey's callback: a line for every rectifier and tanh. */
-static nn_status watch_batch(void *user, nn_model *m, const nn_batch *b, int first) {
-  struct run *r = user;
-  (void)b, (void)first;
-  for (int i = 0; i < nn_node_count(m); i++) {
-    const nn_node_info info = node_of(m, i);
-    const int relu = strcmp(info.kind, "relu") == 0;
-    nn_moments s;
-    memset(&s, 0, sizeof s);
-    if (!relu && strcmp(info.kind, "tanh") != 0) continue;
-    must(m, nn_observe(m, i, &s, NULL, NULL));
-    const double deviation = nn_moments_deviation(&s);
-    const double zeros = (double)s.zeros / fmax((double)(s.count + s.not_finite), 1);
-    text_add(&r->activations, "%lld,%s,%.6g,%.6g,%.6g,%.6g\n", (long long)r->progress.step,
-             info.name, s.mean, deviation, s.max, zeros);
-    if (relu && zeros == 1) snprintf(r->stuck, sizeof r->stuck, "%s gives 0", info.name);
-    else if (!relu && s.mean * s.mean + deviation * deviation > .9995) /* no gradient is left */
-      snprintf(r->stuck, sizeof r->stuck, "%s gives +-1", info.name);
-  }
-  return NN_OK;
-}
-
-/* Looks at the activations on the first test images, in a copy that keeps them: the run's model,
- * and so its bits, are left alone. */
-static void watch_activations(struct run *r) {
-  enum { WATCHED = 200 };
-  nn_dataset d = r->d->test;
-  const size_t size = nn_save_size(r->m, NULL);
-  void *bytes = allocate(size, 1);
-  nn_config c = run_config(r);
-  nn_load_result copy;
-  nn_message why;
-  if (d.count > WATCHED) d.count = WATCHED;
-  c.batch = WATCHED;
-  c.keep_activations = c.inference = 1;
-  must(r->m, nn_save_memory(r->m, NULL, bytes, size));
-  if (nn_load_memory(bytes, size, &c, &copy, &why)) fail("%s", why.text);
-  *r->stuck = 0;
-  must(copy.model, nn_survey(copy.model, &d, watch_batch, r));
-  nn_destroy(copy.model);
-  free(bytes);
-}
-
-/* "epoch 3/10" or "step 300/3000" */
-static struct word where_of(const struct run *r) {
-  struct word w;
-  const int steps = is_set(&r->s, OPT_STEPS);
-  const int64_t each = steps ? 1 : r->per_epoch;
-  snprintf(w.text, sizeof w.text, "%s %lld/%lld", steps ? "step" : "epoch",
-           (long long)((r->progress.step + each - 1) / each), (long long)(r->total / each));
-  return w;
-}
-
 static struct word samples_per_second(const struct run *r) {
   return grouped((double)r->progress.step * r->train.count / (double)r->per_epoch /
                  fmax(r->seconds, 1e-9));
-}
-
-/* Draws the live line: as many of its parts as fit, so that it never wraps. */
-static void draw_live(struct run *r) {
-  enum { PARTS = 5 };
-  const double step = (double)r->progress.step;
-  char part[PARTS][64];
-  int room = terminal_columns();
-  if (room <= 0) room = 80;
-  snprintf(part[0], 64, "\r%s %s", net_name(&r->s), where_of(r).text);
-  snprintf(part[1], 64, "  loss %s", loss_of(r->progress.loss).text);
-  snprintf(part[2], 64, "  acc %s", percent(r->progress.accuracy).text);
-  snprintf(part[3], 64, "  %s left", duration(r->seconds * ((double)r->total / step - 1)).text);
-  snprintf(part[4], 64, "  %s samples/s", samples_per_second(r).text);
-  for (int i = 0; i < PARTS && (room -= (int)strlen(part[i])) >= 0; i++) fputs(part[i], stderr);
-  fputs("\033[K", stderr);
-  fflush(stderr);
-  r->drawn = r->mark;
 }
 
 static void clear_live(const struct run *r) {
   if (r->live) fputs("\r\033[K", stderr);
 }
 
+/* Tells where it stands: after a test in a line of its own, else in one that is drawn over, cut so
+ * that it never wraps. */
+static void tell_progress(struct run *r, const nn_evaluation *test) {
+  const nn_progress *p = &r->progress;
+  const int steps = is_set(&r->s, OPT_STEPS), columns = terminal_columns();
+  const int64_t each = steps ? 1 : r->per_epoch;
+  struct text t = {0};
+  text_add(&t, "%s %s %lld/%lld  loss %s  accuracy %s  ", net_name(&r->s),
+           steps ? "step" : "epoch", (long long)((p->step + each - 1) / each),
+           (long long)(r->total / each), loss_of(p->loss).text, percent(p->accuracy).text);
+  if (test)
+    text_add(&t, "test %s%s  %s samples/s  %s\n", percent(test->accuracy).text,
+             p->best_step == p->step ? " (best)" : "", samples_per_second(r).text,
+             duration(r->seconds).text);
+  else text_add(&t, "%s left",
+                duration(r->seconds * ((double)r->total / (double)p->step - 1)).text);
+  clear_live(r);
+  if (test) fputs(t.data, stderr);
+  else fprintf(stderr, "%.*s", (columns > 0 ? columns : 80) - 1, t.data);
+  fflush(stderr);
+  r->drawn = r->mark;
+  text_free(&t);
+}
+
 /* ---- the report ---- */
 
-static void show_curves(struct page *p, const struct run *r, const char *log) {
+static void show_curves(struct page *p, const struct run *r) {
   static const char *const x[] = {"epoch", "step", "seconds", NULL};
+  section(p, "training", "Training", NULL, 0);
   for (int loss = 0; loss < 2; loss++) {
     curves(p, loss ? "Loss" : "Accuracy", loss ? "loss" : "percent", x, NULL);
-    log_series(p, "training", log, loss ? "train_loss" : "train_accuracy", NULL,
+    log_series(p, "training", "run", loss ? "train_loss" : "train_accuracy", NULL,
                ",\"faint\":true");
-    log_series(p, r->chosen_name, log, loss ? "test_loss" : "test_accuracy", NULL, "");
+    log_series(p, r->chosen_name, "run", loss ? "test_loss" : "test_accuracy", NULL, "");
     text_put(&p->sections, loss ? "],\"smooth\":true,\"logy\":true" : "],\"smooth\":true");
     figure_end(p, NULL, ",\"csv\":\"log.csv\"");
   }
   curves(p, "Learning rate", "number", x, NULL);
-  log_series(p, "learning rate", log, "rate", NULL, "");
+  log_series(p, "learning rate", "run", "rate", NULL, "");
   figure_end(p, NULL, "]");
 }
 
@@ -2082,32 +2007,6 @@ static void show_result(struct page *p, const struct run *r) {
   }
 }
 
-static void show_settings(struct page *p, const struct run *r) {
-  static const char *const heads[] = {"option", "value", NULL};
-  struct table t = {heads, NULL, 0};
-  struct text images = {0};
-  text_data(&images, r->d);
-  section(p, "settings", "Settings", NULL, 1);
-  for (int o = 0; o < OPTION_COUNT; o++)
-    if ((options[o].commands & r->s.command->bit) && is_set(&r->s, (enum option)o))
-      put_row(&t, "ss", options[o].name, r->s.v[o].text);
-  put_row(&t, "ssssss", "command", nn_note(r->m, "command"), "data", nn_note(r->m, "data"),
-          "images", images.data);
-  show_table(p, &t, "Settings", NULL, 0, NULL, 0);
-  text_free(&images);
-}
-
-static void json_fact(struct text *t, const char *name, const char *format, double v,
-                      const char *words) {
-  text_put(t, ends_with(t->data, "[") ? "[" : ",[");
-  json_string(t, name);
-  text_add(t, ",\"%s\",", format);
-  json_number(t, v);
-  text_put(t, ",");
-  json_string(t, words);
-  text_put(t, "]");
-}
-
 /* "test accuracy 99.13 % (best 99.20 % at epoch 9, chosen by validation images)" */
 static void text_result(struct text *t, const struct run *r) {
   text_add(t, "test accuracy %s (best %s at epoch %.3g", percent(r->last.accuracy).text,
@@ -2120,40 +2019,42 @@ static void text_result(struct text *t, const struct run *r) {
 
 /* The page of the run as it stands; of one that is at its end all of it. */
 static void write_report(struct run *r) {
-  struct page p;
+  static const char *const heads[] = {"option", "value", NULL};
+  struct table t = {heads, NULL, 0};
+  struct page p = {.beside = ""};
   struct text head = {0}, line = {0};
-  const int ended = r->last.rows > 0;
+  const int ended = r->last.rows > 0, goes_on = !ended && !diverged(r) && !stop_signal;
   char title[200];
-  memset(&p, 0, sizeof p);
   path_of(p.folder, "%s", r->folder);
-  p.beside = "";
   snprintf(title, sizeof title, "%s on %s", net_name(&r->s), r->d->name);
-  page_log(&p, net_name(&r->s), r->log.data);
-  text_put(&line, r->d->said);
-  if (ended) text_put(&line, *r->d->said ? " In the end: " : "In the end: "), text_result(&line, r);
+  page_log(&p, "run", r->log.data);
+  text_add(&line, "%s%s", r->d->said, *r->d->said ? " " : "");
+  if (ended) text_put(&line, "In the end: "), text_result(&line, r);
   json_key(&head, "summary", line.data);
   line.size = 0;
-  if (!ended && !is_done(r)) {
-    const int goes_on = !diverged(r) && !stop_signal;
-    text_add(&line, "%s: step %s of %s", goes_on ? "Training" : stop_signal ? "Stopped" :
-             "Diverged", grouped((double)r->progress.step).text, grouped((double)r->total).text);
-    json_key(&head, "state", line.data);
-    if (goes_on) text_put(&head, ",\"refresh\":5");
-  }
-  text_put(&head, ",\"facts\":[");
-  if (ended) json_fact(&head, "test accuracy", "percent", r->last.accuracy, "at the end");
-  if (ended) json_fact(&head, "best", "percent", r->of_best.accuracy, r->chosen_name);
-  json_fact(&head, "time", "seconds", r->seconds, "training, tests left out");
-  json_fact(&head, "parameters", "count", (double)parameter_count(r->m), "");
-  json_fact(&head, "samples a second", "text", NAN, samples_per_second(r).text);
-  text_put(&head, "]");
+  text_add(&line, "%s: step %s of %s", goes_on ? "Training" : stop_signal ? "Stopped" : "Diverged",
+           grouped((double)r->progress.step).text, grouped((double)r->total).text);
+  if (!ended) json_key(&head, "state", line.data);
+  if (goes_on) text_put(&head, ",\"refresh\":5");
   if (r->again) text_put(&head, ",\"links\":[[\"all rows\",\"../../report.html\"]]");
   else if (holds(r->folder, "look/all.html"))
     text_put(&head, ",\"links\":[[\"what it has learned\",\"look/all.html\"]]");
+  text_put(&head, ",\"facts\":[");
+  if (ended)
+    text_add(&head, "[\"test accuracy\",\"percent\",%.7g,\"at the end\"],"
+             "[\"best\",\"percent\",%.7g,\"%s\"],", r->last.accuracy, r->of_best.accuracy,
+             r->chosen_name);
+  text_add(&head, "[\"time\",\"seconds\",%.7g,\"training, tests left out\"],"
+           "[\"parameters\",\"count\",%zu],[\"samples a second\",\"text\",\"%s\"]]", r->seconds,
+           parameter_count(r->m), samples_per_second(r).text);
   if (ended) show_result(&p, r);
-  section(&p, "training", "Training", NULL, 0);
-  show_curves(&p, r, net_name(&r->s));
-  show_settings(&p, r);
+  show_curves(&p, r);
+  section(&p, "settings", "Settings", NULL, 1);
+  line.size = 0;
+  text_data(&line, r->d);
+  put_row(&t, "ssssss", "command", nn_note(r->m, "command"), "data", nn_note(r->m, "data"),
+          "images", line.data);
+  show_table(&p, &t, "Settings", NULL, 0, NULL, 0);
   page_save(&p, "report.html", title, head.data);
   text_free(&head), text_free(&line);
   r->paged = now();
@@ -2170,35 +2071,30 @@ static int on_step(void *user, nn_model *m, const nn_progress *p, const nn_evalu
     clear_live(r);
     note("left out, as every step like it: %s", nn_error(m));
   }
-  r->loss_sum += step->loss * (double)step->rows;
-  r->correct += step->correct;
-  r->rows += step->rows;
+  r->sum.loss += step->loss * (double)step->rows;
+  r->sum.correct += step->correct;
+  r->sum.rows += step->rows;
   /* the line of a step with a test follows with it */
   if (p->step % r->row_every == 0 && p->step % r->test_every != 0 && p->step != r->total)
     add_row(r, NULL);
   write_snapshot(r);
   if (time - r->paged > 5) write_report(r);
   r->mark = now();
-  if (r->live && r->mark - r->drawn >= .1) draw_live(r);
+  if (r->live && r->mark - r->drawn >= .1) tell_progress(r, NULL);
   return stop_signal != 0;
 }
 
 /* Its callback after each test. The last one is of all test images. */
 static int on_validation(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *e) {
   struct run *r = user;
+  (void)p;
   if (is_done(r) && !is_set(&r->s, OPT_VALIDATION)) {
     r->last = *e;
     if (r->index) must(m, nn_evaluate(m, &r->d->test, &r->last));
     e = &r->last;
   }
   add_row(r, e);
-  if (r->watch) watch_activations(r), save_output(r, "activations.csv", &r->activations);
-  clear_live(r);
-  if (!r->quiet && !r->brief)
-    fprintf(stderr, "%s %s  loss %s  accuracy %s  test %s%s  %s samples/s  %s\n", net_name(&r->s),
-            where_of(r).text, loss_of(p->loss).text, percent(p->accuracy).text,
-            percent(e->accuracy).text, p->best_step == p->step ? " (best)" : "",
-            samples_per_second(r).text, duration(r->seconds).text);
+  if (!r->quiet) tell_progress(r, e);
   r->mark = now();
   return 0;
 }
@@ -2218,24 +2114,47 @@ static double clock_of(void *user) {
   return r->mark = now();
 }
 
+/* nn_survey's callback: the name of a rectifier or tanh that says the same of all images. */
+static nn_status find_stuck(void *user, nn_model *m, const nn_batch *b, int first) {
+  struct run *r = user;
+  (void)b, (void)first;
+  for (int i = 0; i < nn_node_count(m); i++) {
+    const nn_node_info n = node_of(m, i);
+    const int relu = strcmp(n.kind, "relu") == 0;
+    nn_moments s = {0};
+    if (!relu && strcmp(n.kind, "tanh") != 0) continue;
+    must(m, nn_observe(m, i, &s, NULL, NULL));
+    /* of a tanh that says +-1 no gradient is left */
+    if (relu ? s.zeros == s.count : s.mean * s.mean + nn_moments_variance(&s) > .9995)
+      snprintf(r->stuck, sizeof r->stuck, "%s gives %s", n.name, relu ? "0" : "+-1");
+  }
+  return NN_OK;
+}
+
 /* The whole test set, for the last model and the best; then all is kept. */
 static void run_finish(struct run *r) {
-  const int64_t best_step = r->progress.best_step;
-  struct text t = {0};
-  if (!r->last.rows) must(r->m, nn_evaluate(r->m, &r->d->test, &r->last));
+  enum { WATCHED = 200 };
+  nn_config c = config_of(&r->s);
+  nn_dataset d = r->d->test;
+  char result[256];
+  if (!r->last.rows) must(r->m, nn_evaluate(r->m, &d, &r->last));
   r->of_best = r->last;
-  if (best_step && best_step != r->progress.step) {
-    const nn_config c = config_of(&r->s);
+  if (r->progress.best_step && r->progress.best_step != r->progress.step) {
     nn_model *best = load_model(r->best, &c).model;
-    must(best, nn_evaluate(best, &r->d->test, &r->of_best));
+    must(best, nn_evaluate(best, &d, &r->of_best));
     nn_destroy(best);
   }
+  if (d.count > WATCHED) d.count = WATCHED;
+  c.batch = WATCHED;
+  c.keep_activations = c.inference = 1;
+  nn_model *kept = load_model(r->checkpoint, &c).model;
+  must(kept, nn_survey(kept, &d, find_stuck, r));
+  nn_destroy(kept);
+  snprintf(result, sizeof result, "accuracy=%.9g best=%.9g best_step=%lld diverged=%d seconds=%.3f"
+           "%s%s", r->last.accuracy, r->of_best.accuracy, (long long)r->progress.best_step,
+           diverged(r), r->seconds, *r->stuck ? "\n" : "", r->stuck);
+  must(r->m, nn_set_note(r->m, "result", result));
   note_state(r);
-  watch_activations(r);
-  text_add(&t, "accuracy=%.9g best=%.9g best_step=%lld diverged=%d seconds=%.3f",
-           r->last.accuracy, r->of_best.accuracy, (long long)best_step, diverged(r), r->seconds);
-  if (*r->stuck) text_add(&t, "\n%s", r->stuck);
-  must(r->m, nn_set_note(r->m, "result", t.data));
   if (r->again) { /* a finished row does not go on: what would is large, and not needed */
     char path[PATH_SIZE];
     must(r->m, nn_save(r->m, r->checkpoint));
@@ -2244,36 +2163,29 @@ static void run_finish(struct run *r) {
   } else {
     must(r->m, nn_save_checkpoint(r->m, &r->progress, r->checkpoint));
   }
-  text_free(&t);
 }
 
 /* Trains to the end, a divergence or a signal. 0, or the signal. */
 static int run_train(struct run *r) {
   const struct settings *s = &r->s;
-  nn_fit_options fit = nn_fit_default();
+  nn_fit_options fit = {
+      .steps = r->total, .batch = whole_of(s, OPT_BATCH), .progress = &r->progress,
+      .keep_going = is_set(s, OPT_KEEP_GOING),
+      .path = r->checkpoint, .save_every = count_or(s, OPT_SAVE_EVERY, r->test_every),
+      .save_seconds = (double)count_or(s, OPT_SAVE_SECONDS, 0), .clock = clock_of,
+      .validation = &r->chosen, .validate_every = r->test_every, .best_path = r->best,
+      .patience = count_or(s, OPT_PATIENCE, 0),
+      .on_step = on_step, .on_validation = on_validation, .on_save = on_save, .user = r};
   nn_status status = NN_OK;
-  fit.epochs = 0;
-  fit.steps = r->total;
-  fit.batch = whole_of(s, OPT_BATCH);
   read_augment(s->v[OPT_AUGMENT].text, &fit.augment);
   fit.augment.fill = r->d->mean;
-  fit.progress = &r->progress;
-  fit.keep_going = is_set(s, OPT_KEEP_GOING);
-  fit.path = r->checkpoint;
-  fit.save_every = is_set(s, OPT_SAVE_EVERY) ? (int64_t)number_of(s, OPT_SAVE_EVERY)
-                                             : r->test_every;
-  fit.save_seconds = is_set(s, OPT_SAVE_SECONDS) ? number_of(s, OPT_SAVE_SECONDS) : 0;
-  fit.clock = clock_of;
-  fit.validation = &r->chosen;
-  fit.validate_every = r->test_every;
-  fit.best_path = r->best;
-  fit.patience = is_set(s, OPT_PATIENCE) ? (int64_t)number_of(s, OPT_PATIENCE) : 0;
-  fit.on_step = on_step, fit.on_validation = on_validation, fit.on_save = on_save;
-  fit.user = r;
   r->saved = r->progress.step;
   r->paged = now();
-  begin_log(r);
   catch_signals();
+  if (!r->quiet)
+    fprintf(stderr, "%s: %s parameters, %s steps of %d, %s kernels, in %s\n", net_name(s),
+            grouped((double)parameter_count(r->m)).text, grouped((double)r->total).text, fit.batch,
+            s->v[OPT_ISA].text, r->folder);
   if (!is_done(r)) status = nn_fit(r->m, &r->train, &fit);
   clear_live(r);
   if (status == NN_ERR_DIVERGED) snprintf(r->why.text, sizeof r->why.text, "%s", nn_error(r->m));
@@ -2296,30 +2208,19 @@ static int run_train(struct run *r) {
 
 /* ---- beginning and going on ---- */
 
-/* The first free folder runs/NAME-NNN. */
-static void free_folder(char path[PATH_SIZE], const char *name) {
-  make_folders("runs");
-  for (int i = 1;; i++) {
+/* The folder that --out names, or the first free one runs/NAME-NNN. */
+static void choose_folder(char path[PATH_SIZE], const struct settings *s, const char *name) {
+  make_folders(is_set(s, OPT_OUT) ? s->v[OPT_OUT].text : "runs");
+  for (int i = 1; !is_set(s, OPT_OUT); i++) {
     path_of(path, "runs/%s-%03d", name, i);
     if (make_folder(path) == 0) return;
     if (errno != EEXIST) fail("the folder %s cannot be made: %s", path, strerror(errno));
   }
-}
-
-/* The folder that --out names, or a free one. */
-static void choose_folder(struct run *r) {
-  const struct settings *s = &r->s;
-  if (!is_set(s, OPT_OUT)) {
-    free_folder(r->folder, s->command->bit == CIFAR10 ? "cifar10" : s->v[OPT_CELL].text);
-    return;
-  }
-  path_of(r->folder, "%s", s->v[OPT_OUT].text);
-  make_folders(r->folder);
-  if (holds_run(r->folder))
-    fail("%s already holds a run: give another --out, or go on with it by --resume %s", r->folder,
-         r->folder);
-  if (holds(r->folder, "report.html"))
-    fail("%s/report.html is that of a sweep, demo or the like: give another --out", r->folder);
+  path_of(path, "%s", s->v[OPT_OUT].text);
+  if (holds_run(path))
+    fail("%s already holds a run: give another --out, or go on with it by --resume %s", path, path);
+  if (holds(path, "report.html"))
+    fail("%s/report.html is that of a sweep, demo or the like: give another --out", path);
 }
 
 static void run_paths(struct run *r) {
@@ -2327,161 +2228,142 @@ static void run_paths(struct run *r) {
   path_of(r->best, "%s/best.nn", r->folder);
 }
 
-/* A new run in its folder: settings are complete, d is there. Its first checkpoint is written at
- * once, so that there is something to go on with wherever it is killed. */
-static void run_new(struct run *r) {
-  struct text t = {0};
-  run_paths(r);
-  r->lock = lock_folder(r->folder);
-  run_plan(r);
-  nn_config c = run_config(r);
-  r->m = build_model(&r->s, &c, r->d, r->total);
-  must(r->m, nn_get_config(r->m, &c));
-  set_option(&r->s, OPT_ISA, nn_isa_name(c.isa), r->why.text);
-  note_command(r);
-  text_add(&t, "%s\n%08lx", r->d->name, (unsigned long)r->d->crc);
-  must(r->m, nn_set_note(r->m, "data", t.data));
-  text_free(&t);
+/* A new model, with what it begins with noted. */
+static void make_model(struct run *r, nn_config *c) {
+  const char *from = r->s.v[OPT_FROM].text;
+  char data[sizeof r->d->name + 10];
+  nn_weights w;
+  r->m = build_model(&r->s, c, r->d, r->total);
+  must(r->m, nn_get_config(r->m, c));
+  set_option(&r->s, OPT_ISA, nn_isa_name(c->isa), r->why.text);
+  snprintf(data, sizeof data, "%s\n%08lx", r->d->name, (unsigned long)r->d->crc);
+  must(r->m, nn_set_note(r->m, "data", data));
   if (r->d->class_names.size) must(r->m, nn_set_note(r->m, "classes", r->d->class_names.data));
-  if (is_set(&r->s, OPT_FROM)) {
-    const char *path = r->s.v[OPT_FROM].text;
-    nn_weights w;
-    need_regular(path);
-    must(r->m, nn_load_weights(r->m, path, NULL, &w));
-    note("%d arrays come from %s; %d are not in it and %d have another shape%s%s", w.found, path,
-         w.missing, w.reshaped, w.reshaped ? ", as " : "", w.first_reshaped);
-  }
   text_put(&r->log, "step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,rate,seconds\n");
-  text_put(&r->activations, "step,layer,mean,deviation,most,zeros\n");
-  note_state(r);
-  must(r->m, nn_save_checkpoint(r->m, &r->progress, r->checkpoint));
+  if (!*from) return;
+  need_regular(from);
+  must(r->m, nn_load_weights(r->m, from, NULL, &w));
+  note("%d arrays come from %s; %d are not in it and %d have another shape%s%s", w.found, from,
+       w.missing, w.reshaped, w.reshaped ? ", as " : "", w.first_reshaped);
 }
 
-/* Opens the checkpoint of the folder and takes from it all but the data. *words are what the
- * settings point to. */
-static void run_open(struct run *r, const struct settings *typed, char **words) {
-  nn_config c = config_of(typed);
-  nn_load_result loaded;
+/* That of the last checkpoint, with all that it notes. */
+static void load_checkpoint(struct run *r, const nn_config *c) {
+  nn_load_result loaded, best = {0};
   nn_message why;
-  run_paths(r);
-  r->lock = lock_folder(r->folder);
-  need_regular(r->checkpoint);
-  c.notes = 1 << 24;
-  for (int pass = 0; pass < 2; pass++) { /* the first tells how many samples a step takes */
-    const nn_status status = nn_resume(r->checkpoint, &c, &loaded, &why);
-    if (status == NN_ABSENT) fail("%s is not the folder of a run: last.nn is missing", r->folder);
-    if (status) fail("%s", why.text);
-    if (pass) break;
-    if (loaded.previous)
-      note("%s; going on from the checkpoint before it, step %lld", why.text,
-           (long long)loaded.progress.step);
-    if (!noted_settings(loaded.model, r->checkpoint, &r->s, words))
-      fail("%s is no checkpoint of a run: it does not note its command line", r->checkpoint);
-    c.batch = whole_of(&r->s, OPT_BATCH);
-    nn_destroy(loaded.model);
-  }
+  char crc[16];
+  long long correct, rows;
+  if (nn_resume(r->checkpoint, c, &loaded, &why)) fail("%s", why.text);
+  if (loaded.previous)
+    note("%s; going on from the checkpoint before it, step %lld", why.text,
+         (long long)loaded.progress.step);
   r->m = loaded.model;
   r->progress = loaded.progress;
-}
-
-/* Goes on with what run_open has opened, on the data that is there. */
-static void run_load(struct run *r) {
   const char *state = nn_note(r->m, "state"), *log = nn_note(r->m, "log");
-  const char *data = nn_note(r->m, "data"), *activations = nn_note(r->m, "activations");
-  const nn_config c = config_of(&r->s);
-  nn_load_result best = {0};
-  long long correct = 0, rows = 0;
-  char crc[16];
-  run_plan(r);
+  const char *data = nn_note(r->m, "data");
   snprintf(crc, sizeof crc, "\n%08lx", (unsigned long)r->d->crc);
   if (!data || !strstr(data, crc))
     fail("%s was trained on other data (%s) than %s from %s (checksum %s): give its --data",
          r->folder, data ? data : "not noted", r->d->name, r->d->where, crc + 1);
   if (!log || !state ||
-      sscanf(state, "%39lf %39lf %lld %lld", &r->seconds, &r->loss_sum, &correct, &rows) != 4)
+      sscanf(state, "%39lf %39lf %lld %lld", &r->seconds, &r->sum.loss, &correct, &rows) != 4)
     fail("%s does not note the log of its run", r->checkpoint);
-  r->correct = correct, r->rows = rows;
+  r->sum.correct = correct, r->sum.rows = rows;
   text_put(&r->log, log);
-  text_put(&r->activations, activations ? activations : "");
-  note_command(r);
-  if (!is_done(r)) must(r->m, nn_set_note(r->m, "result", NULL));
-  if (r->progress.best_step && nn_load(r->best, &c, &best, NULL)) {
+  if (r->progress.best_step && nn_load(r->best, c, &best, NULL)) {
     note("%s is missing or damaged: the next test writes it anew", r->best);
     r->progress.best_step = 0;
   }
   nn_destroy(best.model);
-  nn_optimizer o = optimizer_of(&r->s, r->total);
+  const nn_optimizer o = optimizer_of(&r->s, r->total);
   must(r->m, nn_set_optimizer(r->m, &o));
+}
+
+/* Begins the run in its folder, or goes on where its last checkpoint is: settings are complete, d
+ * is there. A checkpoint is written at once, so that there is something to go on with wherever it
+ * is killed, and its log.csv is as long as the run. */
+static void run_begin(struct run *r) {
+  struct text command = {0};
+  nn_config c = config_of(&r->s);
+  char path[PATH_SIZE];
+  c.notes = 1 << 24; /* the most there may be: nobody knows how long the log gets */
+  run_paths(r);
+  r->lock = lock_folder(r->folder);
+  run_plan(r);
+  const int begins = !holds_run(r->folder);
+  if (begins) make_model(r, &c);
+  else load_checkpoint(r, &c);
+  if (!is_done(r)) must(r->m, nn_set_note(r->m, "result", NULL));
+  write_back(&command, &r->s);
+  must(r->m, nn_set_note(r->m, "command", command.data));
+  text_free(&command);
+  note_state(r);
+  if (begins) must(r->m, nn_save_checkpoint(r->m, &r->progress, r->checkpoint));
+  path_of(path, "%s/log.csv", r->folder);
+  text_save(&r->log, path);
 }
 
 static void run_free(struct run *r) {
   leave_folder(r->lock);
-  if (r->file) fclose(r->file);
   nn_destroy(r->m);
-  text_free(&r->log), text_free(&r->activations);
+  text_free(&r->log);
   free(r->index);
 }
 
-static void tell_start(const struct run *r) {
-  nn_config used;
-  if (r->quiet || r->brief) return;
-  must(r->m, nn_get_config(r->m, &used));
-  fprintf(stderr, "%s: %s parameters, %s steps of %d, %s, %d thread%s, in %s\n", net_name(&r->s),
-          grouped((double)parameter_count(r->m)).text, grouped((double)r->total).text,
-          whole_of(&r->s, OPT_BATCH), nn_isa_name(used.isa), used.threads,
-          used.threads == 1 ? "" : "s", r->folder);
-}
-
-/* The options of a resumed run: its own, but for those that may change. */
-static void resume_settings(struct settings *s, const struct settings *typed, const char *folder) {
+/* The options of a resumed run: those it notes, but for those that may change. *words are what they
+ * point to. */
+static void resume_settings(struct run *r, const struct settings *typed, char **words) {
   static const enum option may[] = {OPT_DATA, OPT_THREADS, OPT_SAVE_EVERY, OPT_SAVE_SECONDS,
                                     OPT_KEEP_GOING, OPT_QUIET, OPT_STEPS, OPT_EPOCHS, OPT_PATIENCE,
                                     OPT_ISA};
-  struct settings asked = *typed;
-  s->program = typed->program;
+  struct settings *s = &r->s;
+  char previous[PATH_SIZE];
+  nn_config c = nn_config_default();
+  nn_load_result loaded;
+  nn_message why;
+  c.inference = c.batch = 1;
+  path_of(r->folder, "%s", typed->v[OPT_RESUME].text);
+  run_paths(r);
+  path_of(previous, "%s.previous", r->checkpoint);
+  if (!holds_run(r->folder)) fail("%s is not the folder of a run: last.nn is missing", r->folder);
+  if (nn_load(r->checkpoint, &c, &loaded, &why) && nn_load(previous, &c, &loaded, NULL))
+    fail("%s", why.text);
+  if (!noted_settings(loaded.model, r->checkpoint, s, words))
+    fail("%s is no checkpoint of a run: it does not note its command line", r->checkpoint);
+  nn_destroy(loaded.model);
   if (s->command != typed->command)
-    fail("%s is of nn %s; resume it by nn %s --resume", folder, s->command->name, s->command->name);
-  for (size_t k = 0; k < sizeof may / sizeof *may; k++) {
-    const enum option o = may[k];
-    asked.v[o].given = 0;
-    if (!typed->v[o].given) continue;
-    s->v[o] = typed->v[o];
-    if (o == OPT_STEPS || o == OPT_EPOCHS)
-      s->v[o == OPT_STEPS ? OPT_EPOCHS : OPT_STEPS].text = "";
-  }
-  const int o = differing(s, &asked, 1);
+    fail("%s is of nn %s; resume it by nn %s --resume", r->folder, s->command->name,
+         s->command->name);
+  if (typed->v[OPT_STEPS].given) s->v[OPT_EPOCHS].text = "";
+  if (typed->v[OPT_EPOCHS].given) s->v[OPT_STEPS].text = "";
+  for (size_t k = 0; k < sizeof may / sizeof *may; k++)
+    if (typed->v[may[k]].given) s->v[may[k]] = typed->v[may[k]];
+  const int o = differing(s, typed, 1);
   if (o >= 0)
     refuse(typed, "--%s %s is not what this run has (%s): omit it to resume", options[o].name,
            typed->v[o].text, is_set(s, (enum option)o) ? s->v[o].text : "none");
+  s->program = typed->program;
 }
 
 /* nn cifar10, mnist and train with one value for each option. */
 static int run_command(struct settings *typed) {
-  const int resumes = is_set(typed, OPT_RESUME);
-  struct run r;
+  struct run r = {.s = *typed};
   struct data d;
-  struct text t = {0};
   char *words = NULL;
-  memset(&r, 0, sizeof r);
-  r.s = *typed;
-  if (resumes) {
+  if (is_set(typed, OPT_RESUME)) {
     if (typed->v[OPT_OUT].given)
       wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
-    path_of(r.folder, "%s", typed->v[OPT_RESUME].text);
-    if (!is_folder(r.folder)) fail("%s is not the folder of a run", r.folder);
     complete_isa(typed);
-    refuse_old(r.folder);
-    run_open(&r, typed, &words);
-    resume_settings(&r.s, typed, r.folder);
+    resume_settings(&r, typed, &words);
   } else {
     complete(&r.s);
   }
   data_find(&d, &r.s, 1);
   tell_data(&d, is_set(&r.s, OPT_QUIET));
   r.d = &d;
-  if (resumes) run_load(&r);
-  else choose_folder(&r), run_new(&r);
-  tell_start(&r);
+  if (!is_set(typed, OPT_RESUME))
+    choose_folder(r.folder, &r.s, r.s.command->bit == CIFAR10 ? "cifar10" : r.s.v[OPT_CELL].text);
+  run_begin(&r);
   const int stopped = run_train(&r);
   if (diverged(&r))
     fail("training diverged: %s. Give a lower --lr, --clip-norm 1 or --keep-going; %s keeps step "
@@ -2490,12 +2372,13 @@ static int run_command(struct settings *typed) {
     fail("no test had a finite loss, so there is no best model: give a lower --lr or --clip-norm 1 "
          "(%s)", r.folder);
   if (!stopped) {
+    struct text t = {0};
     text_result(&t, &r);
     printf("%s on %s: %s, %s parameters, %s of training; %s/report.html\n", net_name(&r.s), d.name,
            t.data, grouped((double)parameter_count(r.m)).text, duration(r.seconds).text, r.folder);
     if (*d.said) puts(d.said);
+    text_free(&t);
   }
-  text_free(&t);
   run_free(&r);
   data_free(&d);
   free(words);
@@ -2507,7 +2390,7 @@ static int run_command(struct settings *typed) {
  * experiment, a sweep, the demonstration and the nets of ablation and kernels differ in the command
  * lines that their trials are made of. A finished run's figures stand in its last.nn. */
 
-enum { STUDY_1 = 1, STUDY_2, SAME, DEMO_ROWS, ABLATE_CNN, ABLATE_CELLS, ABLATE_MLP, KERNELS,
+enum { STUDY_1 = 1, STUDY_2, DEMO_ROWS, ABLATE_CNN, ABLATE_CELLS, ABLATE_MLP, KERNELS,
        MOST_PRESETS = 12 };
 struct preset {
   const char *name, *given, *chosen;
@@ -2528,10 +2411,10 @@ static const char *const state_names[] = {"not run", "other settings", "unfinish
 
 struct trial {
   char name[160];
-  const struct group *group;
+  const struct group *group;   /* NULL: of a sweep */
   const struct preset *preset;
   struct settings s;
-  char *words, *steps; /* which s points to */
+  char *words, steps[24]; /* which s points to */
   int unasked;         /* shown if it is done, not trained */
   enum state state;    /* of its runs the one that says most */
   nn_moments accuracy, best, seconds, parameters, sparsity; /* over its runs */
@@ -2549,9 +2432,9 @@ struct study {
   struct settings of;     /* whose settings these are */
   const struct data *given; /* look: the run's data */
   struct trial *trials, **list; /* list: those shown at present */
-  int count, seeds, trained, asked, done; /* of all runs */
-  double shares; /* the demonstration: of all trials in its time, or 0 */
-  char said[240]; /* of data that stands in for others */
+  int count, seeds, trained, asked, done; /* the last three: of runs */
+  double shares; /* the demonstration: of all trials in its budget; 0: none is planned */
+  char said[240]; /* behind every title */
   lock *lock;
 };
 
@@ -2568,6 +2451,8 @@ static void begin_study(struct study *st, const struct settings *typed, const ch
   path_of(st->base, "%s", is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : base);
   path_of(st->own.folder, "%s", st->base);
   st->own.beside = "";
+  if (is_set(typed, OPT_MINIATURE))
+    snprintf(st->said, sizeof st->said, "A miniature (--quick), which says nothing about the whole");
 }
 
 /* A trial with the settings of base, or of none, changed by a command line. */
@@ -2624,35 +2509,26 @@ static const struct data *study_data(struct study *st, const struct settings *s)
   data_free(&st->data);
   data_find(&st->data, s, 1);
   if (is_set(st->typed, OPT_MINIATURE)) data_thin(&st->data);
+  else memcpy(st->said, st->data.said, sizeof st->said);
   tell_data(&st->data, is_set(st->typed, OPT_QUIET));
-  memcpy(st->said, st->data.said, sizeof st->said);
   st->of = *s;
   return &st->data;
 }
 
 /* The demonstration: as many steps as fit in a trial's share of the budget, by some that are
- * trained to be thrown away, but no fewer than its row says. */
+ * trained to be thrown away, and a hundred at least; a part of it is for tests and saving. */
 static void plan_steps(struct study *st, struct trial *t) {
+  const nn_fit_options first = {.steps = 5}, more = {.steps = 20};
   const struct data *d = study_data(st, &t->s);
   const nn_config c = config_of(&t->s);
-  nn_model *m = build_model(&t->s, &c, d, 1000000);
-  nn_fit_options fit = nn_fit_default();
-  nn_progress p;
-  double start = 0;
-  memset(&p, 0, sizeof p);
-  fit.epochs = 0;
-  fit.progress = &p;
-  do {
-    if (p.step == 5) start = now(); /* the first steps bring the memory in and do not count */
-    fit.steps += 5;
-    must(m, nn_fit(m, &d->train, &fit));
-  } while (p.step < 10 || now() - start < .5);
+  nn_model *m = build_model(&t->s, &c, d, 100);
+  must(m, nn_fit(m, &d->train, &first)); /* these bring the memory in */
+  const double start = now();
+  must(m, nn_fit(m, &d->train, &more));
+  const double each = (now() - start) / 20;
+  const double time = .8 * number_of(st->typed, OPT_BUDGET) * t->preset->reported / st->shares;
   nn_destroy(m);
-  const double each = (now() - start) / (double)(p.step - 5);
-  /* a quarter of the time is for measuring, testing and saving */
-  const double time = .75 * number_of(st->typed, OPT_BUDGET) * t->preset->reported / st->shares;
-  t->steps = allocate(24, 1);
-  snprintf(t->steps, 24, "%.0f", fmax(floor(time / each / 50) * 50, number_of(&t->s, OPT_STEPS)));
+  snprintf(t->steps, sizeof t->steps, "%.0f", fmax(floor(time / each / 50) * 50, 100));
   give(&t->s, OPT_STEPS, t->steps);
 }
 
@@ -2690,40 +2566,28 @@ static enum state find_run(const struct study *st, const struct trial *t, double
  * signal. */
 static int train_one(struct study *st, struct trial *t, double seed) {
   struct run r;
-  char *words = NULL;
-  if (st->shares > 0 && !is_set(st->typed, OPT_STEPS)) plan_steps(st, t);
+  if (st->shares > 0) plan_steps(st, t);
   const enum state state = find_run(st, t, seed, &r);
-  const struct settings wanted = r.s;
   if (state == DONE) return run_free(&r), 0;
   if (state == OTHER_RUN)
     fail("%s holds a run with other options: move it away, or give another --out", r.folder);
   if (state == DAMAGED) fail("%s is damaged: remove it, and the run is trained anew", r.folder);
   make_folders(r.folder);
-  refuse_old(r.folder);
   r.d = study_data(st, &r.s);
   r.again = st->again.data;
-  r.watch = is_cnn(&r.s);
-  r.brief = !st->shares;
-  if (state == UNFINISHED) {
-    run_open(&r, &wanted, &words);
-    r.s = wanted;
-    run_load(&r);
-  } else {
-    run_new(&r);
-  }
-  tell_start(&r);
+  run_begin(&r);
+  r.quiet |= st->typed->command->bit != DEMO; /* no line a test */
   const int stopped = run_train(&r);
   if (!stopped) {
     struct text line = {0};
     text_result(&line, &r);
     st->trained++;
-    if (!r.quiet)
+    if (!is_set(st->typed, OPT_QUIET))
       fprintf(stderr, "%s, seed %s: %s%s, %s\n", t->name, r.seed, line.data,
               diverged(&r) ? ", diverged" : "", duration(r.seconds).text);
     text_free(&line);
   }
   run_free(&r);
-  free(words);
   return stopped;
 }
 
@@ -2799,7 +2663,7 @@ static void study_free(struct study *st) {
   for (int i = 0; i < st->count; i++) {
     struct trial *t = &st->trials[i];
     text_free(&t->log);
-    free(t->words), free(t->steps);
+    free(t->words);
   }
   data_free(&st->data);
   text_free(&st->again);
@@ -2809,11 +2673,6 @@ static void study_free(struct study *st) {
 
 /* ---- what is shown of them ---- */
 
-static int is_same(const struct trial *t) {
-  const char *at = strstr(same_digits, t->name);
-  return at && strchr(", ", at[strlen(t->name)]) && t->state == DONE;
-}
-
 /* Lists the trials of a study, or all (0), and of a group, or all (NULL); returns how many. */
 static int pick(struct study *st, int study, const struct group *g) {
   int n = 0;
@@ -2821,34 +2680,32 @@ static int pick(struct study *st, int study, const struct group *g) {
   for (int i = 0; i < st->count; i++) {
     struct trial *t = &st->trials[i];
     if ((!t->unasked || t->state >= DAMAGED) && (!g || t->group == g) &&
-        (!study || (study == SAME ? is_same(t) : t->group->study == study)))
+        (!study || t->group->study == study))
       st->list[n++] = t;
   }
   return n;
 }
 
-/* Figures of the program's rows beside those of others: whether they are within a point, or
+/* Puts what a row's accuracy is beside the reported one: within a point of that or of PyTorch's, or
  * better; or why they cannot be compared. */
-static const char *verdict(const struct study *st, const struct trial *t) {
-  static const char *const theirs[] = {"MNIST", "CIFAR-10 gray 28x28 subset",
-                                       "CIFAR-10 (JPEG-recoded copy) gray"};
-  const double ours = t->accuracy.mean + 1e-9, reported = t->preset->reported;
-  int same = 0;
-  for (int k = 0; k < 3; k++) same |= strcmp(t->data, theirs[k]) == 0;
-  if (!t->accuracy.count || reported <= 0) return "-";
-  if (is_set(st->typed, OPT_MINIATURE)) return "miniature";
-  if (!same) return "other data";
-  if (ours >= reported - .01) return ours > reported + .01 ? "better" : "yes";
-  return t->preset->torch > 0 && ours >= t->preset->torch - .01 ? "as PyTorch" : "no";
+static void put_verdict(struct table *to, const struct study *st, const struct trial *t) {
+  static const char theirs[] = "MNIST, CIFAR-10 gray 28x28 subset, CIFAR-10 (JPEG-recoded copy) gray";
+  const double reported = t->preset->reported, torch = t->preset->torch;
+  double difference = t->accuracy.mean - reported;
+  const char *reached = difference > .01 ? "better" : difference > -.01 - 1e-9 ? "yes"
+                        : torch > 0 && t->accuracy.mean > torch - .01 - 1e-9 ? "as PyTorch" : "no";
+  const char *why = !t->accuracy.count || reported <= 0       ? "-"
+                    : is_set(st->typed, OPT_MINIATURE)        ? "miniature"
+                    : !strstr(theirs, t->data)                ? "other data" : NULL;
+  put_row(to, "nnnsn", reported > 0 ? reported : (double)NAN, torch > 0 ? torch : (double)NAN,
+          why ? (double)NAN : difference, why ? why : reached,
+          t->sparsity.count ? t->sparsity.mean : (double)NAN);
 }
-
-static double or_none(double v) { return v > 0 ? v : (double)NAN; }
 
 #define TRIAL_HEADS "accuracy|percent", "deviation|points", "lowest|percent",               \
       "highest|percent", "best|percent", "time|seconds", "seeds", "parameters|count", "data"
 /* The first n listed trials as a table. */
-static void show_trials(struct study *st, int n, const char *title, const char *csv, int how,
-                        int best) {
+static void show_trials(struct study *st, int n, const char *title, const char *csv, int how) {
   static const char *const usual[] = {"row", TRIAL_HEADS, NULL};
   static const char *const beside[] = {"row", "reported|percent", "PyTorch|percent",
                                        "difference|points", "reached", "sparsity|", TRIAL_HEADS,
@@ -2869,19 +2726,14 @@ static void show_trials(struct study *st, int n, const char *title, const char *
     else if (t->dead) text_add(&runs, " (%d dead: %s)", t->dead, t->stuck);
     if (t->damaged && a->count) text_add(&runs, " (and %d damaged)", t->damaged);
     put_text(&to, "%s", t->name);
-    if (compares) {
-      const char *reached = verdict(st, t);
-      const int compared = !strstr("- miniature other data", reached);
-      put_row(&to, "nnnsn", or_none(t->preset->reported), or_none(t->preset->torch),
-              compared ? a->mean - t->preset->reported : (double)NAN, reached,
-              or_none(t->sparsity.mean));
-    }
+    if (compares) put_verdict(&to, st, t);
     put_row(&to, "nnnnnnsns", done * a->mean, spread * sqrt(a->m2 / (double)(a->count - 1)),
             spread * a->min, spread * a->max, done * t->best.mean, done * t->seconds.mean,
             runs.data, done * t->parameters.mean, a->count ? t->data : "-");
   }
   text_add(&full, "%s%s%s", title, *st->said ? ". " : "", st->said);
-  show_table(st->page, &to, full.data, csv, ON_STDOUT | how, links, best);
+  show_table(st->page, &to, full.data, csv, ON_STDOUT | how, links,
+             compares || how ? 0 : 1);
   text_free(&full), text_free(&runs);
   free(links);
 }
@@ -2889,16 +2741,15 @@ static void show_trials(struct study *st, int n, const char *title, const char *
 /* Their curves; of several seeds through the means at the same step. */
 static void show_trial_curves(struct study *st, int n) {
   static const char *const x[] = {"epoch", "step", "seconds", NULL};
-  static const char *const titles[] = {"Test accuracy", "Test loss", "Training accuracy",
-                                       "Training loss"};
-  static const char *const columns[] = {"test_accuracy", "test_loss", "train_accuracy",
-                                        "train_loss"};
+  static const char *const shown[4][2] = {
+      {"Test accuracy", "test_accuracy"}, {"Test loss", "test_loss"},
+      {"Training accuracy", "train_accuracy"}, {"Training loss", "train_loss"}};
   for (int f = 0; f < 4; f++) {
     int several = 0;
-    curves(st->page, titles[f], f % 2 ? "loss" : "percent", x, NULL);
+    curves(st->page, shown[f][0], f % 2 ? "loss" : "percent", x, NULL);
     for (int i = 0; i < n; i++) {
       const struct trial *t = st->list[i];
-      if (t->accuracy.count) log_series(st->page, t->name, t->name, columns[f], t->data, "");
+      if (t->accuracy.count) log_series(st->page, t->name, t->name, shown[f][1], t->data, "");
       several |= t->accuracy.count > 1;
     }
     text_put(&st->page->sections, several ? "],\"points\":true" : "]");
@@ -2906,39 +2757,102 @@ static void show_trial_curves(struct study *st, int n) {
   }
 }
 
-/* How many were there before, and where the report is. */
-static void end_study(struct study *st, const char *title) {
-  static const char miniature[] =
-      "A miniature (--quick): these figures say nothing about the experiments.";
-  const int quick = is_set(st->typed, OPT_MINIATURE);
-  struct text head = {0};
+/* The best first; what has no result last. */
+static int by_accuracy(const void *a, const void *b) {
+  const struct trial *t = a, *u = b;
+  if (!t->accuracy.count || !u->accuracy.count)
+    return (int)(u->accuracy.count > 0) - (int)(t->accuracy.count > 0);
+  const double d = u->accuracy.mean - t->accuracy.mean;
+  return d > 0 ? 1 : d < 0 ? -1 : strcmp(t->name, u->name);
+}
+
+/* Test accuracy of the listed trials, sorted by it, against a swept option. */
+static void show_axis(struct study *st, enum option o) {
+  static const char *const keys[] = {"{\"name\":\"test accuracy\",\"x\":[", "],\"y\":[",
+                                     "],\"labels\":[", "],\"links\":["};
+  const char *const x[] = {options[o].name, NULL};
+  const int is_number = options[o].kind == WHOLE || options[o].kind == REAL;
+  double least = HUGE_VAL, most = 0;
+  char title[64];
+  snprintf(title, sizeof title, "Test accuracy against %s", options[o].name);
+  struct text *t = curves(st->page, title, "percent", x, NULL);
+  for (int key = 0; key < 4; key++)
+    for (int i = 0; i < st->count && st->list[i]->accuracy.count; i++) {
+      const struct trial *of = st->list[i];
+      const struct value *v = &of->s.v[o];
+      text_put(t, i ? "," : keys[key]);
+      if (key == 0 && is_number) json_number(t, v->number);
+      else if (key == 1) json_number(t, of->accuracy.mean);
+      else json_string(t, key == 0 ? v->text : key == 2 ? of->name : of->link);
+      least = fmin(least, v->number), most = fmax(most, v->number);
+    }
+  text_put(t, "]}],\"points\":true");
+  figure_end(st->page, NULL, is_number && least > 0 && most >= 10 * least ? ",\"logx\":true" : "");
+}
+
+/* A study's table, and the curves of each of its groups; of a sweep the best first, and accuracy
+ * against each option. */
+static void show_study(struct study *st, int study, const char *id, const char *title) {
+  int n = pick(st, study, NULL);
+  if (n == 0) {
+    char path[PATH_SIZE]; /* a table of an earlier call would be taken for one of this */
+    path_of(path, "%s/%s.csv", st->base, id);
+    remove(path);
+    return;
+  }
+  section(st->page, id, title, NULL, 0);
+  show_trials(st, n, title, id, study == DEMO_ROWS ? COLOURED : 0);
+  for (int g = 0; g < GROUPS && study; g++) {
+    if (!(n = pick(st, study, &groups[g]))) continue;
+    section(st->page, "curves", groups[g].title, groups[g].rows[0].remark, 0);
+    show_trial_curves(st, n);
+  }
+  if (study) return;
+  for (int o = 0; o < OPTION_COUNT; o++)
+    if (st->typed->v[o].several) show_axis(st, (enum option)o);
+  section(st->page, "curves", "Curves", NULL, 0);
+  show_trial_curves(st, n);
+}
+
+/* Trains all, shows all, and ends the study. 0, or the exit status. */
+static int run_study(struct study *st, const char *title) {
+  const int stopped = train_all(st);
   int others = 0;
-  for (int i = 0; i < st->count; i++) {
+  if (!stopped && st->typed->command->bit & TRAIN) {
+    qsort(st->trials, (size_t)st->count, sizeof *st->trials, by_accuracy);
+    show_study(st, 0, "sweep", title);
+  } else if (!stopped && st->typed->command->bit == DEMO) {
+    show_study(st, DEMO_ROWS, "demo", title);
+  } else if (!stopped) {
+    show_study(st, STUDY_1, "study1", "Study 1: LeNet5 on CIFAR-10");
+    show_study(st, STUDY_2, "study2", "Study 2: the rows of MNIST through a recurrent net");
+  }
+  for (int i = 0; i < st->count && !stopped; i++) {
     const struct trial *t = &st->trials[i];
     others += t->unasked && t->state >= DAMAGED;
     if (t->accuracy.count) page_log(st->page, t->name, t->log.data);
   }
-  if (quick) printf("\n%s\n", miniature);
-  json_key(&head, "summary", quick ? miniature : NULL);
-  page_save(st->page, "report.html", title, head.data ? head.data : "");
-  printf("\n%d of %d runs were done before", st->done - st->trained, st->asked);
-  if (others) printf(", and %d row%s of earlier calls", others, others > 1 ? "s" : "");
-  printf("; report: %s/report.html\n", st->base);
-  text_free(&head);
+  if (!stopped) {
+    page_save(st->page, "report.html", title, "");
+    printf("\n%d of %d runs were done before", st->done - st->trained, st->asked);
+    if (others) printf(", and %d row%s of earlier calls", others, others > 1 ? "s" : "");
+    printf("; report: %s/report.html\n", st->base);
+  }
+  study_free(st);
+  return stopped;
 }
 
 /* ---- experiments ---- */
 
 /* Asks for the trials that names, which commas part, mean: each a row's own, or its beginning up to
- * a hyphen, a report's letter, a list, or all. */
+ * a hyphen, a report's letter, or all. */
 static void choose(struct study *st, const char *names) {
   for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
     const char *best = NULL;
     char name[64];
     size_t score = 99;
     const int n = snprintf(name, sizeof name, "%.*s", (int)(strcspn(at, ",") % 64), at);
-    int found = strcmp(name, "same") == 0;
-    if (found) choose(st, same_digits);
+    int found = 0;
     for (int pass = 0; pass < 2 && !found; pass++) /* a row's whole name means no other */
       for (int i = 0; i < st->count; i++) {
         struct trial *t = &st->trials[i];
@@ -2953,266 +2867,140 @@ static void choose(struct study *st, const char *names) {
   }
 }
 
-/* A row's options: those that its report gives, a star, and those chosen here. */
-static void text_row(struct text *to, const struct trial *t) {
-  const char *const part[] = {t->group->given, t->preset->given, "*", t->group->chosen,
-                              t->preset->chosen};
-  for (int k = 0; k < 5; k++)
-    if (*part[k]) text_add(to, "%s%s", to->size ? " " : "", part[k]);
-}
-
-/* nn experiment --list */
+/* nn experiment --list: the options that a row's report gives, a star, and those chosen here. */
 static void list_rows(struct study *st) {
   const int n = pick(st, 0, NULL);
   for (int i = 0; i < n; i++) {
-    const struct trial *t = st->list[i];
+    const struct group *g = st->list[i]->group;
+    const struct preset *p = st->list[i]->preset;
+    const char *const part[] = {g->given, p->given, "*", g->chosen, p->chosen};
     struct text line = {0};
-    text_row(&line, t);
-    printf("%-19s%8s  ", t->name,
-           t->preset->reported > 0 ? hundredths(t->preset->reported).text : "-");
+    for (int k = 0; k < 5; k++)
+      if (*part[k]) text_add(&line, "%s%s", line.size ? " " : "", part[k]);
+    printf("%-19s%8s  ", p->name, p->reported > 0 ? hundredths(p->reported).text : "-");
     print_wrapped(line.data, 29);
     text_free(&line);
   }
   puts("* behind it what the report does not give: chosen here. The last of two values counts.");
 }
 
-/* A study's table, what its rows are made of, and the curves of each of its groups. */
-static void show_study(struct study *st, int study) {
-  static const char *const made[] = {"row", "options; * not given by the report", NULL};
-  static const struct {
-    const char *id, *title, *csv;
-  } studies[] = {{"study-1", "Study 1: LeNet5 on CIFAR-10", "study1"},
-                 {"study-2", "Study 2: the rows of MNIST through a recurrent net", "study2"},
-                 {"same", "CNN and RNNs on the same digits", "same"}};
-  const char *id = studies[study - 1].id, *title = studies[study - 1].title;
-  const char *csv = studies[study - 1].csv;
-  struct table rows = {made, NULL, 0};
-  int n = pick(st, study, NULL);
-  if (n == 0 || (study == SAME && n == 1)) {
-    char path[PATH_SIZE]; /* a table of an earlier call would be taken for one of this */
-    path_of(path, "%s/%s.csv", st->base, csv);
-    remove(path);
-    return;
-  }
-  section(st->page, id, title, NULL, 0);
-  show_trials(st, n, title, csv, study == SAME ? COLOURED : 0, 0);
-  if (study == SAME) {
-    show_trial_curves(st, n);
-    return;
-  }
-  for (int i = 0; i < n; i++) {
-    struct text line = {0};
-    text_row(&line, st->list[i]);
-    put_row(&rows, "ss", st->list[i]->name, line.data);
-    text_free(&line);
-  }
-  show_table(st->page, &rows, "What the rows are made of", NULL, CLOSED, NULL, 0);
-  for (int g = 0; g < GROUPS; g++) {
-    if (!(n = pick(st, study, &groups[g]))) continue;
-    section(st->page, "curves", groups[g].title, groups[g].rows[0].remark, 0);
-    show_trial_curves(st, n);
-  }
-}
-
 /* nn experiment: trains the rows that its operand names, and shows them with all others that are
  * done in the same folder. */
 static int experiment_command(struct settings *typed, const char *const *words) {
   struct study st;
-  int stopped = 0;
   complete_isa(typed);
   begin_study(&st, typed, words,
               is_set(typed, OPT_MINIATURE) ? "runs/experiments-quick" : "runs/experiments");
   add_presets(&st, STUDY_1, STUDY_2, NULL);
   for (int i = 0; i < st.count; i++) st.trials[i].unasked = 1;
   choose(&st, typed->operands ? typed->operand[0] : "all");
-  if (is_set(typed, OPT_LIST)) {
-    list_rows(&st);
-  } else if (!(stopped = train_all(&st))) {
-    for (int study = STUDY_1; study <= SAME; study++) show_study(&st, study);
-    end_study(&st, "Experiments");
-  }
+  if (!is_set(typed, OPT_LIST)) return run_study(&st, "Experiments");
+  list_rows(&st);
   study_free(&st);
-  return stopped;
+  return 0;
 }
 
 /* ---- sweeps ---- */
 
-/* An option of a sweep and its values. */
-struct axis {
-  enum option o;
-  int count;
-  char value[64][32];
-};
 enum { MOST_VALUES = 64 };
+typedef char value_list[MOST_VALUES][64];
 
-/* The value at a share of the way between a range's ends, written for people. */
-static void write_between(struct axis *a, double low, double high, double share, char to[32]) {
-  const double v = low > 0 && high >= 10 * low ? low * pow(high / low, share)
-                                               : low + (high - low) * share;
-  double back = HUGE_VAL;
-  if (options[a->o].kind == WHOLE) snprintf(to, 32, "%.0f", v);
-  else
-    for (int digits = 4; digits < 17 && !(back >= low && back <= high); digits++) {
-      snprintf(to, 32, "%.*g", digits, v);
-      back = strtod(to, NULL);
-    }
-}
-
-/* Makes LOW:HIGH or LOW:HIGH:COUNT, whose parts the axis has, a list. The ends stay as typed. */
-static void spread_range(struct axis *a, const struct settings *typed) {
-  double low, high, count = is_set(typed, OPT_RANDOM) ? MOST_VALUES : 3;
-  char last[32];
-  if (a->count < 2 || a->count > 3 || !read_number(a->value[0], &low) ||
-      !read_number(a->value[1], &high) || high <= low ||
-      (a->count == 3 && !read_number(a->value[2], &count)) || count != floor(count) ||
-      count < 2 || count > MOST_VALUES)
+/* Makes a list of LOW:HIGH or LOW:HIGH:COUNT, whose parts it has; returns how many. What lies
+ * between the ends is written for people. */
+static int spread_range(const struct settings *typed, enum option o, value_list list, int parts) {
+  const int whole = options[o].kind == WHOLE;
+  const double low = strtod(list[0], NULL), high = strtod(list[1], NULL);
+  double count = is_set(typed, OPT_RANDOM) ? MOST_VALUES : 3;
+  char last[sizeof *list];
+  int n = 1;
+  if (parts < 2 || parts > 3 || !(low < high) || (parts == 3 && !read_number(list[2], &count)) ||
+      count != floor(count) || count < 2 || count > MOST_VALUES)
     refuse(typed, "--%s '%s' is no range LOW:HIGH or LOW:HIGH:COUNT with COUNT from 2 to %d",
-           options[a->o].name, typed->v[a->o].text, MOST_VALUES);
-  strcpy(last, a->value[1]);
-  a->count = (int)count;
-  for (int k = 1; k < a->count - 1; k++) write_between(a, low, high, k / (count - 1), a->value[k]);
-  strcpy(a->value[a->count - 1], last);
-}
-
-/* Reads what was typed for an option with several values. What is refused is named as it was typed,
- * and no value is refused that nobody typed. */
-static void read_axis(struct axis *a, const struct settings *typed, enum option o) {
-  const char *name = options[o].name, *text = typed->v[o].text;
-  const int is_number = options[o].kind == WHOLE || options[o].kind == REAL;
-  const int is_range = is_number && strchr(text, ':');
-  a->o = o;
-  a->count = 0;
-  for (const char *at = text; at; at = *at ? at + 1 : NULL) {
-    struct settings s;
-    char why[256] = "";
-    size_t n = strcspn(at, o == OPT_AUGMENT ? "/" : is_range ? ":" : ","), from = 0, to = n;
-    while (from < to && at[from] == ' ') from++;
-    while (to > from && at[to - 1] == ' ') to--;
-    if (a->count == MOST_VALUES) refuse(typed, "--%s has more than %d values", name, MOST_VALUES);
-    if (to - from > 31) refuse(typed, "--%s '%s' has a value that is too long", name, text);
-    char *value = a->value[a->count++];
-    snprintf(value, 32, "%.*s", (int)(to - from), at + from);
-    if (!*value && o != OPT_AUGMENT) /* there it means none */
-      refuse(typed, "--%s '%s' has an empty value", name, text);
-    if (*value && !(is_range && a->count == 3)) set_option(&s, o, value, why);
-    if (*why) refuse(typed, "--%s '%s': '%s' %s", name, text, value, why);
-    at += n;
+           options[o].name, typed->v[o].text, MOST_VALUES);
+  strcpy(last, list[1]);
+  for (int k = 1; k < count - 1; k++) {
+    const double share = k / (count - 1);
+    const double v = low > 0 && high >= 10 * low ? low * pow(high / low, share)
+                                                 : low + (high - low) * share;
+    for (int digits = whole ? 17 : 4; digits < 18; digits++) {
+      snprintf(list[n], sizeof *list, "%.*g", digits, whole ? floor(v + .5) : v);
+      if (strtod(list[n], NULL) >= low && strtod(list[n], NULL) <= high) break;
+    }
+    n += strcmp(list[n], list[n - 1]) != 0;
   }
-  if (is_range) spread_range(a, typed);
+  n -= strcmp(list[n - 1], last) == 0;
+  strcpy(list[n], last);
+  return n + 1;
 }
 
-/* One combination, unless it is there. values: the place of each axis's. */
-static void add_combination(struct study *st, const struct settings *base, const struct axis *axes,
-                            int axis_count, const int *place) {
-  struct text name = {0}, line = {0};
-  int known = 0;
-  text_put(&line, "");
-  for (int i = 0; i < axis_count; i++) {
-    const char *value = axes[i].value[place[i]];
-    text_add(&name, "%s%s=%s", i ? "," : "", options[axes[i].o].name, value);
-    if (!*value) continue;
-    text_add(&line, " --%s ", options[axes[i].o].name);
-    text_word(&line, value);
+/* Reads an option's values; returns how many. */
+static int read_values(const struct settings *typed, enum option o, value_list list) {
+  const char *text = typed->v[o].text, *end = text;
+  struct settings s;
+  char why[256] = "";
+  int count = 0;
+  for (const char *at = text; at && count < MOST_VALUES; at = *end ? end + 1 : NULL) {
+    end = at + strcspn(at, o == OPT_AUGMENT ? "/" : ",:");
+    snprintf(list[count++], sizeof *list, "%.*s", (int)(end - at), at);
   }
-  if (name.size >= sizeof st->trials->name)
-    fail("a combination has a name that is too long: %s", name.data);
-  for (int i = 0; i < st->count; i++) known |= strcmp(st->trials[i].name, name.data) == 0;
-  if (!known) add_trial(st, name.data, base, line.data);
-  text_free(&name), text_free(&line);
+  if (*end) refuse(typed, "--%s has more than %d values", options[o].name, MOST_VALUES);
+  if (strchr(text, ':')) count = spread_range(typed, o, list, count);
+  for (int k = count - 1; k >= 0; k--) { /* the last one first: a range's ends were typed */
+    if (*list[k] || o != OPT_AUGMENT) set_option(&s, o, list[k], why); /* there it means none */
+    if (*why) refuse(typed, "--%s '%s': '%s' %s", options[o].name, text, list[k], why);
+  }
+  return count;
 }
 
-/* All combinations, or so many drawn at random. */
-static void add_combinations(struct study *st, const struct settings *base, const struct axis *axes,
-                             int axis_count) {
-  const int wanted = whole_or(st->typed, OPT_RANDOM, 0);
-  nn_random r = {(uint64_t)number_of(st->typed, OPT_SEED), 0, 0};
-  int place[OPTION_COUNT];
+/* A trial of each combination of values, or of so many drawn at random. */
+static void add_combinations(struct study *st) {
+  const struct settings *typed = st->typed;
+  const int wanted = whole_or(typed, OPT_RANDOM, 0);
+  value_list *values = allocate(OPTION_COUNT, sizeof *values);
+  int count[OPTION_COUNT];
+  struct settings base = *typed;
   double all = 1;
-  for (int i = 0; i < axis_count; i++) all *= axes[i].count;
-  const int drawn = wanted && wanted < all;
-  if (!drawn && all > 10000)
-    refuse(st->typed, "%.0f combinations are too many: give --random", all);
-  const int most = drawn ? wanted : (int)all;
-  for (int tries = 0; tries < (drawn ? 20 * most : most) && st->count < most; tries++) {
-    int left = tries;
-    for (int i = axis_count - 1; i >= 0; i--) { /* the last axis moves first */
-      place[i] = drawn ? (int)nn_random_below(&r, (uint32_t)axes[i].count) : left % axes[i].count;
-      left /= axes[i].count;
-    }
-    add_combination(st, base, axes, axis_count, place);
+  base.v[OPT_OUT].text = "";
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    if (!typed->v[o].several) continue;
+    base.v[o].text = "";
+    base.v[o].several = 0;
+    all *= count[o] = read_values(typed, (enum option)o, values[o]);
   }
-  if (st->count < wanted)
-    note("--random %d: there are only %d combinations", wanted, st->count);
-}
-
-/* The best first; what has no result last. */
-static int by_accuracy(const void *a, const void *b) {
-  const struct trial *t = a, *u = b;
-  if (!t->accuracy.count || !u->accuracy.count)
-    return (int)(u->accuracy.count > 0) - (int)(t->accuracy.count > 0);
-  const double d = u->accuracy.mean - t->accuracy.mean;
-  return d > 0 ? 1 : d < 0 ? -1 : strcmp(t->name, u->name);
-}
-
-/* Test accuracy against a swept option. */
-static void show_axis(struct study *st, enum option o, int n) {
-  static const char *const keys[] = {"{\"name\":\"test accuracy\",\"x\":[", "],\"y\":[",
-                                     "],\"labels\":[", "],\"links\":["};
-  const char *const x[] = {options[o].name, NULL};
-  const int is_number = options[o].kind == WHOLE || options[o].kind == REAL;
-  double least = HUGE_VAL, most = 0;
-  char title[64];
-  snprintf(title, sizeof title, "Test accuracy against %s", options[o].name);
-  struct text *t = curves(st->page, title, "percent", x, NULL);
-  for (int key = 0; key < 4; key++)
-    for (int i = 0; i < n && st->list[i]->accuracy.count; i++) {
-      const struct trial *of = st->list[i];
-      const struct value *v = &of->s.v[o];
-      text_put(t, i ? "," : keys[key]);
-      if (key == 0 && is_number) json_number(t, v->number);
-      else if (key == 1) json_number(t, of->accuracy.mean);
-      else json_string(t, key == 0 ? v->text : key == 2 ? of->name : of->link);
-      least = fmin(least, v->number), most = fmax(most, v->number);
+  const double most = wanted && wanted < all ? wanted : all;
+  if (most > 10000 || all > UINT32_MAX) refuse(typed, "%.0f combinations are too many", all);
+  if (wanted > all) note("--random %d: there are only %.0f combinations", wanted, all);
+  for (uint32_t k = 0; k < most; k++) {
+    struct text name = {0}, line = {0};
+    uint32_t rest = (uint32_t)all;
+    uint32_t at = most < all ? nn_shuffled((uint64_t)number_of(typed, OPT_SEED), 0, rest, k) : k;
+    for (int o = 0; o < OPTION_COUNT; o++) { /* the last option moves first */
+      if (!typed->v[o].several) continue;
+      const char *value = values[o][at / (rest /= (uint32_t)count[o])];
+      at %= rest;
+      text_add(&name, "%s%s=%s", name.size ? "," : "", options[o].name, value);
+      if (*value) text_add(&line, "--%s %s ", options[o].name, value);
     }
-  text_put(t, "]}],\"points\":true");
-  figure_end(st->page, NULL, is_number && least > 0 && most >= 10 * least ? ",\"logx\":true" : "");
+    if (name.size >= sizeof st->trials->name)
+      fail("a combination has a name that is too long: %s", name.data);
+    add_trial(st, name.size ? name.data : "run", &base, line.size ? line.data : "");
+    text_free(&name), text_free(&line);
+  }
+  free(values);
 }
 
 /* nn cifar10, mnist or train where an option has several values, or there are several seeds. */
 static int sweep_command(struct settings *typed, const char *const *words) {
-  struct axis axes[OPTION_COUNT];
-  struct settings base = *typed;
   struct study st;
   char title[160], folder[64];
-  int axis_count = 0;
-  for (int o = 0; o < OPTION_COUNT; o++) {
-    if (!typed->v[o].several) continue;
-    read_axis(&axes[axis_count++], typed, (enum option)o);
-    base.v[o].text = "";
-    base.v[o].several = 0;
-  }
-  base.v[OPT_OUT].text = "";
   if (is_set(typed, OPT_RESUME)) refuse(typed, "several runs go on by the command that began them");
   complete_isa(typed);
   snprintf(folder, sizeof folder, "runs/sweep-%s", typed->command->name);
   begin_study(&st, typed, words, folder);
-  if (axis_count) add_combinations(&st, &base, axes, axis_count);
-  else add_trial(&st, "run", &base, "");
-  const int stopped = train_all(&st);
-  if (!stopped) {
-    qsort(st.trials, (size_t)st.count, sizeof *st.trials, by_accuracy);
-    const int n = pick(&st, 0, NULL);
-    snprintf(title, sizeof title, "%d combination%s of nn %s", n, n > 1 ? "s" : "",
-             typed->command->name);
-    section(&st.page[0], "sweep", title, NULL, 0);
-    show_trials(&st, n, title, "sweep", 0, 1);
-    for (int i = 0; i < axis_count && st.trials->accuracy.count; i++) show_axis(&st, axes[i].o, n);
-    section(st.page, "curves", "Curves", NULL, 0);
-    show_trial_curves(&st, n);
-    end_study(&st, title);
-  }
-  study_free(&st);
-  return stopped;
+  add_combinations(&st);
+  snprintf(title, sizeof title, "%d combination%s of nn %s", st.count, st.count > 1 ? "s" : "",
+           typed->command->name);
+  return run_study(&st, title);
 }
 
 /* ---- the demonstration, ablation and kernels ---- */
@@ -3225,7 +3013,7 @@ static int demo_command(struct settings *typed, const char *const *words) {
   char folder[PATH_SIZE];
   int photos = 0;
   complete_isa(typed);
-  if (!is_set(typed, OPT_OUT)) free_folder(folder, "demo");
+  if (!is_set(typed, OPT_OUT)) choose_folder(folder, typed, "demo");
   begin_study(&st, typed, words, folder);
   add_presets(&st, DEMO_ROWS, DEMO_ROWS, NULL);
   for (int i = 0; i < st.count; i++) {
@@ -3235,18 +3023,9 @@ static int demo_command(struct settings *typed, const char *const *words) {
       if (!t->unasked) photos = 1, data_free(&d);
     }
     if (is_set(typed, OPT_STEPS)) give(&t->s, OPT_STEPS, typed->v[OPT_STEPS].text);
-    if (!t->unasked) st.shares += t->preset->reported;
+    else if (!t->unasked) st.shares += t->preset->reported;
   }
-  const int stopped = train_all(&st);
-  if (!stopped) {
-    const int n = pick(&st, 0, NULL);
-    section(st.page, "demo", "Networks compared", NULL, 0);
-    show_trials(&st, n, "Networks compared", "demo", COLOURED, 0);
-    show_trial_curves(&st, n);
-    end_study(&st, "Networks compared");
-  }
-  study_free(&st);
-  return stopped;
+  return run_study(&st, "Networks compared");
 }
 
 /* Trains a run's net with the rows of a preset group changed, beside each other, and fills figures
@@ -3268,7 +3047,7 @@ static int train_variants(const struct settings *typed, const struct settings *s
     own.v[OPT_EPOCHS].text = "", give(&own, OPT_STEPS, typed->v[OPT_STEPS].text);
   add_presets(&st, which, which, &own);
   const int stopped = train_all(&st), n = stopped ? 0 : pick(&st, 0, NULL);
-  if (n) show_trials(&st, n, st.trials->group->title, csv, 0, 1);
+  if (n) show_trials(&st, n, st.trials->group->title, csv, 0);
   for (int i = 0; i < n && which == KERNELS; i++) {
     struct run r;
     find_run(&st, st.list[i], number_of(typed, OPT_SEED), &r);
