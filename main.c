@@ -2689,22 +2689,24 @@ static int pick(struct study *st, int study, const struct group *g) {
 /* Puts what a row's accuracy is beside the reported one: within a point of that or of PyTorch's, or
  * better; or why they cannot be compared. */
 static void put_verdict(struct table *to, const struct study *st, const struct trial *t) {
-  static const char theirs[] = "MNIST, CIFAR-10 gray 28x28 subset, CIFAR-10 (JPEG-recoded copy) gray";
+  static const char theirs[] =
+      "MNIST, CIFAR-10 gray 28x28 subset, CIFAR-10 (JPEG-recoded copy) gray";
   const double reported = t->preset->reported, torch = t->preset->torch;
-  double difference = t->accuracy.mean - reported;
-  const char *reached = difference > .01 ? "better" : difference > -.01 - 1e-9 ? "yes"
-                        : torch > 0 && t->accuracy.mean > torch - .01 - 1e-9 ? "as PyTorch" : "no";
-  const char *why = !t->accuracy.count || reported <= 0       ? "-"
-                    : is_set(st->typed, OPT_MINIATURE)        ? "miniature"
-                    : !strstr(theirs, t->data)                ? "other data" : NULL;
+  const double ours = t->accuracy.mean + 1e-9;
+  const char *why = !t->accuracy.count || reported <= 0 ? "-"
+                    : is_set(st->typed, OPT_MINIATURE)  ? "miniature"
+                    : !strstr(theirs, t->data)          ? "other data" : NULL;
+  const char *reached = ours > reported + .01                ? "better"
+                        : ours >= reported - .01             ? "yes"
+                        : torch > 0 && ours >= torch - .01   ? "as PyTorch" : "no";
   put_row(to, "nnnsn", reported > 0 ? reported : (double)NAN, torch > 0 ? torch : (double)NAN,
-          why ? (double)NAN : difference, why ? why : reached,
+          why ? (double)NAN : t->accuracy.mean - reported, why ? why : reached,
           t->sparsity.count ? t->sparsity.mean : (double)NAN);
 }
 
-#define TRIAL_HEADS "accuracy|percent", "deviation|points", "lowest|percent",               \
-      "highest|percent", "best|percent", "time|seconds", "seeds", "parameters|count", "data"
-/* The first n listed trials as a table. */
+#define TRIAL_HEADS "accuracy|percent", "deviation|points", "lowest|percent", "highest|percent",   \
+      "best|percent", "time|seconds", "seeds", "parameters|count", "data"
+/* The first n listed trials as a table, with the means over their seeds. */
 static void show_trials(struct study *st, int n, const char *title, const char *csv, int how) {
   static const char *const usual[] = {"row", TRIAL_HEADS, NULL};
   static const char *const beside[] = {"row", "reported|percent", "PyTorch|percent",
@@ -2717,6 +2719,7 @@ static void show_trials(struct study *st, int n, const char *title, const char *
   for (int i = 0; i < n; i++) {
     const struct trial *t = st->list[i];
     const nn_moments *a = &t->accuracy;
+    /* NAN times a figure that there is not */
     const double done = a->count ? 1 : (double)NAN, spread = a->count > 1 ? 1 : (double)NAN;
     links[i] = t->link;
     runs.size = 0;
@@ -2727,13 +2730,13 @@ static void show_trials(struct study *st, int n, const char *title, const char *
     if (t->damaged && a->count) text_add(&runs, " (and %d damaged)", t->damaged);
     put_text(&to, "%s", t->name);
     if (compares) put_verdict(&to, st, t);
-    put_row(&to, "nnnnnnsns", done * a->mean, spread * sqrt(a->m2 / (double)(a->count - 1)),
-            spread * a->min, spread * a->max, done * t->best.mean, done * t->seconds.mean,
-            runs.data, done * t->parameters.mean, a->count ? t->data : "-");
+    put_row(&to, "nnnnnnsns", done * a->mean,
+            a->count > 1 ? sqrt(a->m2 / (double)(a->count - 1)) : (double)NAN, spread * a->min,
+            spread * a->max, done * t->best.mean, done * t->seconds.mean, runs.data,
+            done * t->parameters.mean, a->count ? t->data : "-");
   }
   text_add(&full, "%s%s%s", title, *st->said ? ". " : "", st->said);
-  show_table(st->page, &to, full.data, csv, ON_STDOUT | how, links,
-             compares || how ? 0 : 1);
+  show_table(st->page, &to, full.data, csv, ON_STDOUT | how, links, !compares && !how);
   text_free(&full), text_free(&runs);
   free(links);
 }
@@ -2814,30 +2817,32 @@ static void show_study(struct study *st, int study, const char *id, const char *
   show_trial_curves(st, n);
 }
 
-/* Trains all, shows all, and ends the study. 0, or the exit status. */
-static int run_study(struct study *st, const char *title) {
-  const int stopped = train_all(st);
+/* The page of all, and where it is. */
+static void show_all(struct study *st, const char *title) {
+  const int bit = st->typed->command->bit;
   int others = 0;
-  if (!stopped && st->typed->command->bit & TRAIN) {
-    qsort(st->trials, (size_t)st->count, sizeof *st->trials, by_accuracy);
-    show_study(st, 0, "sweep", title);
-  } else if (!stopped && st->typed->command->bit == DEMO) {
-    show_study(st, DEMO_ROWS, "demo", title);
-  } else if (!stopped) {
+  if (bit & TRAIN) qsort(st->trials, (size_t)st->count, sizeof *st->trials, by_accuracy);
+  if (bit & TRAIN) show_study(st, 0, "sweep", title);
+  if (bit == DEMO) show_study(st, DEMO_ROWS, "demo", title);
+  if (bit == EXPERIMENT) {
     show_study(st, STUDY_1, "study1", "Study 1: LeNet5 on CIFAR-10");
     show_study(st, STUDY_2, "study2", "Study 2: the rows of MNIST through a recurrent net");
   }
-  for (int i = 0; i < st->count && !stopped; i++) {
+  for (int i = 0; i < st->count; i++) {
     const struct trial *t = &st->trials[i];
     others += t->unasked && t->state >= DAMAGED;
     if (t->accuracy.count) page_log(st->page, t->name, t->log.data);
   }
-  if (!stopped) {
-    page_save(st->page, "report.html", title, "");
-    printf("\n%d of %d runs were done before", st->done - st->trained, st->asked);
-    if (others) printf(", and %d row%s of earlier calls", others, others > 1 ? "s" : "");
-    printf("; report: %s/report.html\n", st->base);
-  }
+  page_save(st->page, "report.html", title, "");
+  printf("\n%d of %d runs were done before", st->done - st->trained, st->asked);
+  if (others) printf(", and %d row%s of earlier calls", others, others > 1 ? "s" : "");
+  printf("; report: %s/report.html\n", st->base);
+}
+
+/* Trains all, shows all, and ends the study. 0, or the exit status. */
+static int run_study(struct study *st, const char *title) {
+  const int stopped = train_all(st);
+  if (!stopped) show_all(st, title);
   study_free(st);
   return stopped;
 }

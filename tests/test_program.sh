@@ -269,6 +269,7 @@ refused 1 'not the folder of a run: last.nn is missing' mnist --resume set
 refused 2 'lr .* is not what' mnist --resume part --lr .5 --save-every 7 --keep-going
 ok 'the checkpoint before is kept, too' test -s part/last.nn.previous
 head -c 3000 part/last.nn > cut.nn && mv cut.nn part/last.nn
+rm -f part/last.nn.tmp # whole, where the kill came right before its renaming
 run mnist --resume part --quiet --threads 2 --cell gru
 ok 'the resumed run finishes from the checkpoint before' test $rc = 0 -a "$(wc -l < err)" = 1 -a \
   "$(grep -c 'last.nn: .*; going on from the checkpoint before it, step ' err)" = 1
