@@ -2452,7 +2452,7 @@ static void begin_study(struct study *st, const struct settings *typed, const ch
   path_of(st->own.folder, "%s", st->base);
   st->own.beside = "";
   if (is_set(typed, OPT_MINIATURE))
-    snprintf(st->said, sizeof st->said, "A miniature (--quick), which says nothing about the whole");
+    snprintf(st->said, sizeof st->said, "A miniature (--quick), which proves nothing");
 }
 
 /* A trial with the settings of base, or of none, changed by a command line. */
