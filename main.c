@@ -1282,7 +1282,6 @@ static const char *const page_lines[] = {
 
 struct page {
   char folder[PATH_SIZE];
-  const char *beside; /* "" */
   struct text sections, logs, tables, csv;
   int open, items, grids, printed; /* of the present section, figure and item; tables on stdout */
 };
@@ -2021,7 +2020,7 @@ static void text_result(struct text *t, const struct run *r) {
 static void write_report(struct run *r) {
   static const char *const heads[] = {"option", "value", NULL};
   struct table t = {heads, NULL, 0};
-  struct page p = {.beside = ""};
+  struct page p = {{0}};
   struct text head = {0}, line = {0};
   const int ended = r->last.rows > 0, goes_on = !ended && !diverged(r) && !stop_signal;
   char title[200];
@@ -2450,7 +2449,6 @@ static void begin_study(struct study *st, const struct settings *typed, const ch
     text_put(&st->again, i ? " " : ""), text_word(&st->again, words[i]);
   path_of(st->base, "%s", is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : base);
   path_of(st->own.folder, "%s", st->base);
-  st->own.beside = "";
   if (is_set(typed, OPT_MINIATURE))
     snprintf(st->said, sizeof st->said, "A miniature (--quick), which proves nothing");
 }
@@ -3828,33 +3826,39 @@ static int by_step(const void *a, const void *b) {
   return (s->step > t->step) - (s->step < t->step);
 }
 
+struct snapshots {
+  struct stage *at;
+  size_t count;
+};
+static void add_snapshot(void *user, const char *path) {
+  struct snapshots *s = user;
+  char digits[24];
+  double step;
+  if (sscanf(name_of(path), "step-%15[0-9].nn", digits) != 1 || !read_number(digits, &step)) return;
+  s->at = grow(s->at, s->count, sizeof *s->at);
+  s->at[s->count++] = (struct stage){(int64_t)step, NULL};
+}
+
 /* The start, snapshots and best model of a run, by their steps; of many snapshots every second, or
  * as many as there is room for, the last one always. */
 static void find_stages(struct look *l, const char *folder, int64_t best) {
   enum { ROOM = MOST_STAGES - 2 };
-  struct names files = {NULL, 0};
-  char path[PATH_SIZE], digits[24];
-  double step;
-  size_t count = 0;
+  struct snapshots all = {NULL, 0};
+  char path[PATH_SIZE];
   path_of(path, "%s/snapshots", folder);
-  if (is_folder(path)) files = names_in(path);
-  struct stage *all = allocate(files.count, sizeof *all);
-  for (size_t i = 0; i < files.count; i++)
-    if (sscanf(files.name[i], "step-%15[0-9].nn", digits) == 1 && read_number(digits, &step) &&
-        (int64_t)step != best)
-      all[count++].step = (int64_t)step;
-  qsort(all, count, sizeof *all, by_step);
-  for (size_t i = 0; i < count; i++) {
-    if ((count - 1 - i) % ((count + ROOM - 1) / ROOM)) continue;
-    snapshot_path(folder, all[i].step, path);
-    all[i].m = stage_model(l, path);
-    if (all[i].m) l->stage[l->stages++] = all[i];
+  if (is_folder(path)) each_file(path, add_snapshot, &all);
+  if (all.count) qsort(all.at, all.count, sizeof *all.at, by_step);
+  for (size_t i = 0; i < all.count; i++) {
+    struct stage *s = &all.at[i];
+    if (s->step == best || (all.count - 1 - i) % ((all.count + ROOM - 1) / ROOM)) continue;
+    snapshot_path(folder, s->step, path);
+    s->m = stage_model(l, path);
+    if (s->m) l->stage[l->stages++] = *s;
   }
   l->stage[l->stages++].m = stage_model(l, "");
   qsort(l->stage, (size_t)l->stages, sizeof *l->stage, by_step);
   while (l->stage[l->own].m != l->m) l->own++;
-  names_free(&files);
-  free(all);
+  free(all.at);
 }
 
 /* The images for a model that does not tell its own: by what it takes, or by --set. */
