@@ -2020,10 +2020,11 @@ static void text_result(struct text *t, const struct run *r) {
 static void write_report(struct run *r) {
   static const char *const heads[] = {"option", "value", NULL};
   struct table t = {heads, NULL, 0};
-  struct page p = {{0}};
+  struct page p;
   struct text head = {0}, line = {0};
   const int ended = r->last.rows > 0, goes_on = !ended && !diverged(r) && !stop_signal;
   char title[200];
+  memset(&p, 0, sizeof p);
   path_of(p.folder, "%s", r->folder);
   snprintf(title, sizeof title, "%s on %s", net_name(&r->s), r->d->name);
   page_log(&p, "run", r->log.data);

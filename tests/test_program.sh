@@ -525,7 +525,7 @@ ok 'rows of earlier calls are shown as well' grep -q '^0 of 9 runs .* and 2 rows
 run look activations runs/experiments-quick/B1-1/seed-1 --quiet
 ok 'whose activations tests/claims can read' test "$(sed -n 1p \
   runs/experiments-quick/B1-1/seed-1/look/activations-way.csv | cut -d , -f 1-8)" = \
-  step,layer,kind,mean,variance,deviation,min,max
+  layer,step,kind,mean,variance,deviation,min,max
 run experiment same-cnn --quick --done
 ok 'with those of other studies' test "$(wc -l < runs/experiments-quick/study1.csv)" = 10 -a \
   "$(grep -c '^B1-' out)" = 9
@@ -571,8 +571,8 @@ claim() { # claim [SED]: of those figures, changed by sed
     printf '%s\n' step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,rate,seconds \
       100,1,2,.1,2,.1,.1,1 $reached,2,2,.1,2,$accuracy,.1,2 > $to/log.csv
     mkdir $to/look
-    printf '%s\n' step,layer,kind,mean,variance,deviation,min,max 200,relu2,relu,$before,9,$before,0,9 \
-      $steps,relu2,relu,.2,9,.2,0,$strongest > $to/look/activations-way.csv
+    printf '%s\n' layer,step,kind,mean,variance,deviation,min,max relu2,200,relu,$before,9,$before,0,9 \
+      relu2,$steps,relu,.2,9,.2,0,$strongest > $to/look/activations-way.csv
   done < <(sed "${1:-}" <<< "$trials")
   "$root/tests/claims" made > out
 }
