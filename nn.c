@@ -935,14 +935,24 @@ typedef struct nn__steps { /* from row to row and from column to column of two m
   ptrdiff_t a_row, a_col, b_row, b_col;
 } nn__steps;
 
-typedef enum nn__act { /* element by element functions */
-  NN__ACT_RELU,
-  NN__ACT_LEAKY,
-  NN__ACT_GELU,
-  NN__ACT_SILU,
-  NN__ACT_TANH,
-  NN__ACT_SIGMOID
-} nn__act;
+/* The element by element functions, each a kind of layer: name, text, what going back needs (its
+ * input X or its output Y) and how many numbers describe it. NN__(act) and NN__(act_back) hold the
+ * formulas. */
+enum { NN__NEEDS_X = 1, NN__NEEDS_Y = 2, NN__ONE_NUMBER = 4, NN__TWO_NUMBERS = 8 };
+#define NN__ACTS(A)                                                                               \
+  A(RELU, "relu", NN__NEEDS_Y)                                                                    \
+  A(LEAKY_RELU, "leaky_relu", NN__NEEDS_X | NN__ONE_NUMBER)                                       \
+  A(ELU, "elu", NN__NEEDS_X | NN__ONE_NUMBER)                                                     \
+  A(GELU, "gelu", NN__NEEDS_X)                                                                    \
+  A(SILU, "silu", NN__NEEDS_X)                                                                    \
+  A(SOFTPLUS, "softplus", NN__NEEDS_X)                                                            \
+  A(HARD_SIGMOID, "hard_sigmoid", NN__NEEDS_X)                                                    \
+  A(HARD_SWISH, "hard_swish", NN__NEEDS_X)                                                        \
+  A(CLAMP, "clamp", NN__NEEDS_X | NN__TWO_NUMBERS)                                                \
+  A(TANH, "tanh", NN__NEEDS_Y)                                                                    \
+  A(SIGMOID, "sigmoid", NN__NEEDS_Y)
+#define NN__ACT_ENUM(name, text, needs) NN__ACT_##name,
+typedef enum nn__act { NN__ACTS(NN__ACT_ENUM) NN__ACT_COUNT } nn__act;
 
 /* One optimizer step over n elements; the formulas are in nn.h, the numbers of one step here.
  * slot1, slot2: the state blocks, as far as the kind has them. */
@@ -977,7 +987,7 @@ typedef struct nn__kernels {
   /* y[j] = alpha sum_k x[k] w[j ldw + k] + beta y[j] + bias[j] */
   void (*dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ldw, size_t k, size_t n,
                const nn__finish *f);
-  void (*activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real slope);
+  void (*activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real a, nn_real b);
   void (*add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y = a + b */
   void (*scale)(nn_real *y, nn_real s, size_t n);                        /* y = s y */
   /* y[j] += sum over r < rows, q < cols of a[r a_row + q a_col + j] b[r b_row + q b_col + j] */
@@ -1029,9 +1039,9 @@ typedef struct nn__kernels {
                    size_t n);
   void (*gru_row)(nn_real *g, size_t panel, nn_real *h_before, nn_real *h, size_t n);
 #ifndef NN_NO_TRAINING
-  /* dx = dy f'(.): from x for GELU and SILU, from y for the others. dx may be dy. */
-  void (*activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *x, const nn_real *y,
-                        size_t n, nn_real slope);
+  /* dx = dy f'(.), from x or from y as NN__ACTS says. dx may be dy. */
+  void (*activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *xy, size_t n,
+                        nn_real a, nn_real b);
   double (*sum_squares)(const nn_real *x, size_t n, nn_real s); /* of (s x)^2 */
   void (*softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y, size_t rows, size_t cols);
   void (*norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_real *dy, const nn_real *x,
@@ -1375,6 +1385,40 @@ NN__INLINE V NN__(vexp)(V x)
 #endif
 }
 
+/* exp(x) - 1 for x <= 0, accurate near 0, too: 2^n (exp(r) - 1) + 2^n - 1. */
+NN__INLINE V NN__(vexpm1)(V x)
+{
+#if NN__DOUBLE
+  return expm1(x);
+#else
+  V n;
+  x = v_max(v_set(-104.0f), x);
+  NN__(exp_parts)(&x, &n);
+  const V power = v_exp2i(v_set(1.0f), n);
+  return v_fma(power, x, v_sub(power, v_set(1.0f)));
+#endif
+}
+
+/* log(1 + exp(x)) = max(x, 0) + log(1 + t), t = exp(-|x|): nothing overflows. log(1 + t) =
+ * 2 atanh(z) = 2 (z + z^3/3 + z^5/5 + ..), z = t/(2 + t) <= 1/3: seven terms leave 1e-8 of it. */
+NN__INLINE V NN__(vsoftplus)(V x)
+{
+#if NN__DOUBLE
+  return (x < 0 ? 0 : x) + log1p(exp(-fabs(x)));
+#else
+  const V t = NN__(vexp)(v_min(x, v_sub(v_zero(), x)));
+  const V z = v_div(t, v_add(t, v_set(2.0f))), zz = v_mul(z, z);
+  V p = v_set(2 / 13.0f);
+  p = v_fma(p, zz, v_set(2 / 11.0f));
+  p = v_fma(p, zz, v_set(2 / 9.0f));
+  p = v_fma(p, zz, v_set(2 / 7.0f));
+  p = v_fma(p, zz, v_set(2 / 5.0f));
+  p = v_fma(p, zz, v_set(2 / 3.0f));
+  p = v_fma(p, zz, v_set(2.0f));
+  return v_fma(p, z, v_max(v_zero(), x));
+#endif
+}
+
 /* The logistic function of x[0] .. x[sigmoids - 1] and tanh of the others, as fractions x/below:
  * several may share a division, and their chains of dependent operations run side by side.
  *   1/(1 + e) for x > 0, e/(1 + e) else, e = exp(-|x|): nothing overflows, so the relative error
@@ -1677,84 +1721,101 @@ static void NN__(dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ld
 
 /* ---- element by element ------------------------------------------------------------------- */
 
-NN__INLINE V NN__(act)(int act, V x, V slope)
+/* a, b: the numbers of the layer. Every one keeps a NaN: v_max and v_min give their second argument
+ * where one is a NaN. */
+NN__INLINE V NN__(act)(int act, V x, V a, V b)
 {
+  const V zero = v_zero(), one = v_set(1), three = v_set(3), sixth = v_set((nn_real)(1 / 6.0));
   V density;
   switch (act) {
-  case NN__ACT_RELU: return v_max(v_zero(), x);
-  case NN__ACT_LEAKY: return v_pick(v_gt(x, v_zero()), x, v_mul(slope, x));
+  case NN__ACT_RELU: return v_max(zero, x);
+  case NN__ACT_LEAKY_RELU: return v_pick(v_gt(x, zero), x, v_mul(a, x));
+  case NN__ACT_ELU: return v_pick(v_gt(x, zero), x, v_mul(a, NN__(vexpm1)(v_min(zero, x))));
   case NN__ACT_GELU: return v_mul(x, NN__(vphi)(x, &density));
   case NN__ACT_SILU: return v_mul(x, NN__(vsigmoid)(x));
+  case NN__ACT_SOFTPLUS: return NN__(vsoftplus)(x);
+  case NN__ACT_HARD_SIGMOID: return v_min(one, v_max(zero, v_mul(v_add(x, three), sixth)));
+  case NN__ACT_HARD_SWISH:
+    return v_mul(x, v_min(one, v_max(zero, v_mul(v_add(x, three), sixth))));
+  case NN__ACT_CLAMP: return v_min(b, v_max(a, x));
   case NN__ACT_TANH: return NN__(vtanh)(x);
   default: return NN__(vsigmoid)(x);
   }
 }
 
-NN__INLINE void NN__(activate_body)(int act, nn_real *y, const nn_real *x, size_t n, V slope)
+NN__INLINE void NN__(activate_body)(int act, nn_real *y, const nn_real *x, size_t n, V a, V b)
 {
   for (size_t i = 0; i < n; i += VW)
-    v_give(y + i, NN__(act)(act, v_get(x + i, n - i), slope), n - i);
+    v_give(y + i, NN__(act)(act, v_get(x + i, n - i), a, b), n - i);
 }
 
 #ifndef NN_NO_TRAINING
-/* d times the derivative, from x (GELU, SILU) or from y (the others).
- * relu: y > 0 ? d : 0; leaky: y > 0 ? d : slope d; gelu: Phi + x phi; silu: s (1 + x (1 - s));
- * tanh: 1 - y^2; sigmoid: y (1 - y). A unit that is off passes nothing, not even a NaN. */
-NN__INLINE V NN__(act_back)(int act, V d, V x, V y, V slope)
+/* d times the derivative at v, which is x or y as NN__ACTS says.
+ * relu: y > 0 ? d : 0; leaky: x > 0 ? d : a d; elu: x > 0 ? d : d a exp(x); gelu: Phi + x phi;
+ * silu: s (1 + x (1 - s)); softplus: the sigmoid; hard sigmoid: -3 < x < 3 ? d/6 : 0; hard swish:
+ * x > -3 ? x < 3 ? d (x/3 + 1/2) : d : 0; clamp: a < x < b ? d : 0; tanh: 1 - y^2;
+ * sigmoid: y (1 - y). A unit that is off passes nothing, not even a NaN. */
+NN__INLINE V NN__(act_back)(int act, V d, V v, V a, V b)
 {
-  const V one = v_set(1);
+  const V zero = v_zero(), one = v_set(1), three = v_set(3);
   V density;
   switch (act) {
-  case NN__ACT_RELU: return v_pick(v_gt(y, v_zero()), d, v_zero());
-  case NN__ACT_LEAKY: return v_pick(v_gt(y, v_zero()), d, v_mul(d, slope));
+  case NN__ACT_RELU: return v_pick(v_gt(v, zero), d, zero);
+  case NN__ACT_LEAKY_RELU: return v_pick(v_gt(v, zero), d, v_mul(d, a));
+  case NN__ACT_ELU: return v_pick(v_gt(v, zero), d, v_mul(d, v_mul(a, NN__(vexp)(v))));
   case NN__ACT_GELU: {
-    const V phi = NN__(vphi)(x, &density);
-    return v_mul(d, v_fma(x, density, phi));
+    const V phi = NN__(vphi)(v, &density);
+    return v_mul(d, v_fma(v, density, phi));
   }
   case NN__ACT_SILU: {
-    const V s = NN__(vsigmoid)(x);
-    return v_mul(d, v_mul(s, v_fma(x, v_sub(one, s), one)));
+    const V s = NN__(vsigmoid)(v);
+    return v_mul(d, v_mul(s, v_fma(v, v_sub(one, s), one)));
   }
-  case NN__ACT_TANH: return v_mul(d, v_sub(one, v_mul(y, y)));
-  default: return v_mul(d, v_mul(y, v_sub(one, y)));
+  case NN__ACT_SOFTPLUS: return v_mul(d, NN__(vsigmoid)(v));
+  case NN__ACT_HARD_SIGMOID: {
+    const V on = v_pick(v_gt(three, v), v_mul(d, v_set((nn_real)(1 / 6.0))), zero);
+    return v_pick(v_gt(v, v_sub(zero, three)), on, zero);
+  }
+  case NN__ACT_HARD_SWISH: {
+    const V rising = v_mul(d, v_fma(v, v_set((nn_real)(1 / 3.0)), v_set(0.5f)));
+    const V on = v_pick(v_gt(three, v), rising, d);
+    return v_pick(v_gt(v, v_sub(zero, three)), on, zero);
+  }
+  case NN__ACT_CLAMP: return v_pick(v_gt(v, a), v_pick(v_gt(b, v), d, zero), zero);
+  case NN__ACT_TANH: return v_mul(d, v_sub(one, v_mul(v, v)));
+  default: return v_mul(d, v_mul(v, v_sub(one, v)));
   }
 }
 
+NN__INLINE void NN__(activate_back_body)(int act, nn_real *dx, const nn_real *dy, const nn_real *xy,
+                                         size_t n, V a, V b)
+{
+  for (size_t i = 0; i < n; i += VW)
+    v_give(dx + i, NN__(act_back)(act, v_get(dy + i, n - i), v_get(xy + i, n - i), a, b), n - i);
+}
 #endif
 
-static void NN__(activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real slope)
+/* The function is a constant for each copy of the body. */
+static void NN__(activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real a, nn_real b)
 {
-  switch (act) { /* a constant for each copy of the body */
-  case NN__ACT_RELU: NN__(activate_body)(NN__ACT_RELU, y, x, n, v_set(slope)); break;
-  case NN__ACT_LEAKY: NN__(activate_body)(NN__ACT_LEAKY, y, x, n, v_set(slope)); break;
-  case NN__ACT_GELU: NN__(activate_body)(NN__ACT_GELU, y, x, n, v_set(slope)); break;
-  case NN__ACT_SILU: NN__(activate_body)(NN__ACT_SILU, y, x, n, v_set(slope)); break;
-  case NN__ACT_TANH: NN__(activate_body)(NN__ACT_TANH, y, x, n, v_set(slope)); break;
-  default: NN__(activate_body)(NN__ACT_SIGMOID, y, x, n, v_set(slope)); break;
-  }
+#define NN__ACT_CASE(name, text, needs)                                                           \
+  case NN__ACT_##name:                                                                            \
+    NN__(activate_body)(NN__ACT_##name, y, x, n, v_set(a), v_set(b));                             \
+    break;
+  switch (act) { NN__ACTS(NN__ACT_CASE) }
+#undef NN__ACT_CASE
 }
 
 #ifndef NN_NO_TRAINING
-NN__INLINE void NN__(activate_back_body)(int act, nn_real *dx, const nn_real *dy, const nn_real *xy,
-                                         size_t n, V slope)
+static void NN__(activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *xy,
+                                size_t n, nn_real a, nn_real b)
 {
-  for (size_t i = 0; i < n; i += VW) {
-    const V v = v_get(xy + i, n - i);
-    v_give(dx + i, NN__(act_back)(act, v_get(dy + i, n - i), v, v, slope), n - i);
-  }
-}
-
-static void NN__(activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *x,
-                                const nn_real *y, size_t n, nn_real slope)
-{
-  switch (act) {
-  case NN__ACT_RELU: NN__(activate_back_body)(NN__ACT_RELU, dx, dy, y, n, v_set(slope)); break;
-  case NN__ACT_LEAKY: NN__(activate_back_body)(NN__ACT_LEAKY, dx, dy, y, n, v_set(slope)); break;
-  case NN__ACT_GELU: NN__(activate_back_body)(NN__ACT_GELU, dx, dy, x, n, v_set(slope)); break;
-  case NN__ACT_SILU: NN__(activate_back_body)(NN__ACT_SILU, dx, dy, x, n, v_set(slope)); break;
-  case NN__ACT_TANH: NN__(activate_back_body)(NN__ACT_TANH, dx, dy, y, n, v_set(slope)); break;
-  default: NN__(activate_back_body)(NN__ACT_SIGMOID, dx, dy, y, n, v_set(slope)); break;
-  }
+#define NN__ACT_CASE(name, text, needs)                                                           \
+  case NN__ACT_##name:                                                                            \
+    NN__(activate_back_body)(NN__ACT_##name, dx, dy, xy, n, v_set(a), v_set(b));                  \
+    break;
+  switch (act) { NN__ACTS(NN__ACT_CASE) }
+#undef NN__ACT_CASE
 }
 #endif
 
@@ -3504,14 +3565,9 @@ void nn_context_destroy(nn_context *c)
   K(AVG_POOL, "avg_pool", 0)                                                                      \
   K(GLOBAL_MAX, "global_max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                     \
   K(GLOBAL_AVG, "global_avg_pool", 0)                                                             \
-  K(RELU, "relu", NN__NEEDS_Y)                                                                    \
-  K(LEAKY_RELU, "leaky_relu", NN__NEEDS_X)                                                        \
-  K(GELU, "gelu", NN__NEEDS_X)                                                                    \
-  K(SILU, "silu", NN__NEEDS_X)                                                                    \
-  K(TANH, "tanh", NN__NEEDS_Y)                                                                    \
-  K(SIGMOID, "sigmoid", NN__NEEDS_Y)                                                              \
+  NN__ACTS(K)                                                                                     \
   K(SOFTMAX, "softmax", NN__NEEDS_Y)                                                              \
-  K(DROPOUT, "dropout", 0)                                                                        \
+  K(DROPOUT, "dropout", NN__ONE_NUMBER)                                                           \
   K(BATCH_NORM, "batch_norm", NN__NEEDS_X)                                                        \
   K(LAYER_NORM, "layer_norm", NN__NEEDS_X)                                                        \
   K(NORMALISE, "normalise", 0)                                                                    \
@@ -3527,9 +3583,12 @@ void nn_context_destroy(nn_context *c)
   K(SQUARED_ERROR, "squared_error", 0)                                                            \
   K(BINARY_CROSS_ENTROPY, "binary_cross_entropy", 0)
 
-enum { NN__NEEDS_X = 1, NN__NEEDS_Y = 2 };
 #define NN__KIND_ENUM(name, text, needs) NN__##name,
 typedef enum nn__kind { NN__KINDS(NN__KIND_ENUM) NN__KIND_COUNT } nn__kind;
+#define NN__KIND_TEXT(name, text, needs) text,
+static const char *const nn__kind_text[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_TEXT)};
+#define NN__KIND_NEEDS(name, text, needs) needs,
+static const unsigned char nn__kind_needs[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_NEEDS)};
 
 /* A piece of the model's block: where it starts and, while planning, when it is in use. */
 typedef struct nn__piece {
@@ -3549,7 +3608,7 @@ typedef struct nn__node {
   int size;                   /* linear: out; embedding: vocabulary */
   int no_bias;                /* linear */
   double rate, decay;         /* factors of the optimizer's rate and weight decay; rate 0: frozen */
-  double value;               /* slope, drop rate, label smoothing */
+  double value, second;       /* slope, lower and upper limit, drop rate, label smoothing */
   const nn_real *weights;     /* cross-entropy: class weights in the block, or the caller's */
   const nn_real *constants[2]; /* normalise: the caller's mean and scale, until the build */
   int has_weights;
@@ -4222,7 +4281,7 @@ static void nn__depthwise_task(void *arg, size_t number, int thread)
     memset(out, 0, pixels * q->c * sizeof *out);
   nn__depthwise_add(q->conv->kernels, q->c, &q->down, &q->across,
                     q->x + number * q->h * q->w * q->c, q->packed, out);
-  if (q->finish.relu) q->conv->kernels->activate(NN__ACT_RELU, out, out, pixels * q->c, 0);
+  if (q->finish.relu) q->conv->kernels->activate(NN__ACT_RELU, out, out, pixels * q->c, 0, 0);
 }
 
 #ifndef NN_NO_TRAINING
@@ -4505,7 +4564,7 @@ typedef struct nn__each {
   const nn_real *x, *y, *dy;
   nn_real *to;
   size_t count, piece, cols;
-  nn_real slope;
+  nn_real a, b;
   int act;
 } nn__each;
 
@@ -4517,16 +4576,9 @@ static void nn__run_each(nn_model *m, nn__each *e, nn__task task)
 
 /* ---- activations -------------------------------------------------------------------------- */
 
-static int nn__act_of(nn__kind kind)
+static int nn__is_act(nn__kind kind)
 {
-  switch (kind) {
-  case NN__RELU: return NN__ACT_RELU;
-  case NN__LEAKY_RELU: return NN__ACT_LEAKY;
-  case NN__GELU: return NN__ACT_GELU;
-  case NN__SILU: return NN__ACT_SILU;
-  case NN__TANH: return NN__ACT_TANH;
-  default: return NN__ACT_SIGMOID;
-  }
+  return kind >= NN__RELU && kind < NN__RELU + NN__ACT_COUNT;
 }
 
 static void nn__activate_task(void *arg, size_t index, int thread)
@@ -4534,14 +4586,21 @@ static void nn__activate_task(void *arg, size_t index, int thread)
   const nn__each *e = arg;
   const size_t i = index * e->piece;
   (void)thread;
-  e->kernels->activate(e->act, e->to + i, e->x + i, nn__min(e->piece, e->count - i), e->slope);
+  e->kernels->activate(e->act, e->to + i, e->x + i, nn__min(e->piece, e->count - i), e->a,
+                       e->b);
+}
+
+static nn__each nn__activation(nn_model *m, const nn__node *node, size_t n)
+{
+  const nn__each e = {m->context.kernels, nn__in(m, node, 0)->y, NULL, NULL, node->y,
+                      n * node->rows * node->cols, 16384, 0, (nn_real)node->value,
+                      (nn_real)node->second, (int)node->kind - NN__RELU};
+  return e;
 }
 
 static void nn__activation_forward(nn_model *m, nn__node *node, size_t n)
 {
-  nn__each e = {m->context.kernels, nn__in(m, node, 0)->y, NULL, NULL, node->y,
-                n * node->rows * node->cols, 16384, 0, (nn_real)node->value,
-                nn__act_of(node->kind)};
+  nn__each e = nn__activation(m, node, n);
   if (!node->fused) nn__run_each(m, &e, nn__activate_task);
 }
 
@@ -4551,19 +4610,17 @@ static void nn__activate_back_task(void *arg, size_t index, int thread)
   const nn__each *e = arg;
   const size_t i = index * e->piece;
   (void)thread;
-  e->kernels->activate_back(e->act, e->to + i, e->dy + i, e->x + i, e->y + i,
-                            nn__min(e->piece, e->count - i), e->slope);
+  e->kernels->activate_back(e->act, e->to + i, e->dy + i, e->x + i,
+                            nn__min(e->piece, e->count - i), e->a, e->b);
 }
 
 /* dx = dy f'(x); in place when the arrays are shared. A relu goes by the rule of nn_project:
  * GRADIENT dx = y > 0 ? dy : 0; DECONVNET dx = max(dy, 0); GUIDED dx = y > 0 ? max(dy, 0) : 0. */
 static void nn__activation_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  const nn_real *x = nn__in(m, node, 0)->y;
-  /* leaky relu's sign is x's: with a slope below 0 the sign of y would not tell. */
-  nn__each e = {m->context.kernels, x, node->kind == NN__LEAKY_RELU ? x : node->y, node->dy, dx,
-                n * node->rows * node->cols, 16384, 0, (nn_real)node->value,
-                nn__act_of(node->kind)};
+  nn__each e = nn__activation(m, node, n);
+  if (nn__kind_needs[node->kind] & NN__NEEDS_Y) e.x = node->y;
+  e.dy = node->dy, e.to = dx;
 #ifndef NN_NO_INSPECT
   if (node->kind == NN__RELU && !nn__goes_by_gradient(m)) {
     nn__each rectify = e;
@@ -4588,7 +4645,7 @@ static void nn__softmax_task(void *arg, size_t index, int thread)
 
 static void nn__softmax_rows(nn_model *m, nn_real *to, const nn_real *x, size_t rows, size_t cols)
 {
-  nn__each e = {m->context.kernels, x, NULL, NULL, to, rows, 4096 / cols, cols, 0, 0};
+  nn__each e = {m->context.kernels, x, NULL, NULL, to, rows, 4096 / cols, cols, 0, 0, 0};
   nn__run_each(m, &e, nn__softmax_task);
 }
 
@@ -4605,7 +4662,7 @@ static void nn__softmax_back_task(void *arg, size_t index, int thread)
 static void nn__softmax_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   nn__each e = {m->context.kernels, NULL, node->y, node->dy, dx,
-                n * node->rows, 4096 / node->cols, node->cols, 0, 0};
+                n * node->rows, 4096 / node->cols, node->cols, 0, 0, 0};
   nn__run_each(m, &e, nn__softmax_back_task);
 }
 #endif
@@ -5843,11 +5900,6 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
 /* ======================================= @@LAYER ===========================================
  * Describing a model: the builder calls check their numbers and infer the shapes. */
 
-#define NN__KIND_TEXT(name, text, needs) text,
-static const char *const nn__kind_text[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_TEXT)};
-#define NN__KIND_NEEDS(name, text, needs) needs,
-static const unsigned char nn__kind_needs[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_NEEDS)};
-
 enum { NN__MAX_SIZE = 1 << 20, NN__MAX_CELL_LAYERS = 16, NN__MAX_BATCH = 1 << 20 };
 enum { NN__MOST_NOTES = 1 << 24 }; /* bytes */
 
@@ -6225,28 +6277,41 @@ int nn_global_max_pool(nn_model *m, int x) { return nn__global_pool(m, NN__GLOBA
 int nn_global_avg_pool(nn_model *m, int x) { return nn__global_pool(m, NN__GLOBAL_AVG, x); }
 
 /* A layer that keeps its input's shape. */
-static int nn__same(nn_model *m, nn__kind kind, int x, double value)
+static int nn__same_with(nn_model *m, nn__kind kind, int x, double value, double second)
 {
   nn__node *node = nn__begin(m, kind, 1, x, -1);
   if (!node) return -1;
   const nn__node *in = &m->node[x];
-  node->value = value;
+  const nn_real low = (nn_real)value, high = (nn_real)second; /* a float may be infinite */
+  if (kind == NN__DROPOUT && !(value >= 0 && value < 1))
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: rate is %g, must be 0 <= rate < 1", node->name, value);
+  if (!nn__finite((double)low) || !nn__finite((double)high))
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: its number %g is not finite", node->name,
+                    nn__finite((double)low) ? second : value);
+  if (kind == NN__CLAMP && !(low < high))
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: the lower limit %g is not below the upper one %g",
+                    node->name, value, second);
+  node->value = value, node->second = second;
   nn__set_shape(m, node, in->rank, in->dim[0], in->dim[1], in->dim[2]);
   return nn__added(m);
 }
-int nn_relu(nn_model *m, int x) { return nn__same(m, NN__RELU, x, 0); }
-int nn_gelu(nn_model *m, int x) { return nn__same(m, NN__GELU, x, 0); }
-int nn_silu(nn_model *m, int x) { return nn__same(m, NN__SILU, x, 0); }
-int nn_tanh(nn_model *m, int x) { return nn__same(m, NN__TANH, x, 0); }
-int nn_sigmoid(nn_model *m, int x) { return nn__same(m, NN__SIGMOID, x, 0); }
-int nn_softmax(nn_model *m, int x) { return nn__same(m, NN__SOFTMAX, x, 0); }
-int nn_batch_norm(nn_model *m, int x) { return nn__same(m, NN__BATCH_NORM, x, 0); }
-int nn_layer_norm(nn_model *m, int x) { return nn__same(m, NN__LAYER_NORM, x, 0); }
+static int nn__same(nn_model *m, nn__kind kind, int x) { return nn__same_with(m, kind, x, 0, 0); }
+int nn_relu(nn_model *m, int x) { return nn__same(m, NN__RELU, x); }
+int nn_gelu(nn_model *m, int x) { return nn__same(m, NN__GELU, x); }
+int nn_silu(nn_model *m, int x) { return nn__same(m, NN__SILU, x); }
+int nn_softplus(nn_model *m, int x) { return nn__same(m, NN__SOFTPLUS, x); }
+int nn_hard_sigmoid(nn_model *m, int x) { return nn__same(m, NN__HARD_SIGMOID, x); }
+int nn_hard_swish(nn_model *m, int x) { return nn__same(m, NN__HARD_SWISH, x); }
+int nn_tanh(nn_model *m, int x) { return nn__same(m, NN__TANH, x); }
+int nn_sigmoid(nn_model *m, int x) { return nn__same(m, NN__SIGMOID, x); }
+int nn_softmax(nn_model *m, int x) { return nn__same(m, NN__SOFTMAX, x); }
+int nn_batch_norm(nn_model *m, int x) { return nn__same(m, NN__BATCH_NORM, x); }
+int nn_layer_norm(nn_model *m, int x) { return nn__same(m, NN__LAYER_NORM, x); }
 
 /* NULL: for the file's own numbers. */
 static int nn__normalise_layer(nn_model *m, int x, const nn_real *mean, const nn_real *scale)
 {
-  const int number = nn__same(m, NN__NORMALISE, x, 0);
+  const int number = nn__same(m, NN__NORMALISE, x);
   if (number < 0) return number;
   m->node[number].constants[0] = mean, m->node[number].constants[1] = scale;
   return number;
@@ -6267,18 +6332,16 @@ int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *scale)
 
 int nn_leaky_relu(nn_model *m, int x, double slope)
 {
-  const nn__node *node = nn__begin(m, NN__LEAKY_RELU, 1, x, -1);
-  if (node && !nn__finite(slope))
-    return nn__fail(m, NN_ERR_ARGUMENT, "%s: slope %g is not finite", node->name, slope);
-  return nn__same(m, NN__LEAKY_RELU, x, slope);
+  return nn__same_with(m, NN__LEAKY_RELU, x, slope, 0);
 }
-
+int nn_elu(nn_model *m, int x, double alpha) { return nn__same_with(m, NN__ELU, x, alpha, 0); }
+int nn_clamp(nn_model *m, int x, double low, double high)
+{
+  return nn__same_with(m, NN__CLAMP, x, low, high);
+}
 int nn_dropout(nn_model *m, int x, double rate)
 {
-  const nn__node *node = nn__begin(m, NN__DROPOUT, 1, x, -1);
-  if (node && !(rate >= 0 && rate < 1))
-    return nn__fail(m, NN_ERR_ARGUMENT, "%s: rate is %g, must be 0 <= rate < 1", node->name, rate);
-  return nn__same(m, NN__DROPOUT, x, rate);
+  return nn__same_with(m, NN__DROPOUT, x, rate, 0);
 }
 
 int nn_flatten(nn_model *m, int x)
@@ -6771,21 +6834,17 @@ static int nn__in_place(const nn_model *m, int i)
   if (nn__is_input(x->kind) && (!inference || nn__same_layout(x))) return 0; /* the caller's */
   switch (node->kind) {
   case NN__FLATTEN: return nn__same_layout(x);
-  case NN__LEAKY_RELU:
-  case NN__GELU:
-  case NN__SILU:
   case NN__SOFTMAX:
   case NN__BATCH_NORM:
   case NN__LAYER_NORM:
   case NN__NORMALISE:
   case NN__ADD: return inference;
-  case NN__RELU:
-  case NN__TANH:
-  case NN__SIGMOID:
   case NN__DROPOUT: break;
-  default: return 0;
+  default:
+    if (!nn__is_act(node->kind)) return 0;
   }
   if (inference) return 1;
+  if (nn__kind_needs[node->kind] & NN__NEEDS_X) return 0;
   int maker = node->in[0]; /* through what x is shared with */
   for (;;) {
     if (nn__kind_needs[m->node[maker].kind] & NN__NEEDS_Y) return 0;
@@ -7471,12 +7530,6 @@ static nn_status nn__forward_node(nn_model *m, int i, size_t n)
     nn__parallel(&m->context.pool, n, global ? nn__global_forward_task : nn__pool_forward_task, &p);
     break;
   }
-  case NN__RELU:
-  case NN__LEAKY_RELU:
-  case NN__GELU:
-  case NN__SILU:
-  case NN__TANH:
-  case NN__SIGMOID: nn__activation_forward(m, node, n); break;
   case NN__SOFTMAX: nn__softmax_rows(m, node->y, x->y, n * node->rows, node->cols); break;
   case NN__DROPOUT: nn__dropout_forward(m, node, n); break;
   case NN__BATCH_NORM:
@@ -7492,7 +7545,8 @@ static nn_status nn__forward_node(nn_model *m, int i, size_t n)
   case NN__LSTM:
   case NN__GRU: nn__cell_forward(m, node, n); break;
   case NN__LAST_STEP: nn__last_step_forward(m, node, n); break;
-  default: break; /* inputs and losses */
+  default: /* inputs and losses do nothing */
+    if (nn__is_act(node->kind)) nn__activation_forward(m, node, n);
   }
   return NN_OK;
 }
@@ -7783,12 +7837,6 @@ static void nn__backward_node(nn_model *m, nn__node *node, size_t n, int k, nn_r
                  &p);
     break;
   }
-  case NN__RELU:
-  case NN__LEAKY_RELU:
-  case NN__GELU:
-  case NN__SILU:
-  case NN__TANH:
-  case NN__SIGMOID: nn__activation_backward(m, node, n, dx); break;
   case NN__SOFTMAX: nn__softmax_backward(m, node, n, dx); break;
   case NN__DROPOUT: nn__dropout_backward(m, node, n, dx); break;
   case NN__BATCH_NORM: nn__batch_norm_backward(m, node, n, dx); break;
@@ -7802,7 +7850,8 @@ static void nn__backward_node(nn_model *m, nn__node *node, size_t n, int k, nn_r
   case NN__LSTM:
   case NN__GRU: nn__cell_backward(m, node, n, dx); break;
   case NN__LAST_STEP: nn__last_step_backward(m, node, n, dx); break;
-  default: break;
+  default:
+    if (nn__is_act(node->kind)) nn__activation_backward(m, node, n, dx);
   }
 }
 
@@ -10422,8 +10471,6 @@ static void nn__io_node(nn__io *s, nn__node *d)
   case NN__AVG_POOL:
     nn__io_size(s, &w->kernel_h), nn__io_size(s, &w->stride_h), nn__io_size(s, &w->pad_h);
     break;
-  case NN__LEAKY_RELU:
-  case NN__DROPOUT: nn__io_double(s, &d->value); break;
   case NN__EMBEDDING: nn__io_size(s, &d->size), nn__io_size(s, &d->dim[1]); break;
   case NN__RNN:
   case NN__LSTM:
@@ -10435,7 +10482,9 @@ static void nn__io_node(nn__io *s, nn__node *d)
     nn__io_flag(s, &cell->carry);
     break;
   case NN__CROSS_ENTROPY: nn__io_double(s, &d->value), nn__io_class_weights(s, d); break;
-  default: break;
+  default:
+    if (nn__kind_needs[d->kind] & (NN__ONE_NUMBER | NN__TWO_NUMBERS)) nn__io_double(s, &d->value);
+    if (nn__kind_needs[d->kind] & NN__TWO_NUMBERS) nn__io_double(s, &d->second);
   }
 }
 
@@ -10454,8 +10503,6 @@ static int nn__add_described(nn_model *m, const nn__node *d)
   case NN__AVG_POOL: return nn__pool2d(m, d->kind, x, w->kernel_h, w->stride_h, w->pad_h);
   case NN__GLOBAL_MAX:
   case NN__GLOBAL_AVG: return nn__global_pool(m, d->kind, x);
-  case NN__LEAKY_RELU: return nn_leaky_relu(m, x, d->value);
-  case NN__DROPOUT: return nn_dropout(m, x, d->value);
   case NN__NORMALISE: return nn__normalise_layer(m, x, NULL, NULL);
   case NN__FLATTEN: return nn_flatten(m, x);
   case NN__ADD: return nn_add(m, x, d->in[1]);
@@ -10468,7 +10515,7 @@ static int nn__add_described(nn_model *m, const nn__node *d)
   case NN__CROSS_ENTROPY:
   case NN__SQUARED_ERROR:
   case NN__BINARY_CROSS_ENTROPY: return nn__loss(m, d->kind, x, d->value, NULL);
-  default: return nn__same(m, d->kind, x, 0);
+  default: return nn__same_with(m, d->kind, x, d->value, d->second);
   }
 }
 

@@ -355,8 +355,16 @@ NN_API int nn_global_avg_pool(nn_model *m, int x);
 /* Element by element; the shape stays. */
 NN_API int nn_relu(nn_model *m, int x);                     /* max(x, 0) */
 NN_API int nn_leaky_relu(nn_model *m, int x, double slope); /* x > 0 ? x : slope x; slope finite */
+NN_API int nn_elu(nn_model *m, int x, double alpha); /* x > 0 ? x : alpha (exp(x) - 1), Clevert et
+                                                        al. 2016; alpha finite */
 NN_API int nn_gelu(nn_model *m, int x);    /* x/2 (1 + erf(x/sqrt 2)), Hendrycks & Gimpel 2016 */
 NN_API int nn_silu(nn_model *m, int x);    /* x sigmoid(x) */
+NN_API int nn_softplus(nn_model *m, int x); /* log(1 + exp(x)) */
+NN_API int nn_hard_sigmoid(nn_model *m, int x); /* min(max((x + 3)/6, 0), 1), Howard et al. 2019 */
+NN_API int nn_hard_swish(nn_model *m, int x);   /* x times it */
+/* min(max(x, low), high), low < high, both finite; its gradient is 0 at the limits and beyond.
+ * (m, x, 0, 6) is ReLU6, (m, x, -1, 1) hard tanh. */
+NN_API int nn_clamp(nn_model *m, int x, double low, double high);
 NN_API int nn_tanh(nn_model *m, int x);
 NN_API int nn_sigmoid(nn_model *m, int x); /* 1/(1 + exp(-x)) */
 NN_API int nn_softmax(nn_model *m, int x); /* over channels or the last axis, shifted by the max */

@@ -25,9 +25,9 @@ import warnings
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.nn import (AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, Embedding, Flatten, GELU, GRU,
-                      LayerNorm, LeakyReLU, Linear, LSTM, MaxPool2d, ModuleDict, ReLU, RNN, Sigmoid,
-                      SiLU, Softmax, Tanh)
+from torch.nn import (AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, ELU, Embedding, Flatten, GELU,
+                      GRU, Hardsigmoid, Hardswish, Hardtanh, LayerNorm, LeakyReLU, Linear, LSTM, MaxPool2d, ModuleDict, ReLU, RNN, Sigmoid,
+                      SiLU, Softmax, Softplus, Tanh)
 
 FLOAT32 = '--float32' in sys.argv
 MAGIC = 0x316c676e  # "ngl1"
@@ -238,7 +238,9 @@ def pools():
 
 
 ACTIVATIONS = [('relu', ReLU), ('leaky_relu', lambda: LeakyReLU(0.1)), ('gelu', GELU),
-               ('silu', SiLU), ('tanh', Tanh), ('sigmoid', Sigmoid)]
+               ('silu', SiLU), ('tanh', Tanh), ('sigmoid', Sigmoid), ('elu', lambda: ELU(1.5)),
+               ('softplus', lambda: Softplus(threshold=1000)), ('hard_sigmoid', Hardsigmoid),
+               ('hard_swish', Hardswish), ('clamp', lambda: Hardtanh(-0.75, 6))]
 
 
 def activations():

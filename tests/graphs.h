@@ -57,7 +57,7 @@ static int graph_layer_on(nn_model *m, int x) {
   channels = f.rank == 2 ? f.dim[1] : f.dim[0];
   if (f.dim[0] * (f.rank > 1 ? f.dim[1] : 1) * (f.rank > 2 ? f.dim[2] : 1) > 300)
     return f.rank == 3 ? nn_max_pool2d(m, x, 2, 2, 1) : nn_linear(m, x, 5);
-  switch (dice(0, 15)) {
+  switch (dice(0, 16)) {
     case 0: return graph_join(m, graph_node(m), x);
     case 1: /* a residual */
       return nn_add(m, x, f.rank == 3   ? nn_conv2d(m, x, channels, 3, 1, 1)
@@ -66,11 +66,12 @@ static int graph_layer_on(nn_model *m, int x) {
     case 2: return nn_batch_norm(m, x);
     case 3: return channels > 2 ? nn_layer_norm(m, x) : nn_relu(m, x);
     case 4: return nn_relu(m, x);
-    case 5: return nn_leaky_relu(m, x, 0.2);
+    case 5: return dice(0, 1) ? nn_leaky_relu(m, x, 0.2) : nn_elu(m, x, 0.7);
     case 6: return dice(0, 1) ? nn_gelu(m, x) : nn_silu(m, x);
-    case 7: return nn_tanh(m, x);
+    case 7: return dice(0, 1) ? nn_tanh(m, x) : nn_softplus(m, x);
     case 8: return dice(0, 1) ? nn_sigmoid(m, x) : nn_softmax(m, x);
-    case 9: return nn_dropout(m, x, 0.3);
+    case 9: return dice(0, 1) ? nn_hard_swish(m, x) : nn_hard_sigmoid(m, x);
+    case 10: return dice(0, 1) ? nn_clamp(m, x, -1, 0.75) : nn_dropout(m, x, 0.3);
     default: break;
   }
   if (f.rank == 1) return dice(0, 1) ? nn_linear(m, x, out) : nn_linear_no_bias(m, x, out);

@@ -224,11 +224,11 @@ static int random_layer(nn_model *m, int x) {
   const int kernel = 1 + up_to(3), stride = 1 + up_to(2), pad = up_to(kernel / 2);
   if (nn_get_node(m, x, &info) != NN_OK) return -1;
   switch (up_to(info.rank == 1 ? 13 : 18)) {
-  case 0: return nn_relu(m, x);
-  case 1: return nn_leaky_relu(m, x, .1);
-  case 2: return nn_gelu(m, x);
-  case 3: return nn_silu(m, x);
-  case 4: return nn_tanh(m, x);
+  case 0: return up_to(1) ? nn_relu(m, x) : nn_clamp(m, x, -1, 2);
+  case 1: return up_to(1) ? nn_leaky_relu(m, x, .1) : nn_elu(m, x, .5);
+  case 2: return up_to(1) ? nn_gelu(m, x) : nn_softplus(m, x);
+  case 3: return up_to(1) ? nn_silu(m, x) : nn_hard_swish(m, x);
+  case 4: return up_to(1) ? nn_tanh(m, x) : nn_hard_sigmoid(m, x);
   case 5: return nn_sigmoid(m, x);
   case 6: return nn_softmax(m, x);
   case 7: return nn_dropout(m, x, .5);

@@ -286,14 +286,37 @@ static int input_of(nn_model *m, int kind, int C) {
                      : nn_input_image(m, C, 3, 2);
 }
 
-static void activations_and_norms(void) {
-  static const char *const names[] = {"relu",       "leaky_relu", "gelu",    "silu",
-                                      "tanh",       "sigmoid",    "softmax", "dropout",
-                                      "batch_norm", "layer_norm", "normalise"};
-  int f, kind, C;
-  nn_real some[20];
+static int leaky(nn_model *m, int x) { return nn_leaky_relu(m, x, .2); }
+static int elu(nn_model *m, int x) { return nn_elu(m, x, .7); }
+static int clamp(nn_model *m, int x) { return nn_clamp(m, x, -.31, .57); }
+static int drop(nn_model *m, int x) { return nn_dropout(m, x, .4); }
+static int scaled(nn_model *m, int x) {
+  static nn_real some[20];
   test_fill(some, COUNT(some), 8);
-  for (f = 0; f < (int)COUNT(names); f++)
+  return nn_normalise(m, x, some, some + 1);
+}
+/* inputs are within 1 of 0; what bends at 3 is shown more */
+static int wide(nn_model *m, int x) {
+  static const nn_real mean[18], scale[18] = {7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7};
+  return nn_normalise(m, x, mean, scale);
+}
+static int hard_sigmoid(nn_model *m, int x) { return nn_hard_sigmoid(m, wide(m, x)); }
+static int hard_swish(nn_model *m, int x) { return nn_hard_swish(m, wide(m, x)); }
+
+static void activations_and_norms(void) {
+  static const struct {
+    const char *name;
+    int (*add)(nn_model *m, int x);
+  } layers[] = {{"relu", nn_relu},         {"leaky_relu", leaky},
+                {"elu", elu},              {"gelu", nn_gelu},
+                {"silu", nn_silu},         {"softplus", nn_softplus},
+                {"clamp", clamp},          {"hard_sigmoid", hard_sigmoid},
+                {"tanh", nn_tanh},         {"hard_swish", hard_swish},
+                {"sigmoid", nn_sigmoid},   {"softmax", nn_softmax},
+                {"dropout", drop},         {"batch_norm", nn_batch_norm},
+                {"normalise", scaled},     {"layer_norm", nn_layer_norm}};
+  int f, kind, C;
+  for (f = 0; f < (int)COUNT(layers); f++)
     for (kind = 0; kind < 3; kind++)
       for (C = 1; C <= 18; C = C * 2 + 1) {
         int between;
@@ -301,47 +324,14 @@ static void activations_and_norms(void) {
           nn_model *m = begin(4);
           int x = input_of(m, kind, C);
           char what[60];
-          sprintf(what, "%s kind %d C %d%s", names[f], kind, C, between ? " in the middle" : "");
-          if (f == 9 && C == 1 && kind < 2) { /* the norm of one number is flat */
+          sprintf(what, "%s kind %d C %d%s", layers[f].name, kind, C,
+                  between ? " in the middle" : "");
+          if (layers[f].add == nn_layer_norm && C == 1 && kind < 2) { /* of one number: flat */
             nn_destroy(m);
             continue;
           }
           if (between) x = kind == 2 ? nn_conv2d(m, x, C, 1, 1, 0) : nn_linear(m, x, C);
-          switch (f) {
-            case 0:
-              x = nn_relu(m, x);
-              break;
-            case 1:
-              x = nn_leaky_relu(m, x, 0.2);
-              break;
-            case 2:
-              x = nn_gelu(m, x);
-              break;
-            case 3:
-              x = nn_silu(m, x);
-              break;
-            case 4:
-              x = nn_tanh(m, x);
-              break;
-            case 5:
-              x = nn_sigmoid(m, x);
-              break;
-            case 6:
-              x = nn_softmax(m, x);
-              break;
-            case 7:
-              x = nn_dropout(m, x, 0.4);
-              break;
-            case 8:
-              x = nn_batch_norm(m, x);
-              break;
-            case 9:
-              x = nn_layer_norm(m, x);
-              break;
-            default:
-              x = nn_normalise(m, x, some, some + 1);
-              break;
-          }
+          x = layers[f].add(m, x);
           if (between) kind == 2 ? nn_conv2d(m, x, 2, 1, 1, 0) : nn_linear(m, x, 2);
           if (!check_layers(m, 4, what)) return;
         }

@@ -56,7 +56,7 @@ static void images(nn_model *m) {
   x = nn_linear(m, nn_concat(m, y, z), 6);
   nn_set_init(m, x, NN_INIT_HE_NORMAL, 1.5);
   x = nn_layer_norm(m, nn_leaky_relu(m, x, 0.07));
-  x = nn_add(m, x, nn_tanh(m, nn_linear_no_bias(m, x, 6)));
+  x = nn_add(m, x, nn_tanh(m, nn_linear_no_bias(m, nn_clamp(m, x, -2, 3), 6)));
   nn_softmax(m, nn_linear(m, nn_dropout(m, nn_sigmoid(m, x), 0.3), 5));
 }
 static void sequences(nn_model *m) {

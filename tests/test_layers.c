@@ -472,10 +472,21 @@ static double exact_leaky(double x) { return x > 0 ? x : 0.1 * x; }
 static double exact_sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double exact_silu(double x) { return x / (1 + exp(-x)); }
 static double exact_gelu(double x) { return x / 2 * erfc(-x / sqrt(2)); }
+static int add_elu(nn_model *m, int x) { return nn_elu(m, x, .75); }
+static double exact_elu(double x) { return x > 0 ? x : .75 * expm1(x); }
+static double exact_softplus(double x) { return fmax(x, 0) + log1p(exp(-fabs(x))); }
+static double exact_hard_sigmoid(double x) { return fmin(fmax((x + 3) / 6, 0), 1); }
+static double exact_hard_swish(double x) { return x * exact_hard_sigmoid(x); }
+static int add_clamp(nn_model *m, int x) { return nn_clamp(m, x, -0.75, 6); }
+static double exact_clamp(double x) { return fmin(fmax(x, -0.75), 6); }
 static const Function functions[] = {
     {"relu", nn_relu, exact_relu, 0, 0},    {"leaky_relu", add_leaky, exact_leaky, 1.2e-7, 0},
     {"tanh", nn_tanh, tanh, 3e-7, 0},       {"sigmoid", nn_sigmoid, exact_sigmoid, 3e-7, 0},
-    {"silu", nn_silu, exact_silu, 5e-7, 0}, {"gelu", nn_gelu, exact_gelu, 0, 5e-7}};
+    {"silu", nn_silu, exact_silu, 5e-7, 0}, {"gelu", nn_gelu, exact_gelu, 0, 5e-7},
+    {"elu", add_elu, exact_elu, 3e-7, 0},   {"softplus", nn_softplus, exact_softplus, 3e-7, 0},
+    {"hard_sigmoid", nn_hard_sigmoid, exact_hard_sigmoid, 3e-7, 0},
+    {"hard_swish", nn_hard_swish, exact_hard_swish, 3e-7, 0},
+    {"clamp", add_clamp, exact_clamp, 0, 0}};
 
 /* Over the whole range of float, about a million numbers. A result below the smallest normal
  * number is flushed to 0, as is the sigmoid within a silu. The worst relative errors are printed

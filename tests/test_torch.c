@@ -229,6 +229,8 @@ static void pools(void) {
 }
 
 static int leaky_relu(nn_model *m, int x) { return nn_leaky_relu(m, x, .1); }
+static int elu(nn_model *m, int x) { return nn_elu(m, x, 1.5); }
+static int clamp(nn_model *m, int x) { return nn_clamp(m, x, -.75, 6); }
 
 static void activation(const char *name, int (*act)(nn_model *m, int x)) {
   char net[64];
@@ -248,6 +250,11 @@ static void activations(void) {
   activation("silu", nn_silu);
   activation("tanh", nn_tanh);
   activation("sigmoid", nn_sigmoid);
+  activation("elu", elu);
+  activation("softplus", nn_softplus);
+  activation("hard_sigmoid", nn_hard_sigmoid);
+  activation("hard_swish", nn_hard_swish);
+  activation("clamp", clamp);
 }
 
 static void softmaxes(void) {
