@@ -3607,6 +3607,7 @@ typedef struct nn__node {
   nn_recurrent_options cell;
   int size;                   /* linear: out; embedding: vocabulary */
   int no_bias;                /* linear */
+  int ceil, exclude_pad;      /* pooling */
   double rate, decay;         /* factors of the optimizer's rate and weight decay; rate 0: frozen */
   double value, second;       /* slope, lower and upper limit, drop rate, label smoothing */
   const nn_real *weights;     /* cross-entropy: class weights in the block, or the caller's */
@@ -4400,12 +4401,18 @@ static void nn__conv_backward_weights(nn_model *m, const nn__conv *c, const nn_r
 
 /* ---- pooling ------------------------------------------------------------------------------ */
 
+typedef struct nn__axis { /* of an image that windows are laid over */
+  size_t size, out, kernel, stride, pad; /* stride 0: the windows share the size out */
+} nn__axis;
+
 typedef struct nn__pool_job {
   const nn__kernels *kernels;
-  size_t h, w, c, oh, ow, kernel, stride, pad;
+  size_t h, w, c, oh, ow;
+  nn__axis down, across;
   const nn_real *x, *y, *dy;
   nn_real *out, *dx;
   int max;
+  int exclude_pad;
   int relu; /* backward: past the relu before it, too */
 } nn__pool_job;
 
@@ -4413,25 +4420,44 @@ enum { NN__MAX_WINDOW = 32 }; /* largest pooling kernel */
 
 static nn__pool_job nn__pool_of(const nn_model *m, const nn__node *node, const nn__node *x)
 {
+  const nn_conv2d_options *o = &node->window;
   nn__pool_job p;
   memset(&p, 0, sizeof p);
   p.kernels = m->context.kernels;
   p.c = (size_t)x->dim[0], p.h = (size_t)x->dim[1], p.w = (size_t)x->dim[2];
   p.oh = (size_t)node->dim[1], p.ow = (size_t)node->dim[2];
-  p.kernel = (size_t)node->window.kernel_h, p.stride = (size_t)node->window.stride_h;
-  p.pad = (size_t)node->window.pad_h;
+  const nn__axis down = {p.h, p.oh, (size_t)o->kernel_h, (size_t)o->stride_h, (size_t)o->pad_h};
+  const nn__axis across = {p.w, p.ow, (size_t)o->kernel_w, (size_t)o->stride_w, (size_t)o->pad_w};
+  p.down = down, p.across = across;
   p.max = node->kind == NN__MAX_POOL || node->kind == NN__GLOBAL_MAX;
+  p.exclude_pad = node->exclude_pad;
   return p;
 }
 
-/* The part of output pixel (i,j)'s window that lies inside the image: at least one pixel, for the
- * padding is half a window at most. Returns the offset of the first one. */
-static size_t nn__window(const nn__pool_job *p, size_t i, size_t j, size_t *rows, size_t *cols)
+/* The part of output i's window that lies inside, at least one pixel, for the padding is half a
+ * window at most: its first pixel and its length. *whole: with the padding that it covers. */
+static size_t nn__window(const nn__axis *a, size_t i, size_t *length, size_t *whole)
 {
-  const size_t top = nn__max(i * p->stride, p->pad), left = nn__max(j * p->stride, p->pad);
-  *rows = nn__min(i * p->stride + p->kernel, p->h + p->pad) - top;
-  *cols = nn__min(j * p->stride + p->kernel, p->w + p->pad) - left;
-  return ((top - p->pad) * p->w + left - p->pad) * p->c;
+  if (a->stride == 0) {
+    const size_t first = i * a->size / a->out;
+    *length = *whole = ((i + 1) * a->size + a->out - 1) / a->out - first;
+    return first;
+  }
+  const size_t first = i * a->stride, end = first + a->kernel, inside = nn__max(first, a->pad);
+  *length = nn__min(end, a->size + a->pad) - inside;
+  *whole = nn__min(end, a->size + 2 * a->pad) - first;
+  return inside - a->pad;
+}
+
+/* Of output pixel (i,j); and the share of each pixel in an average. */
+static size_t nn__window_at(const nn__pool_job *p, size_t i, size_t j, size_t *rows, size_t *cols,
+                            nn_real *share)
+{
+  size_t high, wide;
+  const size_t top = nn__window(&p->down, i, rows, &high);
+  const size_t left = nn__window(&p->across, j, cols, &wide);
+  *share = 1 / (nn_real)(p->exclude_pad ? *rows * *cols : high * wide);
+  return (top * p->w + left) * p->c;
 }
 
 static void nn__pool_forward_task(void *arg, size_t image, int thread)
@@ -4444,15 +4470,22 @@ static void nn__pool_forward_task(void *arg, size_t image, int thread)
   for (size_t i = 0; i < p->oh; i++)
     for (size_t j = 0; j < p->ow; j++, y += p->c) {
       size_t rows, cols;
-      const nn_real *at = x + nn__window(p, i, j, &rows, &cols);
+      nn_real share;
+      const nn_real *at = x + nn__window_at(p, i, j, &rows, &cols, &share);
       if (p->max)
         p->kernels->max_window(y, at, row, rows, cols, p->c, 0);
       else
-        p->kernels->sum_window(y, at, row, rows, cols, p->c, 1 / (nn_real)(p->kernel * p->kernel));
+        p->kernels->sum_window(y, at, row, rows, cols, p->c, share);
     }
 }
 
 #ifndef NN_NO_TRAINING
+/* Whether windows lie side by side, so that they write every pixel once. */
+static int nn__tiled(const nn__axis *a)
+{
+  return !a->pad && a->kernel == a->stride && a->out * a->stride == a->size;
+}
+
 static void nn__pool_backward_task(void *arg, size_t image, int thread)
 {
   const nn__pool_job *p = arg;
@@ -4461,16 +4494,14 @@ static void nn__pool_backward_task(void *arg, size_t image, int thread)
   const nn_real *dy = p->dy + image * p->oh * p->ow * p->c;
   nn_real *dx = p->dx + image * p->h * p->w * p->c;
   const size_t row = p->w * p->c;
-  const nn_real share = 1 / (nn_real)(p->kernel * p->kernel);
   (void)thread;
-  /* windows that lie side by side write every pixel once */
-  const int add = !p->max || p->pad || p->kernel != p->stride || p->oh * p->stride != p->h ||
-                  p->ow * p->stride != p->w;
+  const int add = !p->max || !nn__tiled(&p->down) || !nn__tiled(&p->across);
   if (add) memset(dx, 0, p->h * p->w * p->c * sizeof *dx);
   for (size_t i = 0; i < p->oh; i++)
     for (size_t j = 0; j < p->ow; j++, y += p->c, dy += p->c) {
       size_t rows, cols;
-      const size_t at = nn__window(p, i, j, &rows, &cols);
+      nn_real share;
+      const size_t at = nn__window_at(p, i, j, &rows, &cols, &share);
       if (p->max)
         p->kernels->max_window_back(dx + at, x + at, row, rows, cols, y, dy, p->c, add, p->relu);
       for (size_t r = 0; r < rows && !p->max; r++)
@@ -6236,34 +6267,73 @@ static int nn__linear(nn_model *m, int x, int out, int no_bias)
 int nn_linear(nn_model *m, int x, int out) { return nn__linear(m, x, out, 0); }
 int nn_linear_no_bias(nn_model *m, int x, int out) { return nn__linear(m, x, out, 1); }
 
-static int nn__pool2d(nn_model *m, nn__kind kind, int x, int kernel, int stride, int pad)
+/* Windows along one axis, 0 when none fits; with `ceil` one more for what is left over, if it begins
+ * before the padding behind. */
+static int nn__pool_size(int size, int pad, int kernel, int stride, int ceil)
+{
+  const int out = nn__out_size(size, pad, kernel, 1, stride);
+  const int64_t left = ((int64_t)size + 2 * (int64_t)pad - kernel) % stride;
+  return out + (ceil && out && left && (int64_t)out * stride < (int64_t)size + pad);
+}
+
+static int nn__pool2d(nn_model *m, nn__kind kind, int x, const nn_pool2d_options *options)
 {
   nn__node *node = nn__begin(m, kind, 1, x, -1);
   if (!node || !nn__rank_is(m, node, 3)) return -1;
+  if (!options) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
+  const nn_pool2d_options o = *options;
   const nn__node *in = &m->node[x];
-  if (!nn__in_range(m, node, "kernel", kernel, 1, NN__MAX_WINDOW) ||
-      !nn__in_range(m, node, "stride", stride, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "pad", pad, 0, kernel / 2))
+  if (!nn__in_range(m, node, "kernel", o.kernel_h, 1, NN__MAX_WINDOW) ||
+      !nn__in_range(m, node, "kernel", o.kernel_w, 1, NN__MAX_WINDOW) ||
+      !nn__in_range(m, node, "stride", o.stride_h, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "stride", o.stride_w, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "pad", o.pad_h, 0, o.kernel_h / 2) ||
+      !nn__in_range(m, node, "pad", o.pad_w, 0, o.kernel_w / 2))
     return -1;
-  const int oh = nn__out_size(in->dim[1], pad, kernel, 1, stride);
-  const int ow = nn__out_size(in->dim[2], pad, kernel, 1, stride);
+  const int oh = nn__pool_size(in->dim[1], o.pad_h, o.kernel_h, o.stride_h, o.ceil);
+  const int ow = nn__pool_size(in->dim[2], o.pad_w, o.kernel_w, o.stride_w, o.ceil);
   nn__shape_text t;
   if (!oh || !ow)
     return nn__fail(m, NN_ERR_SHAPE, "%s: a %dx%d window does not fit %s from %s", node->name,
-                    kernel, kernel, nn__shape(in, &t), in->name);
-  const nn_conv2d_options window = {in->dim[0], kernel, kernel, stride, stride, pad,
-                                    pad,        1,      1,      1,      0};
+                    o.kernel_h, o.kernel_w, nn__shape(in, &t), in->name);
+  const nn_conv2d_options window = {in->dim[0], o.kernel_h, o.kernel_w, o.stride_h, o.stride_w,
+                                    o.pad_h,    o.pad_w,    1,          1,          1, 0};
   node->window = window;
+  node->ceil = o.ceil != 0, node->exclude_pad = kind == NN__AVG_POOL && o.exclude_pad;
   nn__set_shape(m, node, 3, in->dim[0], oh, ow);
   return nn__added(m);
 }
+int nn_max_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options)
+{
+  return nn__pool2d(m, NN__MAX_POOL, x, options);
+}
+int nn_avg_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options)
+{
+  return nn__pool2d(m, NN__AVG_POOL, x, options);
+}
 int nn_max_pool2d(nn_model *m, int x, int kernel, int stride, int pad)
 {
-  return nn__pool2d(m, NN__MAX_POOL, x, kernel, stride, pad);
+  const nn_pool2d_options o = {kernel, kernel, stride, stride, pad, pad, 0, 0};
+  return nn_max_pool2d_with(m, x, &o);
 }
 int nn_avg_pool2d(nn_model *m, int x, int kernel, int stride, int pad)
 {
-  return nn__pool2d(m, NN__AVG_POOL, x, kernel, stride, pad);
+  const nn_pool2d_options o = {kernel, kernel, stride, stride, pad, pad, 0, 0};
+  return nn_avg_pool2d_with(m, x, &o);
+}
+
+int nn_adaptive_avg_pool2d(nn_model *m, int x, int height, int width)
+{
+  nn__node *node = nn__begin(m, NN__AVG_POOL, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 3)) return -1;
+  const nn__node *in = &m->node[x];
+  if (!nn__in_range(m, node, "height", height, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "width", width, 1, NN__MAX_SIZE))
+    return -1;
+  const nn_conv2d_options window = {in->dim[0], height, width, 0, 0, 0, 0, 1, 1, 1, 0};
+  node->window = window; /* stride 0, see nn__window; the kernel is the output's size */
+  nn__set_shape(m, node, 3, in->dim[0], height, width);
+  return nn__added(m);
 }
 
 static int nn__global_pool(nn_model *m, nn__kind kind, int x)
@@ -10053,7 +10123,14 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
       int *to = x->seen, from[4];
       if (x->rank != 3) continue; /* without places; whatever image it stems from is seen whole */
       memcpy(from, seen, sizeof from);
-      if (windows) {
+      if (windows && !o->stride_h) {
+        for (int s = 0; s < 2; s++) {
+          const nn__axis a = {(size_t)x->dim[1 + s], (size_t)y->dim[1 + s], 0, 0, 0};
+          size_t length;
+          from[s] = (int)nn__window(&a, (size_t)seen[s], &length, &length);
+          from[s + 2] = (int)(nn__window(&a, (size_t)seen[s + 2], &length, &length) + length) - 1;
+        }
+      } else if (windows) {
         from[0] = from[0] * o->stride_h - o->pad_h, from[1] = from[1] * o->stride_w - o->pad_w;
         from[2] = from[2] * o->stride_h - o->pad_h + o->dilation_h * (o->kernel_h - 1);
         from[3] = from[3] * o->stride_w - o->pad_w + o->dilation_w * (o->kernel_w - 1);
@@ -10215,6 +10292,8 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *                              dilation_h, dilation_w, groups, flag no_bias
  *           linear             u32 out, flag no_bias
  *           max_pool, avg_pool u32 kernel, stride, pad
+ *           max_pool2d, avg_pool2d u32 kernel, stride, pad of the height, then of the width; flags
+ *           ceil, exclude_pad; strides 0: adaptive, and the kernel is the size of the output
  *           leaky_relu         f64 slope
  *           dropout            f64 rate
  *           embedding          u32 vocabulary, width
@@ -10434,6 +10513,15 @@ static void nn__io_class_weights(nn__io *s, nn__node *node)
   if (s->reading) node->size = count;
 }
 
+/* Pools have one number for each side of their windows, as all had in version 0.1.0; others are
+ * called max_pool2d and avg_pool2d in files, and tell all. Stride 0: adaptive. */
+static int nn__is_square(const nn__node *d)
+{
+  const nn_conv2d_options *w = &d->window;
+  return w->kernel_h == w->kernel_w && w->stride_h && w->stride_h == w->stride_w &&
+         w->pad_h == w->pad_w && !d->ceil && !d->exclude_pad;
+}
+
 /* A layer's description: what its builder call takes. */
 static void nn__io_node(nn__io *s, nn__node *d)
 {
@@ -10441,8 +10529,14 @@ static void nn__io_node(nn__io *s, nn__node *d)
   nn_recurrent_options *cell = &d->cell;
   char kind[24] = "";
   int init = (int)d->init, i = 0;
-  if (!s->reading) memcpy(kind, nn__kind_text[d->kind], strlen(nn__kind_text[d->kind]) + 1);
+  const int pool = d->kind == NN__MAX_POOL || d->kind == NN__AVG_POOL;
+  if (!s->reading) {
+    memcpy(kind, nn__kind_text[d->kind], strlen(nn__kind_text[d->kind]) + 1);
+    if (pool && !nn__is_square(d)) memcpy(kind + 8, "2d", 3);
+  }
   nn__io_text(s, "a kind", kind, sizeof kind);
+  const int whole = !strcmp(kind, "max_pool2d") || !strcmp(kind, "avg_pool2d");
+  if (whole) kind[8] = 0;
   while (i < NN__KIND_COUNT && strcmp(kind, nn__kind_text[i])) i++;
   if (i == NN__KIND_COUNT) nn__io_fail(s, NN_ERR_FORMAT, "no kind of layer is a \"%s\"", kind);
   if (s->status != NN_OK) return;
@@ -10468,9 +10562,15 @@ static void nn__io_node(nn__io *s, nn__node *d)
   }
   case NN__LINEAR: nn__io_size(s, &d->size), nn__io_flag(s, &d->no_bias); break;
   case NN__MAX_POOL:
-  case NN__AVG_POOL:
-    nn__io_size(s, &w->kernel_h), nn__io_size(s, &w->stride_h), nn__io_size(s, &w->pad_h);
+  case NN__AVG_POOL: {
+    int *const size[] = {&w->kernel_h, &w->stride_h, &w->pad_h,
+                         &w->kernel_w, &w->stride_w, &w->pad_w};
+    for (i = 0; i < (whole ? 6 : 3); i++)
+      nn__io_int(s, i % 3 == 1 ? "stride" : "a size", size[i], i % 3 == 1 && !whole, INT_MAX);
+    if (whole) nn__io_flag(s, &d->ceil), nn__io_flag(s, &d->exclude_pad);
+    else w->kernel_w = w->kernel_h, w->stride_w = w->stride_h, w->pad_w = w->pad_h;
     break;
+  }
   case NN__EMBEDDING: nn__io_size(s, &d->size), nn__io_size(s, &d->dim[1]); break;
   case NN__RNN:
   case NN__LSTM:
@@ -10500,7 +10600,13 @@ static int nn__add_described(nn_model *m, const nn__node *d)
   case NN__CONV2D: return nn_conv2d_with(m, x, w);
   case NN__LINEAR: return nn__linear(m, x, d->size, d->no_bias);
   case NN__MAX_POOL:
-  case NN__AVG_POOL: return nn__pool2d(m, d->kind, x, w->kernel_h, w->stride_h, w->pad_h);
+  case NN__AVG_POOL: {
+    const nn_pool2d_options o = {w->kernel_h, w->kernel_w, w->stride_h, w->stride_w,
+                                 w->pad_h,    w->pad_w,    d->ceil,     d->exclude_pad};
+    if (d->kind == NN__AVG_POOL && !w->stride_h && !w->stride_w)
+      return nn_adaptive_avg_pool2d(m, x, w->kernel_h, w->kernel_w);
+    return nn__pool2d(m, d->kind, x, &o);
+  }
   case NN__GLOBAL_MAX:
   case NN__GLOBAL_AVG: return nn__global_pool(m, d->kind, x);
   case NN__NORMALISE: return nn__normalise_layer(m, x, NULL, NULL);

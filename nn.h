@@ -344,11 +344,21 @@ NN_API int nn_conv2d_with(nn_model *m, int x, const nn_conv2d_options *options);
 NN_API int nn_linear(nn_model *m, int x, int out);
 NN_API int nn_linear_no_bias(nn_model *m, int x, int out);
 
-/* Pooling [C,H,W] -> [C,OH,OW], OH = (H + 2 pad - kernel)/stride + 1; pad at most kernel/2.
+/* Pooling [C,H,W] -> [C,OH,OW], OH = (H + 2 pad - kernel)/stride + 1, rounded down; with ceil up,
+ * less a window that would begin in the padding behind. kernel 1..32, pad at most kernel/2.
  * Max: padding never wins, a NaN does; among equals the first in row order gets the gradient.
- * Average: padding counts as zeros (PyTorch's count_include_pad). Global: [C,H,W] -> [C]. */
+ * Average: padding counts as zeros (PyTorch's count_include_pad) unless exclude_pad.
+ * Adaptive (He et al. 2014; PyTorch): output i of OH is the mean of the rows from floor(i H/OH) up
+ * to ceil((i + 1) H/OH), columns likewise; OH, OW 1 or more. Global: [C,H,W] -> [C]. */
+typedef struct nn_pool2d_options {
+  int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
+  int ceil, exclude_pad;
+} nn_pool2d_options;
 NN_API int nn_max_pool2d(nn_model *m, int x, int kernel, int stride, int pad);
+NN_API int nn_max_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options);
 NN_API int nn_avg_pool2d(nn_model *m, int x, int kernel, int stride, int pad);
+NN_API int nn_avg_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options);
+NN_API int nn_adaptive_avg_pool2d(nn_model *m, int x, int height, int width);
 NN_API int nn_global_max_pool(nn_model *m, int x);
 NN_API int nn_global_avg_pool(nn_model *m, int x);
 

@@ -25,9 +25,10 @@ import warnings
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.nn import (AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, ELU, Embedding, Flatten, GELU,
-                      GRU, Hardsigmoid, Hardswish, Hardtanh, LayerNorm, LeakyReLU, Linear, LSTM, MaxPool2d, ModuleDict, ReLU, RNN, Sigmoid,
-                      SiLU, Softmax, Softplus, Tanh)
+from torch.nn import (AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, ELU,
+                      Embedding, Flatten, GELU, GRU, Hardsigmoid, Hardswish, Hardtanh, LayerNorm,
+                      LeakyReLU, Linear, LSTM, MaxPool2d, ModuleDict, ReLU, RNN, Sigmoid, SiLU,
+                      Softmax, Softplus, Tanh)
 
 FLOAT32 = '--float32' in sys.argv
 MAGIC = 0x316c676e  # "ngl1"
@@ -232,6 +233,16 @@ def pools():
     run('avg_pool', [image(2, 8, 9)], {'layer': AvgPool2d(2, 2)})
     run('avg_pool_overlap', [image(3, 9, 8)], {'layer': AvgPool2d(3, 2, 1)})
     run('avg_pool_dense', [image(2, 6, 7)], {'layer': AvgPool2d(3, 1)})
+    run('max_pool_rectangle', [image(3, 9, 8)], {'layer': MaxPool2d((2, 3), (1, 2), (0, 1))})
+    run('max_pool_ceil', [image(3, 8, 9)], {'layer': MaxPool2d((3, 2), (2, 3), ceil_mode=True)})
+    run('avg_pool_rectangle', [image(3, 9, 8)], {'layer': AvgPool2d((2, 3), (1, 2), (0, 1))})
+    run('avg_pool_ceil', [image(3, 8, 9)], {'layer': AvgPool2d(3, 2, 1, True)})
+    run('avg_pool_exclude', [image(3, 8, 9)],
+        {'layer': AvgPool2d(3, 2, 1, count_include_pad=False)})
+    run('avg_pool_ceil_exclude', [image(3, 8, 10)],
+        {'layer': AvgPool2d((3, 2), (2, 3), (1, 1), True, False)})
+    run('adaptive', [image(3, 7, 10)], {'layer': AdaptiveAvgPool2d((3, 4))})
+    run('adaptive_up', [image(2, 3, 4)], {'layer': AdaptiveAvgPool2d((5, 1))})
     run('global_max_pool', [image(5, 4, 6)],
         function=lambda L, x: F.max_pool2d(x, (4, 6)).flatten(1))
     run('global_avg_pool', [image(5, 4, 6)], function=lambda L, x: x.mean((2, 3)))

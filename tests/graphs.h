@@ -79,6 +79,16 @@ static int graph_layer_on(nn_model *m, int x) {
   if (f.rank == 2) return dice(0, 2) ? graph_cell(m, x, out) : nn_linear(m, x, out);
   kernel = dice(1, f.dim[1] < f.dim[2] ? f.dim[1] : f.dim[2]);
   stride = dice(1, 2), pad = dice(0, kernel / 2);
+  if (dice(0, 9) == 0) {
+    const int high = dice(1, 4), wide = dice(1, 4);
+    return nn_adaptive_avg_pool2d(m, x, high, wide);
+  }
+  if (dice(0, 5) == 0) {
+    nn_pool2d_options o = {kernel, 1, stride, 1, pad, 0, 0, 0};
+    o.kernel_w = dice(1, kernel), o.stride_w = dice(1, 3), o.pad_w = dice(0, o.kernel_w / 2);
+    o.ceil = dice(0, 1), o.exclude_pad = dice(0, 1);
+    return dice(0, 1) ? nn_max_pool2d_with(m, x, &o) : nn_avg_pool2d_with(m, x, &o);
+  }
   switch (dice(0, 6)) {
     case 0: return nn_max_pool2d(m, x, kernel, stride, pad);
     case 1: return nn_avg_pool2d(m, x, kernel, stride, pad);

@@ -222,6 +222,8 @@ static int random_layer(nn_model *m, int x) {
                             up_to(3),     up_to(3),     1 + up_to(1), 1 + up_to(1), 1, up_to(1)};
   nn_recurrent_options cell = {1 + up_to(4), 1 + up_to(2), up_to(1) * .25, up_to(1), up_to(1)};
   const int kernel = 1 + up_to(3), stride = 1 + up_to(2), pad = up_to(kernel / 2);
+  const nn_pool2d_options pool = {kernel, 1 + up_to(3), stride,    1 + up_to(2),
+                                  pad,    up_to(1),     up_to(1), up_to(1)};
   if (nn_get_node(m, x, &info) != NN_OK) return -1;
   switch (up_to(info.rank == 1 ? 13 : 18)) {
   case 0: return up_to(1) ? nn_relu(m, x) : nn_clamp(m, x, -1, 2);
@@ -243,8 +245,11 @@ static int random_layer(nn_model *m, int x) {
     conv.out = info.dim[0];
     return info.rank == 3 ? nn_conv2d_with(m, x, &conv) : nn_rnn_with(m, x, &cell);
   case 15:
+    if (info.rank == 3 && up_to(1)) return nn_max_pool2d_with(m, x, &pool);
     return info.rank == 3 ? nn_max_pool2d(m, x, kernel, stride, pad) : nn_lstm_with(m, x, &cell);
   case 16:
+    if (info.rank == 3 && up_to(1)) return nn_avg_pool2d_with(m, x, &pool);
+    if (info.rank == 3 && up_to(1)) return nn_adaptive_avg_pool2d(m, x, kernel, stride);
     return info.rank == 3 ? nn_avg_pool2d(m, x, kernel, stride, pad) : nn_gru_with(m, x, &cell);
   case 17: return info.rank == 3 ? nn_global_max_pool(m, x) : nn_last_step(m, x);
   default: return info.rank == 3 ? nn_global_avg_pool(m, x) : nn_last_step(m, x);

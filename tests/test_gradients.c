@@ -240,20 +240,26 @@ static void pools(void) {
   static const int beside[][4] = {{2, 0, 6, 4}, {2, 0, 7, 4}, {2, 0, 4, 7}, {3, 1, 6, 9}};
   int i;
   dice_state = 4;
-  for (i = 0; i < 104; i++) {
+  for (i = 0; i < 204; i++) {
     int kernel = dice(1, 4), stride = dice(1, 4), pad = dice(0, kernel / 2), H = dice(kernel, 9);
-    int C = dice(1, 9), W = dice(kernel, 9), n = dice(1, 3), kind = dice(0, 3), x;
+    int C = dice(1, 9), W = dice(kernel, 9), n = dice(1, 3), kind = dice(0, 4), x;
     nn_model *m = begin(n);
     char what[100];
-    if (i >= 100) {
-      const int *b = beside[i - 100];
+    if (i >= 200) {
+      const int *b = beside[i - 200];
       kernel = stride = b[0], pad = b[1], H = b[2], W = b[3], kind = 0;
     }
     sprintf(what, "pool %d n %d C %d H %d W %d kernel %d stride %d pad %d", kind, n, C, H, W,
             kernel, stride, pad);
     x = nn_input_image(m, C, H, W);
-    if (kind == 0) nn_max_pool2d(m, x, kernel, stride, pad);
-    if (kind == 1) nn_avg_pool2d(m, x, kernel, stride, pad);
+    nn_pool2d_options o = {kernel, kernel, stride, stride, pad, pad, 0, 0};
+    if (i < 200 && i % 2) {
+      o.kernel_w = dice(1, kernel), o.pad_w = dice(0, o.kernel_w / 2), o.stride_w = dice(1, 3);
+      o.ceil = dice(0, 1), o.exclude_pad = dice(0, 1);
+    }
+    if (kind == 0) nn_max_pool2d_with(m, x, &o);
+    if (kind == 1) nn_avg_pool2d_with(m, x, &o);
+    if (kind == 4) nn_adaptive_avg_pool2d(m, x, kernel, stride);
     if (kind == 2) nn_global_max_pool(m, x);
     if (kind == 3) nn_global_avg_pool(m, x);
     if (!check_layers(m, n, what)) return;

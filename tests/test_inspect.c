@@ -406,12 +406,14 @@ static void receptive_fields(void) {
   enum { H = 13, W = 11, PIXELS = H * W };
   const nn_conv2d_options far = {3, 3, 2, 1, 1, 0, 0, 2, 3, 1, 0};
   const nn_conv2d_options wide = {2, 1, 3, 2, 1, 0, 1, 1, 1, 1, 0};
+  const nn_pool2d_options edge = {3, 2, 2, 2, 1, 1, 1, 1};
   nn_config c = test_config();
   c.batch = PIXELS + 1, c.keep_activations = 1;
   nn_model *m = nn_create(&c);
   int x = nn_conv2d_with(m, nn_input_image(m, 1, H, W), &far); /* 9x8 */
   const int a = nn_avg_pool2d(m, x, 3, 2, 1), b = nn_conv2d(m, x, 3, 3, 2, 1);
   x = nn_concat(m, nn_relu(m, a), nn_conv2d(m, nn_add(m, a, b), 2, 1, 1, 0)); /* 5x4 */
+  nn_avg_pool2d_with(m, nn_adaptive_avg_pool2d(m, x, 4, 3), &edge);
   x = nn_conv2d_with(m, x, &wide);
   nn_linear(m, nn_flatten(m, nn_softmax(m, nn_max_pool2d(m, x, 2, 1, 0))), 3);
   nn_real *image = test_reals((PIXELS + 1) * PIXELS), *y = test_reals((PIXELS + 1) * 4 * 81);

@@ -44,14 +44,16 @@ static nn_config counted(Counter *count) {
 /* Small nets which between them have every kind of layer and every option of one. */
 static void images(nn_model *m) {
   nn_conv2d_options o = {4, 3, 2, 2, 1, 1, 0, 1, 2, 2, 1};
+  const nn_pool2d_options pool = {3, 2, 1, 1, 1, 0, 1, 1};
   static const nn_real mean[2] = {(nn_real).25, -3}, scale[2] = {2, (nn_real).125};
   int x = nn_normalise(m, nn_input_image(m, 2, 8, 7), mean, scale), y, z;
   x = nn_conv2d(m, x, 4, 3, 1, 1);
   nn_name(m, x, "first/conv-1_a");
   x = nn_relu(m, nn_batch_norm(m, x));
   y = nn_silu(m, nn_conv2d_with(m, x, &o));
-  z = nn_gelu(m, nn_max_pool2d(m, x, 2, 2, 0));
-  y = nn_concat(m, nn_flatten(m, nn_avg_pool2d(m, y, 2, 1, 1)), nn_flatten(m, z));
+  z = nn_gelu(m, nn_max_pool2d(m, nn_max_pool2d_with(m, x, &pool), 2, 2, 0));
+  y = nn_adaptive_avg_pool2d(m, nn_avg_pool2d(m, y, 2, 1, 1), 3, 4);
+  y = nn_concat(m, nn_flatten(m, y), nn_flatten(m, z));
   z = nn_concat(m, nn_global_avg_pool(m, x), nn_global_max_pool(m, x));
   x = nn_linear(m, nn_concat(m, y, z), 6);
   nn_set_init(m, x, NN_INIT_HE_NORMAL, 1.5);

@@ -353,42 +353,62 @@ static void conv2d_depthwise(void) {
   }
 }
 
-static void pool_case(int kind, int n, int C, int H, int W, int kernel, int stride, int pad) {
-  int OH = H + 2 * pad - kernel, OW = W + 2 * pad - kernel, mode;
-  char what[120];
-  sprintf(what, "%s n %d C %d H %d W %d kernel %d stride %d pad %d",
-          kind ? "avg_pool2d" : "max_pool2d", n, C, H, W, kernel, stride, pad);
+/* Windows along an axis; with ceil one more if something is left over and it begins early enough. */
+static int windows(int size, int kernel, int stride, int pad, int ceil) {
+  int out = 0, i;
+  if (size + 2 * pad < kernel) return 0;
+  for (i = 0; i * stride + kernel <= size + 2 * pad; i++) out++;
+  return out + (ceil && (i - 1) * stride + kernel < size + 2 * pad && i * stride < size + pad);
+}
+
+/* kind: maximum, average, adaptive average (to kernel_h x kernel_w) */
+static void pool_case(int kind, int n, int C, int H, int W, nn_pool2d_options o) {
+  const int adaptive = kind == 2;
+  const int oh = adaptive ? o.kernel_h : windows(H, o.kernel_h, o.stride_h, o.pad_h, o.ceil);
+  const int ow = adaptive ? o.kernel_w : windows(W, o.kernel_w, o.stride_w, o.pad_w, o.ceil);
+  int mode;
+  char what[160];
+  sprintf(what, "pool %d n %d C %d H %d W %d kernel %dx%d stride %dx%d pad %dx%d ceil %d exclude %d",
+          kind, n, C, H, W, o.kernel_h, o.kernel_w, o.stride_h, o.stride_w, o.pad_h, o.pad_w,
+          o.ceil, o.exclude_pad);
   for (mode = 0; mode <= LAST_MODE; mode++) {
     nn_model *m = begin(n, mode);
-    int in = nn_input_image(m, C, H, W), y;
-    y = kind ? nn_avg_pool2d(m, in, kernel, stride, pad)
-             : nn_max_pool2d(m, in, kernel, stride, pad);
-    if (pad > kernel / 2 || OH < 0 || OW < 0) {
+    const int in = nn_input_image(m, C, H, W);
+    const int y = adaptive ? nn_adaptive_avg_pool2d(m, in, oh, ow)
+                  : kind   ? nn_avg_pool2d_with(m, in, &o)
+                           : nn_max_pool2d_with(m, in, &o);
+    if (!adaptive && (o.pad_h > o.kernel_h / 2 || o.pad_w > o.kernel_w / 2 || !oh || !ow)) {
       CHECK_INT(y, -1);
       CHECK(nn_build(m) != NN_OK);
     } else if (ready(m)) {
-      int oh = OH / stride + 1, ow = OW / stride + 1, s, i, j, u, v;
+      int s, i, j, u, v;
       nn_real *x = inputs((size_t)(n * C * H * W), 9);
       double *want = doubles((size_t)(n * C * oh * ow)), *to = want;
       for (i = 0; i < n * C * H * W; i++) x[i] -= 3; /* padding, were it zeros, would win */
       for (s = 0; s < n * C; s++)
         for (i = 0; i < oh; i++)
           for (j = 0; j < ow; j++) {
+            const int top = adaptive ? (int)floor((double)i * H / oh) : i * o.stride_h - o.pad_h;
+            const int left = adaptive ? (int)floor((double)j * W / ow) : j * o.stride_w - o.pad_w;
+            const int end = adaptive ? (int)ceil((i + 1.) * H / oh) : top + o.kernel_h;
+            const int right = adaptive ? (int)ceil((j + 1.) * W / ow) : left + o.kernel_w;
             double best = -INFINITY, sum = 0;
-            for (u = 0; u < kernel; u++)
-              for (v = 0; v < kernel; v++) {
-                int r = i * stride + u - pad, q = j * stride + v - pad;
+            int inside = 0, covered = 0;
+            for (u = top; u < end; u++)
+              for (v = left; v < right; v++) {
                 double e;
-                if (r < 0 || r >= H || q < 0 || q >= W) continue;
-                e = (double)x[(s * H + r) * W + q];
+                covered += u < H + o.pad_h && v < W + o.pad_w;
+                if (u < 0 || u >= H || v < 0 || v >= W) continue;
+                e = (double)x[(s * H + u) * W + v];
+                inside++;
                 sum += e;
                 if (e > best) best = e;
               }
-            *to++ = kind ? sum / (kernel * kernel) : best;
+            *to++ = kind ? sum / (o.exclude_pad ? inside : covered) : best;
           }
       same_dims(m, y, 3, C, oh, ow);
       agree(forward(m, n, x, NULL, mode), want, (size_t)(n * C * oh * ow),
-            kind ? EPS * (kernel * kernel + 4) : 0, what);
+            kind ? EPS * (H * W + 4) : 0, what);
       free(x);
       free(want);
     }
@@ -399,13 +419,20 @@ static void pool_case(int kind, int n, int C, int H, int W, int kernel, int stri
 static void pools(void) {
   int i, kind;
   dice_state = 2;
-  for (kind = 0; kind < 2; kind++) {
-    pool_case(kind, 2, 32, 28, 28, 2, 2, 0);
-    pool_case(kind, 1, 3, 8, 8, 3, 2, 1);
-    for (i = 0; i < 150 && !test_state.bad; i++) {
-      int kernel = dice(1, 5);
-      pool_case(kind, dice(1, 3), dice(1, 20), dice(1, 15), dice(1, 15), kernel, dice(1, 4),
-                dice(0, kernel / 2 + 1));
+  for (kind = 0; kind < 3; kind++) {
+    const nn_pool2d_options plain = {2, 2, 2, 2, 0, 0, 0, 0}, overlap = {3, 3, 2, 2, 1, 1, 0, 0};
+    pool_case(kind, 2, 32, 28, 28, plain);
+    pool_case(kind, 1, 3, 8, 8, overlap);
+    for (i = 0; i < 300 && !test_state.bad; i++) {
+      nn_pool2d_options o;
+      const int n = dice(1, 3), C = dice(1, 20), H = dice(1, 15);
+      memset(&o, 0, sizeof o);
+      o.kernel_h = dice(1, 5), o.stride_h = dice(1, 4), o.pad_h = dice(0, o.kernel_h / 2 + 1);
+      o.kernel_w = dice(1, 5), o.stride_w = dice(1, 4), o.pad_w = dice(0, o.kernel_w / 2 + 1);
+      if (i % 3 == 0) o.kernel_w = o.kernel_h, o.stride_w = o.stride_h, o.pad_w = o.pad_h;
+      if (kind == 2) o.pad_h = o.pad_w = 0;
+      if (kind < 2 && i % 2) o.ceil = dice(0, 1), o.exclude_pad = kind && dice(0, 1);
+      pool_case(kind, n, C, H, dice(1, 15), o);
     }
   }
 }

@@ -216,6 +216,11 @@ static void linears(void) {
   NET("linear_large", 5, LAYER(nn_linear(m, VECTOR(300), 130)))
 }
 
+static void pool(const char *name, int height, int width,
+                 int (*add)(nn_model *m, int x, const nn_pool2d_options *o), nn_pool2d_options o) {
+  NET(name, 3, add(m, IMAGE(3, height, width), &o))
+}
+
 static void pools(void) {
   NET("max_pool", 3, nn_max_pool2d(m, IMAGE(2, 8, 9), 2, 2, 0))
   NET("max_pool_overlap", 3, nn_max_pool2d(m, IMAGE(3, 9, 8), 3, 2, 1))
@@ -224,6 +229,15 @@ static void pools(void) {
   NET("avg_pool", 3, nn_avg_pool2d(m, IMAGE(2, 8, 9), 2, 2, 0))
   NET("avg_pool_overlap", 3, nn_avg_pool2d(m, IMAGE(3, 9, 8), 3, 2, 1))
   NET("avg_pool_dense", 3, nn_avg_pool2d(m, IMAGE(2, 6, 7), 3, 1, 0))
+  pool("max_pool_rectangle", 9, 8, nn_max_pool2d_with, (nn_pool2d_options){2, 3, 1, 2, 0, 1, 0, 0});
+  pool("max_pool_ceil", 8, 9, nn_max_pool2d_with, (nn_pool2d_options){3, 2, 2, 3, 0, 0, 1, 0});
+  pool("avg_pool_rectangle", 9, 8, nn_avg_pool2d_with, (nn_pool2d_options){2, 3, 1, 2, 0, 1, 0, 0});
+  pool("avg_pool_ceil", 8, 9, nn_avg_pool2d_with, (nn_pool2d_options){3, 3, 2, 2, 1, 1, 1, 0});
+  pool("avg_pool_exclude", 8, 9, nn_avg_pool2d_with, (nn_pool2d_options){3, 3, 2, 2, 1, 1, 0, 1});
+  pool("avg_pool_ceil_exclude", 8, 10, nn_avg_pool2d_with,
+       (nn_pool2d_options){3, 2, 2, 3, 1, 1, 1, 1});
+  NET("adaptive", 3, nn_adaptive_avg_pool2d(m, IMAGE(3, 7, 10), 3, 4))
+  NET("adaptive_up", 3, nn_adaptive_avg_pool2d(m, IMAGE(2, 3, 4), 5, 1))
   NET("global_max_pool", 3, nn_global_max_pool(m, IMAGE(5, 4, 6)))
   NET("global_avg_pool", 3, nn_global_avg_pool(m, IMAGE(5, 4, 6)))
 }
