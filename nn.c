@@ -3573,12 +3573,17 @@ void nn_context_destroy(nn_context *c)
   K(NORMALISE, "normalise", 0)                                                                    \
   K(FLATTEN, "flatten", 0)                                                                        \
   K(ADD, "add", 0)                                                                                \
+  K(MULTIPLY, "multiply", NN__NEEDS_X)                                                            \
   K(CONCAT, "concat", 0)                                                                          \
   K(EMBEDDING, "embedding", NN__NEEDS_X)                                                          \
   K(RNN, "rnn", 0)                                                                                \
   K(LSTM, "lstm", 0)                                                                              \
   K(GRU, "gru", 0)                                                                                \
   K(LAST_STEP, "last_step", 0)                                                                    \
+  K(REVERSE, "reverse", 0)                                                                        \
+  K(PADDED, "pad", 0)                                                                             \
+  K(CROP, "crop", 0)                                                                              \
+  K(UPSAMPLE, "upsample", 0)                                                                      \
   K(CROSS_ENTROPY, "cross_entropy", 0)                                                            \
   K(SQUARED_ERROR, "squared_error", 0)                                                            \
   K(BINARY_CROSS_ENTROPY, "binary_cross_entropy", 0)
@@ -4414,6 +4419,8 @@ typedef struct nn__pool_job {
   int max;
   int exclude_pad;
   int relu; /* backward: past the relu before it, too */
+  const int32_t *lengths; /* global: of each sample, in steps; NULL: all */
+  size_t first, step;     /* and where samples and their rows begin, in reals */
 } nn__pool_job;
 
 enum { NN__MAX_WINDOW = 32 }; /* largest pooling kernel */
@@ -4424,13 +4431,17 @@ static nn__pool_job nn__pool_of(const nn_model *m, const nn__node *node, const n
   nn__pool_job p;
   memset(&p, 0, sizeof p);
   p.kernels = m->context.kernels;
-  p.c = (size_t)x->dim[0], p.h = (size_t)x->dim[1], p.w = (size_t)x->dim[2];
+  p.c = x->cols, p.h = x->rank == 2 ? x->rows : (size_t)x->dim[1];
+  p.w = x->rank == 2 ? 1 : (size_t)x->dim[2];
   p.oh = (size_t)node->dim[1], p.ow = (size_t)node->dim[2];
   const nn__axis down = {p.h, p.oh, (size_t)o->kernel_h, (size_t)o->stride_h, (size_t)o->pad_h};
   const nn__axis across = {p.w, p.ow, (size_t)o->kernel_w, (size_t)o->stride_w, (size_t)o->pad_w};
   p.down = down, p.across = across;
   p.max = node->kind == NN__MAX_POOL || node->kind == NN__GLOBAL_MAX;
   p.exclude_pad = node->exclude_pad;
+  p.first = x->rank == 2 ? x->cols : x->rows * x->cols;
+  p.step = x->rank == 2 ? (size_t)m->n * x->cols : x->cols;
+  p.lengths = x->rank == 2 && m->has_lengths ? m->lengths : NULL;
   return p;
 }
 
@@ -4511,42 +4522,42 @@ static void nn__pool_backward_task(void *arg, size_t image, int thread)
 }
 #endif
 
-/* Global pooling: one row of channels from rows of them. */
-static void nn__global_forward_task(void *arg, size_t image, int thread)
+/* Global pooling: one row of channels from rows of them, pixels or the steps of a sample. */
+static void nn__global_forward_task(void *arg, size_t sample, int thread)
 {
   const nn__pool_job *p = arg;
-  const nn_real *x = p->x + image * p->h * p->w * p->c;
-  nn_real *y = p->out + image * p->c;
-  const size_t pixels = p->h * p->w;
+  const nn_real *x = p->x + sample * p->first;
+  nn_real *y = p->out + sample * p->c;
+  const size_t rows = p->lengths ? (size_t)p->lengths[sample] : p->h * p->w;
   (void)thread;
   if (p->max) {
     memcpy(y, x, p->c * sizeof *y);
-    for (size_t i = 1; i < pixels; i++)
-      p->kernels->max_window(y, x + i * p->c, 0, 1, 1, p->c, 1);
+    for (size_t i = 1; i < rows; i++)
+      p->kernels->max_window(y, x + i * p->step, 0, 1, 1, p->c, 1);
   } else {
     memset(y, 0, p->c * sizeof *y);
-    for (size_t i = 0; i < pixels; i += 256)
-      p->kernels->sum_rows(y, x + i * p->c, p->c, NULL, NULL, nn__min(256, pixels - i), p->c);
-    p->kernels->scale(y, 1 / (nn_real)pixels, p->c);
+    for (size_t i = 0; i < rows; i += 256)
+      p->kernels->sum_rows(y, x + i * p->step, p->step, NULL, NULL, nn__min(256, rows - i), p->c);
+    p->kernels->scale(y, 1 / (nn_real)rows, p->c);
   }
 }
 
 #ifndef NN_NO_TRAINING
-static void nn__global_backward_task(void *arg, size_t image, int thread)
+static void nn__global_backward_task(void *arg, size_t sample, int thread)
 {
   const nn__pool_job *p = arg;
-  const size_t pixels = p->h * p->w;
-  const nn_real *x = p->x + image * pixels * p->c, *y = p->y + image * p->c;
-  const nn_real *dy = p->dy + image * p->c;
-  nn_real *dx = p->dx + image * pixels * p->c;
+  const size_t all = p->h * p->w, rows = p->lengths ? (size_t)p->lengths[sample] : all;
+  const nn_real *x = p->x + sample * p->first, *y = p->y + sample * p->c;
+  const nn_real *dy = p->dy + sample * p->c;
+  nn_real *dx = p->dx + sample * p->first;
   (void)thread;
-  memset(dx, 0, pixels * p->c * sizeof *dx);
-  for (size_t i = 0; i < pixels && !p->max; i++)
-    p->kernels->axpy(dx + i * p->c, 1 / (nn_real)pixels, dy, p->c);
+  for (size_t i = 0; i < all; i++) memset(dx + i * p->step, 0, p->c * sizeof *dx);
+  for (size_t i = 0; i < rows && !p->max; i++)
+    p->kernels->axpy(dx + i * p->step, 1 / (nn_real)rows, dy, p->c);
   for (size_t j = 0; j < p->c && p->max; j++) /* the first that equals the maximum */
-    for (size_t i = 0; i < pixels; i++)
-      if (x[i * p->c + j] == y[j]) {
-        dx[i * p->c + j] = dy[j];
+    for (size_t i = 0; i < rows; i++)
+      if (x[i * p->step + j] == y[j]) {
+        dx[i * p->step + j] = dy[j];
         break;
       }
 }
@@ -5283,22 +5294,135 @@ static void nn__embedding_backward(nn_model *m, nn__node *node, size_t n)
 }
 #endif
 
-static void nn__last_step_forward(nn_model *m, nn__node *node, size_t n)
+/* Row of the inside of `x` that has a sample's step or pixel: the other way of nn__row_of. */
+static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t place)
 {
-  const nn__node *x = nn__in(m, node, 0);
-  for (size_t i = 0; i < n; i++)
-    memcpy(node->y + i * node->cols, x->y + (nn__last_of(m, i, x->rows) * n + i) * x->cols,
-           x->cols * sizeof(nn_real));
+  return x->rank == 2 ? place * n + sample : sample * x->rows + place;
+}
+
+/* The layers that move rows: which place of its input a place of theirs has; SIZE_MAX: none, so
+ * zeros. */
+static size_t nn__moved_from(const nn_model *m, const nn__node *node, size_t sample, size_t place)
+{
+  const nn__node *x = &m->node[node->in[0]];
+  const nn_conv2d_options *o = &node->window;
+  const size_t last = x->rank == 2 ? nn__last_of(m, sample, x->rows) : 0;
+  if (node->kind == NN__LAST_STEP) return last;
+  if (node->kind == NN__REVERSE) return place <= last ? last - place : SIZE_MAX;
+  const size_t wide = (size_t)x->dim[2], top = (size_t)o->pad_h, left = (size_t)o->pad_w;
+  const size_t row = place / (size_t)node->dim[2], column = place % (size_t)node->dim[2];
+  if (node->kind == NN__UPSAMPLE)
+    return row / (size_t)o->stride_h * wide + column / (size_t)o->stride_w;
+  if (node->kind == NN__CROP) return (row + top) * wide + column + left;
+  if (row < top || row - top >= (size_t)x->dim[1] || column < left || column - left >= wide)
+    return SIZE_MAX;
+  return (row - top) * wide + column - left;
+}
+
+typedef struct nn__move {
+  const nn_model *m;
+  const nn__node *node;
+  nn_real *x; /* forward: read; back: its gradient */
+  size_t n;
+} nn__move;
+
+static void nn__move_task(void *arg, size_t sample, int thread)
+{
+  const nn__move *j = arg;
+  const nn__node *node = j->node, *x = &j->m->node[node->in[0]];
+  const size_t cols = node->cols;
+  (void)thread;
+  for (size_t p = 0; p < node->rows; p++) {
+    const size_t from = nn__moved_from(j->m, node, sample, p);
+    nn_real *to = node->y + nn__row_at(node, j->n, sample, p) * cols;
+    if (from == SIZE_MAX) memset(to, 0, cols * sizeof *to);
+    else memcpy(to, j->x + nn__row_at(x, j->n, sample, from) * cols, cols * sizeof *to);
+  }
+}
+
+static void nn__move_forward(nn_model *m, nn__node *node, size_t n)
+{
+  nn__move j = {m, node, nn__in(m, node, 0)->y, n};
+  nn__parallel(&m->context.pool, n, nn__move_task, &j);
 }
 
 #ifndef NN_NO_TRAINING
-static void nn__last_step_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+static void nn__move_back_task(void *arg, size_t sample, int thread)
 {
-  const nn__node *x = nn__in(m, node, 0);
-  memset(dx, 0, n * x->rows * x->cols * sizeof *dx);
-  for (size_t i = 0; i < n; i++)
-    memcpy(dx + (nn__last_of(m, i, x->rows) * n + i) * x->cols, node->dy + i * node->cols,
-           x->cols * sizeof(nn_real));
+  const nn__move *j = arg;
+  const nn__node *node = j->node, *x = &j->m->node[node->in[0]];
+  const size_t cols = node->cols;
+  (void)thread;
+  for (size_t p = 0; p < x->rows; p++)
+    memset(j->x + nn__row_at(x, j->n, sample, p) * cols, 0, cols * sizeof *j->x);
+  for (size_t p = 0; p < node->rows; p++) {
+    const size_t from = nn__moved_from(j->m, node, sample, p);
+    nn_real *to = j->x + nn__row_at(x, j->n, sample, from) * cols;
+    if (from != SIZE_MAX)
+      j->m->context.kernels->add(to, to, node->dy + nn__row_at(node, j->n, sample, p) * cols, cols);
+  }
+}
+
+static void nn__move_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  nn__move j = {m, node, dx, n};
+  nn__parallel(&m->context.pool, n, nn__move_back_task, &j);
+}
+#endif
+
+typedef struct nn__factors {
+  const nn_model *m;
+  const nn__node *node;
+  size_t n;
+  int which; /* back: whose gradient */
+  nn_real *dx;
+} nn__factors;
+
+/* y = a b, where b may be one row a sample, as the channels' scale of squeeze-and-excitation. */
+static size_t nn__factor_row(const nn__node *b, size_t n, size_t sample, size_t place)
+{
+  return nn__row_at(b, n, sample, b->rank == 1 ? 0 : place) * b->cols;
+}
+
+static void nn__multiply_task(void *arg, size_t sample, int thread)
+{
+  const nn__factors *f = arg;
+  const nn__node *node = f->node, *a = &f->m->node[node->in[0]], *b = &f->m->node[node->in[1]];
+  (void)thread;
+  for (size_t p = 0; p < node->rows; p++) {
+    const size_t at = nn__row_at(node, f->n, sample, p) * node->cols;
+    const nn_real *x = a->y + at, *by = b->y + nn__factor_row(b, f->n, sample, p);
+    for (size_t c = 0; c < node->cols; c++) node->y[at + c] = x[c] * by[c];
+  }
+}
+
+static void nn__multiply_forward(nn_model *m, nn__node *node, size_t n)
+{
+  nn__factors f = {m, node, n, 0, NULL};
+  nn__parallel(&m->context.pool, n, nn__multiply_task, &f);
+}
+
+#ifndef NN_NO_TRAINING
+/* da = dy b; db = dy a, summed over the rows that one of b has met */
+static void nn__multiply_back_task(void *arg, size_t sample, int thread)
+{
+  const nn__factors *f = arg;
+  const nn__node *node = f->node, *x = &f->m->node[node->in[f->which]];
+  const nn__node *other = &f->m->node[node->in[1 - f->which]];
+  (void)thread;
+  for (size_t p = 0; p < node->rows; p++) {
+    const nn_real *dy = node->dy + nn__row_at(node, f->n, sample, p) * node->cols;
+    const nn_real *by = other->y + nn__factor_row(other, f->n, sample, p);
+    nn_real *dx = f->dx + nn__factor_row(x, f->n, sample, p);
+    const int add = p > 0 && x->rank == 1;
+    for (size_t c = 0; c < node->cols; c++) dx[c] = dy[c] * by[c] + (add ? dx[c] : 0);
+  }
+}
+
+static void nn__multiply_backward(nn_model *m, nn__node *node, size_t n, int which, nn_real *dx)
+{
+  nn__factors f = {m, node, n, which, dx};
+  nn__parallel(&m->context.pool, n, nn__multiply_back_task, &f);
 }
 #endif
 
@@ -6267,8 +6391,8 @@ static int nn__linear(nn_model *m, int x, int out, int no_bias)
 int nn_linear(nn_model *m, int x, int out) { return nn__linear(m, x, out, 0); }
 int nn_linear_no_bias(nn_model *m, int x, int out) { return nn__linear(m, x, out, 1); }
 
-/* Windows along one axis, 0 when none fits; with `ceil` one more for what is left over, if it begins
- * before the padding behind. */
+/* Windows along one axis, 0 when none fits; with `ceil` one more for what is left over, if it
+ * begins before the padding behind. */
 static int nn__pool_size(int size, int pad, int kernel, int stride, int ceil)
 {
   const int out = nn__out_size(size, pad, kernel, 1, stride);
@@ -6297,7 +6421,8 @@ static int nn__pool2d(nn_model *m, nn__kind kind, int x, const nn_pool2d_options
     return nn__fail(m, NN_ERR_SHAPE, "%s: a %dx%d window does not fit %s from %s", node->name,
                     o.kernel_h, o.kernel_w, nn__shape(in, &t), in->name);
   const nn_conv2d_options window = {in->dim[0], o.kernel_h, o.kernel_w, o.stride_h, o.stride_w,
-                                    o.pad_h,    o.pad_w,    1,          1,          1, 0};
+                                    o.pad_h,    o.pad_w,    1,          1,          1,
+                                    0};
   node->window = window;
   node->ceil = o.ceil != 0, node->exclude_pad = kind == NN__AVG_POOL && o.exclude_pad;
   nn__set_shape(m, node, 3, in->dim[0], oh, ow);
@@ -6339,8 +6464,8 @@ int nn_adaptive_avg_pool2d(nn_model *m, int x, int height, int width)
 static int nn__global_pool(nn_model *m, nn__kind kind, int x)
 {
   nn__node *node = nn__begin(m, kind, 1, x, -1);
-  if (!node || !nn__rank_is(m, node, 3)) return -1;
-  nn__set_shape(m, node, 1, m->node[x].dim[0], 1, 1);
+  if (!node || (m->node[x].rank == 1 && !nn__rank_is(m, node, 3))) return -1;
+  nn__set_shape(m, node, 1, (int)m->node[x].cols, 1, 1);
   return nn__added(m);
 }
 int nn_global_max_pool(nn_model *m, int x) { return nn__global_pool(m, NN__GLOBAL_MAX, x); }
@@ -6404,7 +6529,10 @@ int nn_leaky_relu(nn_model *m, int x, double slope)
 {
   return nn__same_with(m, NN__LEAKY_RELU, x, slope, 0);
 }
-int nn_elu(nn_model *m, int x, double alpha) { return nn__same_with(m, NN__ELU, x, alpha, 0); }
+int nn_elu(nn_model *m, int x, double alpha)
+{
+  return nn__same_with(m, NN__ELU, x, alpha, 0);
+}
 int nn_clamp(nn_model *m, int x, double low, double high)
 {
   return nn__same_with(m, NN__CLAMP, x, low, high);
@@ -6426,18 +6554,22 @@ int nn_flatten(nn_model *m, int x)
   return nn__added(m);
 }
 
-int nn_add(nn_model *m, int a, int b)
+/* One of two: of the same shape, or, for `rows`, b one number for each channel or feature of a. */
+static int nn__joined(nn_model *m, nn__kind kind, int a, int b, int rows)
 {
-  nn__node *node = nn__begin(m, NN__ADD, 2, a, b);
+  nn__node *node = nn__begin(m, kind, 2, a, b);
   if (!node) return -1;
   const nn__node *x = &m->node[a], *y = &m->node[b];
   nn__shape_text s, t;
-  if (x->rank != y->rank || memcmp(x->dim, y->dim, sizeof x->dim))
+  if (!(rows && y->rank == 1 && y->cols == x->cols) &&
+      (x->rank != y->rank || memcmp(x->dim, y->dim, sizeof x->dim)))
     return nn__fail(m, NN_ERR_SHAPE, "%s: %s gives %s but %s gives %s", node->name, x->name,
                     nn__shape(x, &s), y->name, nn__shape(y, &t));
   nn__set_shape(m, node, x->rank, x->dim[0], x->dim[1], x->dim[2]);
   return nn__added(m);
 }
+int nn_add(nn_model *m, int a, int b) { return nn__joined(m, NN__ADD, a, b, 0); }
+int nn_multiply(nn_model *m, int a, int b) { return nn__joined(m, NN__MULTIPLY, a, b, 1); }
 
 int nn_concat(nn_model *m, int a, int b)
 {
@@ -6530,6 +6662,67 @@ int nn_last_step(nn_model *m, int x)
   nn__node *node = nn__begin(m, NN__LAST_STEP, 1, x, -1);
   if (!node || !nn__rank_is(m, node, 2)) return -1;
   nn__set_shape(m, node, 1, m->node[x].dim[1], 1, 1);
+  return nn__added(m);
+}
+
+int nn_reverse(nn_model *m, int x)
+{
+  const nn__node *node = nn__begin(m, NN__REVERSE, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 2)) return -1;
+  return nn__same(m, NN__REVERSE, x);
+}
+
+/* An image within another: `pad` puts it at (top, left) of one of height x width, `crop` takes that
+ * size from there. */
+static int nn__frame(nn_model *m, nn__kind kind, int x, int top, int left, int height, int width)
+{
+  nn__node *node = nn__begin(m, kind, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 3)) return -1;
+  const nn__node *in = &m->node[x];
+  const int pads = kind == NN__PADDED;
+  const int large[2] = {pads ? height : in->dim[1], pads ? width : in->dim[2]};
+  const int small[2] = {pads ? in->dim[1] : height, pads ? in->dim[2] : width};
+  nn__shape_text t;
+  if (!nn__in_range(m, node, "height", height, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "width", width, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "top", top, 0, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "left", left, 0, NN__MAX_SIZE))
+    return -1;
+  if (top > large[0] - small[0] || left > large[1] - small[1])
+    return nn__fail(m, NN_ERR_SHAPE, "%s: %dx%d at row %d, column %d does not lie within %dx%d (%s "
+                    "gives %s)", node->name, small[0], small[1], top, left, large[0], large[1],
+                    in->name, nn__shape(in, &t));
+  node->window.pad_h = top, node->window.pad_w = left;
+  nn__set_shape(m, node, 3, in->dim[0], height, width);
+  return nn__added(m);
+}
+int nn_crop2d(nn_model *m, int x, int top, int left, int height, int width)
+{
+  return nn__frame(m, NN__CROP, x, top, left, height, width);
+}
+int nn_pad2d(nn_model *m, int x, int top, int bottom, int left, int right)
+{
+  nn__node *node = nn__begin(m, NN__PADDED, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 3) ||
+      !nn__in_range(m, node, "bottom", bottom, 0, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "right", right, 0, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "top", top, 0, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "left", left, 0, NN__MAX_SIZE))
+    return -1;
+  return nn__frame(m, NN__PADDED, x, top, left, m->node[x].dim[1] + top + bottom,
+                   m->node[x].dim[2] + left + right);
+}
+
+int nn_upsample2d(nn_model *m, int x, int factor_h, int factor_w)
+{
+  nn__node *node = nn__begin(m, NN__UPSAMPLE, 1, x, -1);
+  if (!node || !nn__rank_is(m, node, 3)) return -1;
+  const nn__node *in = &m->node[x];
+  if (!nn__in_range(m, node, "factor_h", factor_h, 1, NN__MAX_SIZE / in->dim[1]) ||
+      !nn__in_range(m, node, "factor_w", factor_w, 1, NN__MAX_SIZE / in->dim[2]))
+    return -1;
+  node->window.stride_h = factor_h, node->window.stride_w = factor_w;
+  nn__set_shape(m, node, 3, in->dim[0], factor_h * in->dim[1], factor_w * in->dim[2]);
   return nn__added(m);
 }
 
@@ -7614,7 +7807,12 @@ static nn_status nn__forward_node(nn_model *m, int i, size_t n)
   case NN__RNN:
   case NN__LSTM:
   case NN__GRU: nn__cell_forward(m, node, n); break;
-  case NN__LAST_STEP: nn__last_step_forward(m, node, n); break;
+  case NN__MULTIPLY: nn__multiply_forward(m, node, n); break;
+  case NN__LAST_STEP:
+  case NN__REVERSE:
+  case NN__PADDED:
+  case NN__CROP:
+  case NN__UPSAMPLE: nn__move_forward(m, node, n); break;
   default: /* inputs and losses do nothing */
     if (nn__is_act(node->kind)) nn__activation_forward(m, node, n);
   }
@@ -7919,7 +8117,12 @@ static void nn__backward_node(nn_model *m, nn__node *node, size_t n, int k, nn_r
   case NN__RNN:
   case NN__LSTM:
   case NN__GRU: nn__cell_backward(m, node, n, dx); break;
-  case NN__LAST_STEP: nn__last_step_backward(m, node, n, dx); break;
+  case NN__MULTIPLY: nn__multiply_backward(m, node, n, k, dx); break;
+  case NN__LAST_STEP:
+  case NN__REVERSE:
+  case NN__PADDED:
+  case NN__CROP:
+  case NN__UPSAMPLE: nn__move_backward(m, node, n, dx); break;
   default:
     if (nn__is_act(node->kind)) nn__activation_backward(m, node, n, dx);
   }
@@ -9942,11 +10145,6 @@ nn_status nn_observe(nn_model *m, int node, nn_moments *moments, nn_histogram *h
   return NN_OK;
 }
 
-static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t place)
-{
-  return x->rank == 2 ? place * n + sample : sample * x->rows + place;
-}
-
 typedef struct nn__peaks_job {
   nn_model *m;
   const nn__node *x;
@@ -10130,6 +10328,11 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
           from[s] = (int)nn__window(&a, (size_t)seen[s], &length, &length);
           from[s + 2] = (int)(nn__window(&a, (size_t)seen[s + 2], &length, &length) + length) - 1;
         }
+      } else if (y->kind == NN__UPSAMPLE) {
+        for (int s = 0; s < 4; s++) from[s] /= s % 2 ? o->stride_w : o->stride_h;
+      } else if (y->kind == NN__PADDED || y->kind == NN__CROP) {
+        for (int s = 0; s < 4; s++)
+          from[s] += (y->kind == NN__CROP ? 1 : -1) * (s % 2 ? o->pad_w : o->pad_h);
       } else if (windows) {
         from[0] = from[0] * o->stride_h - o->pad_h, from[1] = from[1] * o->stride_w - o->pad_w;
         from[2] = from[2] * o->stride_h - o->pad_h + o->dilation_h * (o->kernel_h - 1);
@@ -10291,6 +10494,7 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *           conv               u32 out, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w,
  *                              dilation_h, dilation_w, groups, flag no_bias
  *           linear             u32 out, flag no_bias
+ *           pad, crop u32 top, left, height, width; upsample u32 factors of height and width
  *           max_pool, avg_pool u32 kernel, stride, pad
  *           max_pool2d, avg_pool2d u32 kernel, stride, pad of the height, then of the width; flags
  *           ceil, exclude_pad; strides 0: adaptive, and the kernel is the size of the output
@@ -10571,6 +10775,13 @@ static void nn__io_node(nn__io *s, nn__node *d)
     else w->kernel_w = w->kernel_h, w->stride_w = w->stride_h, w->pad_w = w->pad_h;
     break;
   }
+  case NN__PADDED:
+  case NN__CROP: {
+    int *const size[] = {&w->pad_h, &w->pad_w, &d->dim[1], &d->dim[2]};
+    for (i = 0; i < 4; i++) nn__io_size(s, size[i]);
+    break;
+  }
+  case NN__UPSAMPLE: nn__io_size(s, &w->stride_h), nn__io_size(s, &w->stride_w); break;
   case NN__EMBEDDING: nn__io_size(s, &d->size), nn__io_size(s, &d->dim[1]); break;
   case NN__RNN:
   case NN__LSTM:
@@ -10612,6 +10823,11 @@ static int nn__add_described(nn_model *m, const nn__node *d)
   case NN__NORMALISE: return nn__normalise_layer(m, x, NULL, NULL);
   case NN__FLATTEN: return nn_flatten(m, x);
   case NN__ADD: return nn_add(m, x, d->in[1]);
+  case NN__MULTIPLY: return nn_multiply(m, x, d->in[1]);
+  case NN__REVERSE: return nn_reverse(m, x);
+  case NN__PADDED:
+  case NN__CROP: return nn__frame(m, d->kind, x, w->pad_h, w->pad_w, dim[1], dim[2]);
+  case NN__UPSAMPLE: return nn_upsample2d(m, x, w->stride_h, w->stride_w);
   case NN__CONCAT: return nn_concat(m, x, d->in[1]);
   case NN__EMBEDDING: return nn_embedding(m, x, d->size, dim[1]);
   case NN__RNN:

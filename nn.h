@@ -349,7 +349,8 @@ NN_API int nn_linear_no_bias(nn_model *m, int x, int out);
  * Max: padding never wins, a NaN does; among equals the first in row order gets the gradient.
  * Average: padding counts as zeros (PyTorch's count_include_pad) unless exclude_pad.
  * Adaptive (He et al. 2014; PyTorch): output i of OH is the mean of the rows from floor(i H/OH) up
- * to ceil((i + 1) H/OH), columns likewise; OH, OW 1 or more. Global: [C,H,W] -> [C]. */
+ * to ceil((i + 1) H/OH), columns likewise; OH, OW 1 or more. Global: [C,H,W] -> [C], or
+ * [T,F] -> [F] over each sample's own steps. */
 typedef struct nn_pool2d_options {
   int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
   int ceil, exclude_pad;
@@ -361,6 +362,15 @@ NN_API int nn_avg_pool2d_with(nn_model *m, int x, const nn_pool2d_options *optio
 NN_API int nn_adaptive_avg_pool2d(nn_model *m, int x, int height, int width);
 NN_API int nn_global_max_pool(nn_model *m, int x);
 NN_API int nn_global_avg_pool(nn_model *m, int x);
+
+/* Zeros round an image, as many rows and columns as are told, 0 or more: [C,H,W] ->
+ * [C,H+top+bottom,W+left+right]. Before a convolution or pool it is uneven padding (TensorFlow's
+ * "same" at stride 2 on even sizes: top 0, bottom 1). */
+NN_API int nn_pad2d(nn_model *m, int x, int top, int bottom, int left, int right);
+/* The part [C,height,width] of an image whose first pixel is (top, left). */
+NN_API int nn_crop2d(nn_model *m, int x, int top, int left, int height, int width);
+/* Each pixel as factor_h x factor_w equal ones (nearest neighbour). */
+NN_API int nn_upsample2d(nn_model *m, int x, int factor_h, int factor_w);
 
 /* Element by element; the shape stays. */
 NN_API int nn_relu(nn_model *m, int x);                     /* max(x, 0) */
@@ -403,6 +413,9 @@ NN_API int nn_layer_norm(nn_model *m, int x);
 
 NN_API int nn_flatten(nn_model *m, int x);       /* [C,H,W] or [T,F] -> [C H W] or [T F] */
 NN_API int nn_add(nn_model *m, int a, int b);    /* the same shape */
+/* Element by element: of the same shape, or b [C] a factor for each channel or feature of a, as
+ * squeeze-and-excitation has it (Hu et al. 2018). */
+NN_API int nn_multiply(nn_model *m, int a, int b);
 NN_API int nn_concat(nn_model *m, int a, int b); /* along channels or features, a first */
 /* Tokens [T] -> [T,width]; weight [vocabulary,width]. A token, up to its sample's end, that is not
  * a whole number in 0 .. vocabulary-1 makes nn_forward return NN_ERR_ARGUMENT. */
@@ -434,6 +447,7 @@ NN_API int nn_lstm_with(nn_model *m, int x, const nn_recurrent_options *options)
 NN_API int nn_gru_with(nn_model *m, int x, const nn_recurrent_options *options);
 /* [T,F] -> [F]: each sample's last step (its length's, where lengths are given). */
 NN_API int nn_last_step(nn_model *m, int x);
+NN_API int nn_reverse(nn_model *m, int x); /* [T,F]: each sample's own steps, the last one first */
 
 /* Names a layer: 1..23 letters, digits, '_', '-', '/', unique. Default: kind and number, conv1. */
 NN_API void nn_name(nn_model *m, int node, const char *name);

@@ -243,6 +243,8 @@ def pools():
         {'layer': AvgPool2d((3, 2), (2, 3), (1, 1), True, False)})
     run('adaptive', [image(3, 7, 10)], {'layer': AdaptiveAvgPool2d((3, 4))})
     run('adaptive_up', [image(2, 3, 4)], {'layer': AdaptiveAvgPool2d((5, 1))})
+    run('global_max_pool_steps', [sequence(5, 4)], function=lambda L, x: x.max(1)[0])
+    run('global_avg_pool_steps', [sequence(5, 4)], function=lambda L, x: x.mean(1))
     run('global_max_pool', [image(5, 4, 6)],
         function=lambda L, x: F.max_pool2d(x, (4, 6)).flatten(1))
     run('global_avg_pool', [image(5, 4, 6)], function=lambda L, x: x.mean((2, 3)))
@@ -265,6 +267,25 @@ def activations():
     run('softmax', [vector(11, scale=4.0)], {'layer': Softmax(1)})
     run('softmax_sequence', [sequence(4, 5, scale=4.0)], {'layer': Softmax(2)})
     run('softmax_image', [image(6, 3, 4, scale=4.0)], {'layer': Softmax(1)})
+
+
+def moves():
+    run('reverse', [sequence(5, 3)], function=lambda L, x: x.flip(1))
+    run('pad2d', [image(3, 4, 5)], function=lambda L, x: F.pad(x, (3, 0, 1, 2)))
+    run('crop2d', [image(3, 6, 5)], function=lambda L, x: x[:, :, 1:5, 2:4])
+    run('upsample2d', [image(3, 4, 5)],
+        function=lambda L, x: F.interpolate(x, scale_factor=(2, 3), mode='nearest'))
+    run('conv_same', [image(3, 8, 9)], {'layer': Conv2d(3, 5, 3, 2)},
+        lambda L, x: L['layer'](F.pad(x, (1, 1, 0, 1))))
+    run('multiply', [vector(5)], {'one': Linear(5, 4), 'two': Linear(5, 4)},
+        lambda L, x: L['one'](x) * L['two'](x))
+    run('multiply_image', [image(3, 5, 4)],
+        {'one': Conv2d(3, 6, 3, 1, 1), 'two': Conv2d(3, 6, 3, 1, 1)},
+        lambda L, x: L['one'](x) * L['two'](x))
+    run('excitation', [image(4, 5, 3)], {'one': Linear(4, 2), 'two': Linear(2, 4)},
+        lambda L, x: x * torch.sigmoid(L['two'](L['one'](x.mean((2, 3)))))[:, :, None, None])
+    run('excited_sequence', [sequence(5, 4)], {'one': Linear(4, 4)},
+        lambda L, x: x * L['one'](x[:, -1])[:, None])
 
 
 def norms():
@@ -594,7 +615,7 @@ def statistics():
 
 # --- The files ----------------------------------------------------------------------------------
 
-FILES = {'torch.bin': (convolutions, linears, pools, activations, norms, shapes, nets, cells,
+FILES = {'torch.bin': (convolutions, linears, pools, activations, moves, norms, shapes, nets, cells,
                        losses, optimizers, schedules, whole),
          'inspect.bin': (looks, statistics)}
 

@@ -36,7 +36,8 @@ static int graph_join(nn_model *m, int a, int b) {
   nn_get_node(m, a, &p), nn_get_node(m, b, &q);
   for (alike = p.rank == q.rank; k < p.rank; k++)
     alike = alike && (p.dim[k] == q.dim[k] || k == (p.rank == 2));
-  if (alike && memcmp(p.dim, q.dim, sizeof p.dim) == 0 && dice(0, 1)) return nn_add(m, a, b);
+  if (alike && memcmp(p.dim, q.dim, sizeof p.dim) == 0 && dice(0, 1))
+    return dice(0, 1) ? nn_add(m, a, b) : nn_multiply(m, a, b);
   if (!alike && p.rank > 1) a = nn_flatten(m, a);
   if (!alike && q.rank > 1) b = nn_flatten(m, b);
   return nn_concat(m, a, b);
@@ -75,10 +76,29 @@ static int graph_layer_on(nn_model *m, int x) {
     default: break;
   }
   if (f.rank == 1) return dice(0, 1) ? nn_linear(m, x, out) : nn_linear_no_bias(m, x, out);
+  if (f.rank == 2 && dice(0, 3) == 0) {
+    const int pool = dice(0, 1) ? nn_global_max_pool(m, x) : nn_global_avg_pool(m, x);
+    return dice(0, 1) ? pool : nn_multiply(m, x, pool);
+  }
+  if (f.rank == 2 && dice(0, 4) == 0) return nn_reverse(m, x);
   if (f.rank == 2 && dice(0, 2) == 0) return nn_last_step(m, x);
   if (f.rank == 2) return dice(0, 2) ? graph_cell(m, x, out) : nn_linear(m, x, out);
   kernel = dice(1, f.dim[1] < f.dim[2] ? f.dim[1] : f.dim[2]);
   stride = dice(1, 2), pad = dice(0, kernel / 2);
+  if (dice(0, 9) == 0) {
+    const int top = dice(0, 2), bottom = dice(0, 2), left = dice(0, 2);
+    return nn_pad2d(m, x, top, bottom, left, dice(0, 2));
+  }
+  if (dice(0, 9) == 0) {
+    const int high = dice(1, f.dim[1]), wide = dice(1, f.dim[2]), top = dice(0, f.dim[1] - high);
+    return nn_crop2d(m, x, top, dice(0, f.dim[2] - wide), high, wide);
+  }
+  if (dice(0, 9) == 0) {
+    const int down = dice(1, 2);
+    return nn_upsample2d(m, x, down, dice(1, 2));
+  }
+  if (dice(0, 9) == 0)
+    return nn_multiply(m, x, nn_sigmoid(m, nn_linear(m, nn_global_avg_pool(m, x), channels)));
   if (dice(0, 9) == 0) {
     const int high = dice(1, 4), wide = dice(1, 4);
     return nn_adaptive_avg_pool2d(m, x, high, wide);

@@ -236,10 +236,16 @@ static int random_layer(nn_model *m, int x) {
   case 7: return nn_dropout(m, x, .5);
   case 8: return nn_batch_norm(m, x);
   case 9: return nn_layer_norm(m, x);
-  case 10: return nn_add(m, x, x);
+  case 10:
+    if (info.rank == 2 && up_to(1)) return nn_reverse(m, x);
+    if (info.rank == 3 && up_to(1)) return nn_upsample2d(m, x, kernel, stride);
+    return up_to(1) ? nn_add(m, x, x) : nn_multiply(m, x, x);
   case 11: return nn_concat(m, x, x);
   case 12: return info.rank == 3 ? nn_conv2d_with(m, x, &conv) : nn_linear(m, x, 1 + up_to(5));
-  case 13: return info.rank == 1 ? nn_linear_no_bias(m, x, 1 + up_to(5)) : nn_flatten(m, x);
+  case 13:
+    if (info.rank == 3 && up_to(2) == 0) return nn_pad2d(m, x, up_to(2), stride, 0, kernel);
+    if (info.rank == 3 && up_to(1) == 0) return nn_crop2d(m, x, 0, up_to(1), 1, 1);
+    return info.rank == 1 ? nn_linear_no_bias(m, x, 1 + up_to(5)) : nn_flatten(m, x);
   case 14:
     conv.groups = info.dim[0];
     conv.out = info.dim[0];
@@ -251,8 +257,8 @@ static int random_layer(nn_model *m, int x) {
     if (info.rank == 3 && up_to(1)) return nn_avg_pool2d_with(m, x, &pool);
     if (info.rank == 3 && up_to(1)) return nn_adaptive_avg_pool2d(m, x, kernel, stride);
     return info.rank == 3 ? nn_avg_pool2d(m, x, kernel, stride, pad) : nn_gru_with(m, x, &cell);
-  case 17: return info.rank == 3 ? nn_global_max_pool(m, x) : nn_last_step(m, x);
-  default: return info.rank == 3 ? nn_global_avg_pool(m, x) : nn_last_step(m, x);
+  case 17: return info.rank == 3 || up_to(1) ? nn_global_max_pool(m, x) : nn_last_step(m, x);
+  default: return info.rank == 3 || up_to(1) ? nn_global_avg_pool(m, x) : nn_last_step(m, x);
   }
 }
 

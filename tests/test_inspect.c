@@ -414,9 +414,11 @@ static void receptive_fields(void) {
   const int a = nn_avg_pool2d(m, x, 3, 2, 1), b = nn_conv2d(m, x, 3, 3, 2, 1);
   x = nn_concat(m, nn_relu(m, a), nn_conv2d(m, nn_add(m, a, b), 2, 1, 1, 0)); /* 5x4 */
   nn_avg_pool2d_with(m, nn_adaptive_avg_pool2d(m, x, 4, 3), &edge);
+  const int large = nn_upsample2d(m, nn_pad2d(m, x, 0, 1, 2, 0), 2, 3);
+  nn_conv2d(m, nn_crop2d(m, large, 1, 4, 7, 8), 1, 2, 1, 0);
   x = nn_conv2d_with(m, x, &wide);
   nn_linear(m, nn_flatten(m, nn_softmax(m, nn_max_pool2d(m, x, 2, 1, 0))), 3);
-  nn_real *image = test_reals((PIXELS + 1) * PIXELS), *y = test_reals((PIXELS + 1) * 4 * 81);
+  nn_real *image = test_reals((PIXELS + 1) * PIXELS), *y = test_reals((PIXELS + 1) * 1200);
   nn_batch batch;
   size_t count;
   int part[4];
@@ -445,6 +447,7 @@ static void receptive_fields(void) {
         if (p % W > box[3]) box[3] = p % W;
       }
       CHECK_OK(nn_receptive_field(m, node, u / across, u % across, part));
+      if (box[2] < 0) continue; /* it sees zeros round the image alone */
       if (f.rank == 1) CHECK(part[0] == 0 && part[1] == 0 && part[2] == H && part[3] == W);
       if (whole || !strcmp(f.kind, "max_pool")) continue;
       CHECK_INT(part[0], box[0]);

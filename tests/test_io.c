@@ -53,9 +53,10 @@ static void images(nn_model *m) {
   y = nn_silu(m, nn_conv2d_with(m, x, &o));
   z = nn_gelu(m, nn_max_pool2d(m, nn_max_pool2d_with(m, x, &pool), 2, 2, 0));
   y = nn_adaptive_avg_pool2d(m, nn_avg_pool2d(m, y, 2, 1, 1), 3, 4);
+  y = nn_upsample2d(m, nn_crop2d(m, nn_pad2d(m, y, 1, 0, 2, 3), 0, 1, 3, 5), 2, 1);
   y = nn_concat(m, nn_flatten(m, y), nn_flatten(m, z));
   z = nn_concat(m, nn_global_avg_pool(m, x), nn_global_max_pool(m, x));
-  x = nn_linear(m, nn_concat(m, y, z), 6);
+  x = nn_linear(m, nn_concat(m, y, nn_multiply(m, z, z)), 6);
   nn_set_init(m, x, NN_INIT_HE_NORMAL, 1.5);
   x = nn_layer_norm(m, nn_leaky_relu(m, x, 0.07));
   x = nn_add(m, x, nn_tanh(m, nn_linear_no_bias(m, nn_clamp(m, x, -2, 3), 6)));
@@ -68,7 +69,8 @@ static void sequences(nn_model *m) {
   o.carry = 1;
   x = nn_lstm_with(m, x, &o);
   o.relu = 1, o.layers = 1, o.carry = 0;
-  x = nn_last_step(m, nn_rnn(m, nn_rnn_with(m, x, &o), 4));
+  x = nn_rnn(m, nn_reverse(m, nn_rnn_with(m, x, &o)), 4);
+  x = nn_concat(m, nn_last_step(m, x), nn_global_max_pool(m, x));
 #ifndef NN_NO_TRAINING
   {
     static const nn_real weights[3] = {1, 2, (nn_real)0.5};

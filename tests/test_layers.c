@@ -353,7 +353,7 @@ static void conv2d_depthwise(void) {
   }
 }
 
-/* Windows along an axis; with ceil one more if something is left over and it begins early enough. */
+/* Windows along an axis; with ceil one more if something is left and it begins early enough. */
 static int windows(int size, int kernel, int stride, int pad, int ceil) {
   int out = 0, i;
   if (size + 2 * pad < kernel) return 0;
@@ -368,9 +368,9 @@ static void pool_case(int kind, int n, int C, int H, int W, nn_pool2d_options o)
   const int ow = adaptive ? o.kernel_w : windows(W, o.kernel_w, o.stride_w, o.pad_w, o.ceil);
   int mode;
   char what[160];
-  sprintf(what, "pool %d n %d C %d H %d W %d kernel %dx%d stride %dx%d pad %dx%d ceil %d exclude %d",
-          kind, n, C, H, W, o.kernel_h, o.kernel_w, o.stride_h, o.stride_w, o.pad_h, o.pad_w,
-          o.ceil, o.exclude_pad);
+  sprintf(what, "pool %d n %d C %d H %d W %d kernel %dx%d stride %dx%d pad %dx%d flags %d %d", kind,
+          n, C, H, W, o.kernel_h, o.kernel_w, o.stride_h, o.stride_w, o.pad_h, o.pad_w, o.ceil,
+          o.exclude_pad);
   for (mode = 0; mode <= LAST_MODE; mode++) {
     nn_model *m = begin(n, mode);
     const int in = nn_input_image(m, C, H, W);
@@ -923,6 +923,60 @@ static void embedding(void) {
       }
       nn_destroy(m);
     }
+}
+
+/* An image within another, a part of one, and larger pixels. */
+static void frames(void) {
+  int mode, C;
+  for (C = 1; C <= 20; C += 3)
+    for (mode = 0; mode <= LAST_MODE; mode++) {
+      enum { N = 2, H = 4, W = 5, TOP = 1, BOTTOM = 2, LEFT = 3, RIGHT = 0, DOWN = 2, ACROSS = 3 };
+      enum { HIGH = H + TOP + BOTTOM, WIDE = W + LEFT + RIGHT };
+      nn_model *m = begin(N, mode);
+      const int padded = nn_pad2d(m, nn_input_image(m, C, H, W), TOP, BOTTOM, LEFT, RIGHT);
+      const int large = nn_upsample2d(m, padded, DOWN, ACROSS);
+      const int part = nn_crop2d(m, large, 1, 2, HIGH * DOWN - 3, WIDE * ACROSS - 2);
+      nn_real *x = inputs((size_t)(N * C * H * W), 3);
+      if (ready(m)) {
+        const nn_real *y = forward(m, N, x, NULL, mode);
+        same_dims(m, part, 3, C, HIGH * DOWN - 3, WIDE * ACROSS - 2);
+        for (int k = 0; y && k < N * C; k++)
+          for (int i = 1; i < HIGH * DOWN - 2; i++)
+            for (int j = 2; j < WIDE * ACROSS; j++) {
+              const int row = i / DOWN - TOP, column = j / ACROSS - LEFT;
+              const int in = row >= 0 && row < H && column >= 0 && column < W;
+              CHECK(*y++ == (in ? x[(k * H + row) * W + column] : 0));
+            }
+      }
+      free(x);
+      nn_destroy(m);
+    }
+}
+
+/* Over samples of different lengths, each is as if it were alone and whole. */
+static void own_steps(void) {
+  enum { N = 4, T = 5, F = 3, OUT = 4 * F };
+  static const int32_t lengths[N] = {2, 5, 1, 4};
+  for (int mode = 0; mode <= LAST_MODE; mode++) {
+    nn_real *x = inputs(N * T * F, 5), alone[OUT * N];
+    for (int i = N; i >= 0; i--) { /* the last time all together */
+      const int t = i ? lengths[i - 1] : T;
+      nn_model *m = begin(i ? 1 : N, mode);
+      const int in = nn_input_sequence(m, t, F), back = nn_reverse(m, in);
+      const int most = nn_global_max_pool(m, back), mean = nn_global_avg_pool(m, in);
+      const int scaled = nn_multiply(m, nn_multiply(m, in, back), mean);
+      nn_concat(m, nn_concat(m, most, mean),
+                nn_concat(m, nn_last_step(m, back), nn_last_step(m, nn_reverse(m, scaled))));
+      if (ready(m)) {
+        const nn_real *from = x + (i ? (i - 1) * T * F : 0);
+        const nn_real *y = forward(m, i ? 1 : N, from, i ? NULL : lengths, mode);
+        if (y && i) memcpy(alone + (i - 1) * OUT, y, OUT * sizeof *y);
+        else if (y) CHECK_SAME(y, alone, sizeof alone);
+      }
+      nn_destroy(m);
+    }
+    free(x);
+  }
 }
 
 static void add_and_concat(void) {
@@ -1877,6 +1931,8 @@ int main(void) {
   RUN(normalise_draws_nothing);
   RUN(linear);
   RUN(embedding);
+  RUN(frames);
+  RUN(own_steps);
   RUN(add_and_concat);
   RUN(copies);
   RUN(read_any_node);

@@ -238,6 +238,8 @@ static void pools(void) {
        (nn_pool2d_options){3, 2, 2, 3, 1, 1, 1, 1});
   NET("adaptive", 3, nn_adaptive_avg_pool2d(m, IMAGE(3, 7, 10), 3, 4))
   NET("adaptive_up", 3, nn_adaptive_avg_pool2d(m, IMAGE(2, 3, 4), 5, 1))
+  NET("global_max_pool_steps", 3, nn_global_max_pool(m, SEQUENCE(5, 4)))
+  NET("global_avg_pool_steps", 3, nn_global_avg_pool(m, SEQUENCE(5, 4)))
   NET("global_max_pool", 3, nn_global_max_pool(m, IMAGE(5, 4, 6)))
   NET("global_avg_pool", 3, nn_global_avg_pool(m, IMAGE(5, 4, 6)))
 }
@@ -284,6 +286,24 @@ static void norms(void) {
   NET("layer_norm", 3, LAYER(nn_layer_norm(m, VECTOR(9))))
   NET("layer_norm_sequence", 3, LAYER(nn_layer_norm(m, SEQUENCE(4, 9))))
   NET("layer_norm_image", 3, LAYER(nn_layer_norm(m, IMAGE(3, 4, 5))))
+}
+
+static void moves(void) {
+  NET("reverse", 3, nn_reverse(m, SEQUENCE(5, 3)))
+  NET("pad2d", 3, nn_pad2d(m, IMAGE(3, 4, 5), 1, 2, 3, 0))
+  NET("crop2d", 3, nn_crop2d(m, IMAGE(3, 6, 5), 1, 2, 4, 2))
+  NET("upsample2d", 3, nn_upsample2d(m, IMAGE(3, 4, 5), 2, 3))
+  NET("conv_same", 3, LAYER(nn_conv2d(m, nn_pad2d(m, IMAGE(3, 8, 9), 0, 1, 1, 1), 5, 3, 2, 0)))
+  NET("multiply", 3, int x = VECTOR(5), a = named(m, "one", nn_linear(m, x, 4));
+      nn_multiply(m, a, named(m, "two", nn_linear(m, x, 4))))
+  NET("multiply_image", 3,
+      int x = IMAGE(3, 5, 4), a = named(m, "one", nn_conv2d(m, x, 6, 3, 1, 1));
+      nn_multiply(m, a, named(m, "two", nn_conv2d(m, x, 6, 3, 1, 1))))
+  NET("excitation", 3, int x = IMAGE(4, 5, 3), a = nn_global_avg_pool(m, x);
+      a = named(m, "one", nn_linear(m, a, 2));
+      nn_multiply(m, x, nn_sigmoid(m, named(m, "two", nn_linear(m, a, 4)))))
+  NET("excited_sequence", 3, int x = SEQUENCE(5, 4);
+      nn_multiply(m, x, named(m, "one", nn_linear(m, nn_last_step(m, x), 4))))
 }
 
 static void shapes(void) {
@@ -625,6 +645,7 @@ int main(void) {
   RUN(pools);
   RUN(activations);
   RUN(softmaxes);
+  RUN(moves);
   RUN(norms);
   RUN(shapes);
   RUN(nets);
