@@ -1456,10 +1456,10 @@ static const char *format_of(const char *head, char name[128]) {
   return !bar ? "text" : bar[1] ? bar + 1 : "number";
 }
 
-/* The table as text, its columns flush, as wide as they are. */
+/* The table as text, its columns flush, as wide as they are; without those that have nothing. */
 static void text_table(struct text *to, const struct table *t) {
   const size_t columns = columns_of(t);
-  int *width = allocate(columns, sizeof *width);
+  int *width = allocate(2 * columns, sizeof *width), *is_shown = width + columns;
   for (int pass = 0; pass < 2; pass++)
     for (size_t i = 0; i < columns + t->count; i++) {
       const size_t k = i % columns, at = to->size;
@@ -1468,8 +1468,10 @@ static void text_table(struct text *to, const struct table *t) {
       const char *format = format_of(t->heads[k], name), *text = c && c->text ? c->text : name;
       const struct word number = format_number(format, c ? c->number : 0);
       if (c && !c->text) text = number.text;
+      if (!pass && (c ? c->text || isfinite(c->number) : k == 0 || !t->count)) is_shown[k] = 1;
       if (!pass && (int)strlen(text) > width[k]) width[k] = (int)strlen(text);
-      if (pass) text_add(to, k ? "  %*s" : "%-*s", columns > 1 ? width[k] : 0, text);
+      if (pass && is_shown[k])
+        text_add(to, k ? "  %*s" : "%-*s", columns > 1 ? width[k] : 0, text);
       for (size_t b = at; b < to->size; b++)
         if (iscntrl((unsigned char)to->data[b])) to->data[b] = '?';
       if (pass && k == columns - 1) text_put(to, "\n");
@@ -1755,6 +1757,7 @@ struct run {
   nn_progress progress;     /* which nn_fit keeps up to date */
   struct text log;          /* log.csv, as it is */
   nn_evaluation sum;        /* what its next line is made of */
+  double gradient;          /* the norm of the last step's, for that line */
   double seconds, mark, drawn, paged; /* of training; when it was last counted; last drawings */
   int64_t saved;            /* the last checkpoint's step */
   int live, quiet;
@@ -1831,7 +1834,7 @@ static void add_row(struct run *r, const nn_evaluation *test) {
            (double)r->sum.correct / n);
   if (test) text_add(&r->log, "%.9g,%.9g", fabs(test->loss), test->accuracy); /* nan, not -nan */
   else text_put(&r->log, ",");
-  text_add(&r->log, ",%.9g,%.3f\n", nn_rate(r->m), r->seconds);
+  text_add(&r->log, ",%.9g,%.3f,%.9g\n", nn_rate(r->m), r->seconds, fabs(r->gradient));
   memset(&r->sum, 0, sizeof r->sum);
   path_of(path, "%s/log.csv", r->folder);
   FILE *f = fopen(path, "ab");
@@ -1987,6 +1990,9 @@ static void show_curves(struct page *p, const struct run *r) {
   curves(p, "Learning rate", "number", x, NULL);
   log_series(p, "learning rate", "run", "rate", NULL, "");
   figure_end(p, NULL, "]");
+  curves(p, "Gradient norm", "number", x, NULL);
+  log_series(p, "before clipping", "run", "gradient_norm", NULL, "");
+  figure_end(p, NULL, "],\"smooth\":true,\"logy\":true");
 }
 
 /* What a finished run's page has above its curves: the network and what it answers. */
@@ -2062,7 +2068,16 @@ static void write_report(struct run *r) {
 
 /* ---- training ---- */
 
-/* nn_fit's callback after each step: the log, snapshots, the live line; whether to stop. */
+/* nn_fit's callback before each step: what the next line of the log tells of its gradient. */
+static nn_status on_gradient(void *user, nn_model *m, const nn_progress *p) {
+  struct run *r = user;
+  const int64_t step = p->step + 1;
+  if (step % r->row_every == 0 || step % r->test_every == 0 || step == r->total)
+    r->gradient = nn_gradient_norm(m);
+  return NN_OK;
+}
+
+/* And after it: the log, snapshots, the live line; whether to stop. */
 static int on_step(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
   struct run *r = user;
   const double time = now();
@@ -2074,9 +2089,8 @@ static int on_step(void *user, nn_model *m, const nn_progress *p, const nn_evalu
   r->sum.loss += step->loss * (double)step->rows;
   r->sum.correct += step->correct;
   r->sum.rows += step->rows;
-  /* the line of a step with a test follows with it */
-  if (p->step % r->row_every == 0 && p->step % r->test_every != 0 && p->step != r->total)
-    add_row(r, NULL);
+  const int tests = p->step % r->test_every == 0 || p->step == r->total;
+  if (!tests && p->step % r->row_every == 0) add_row(r, NULL); /* else the line follows the test */
   write_snapshot(r);
   if (time - r->paged > 5) write_report(r);
   r->mark = now();
@@ -2175,7 +2189,8 @@ static int run_train(struct run *r) {
       .save_seconds = (double)count_or(s, OPT_SAVE_SECONDS, 0), .clock = clock_of,
       .validation = &r->chosen, .validate_every = r->test_every, .best_path = r->best,
       .patience = count_or(s, OPT_PATIENCE, 0),
-      .on_step = on_step, .on_validation = on_validation, .on_save = on_save, .user = r};
+      .on_gradient = on_gradient, .on_step = on_step, .on_validation = on_validation,
+      .on_save = on_save, .user = r};
   nn_status status = NN_OK;
   read_augment(s->v[OPT_AUGMENT].text, &fit.augment);
   fit.augment.fill = r->d->mean;
@@ -2239,7 +2254,8 @@ static void make_model(struct run *r, nn_config *c) {
   snprintf(data, sizeof data, "%s\n%08lx", r->d->name, (unsigned long)r->d->crc);
   must(r->m, nn_set_note(r->m, "data", data));
   if (r->d->class_names.size) must(r->m, nn_set_note(r->m, "classes", r->d->class_names.data));
-  text_put(&r->log, "step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,rate,seconds\n");
+  text_put(&r->log, "step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,rate,seconds,"
+           "gradient_norm\n");
   if (!*from) return;
   need_regular(from);
   must(r->m, nn_load_weights(r->m, from, NULL, &w));
@@ -3103,7 +3119,8 @@ static size_t size_at(nn_model *m, int node) {
 }
 static int maps_of(const nn_node_info *n) { return n->dim[n->rank == 3 ? 0 : n->rank - 1]; }
 static int is_bent(const nn_node_info *n) { /* by a non-linearity */
-  return strstr("relu tanh leaky_relu gelu silu sigmoid", n->kind) != NULL;
+  return strstr("leaky_relu elu gelu silu softplus clamp tanh hard_sigmoid hard_swish", n->kind) !=
+         NULL;
 }
 static int has_kind(nn_model *m, const char *kind) {
   for (int i = 0; i < nn_node_count(m); i++)

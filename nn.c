@@ -8428,7 +8428,9 @@ nn_status nn_step(nn_model *m)
   return status;
 }
 
-nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct)
+/* A step; o, p: nn_fit's, or NULL. */
+static nn_status nn__learn(nn_model *m, const nn_batch *b, double *loss, int64_t *correct,
+                           const nn_fit_options *o, const nn_progress *p)
 {
   double value = 0;
   nn_status status = nn_forward(m, b, 1);
@@ -8438,12 +8440,17 @@ nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correc
   if (!nn__finite(value)) return nn__bad_loss(m, b, value);
   const int64_t before = m->steps;
   status = nn_backward(m);
+  if (status == NN_OK && o && o->on_gradient) status = o->on_gradient(o->user, m, p);
   if (status == NN_OK) status = nn_step(m);
-  if (status == NN_ERR_DIVERGED && m->steps == before) { /* nothing has moved */
+  if (status != NN_OK && m->steps == before) { /* nothing has moved */
     nn_zero_gradients(m);
     nn_reset_state(m);
   }
   return status;
+}
+nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct)
+{
+  return nn__learn(m, b, loss, correct, NULL, NULL);
 }
 
 nn_real *nn_gradients(nn_model *m, size_t *count)
@@ -11796,7 +11803,7 @@ static nn_status nn__fit_batch(nn__fit *f, nn_evaluation *own)
   if (status != NN_OK) return status;
   const nn__node *lone = nn__lone_norm(m, (size_t)n, b.lengths);
   if (!lone) {
-    status = nn_train(m, &b, &own->loss, &own->correct);
+    status = nn__learn(m, &b, &own->loss, &own->correct, f->o, p);
     const int left_out = status == NN_ERR_DIVERGED && f->o->keep_going && m->steps == before &&
                          p->left_out_in_a_row < NN_MOST_LEFT_OUT;
     if (status != NN_OK && !left_out) return status;

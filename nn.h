@@ -1092,6 +1092,9 @@ typedef struct nn_fit_options {
    * NN_STOPPED, progress ready to go on. In this order: after every step, with its own figures (0
    * of what was left out); after every whole epoch; after a validation; before a checkpoint is
    * written, which notes may still get into. */
+  /* on_gradient stands between backward and step, and may look at the gradients (nn_gradient_norm),
+   * scale them or sum them over machines; an error that it gives ends nn_fit before the step. */
+  nn_status (*on_gradient)(void *user, nn_model *m, const nn_progress *p);
   int (*on_step)(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step);
   int (*on_epoch)(void *user, nn_model *m, const nn_progress *p);
   int (*on_validation)(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *e);

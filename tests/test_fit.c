@@ -918,6 +918,55 @@ static void part_or_copy(void) {
   }
 }
 
+/* Between backward and step: what the callback does to the gradients is what the step takes. */
+typedef struct Between {
+  int calls, end_at;
+  double scale, norm;
+} Between;
+static nn_status between(void *user, nn_model *m, const nn_progress *p) {
+  Between *b = user;
+  size_t count;
+  nn_real *g = nn_gradients(m, &count);
+  b->norm = nn_gradient_norm(m);
+  CHECK_INT(p->step, b->calls);
+  if (++b->calls == b->end_at) return NN_ERR_UNSUPPORTED;
+  for (size_t i = 0; i < count; i++) g[i] *= (nn_real)b->scale;
+  return NN_OK;
+}
+static uint32_t parameters_of(nn_model *m) {
+  size_t count;
+  const nn_real *v = nn_parameters(m, &count);
+  return nn_crc32(0, v, count * sizeof *v);
+}
+static void gradients_between(void) {
+  const nn_dataset d = arrays(CLASSIFIER);
+  uint32_t bits[3] = {0, 0, 0};
+  for (int way = 0; way < 3; way++) { /* half the rate, half the gradient, none */
+    nn_model *m = fresh(CLASSIFIER);
+    const nn_optimizer sgd = nn_sgd(way ? .25 : .125, 0);
+    nn_fit_options o = nn_fit_default();
+    Between b = {0, 0, way == 1 ? .5 : 0, 0};
+    nn_progress p;
+    memset(&p, 0, sizeof p);
+    CHECK_OK(nn_set_optimizer(m, &sgd));
+    o.epochs = 0, o.steps = 9, o.progress = &p, o.user = &b;
+    if (way) o.on_gradient = between;
+    if (way == 2) bits[2] = parameters_of(m);
+    CHECK_OK(nn_fit(m, &d, &o));
+    if (way) CHECK(b.calls == 9 && b.norm > 0);
+    if (way == 2) CHECK(parameters_of(m) == bits[2]);
+    bits[way] = parameters_of(m);
+    if (way == 1) { /* an error ends it, before the step */
+      o.steps = 12, b.end_at = 11;
+      CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_UNSUPPORTED);
+      CHECK_INT(p.step, 10);
+      CHECK_NEAR(nn_gradient_norm(m), 0, 0);
+    }
+    nn_destroy(m);
+  }
+  CHECK(bits[0] == bits[1]);
+}
+
 int main(void) {
   test_isa();
   fill_data();
@@ -934,6 +983,7 @@ int main(void) {
   RUN(cannot_write);
   remove_files();
 #endif
+  RUN(gradients_between);
   RUN(validates);
   RUN(patience);
   RUN(which_is_better);
