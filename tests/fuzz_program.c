@@ -239,11 +239,11 @@ static size_t change_images(uint8_t *data, size_t size) { return change_bytes(da
 
 static const char *const note_names[] = {"command", "log", "state", "result", "data"};
 static const char *const good_notes[] = {
-    "nn mnist --cell gru --optimizer adam --lr .001 --weight-decay 0 --clip-norm 0 --schedule "
-    "constant --warmup 0 --batch 8 --steps 40 --keep 1 --hidden 8 --layers 1 --init default "
-    "--augment flip,shift=2,cutout=3 --seed 1 --isa scalar --data 'a folder'",
-    "10,0.00133,2.39,0.0875,,,.001,0.001\n50,0.0026,2.3,0.075,nan,0.0878,.001,0.001\n"
-    "200,0.005,2.2,0.1,2.2,.2,.001,3\n",
+    ("nn mnist --cell gru --optimizer adam --lr .001 --weight-decay 0 --clip-norm 0 --schedule "
+     "constant --warmup 0 --batch 8 --steps 40 --keep 1 --hidden 8 --layers 1 --init default "
+     "--augment flip,shift=2,cutout=3 --seed 1 --isa scalar --data 'a folder'"),
+    ("10,0.00133,2.39,0.0875,,,.001,0.001,3\n50,0.0026,2.3,0.075,nan,0.0878,.001,0.001,2\n"
+     "200,0.005,2.2,0.1,2.2,.2,.001,3,nan\n"),
     "1.5 0.25 5 10",
     "accuracy=.9 best=.9 best_step=100 diverged=0 seconds=1\nrelu1 gives 0",
     "MNIST\n1939f699"};
