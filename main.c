@@ -821,6 +821,7 @@ static int read_picture(const nn_array *bytes, int dim[3], nn_dataset *to, int w
   const int tall = (int)fmax(fmin(h, (double)w * dim[1] / dim[2]), 1);
   const int wide = (int)fmax(fmin(w, (double)h * dim[2] / dim[1]), 1);
   const int times = 1 + (int)fmax((dim[1] - 1) / tall, (dim[2] - 1) / wide);
+  if ((double)tall * times * wide * times * dim[0] > 1 << 28) return stbi_image_free(from), 0;
   const int rows = tall * times, columns = wide * times, plane = rows * columns;
   const size_t count = (size_t)dim[0] * (size_t)plane;
   uint8_t *pixels = allocate(count, 1);
@@ -851,6 +852,9 @@ static void add_picture(void *user, const char *path) {
   struct album *a = user;
   const char *class = path + strlen(a->folder) + 1;
   const size_t n = strcspn(class, separators);
+  for (size_t i = 0; i < n; i++)
+    if (iscntrl((unsigned char)class[i]))
+      fail("%s: its folder's name has a control character", path);
   nn_array bytes = read_bytes(path);
   nn_dataset d;
   if (class[n] && read_picture(&bytes, a->dim, &d, a->was)) {
@@ -936,7 +940,6 @@ static int load_found(struct data *d, const struct settings *s) {
   }
   snprintf(d->name, sizeof d->name, "%s of unknown origin",
            set == CIFAR10 ? "CIFAR-10 files" : "IDX images");
-  if (set & (CIFAR10 | GRAY28)) text_put(&d->class_names, photos);
   return set;
 }
 
@@ -987,7 +990,14 @@ static void find_own(struct data *d, const struct settings *s) {
   load_own(d, &d->train, s, OPT_OWN_IMAGES, OPT_OWN_LABELS);
   d->classes = take_in(d, &d->train, 1000, path);
   if (d->classes < 2) fail("%s: all images are of one class", path);
-  snprintf(d->name, sizeof d->name, "%.90s", name_of(path));
+  char name[PATH_SIZE];
+  path_of(name, "%s", path);
+  for (size_t n = strlen(name); n > 1 && strchr(separators, name[n - 1]);) name[--n] = 0;
+  const char *own = name_of(name);
+  size_t fits = strlen(own);
+  if (fits > 90) /* cut between characters of UTF-8 */
+    for (fits = 90; fits && (own[fits] & 0xC0) == 0x80;) fits--;
+  snprintf(d->name, sizeof d->name, "%.*s", (int)fits, own);
   path_of(d->where, "%s", path);
   if (is_set(s, OPT_TEST_IMAGES)) {
     load_own(d, &d->test, s, OPT_TEST_IMAGES, OPT_TEST_LABELS);
@@ -1000,6 +1010,15 @@ static void find_own(struct data *d, const struct settings *s) {
     fail("%s: a tenth of %d images is too few to test", path, all.count);
   memcpy(d->train.owned, all.owned, sizeof all.owned);
   snprintf(d->said, sizeof d->said, "A tenth of the images is held out to test.");
+}
+
+/* Checks ten classes of images, and names them by their checksum if it is known. */
+static void name_known(struct data *d) {
+  d->classes = 10;
+  for (int half = 0; half < 2; half++)
+    take_in(d, half ? &d->test : &d->train, d->classes, d->where);
+  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
+    if (known_sets[i].crc == d->crc) snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
 }
 
 /* Those of a known set; else those that the program draws, if `draws` is 2, or 1 and no place for
@@ -1015,13 +1034,16 @@ static int find_known(struct data *d, const struct settings *s, int draws) {
          cifar ? cifar_file : idx_files[0], cifar ? "cifar-10-batches-bin" : "mnist",
          cifar ? "cifar10" : "mnist");
   if (!found) draw(d, cifar);
-  d->classes = 10;
-  for (int half = 0; half < 2; half++)
-    take_in(d, half ? &d->test : &d->train, d->classes, d->where);
-  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
-    if (known_sets[i].crc == d->crc) snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
+  name_known(d);
+  if (cifar && strstr(d->name, "MNIST")) { /* in files of the same names */
+    if (draws < 2) fail("%s holds %s, which is not CIFAR-10", d->where, d->name);
+    data_free(d);
+    draw(d, cifar);
+    name_known(d);
+  }
   const int fashion = !cifar && strcmp(d->name, "Fashion-MNIST") == 0;
   if (fashion) text_put(&d->class_names, clothes);
+  if (found == CIFAR10 || strstr(d->name, "CIFAR-10 gray")) text_put(&d->class_names, photos);
   if (cifar && d->train.channels == 3) {
     nn_transform t = {0};
     t.gray = gray, t.crop_height = t.crop_width = small ? 28 : 0;
@@ -1043,15 +1065,15 @@ static int data_find(struct data *d, const struct settings *s, int draws) {
   memset(d, 0, sizeof *d);
   if (own) find_own(d, s);
   else if (!find_known(d, s, draws)) return 0;
+  if (d->train.channels > 4) fail("%s: images of more than four channels", d->where);
   for (char *c = d->where; *c; c++) /* which is shown on terminals */
     if (iscntrl((unsigned char)*c)) *c = '?';
   d->scaled = !mnist;
   for (int c = 0; c < 4; c++)
     d->mean[c] = (nn_real)(mnist ? 0 : .5), d->scale[c] = (nn_real)(mnist ? 1 : 2);
   if (!mnist && (d->train.height != 32 || d->train.width != 32) &&
-      (d->train.channels > 4 ||
-       nn_dataset_moments(&d->train, (size_t)d->train.channels, d->mean, d->scale)))
-    fail("%s: images of more than four channels, or with numbers that are too large", d->where);
+      nn_dataset_moments(&d->train, (size_t)d->train.channels, d->mean, d->scale))
+    fail("%s: images with numbers that are too large", d->where);
   memcpy(d->cover, d->mean, sizeof d->cover);
   return 1;
 }
@@ -1082,6 +1104,7 @@ static void data_other(struct data *d, const struct data *own, const struct sett
   if (dim[0] == 1) give(&s, OPT_GRAY, "yes");
   if (dim[1] == 28) give(&s, OPT_SIZE, "28");
   data_find(d, &s, 2);
+  if (!d->train.pixels || !d->test.pixels) fail("%s: its images are not bytes", d->where);
   for (int half = 0; half < 2; half++) {
     nn_dataset *to = half ? &d->test : &d->train;
     const int each = dim[0] * dim[1] * dim[2], h = to->height, w = to->width;
@@ -1265,7 +1288,7 @@ static nn_param first_weights(nn_model *m) {
 }
 
 static struct word class_name(const nn_model *m, int k) {
-  struct word w;
+  struct word w = {"?"};
   nn_class_name(m, k, w.text, sizeof w.text);
   return w;
 }
@@ -1289,8 +1312,8 @@ struct page {
 static void json_string(struct text *t, const char *s) {
   text_put(t, "\"");
   for (; *s; s++) {
-    if (*s == '"' || *s == '\\' || (*s == '/' && t->data[t->size - 1] == '<')) text_put(t, "\\");
-    if (iscntrl((unsigned char)*s)) text_add(t, "\\u%04x", (unsigned char)*s);
+    if (*s == '"' || *s == '\\') text_put(t, "\\");
+    if (iscntrl((unsigned char)*s) || *s == '<') text_add(t, "\\u%04x", (unsigned char)*s);
     else text_bytes(t, s, 1);
   }
   text_put(t, "\"");
@@ -1860,7 +1883,7 @@ static double noted(const char *text, const char *key, double otherwise) {
     char word[40];
     double v;
     if (strncmp(at, key, n) != 0 || at[n] != '=') continue;
-    snprintf(word, sizeof word, "%.*s", (int)(strcspn(at + n + 1, " \n") % 40), at + n + 1);
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(at + n + 1, " \n"), at + n + 1);
     return read_number(word, &v) ? v : otherwise;
   }
   return otherwise;
@@ -1916,6 +1939,9 @@ static void run_plan(struct run *r) {
   r->total = count_or(s, OPT_STEPS, (int64_t)number_of(s, OPT_EPOCHS) * r->per_epoch);
   r->test_every = count_or(s, OPT_TEST_EVERY, by_steps ? (r->total + 9) / 10 : r->per_epoch);
   r->row_every = r->total < 2000 ? 10 : (r->total + 199) / 200;
+  if (r->total / r->test_every > 100000)
+    refuse(s, "%lld tests are too many for a log: give a larger --test-every",
+           (long long)(r->total / r->test_every));
   r->quiet = is_set(s, OPT_QUIET);
   r->live = !r->quiet && is_terminal(stderr) &&
             strcmp(getenv("TERM") ? getenv("TERM") : "dumb", "dumb") != 0;
@@ -2014,11 +2040,17 @@ static void show_result(struct page *p, const struct run *r) {
 
 /* "test accuracy 99.13 % (best 99.20 % at epoch 9, chosen by validation images)" */
 static void text_result(struct text *t, const struct run *r) {
-  text_add(t, "test accuracy %s (best %s at epoch %.3g", percent(r->last.accuracy).text,
-           percent(r->of_best.accuracy).text,
-           (double)r->progress.best_step / (double)r->per_epoch);
+  const nn_progress *p = &r->progress;
+  text_add(t, "test accuracy %s (best %s at ", percent(r->last.accuracy).text,
+           percent(r->of_best.accuracy).text);
+  if (is_set(&r->s, OPT_STEPS)) text_add(t, "step %s", grouped((double)p->best_step).text);
+  else text_add(t, "epoch %.3g", (double)p->best_step / (double)r->per_epoch);
   if (r->index) text_add(t, ", chosen by %s", r->chosen_name);
   text_put(t, ")");
+  if (p->step < r->total && is_done(r))
+    text_add(t, "; stopped at step %s of %s, for %lld tests were no better",
+             grouped((double)p->step).text, grouped((double)r->total).text,
+             (long long)p->not_better);
   if (*r->stuck) text_add(t, "; the net is dead: %s for every image", r->stuck);
 }
 
@@ -2158,6 +2190,13 @@ static void run_finish(struct run *r) {
     must(best, nn_evaluate(best, &d, &r->of_best));
     nn_destroy(best);
   }
+  if (r->index && !is_set(&r->s, OPT_VALIDATION) && r->last.accuracy > r->of_best.accuracy) {
+    must(r->m, nn_save(r->m, r->best)); /* better than the best of a sample */
+    r->progress.best_step = r->progress.step;
+    r->of_best = r->last;
+  }
+  if (!file_exists(r->checkpoint)) /* it went on from the one before */
+    must(r->m, nn_save_checkpoint(r->m, &r->progress, r->checkpoint));
   if (d.count > WATCHED) d.count = WATCHED;
   c.batch = WATCHED;
   c.keep_activations = c.inference = 1;
@@ -2246,7 +2285,7 @@ static void run_paths(struct run *r) {
 /* A new model, with what it begins with noted. */
 static void make_model(struct run *r, nn_config *c) {
   const char *from = r->s.v[OPT_FROM].text;
-  char data[sizeof r->d->name + 10];
+  char data[sizeof r->d->name + 10], path[PATH_SIZE];
   nn_weights w;
   r->m = build_model(&r->s, c, r->d, r->total);
   must(r->m, nn_get_config(r->m, c));
@@ -2257,8 +2296,9 @@ static void make_model(struct run *r, nn_config *c) {
   text_put(&r->log, "step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,rate,seconds,"
            "gradient_norm\n");
   if (!*from) return;
-  need_regular(from);
-  must(r->m, nn_load_weights(r->m, from, NULL, &w));
+  path_of(path, is_folder(from) ? "%s/best.nn" : "%s", from);
+  need_regular(path);
+  must(r->m, nn_load_weights(r->m, path, NULL, &w));
   note("%d arrays come from %s; %d are not in it and %d have another shape%s%s", w.found, from,
        w.missing, w.reshaped, w.reshaped ? ", as " : "", w.first_reshaped);
 }
@@ -2282,16 +2322,26 @@ static void load_checkpoint(struct run *r, const nn_config *c) {
     fail("%s was trained on other data (%s) than %s from %s (checksum %s): give its --data",
          r->folder, data ? data : "not noted", r->d->name, r->d->where, crc + 1);
   if (!log || !state ||
-      sscanf(state, "%39lf %39lf %lld %lld", &r->seconds, &r->sum.loss, &correct, &rows) != 4)
+      sscanf(state, "%39lf %39lf %lld %lld", &r->seconds, &r->sum.loss, &correct, &rows) != 4 ||
+      !(r->seconds >= 0 && isfinite(r->seconds)))
     fail("%s does not note the log of its run", r->checkpoint);
   r->sum.correct = correct, r->sum.rows = rows;
   text_put(&r->log, log);
   if (r->progress.best_step && nn_load(r->best, c, &best, NULL)) {
-    note("%s is missing or damaged: the next test writes it anew", r->best);
-    r->progress.best_step = 0;
+    note("%s is missing or damaged: %s", r->best,
+         is_done(r) ? "the last model takes its place" : "the next test writes it anew");
+    if (is_done(r)) must(r->m, nn_save(r->m, r->best));
+    r->progress.best_step = is_done(r) ? r->progress.step : 0;
   }
   nn_destroy(best.model);
-  const nn_optimizer o = optimizer_of(&r->s, r->total);
+  nn_optimizer o;
+  must(r->m, nn_get_optimizer(r->m, &o));
+  if (r->total < r->progress.step)
+    fail("%s is at step %lld already, and so cannot be one of %lld", r->folder,
+         (long long)r->progress.step, (long long)r->total);
+  if (o.schedule.total != r->total && r->index && !is_set(&r->s, OPT_VALIDATION))
+    r->progress.best_step = 0; /* it was the best on another sample */
+  o = optimizer_of(&r->s, r->total);
   must(r->m, nn_set_optimizer(r->m, &o));
 }
 
@@ -2350,6 +2400,8 @@ static void resume_settings(struct run *r, const struct settings *typed, char **
   if (s->command != typed->command)
     fail("%s is of nn %s; resume it by nn %s --resume", r->folder, s->command->name,
          s->command->name);
+  if (typed->v[OPT_STEPS].given && typed->v[OPT_EPOCHS].given)
+    refuse(typed, "--epochs and --steps exclude each other");
   if (typed->v[OPT_STEPS].given) s->v[OPT_EPOCHS].text = "";
   if (typed->v[OPT_EPOCHS].given) s->v[OPT_STEPS].text = "";
   for (size_t k = 0; k < sizeof may / sizeof *may; k++)
@@ -2374,6 +2426,9 @@ static int run_command(struct settings *typed) {
   } else {
     complete(&r.s);
   }
+  const char *from = r.s.v[OPT_FROM].text;
+  if (*from && !is_set(typed, OPT_RESUME) && !is_folder(from) && !file_exists(from))
+    fail("%s: %s", from, strerror(ENOENT));
   data_find(&d, &r.s, 1);
   tell_data(&d, is_set(&r.s, OPT_QUIET));
   r.d = &d;
@@ -2464,6 +2519,10 @@ static void begin_study(struct study *st, const struct settings *typed, const ch
   st->seeds = whole_of(typed, OPT_SEEDS);
   for (int i = 0; words[i]; i++)
     text_put(&st->again, i ? " " : ""), text_word(&st->again, words[i]);
+  if (typed->command->bit == DEMO && !is_set(typed, OPT_OUT))
+    text_put(&st->again, " --out "), text_word(&st->again, base);
+  if (number_of(typed, OPT_SEED) + st->seeds - 1 > options[OPT_SEED].most)
+    refuse(typed, "--seed %s and those after it are too large", typed->v[OPT_SEED].text);
   path_of(st->base, "%s", is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : base);
   path_of(st->own.folder, "%s", st->base);
   if (is_set(typed, OPT_MINIATURE))
@@ -2523,8 +2582,11 @@ static const struct data *study_data(struct study *st, const struct settings *s)
   if (is_same_data(s, &st->of)) return &st->data;
   data_free(&st->data);
   data_find(&st->data, s, 1);
-  if (is_set(st->typed, OPT_MINIATURE)) data_thin(&st->data);
-  else memcpy(st->said, st->data.said, sizeof st->said);
+  const int quick = is_set(st->typed, OPT_MINIATURE), stands_in = *st->data.said != 0;
+  if (quick) data_thin(&st->data);
+  snprintf(st->said, sizeof st->said, "%s%s%.160s",
+           quick ? "A miniature (--quick), which proves nothing" : "",
+           quick && stands_in ? ". " : "", st->data.said);
   tell_data(&st->data, is_set(st->typed, OPT_QUIET));
   st->of = *s;
   return &st->data;
@@ -2547,6 +2609,25 @@ static void plan_steps(struct study *st, struct trial *t) {
   give(&t->s, OPT_STEPS, t->steps);
 }
 
+/* As many steps as its run has already, if there is one. */
+static int plan_as_before(const struct study *st, struct trial *t, double seed) {
+  nn_config c = nn_config_default();
+  nn_load_result loaded;
+  struct settings s;
+  char path[PATH_SIZE], *words;
+  path_of(path, "%s/%s/seed-%.0f/last.nn", st->base, t->name, seed);
+  c.inference = c.batch = 1;
+  if (!file_exists(path) || nn_load(path, &c, &loaded, NULL)) return 0;
+  const int known = noted_settings(loaded.model, path, &s, &words) && is_set(&s, OPT_STEPS);
+  if (known) {
+    snprintf(t->steps, sizeof t->steps, "%s", s.v[OPT_STEPS].text);
+    give(&t->s, OPT_STEPS, t->steps);
+  }
+  free(words);
+  nn_destroy(loaded.model);
+  return known;
+}
+
 /* ---- their runs ---- */
 
 /* A trial's run with a seed, and what there is of it; by its last model alone, which is r->m if it
@@ -2555,9 +2636,8 @@ static enum state find_run(const struct study *st, const struct trial *t, double
                            struct run *r) {
   nn_config c = nn_config_default();
   nn_load_result loaded;
-  nn_message why;
   struct settings s;
-  char *words;
+  char *words, previous[PATH_SIZE];
   enum state state = UNFINISHED;
   memset(r, 0, sizeof *r);
   snprintf(r->seed, sizeof r->seed, "%.0f", seed);
@@ -2565,9 +2645,11 @@ static enum state find_run(const struct study *st, const struct trial *t, double
   give(&r->s, OPT_SEED, r->seed);
   path_of(r->folder, "%s/%s/seed-%s", st->base, t->name, r->seed);
   run_paths(r);
-  if (!file_exists(r->checkpoint)) return NOT_RUN;
+  path_of(previous, "%s.previous", r->checkpoint);
+  if (!file_exists(r->checkpoint) && !file_exists(previous)) return NOT_RUN;
   c.inference = c.batch = 1;
-  if (nn_load(r->checkpoint, &c, &loaded, &why)) return DAMAGED;
+  if (nn_load(r->checkpoint, &c, &loaded, NULL) && nn_load(previous, &c, &loaded, NULL))
+    return DAMAGED;
   if (!noted_settings(loaded.model, r->checkpoint, &s, &words) || differing(&s, &r->s, 0) >= 0)
     state = OTHER_RUN;
   else if (nn_note(loaded.model, "result")) state = DONE;
@@ -2581,7 +2663,7 @@ static enum state find_run(const struct study *st, const struct trial *t, double
  * signal. */
 static int train_one(struct study *st, struct trial *t, double seed) {
   struct run r;
-  if (st->shares > 0) plan_steps(st, t);
+  if (st->shares > 0 && !plan_as_before(st, t, seed)) plan_steps(st, t);
   const enum state state = find_run(st, t, seed, &r);
   if (state == DONE) return run_free(&r), 0;
   if (state == OTHER_RUN)
@@ -2719,7 +2801,7 @@ static void put_verdict(struct table *to, const struct study *st, const struct t
           t->sparsity.count ? t->sparsity.mean : (double)NAN);
 }
 
-#define TRIAL_HEADS "accuracy|percent", "deviation|points", "lowest|percent", "highest|percent",   \
+#define TRIAL_HEADS "accuracy|percent", "deviation|percent", "lowest|percent", "highest|percent",  \
       "best|percent", "time|seconds", "seeds", "parameters|count", "data"
 /* The first n listed trials as a table, with the means over their seeds. */
 static void show_trials(struct study *st, int n, const char *title, const char *csv, int how) {
@@ -2871,7 +2953,7 @@ static void choose(struct study *st, const char *names) {
     const char *best = NULL;
     char name[64];
     size_t score = 99;
-    const int n = snprintf(name, sizeof name, "%.*s", (int)(strcspn(at, ",") % 64), at);
+    const int n = snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
     int found = 0;
     for (int pass = 0; pass < 2 && !found; pass++) /* a row's whole name means no other */
       for (int i = 0; i < st->count; i++) {
@@ -3057,6 +3139,11 @@ static int train_variants(const struct settings *typed, const struct settings *s
   struct settings own = *s;
   struct study st;
   begin_study(&st, typed, words, base);
+  for (int o = 0; o < OPTION_COUNT; o++)
+    if (typed->v[o].given) {
+      text_add(&st.again, " --%s ", options[o].name);
+      if (options[o].kind != FLAG) text_word(&st.again, typed->v[o].text);
+    }
   path_of(st.base, "%s", base);
   st.page = p;
   st.given = d;
@@ -3784,7 +3871,8 @@ static const char *look_confusion(struct look *l) {
       wrong_ones[count++] = (nn_peak){(nn_real)-share_of(l, i), i, 0, 0};
   qsort(wrong_ones, (size_t)count, sizeof *wrong_ones, by_value);
   for (; shown < WORST && shown < count; shown++) worst[shown] = wrong_ones[shown].sample;
-  show_answers(&l->page, "The worst mistakes", l->m, &l->d.test, worst, shown, "mistakes");
+  if (shown)
+    show_answers(&l->page, "The worst mistakes", l->m, &l->d.test, worst, shown, "mistakes");
   free(counts), free(wrong_ones);
   return NULL;
 }
@@ -4127,7 +4215,7 @@ struct predictor {
   nn_model *m;
   nn_node_info in;
   int dim[3], classes, several; /* several: more than one file */
-  int right, labelled;
+  int in_folder, right, labelled;
   char fitted[400]; /* the first picture that was not of the model's size, and its own */
 };
 
@@ -4189,10 +4277,17 @@ static void predict_file(void *user, const char *name) {
     if (nn_dataset_from_arrays(&a, labels.data ? &labels : NULL, &d, &why))
       fail("%s: %s", name, why.text);
     if (d.label_size > 1) fail("%s: not one label for each image", given);
+    for (int i = 0; d.labels && i < d.count; i++)
+      if (d.labels[i] < 0 || d.labels[i] >= p->classes)
+        fail("%s: label %ld of sample %d is not 0 .. %d", *given ? given : name, (long)d.labels[i],
+             i, p->classes - 1);
     middle.crop_height = dim[1], middle.crop_width = dim[2];
     if (is_cifar) nn_dataset_transform(&d, &middle, NULL);
   } else if (p->in.rank == 1 || !read_picture(&bytes, p->dim, &d, was)) {
-    fail("%s is no picture, npy, IDX or CIFAR-10 file", name);
+    if (!p->in_folder) fail("%s is no picture, npy, IDX or CIFAR-10 file", name);
+    nn_array_free(&bytes);
+    note("%s is no picture, and left out", name);
+    return;
   }
   if (d.channels != dim[0] || d.height != dim[1] || d.width != dim[2])
     fail("%s: its images are %d x %d x %d, the model takes %s", name, d.channels, d.height, d.width,
@@ -4202,7 +4297,7 @@ static void predict_file(void *user, const char *name) {
     if (!isfinite(d.values[i]))
       fail("%s: image %zu holds NaN, an infinite number or one too large", name, i / each);
   if (!*p->fitted && (was[0] != dim[1] || was[1] != dim[2]))
-    snprintf(p->fitted, sizeof p->fitted, "%.300s has %d x %d pixels", name, was[0], was[1]);
+    snprintf(p->fitted, sizeof p->fitted, "%.300s has %d x %d pixels", name, was[1], was[0]);
   predict_set(p, &d, name);
   nn_dataset_free(&d);
   nn_array_free(&bytes);
@@ -4229,14 +4324,15 @@ static int predict_command(struct settings *s) {
   p.several = s->operands > 2 || is_folder(s->operand[1]);
   if (is_set(s, OPT_LABELS) && p.several) refuse(s, "--labels goes with one file of images");
   for (int i = 1; i < s->operands; i++)
-    if (is_folder(s->operand[i])) each_file(s->operand[i], predict_file, &p);
+    if ((p.in_folder = is_folder(s->operand[i])) != 0)
+      each_file(s->operand[i], predict_file, &p);
     else predict_file(&p, s->operand[i]);
   if (p.labelled)
     printf("accuracy %s (%d of %d)\n", percent((double)p.right / p.labelled).text, p.right,
            p.labelled);
   const char *data = nn_note(p.m, "data");
   if (*p.fitted)
-    note("%s: pictures are cut and scaled to %d x %d", p.fitted, p.dim[1], p.dim[2]);
+    note("%s: pictures are cut and scaled to %d x %d", p.fitted, p.dim[2], p.dim[1]);
   if (data) note("%s was trained on %.*s", path, (int)strcspn(data, "\n"), data);
   nn_destroy(p.m);
   return 0;

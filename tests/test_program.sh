@@ -413,7 +413,7 @@ ok 'and standard input' test "$(cut -d ' ' -f 2- out)" = "$(head -n 1 three | cu
 { printf 'P5\n56 60\n255\n'; head -c 3360 "$nn"; } > large.pgm
 run predict whole/best.nn large.pgm
 ok 'pictures of another size are fitted, in one line' test $rc = 0 -a "$(grep -c \
-  'large.pgm has 60 x 56 pixels: pictures are cut and scaled to 28 x 28' err)" = 1
+  'large.pgm has 56 x 60 pixels: pictures are cut and scaled to 28 x 28' err)" = 1
 echo 'no picture' > text
 refused 1 'text is no picture, npy, IDX or CIFAR-10 file' predict whole/best.nn text
 for bytes in 0 10 500 3000; do
