@@ -449,6 +449,58 @@ ok 'which look finds again' test $rc = 0 -a -s pairs/look/confusion.csv
 refused 2 '--labels is missing' train --images half.npy
 refused 1 'has no sub-folders of pictures' train --images set
 
+# ---- what strangers found ----
+bytes() { npy '|u1' "$1"; head -c "$2" "$nn"; } # bytes SHAPE SIZE: an npy file of them
+bytes '60, 8, 32, 32' 491520 > eight.npy
+{ npy '|u1' '60,'; classes 60; } > sixty.npy
+refused 1 'eight.npy: images of more than four channels' train --images eight.npy \
+  --labels sixty.npy --steps 5 --quiet
+{ npy '<i4' '2,'; printf '\377\377\377\377\1\0\0\0'; } > below.npy
+refused 1 'below.npy: label -1 of sample 0 is not 0 .. 9' predict whole/best.nn half.npy \
+  --labels below.npy
+mkdir -p digits && cp set/mnist/*-ubyte digits
+run cifar10 --gray --size 28 --data digits --steps 2 --batch 8 --hidden 8 --quiet --out unnamed
+ok 'files named as the gray subset, of unknown origin, have no names of classes' test $rc = 0 -a \
+  "$("$nn" info unnamed | grep -c airplane)" = 0
+refused 1 'nofile: No such file' mnist --data set --from nofile --steps 2 --out unborn
+ok 'and nothing was made' test ! -e unborn
+run mnist --data set --cell gru --hidden 8 --from pairs --steps 2 --batch 8 --quiet --out from
+ok '--from takes the folder of a run' test $rc = 0 -a "$(grep -c 'arrays come from pairs;' err)" = 1
+refused 1 'from is at step 2 already, and so cannot be one of 1' mnist --resume from --data set \
+  --steps 1 --quiet
+refused 2 '--epochs and --steps exclude each other' mnist --resume from --data set --steps 9 --epochs 2
+ok 'neither is noted' test "$("$nn" info from/last.nn | grep -c -- '--steps 2 ')" = 1
+rm from/best.nn
+run mnist --resume from --data set --quiet
+ok 'a finished run without its best model makes its last one that' test $rc = 0 -a -s from/best.nn
+refused 2 'seed 9000000000000000 and those after it' mnist --data set --steps 2 --seeds 2 \
+  --seed 9000000000000000
+refused 2 '200000 tests are too many for a log' mnist --data set --steps 200000 --test-every 1 --quiet
+run train --images photos --cell mlp --hidden 4 --lr 1e-9 --steps 40 --batch 4 --test-every 1 \
+  --patience 2 --quiet --out patient
+ok 'an early stop is told' grep -Eq 'stopped at step [0-9]+ of 40, for 2 tests were no better' out
+mkdir -p 'odd/a<!--<script>' 'odd/b</script>' 'split/a
+b' split/c
+cp photos/dark/*.pgm 'odd/a<!--<script>' && cp photos/light/*.pgm 'odd/b</script>'
+cp photos/dark/1.pgm 'split/a
+b' && cp photos/light/1.pgm split/c
+run train --images odd/ --cell mlp --hidden 4 --steps 4 --batch 4 --quiet --out marked
+ok 'names of classes cannot break the page' test $rc = 0 -a \
+  "$(grep -Ec '<!--<|b</script' marked/report.html)" = 0
+ok 'a folder is named without the slash behind it' grep -q '^MLP on odd: ' out
+refused 1 "folder's name has a control character" train --images split --steps 2
+mkdir -p mixed && cp photos/dark/1.pgm photos/light/2.pgm mixed && echo note > mixed/0.txt
+run predict own mixed
+ok 'what is no picture in a folder is left out' test $rc = 0 -a "$(wc -l < out)" = 2 -a \
+  "$(grep -c 'mixed/0.txt is no picture, and left out' err)" = 1
+held=(mnist --data set --cell rnn --hidden 4 --steps 60 --batch 8 --lr .1,.01)
+run "${held[@]}" --quiet --out rest
+one=rest/lr=.1/seed-1
+"$nn" mnist --data set --cell rnn --hidden 4 --steps 60 --batch 8 --lr .1 --seed 1 --out lone --quiet > out
+rm -r $one && cp -r lone $one && mv $one/last.nn $one/last.nn.previous
+refused 1 'seed-1 holds a run with other options' "${held[@]}" --momentum .5 --optimizer rmsprop \
+  --out rest --quiet
+
 # ---- the measures of its figures ----
 ok "$("$(dirname "$nn")/tests/figures" | tail -n 1)" "$(dirname "$nn")/tests/figures"
 
