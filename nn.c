@@ -5357,9 +5357,9 @@ static void nn__move_back_task(void *arg, size_t sample, int thread)
     memset(j->x + nn__row_at(x, j->n, sample, p) * cols, 0, cols * sizeof *j->x);
   for (size_t p = 0; p < node->rows; p++) {
     const size_t from = nn__moved_from(j->m, node, sample, p);
+    if (from == SIZE_MAX) continue;
     nn_real *to = j->x + nn__row_at(x, j->n, sample, from) * cols;
-    if (from != SIZE_MAX)
-      j->m->context.kernels->add(to, to, node->dy + nn__row_at(node, j->n, sample, p) * cols, cols);
+    j->m->context.kernels->add(to, to, node->dy + nn__row_at(node, j->n, sample, p) * cols, cols);
   }
 }
 
