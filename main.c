@@ -821,7 +821,10 @@ static int read_picture(const nn_array *bytes, int dim[3], nn_dataset *to, int w
   const int tall = (int)fmax(fmin(h, (double)w * dim[1] / dim[2]), 1);
   const int wide = (int)fmax(fmin(w, (double)h * dim[2] / dim[1]), 1);
   const int times = 1 + (int)fmax((dim[1] - 1) / tall, (dim[2] - 1) / wide);
-  if ((double)tall * times * wide * times * dim[0] > 1 << 28) return stbi_image_free(from), 0;
+  if ((double)tall * times * wide * times > 1 << 24) {
+    stbi_image_free(from);
+    return 0;
+  }
   const int rows = tall * times, columns = wide * times, plane = rows * columns;
   const size_t count = (size_t)dim[0] * (size_t)plane;
   uint8_t *pixels = allocate(count, 1);
@@ -4185,7 +4188,7 @@ static int info_command(const struct settings *s) {
            (long long)loaded.progress.step, (long long)loaded.progress.place,
            (long long)loaded.progress.epoch + 1, names[o.kind], o.rate);
   for (int i = 0; (key = nn_note_key(m, i)) != NULL; i++) {
-    if (find_word("log|state|activations", key, NULL) >= 0) continue;
+    if (find_word("log|state", key, NULL) >= 0) continue;
     printf("%s: ", key);
     for (const char *v = nn_note(m, key); *v; v++)
       printf(*v == '\n' ? ", " : "%c", iscntrl((unsigned char)*v) ? '?' : *v);
