@@ -2048,7 +2048,8 @@ static void text_result(struct text *t, const struct run *r) {
            percent(r->of_best.accuracy).text);
   if (is_set(&r->s, OPT_STEPS)) text_add(t, "step %s", grouped((double)p->best_step).text);
   else text_add(t, "epoch %.3g", (double)p->best_step / (double)r->per_epoch);
-  if (r->index) text_add(t, ", chosen by %s", r->chosen_name);
+  if (r->index && (is_set(&r->s, OPT_VALIDATION) || p->best_step != p->step))
+    text_add(t, ", chosen by %s", r->chosen_name); /* the last step's test is of all images */
   text_put(t, ")");
   if (p->step < r->total && is_done(r))
     text_add(t, "; stopped at step %s of %s, for %lld tests were no better",
