@@ -466,20 +466,20 @@ ok 'files named as the gray subset, of unknown origin, have no names of classes'
   "$("$nn" info unnamed | grep -c airplane)" = 0
 refused 1 'nofile: No such file' mnist --data set --from nofile --steps 2 --out unborn
 ok 'and nothing was made' test ! -e unborn
-run mnist --data set --cell gru --hidden 8 --from pairs --steps 2 --batch 8 --quiet --out from
+run mnist --data set --cell gru --hidden 8 --from pairs --steps 2 --batch 8 --quiet --out born
 ok '--from takes the folder of a run' test $rc = 0 -a "$(grep -c 'arrays come from pairs;' err)" = 1
-refused 1 'from is at step 2 already, and so cannot be one of 1' mnist --resume from --data set \
+refused 1 'born is at step 2 already, and so cannot be one of 1' mnist --resume born --data set \
   --steps 1 --quiet
-refused 2 '--epochs and --steps exclude each other' mnist --resume from --data set --steps 9 --epochs 2
-ok 'neither is noted' test "$("$nn" info from/last.nn | grep -c -- '--steps 2 ')" = 1
-rm from/best.nn
-run mnist --resume from --data set --quiet
-ok 'a finished run without its best model makes its last one that' test $rc = 0 -a -s from/best.nn
+refused 2 '--epochs and --steps exclude each other' mnist --resume born --data set --steps 9 --epochs 2
+ok 'neither is noted' test "$("$nn" info born/last.nn | grep -c -- '--steps 2 ')" = 1
+rm born/best.nn
+run mnist --resume born --data set --quiet
+ok 'a finished run without its best model makes its last one that' test $rc = 0 -a -s born/best.nn
 refused 2 'seed 9000000000000000 and those after it' mnist --data set --steps 2 --seeds 2 \
   --seed 9000000000000000
 refused 2 '200000 tests are too many for a log' mnist --data set --steps 200000 --test-every 1 --quiet
 run train --images photos --cell mlp --hidden 4 --lr 1e-9 --steps 40 --batch 4 --test-every 1 \
-  --patience 2 --quiet --out patient
+  --patience 2 --quiet --out early
 ok 'an early stop is told' grep -Eq 'stopped at step [0-9]+ of 40, for 2 tests were no better' out
 mkdir -p 'odd/a<!--<script>' 'odd/b</script>' 'split/a
 b' split/c
