@@ -460,8 +460,8 @@ refused 1 'eight.npy: images of more than four channels' train --images eight.np
 { npy '<i4' '2,'; printf '\377\377\377\377\1\0\0\0'; } > below.npy
 refused 1 'below.npy: label -1 of sample 0 is not 0 .. 9' predict whole/best.nn half.npy \
   --labels below.npy
-mkdir -p digits && cp set/mnist/*-ubyte digits
-run cifar10 --gray --size 28 --data digits --steps 2 --batch 8 --hidden 8 --quiet --out unnamed
+mkdir likeness && cp set/mnist/*-ubyte likeness
+run cifar10 --gray --size 28 --data likeness --steps 2 --batch 8 --hidden 8 --quiet --out unnamed
 ok 'files named as the gray subset, of unknown origin, have no names of classes' test $rc = 0 -a \
   "$("$nn" info unnamed | grep -c airplane)" = 0
 refused 1 'nofile: No such file' mnist --data set --from nofile --steps 2 --out unborn
@@ -491,7 +491,7 @@ ok 'names of classes cannot break the page' test $rc = 0 -a \
   "$(grep -Ec '<!--<|b</script' marked/report.html)" = 0
 ok 'a folder is named without the slash behind it' grep -q '^MLP on odd: ' out
 refused 1 "folder's name has a control character" train --images split --steps 2
-mkdir -p mixed && cp photos/dark/1.pgm photos/light/2.pgm mixed && echo note > mixed/0.txt
+mkdir mixed && cp photos/dark/1.pgm photos/light/2.pgm mixed && echo note > mixed/0.txt
 run predict own mixed
 ok 'what is no picture in a folder is left out' test $rc = 0 -a "$(wc -l < out)" = 2 -a \
   "$(grep -c 'mixed/0.txt is no picture, and left out' err)" = 1
