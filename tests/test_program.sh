@@ -495,7 +495,7 @@ mkdir mixed && cp photos/dark/1.pgm photos/light/2.pgm mixed && echo note > mixe
 run predict own mixed
 ok 'what is no picture in a folder is left out' test $rc = 0 -a "$(wc -l < out)" = 2 -a \
   "$(grep -c 'mixed/0.txt is no picture, and left out' err)" = 1
-held=(mnist --data set --cell rnn --hidden 4 --steps 60 --batch 8 --lr .1,.01)
+held=(mnist --data set --cell rnn --hidden 4 --steps 60 --batch 8 --lr '.1,.01')
 run "${held[@]}" --quiet --out rest
 one=rest/lr=.1/seed-1
 "$nn" mnist --data set --cell rnn --hidden 4 --steps 60 --batch 8 --lr .1 --seed 1 --out lone --quiet > out
