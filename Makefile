@@ -12,9 +12,9 @@ APT = apt-get install -y -qq --no-install-recommends
 
 # The first list runs once for every ISA of the machine, the second once.
 SUITES = gemm layers train io torch inspect inplace stack
-SUITES_ONCE = model data fit gradients fuzz fail bench
+SUITES_ONCE = model data fit gradients fuzz fail bench export onnx
 SCRIPTS = tests/test_look.sh tests/test_survive.sh tests/test_program.sh tests/test_page.sh \
-          tests/test_fetch.sh tests/test_readme.sh tests/test_build.sh tests/lint
+          tests/test_fetch.sh tests/test_readme.sh tests/test_build.sh tests/onnx tests/lint
 TEST_H = data/drawn.inc tests/test.h tests/graphs.h tests/goldens.h tests/fuzz.h tests/attacks.h \
          tests/bench.h
 PROGRAMS = $(SUITES:%=$(BUILD)/tests/test_%) $(SUITES_ONCE:%=$(BUILD)/tests/test_%)
@@ -28,16 +28,85 @@ $(BUILD)/nn.o: nn.c nn.h
 	@mkdir -p $(@D)
 	$(COMPILE) -c -o $@ nn.c
 
-# The page that the program writes: each line of data/report.html as a C string.
+# The page that the program writes.
 $(BUILD)/page.inc: data/report.html
 	@mkdir -p $(@D)
-	sed 's/\\/\\\\/g; s/"/\\"/g; s/?/\\?/g; s/.*/"&\\n",/' data/report.html > $@
-DEFINE_PAGE = -DPAGE='"$(BUILD)/page.inc"'
-PROGRAM = main.c $(wildcard data/*.inc) $(BUILD)/page.inc nn.h
+	$(LINES) data/report.html > $@
+# Each line as a C string.
+LINES = sed 's/\\/\\\\/g; s/"/\\"/g; s/?/\\?/g; s/.*/"&\\n",/'
+# The page for `nn play` is in the program once `make web` has built it.
+PLAY = $(wildcard $(BUILD)/play.inc)
+DEFINE_PAGE = -DPAGE='"$(BUILD)/page.inc"' $(PLAY:%=-DPLAY='"%"')
+PROGRAM = main.c $(wildcard data/*.inc) $(BUILD)/page.inc $(PLAY) nn.h
 
 $(BUILD)/main.o: $(PROGRAM) | stb
 	@mkdir -p $(@D)
 	$(COMPILE) $(DEFINE_PAGE) -c -o $@ main.c
+
+# The same program for several machines, if there is an mpicc (or where it may be installed).
+# MPICH's MPI_STATUSES_IGNORE looks to gcc like an array at address 1: hence no -Wstringop-overflow.
+MPICC = mpicc
+mpi: INSTALL = yes
+mpi: mpi-there $(BUILD)/nn-mpi
+mpi-there:
+	@command -v $(MPICC) > /dev/null && command -v mpirun > /dev/null && exit 0; \
+	if [ "$(INSTALL)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  echo 'installing libopenmpi-dev and openmpi-bin'; \
+	  { apt-get update -qq && $(APT) libopenmpi-dev openmpi-bin; } > /dev/null && exit 0; fi; \
+	echo 'there is no mpicc: sudo apt-get install libopenmpi-dev openmpi-bin' >&2; exit 1
+
+$(BUILD)/nn-mpi: $(PROGRAM) $(BUILD)/nn.o | stb mpi-there
+	$(MPICC) $(WARN) -Wno-stringop-overflow $(CFLAGS) $(DEFINES) -DNN_MPI $(DEFINE_PAGE) $(LDFLAGS) -o $@ main.c \
+	  $(BUILD)/nn.o $(LIBS)
+
+# What a step costs on several ranks, and what that predicts for many.
+$(BUILD)/tests/scale: tests/scale.c nn.h $(BUILD)/nn.o | mpi-there
+	@mkdir -p $(@D)
+	$(MPICC) $(WARN) -Wno-stringop-overflow $(CFLAGS) $(LDFLAGS) -o $@ tests/scale.c $(BUILD)/nn.o $(LIBS)
+
+test-mpi: mpi $(BUILD)/tests/scale
+	@BUILD='$(BUILD)' tests/mpi
+
+# The engine in a page: build/nn.wasm without imports, build/nn.mjs for other people's pages, and
+# build/play.html, one file. With -Oz the wasm is a fifth smaller and LeNet5 takes 1.7 times as long.
+WASM = clang --target=wasm32-wasi --sysroot=/usr -msimd128 -mexec-model=reactor
+WASM_DEFINES = -DNN_NO_STDIO -DNN_NO_THREADS -DNN_NO_EXPORT -DNN_API=extern
+$(BUILD)/nn.wasm: data/play.c data/drawn.inc nn.c nn.h | wasi
+	@mkdir -p $(@D)
+	$(WASM) $(WARN) -O2 $(WASM_DEFINES) -Wl,--strip-debug,-z,stack-size=131072 -o $@ data/play.c nn.c
+
+$(BUILD)/nn.mjs: data/nn.mjs
+	@mkdir -p $(@D)
+	cp data/nn.mjs $@
+
+# Its lines @WASM@ and @GLUE@ replaced; @DATA@ is `nn play`'s, or an empty object.
+$(BUILD)/play.part: data/play.html data/nn.mjs $(BUILD)/nn.wasm
+	base64 < $(BUILD)/nn.wasm > $(BUILD)/nn.base64
+	awk -v wasm='$(BUILD)/nn.base64' -v glue=data/nn.mjs 'function put(f) { \
+	  while ((getline line < f) > 0) { sub(/^export /, "", line); print line } } \
+	  /^@WASM@$$/ { put(wasm); next } /^@GLUE@$$/ { put(glue); next } { print }' data/play.html > $@
+
+$(BUILD)/play.html: $(BUILD)/play.part
+	sed 's/^@DATA@$$/{}/' $(BUILD)/play.part > $@
+
+$(BUILD)/play.inc: $(BUILD)/play.part
+	$(LINES) $(BUILD)/play.part > $@
+
+web: $(BUILD)/play.html $(BUILD)/play.inc $(BUILD)/nn.mjs
+	@$(MAKE) $(BUILD)/nn
+
+# Uses the page and the module.
+webtest: web browser
+	@BUILD='$(BUILD)' tests/web
+
+# What the engine in a page is built with.
+WASI = clang lld wasi-libc libclang-rt-dev-wasm32
+wasi:
+	@mkdir -p $(BUILD); echo 'int main(void) { return 0; }' > $(BUILD)/wasi.c; \
+	try() { $(WASM) -o $(BUILD)/wasi.wasm $(BUILD)/wasi.c > /dev/null 2>&1; }; try && exit 0; \
+	if [ "$(INSTALL)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	  echo 'installing $(WASI)'; { apt-get update -qq && $(APT) $(WASI); } > /dev/null; try && exit 0; \
+	fi; echo 'WebAssembly cannot be built: sudo apt-get install $(WASI)' >&2; exit 1
 
 # The gradient checks need the engine in double precision.
 $(BUILD)/double/nn.o: nn.c nn.h
@@ -62,7 +131,7 @@ $(BUILD)/tests/faulty: tests/faulty.c tests/faults.h nn.c $(PROGRAM) | stb
 	$(COMPILE) $(DEFINE_PAGE) -I. -O1 $(LDFLAGS) -o $@ $< $(LIBS)
 
 # stb_image.h, for main.c. `make run` and `make test` install it where they may.
-run test kill lint bench fuzz: INSTALL = yes
+run test kill lint bench fuzz web webtest: INSTALL = yes
 stb:
 	@echo '#include <stb/stb_image.h>' | $(CC) $(CFLAGS) -E - > /dev/null 2>&1 && exit 0; \
 	if [ "$(INSTALL)" ] && [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
@@ -145,8 +214,25 @@ coverage:
 bench: $(BUILD)/tests/bench
 	$(BUILD)/tests/bench
 
+# Sizes and runs on Cortex-M under an emulator.
+chip:
+	@BUILD='$(BUILD)' CC='$(CC)' tests/chip
+
 goldens:
 	python3 tests/goldens.py
+
+# Nets as C source, compiled for several processors and run; their size on a Cortex-M4.
+$(BUILD)/tests/source: tests/source.c $(TEST_H) nn.c nn.h
+	@mkdir -p $(@D)
+	$(COMPILE) $(LDFLAGS) -o $@ $< $(LIBS)
+
+source: $(BUILD)/tests/source
+	@BUILD='$(BUILD)' tests/source
+
+# Random graphs beside PyTorch, live.
+GRAPHS = 2000
+live:
+	@BUILD='$(BUILD)' CC='$(CC)' tests/live.py $(GRAPHS)
 
 install: $(BUILD)/nn
 	install -D '$(BUILD)/nn' "$$DESTDIR$$PREFIX/bin/nn"
@@ -157,7 +243,7 @@ clean:
 help:
 	@echo 'make          build $(BUILD)/nn'
 	@echo 'make run      all set-up included: train LeNet5, RNN, LSTM and GRU, write a report to runs'
-	@echo 'make test     all set-up included: every test (under 5 minutes)'
+	@echo 'make test     all set-up included: every test (some ten minutes)'
 	@echo 'make suites   the C tests alone'
 	@echo 'make lint     who owns what in nn.c, symbol names, line length'
 	@echo 'make fuzz     changed files at every reader, FUZZ_SECONDS=60 each, under sanitizers'
@@ -167,10 +253,18 @@ help:
 	@echo 'make kill     $(KILLS) kills at random instants, and every call that can fail (KILLS=n)'
 	@echo 'make long     train for an hour: memory use and speed (LONG_SECONDS=n)'
 	@echo 'make bench    speed beside OpenBLAS, BLIS and PyTorch, and what subnormal numbers cost'
+	@echo 'make live     $(GRAPHS) random graphs compared with PyTorch (GRAPHS=n; needs python3-torch)'
+	@echo 'make source   nets as C source: compiled, run under emulators, and their size on a chip'
+	@echo 'make web      all set-up included: the engine as WebAssembly, and a page to explore a net in'
+	@echo 'make webtest  uses both, in Chromium and node'
+	@echo 'make chip     sizes on Cortex-M; inference and training there under qemu-system-arm'
 	@echo 'make goldens  make tests/goldens anew from PyTorch (needs python3-torch)'
+	@echo 'make mpi      set-up included: build $(BUILD)/nn-mpi, which mpirun starts on several machines'
+	@echo 'make test-mpi the same: what several ranks learn, beside what one does'
 	@echo 'make install  copy nn to $(PREFIX)/bin'
 	@echo 'make clean    remove $(BUILD)'
 	@echo 'data/fetch    download MNIST and CIFAR-10; .ci/run runs every check there is'
 
-.PHONY: all run test suites lint kill long fuzz coverage deep mutate bench goldens install clean help stb images \
-        browser
+.PHONY: all run test suites lint kill long fuzz coverage deep mutate bench goldens live \
+        source mpi mpi-there test-mpi install clean help stb images browser web wasi webtest \
+        chip

@@ -11,9 +11,9 @@
  *   @@NET      the networks and optimizers that the options describe
  *   @@PAGE     figures: tables, curves, pictures, heat maps; each in the page, as CSV, on stdout
  *   @@RUN      a run's folder, its training, its checkpoint, resuming
- *   @@STUDY    many runs in one table: experiments, sweeps, the demonstration, ablation
+ *   @@STUDY    many runs in one table: experiments, sweeps, the demonstration
  *   @@LOOK     what a trained net is made of
- *   @@COMMANDS info, predict, data; main
+ *   @@COMMANDS info, convert, predict, data; main
  * A wrong command line ends with one line on stderr and exit 2, anything else that goes wrong with
  * one line and exit 1. Results go to stdout, progress to stderr.
  *
@@ -29,7 +29,9 @@
 #include "nn.h"
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <math.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -39,7 +41,8 @@
 #include "data/drawn.inc"
 #include "data/measures.inc"
 
-#if defined NN_NO_STDIO || defined NN_NO_MALLOC || defined NN_NO_TRAINING || defined NN_NO_INSPECT
+#if defined NN_NO_STDIO || defined NN_NO_MALLOC || defined NN_NO_TRAINING || \
+    defined NN_NO_INSPECT || defined NN_NO_EXPORT
 #error "main.c needs files, malloc, training and looking inside: build nn.c with all of them"
 #endif
 
@@ -51,9 +54,9 @@
 #endif
 enum { PATH_SIZE = 4096 };
 
-/* A line on stderr: nothing that was typed or read can break it. from: the file whose note a wrong
- * command line stands in; command: whose help may explain; or NULL. */
-PRINTF_LIKE(3, 4) static void say(const char *from, const char *command, const char *format, ...) {
+/* A line on stderr: nothing that was typed or read can break it. command: whose help may explain;
+ * or NULL. */
+PRINTF_LIKE(2, 3) static void say(const char *command, const char *format, ...) {
   char what[2 * PATH_SIZE];
   va_list list;
   va_start(list, format);
@@ -62,15 +65,13 @@ PRINTF_LIKE(3, 4) static void say(const char *from, const char *command, const c
   for (char *c = what; *c; c++)
     if (iscntrl((unsigned char)*c)) *c = '?';
   fflush(stdout);
-  fputs("nn: ", stderr);
-  if (from) fprintf(stderr, "%s: the command line that it notes is of another version: ", from);
-  fputs(what, stderr);
-  if (command && !from) fprintf(stderr, " (nn %s%s--help explains)", command, *command ? " " : "");
+  fprintf(stderr, "nn: %s", what);
+  if (command) fprintf(stderr, " (nn %s%s--help explains)", command, *command ? " " : "");
   fputs("\n", stderr);
 }
-#define note(...) say(NULL, NULL, __VA_ARGS__) /* the program goes on */
+#define note(...) say(NULL, __VA_ARGS__) /* the program goes on */
 #define fail(...) (note(__VA_ARGS__), exit(1))
-#define wrong(command, ...) (say(NULL, command, __VA_ARGS__), exit(2)) /* a command line */
+#define wrong(command, ...) (say(command, __VA_ARGS__), exit(2)) /* a command line */
 
 static void *allocate(size_t count, size_t size) {
   void *memory = calloc(count ? count : 1, size);
@@ -158,12 +159,28 @@ static void text_save(const struct text *t, const char *path) {
   if (nn_file_write(path, t->data, t->size, &why)) fail("%s", why.text);
 }
 
+static void text_append(const struct text *t, const char *path) {
+  FILE *f = fopen(path, "ab");
+  const int written = f && fwrite(t->data, 1, t->size, f) == t->size;
+  if ((f && fclose(f)) || !written) fail("%s: cannot write: %s", path, strerror(errno));
+}
+
 PRINTF_LIKE(2, 3) static void path_of(char path[PATH_SIZE], const char *format, ...) {
   va_list list;
   va_start(list, format);
   const int size = vsnprintf(path, PATH_SIZE, format, list);
   va_end(list);
   if (size < 0 || size >= PATH_SIZE) fail("a path is longer than %d bytes", PATH_SIZE - 1);
+}
+
+/* A file's path in a folder, for one call. */
+struct path {
+  char text[PATH_SIZE];
+};
+static struct path in_folder(const char *folder, const char *name) {
+  struct path p;
+  path_of(p.text, "%s/%s", folder, name);
+  return p;
 }
 
 static int ends_with(const char *s, const char *end) {
@@ -205,10 +222,8 @@ static struct word duration(double seconds) {
   return word_of("%d:%02d:%02d h", s / 3600, s / 60 % 60, s % 60);
 }
 
-/* A share, for people; in hundredths, for tables that programs may read, too; and a loss, which may
- * be huge where a run diverges. */
+/* A share, for people, and a loss, which may be huge where a run diverges. */
 static struct word percent(double share) { return word_of("%.2f %%", 100 * share); }
-static struct word hundredths(double share) { return word_of("%.2f", 100 * share); }
 static struct word loss_of(double loss) { return word_of(fabs(loss) < 1e6 ? "%.4f" : "%g", loss); }
 
 static struct word shape_of(const int *dim, int rank) {
@@ -352,6 +367,67 @@ static void leave_folder(lock *l) {
 }
 #endif
 
+/* Ranks of one program: mpirun starts several, and MPI adds up. Rank 0 is the program, the others
+ * wait for runs that they take a share of. Without MPI there is one. */
+#ifdef NN_MPI
+#include <mpi.h>
+static struct {
+  int rank, ranks, in_run, begun;
+  MPI_Request request[64];
+} mpi;
+static nn_status mpi_wait(void *user) {
+  (void)user;
+  MPI_Waitall(mpi.begun, mpi.request, MPI_STATUSES_IGNORE); /* MPI itself ends the job on errors */
+  mpi.begun = 0;
+  return NN_OK;
+}
+static nn_status mpi_reduce(void *user, void *values, size_t count, size_t bytes) {
+  int done;
+  if (count > INT_MAX) return NN_ERR_LIMIT;
+  if (mpi.begun == sizeof mpi.request / sizeof *mpi.request) mpi_wait(user);
+  MPI_Testall(mpi.begun, mpi.request, &done, MPI_STATUSES_IGNORE); /* it moves what has begun */
+  if (done) mpi.begun = 0;
+  MPI_Iallreduce(MPI_IN_PLACE, values, (int)count, bytes == sizeof(double) ? MPI_DOUBLE : MPI_FLOAT,
+                 MPI_SUM, MPI_COMM_WORLD, &mpi.request[mpi.begun++]);
+  return NN_OK;
+}
+/* A checkpoint's bytes go to all ranks; none: there are no more runs. */
+static void *share_bytes(void *bytes, size_t *size) {
+  unsigned long long n = *size;
+  MPI_Bcast(&n, 1, MPI_UNSIGNED_LONG_LONG, 0, MPI_COMM_WORLD);
+  if (n > INT_MAX) fail("a model of %llu bytes is too large for MPI", n);
+  mpi.in_run = mpi.rank && n;
+  if (mpi.rank) bytes = n ? allocate((size_t)n, 1) : NULL;
+  MPI_Bcast(bytes, (int)n, MPI_BYTE, 0, MPI_COMM_WORLD);
+  *size = (size_t)n;
+  return bytes;
+}
+static void leave_ranks(void) {
+  size_t none = 0;
+  if (mpi.in_run) MPI_Abort(MPI_COMM_WORLD, 1); /* the others would wait for ever */
+  if (!mpi.rank) share_bytes(NULL, &none);
+  MPI_Finalize();
+}
+static int join_ranks(void) {
+  int level;
+  MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &level);
+  MPI_Comm_rank(MPI_COMM_WORLD, &mpi.rank), MPI_Comm_size(MPI_COMM_WORLD, &mpi.ranks);
+  atexit(leave_ranks);
+  return mpi.in_run = mpi.rank;
+}
+static int rank_count(void) { return mpi.ranks; }
+static void use_ranks(nn_model *m, int use) {
+  const nn_ranks ranks = {mpi.rank, use ? mpi.ranks : 0, mpi_reduce, mpi_wait, NULL, 0, 0};
+  nn_set_ranks(m, mpi.ranks > 1 && use ? &ranks : NULL);
+  mpi.in_run = use || mpi.rank;
+}
+#else
+static void *share_bytes(void *bytes, size_t *size) { return (void)size, bytes; }
+static int join_ranks(void) { return 0; }
+static int rank_count(void) { return 1; }
+static void use_ranks(nn_model *m, int use) { (void)m, (void)use; }
+#endif
+
 static int is_folder(const char *path) {
   struct stat s;
   return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
@@ -387,9 +463,11 @@ static int by_name(const void *a, const void *b) {
 }
 /* Calls back for each file of a folder and the folders in it, in order, hidden ones left out. */
 static void each_file(const char *folder, void (*call)(void *user, const char *path), void *user) {
+  static int deep;
   DIR *d = opendir(folder);
-  char **names = NULL, path[PATH_SIZE];
+  char **names = NULL;
   size_t count = 0;
+  if (++deep > 64) fail("%.99s..: folders within folders, more than 64 deep", folder);
   if (!d) fail("%s: %s", folder, strerror(errno));
   for (struct dirent *e; (e = readdir(d)) != NULL;) {
     if (*e->d_name == '.') continue;
@@ -400,23 +478,24 @@ static void each_file(const char *folder, void (*call)(void *user, const char *p
   closedir(d);
   if (count) qsort(names, count, sizeof *names, by_name);
   for (size_t i = 0; i < count; i++) {
-    path_of(path, "%s/%s", folder, names[i]);
+    const struct path path = in_folder(folder, names[i]);
     free(names[i]);
-    if (is_folder(path)) each_file(path, call, user);
-    else call(user, path);
+    if (is_folder(path.text)) each_file(path.text, call, user);
+    else call(user, path.text);
   }
   free(names);
+  deep--;
 }
 
 /* ======================================= @@OPTIONS ==========================================
  * Every option is one row of data/options.inc and nothing else: the parser, --help, what goes with
  * what and the command line that repeats a run are all made from it. */
 enum { CIFAR10 = 1, MNIST = 2, OWN = 4, DEMO = 8, EXPERIMENT = 16, LOOK = 32, INFO = 64,
-       PREDICT = 128, SOURCES = 256, /* and two kinds that say nothing of what comes out: */
-       OUTWARD = 512, UNNOTED = 1024 }; /* the second is of this call alone */
+       PREDICT = 128, SOURCES = 256, CONVERT = 2048, PLAYS = 4096,
+       OUTWARD = 512, UNNOTED = 1024 | OUTWARD }; /* see data/options.inc */
 enum { TRAIN = CIFAR10 | MNIST | OWN, CELLS = MNIST | OWN, STUDY = TRAIN | EXPERIMENT,
        RUNS = TRAIN | DEMO | EXPERIMENT | LOOK, USES_DATA = CIFAR10 | MNIST | DEMO | EXPERIMENT |
-       LOOK | SOURCES };
+       LOOK | SOURCES | PLAYS };
 
 enum kind { FLAG, WHOLE, REAL, CHOICE, TEXT };
 
@@ -452,8 +531,11 @@ static const struct command *find_command(const char *name) {
   return k < 0 ? NULL : &commands[k];
 }
 
-/* The option named by the first n bytes of `name`, if a command in the mask has it; else -1. */
-static int find_option(const char *name, size_t n, int mask) {
+/* The option of "--name", "--name=value" or "--name one|of|these", or of WHAT, if a command in the
+ * mask has it; else -1. */
+static int find_option(const char *name, int mask) {
+  name += strncmp(name, "--", 2) ? 0 : 2;
+  const size_t n = strcspn(name, "= ");
   for (int o = 0; o < OPTION_COUNT; o++)
     if ((options[o].commands & mask) && strlen(options[o].name) == n &&
         strncmp(options[o].name, name, n) == 0)
@@ -469,9 +551,15 @@ struct value {
   int given, several; /* on the command line; a list or a range */
 };
 
+/* Where to go on when a model's note is no command line of this version, and why it is none. */
+struct unread {
+  jmp_buf back;
+  nn_message why;
+};
+
 struct settings {
   const struct command *command;
-  const char *from; /* the file whose note the command line was read from; NULL: it was typed */
+  struct unread *unread; /* while a note is read; NULL: the command line was typed */
   struct value v[OPTION_COUNT];
   const char *const *operand;
   const char *program; /* as it was called, for what it says to type */
@@ -488,17 +576,18 @@ static int is_choice(const struct settings *s, enum option o, const char *choice
   return strcmp(s->v[o].text, choice) == 0;
 }
 
-/* Ends with what is wrong with a command line, where it was read: typed, or in a model's note. */
-#define refuse(s, ...)                                                                             \
-  (say((s)->from, (s)->command->name, __VA_ARGS__), exit((s)->from ? 1 : 2))
-
-/* The place of `text` in "a|b|c"; else -1, and *why says so. */
-static int read_choice(const char *form, const char *text, char why[256]) {
-  struct word meant;
-  const int k = find_word(form, text, &meant);
-  if (k < 0) snprintf(why, 256, "is none of %s%s", form, meant.text);
-  return k;
+/* Says what is wrong with a command line, and ends the program or the reading of a model's note. */
+PRINTF_LIKE(2, 3) static void refuse_line(const struct settings *s, const char *format, ...) {
+  char what[PATH_SIZE];
+  va_list list;
+  va_start(list, format);
+  vsnprintf(what, sizeof what, format, list);
+  va_end(list);
+  if (!s->unread) wrong(s->command->name, "%s", what);
+  snprintf(s->unread->why.text, sizeof s->unread->why.text, "%.250s", what);
+  longjmp(s->unread->back, 1);
 }
+#define refuse(...) (refuse_line(__VA_ARGS__), exit(2))
 
 /* --augment: flip,shift=N,cutout=N, or some of them. 0 if it is anything else. */
 static int read_augment(const char *text, nn_augment *a) {
@@ -523,7 +612,9 @@ static void set_option(struct settings *s, enum option o, const char *text, char
   v->text = text;
   v->number = 1;
   if (e->kind == CHOICE) {
-    v->number = read_choice(e->form, text, why);
+    struct word meant;
+    v->number = find_word(e->form, text, &meant);
+    if (v->number < 0) snprintf(why, 256, "is none of %s%s", e->form, meant.text);
   } else if (e->kind == WHOLE || e->kind == REAL) {
     const int whole = e->kind == WHOLE;
     if (!read_number(text, &v->number) || v->number < e->least || v->number > e->most ||
@@ -577,13 +668,17 @@ static void help_command(const struct command *c) {
   for (int o = 0; o < OPTION_COUNT; o++) {
     const struct option_entry *e = &options[o];
     struct text t = {0};
-    if (!(e->commands & c->bit)) continue;
-    if (find_option(e->needs, strcspn(e->needs, " "), c->bit) >= 0)
-      text_add(&t, "with --%s: ", e->needs);
+    if (!(e->commands & c->bit) || o == OPT_WHAT) continue;
+    if (find_option(e->needs, c->bit) >= 0) text_add(&t, "with %s: ", e->needs);
     int column = printf("  --%s%s%s", e->name, *e->form ? " " : "", e->form);
     if (column > 24) column = printf("\n") - 1;
     printf("%*s", 26 - column, "");
-    text_add(&t, *e->standard ? "%s (default %s)" : "%s%s", e->help, e->standard);
+    const char *help = e->help;
+    for (const char *part = help; *part; part += strcspn(part, "|"), part += *part == '|')
+      if (strncmp(part, c->name, strlen(c->name)) == 0 && part[strlen(c->name)] == ':')
+        help = part + strlen(c->name) + 2;
+    text_bytes(&t, help, strcspn(help, "|"));
+    if (*e->standard) text_add(&t, " (default %s)", e->standard);
     print_wrapped(t.data, 26);
     text_free(&t);
   }
@@ -597,24 +692,25 @@ static void help_all(void) {
   puts(help_end);
 }
 
-/* Whether what was typed for an option of a training command is several values. */
+/* Whether a training command's option was given a list or a range. */
 static int has_several(const struct settings *s, int o, const char *text) {
   const enum kind kind = options[o].kind;
-  if (s->from || !(s->command->bit & TRAIN) || o == OPT_SEED || o == OPT_SEEDS) return 0;
+  if (s->unread || !(s->command->bit & TRAIN) || o == OPT_SEED || o == OPT_SEEDS) return 0;
   if (o == OPT_AUGMENT) return strchr(text, '/') != NULL;
   return kind != FLAG && kind != TEXT && strpbrk(text, kind == CHOICE ? "," : ",:") != NULL;
 }
 
 /* Ends with the sentence for an option that the command does not have. */
-static void unknown_option(const struct settings *s, const char *typed, size_t n) {
+static void unknown_option(const struct settings *s, const char *typed) {
   struct text names = {0};
   struct word meant;
-  const struct word name = word_of("%.*s", (int)n, typed);
-  if (find_option(typed + 2, n - 2, ~0) >= 0)
+  const struct word name = word_of("%.*s", (int)strcspn(typed, "="), typed);
+  if (find_option(typed, ~0) >= 0)
     refuse(s, "nn %s has no option %s", s->command->name, name.text);
   for (int o = 0; o < OPTION_COUNT; o++)
     if (options[o].commands & s->command->bit) text_add(&names, "--%s|", options[o].name);
   find_word(names.data, name.text, &meant);
+  text_free(&names);
   refuse(s, "unknown option %s%s", name.text, meant.text);
 }
 
@@ -634,10 +730,10 @@ static void read_words(struct settings *s, int count, const char **words) {
       words[s->operands++] = word;
       continue;
     }
-    if (word[1] != '-') refuse(s, "unknown option %s; options begin with --", word);
-    const size_t n = strcspn(word, "=");
-    const int o = find_option(word + 2, n - 2, c->bit);
-    if (o < 0) unknown_option(s, word, n);
+    if (word[1] != '-' || word[strcspn(word, " =")] == ' ')
+      refuse(s, "unknown option %s; options begin with -- and have no spaces", word);
+    const int o = find_option(word, c->bit);
+    if (o < 0) unknown_option(s, word);
     const struct option_entry *e = &options[o];
     struct value *v = &s->v[o];
     if (e->kind == FLAG) {
@@ -658,26 +754,23 @@ static void read_words(struct settings *s, int count, const char **words) {
   }
 }
 
-/* Reads the command line after the command's name; from: the file whose note it is, or NULL.
- * Answers --help itself. */
-static void parse(struct settings *s, const struct command *c, int count, const char **words,
-                  const char *from) {
-  for (int i = 0; i < count && !from; i++)
+/* Reads the command line after the command's name. Answers --help itself. */
+static void parse(struct settings *s, const struct command *c, int count, const char **words) {
+  for (int i = 0; i < count; i++)
     if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) {
       help_command(c);
       exit(fflush(stdout) ? 1 : 0);
     }
   set_standards(s, c);
-  s->from = from;
   read_words(s, count, words);
   if (s->operands < (c->bit == PREDICT ? 2 : c->operands) && !is_set(s, OPT_LIST))
-    wrong(c->name, "usage: nn %s %s", c->name, c->form);
+    refuse(s, "usage: nn %s %s", c->name, c->form);
 }
 
-/* Whether the settings have what an option needs: "another", or "another with one|of|these". */
+/* Whether the settings have what an option needs. */
 static int is_met(const struct settings *s, const char *needs) {
   const size_t n = strcspn(needs, " ");
-  const int o = find_option(needs, n, s->command->bit);
+  const int o = find_option(needs, s->command->bit);
   return o < 0 || (needs[n] ? find_word(needs + n + 1, s->v[o].text, NULL) >= 0 : *s->v[o].text);
 }
 
@@ -695,21 +788,26 @@ static void complete_isa(struct settings *s) {
   nn_isa isa;
   if (!is_set(s, OPT_ISA)) set_option(s, OPT_ISA, text && *text ? text : "auto", why);
   text = s->v[OPT_ISA].text;
-  if (*why) wrong(s->command->name, "%s: '%s' %s", name, text, why);
+  if (*why) refuse(s, "%s: '%s' %s", name, text, why);
   if (nn_isa_find(text, &isa) || (isa != NN_ISA_AUTO && !nn_isa_available(isa)))
-    wrong(s->command->name, "%s: %s kernels cannot run here; the best that can are %s", name, text,
-          nn_isa_name(nn_isa_best()));
+    refuse(s, "%s: %s kernels cannot run here; the best that can are %s", name, text,
+           nn_isa_name(nn_isa_best()));
+}
+
+/* Refuses options that mean nothing without others; those that were not given become unset. */
+static void check_needs(struct settings *s) {
+  for (int o = 0; o < OPTION_COUNT; o++) {
+    const char *needs = options[o].needs;
+    if (!(options[o].commands & s->command->bit) || is_met(s, needs)) continue;
+    if (s->v[o].given) refuse(s, "--%s goes only with %s", options[o].name, needs);
+    s->v[o].text = "";
+  }
 }
 
 /* Fills in what depends on other options, and refuses what does not go together. */
 static void complete(struct settings *s) {
   if (s->command->bit & CELLS) fill(s, OPT_CELL, s->command->bit == OWN ? "cnn" : "gru");
-  for (int o = 0; o < OPTION_COUNT; o++) {
-    if (!(options[o].commands & s->command->bit) || is_met(s, options[o].needs)) continue;
-    if (s->v[o].given)
-      refuse(s, "--%s goes only with --%s", options[o].name, options[o].needs);
-    s->v[o].text = "";
-  }
+  check_needs(s);
   if (is_set(s, OPT_EPOCHS) && is_set(s, OPT_STEPS))
     refuse(s, "--epochs and --steps exclude each other");
   if (s->command->bit == OWN && !is_set(s, OPT_OWN_IMAGES) && !is_set(s, OPT_RESUME))
@@ -718,22 +816,20 @@ static void complete(struct settings *s) {
     if (is_met(s, defaults[k].needs) && is_met(s, options[defaults[k].o].needs))
       fill(s, defaults[k].o, defaults[k].text);
   if (!is_set(s, OPT_STEPS)) fill(s, OPT_EPOCHS, "10");
-  if (is_cnn(s) && whole_of(s, OPT_PAD1) > whole_or(s, OPT_KERNEL1, 5) / 2)
+  if (is_cnn(s) && whole_of(s, OPT_PAD1) > whole_of(s, OPT_KERNEL1) / 2)
     refuse(s, "--pad1 %s is more than half of --kernel1", s->v[OPT_PAD1].text);
   if (!is_cnn(s) && is_choice(s, OPT_HIDDEN, "0"))
     refuse(s, "--hidden 0: only --cell cnn can do without this layer");
   complete_isa(s);
 }
 
-/* Whether an option says where, how fast or how often, not what comes out. */
-static int is_outward(int o) { return (options[o].commands & (OUTWARD | UNNOTED)) != 0; }
-
 /* Writes a command line back, complete: what it does does not depend on defaults. */
 static void write_back(struct text *t, const struct settings *s) {
   text_add(t, "nn %s", s->command->name);
   for (int o = 0; o < OPTION_COUNT; o++) {
     const int mask = options[o].commands;
-    if (!(mask & s->command->bit) || (mask & UNNOTED) || !is_set(s, (enum option)o)) continue;
+    if (!(mask & s->command->bit) || !is_set(s, (enum option)o)) continue;
+    if ((mask & UNNOTED) == UNNOTED) continue;
     text_add(t, " --%s", options[o].name);
     if (options[o].kind != FLAG) text_put(t, " "), text_word(t, s->v[o].text);
   }
@@ -744,7 +840,8 @@ static void write_back(struct text *t, const struct settings *s) {
 static int differing(const struct settings *a, const struct settings *b, int given) {
   for (int o = 0; o < OPTION_COUNT; o++) {
     const struct value *v = &a->v[o], *w = &b->v[o];
-    if (is_outward(o) || (given && !w->given) || !(options[o].commands & a->command->bit)) continue;
+    const int mask = options[o].commands;
+    if ((mask & OUTWARD) || (given && !w->given) || !(mask & a->command->bit)) continue;
     if (!*v->text != !*w->text || (*v->text && v->number != w->number) ||
         (options[o].kind == TEXT && strcmp(v->text, w->text) != 0))
       return o;
@@ -754,6 +851,7 @@ static int differing(const struct settings *a, const struct settings *b, int giv
 
 /* ========================================= @@DATA ===========================================
  * A data set is only called by a name that it has proved, by the checksum of its arrays. */
+enum { THIN = 1000, THIN_TEST = 200 };
 struct data {
   nn_dataset train, test;
   char name[100];        /* "MNIST"; what every figure on it is labelled with */
@@ -763,7 +861,7 @@ struct data {
   int classes, scaled;   /* scaled: the network gets (x - mean) scale of each channel */
   nn_real mean[4], scale[4], cover[4]; /* cover: what hides a part, gray or black */
   struct text class_names; /* one a line, or empty */
-  int32_t *index, *thinned; /* of a part that was held out, and of a part for --quick */
+  int32_t *index, thinned[THIN + THIN_TEST]; /* of a part held out, and of a part for --quick */
 };
 
 enum { GRAY28 = 1024 }; /* a set beside MNIST and CIFAR10, which are the commands */
@@ -773,7 +871,7 @@ static void data_free(struct data *d) {
   nn_dataset_free(&d->train);
   nn_dataset_free(&d->test);
   text_free(&d->class_names);
-  free(d->index), free(d->thinned);
+  free(d->index);
   memset(d, 0, sizeof *d);
 }
 
@@ -781,41 +879,46 @@ static int32_t label_of(const nn_dataset *d, int i) { return d->labels[d->only ?
 
 /* ---- files ---- */
 
-/* A file's bytes; "-": those of standard input. */
-static nn_array read_bytes(const char *path) {
-  nn_array a = {NN_U8, 1, {0}, 0, NULL, {0}};
+/* A file's bytes, without a zero behind them; "-": those of standard input. */
+static struct text read_bytes(const char *path) {
   struct text t = {0};
+  nn_array a;
   nn_message why;
   if (strcmp(path, "-") == 0) {
     for (size_t n; (n = fread(text_room(&t, 4096), 1, 4096, stdin)) > 0;) t.size += n;
-    a.data = t.data, a.count = t.size;
-  } else if (nn_file_read(path, (size_t)1 << 31, NULL, &a, &why)) {
-    fail("%s", why.text);
+    return t;
   }
-  return a;
+  if (nn_file_read(path, SIZE_MAX / 2, NULL, &a, &why)) fail("%s", why.text);
+  return (struct text){a.data, a.count, a.count};
 }
 
-/* The array of an npy or IDX file's bytes. */
-static nn_array parse_array(const nn_array *bytes, const char *path) {
-  const int is_npy = bytes->count && *(const uint8_t *)bytes->data == 0x93;
+/* The array of an npy or IDX file's bytes, which are freed. */
+static nn_array parse_array(struct text *file, const char *path) {
+  const int is_npy = file->size && *file->data == '\x93';
   nn_array a;
   nn_message why;
-  if ((is_npy ? nn_npy_parse : nn_idx_parse)(bytes->data, bytes->count, NULL, &a, &why))
+  if ((is_npy ? nn_npy_parse : nn_idx_parse)(file->data, file->size, NULL, &a, &why))
     fail("%s: %s", path, why.text);
+  text_free(file);
   return a;
 }
+static nn_array read_array(const char *path) {
+  struct text file = read_bytes(path);
+  return parse_array(&file, path);
+}
 
-/* A picture as one image of the shape dim, cut about its middle and scaled: each pixel is the mean
- * of what it covers. What is 0 of dim becomes that of the picture, at most 64 x 64. was: the
- * picture's height and width. 0 if the bytes are no picture. */
-static int read_picture(const nn_array *bytes, int dim[3], nn_dataset *to, int was[2]) {
-  const int size = bytes->count < INT32_MAX ? (int)bytes->count : 0;
+/* Makes a picture one image of the shape dim: its middle, scaled so that each pixel is the mean of
+ * what it covers. Sizes of dim that are 0 become the picture's, at most 64 x 64. was: the picture's
+ * height and width. 0 if the bytes are no picture. */
+static int read_picture(const struct text *file, int dim[3], nn_dataset *to, int was[2]) {
+  const stbi_uc *bytes = (const stbi_uc *)file->data;
+  const int size = file->size < INT32_MAX ? (int)file->size : 0;
   int w, h, c;
-  if (!stbi_info_from_memory(bytes->data, size, &w, &h, &c)) return 0;
+  if (!stbi_info_from_memory(bytes, size, &w, &h, &c)) return 0;
   if (w < 1 || h < 1 || w > (1 << 24) / h || dim[0] > 4) return 0; /* the size is an attack's */
   if (!dim[0]) dim[0] = c >= 3 ? 3 : 1;
   if (!dim[1]) dim[1] = dim[2] = (int)fmin(fmin(w, h), 64);
-  unsigned char *from = stbi_load_from_memory(bytes->data, size, &w, &h, &c, dim[0]);
+  stbi_uc *from = stbi_load_from_memory(bytes, size, &w, &h, &c, dim[0]);
   if (!from) return 0;
   /* What is cut out, and how often its pixels are repeated so that it is no smaller than dim. */
   const int tall = (int)fmax(fmin(h, (double)w * dim[1] / dim[2]), 1);
@@ -843,12 +946,11 @@ static int read_picture(const nn_array *bytes, int dim[3], nn_dataset *to, int w
   return 1;
 }
 
-/* What is read of a folder with a sub-folder of pictures for each class. */
+/* What a folder has that has a sub-folder of pictures for each class. */
 struct album {
   const char *folder;
-  struct text pixels, names;
-  size_t last, images; /* last: where the last class's name begins */
-  int32_t *labels;
+  struct text pixels, labels, names;
+  size_t last; /* where the last class's name begins */
   int dim[3], classes, skipped, was[2];
 };
 static void add_picture(void *user, const char *path) {
@@ -858,22 +960,22 @@ static void add_picture(void *user, const char *path) {
   for (size_t i = 0; i < n; i++)
     if (iscntrl((unsigned char)class[i]))
       fail("%s: its folder's name has a control character", path);
-  nn_array bytes = read_bytes(path);
+  struct text file = read_bytes(path);
   nn_dataset d;
-  if (class[n] && read_picture(&bytes, a->dim, &d, a->was)) {
+  if (class[n] && read_picture(&file, a->dim, &d, a->was)) {
     if (!a->classes || a->names.size - a->last != n || memcmp(a->names.data + a->last, class, n)) {
       text_put(&a->names, a->classes++ ? "\n" : "");
       a->last = a->names.size;
       text_bytes(&a->names, class, n);
     }
+    const int32_t label = a->classes - 1;
     text_bytes(&a->pixels, d.owned[0].data, (size_t)(d.channels * d.height * d.width));
-    a->labels = grow(a->labels, a->images, sizeof *a->labels);
-    a->labels[a->images++] = a->classes - 1;
+    text_bytes(&a->labels, (const char *)&label, sizeof label);
     nn_dataset_free(&d);
   } else {
     a->skipped++;
   }
-  nn_array_free(&bytes);
+  text_free(&file);
 }
 
 /* --images and --labels, or --test and --test-labels. Pictures for tests have the shape and the
@@ -882,43 +984,71 @@ static void load_own(struct data *d, nn_dataset *to, const struct settings *s, e
                      enum option labels) {
   const char *path = s->v[images].text;
   const int side = d->train.count ? 0 : whole_or(s, OPT_SIDE, 0);
-  struct album a;
+  const nn_transform t = {.gray = is_set(s, OPT_GRAY)};
+  struct album a = {.folder = path};
   nn_message why;
   if (!is_folder(path)) {
     if (!is_set(s, labels))
       refuse(s, "--%s is missing: the classes of %s", options[labels].name, path);
     if (nn_dataset_load(path, s->v[labels].text, NULL, to, &why)) fail("%s", why.text);
+    if (t.gray && to->channels > 1 && nn_dataset_transform(to, &t, &why))
+      fail("%s: --gray: %s", path, why.text);
     return;
   }
   if (is_set(s, labels)) refuse(s, "--%s does not go with a folder", options[labels].name);
-  memset(&a, 0, sizeof a);
-  a.folder = path;
-  a.dim[0] = d->train.channels;
+  a.dim[0] = t.gray ? 1 : d->train.channels;
   a.dim[1] = side ? side : d->train.height, a.dim[2] = side ? side : d->train.width;
   each_file(path, add_picture, &a);
-  if (!a.images) fail("%s has no sub-folders of pictures, one for each class", path);
+  if (!a.classes) fail("%s has no sub-folders of pictures, one for each class", path);
   if (a.skipped) note("%s: %d files are no pictures, and left out", path, a.skipped);
   if (d->class_names.size && strcmp(a.names.data, d->class_names.data) != 0)
     fail("%s has other sub-folders than the training images", path);
-  *to = nn_dataset_pixels((uint8_t *)a.pixels.data, a.labels, (int)a.images, a.dim[0], a.dim[1],
-                          a.dim[2]);
-  to->owned[0].data = a.pixels.data, to->owned[1].data = a.labels;
+  *to = nn_dataset_pixels((uint8_t *)a.pixels.data, (const int32_t *)(void *)a.labels.data,
+                          (int)(a.labels.size / sizeof(int32_t)), a.dim[0], a.dim[1], a.dim[2]);
+  to->owned[0].data = a.pixels.data, to->owned[1].data = a.labels.data;
   text_free(&d->class_names);
   d->class_names = a.names;
 }
 
 /* ---- sets that are known ---- */
 
-/* The first of these sets that is in a folder for data, and its own folder; or 0. */
-static int find_set(const char *in, int sets, char folder[PATH_SIZE]) {
-  char path[PATH_SIZE];
-  for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-    const struct place *p = &places[i];
-    path_of(folder, "%s%s%s", in, *p->folder ? "/" : "", p->folder);
-    path_of(path, "%s/%s", folder, p->set == CIFAR10 ? cifar_file : idx_files[0]);
-    if ((p->set & sets) && file_exists(path)) return p->set;
+/* Checks a set's labels, which are below `most`; how many classes they are of. */
+static int count_classes(const nn_dataset *d, int most, const char *path) {
+  int classes = 0;
+  if (d->label_size > 1) fail("%s: not one label for each image", path);
+  for (int i = 0; i < d->count; i++) {
+    const int label = d->labels[i];
+    if (label < 0 || label >= most)
+      fail("%s: label %d of sample %d is not 0 .. %d", path, label, i, most - 1);
+    if (label >= classes) classes = label + 1;
   }
-  return 0;
+  return classes;
+}
+
+/* The same of a half of the data, which is added to the checksum. */
+static int take_in(struct data *d, const nn_dataset *half, int most, const char *path) {
+  const size_t count = (size_t)(half->channels * half->height * half->width) * (size_t)half->count;
+  if (half->channels != d->train.channels || half->height != d->train.height ||
+      half->width != d->train.width)
+    fail("%s: images of another shape than the training images", path);
+  const int classes = count_classes(half, most, path);
+  d->crc = half->pixels ? nn_crc32(d->crc, half->pixels, count)
+                        : nn_crc32(d->crc, half->values, count * sizeof *half->values);
+  for (int i = 0; i < half->count; i++)
+    d->crc = nn_crc32(d->crc, &(uint8_t){(uint8_t)half->labels[i]}, 1);
+  return classes;
+}
+
+/* Checks ten classes of images, and names them by their checksum if it is known. */
+static void name_known(struct data *d) {
+  d->classes = 10;
+  take_in(d, &d->train, d->classes, d->where);
+  take_in(d, &d->test, d->classes, d->where);
+  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
+    if (known_sets[i].crc == d->crc) {
+      snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
+      text_put(&d->class_names, known_sets[i].classes);
+    }
 }
 
 /* The folder that a user names for images, or NULL. */
@@ -927,65 +1057,83 @@ static const char *named_place(const struct settings *s) {
   return place && *place ? place : NULL;
 }
 
-/* Loads the images of a command from there, else from data; 0: there are none. */
-static int load_found(struct data *d, const struct settings *s) {
-  const int small = is_set(s, OPT_GRAY) && is_choice(s, OPT_SIZE, "28");
-  const int sets = s->command->bit != CIFAR10 ? MNIST : small ? CIFAR10 | GRAY28 : CIFAR10;
-  const int set = find_set(named_place(s) ? named_place(s) : "data", sets, d->where);
-  char file[2][PATH_SIZE];
-  for (int i = 0; i < 4 && set; i += 2) {
-    nn_dataset *to = i ? &d->test : &d->train;
-    nn_message why;
-    for (int k = 0; k < 2; k++) path_of(file[k], "%s/%s", d->where, idx_files[i + k]);
-    if (set == CIFAR10 ? nn_dataset_load_cifar10(d->where, i > 0, 0, NULL, to, &why)
-                       : nn_dataset_load(file[0], file[1], NULL, to, &why))
+/* Loads the first of some sets that is in a folder for data, or in its own folder there. 0: none
+ * is, else which. */
+static int load_found(struct data *d, const char *folder, int sets) {
+  const struct place *p = places, *end = places + sizeof places / sizeof *places;
+  nn_message why;
+  for (;; p++) {
+    if (p == end) return 0;
+    path_of(d->where, "%s%s%s", folder, *p->folder ? "/" : "", p->folder);
+    const char *first = wanted[p->set == CIFAR10].file;
+    if ((p->set & sets) && file_exists(in_folder(d->where, first).text)) break;
+  }
+  for (int test = 0; test < 2; test++) {
+    const struct path images = in_folder(d->where, idx_files[2 * test]);
+    const struct path labels = in_folder(d->where, idx_files[2 * test + 1]);
+    nn_dataset *to = test ? &d->test : &d->train;
+    if (p->set == CIFAR10 ? nn_dataset_load_cifar10(d->where, test, 0, NULL, to, &why)
+                          : nn_dataset_load(images.text, labels.text, NULL, to, &why))
       fail("%s", why.text);
   }
   snprintf(d->name, sizeof d->name, "%s of unknown origin",
-           set == CIFAR10 ? "CIFAR-10 files" : "IDX images");
-  return set;
+           p->set == CIFAR10 ? "CIFAR-10 files" : "IDX images");
+  if (p->set == CIFAR10) text_put(&d->class_names, PHOTOS);
+  name_known(d);
+  return p->set;
 }
 
 /* The images that the program draws itself. Their seeds are fixed: they are a data set. */
-static void draw(struct data *d, int cifar) {
-  static const int counts[2][2] = {{20000, 2000}, {10000, 1000}};
-  const size_t side = cifar ? 32 : 28, channels = cifar ? 3 : 1, each = channels * side * side;
-  for (int half = 0; half < 2; half++) {
-    const size_t n = (size_t)counts[cifar][half];
-    nn_array images = {NN_U8, 4, {n, channels, side, side}, n * each, allocate(n, each), {0}};
+static void draw(struct data *d, const struct wanted *w) {
+  const size_t side = w->side, each = w->channels * side * side;
+  for (int test = 0; test < 2; test++) {
+    const size_t n = w->counts[test];
+    nn_array images = {NN_U8, 4, {n, w->channels, side, side}, n * each, allocate(n, each), {0}};
     nn_array labels = {NN_I32, 1, {n}, n, allocate(n, sizeof(int32_t)), {0}};
-    (cifar ? draw_shapes : draw_digits)(half ? 2 : 1, (int)n, images.data, labels.data);
-    if (nn_dataset_from_arrays(&images, &labels, half ? &d->test : &d->train, NULL))
+    w->draw(1 + (unsigned)test, (int)n, images.data, labels.data);
+    if (nn_dataset_from_arrays(&images, &labels, test ? &d->test : &d->train, NULL))
       fail("out of memory");
   }
-  snprintf(d->name, sizeof d->name, cifar ? "drawn shapes" : "drawn digits");
+  snprintf(d->name, sizeof d->name, "%s", w->drawn);
   path_of(d->where, "the program itself");
+  name_known(d);
+}
+
+/* The images of a known set. Where there are none: drawn ones if `draws` is 2, or 1 and no place
+ * was named; an error if one was, for it is mistyped; 0 if `draws` is 0. */
+static int find_known(struct data *d, const struct settings *s, int draws) {
+  const int cifar = s->command->bit == CIFAR10;
+  const int gray = is_set(s, OPT_GRAY), small = is_choice(s, OPT_SIZE, "28");
+  const struct wanted *w = &wanted[cifar];
+  const char *place = named_place(s);
+  int found = load_found(d, place ? place : "data",
+                         !cifar ? MNIST : gray && small ? CIFAR10 | GRAY28 : CIFAR10);
+  if (cifar && strstr(d->name, "MNIST")) { /* in files of the same names */
+    if (draws < 2) fail("%s holds %s, which is not CIFAR-10", d->where, d->name);
+    data_free(d);
+    found = 0;
+  }
+  if (!found && !draws) return 0;
+  if (!found && place && draws == 1)
+    fail("no %s files in %s%s: %s should be there or in %s (data/fetch %s downloads them)", w->name,
+         place, is_set(s, OPT_DATA) ? "" : ", which NN_DATA names", w->file, w->folder, w->command);
+  if (!found) draw(d, w);
+  const int fashion = !cifar && strcmp(d->name, "Fashion-MNIST") == 0;
+  if (cifar && d->train.channels == 3) {
+    const int middle = small ? 28 : 0;
+    const nn_transform t = {.gray = gray, .crop_height = middle, .crop_width = middle};
+    if (nn_dataset_transform(&d->train, &t, NULL) || nn_dataset_transform(&d->test, &t, NULL))
+      fail("%s: its images are not 32x32", d->where);
+    snprintf(d->name + strlen(d->name), 24, "%s%s", gray ? " gray" : "",
+             small ? ", middle 28x28" : "");
+  }
+  if (!found || fashion)
+    snprintf(d->said, sizeof d->said, "There is no %s here: %s %s.", w->name, d->name,
+             found ? "stands in for it" : "stand in for it (data/fetch gets it)");
+  return 1;
 }
 
 /* ---- all of them ---- */
-
-/* Checks a half of the data, which may have so many classes, and adds it to the checksum; how many
- * it has. */
-static int take_in(struct data *d, const nn_dataset *half, int most, const char *path) {
-  const size_t plane = (size_t)(half->height * half->width), each = plane * (size_t)half->channels;
-  const size_t size = half->pixels ? each : each * sizeof(nn_real);
-  int classes = 0;
-  if (half->channels != d->train.channels || half->height != d->train.height ||
-      half->width != d->train.width)
-    fail("%s: images of another shape than the training images", path);
-  if (half->label_size > 1) fail("%s: not one label for each image", path);
-  d->crc = nn_crc32(d->crc, half->pixels ? (const void *)half->pixels : half->values,
-                    (size_t)half->count * size);
-  for (int i = 0; i < half->count; i++) {
-    const long label = half->labels[i];
-    const uint8_t byte = (uint8_t)label;
-    if (label < 0 || label >= most)
-      fail("%s: label %ld of sample %d is not 0 .. %d", path, label, i, most - 1);
-    if (label >= classes) classes = (int)label + 1;
-    d->crc = nn_crc32(d->crc, &byte, 1);
-  }
-  return classes;
-}
 
 /* The images of one's own; a tenth is held out where none are given to test. */
 static void find_own(struct data *d, const struct settings *s) {
@@ -993,15 +1141,12 @@ static void find_own(struct data *d, const struct settings *s) {
   load_own(d, &d->train, s, OPT_OWN_IMAGES, OPT_OWN_LABELS);
   d->classes = take_in(d, &d->train, 1000, path);
   if (d->classes < 2) fail("%s: all images are of one class", path);
-  char name[PATH_SIZE];
-  path_of(name, "%s", path);
-  for (size_t n = strlen(name); n > 1 && strchr(separators, name[n - 1]);) name[--n] = 0;
-  const char *own = name_of(name);
-  size_t fits = strlen(own);
-  if (fits > 90) /* cut between characters of UTF-8 */
-    for (fits = 90; fits && (own[fits] & 0xC0) == 0x80;) fits--;
-  snprintf(d->name, sizeof d->name, "%.*s", (int)fits, own);
   path_of(d->where, "%s", path);
+  for (size_t n = strlen(path); n > 1 && strchr(separators, path[n - 1]);) d->where[--n] = 0;
+  const char *own = name_of(d->where);
+  int fits = strlen(own) < 90 ? (int)strlen(own) : 90;
+  while (fits && (own[fits] & 0xC0) == 0x80) fits--; /* cut between characters of UTF-8 */
+  snprintf(d->name, sizeof d->name, "%.*s", fits, own);
   if (is_set(s, OPT_TEST_IMAGES)) {
     load_own(d, &d->test, s, OPT_TEST_IMAGES, OPT_TEST_LABELS);
     take_in(d, &d->test, d->classes, s->v[OPT_TEST_IMAGES].text);
@@ -1015,52 +1160,6 @@ static void find_own(struct data *d, const struct settings *s) {
   snprintf(d->said, sizeof d->said, "A tenth of the images is held out to test.");
 }
 
-/* Checks ten classes of images, and names them by their checksum if it is known. */
-static void name_known(struct data *d) {
-  d->classes = 10;
-  for (int half = 0; half < 2; half++)
-    take_in(d, half ? &d->test : &d->train, d->classes, d->where);
-  for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
-    if (known_sets[i].crc == d->crc) snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
-}
-
-/* Those of a known set; else those that the program draws, if `draws` is 2, or 1 and no place for
- * images was named, which would be mistyped. 0: none. */
-static int find_known(struct data *d, const struct settings *s, int draws) {
-  const int cifar = s->command->bit == CIFAR10, found = load_found(d, s);
-  const int gray = is_set(s, OPT_GRAY), small = is_choice(s, OPT_SIZE, "28");
-  const char *wanted = cifar ? "CIFAR-10" : "MNIST", *place = named_place(s);
-  if (!found && !draws) return 0;
-  if (!found && place && draws == 1)
-    fail("no %s files in %s%s: %s should be there or in %s (data/fetch %s downloads them)", wanted,
-         place, is_set(s, OPT_DATA) ? "" : ", which NN_DATA names",
-         cifar ? cifar_file : idx_files[0], cifar ? "cifar-10-batches-bin" : "mnist",
-         cifar ? "cifar10" : "mnist");
-  if (!found) draw(d, cifar);
-  name_known(d);
-  if (cifar && strstr(d->name, "MNIST")) { /* in files of the same names */
-    if (draws < 2) fail("%s holds %s, which is not CIFAR-10", d->where, d->name);
-    data_free(d);
-    draw(d, cifar);
-    name_known(d);
-  }
-  const int fashion = !cifar && strcmp(d->name, "Fashion-MNIST") == 0;
-  if (fashion) text_put(&d->class_names, clothes);
-  if (found == CIFAR10 || strstr(d->name, "CIFAR-10 gray")) text_put(&d->class_names, photos);
-  if (cifar && d->train.channels == 3) {
-    nn_transform t = {0};
-    t.gray = gray, t.crop_height = t.crop_width = small ? 28 : 0;
-    if (nn_dataset_transform(&d->train, &t, NULL) || nn_dataset_transform(&d->test, &t, NULL))
-      fail("%s: its images are not 32x32", d->where);
-    snprintf(d->name + strlen(d->name), 24, "%s%s", gray ? " gray" : "",
-             small ? ", middle 28x28" : "");
-  }
-  if (!found || fashion)
-    snprintf(d->said, sizeof d->said, "There is no %s here: %s %s.", wanted, d->name,
-             found ? "stands in for it" : "stand in for it (data/fetch gets it)");
-  return 1;
-}
-
 /* Which data the settings mean; 0: none. What the network gets of the pixels 0..1: MNIST's as they
  * are; 32x32 ones (x - .5)/.5; all others standardised over the training images. */
 static int data_find(struct data *d, const struct settings *s, int draws) {
@@ -1072,8 +1171,7 @@ static int data_find(struct data *d, const struct settings *s, int draws) {
   for (char *c = d->where; *c; c++) /* which is shown on terminals */
     if (iscntrl((unsigned char)*c)) *c = '?';
   d->scaled = !mnist;
-  for (int c = 0; c < 4; c++)
-    d->mean[c] = (nn_real)(mnist ? 0 : .5), d->scale[c] = (nn_real)(mnist ? 1 : 2);
+  for (int c = 0; c < 4; c++) d->mean[c] = (nn_real)(mnist ? 0 : .5), d->scale[c] = 2;
   if (!mnist && (d->train.height != 32 || d->train.width != 32) &&
       nn_dataset_moments(&d->train, (size_t)d->train.channels, d->mean, d->scale))
     fail("%s: images with numbers that are too large", d->where);
@@ -1081,19 +1179,23 @@ static int data_find(struct data *d, const struct settings *s, int draws) {
   return 1;
 }
 
-/* For --quick: at most a thousand images, and 200 to test, which are other data than the whole. */
-static void data_thin(struct data *d) {
-  int32_t *at = allocate((size_t)(d->train.count + d->test.count), sizeof *at);
-  d->thinned = at;
-  d->crc = nn_crc32(d->crc, "part", 4);
-  for (int half = 0; half < 2; half++) {
-    nn_dataset *to = half ? &d->test : &d->train, all = *to, rest;
-    const double share = (half ? 200. : 1000.) / all.count;
-    if (share >= 1) continue;
-    if (nn_dataset_split(&all, share, 1, at, &rest, to)) fail("%s: too few images", d->where);
-    memcpy(to->owned, all.owned, sizeof all.owned);
-    at += all.count;
+/* Keeps at most so many samples, drawn at random; their numbers go to index. */
+static void draw_some(nn_dataset *d, int most, int32_t *index) {
+  const uint32_t all = (uint32_t)d->count;
+  if (d->count <= most) return;
+  d->count = most;
+  for (int i = 0; i < most; i++) {
+    index[i] = (int32_t)nn_shuffled(1, 0, all, (uint32_t)i);
+    if (d->only) index[i] = d->only[index[i]];
   }
+  d->only = index;
+}
+
+/* For --quick: keeps a small part, which counts as other data than the whole. */
+static void data_thin(struct data *d) {
+  d->crc = nn_crc32(d->crc, "part", 4);
+  draw_some(&d->train, THIN, d->thinned);
+  draw_some(&d->test, THIN_TEST, d->thinned + THIN);
 }
 
 /* Images of another kind than `own`, as a net takes them that was trained on those: cut or framed
@@ -1151,9 +1253,9 @@ static const char *net_name(const struct settings *s) {
 /* LeCun et al. 1998, as it is used today: two convolutions with max pooling, two linear layers. A
  * layer of size 0 is left out; its pooling stays, so that those after it keep their sizes. */
 static int add_lenet5(nn_model *m, int x, const struct settings *s) {
-  const int maps1 = whole_or(s, OPT_MAPS1, 32), maps2 = whole_or(s, OPT_MAPS2, 64);
+  const int maps1 = whole_of(s, OPT_MAPS1), maps2 = whole_of(s, OPT_MAPS2);
   if (maps1)
-    x = nn_relu(m, nn_conv2d(m, x, maps1, whole_or(s, OPT_KERNEL1, 5), whole_or(s, OPT_STRIDE1, 1),
+    x = nn_relu(m, nn_conv2d(m, x, maps1, whole_of(s, OPT_KERNEL1), whole_of(s, OPT_STRIDE1),
                              whole_of(s, OPT_PAD1)));
   x = nn_max_pool2d(m, x, 2, 2, 0);
   if (maps2) x = nn_relu(m, nn_conv2d(m, x, maps2, 5, 1, whole_of(s, OPT_PAD2)));
@@ -1166,7 +1268,7 @@ static int add_lenet5(nn_model *m, int x, const struct settings *s) {
 /* Rows of an image, top to bottom, as the steps of a sequence. */
 static int add_recurrent(nn_model *m, int x, const struct settings *s) {
   const nn_recurrent_options o = {whole_of(s, OPT_HIDDEN), whole_of(s, OPT_LAYERS),
-                                  1 - number_of(s, OPT_KEEP), is_set(s, OPT_RELU), 0};
+                                  1 - number_of(s, OPT_KEEP), is_set(s, OPT_RELU), 0, 0};
   return nn_last_step(m, is_choice(s, OPT_CELL, "rnn")    ? nn_rnn_with(m, x, &o)
                          : is_choice(s, OPT_CELL, "lstm") ? nn_lstm_with(m, x, &o)
                                                           : nn_gru_with(m, x, &o));
@@ -1182,13 +1284,16 @@ static nn_optimizer optimizer_of(const struct settings *s, int64_t total) {
   if (o.kind == NN_RMSPROP) o.alpha = number_of(s, OPT_ALPHA);
   o.weight_decay = number_of(s, OPT_WEIGHT_DECAY);
   o.clip_norm = number_of(s, OPT_CLIP_NORM);
-  if (is_set(s, OPT_CLIP_VALUE)) o.clip_value = number_of(s, OPT_CLIP_VALUE);
+  o.clip_value = number_of(s, OPT_CLIP_VALUE);
   o.schedule.kind = (nn_schedule_kind)whole_of(s, OPT_SCHEDULE); /* both have the same order */
   o.schedule.warmup = (int64_t)number_of(s, OPT_WARMUP);
   o.schedule.total = total;
   o.schedule.period = is_set(s, OPT_PERIOD) ? (int64_t)number_of(s, OPT_PERIOD)
-                                            : (total + 2) / 3;
+                      : o.schedule.kind == NN_TRIANGULAR ? (total + 5) / 6 : (total + 2) / 3;
   o.schedule.gamma = number_of(s, OPT_GAMMA);
+  o.schedule.floor = number_of(s, OPT_FLOOR);
+  o.schedule.threshold = o.schedule.kind == NN_PLATEAU ? 1e-4 : 0; /* PyTorch's */
+  if (o.schedule.floor > rate) refuse(s, "--floor is above --lr");
   if (o.schedule.warmup > total) refuse(s, "--warmup is longer than the run");
   return o;
 }
@@ -1228,7 +1333,7 @@ static void open_forget_gates(nn_model *m, const struct settings *s) {
     for (size_t k = units; strstr(p.name, "bias_ih") && k < 2 * units; k++) p.value[k] += 1;
 }
 
-/* What the engine answers to what was checked before. */
+/* Ends the program where a call fails that was made sure to work. */
 static void must(nn_model *m, nn_status status) {
   if (status) fail("%s", nn_error(m));
 }
@@ -1243,8 +1348,8 @@ static nn_model *build_model(const struct settings *s, const nn_config *c, const
   nn_model *m = nn_create(c);
   if (!m) fail("a model cannot be made: out of memory, or --threads is too large");
   if (cells && t->channels > 1)
-    refuse(s, "--cell %s reads images of one channel: these have %d", s->v[OPT_CELL].text,
-           t->channels);
+    refuse(s, "--cell %s reads images of one channel: these have %d%s", s->v[OPT_CELL].text,
+           t->channels, s->command->bit == OWN ? " (--gray turns them gray)" : "");
   for (int k = 0; k < count && d->scaled; k++)
     mean[k] = d->mean[cells ? 0 : k], scale[k] = d->scale[cells ? 0 : k];
   int x = cells ? nn_input_sequence(m, t->height, t->width)
@@ -1264,10 +1369,29 @@ static nn_model *build_model(const struct settings *s, const nn_config *c, const
   return m;
 }
 
+static void count_npy(void *user, const char *path) { *(int *)user += ends_with(path, ".npy"); }
+
+/* Whether a file, or a folder of npy files, has weights alone, without layers. */
+static int is_weights(const char *path) {
+  int files = 0;
+  if (is_folder(path) && !file_exists(in_folder(path, "best.nn").text))
+    each_file(path, count_npy, &files);
+  return files || ends_with(path, ".safetensors") || ends_with(path, ".npz");
+}
+
+/* Refuses an ONNX file where only nn's own can be opened. */
+static void need_own(const char *path) {
+  if (ends_with(path, ".onnx"))
+    fail("%s is an ONNX file: make a model of it by nn convert %s model.nn", path, path);
+}
+
+/* A model from a file of nn's own or an ONNX file. */
 static nn_load_result load_model(const char *path, const nn_config *c) {
-  nn_load_result loaded;
+  nn_load_result loaded = {0};
   nn_message why;
-  if (nn_load(path, c, &loaded, &why)) fail("%s", why.text);
+  if (ends_with(path, ".onnx") ? nn_load_onnx(path, c, NULL, &loaded.model, &why)
+                               : nn_load(path, c, &loaded, &why))
+    fail("%s", why.text);
   return loaded;
 }
 
@@ -1300,11 +1424,16 @@ static struct word class_name(const nn_model *m, int k) {
  * Figures. Each is a part of the page's JSON, whose form stands at the top of data/report.html, a
  * CSV file, and, if it is a table, text on stdout, which is also what the page shows without
  * script. */
-#ifdef PAGE
 static const char *const page_lines[] = {
+#ifdef PAGE
 #include PAGE
-    NULL};
 #endif
+    NULL};
+static const char *const play_lines[] = { /* data/play.html with the engine in it: `make web` */
+#ifdef PLAY
+#include PLAY
+#endif
+    NULL};
 
 struct page {
   char folder[PATH_SIZE];
@@ -1326,6 +1455,17 @@ static void json_key(struct text *t, const char *key, const char *value) {
   text_add(t, ",\"%s\":", key);
   json_string(t, value);
 }
+static void json_base64(struct text *t, const unsigned char *bytes, size_t size) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  text_put(t, "\"");
+  for (size_t i = 0; i < size; i += 3) {
+    int v = 0;
+    for (size_t k = i; k < i + 3; k++) v = v << 8 | (k < size ? bytes[k] : 0);
+    for (size_t k = 0; k < 4; k++)
+      text_bytes(t, i + k <= size ? &digits[v >> (18 - 6 * k) & 63] : "=", 1);
+  }
+  text_put(t, "\"");
+}
 static void json_number(struct text *t, double v) {
   if (!isfinite(v)) text_put(t, "null");
   else text_add(t, v == floor(v) && fabs(v) < 1e15 ? "%.0f" : "%.7g", v);
@@ -1333,7 +1473,8 @@ static void json_number(struct text *t, double v) {
 
 /* Puts what `form` says, ' standing for ". A comma at its beginning is left out where nothing
  * stands before it. $i is an int, $n a double, $N doubles and their number as a list, $s a text,
- * $S texts up to a NULL as a list, $j JSON, $k a key and its text, left out where that is empty. */
+ * $S texts up to a NULL as a list, $b bytes and their number in base 64, $j JSON, $k a key and its
+ * text, left out where that is empty. */
 static void json(struct text *t, const char *form, ...) {
   va_list list;
   va_start(list, form);
@@ -1348,6 +1489,9 @@ static void json(struct text *t, const char *form, ...) {
     else if (*form == 'k') {
       const char *key = va_arg(list, const char *);
       json_key(t, key, va_arg(list, const char *));
+    } else if (*form == 'b') {
+      const void *bytes = va_arg(list, const void *);
+      json_base64(t, bytes, va_arg(list, size_t));
     } else {
       text_put(t, "[");
       if (*form == 'S')
@@ -1375,16 +1519,6 @@ static void csv_number(struct text *t, double v) {
 }
 static void csv_end(struct text *t) { t->data[t->size - 1] = '\n'; }
 
-/* bytes: with two zeros behind them. */
-static void text_base64(struct text *t, const unsigned char *bytes, size_t size) {
-  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  for (size_t i = 0; i < size; i += 3) {
-    const int v = bytes[i] << 16 | bytes[i + 1] << 8 | bytes[i + 2];
-    for (size_t k = 0; k < 4; k++)
-      text_bytes(t, i + k <= size ? &digits[v >> (18 - 6 * k) & 63] : "=", 1);
-  }
-}
-
 static void section_end(struct page *p) {
   if (p->open) text_put(&p->sections, "]}");
   p->open = 0;
@@ -1405,12 +1539,11 @@ static struct text *figure(struct page *p, const char *kind, const char *title, 
 }
 /* csv: the name of its file; NULL: none. rest: the end of what the figure's kind has, as JSON. */
 static void figure_end(struct page *p, const char *csv, const char *rest) {
-  char path[PATH_SIZE];
+  const struct word name = word_of("%s.csv", csv ? csv : "");
   text_put(&p->sections, rest);
   if (csv) {
-    path_of(path, "%s/%s.csv", p->folder, csv);
-    json_key(&p->sections, "csv", name_of(path));
-    text_save(&p->csv, path);
+    json_key(&p->sections, "csv", name.text);
+    text_save(&p->csv, in_folder(p->folder, name.text).text);
   }
   text_put(&p->sections, "}");
 }
@@ -1464,15 +1597,13 @@ static void table_free(struct table *t) {
 
 /* A number in one of the page's formats. */
 static struct word format_number(const char *format, double v) {
-  struct word w;
-  if (!isfinite(v)) snprintf(w.text, sizeof w.text, "-");
-  else if (strcmp(format, "percent") == 0) w = percent(v);
-  else if (strcmp(format, "points") == 0) snprintf(w.text, sizeof w.text, "%+.2f", 100 * v);
-  else if (strcmp(format, "count") == 0) w = grouped(v);
-  else if (strcmp(format, "loss") == 0) w = loss_of(v);
-  else if (strcmp(format, "seconds") == 0) w = duration(v);
-  else snprintf(w.text, sizeof w.text, "%.4g", v);
-  return w;
+  return !isfinite(v)                     ? word_of("-")
+         : strcmp(format, "percent") == 0 ? percent(v)
+         : strcmp(format, "points") == 0  ? word_of("%+.2f", 100 * v)
+         : strcmp(format, "count") == 0   ? grouped(v)
+         : strcmp(format, "loss") == 0    ? loss_of(v)
+         : strcmp(format, "seconds") == 0 ? duration(v)
+                                          : word_of("%.4g", v);
 }
 
 /* A column's format; its name goes to `name`. */
@@ -1482,33 +1613,43 @@ static const char *format_of(const char *head, char name[128]) {
   return !bar ? "text" : bar[1] ? bar + 1 : "number";
 }
 
-/* The table as text, its columns flush, as wide as they are; without those that have nothing. */
-static void text_table(struct text *to, const struct table *t) {
+/* The table as text, its columns flush right, but for the first and those without a name, as wide
+ * as they are; without those that have nothing. Texts of more than `most` letters lose their
+ * middle. Returns the lines' width. */
+static int text_table(struct text *to, const struct table *t, int most) {
   const size_t columns = columns_of(t);
-  int *width = allocate(2 * columns, sizeof *width), *is_shown = width + columns;
+  int *width = allocate(2 * columns, sizeof *width), *is_shown = width + columns, all = 0;
   for (int pass = 0; pass < 2; pass++)
     for (size_t i = 0; i < columns + t->count; i++) {
       const size_t k = i % columns, at = to->size;
       const struct table_cell *c = i < columns ? NULL : &t->cells[i - columns];
       char name[128];
       const char *format = format_of(t->heads[k], name), *text = c && c->text ? c->text : name;
-      const struct word number = format_number(format, c ? c->number : 0);
-      if (c && !c->text) text = number.text;
-      if (!pass && (c ? c->text || isfinite(c->number) : k == 0 || !t->count)) is_shown[k] = 1;
+      struct word cell = format_number(format, c ? c->number : 0);
+      if (c && !c->text) text = cell.text;
+      const int size = (int)strlen(text), half = most / 2 - 1;
+      if (size > most) cell = word_of("%.*s..%s", half, text, text + size - half), text = cell.text;
+      const int says = c ? c->text ? *text : isfinite(c->number) : k == 0 || !t->count;
+      if (!pass && says) is_shown[k] = 1;
       if (!pass && (int)strlen(text) > width[k]) width[k] = (int)strlen(text);
       if (pass && is_shown[k])
-        text_add(to, k ? "  %*s" : "%-*s", columns > 1 ? width[k] : 0, text);
+        text_add(to, !k ? "%-*s" : *name ? "  %*s" : "  %-*s", columns > 1 ? width[k] : 0, text);
       for (size_t b = at; b < to->size; b++)
         if (iscntrl((unsigned char)to->data[b])) to->data[b] = '?';
+      while (pass && k == columns - 1 && to->size && to->data[to->size - 1] == ' ') to->size--;
       if (pass && k == columns - 1) text_put(to, "\n");
     }
+  for (size_t k = 0; k < columns; k++) all += is_shown[k] ? width[k] + (k ? 2 : 0) : 0;
   free(width);
+  return all;
 }
 
-enum { ON_STDOUT = 1, COLOURED = 2, CLOSED = 4, CURVES = 8, HEAT = 16 };
+enum { ON_STDOUT = 1, COLOURED = 2, CLOSED = 4, CURVES = 8, HEAT = 16, POINTS = 32 };
+#include "data/tables.inc"
+
 /* links: where the first cell of each row leads to, or NULL. best: the column whose best row comes
  * first, 0: none. CURVES: drawn as a series for each text in the first column, of column `best`
- * against the second. HEAT: as a heat map. Frees the table. */
+ * against the second, with POINTS as points. HEAT: as a heat map. Frees the table. */
 static void show_table(struct page *p, struct table *t, const char *title, const char *csv, int how,
                        const char *const *links, int best) {
   const size_t columns = columns_of(t);
@@ -1531,12 +1672,13 @@ static void show_table(struct page *p, struct table *t, const char *title, const
   csv_end(&p->csv);
   json(to, t->count ? "]]" : "]");
   if (!(how & (CURVES | HEAT))) {
-    text_table(&plain, t);
+    text_table(&plain, t, INT_MAX);
     if (how & ON_STDOUT) printf("%s%s\n%s", p->printed++ ? "\n" : "", title, plain.data);
     text_add(&p->tables, "%s\n%s\n", title, plain.data);
   }
   if (how & COLOURED) json(to, ",'coloured':true");
   if (how & CLOSED) json(to, ",'open':false");
+  if (how & POINTS) json(to, ",'points':true");
   if (best) json(to, ",'best':$i", best);
   if (links) {
     json(to, ",'links':[");
@@ -1552,23 +1694,16 @@ static void show_table(struct page *p, struct table *t, const char *title, const
 
 /* A run's log, which is CSV, under a name, for curves. */
 static void page_log(struct page *p, const char *name, const char *log) {
-  text_put(&p->logs, p->logs.size ? ",\n" : "");
-  json_string(&p->logs, name);
-  text_put(&p->logs, ":");
-  json_string(&p->logs, log);
+  json(&p->logs, ",\n$s:$s", name, log);
 }
 
-static struct text *curves(struct page *p, const char *title, const char *format,
-                           const char *const *x, const char *said) {
-  struct text *t = figure(p, "curves", title, said);
-  json(t, ",'format':$s,'x':$S,'series':[", format, x);
-  text_put(&p->csv, "series,x,y\n");
-  return t;
-}
-/* A series of a log's column; what stands in `more` is JSON. */
-static void log_series(struct page *p, const char *name, const char *log, const char *y,
-                       const char *group, const char *more) {
-  json(&p->sections, ",{'name':$s$k$k$k$j}", name, "log", log, "y", y, "group", group, more);
+/* What the page draws of some of these: of one its training and test, of several each beside the
+ * others. names: as it has them, up to a NULL; groups: headings, one for each; test: what the tests
+ * were of. points: several runs may be of one name. */
+static void show_logs(struct page *p, const char *const *names, const char *const *groups,
+                      const char *test, int points) {
+  json(figure(p, "logs", "Curves", NULL), ",'logs':$S,'groups':$S$k", names, groups, "test", test);
+  figure_end(p, NULL, points ? ",\"points\":true" : "");
 }
 
 /* ---- pictures ---- */
@@ -1606,7 +1741,7 @@ static void grid_json(struct page *p, const struct grid *g) {
   const int (*part)[4] = g->part ? g->part : whole, channels = g->dim[0] == 3 ? 3 : 1;
   const int height = part[0][2], width = part[0][3];
   const size_t each = (size_t)(channels * height * width), count = (size_t)n;
-  unsigned char *bytes = allocate(count * each + 2, 1);
+  unsigned char *bytes = allocate(count * each, 1);
   nn_real *shown = allocate(each, sizeof *shown);
   double *least = allocate(2 * count, sizeof *least), *most = least + count;
   for (int k = 0; k < n; k++) {
@@ -1617,14 +1752,13 @@ static void grid_json(struct page *p, const struct grid *g) {
       text_add(&p->csv, "%d,%d,%zu,%.6g\n", p->items - 1, p->grids + k, i, (double)shown[i]);
   }
   json(&p->sections, ",{'w':$i,'h':$i,'channels':$i,'count':$i,'across':3,'least':$N,'most':$N"
-       "$k,'bytes':'", width, height, channels, n, least, count, most, count, "ink", g->ink);
-  text_base64(&p->sections, bytes, count * each);
-  text_put(&p->sections, "\"");
+       "$k,'bytes':$b", width, height, channels, n, least, count, most, count, "ink", g->ink, bytes,
+       count * each);
   if (g->over) json(&p->sections, ",'over':"), grid_json(p, g->over);
   text_put(&p->sections, "}");
   free(bytes), free(shown), free(least);
 }
-/* NULL: a place without picture. */
+/* Adds it to the item; NULL leaves its place empty. */
 static void put_grid(struct page *p, const struct grid *g) {
   if (g) grid_json(p, g);
   else json(&p->sections, ",null");
@@ -1657,9 +1791,7 @@ static void compare_filters(struct page *p, nn_model *const *models, int count, 
   const nn_param w = first_weights(models[0]);
   pictures(p, title, "signed", columns, NULL);
   for (int f = 0; f < w.dim[0]; f++) {
-    char name[24];
-    snprintf(name, sizeof name, "%d", f);
-    item(p, name, NULL, NULL);
+    item(p, word_of("%d", f).text, NULL, NULL);
     for (int k = 0; k < count; k++)
       put_grid(p, &(struct grid){.dim = w.dim + 1, .x = first_weights(models[k]).value +
                                                         (size_t)f * w.count / (size_t)w.dim[0]});
@@ -1685,13 +1817,12 @@ static void show_answers(struct page *p, const char *title, nn_model *m, const n
   for (int i = 0; i < count; i++) {
     const int32_t index = images[i];
     int32_t label, found;
-    char name[80], said[160];
     if (nn_gather(d, &index, 1, NULL, NULL, x, &label) || nn_predict(m, &b, &found, share))
       fail("%s", nn_error(m));
     const struct word class = class_name(m, label), taken = class_name(m, found);
-    snprintf(name, sizeof name, "%d: %s", images[i], class.text);
-    snprintf(said, sizeof said, "%s %s", taken.text, percent((double)share[found]).text);
-    item(p, name, said, found == label ? "right" : "wrong");
+    item(p, word_of("%d: %.36s", images[i], class.text).text,
+         word_of("%.36s %s", taken.text, percent((double)share[found]).text).text,
+         found == label ? "right" : "wrong");
     put_grid(p, &(struct grid){.x = x, .dim = dim, .most = PIXELS});
     item_end(p);
     text_add(&p->csv, "%d,", images[i]);
@@ -1728,42 +1859,32 @@ static double *show_confusion(struct page *p, nn_model *m, const nn_dataset *d) 
 
 /* ---- the page ---- */
 
-/* The page as it stands in data/report.html. */
-static void page_template(struct text *t) {
-#ifdef PAGE
-  for (int i = 0; page_lines[i]; i++) text_put(t, page_lines[i]);
-#else
-  nn_array bytes;
-  nn_message why;
-  if (nn_file_read("data/report.html", (size_t)1 << 24, NULL, &bytes, &why)) fail("%s", why.text);
-  text_bytes(t, bytes.data, bytes.count);
-  nn_array_free(&bytes);
-#endif
+/* Puts a page with tables and data in place of its lines that hold only a marker. */
+static void text_page(struct text *to, const char *page, const char *tables, const char *data) {
+  for (size_t n; *page; page += n) {
+    n = strcspn(page, "\n");
+    n += page[n] != 0;
+    if (strncmp(page, "@TABLES@\n", n) == 0) text_put(to, tables);
+    else if (strncmp(page, "@DATA@\n", n) == 0) text_put(to, data);
+    else text_bytes(to, page, n);
+  }
 }
 
-/* Writes it with all that was shown. head: more keys of the JSON. Empties the page. */
+/* Writes the page with all that was shown, and empties it. head: more keys of the JSON. */
 static void page_save(struct page *p, const char *name, const char *title, const char *head) {
-  static const char tables_mark[] = "\n@TABLES@\n", data_mark[] = "\n@DATA@\n";
-  struct text t = {0}, to = {0};
-  char path[PATH_SIZE];
-  page_template(&t);
+  struct text page = {0}, tables = {0}, data = {0}, to = {0};
   section_end(p);
-  const char *tables = strstr(t.data, tables_mark);
-  const char *data = tables ? strstr(tables, data_mark) : NULL;
-  if (!data) fail("data/report.html has not both of its markers");
-  text_bytes(&to, t.data, (size_t)(tables + 1 - t.data));
+  if (!page_lines[0]) page = read_bytes("data/report.html");
+  for (int i = 0; page_lines[i]; i++) text_put(&page, page_lines[i]);
+  text_put(&page, "");
   for (const char *c = p->tables.size ? p->tables.data : ""; *c; c++)
-    if (*c == '&' || *c == '<' || *c == '>') text_add(&to, "&#%d;", *c);
-    else text_bytes(&to, c, 1);
-  tables += sizeof tables_mark - 1;
-  text_bytes(&to, tables, (size_t)(data + 1 - tables));
-  json(&to, "{'nn':$s,'title':$s$j,'logs':{$j},\n'sections':[$j]}\n$j", NN_VERSION, title, head,
-       p->logs.size ? p->logs.data : "", p->sections.size ? p->sections.data : "",
-       data + sizeof data_mark - 1);
-  path_of(path, "%s/%s", p->folder, name);
-  text_save(&to, path);
-  text_free(&t), text_free(&to), text_free(&p->sections), text_free(&p->logs);
-  text_free(&p->tables), text_free(&p->csv);
+    text_add(&tables, strchr("&<>", *c) ? "&#%d;" : "%c", *c);
+  json(&data, "{'nn':$s,'title':$s$j,'logs':{$j},\n'sections':[$j]}\n", NN_VERSION, title, head,
+       p->logs.size ? p->logs.data : "", p->sections.size ? p->sections.data : "");
+  text_page(&to, page.data, tables.size ? tables.data : "", data.data);
+  text_save(&to, in_folder(p->folder, name).text);
+  text_free(&page), text_free(&tables), text_free(&data), text_free(&to);
+  text_free(&p->sections), text_free(&p->logs), text_free(&p->tables), text_free(&p->csv);
 }
 
 /* ========================================== @@RUN ===========================================
@@ -1773,7 +1894,7 @@ static void page_save(struct page *p, const char *name, const char *title, const
 struct run {
   struct settings s;
   const struct data *d;
-  char folder[PATH_SIZE], checkpoint[PATH_SIZE], best[PATH_SIZE];
+  char folder[PATH_SIZE];   /* "": another rank's part of a run, which writes nothing */
   lock *lock;               /* of the folder while it is trained in */
   nn_model *m;
   nn_dataset train, chosen; /* what it learns from; what tests on the way and the best go by */
@@ -1782,15 +1903,18 @@ struct run {
   int64_t total, per_epoch, test_every, row_every; /* in steps */
   nn_progress progress;     /* which nn_fit keeps up to date */
   struct text log;          /* log.csv, as it is */
+  double born;              /* Unix time at which it would have begun without a pause */
   nn_evaluation sum;        /* what its next line is made of */
   double gradient;          /* the norm of the last step's, for that line */
   double seconds, mark, drawn, paged; /* of training; when it was last counted; last drawings */
   int64_t saved;            /* the last checkpoint's step */
   int live, quiet;
+  nn_evaluation tested;        /* the last test on the way; */
   nn_evaluation last, of_best; /* on the whole test set, at the end */
   char stuck[64];           /* a layer that says the same of every image */
   nn_message why;           /* it diverged */
   /* in a study: */
+  int differs;              /* the option in which it is another run; -1: its note is no command */
   char seed[24];            /* what s.v[OPT_SEED] points to */
   const char *again;        /* the words that go on with it; else NULL */
 };
@@ -1828,14 +1952,21 @@ static lock *lock_folder(const char *folder) {
 
 /* Whether a folder has a file of that name. */
 static int holds(const char *folder, const char *name) {
-  char path[PATH_SIZE];
-  path_of(path, "%s/%s", folder, name);
-  return file_exists(path);
+  return file_exists(in_folder(folder, name).text);
 }
 
 static void refuse_old(const char *folder) {
   if (holds(folder, "settings.txt"))
     fail("%s was made by nn 0.1, which kept settings.txt: go on with it by that version", folder);
+}
+
+/* A model's file: the best of a run's folder. */
+static void model_path(char path[PATH_SIZE], const char *operand) {
+  if (is_weights(operand))
+    fail("%s has weights alone, no layers: make a model of it by "
+         "nn convert %s model.nn --net RUN|MODEL, which has the layers", operand, operand);
+  path_of(path, is_folder(operand) ? "%s/best.nn" : "%s", operand);
+  if (is_folder(operand) && !file_exists(path)) refuse_old(operand);
 }
 
 static int holds_run(const char *folder) {
@@ -1849,23 +1980,101 @@ static void need_no_run(const char *folder) {
     fail("%s holds a run, whose report would be lost: give another --out", folder);
 }
 
-/* ---- the log ---- */
+/* ---- the log: log.csv, and the same for other programs ---- */
+
+/* Numbers as protobuf has them: the lowest byte first, or seven bits a byte. */
+static void put_fixed(struct text *t, uint64_t x, int bytes) {
+  for (; bytes--; x >>= 8) text_bytes(t, &(char){(char)(x & 255)}, 1);
+}
+static void put_varint(struct text *t, uint64_t x) {
+  for (; x > 127; x >>= 7) put_fixed(t, (x & 127) | 128, 1);
+  put_fixed(t, x, 1);
+}
+
+/* A value of a Summary: its tag, at most 100 letters, and a float. */
+static void put_scalar(struct text *t, const char *tag, double value) {
+  const union { float value; uint32_t bits; } number = {(float)value};
+  const int n = (int)strlen(tag);
+  text_add(t, "\n%c\n%c%s\025", n + 7, n, tag);
+  put_fixed(t, number.bits, 4);
+}
+
+/* CRC-32C (Castagnoli; RFC 3720, B.4), masked as TensorFlow's record_writer does. */
+static uint32_t masked_crc(const char *bytes, size_t size) {
+  uint32_t crc = 0xFFFFFFFF;
+  for (; size--; bytes++) {
+    crc ^= (unsigned char)*bytes;
+    for (int k = 0; k < 8; k++) crc = crc >> 1 ^ (crc & 1 ? 0x82F63B78 : 0);
+  }
+  return ((~crc >> 15) | (~crc << 17)) + 0xA282EAD8;
+}
+
+/* A record of a TFRecord file: an Event of tensorflow/core/util/event.proto, of a time and the rest
+ * of its fields. */
+static void put_event(struct text *t, double time, const struct text *rest) {
+  const union { double value; uint64_t bits; } number = {time};
+  struct text event = {0};
+  text_put(&event, "\t"), put_fixed(&event, number.bits, 8);
+  text_bytes(&event, rest->data, rest->size);
+  put_fixed(t, event.size, 8);
+  put_fixed(t, masked_crc(t->data + t->size - 8, 8), 4);
+  text_bytes(t, event.data, event.size);
+  put_fixed(t, masked_crc(event.data, event.size), 4);
+  text_free(&event);
+}
+
+/* Adds a row of the log to a file of JSON lines, and as an Event with a Summary of scalars. The row
+ * behind it. */
+static const char *put_log_row(const struct run *r, const char *row, struct text *lines,
+                               struct text *events) {
+  struct text summary = {0}, rest = {0};
+  double v[LOG_COLUMNS];
+  json(lines, "{");
+  for (int k = 0; k < LOG_COLUMNS; k++) {
+    const size_t n = strcspn(row, ",\n");
+    v[k] = n ? strtod(row, NULL) : 0;
+    if (n) json(lines, ",$s:$n", log_columns[k].name, v[k]);
+    if (n && log_columns[k].tag) put_scalar(&summary, log_columns[k].tag, v[k]);
+    row += n + (row[n] == ',');
+  }
+  text_put(lines, "}\n");
+  text_put(&rest, "\020"), put_varint(&rest, (uint64_t)v[LOG_STEP]);
+  text_put(&rest, "*"), put_varint(&rest, summary.size);
+  text_bytes(&rest, summary.data, summary.size);
+  put_event(events, r->born + v[LOG_SECONDS], &rest);
+  text_free(&summary), text_free(&rest);
+  row += strcspn(row, "\n");
+  return row + (*row != 0);
+}
+
+/* Writes the log from a byte of it on, 0: anew. */
+static void write_log(const struct run *r, size_t from) {
+  static const char *const files[] = {"log.csv", "log.jsonl", "events.out.tfevents.nn"};
+  const int wanted[] = {1, is_set(&r->s, OPT_JSONL), is_set(&r->s, OPT_TENSORBOARD)};
+  char begins[] = "\032\015brain.Event:2";
+  const struct text version = {begins, sizeof begins - 1, 0};
+  struct text parts[3] = {{0}};
+  const char *row = r->log.data + from;
+  text_put(&parts[0], row);
+  if (!from) put_event(&parts[2], r->born, &version), row += strcspn(row, "\n") + 1;
+  while (*row) row = put_log_row(r, row, &parts[1], &parts[2]);
+  for (int k = 0; k < 3; k++) {
+    if (wanted[k]) (from ? text_append : text_save)(&parts[k], in_folder(r->folder, files[k]).text);
+    text_free(&parts[k]);
+  }
+}
 
 /* Adds a line: the means of training since the line before, and a test or NULL. */
 static void add_row(struct run *r, const nn_evaluation *test) {
   const double n = fmax((double)r->sum.rows, 1), step = (double)r->progress.step;
   const size_t before = r->log.size;
-  char path[PATH_SIZE];
   text_add(&r->log, "%.0f,%.9g,%.9g,%.9g,", step, step / (double)r->per_epoch, r->sum.loss / n,
            (double)r->sum.correct / n);
   if (test) text_add(&r->log, "%.9g,%.9g", fabs(test->loss), test->accuracy); /* nan, not -nan */
   else text_put(&r->log, ",");
   text_add(&r->log, ",%.9g,%.3f,%.9g\n", nn_rate(r->m), r->seconds, fabs(r->gradient));
   memset(&r->sum, 0, sizeof r->sum);
-  path_of(path, "%s/log.csv", r->folder);
-  FILE *f = fopen(path, "ab");
-  const int written = f && fputs(r->log.data + before, f) >= 0;
-  if ((f && fclose(f)) || !written) fail("%s: cannot write: %s", path, strerror(errno));
+  write_log(r, before);
 }
 
 /* ---- notes ---- */
@@ -1879,38 +2088,46 @@ static void note_state(struct run *r) {
   must(r->m, nn_set_note(r->m, "log", r->log.data));
 }
 
-/* A number among the words "key=value" of a note; otherwise what stands for it. */
-static double noted(const char *text, const char *key, double otherwise) {
-  const size_t n = strlen(key);
-  for (const char *at = text; at && *at; at += strcspn(at, " "), at += *at == ' ') {
-    char word[40];
-    double v;
-    if (strncmp(at, key, n) != 0 || at[n] != '=') continue;
-    snprintf(word, sizeof word, "%.*s", (int)strcspn(at + n + 1, " \n"), at + n + 1);
-    return read_number(word, &v) ? v : otherwise;
-  }
-  return otherwise;
+static void save_run(struct run *r) {
+  note_state(r);
+  must(r->m, nn_save_checkpoint(r->m, &r->progress, in_folder(r->folder, "last.nn").text));
+}
+
+/* Whether a model notes that it has learned from data of this checksum. */
+static int knows_data(nn_model *m, uint32_t crc) {
+  const char *data = nn_note(m, "data");
+  return data && strstr(data, word_of("\n%08lx", (unsigned long)crc).text);
 }
 
 /* The settings of the run that a model is of, from its note; its words stay in *words, which the
- * caller frees. 0 if it notes none. */
-static int noted_settings(nn_model *m, const char *path, struct settings *s, char **words) {
+ * caller frees. 0 if it notes none that this version understands, and why. */
+static int noted_settings(nn_model *m, struct settings *s, char **words, nn_message *why) {
   enum { WORDS = 2 * OPTION_COUNT + 2 };
   const char *list[WORDS], *command = nn_note(m, "command");
+  struct unread unread;
   *words = NULL;
+  snprintf(why->text, sizeof why->text, "it does not note the command line of a run");
   if (!command) return 0;
   *words = allocate(strlen(command) + 1, 1);
   strcpy(*words, command);
   const int count = split(*words, list, WORDS);
   const struct command *c = count > 1 ? find_command(list[1]) : NULL;
   if (!c || !(c->bit & TRAIN)) return 0;
-  parse(s, c, count - 2, list + 2, path);
+  set_standards(s, c);
+  s->unread = &unread;
+  if (setjmp(unread.back)) {
+    snprintf(why->text, sizeof why->text, "it notes a command line of another version: %.180s",
+             unread.why.text);
+    return 0;
+  }
+  read_words(s, count - 2, list + 2);
   s->operand = NULL;
   if (is_set(s, OPT_ISA)) { /* kernels that cannot run here are no reason to end */
     nn_isa isa;
     if (nn_isa_find(s->v[OPT_ISA].text, &isa) || !nn_isa_available(isa)) s->v[OPT_ISA].text = "";
   }
   complete(s);
+  s->unread = NULL;
   return 1;
 }
 
@@ -1921,19 +2138,21 @@ static void run_plan(struct run *r) {
   const struct settings *s = &r->s;
   const int by_steps = is_set(s, OPT_STEPS), validates = is_set(s, OPT_VALIDATION);
   const double batch = number_of(s, OPT_BATCH);
-  /* Going forward and back costs three times going forward: a sample this large is tested in less
-   * than a tenth of the time of the steps since the last test. */
-  const double sample = fmax(floor(ceil(number_of(s, OPT_STEPS) / 10) * batch / 5), 1);
   const nn_dataset *all = validates ? &r->d->train : &r->d->test;
   nn_dataset rest;
+  double share = number_of(s, OPT_VALIDATION);
+  /* Going forward and back costs three times going forward: a sample this large is tested in less
+   * than a tenth of the time of the steps since the last test. */
+  if (!validates)
+    share = !by_steps || is_set(s, OPT_TEST_EVERY) ? 1
+            : fmax(floor(ceil(number_of(s, OPT_STEPS) / 10) * batch / 5), 1) / all->count;
   r->train = r->d->train;
   r->chosen = r->d->test;
-  r->chosen_name = validates ? "validation images" : "test images";
-  if (validates || (by_steps && !is_set(s, OPT_TEST_EVERY) && sample < all->count)) {
-    if (!validates) r->chosen_name = "a sample of the test images";
+  r->chosen_name = validates ? "validation images"
+                   : share < 1 ? "a sample of the test images" : "test images";
+  if (share < 1) {
     r->index = allocate((size_t)all->count, sizeof *r->index);
-    if (nn_dataset_split(all, validates ? number_of(s, OPT_VALIDATION) : sample / all->count,
-                         validates ? (uint64_t)number_of(s, OPT_SEED) : 1, r->index,
+    if (nn_dataset_split(all, share, validates ? (uint64_t)number_of(s, OPT_SEED) : 1, r->index,
                          validates ? &r->train : &rest, &r->chosen))
       fail("--validation %s leaves no images to train on or none to hold out",
            s->v[OPT_VALIDATION].text);
@@ -1945,29 +2164,24 @@ static void run_plan(struct run *r) {
   if (r->total / r->test_every > 100000)
     refuse(s, "%lld tests are too many for a log: give a larger --test-every",
            (long long)(r->total / r->test_every));
-  r->quiet = is_set(s, OPT_QUIET);
-  r->live = !r->quiet && is_terminal(stderr) &&
+  r->quiet |= is_set(s, OPT_QUIET);
+  r->live = !is_set(s, OPT_QUIET) && is_terminal(stderr) &&
             strcmp(getenv("TERM") ? getenv("TERM") : "dumb", "dumb") != 0;
 }
 
-/* The k-th of --snapshots, 1 on: the first ones are closest, for there a net changes most. */
-static int64_t snapshot_step(const struct settings *s, int64_t total, int k) {
-  const double share = k / number_of(s, OPT_SNAPSHOTS);
-  return (int64_t)ceil((double)total * share * share);
+static struct path snapshot_path(const char *folder, int64_t step) {
+  return in_folder(folder, word_of("snapshots/step-%lld.nn", (long long)step).text);
 }
-static void snapshot_path(const char *folder, int64_t step, char path[PATH_SIZE]) {
-  path_of(path, "%s/snapshots/step-%lld.nn", folder, (long long)step);
-}
+/* Writes one if it is due. The first of --snapshots are closest: there a net changes most. */
 static void write_snapshot(struct run *r) {
-  char path[PATH_SIZE];
   int due = 0;
-  for (int k = whole_or(&r->s, OPT_SNAPSHOTS, 0); k > 0; k--)
-    due |= snapshot_step(&r->s, r->total, k) == r->progress.step;
+  for (int k = whole_or(&r->s, OPT_SNAPSHOTS, 0); k > 0; k--) {
+    const double share = k / number_of(&r->s, OPT_SNAPSHOTS);
+    due |= (int64_t)ceil((double)r->total * share * share) == r->progress.step;
+  }
   if (!due) return;
-  path_of(path, "%s/snapshots", r->folder);
-  make_folders(path);
-  snapshot_path(r->folder, r->progress.step, path);
-  must(r->m, nn_save(r->m, path));
+  make_folders(in_folder(r->folder, "snapshots").text);
+  must(r->m, nn_save(r->m, snapshot_path(r->folder, r->progress.step).text));
 }
 
 static struct word samples_per_second(const struct run *r) {
@@ -1981,65 +2195,30 @@ static void clear_live(const struct run *r) {
 
 /* Tells where it stands: after a test in a line of its own, else in one that is drawn over, cut so
  * that it never wraps. */
-static void tell_progress(struct run *r, const nn_evaluation *test) {
+static void tell_progress(struct run *r, int after_test) {
   const nn_progress *p = &r->progress;
   const int steps = is_set(&r->s, OPT_STEPS), columns = terminal_columns();
   const int64_t each = steps ? 1 : r->per_epoch;
   struct text t = {0};
-  text_add(&t, "%s %s %lld/%lld  loss %s  accuracy %s  ", net_name(&r->s),
+  text_add(&t, "%s %s %lld/%lld  loss %s  train %s  ", net_name(&r->s),
            steps ? "step" : "epoch", (long long)((p->step + each - 1) / each),
            (long long)(r->total / each), loss_of(p->loss).text, percent(p->accuracy).text);
-  if (test)
-    text_add(&t, "test %s%s  %s samples/s  %s\n", percent(test->accuracy).text,
-             p->best_step == p->step ? " (best)" : "", samples_per_second(r).text,
-             duration(r->seconds).text);
+  if (r->tested.rows)
+    text_add(&t, "%s %s%s  ", is_set(&r->s, OPT_VALIDATION) ? "validation" : "test",
+             percent(r->tested.accuracy).text,
+             after_test && p->best_step == p->step ? " (best)" : "");
+  if (after_test)
+    text_add(&t, "%s samples/s  %s\n", samples_per_second(r).text, duration(r->seconds).text);
   else text_add(&t, "%s left",
                 duration(r->seconds * ((double)r->total / (double)p->step - 1)).text);
   clear_live(r);
-  if (test) fputs(t.data, stderr);
-  else fprintf(stderr, "%.*s", (columns > 0 ? columns : 80) - 1, t.data);
+  fprintf(stderr, "%.*s", after_test ? (int)t.size : (columns > 0 ? columns : 80) - 1, t.data);
   fflush(stderr);
   r->drawn = r->mark;
   text_free(&t);
 }
 
 /* ---- the report ---- */
-
-static void show_curves(struct page *p, const struct run *r) {
-  static const char *const x[] = {"epoch", "step", "seconds", NULL};
-  section(p, "training", "Training", NULL, 0);
-  for (int loss = 0; loss < 2; loss++) {
-    curves(p, loss ? "Loss" : "Accuracy", loss ? "loss" : "percent", x, NULL);
-    log_series(p, "training", "run", loss ? "train_loss" : "train_accuracy", NULL,
-               ",\"faint\":true");
-    log_series(p, r->chosen_name, "run", loss ? "test_loss" : "test_accuracy", NULL, "");
-    text_put(&p->sections, loss ? "],\"smooth\":true,\"logy\":true" : "],\"smooth\":true");
-    figure_end(p, NULL, ",\"csv\":\"log.csv\"");
-  }
-  curves(p, "Learning rate", "number", x, NULL);
-  log_series(p, "learning rate", "run", "rate", NULL, "");
-  figure_end(p, NULL, "]");
-  curves(p, "Gradient norm", "number", x, NULL);
-  log_series(p, "before clipping", "run", "gradient_norm", NULL, "");
-  figure_end(p, NULL, "],\"smooth\":true,\"logy\":true");
-}
-
-/* What a finished run's page has above its curves: the network and what it answers. */
-static void show_result(struct page *p, const struct run *r) {
-  enum { ANSWERS = 24 };
-  int images[ANSWERS], count = 0;
-  section(p, "net", "The network", NULL, 0);
-  show_net(p, r->m);
-  section(p, "answers", "What it answers", NULL, 0);
-  for (; count < ANSWERS && count < r->d->test.count; count++) images[count] = count;
-  show_answers(p, "The first test images", r->m, &r->d->test, images, count, NULL);
-  section(p, "confusion", "Confusion", NULL, 0);
-  free(show_confusion(p, r->m, &r->d->test));
-  if (first_weights(r->m).value) {
-    section(p, "filters", "The first layer's filters", NULL, 0);
-    show_filters(p, r->m, "After training", NULL);
-  }
-}
 
 /* "test accuracy 99.13 % (best 99.20 % at epoch 9, chosen by validation images)" */
 static void text_result(struct text *t, const struct run *r) {
@@ -2056,19 +2235,36 @@ static void text_result(struct text *t, const struct run *r) {
              grouped((double)p->step).text, grouped((double)r->total).text,
              (long long)p->not_better);
   if (*r->stuck) text_add(t, "; the net is dead: %s for every image", r->stuck);
+  else if (r->last.accuracy * r->d->classes < 1.05) text_put(t, "; that is no better than chance");
+}
+
+/* The network and what it answers. */
+static void show_run(struct page *p, const struct run *r) {
+  enum { ANSWERS = 24 };
+  int images[ANSWERS];
+  section(p, "net", "The network", NULL, 0);
+  show_net(p, r->m);
+  section(p, "answers", "What it answers", NULL, 0);
+  for (int k = 0; k < ANSWERS; k++) /* spread evenly: they may be sorted by class */
+    images[k] = (int)((int64_t)k * r->d->test.count / ANSWERS);
+  show_answers(p, "Some test images", r->m, &r->d->test, images, ANSWERS, NULL);
+  section(p, "confusion", "Confusion", NULL, 0);
+  free(show_confusion(p, r->m, &r->d->test));
+  if (!first_weights(r->m).value) return;
+  section(p, "filters", "The first layer's filters", NULL, 0);
+  show_filters(p, r->m, "After training", NULL);
 }
 
 /* The page of the run as it stands; of one that is at its end all of it. */
 static void write_report(struct run *r) {
-  static const char *const heads[] = {"option", "value", NULL};
-  struct table t = {heads, NULL, 0};
-  struct page p;
+  static const char *const log[] = {"run", NULL};
+  struct table t = {setting_heads, NULL, 0};
+  struct page p = {.open = 0};
   struct text head = {0}, line = {0};
   const int ended = r->last.rows > 0, goes_on = !ended && !diverged(r) && !stop_signal;
   char title[200];
-  memset(&p, 0, sizeof p);
-  path_of(p.folder, "%s", r->folder);
   snprintf(title, sizeof title, "%s on %s", net_name(&r->s), r->d->name);
+  path_of(p.folder, "%s", r->folder);
   page_log(&p, "run", r->log.data);
   text_add(&line, "%s%s", r->d->said, *r->d->said ? " " : "");
   if (ended) text_put(&line, "In the end: "), text_result(&line, r);
@@ -2077,20 +2273,20 @@ static void write_report(struct run *r) {
   text_add(&line, "%s: step %s of %s", goes_on ? "Training" : stop_signal ? "Stopped" : "Diverged",
            grouped((double)r->progress.step).text, grouped((double)r->total).text);
   if (!ended) json_key(&head, "state", line.data);
-  if (goes_on) text_put(&head, ",\"refresh\":5");
-  if (r->again) text_put(&head, ",\"links\":[[\"all rows\",\"../../report.html\"]]");
+  if (goes_on) json(&head, ",'refresh':5");
+  if (r->again) json(&head, ",'links':[['all rows','../../report.html']]");
   else if (holds(r->folder, "look/all.html"))
-    text_put(&head, ",\"links\":[[\"what it has learned\",\"look/all.html\"]]");
-  text_put(&head, ",\"facts\":[");
+    json(&head, ",'links':[['what it has learned','look/all.html']]");
+  json(&head, ",'facts':[");
   if (ended)
-    text_add(&head, "[\"test accuracy\",\"percent\",%.7g,\"at the end\"],"
-             "[\"best\",\"percent\",%.7g,\"%s\"],", r->last.accuracy, r->of_best.accuracy,
-             r->chosen_name);
-  text_add(&head, "[\"time\",\"seconds\",%.7g,\"training, tests left out\"],"
-           "[\"parameters\",\"count\",%zu],[\"samples a second\",\"text\",\"%s\"]]", r->seconds,
-           parameter_count(r->m), samples_per_second(r).text);
-  if (ended) show_result(&p, r);
-  show_curves(&p, r);
+    json(&head, "['test accuracy','percent',$n,'at the end'],['best','percent',$n,$s]",
+         r->last.accuracy, r->of_best.accuracy, r->chosen_name);
+  json(&head, ",['time','seconds',$n,'training, tests left out'],['parameters','count',$n],"
+       "['samples a second','text',$s]]", r->seconds, (double)parameter_count(r->m),
+       samples_per_second(r).text);
+  section(&p, "training", "Training", NULL, 0);
+  show_logs(&p, log, log + 1, r->chosen_name, 0);
+  if (ended) show_run(&p, r);
   section(&p, "settings", "Settings", NULL, 1);
   line.size = 0;
   text_data(&line, r->d);
@@ -2117,6 +2313,7 @@ static nn_status on_gradient(void *user, nn_model *m, const nn_progress *p) {
 static int on_step(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
   struct run *r = user;
   const double time = now();
+  if (!*r->folder) return stop_signal != 0;
   r->seconds += time - r->mark;
   if (p->left_out == 1 && step->rows == 0) {
     clear_live(r);
@@ -2130,7 +2327,7 @@ static int on_step(void *user, nn_model *m, const nn_progress *p, const nn_evalu
   write_snapshot(r);
   if (time - r->paged > 5) write_report(r);
   r->mark = now();
-  if (r->live && r->mark - r->drawn >= .1) tell_progress(r, NULL);
+  if (r->live && r->mark - r->drawn >= .1) tell_progress(r, 0);
   return stop_signal != 0;
 }
 
@@ -2143,8 +2340,10 @@ static int on_validation(void *user, nn_model *m, const nn_progress *p, const nn
     if (r->index) must(m, nn_evaluate(m, &r->d->test, &r->last));
     e = &r->last;
   }
+  if (!*r->folder) return 0;
+  r->tested = *e;
   add_row(r, e);
-  if (!r->quiet) tell_progress(r, e);
+  if (!r->quiet) tell_progress(r, 1);
   r->mark = now();
   return 0;
 }
@@ -2164,10 +2363,45 @@ static double clock_of(void *user) {
   return r->mark = now();
 }
 
-/* nn_survey's callback: the name of a rectifier or tanh that says the same of all images. */
+/* nn_fit of a run, of which all ranks take a share, beginning with a copy of rank 0's model. */
+static nn_status run_fit(struct run *r) {
+  const struct path last = in_folder(r->folder, "last.nn"), best = in_folder(r->folder, "best.nn");
+  const int writes = *r->folder != 0;
+  size_t size = writes && rank_count() > 1 ? nn_save_size(r->m, &r->progress) : 0;
+  nn_fit_options fit = {
+      .steps = r->total, .batch = whole_of(&r->s, OPT_BATCH), .progress = &r->progress,
+      .keep_going = is_set(&r->s, OPT_KEEP_GOING), .validation = &r->chosen,
+      .validate_every = r->test_every, .patience = count_or(&r->s, OPT_PATIENCE, 0),
+      .on_gradient = on_gradient, .on_step = on_step, .on_validation = on_validation,
+      .on_save = on_save, .user = r};
+  read_augment(r->s.v[OPT_AUGMENT].text, &fit.augment);
+  fit.augment.fill = r->d->mean;
+  if (writes) {
+    fit.path = last.text, fit.save_every = count_or(&r->s, OPT_SAVE_EVERY, r->test_every);
+    fit.save_seconds = (double)count_or(&r->s, OPT_SAVE_SECONDS, 0), fit.clock = clock_of;
+    fit.best_path = best.text;
+  }
+  if (size) {
+    void *bytes = allocate(size, 1);
+    must(r->m, nn_save_memory(r->m, &r->progress, bytes, size));
+    free(share_bytes(bytes, &size));
+  }
+  catch_signals();
+  use_ranks(r->m, 1);
+  const nn_status status = nn_fit(r->m, &r->train, &fit);
+  use_ranks(r->m, 0);
+  return status;
+}
+
+enum { WATCHED = 200 };
+
+/* nn_survey's callback: what says the same of all images, a rectifier, a tanh or the answer where
+ * they are of several classes. */
 static nn_status find_stuck(void *user, nn_model *m, const nn_batch *b, int first) {
   struct run *r = user;
-  (void)b, (void)first;
+  int32_t found[WATCHED];
+  int answers = 0, labels = 0;
+  (void)first;
   for (int i = 0; i < nn_node_count(m); i++) {
     const nn_node_info n = node_of(m, i);
     const int relu = strcmp(n.kind, "relu") == 0;
@@ -2178,73 +2412,63 @@ static nn_status find_stuck(void *user, nn_model *m, const nn_batch *b, int firs
     if (relu ? s.zeros == s.count : s.mean * s.mean + nn_moments_variance(&s) > .9995)
       snprintf(r->stuck, sizeof r->stuck, "%s gives %s", n.name, relu ? "0" : "+-1");
   }
+  must(m, nn_predict(m, b, found, NULL));
+  for (int i = 1; i < b->n; i++)
+    answers += found[i] != found[0], labels += b->labels[i] != b->labels[0];
+  if (!*r->stuck && !answers && labels)
+    snprintf(r->stuck, sizeof r->stuck, "it gives %.50s", class_name(m, found[0]).text);
   return NN_OK;
 }
 
 /* The whole test set, for the last model and the best; then all is kept. */
 static void run_finish(struct run *r) {
-  enum { WATCHED = 200 };
+  const struct path last = in_folder(r->folder, "last.nn"), best = in_folder(r->folder, "best.nn");
   nn_config c = config_of(&r->s);
   nn_dataset d = r->d->test;
+  int32_t watched[WATCHED];
   char result[256];
   if (!r->last.rows) must(r->m, nn_evaluate(r->m, &d, &r->last));
   r->of_best = r->last;
   if (r->progress.best_step && r->progress.best_step != r->progress.step) {
-    nn_model *best = load_model(r->best, &c).model;
-    must(best, nn_evaluate(best, &d, &r->of_best));
-    nn_destroy(best);
+    nn_model *m = load_model(best.text, &c).model;
+    must(m, nn_evaluate(m, &d, &r->of_best));
+    nn_destroy(m);
   }
-  if (r->index && !is_set(&r->s, OPT_VALIDATION) && r->last.accuracy > r->of_best.accuracy) {
-    must(r->m, nn_save(r->m, r->best)); /* better than the best of a sample */
+  /* Where there is none, or it is as good as the best of a sample, which is chance: */
+  if ((!r->progress.best_step && isfinite(r->last.loss)) ||
+      (r->index && !is_set(&r->s, OPT_VALIDATION) && r->last.accuracy >= r->of_best.accuracy)) {
+    must(r->m, nn_save(r->m, best.text));
     r->progress.best_step = r->progress.step;
     r->of_best = r->last;
   }
-  if (!file_exists(r->checkpoint)) /* it went on from the one before */
-    must(r->m, nn_save_checkpoint(r->m, &r->progress, r->checkpoint));
-  if (d.count > WATCHED) d.count = WATCHED;
+  if (!file_exists(last.text)) save_run(r); /* it went on from the one before */
+  draw_some(&d, WATCHED, watched); /* any of them: they may be sorted by class */
   c.batch = WATCHED;
   c.keep_activations = c.inference = 1;
-  nn_model *kept = load_model(r->checkpoint, &c).model;
+  nn_model *kept = load_model(last.text, &c).model;
   must(kept, nn_survey(kept, &d, find_stuck, r));
   nn_destroy(kept);
   snprintf(result, sizeof result, "accuracy=%.9g best=%.9g best_step=%lld diverged=%d seconds=%.3f"
            "%s%s", r->last.accuracy, r->of_best.accuracy, (long long)r->progress.best_step,
            diverged(r), r->seconds, *r->stuck ? "\n" : "", r->stuck);
   must(r->m, nn_set_note(r->m, "result", result));
-  note_state(r);
-  if (r->again) { /* a finished row does not go on: what would is large, and not needed */
-    char path[PATH_SIZE];
-    must(r->m, nn_save(r->m, r->checkpoint));
-    path_of(path, "%s.previous", r->checkpoint);
-    remove(path);
-  } else {
-    must(r->m, nn_save_checkpoint(r->m, &r->progress, r->checkpoint));
-  }
+  save_run(r);
+  if (r->again) remove(in_folder(r->folder, "last.nn.previous").text); /* rows are many */
 }
 
 /* Trains to the end, a divergence or a signal. 0, or the signal. */
 static int run_train(struct run *r) {
   const struct settings *s = &r->s;
-  nn_fit_options fit = {
-      .steps = r->total, .batch = whole_of(s, OPT_BATCH), .progress = &r->progress,
-      .keep_going = is_set(s, OPT_KEEP_GOING),
-      .path = r->checkpoint, .save_every = count_or(s, OPT_SAVE_EVERY, r->test_every),
-      .save_seconds = (double)count_or(s, OPT_SAVE_SECONDS, 0), .clock = clock_of,
-      .validation = &r->chosen, .validate_every = r->test_every, .best_path = r->best,
-      .patience = count_or(s, OPT_PATIENCE, 0),
-      .on_gradient = on_gradient, .on_step = on_step, .on_validation = on_validation,
-      .on_save = on_save, .user = r};
   nn_status status = NN_OK;
-  read_augment(s->v[OPT_AUGMENT].text, &fit.augment);
-  fit.augment.fill = r->d->mean;
   r->saved = r->progress.step;
   r->paged = now();
-  catch_signals();
   if (!r->quiet)
-    fprintf(stderr, "%s: %s parameters, %s steps of %d, %s kernels, in %s\n", net_name(s),
-            grouped((double)parameter_count(r->m)).text, grouped((double)r->total).text, fit.batch,
+    fprintf(stderr, "%s: %s parameters, %s steps of %d%s, %s kernels, in %s\n", net_name(s),
+            grouped((double)parameter_count(r->m)).text, grouped((double)r->total).text,
+            whole_of(s, OPT_BATCH),
+            rank_count() > 1 ? word_of(" on %d ranks", rank_count()).text : "",
             s->v[OPT_ISA].text, r->folder);
-  if (!is_done(r)) status = nn_fit(r->m, &r->train, &fit);
+  if (!is_done(r)) status = run_fit(r);
   clear_live(r);
   if (status == NN_ERR_DIVERGED) snprintf(r->why.text, sizeof r->why.text, "%s", nn_error(r->m));
   else if (status < 0) fail("%s", nn_error(r->m));
@@ -2261,7 +2485,7 @@ static int run_train(struct run *r) {
   fprintf(stderr, "nn: stopped at step %lld of %lld and saved; go on with: %s\n",
           (long long)r->progress.step, (long long)r->total, r->again ? r->again : t.data);
   text_free(&t);
-  return stop_signal;
+  return stop_signal ? stop_signal : SIGTERM; /* another rank had one */
 }
 
 /* ---- beginning and going on ---- */
@@ -2281,9 +2505,12 @@ static void choose_folder(char path[PATH_SIZE], const struct settings *s, const 
     fail("%s/report.html is that of a sweep, demo or the like: give another --out", path);
 }
 
-static void run_paths(struct run *r) {
-  path_of(r->checkpoint, "%s/last.nn", r->folder);
-  path_of(r->best, "%s/best.nn", r->folder);
+/* The last checkpoint, as a model to be read, or where it is damaged the one before. */
+static nn_status load_last(const char *folder, nn_load_result *loaded, nn_message *why) {
+  nn_config c = nn_config_default();
+  c.inference = c.batch = 1;
+  const nn_status status = nn_load(in_folder(folder, "last.nn").text, &c, loaded, why);
+  return status ? nn_load(in_folder(folder, "last.nn.previous").text, &c, loaded, NULL) : status;
 }
 
 /* A new model, with what it begins with noted. */
@@ -2293,14 +2520,16 @@ static void make_model(struct run *r, nn_config *c) {
   nn_weights w;
   r->m = build_model(&r->s, c, r->d, r->total);
   must(r->m, nn_get_config(r->m, c));
-  set_option(&r->s, OPT_ISA, nn_isa_name(c->isa), r->why.text);
+  give(&r->s, OPT_ISA, nn_isa_name(c->isa));
   snprintf(data, sizeof data, "%s\n%08lx", r->d->name, (unsigned long)r->d->crc);
   must(r->m, nn_set_note(r->m, "data", data));
   if (r->d->class_names.size) must(r->m, nn_set_note(r->m, "classes", r->d->class_names.data));
-  text_put(&r->log, "step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,rate,seconds,"
-           "gradient_norm\n");
+  for (int k = 0; k < LOG_COLUMNS; k++)
+    text_add(&r->log, "%s%c", log_columns[k].name, k + 1 < LOG_COLUMNS ? ',' : '\n');
   if (!*from) return;
-  path_of(path, is_folder(from) ? "%s/best.nn" : "%s", from);
+  if (is_weights(from) && !is_folder(from)) path_of(path, "%s", from);
+  else model_path(path, from);
+  need_own(path);
   need_regular(path);
   must(r->m, nn_load_weights(r->m, path, NULL, &w));
   note("%d arrays come from %s; %d are not in it and %d have another shape%s%s", w.found, from,
@@ -2309,11 +2538,12 @@ static void make_model(struct run *r, nn_config *c) {
 
 /* That of the last checkpoint, with all that it notes. */
 static void load_checkpoint(struct run *r, const nn_config *c) {
-  nn_load_result loaded, best = {0};
+  const struct path last = in_folder(r->folder, "last.nn"), best = in_folder(r->folder, "best.nn");
+  nn_load_result loaded, best_one = {0};
+  nn_optimizer o;
   nn_message why;
-  char crc[16];
   long long correct, rows;
-  if (nn_resume(r->checkpoint, c, &loaded, &why)) fail("%s", why.text);
+  if (nn_resume(last.text, c, &loaded, &why)) fail("%s", why.text);
   if (loaded.previous)
     note("%s; going on from the checkpoint before it, step %lld", why.text,
          (long long)loaded.progress.step);
@@ -2321,24 +2551,22 @@ static void load_checkpoint(struct run *r, const nn_config *c) {
   r->progress = loaded.progress;
   const char *state = nn_note(r->m, "state"), *log = nn_note(r->m, "log");
   const char *data = nn_note(r->m, "data");
-  snprintf(crc, sizeof crc, "\n%08lx", (unsigned long)r->d->crc);
-  if (!data || !strstr(data, crc))
-    fail("%s was trained on other data (%s) than %s from %s (checksum %s): give its --data",
-         r->folder, data ? data : "not noted", r->d->name, r->d->where, crc + 1);
+  if (!knows_data(r->m, r->d->crc))
+    fail("%s was trained on other data (%s) than %s from %s (checksum %08lx): give its --%s",
+         r->folder, data ? data : "not noted", r->d->name, r->d->where, (unsigned long)r->d->crc,
+         r->s.command->bit == OWN ? "images" : "data");
   if (!log || !state ||
       sscanf(state, "%39lf %39lf %lld %lld", &r->seconds, &r->sum.loss, &correct, &rows) != 4 ||
       !(r->seconds >= 0 && isfinite(r->seconds)))
-    fail("%s does not note the log of its run", r->checkpoint);
+    fail("%s does not note the log of its run", last.text);
   r->sum.correct = correct, r->sum.rows = rows;
   text_put(&r->log, log);
-  if (r->progress.best_step && nn_load(r->best, c, &best, NULL)) {
-    note("%s is missing or damaged: %s", r->best,
+  if (r->progress.best_step && nn_load(best.text, c, &best_one, NULL)) {
+    note("%s is missing or damaged: %s", best.text,
          is_done(r) ? "the last model takes its place" : "the next test writes it anew");
-    if (is_done(r)) must(r->m, nn_save(r->m, r->best));
-    r->progress.best_step = is_done(r) ? r->progress.step : 0;
+    r->progress.best_step = 0;
   }
-  nn_destroy(best.model);
-  nn_optimizer o;
+  nn_destroy(best_one.model);
   must(r->m, nn_get_optimizer(r->m, &o));
   if (r->total < r->progress.step)
     fail("%s is at step %lld already, and so cannot be one of %lld", r->folder,
@@ -2355,9 +2583,7 @@ static void load_checkpoint(struct run *r, const nn_config *c) {
 static void run_begin(struct run *r) {
   struct text command = {0};
   nn_config c = config_of(&r->s);
-  char path[PATH_SIZE];
   c.notes = 1 << 24; /* the most there may be: nobody knows how long the log gets */
-  run_paths(r);
   r->lock = lock_folder(r->folder);
   run_plan(r);
   const int begins = !holds_run(r->folder);
@@ -2367,10 +2593,9 @@ static void run_begin(struct run *r) {
   write_back(&command, &r->s);
   must(r->m, nn_set_note(r->m, "command", command.data));
   text_free(&command);
-  note_state(r);
-  if (begins) must(r->m, nn_save_checkpoint(r->m, &r->progress, r->checkpoint));
-  path_of(path, "%s/log.csv", r->folder);
-  text_save(&r->log, path);
+  if (begins) save_run(r);
+  r->born = (double)time(NULL) - r->seconds;
+  write_log(r, 0);
 }
 
 static void run_free(struct run *r) {
@@ -2383,23 +2608,14 @@ static void run_free(struct run *r) {
 /* The options of a resumed run: those it notes, but for those that may change. *words are what they
  * point to. */
 static void resume_settings(struct run *r, const struct settings *typed, char **words) {
-  static const enum option may[] = {OPT_DATA, OPT_THREADS, OPT_SAVE_EVERY, OPT_SAVE_SECONDS,
-                                    OPT_KEEP_GOING, OPT_QUIET, OPT_STEPS, OPT_EPOCHS, OPT_PATIENCE,
-                                    OPT_ISA};
+  static const char may[] = "steps|epochs|patience|keep-going|images|labels|test|test-labels";
   struct settings *s = &r->s;
-  char previous[PATH_SIZE];
-  nn_config c = nn_config_default();
   nn_load_result loaded;
   nn_message why;
-  c.inference = c.batch = 1;
   path_of(r->folder, "%s", typed->v[OPT_RESUME].text);
-  run_paths(r);
-  path_of(previous, "%s.previous", r->checkpoint);
   if (!holds_run(r->folder)) fail("%s is not the folder of a run: last.nn is missing", r->folder);
-  if (nn_load(r->checkpoint, &c, &loaded, &why) && nn_load(previous, &c, &loaded, NULL))
-    fail("%s", why.text);
-  if (!noted_settings(loaded.model, r->checkpoint, s, words))
-    fail("%s is no checkpoint of a run: it does not note its command line", r->checkpoint);
+  if (load_last(r->folder, &loaded, &why)) fail("%s", why.text);
+  if (!noted_settings(loaded.model, s, words, &why)) fail("%s/last.nn: %s", r->folder, why.text);
   nn_destroy(loaded.model);
   if (s->command != typed->command)
     fail("%s is of nn %s; resume it by nn %s --resume", r->folder, s->command->name,
@@ -2408,8 +2624,10 @@ static void resume_settings(struct run *r, const struct settings *typed, char **
     refuse(typed, "--epochs and --steps exclude each other");
   if (typed->v[OPT_STEPS].given) s->v[OPT_EPOCHS].text = "";
   if (typed->v[OPT_EPOCHS].given) s->v[OPT_STEPS].text = "";
-  for (size_t k = 0; k < sizeof may / sizeof *may; k++)
-    if (typed->v[may[k]].given) s->v[may[k]] = typed->v[may[k]];
+  for (int o = 0; o < OPTION_COUNT; o++)
+    if (typed->v[o].given && (options[o].commands & (OUTWARD | UNNOTED) ||
+                              find_word(may, options[o].name, NULL) >= 0))
+      s->v[o] = typed->v[o];
   const int o = differing(s, typed, 1);
   if (o >= 0)
     refuse(typed, "--%s %s is not what this run has (%s): omit it to resume", options[o].name,
@@ -2419,10 +2637,11 @@ static void resume_settings(struct run *r, const struct settings *typed, char **
 
 /* nn cifar10, mnist and train with one value for each option. */
 static int run_command(struct settings *typed) {
+  const int resumes = is_set(typed, OPT_RESUME);
   struct run r = {.s = *typed};
   struct data d;
   char *words = NULL;
-  if (is_set(typed, OPT_RESUME)) {
+  if (resumes) {
     if (typed->v[OPT_OUT].given)
       wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
     complete_isa(typed);
@@ -2431,18 +2650,18 @@ static int run_command(struct settings *typed) {
     complete(&r.s);
   }
   const char *from = r.s.v[OPT_FROM].text;
-  if (*from && !is_set(typed, OPT_RESUME) && !is_folder(from) && !file_exists(from))
+  if (*from && !resumes && !is_folder(from) && !file_exists(from))
     fail("%s: %s", from, strerror(ENOENT));
   data_find(&d, &r.s, 1);
   tell_data(&d, is_set(&r.s, OPT_QUIET));
   r.d = &d;
-  if (!is_set(typed, OPT_RESUME))
+  if (!resumes)
     choose_folder(r.folder, &r.s, r.s.command->bit == CIFAR10 ? "cifar10" : r.s.v[OPT_CELL].text);
   run_begin(&r);
   const int stopped = run_train(&r);
   if (diverged(&r))
-    fail("training diverged: %s. Give a lower --lr, --clip-norm 1 or --keep-going; %s keeps step "
-         "%lld", r.why.text, r.checkpoint, (long long)r.saved);
+    fail("training diverged: %s. Give a lower --lr, --clip-norm 1 or --keep-going; %s/last.nn "
+         "keeps step %lld", r.why.text, r.folder, (long long)r.saved);
   if (!stopped && r.progress.best_step == 0)
     fail("no test had a finite loss, so there is no best model: give a lower --lr or --clip-norm 1 "
          "(%s)", r.folder);
@@ -2460,13 +2679,46 @@ static int run_command(struct settings *typed) {
   return stopped ? 128 + stopped : 0;
 }
 
+/* Takes a share of each run that rank 0 begins, and writes nothing but why it fails. The run's
+ * model notes its command line. */
+static int follow(void) {
+  for (;;) {
+    struct run r = {.folder = ""};
+    struct data d;
+    nn_load_result loaded;
+    nn_message why;
+    nn_config c = nn_config_default();
+    char *words;
+    size_t size = 0;
+    void *bytes = share_bytes(NULL, &size);
+    if (!size) return 0;
+    c.inference = c.batch = 1;
+    if (nn_load_memory(bytes, size, &c, &loaded, &why) ||
+        !noted_settings(loaded.model, &r.s, &words, &why))
+      fail("%s", why.text);
+    nn_destroy(loaded.model);
+    data_find(&d, &r.s, 1);
+    r.d = &d;
+    run_plan(&r);
+    c = config_of(&r.s);
+    if (nn_load_memory(bytes, size, &c, &loaded, &why)) fail("%s", why.text);
+    free(bytes);
+    r.m = loaded.model, r.progress = loaded.progress;
+    if (!knows_data(r.m, d.crc))
+      fail("a rank has other data than rank 0: %s from %s", d.name, d.where);
+    run_fit(&r); /* rank 0 says how it ended */
+    run_free(&r);
+    data_free(&d);
+    free(words);
+  }
+}
+
 /* ========================================= @@STUDY ==========================================
  * Many runs in one table: a trial is a row of it, with a run for each seed in OUT/ROW/seed-N. An
- * experiment, a sweep, the demonstration and the nets of ablation and kernels differ in the command
- * lines that their trials are made of. A finished run's figures stand in its last.nn. */
+ * experiment, a sweep and the demonstration differ in the command lines that their trials are made
+ * of. A finished run's figures stand in its last.nn. */
 
-enum { STUDY_1 = 1, STUDY_2, DEMO_ROWS, ABLATE_CNN, ABLATE_CELLS, ABLATE_MLP, KERNELS,
-       MOST_PRESETS = 12 };
+enum { SWEEP, STUDY_1, STUDY_2, STUDY_3, DEMO_ROWS, STUDIES, MOST_PRESETS = 12 };
 struct preset {
   const char *name, *given, *chosen;
   double reported, torch;
@@ -2482,14 +2734,14 @@ enum { GROUPS = sizeof groups / sizeof *groups };
 
 /* What there is of a run, less first; it is worth showing from DAMAGED on. */
 enum state { NOT_RUN, OTHER_RUN, UNFINISHED, DAMAGED, DONE };
-static const char *const state_names[] = {"not run", "other settings", "unfinished", "damaged"};
 
 struct trial {
   char name[160];
   const struct group *group;   /* NULL: of a sweep */
   const struct preset *preset;
   struct settings s;
-  char *words, steps[24]; /* which s points to */
+  char *words;         /* which s points to, */
+  struct word steps;   /* and to this */
   int unasked;         /* shown if it is done, not trained */
   enum state state;    /* of its runs the one that says most */
   nn_moments accuracy, best, seconds, parameters, sparsity; /* over its runs */
@@ -2501,15 +2753,13 @@ struct trial {
 struct study {
   const struct settings *typed;
   struct text again; /* the command line that goes on with it */
-  char base[PATH_SIZE];
-  struct page own, *page; /* a look's page or its own */
-  struct data data;       /* what the last run learned from, */
-  struct settings of;     /* whose settings these are */
-  const struct data *given; /* look: the run's data */
-  struct trial *trials, **list; /* list: those shown at present */
-  int count, seeds, trained, asked, done; /* the last three: of runs */
+  struct page page;
+  struct data data;  /* what the last run learned from, */
+  struct word of;    /* by the settings that choose it */
+  struct trial *trials;
+  int count, seeds, asked, before; /* the last two: of runs, and of those done before */
   double shares; /* the demonstration: of all trials in its budget; 0: none is planned */
-  char said[240]; /* behind every title */
+  char said[sizeof((struct data *)0)->said + 2]; /* of the data, behind every title */
   lock *lock;
 };
 
@@ -2519,7 +2769,6 @@ static void begin_study(struct study *st, const struct settings *typed, const ch
                         const char *base) {
   memset(st, 0, sizeof *st);
   st->typed = typed;
-  st->page = &st->own;
   st->seeds = whole_of(typed, OPT_SEEDS);
   for (int i = 0; words[i]; i++)
     text_put(&st->again, i ? " " : ""), text_word(&st->again, words[i]);
@@ -2527,10 +2776,7 @@ static void begin_study(struct study *st, const struct settings *typed, const ch
     text_put(&st->again, " --out "), text_word(&st->again, base);
   if (number_of(typed, OPT_SEED) + st->seeds - 1 > options[OPT_SEED].most)
     refuse(typed, "--seed %s and those after it are too large", typed->v[OPT_SEED].text);
-  path_of(st->base, "%s", is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : base);
-  path_of(st->own.folder, "%s", st->base);
-  if (is_set(typed, OPT_MINIATURE))
-    snprintf(st->said, sizeof st->said, "A miniature (--quick), which proves nothing");
+  path_of(st->page.folder, "%s", is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : base);
 }
 
 /* A trial with the settings of base, or of none, changed by a command line. */
@@ -2559,137 +2805,83 @@ static struct trial *add_trial(struct study *st, const char *name, const struct 
   return t;
 }
 
-/* The trials of all groups of some studies. base: as above. */
-static void add_presets(struct study *st, int from, int to, const struct settings *base) {
-  for (int g = 0; g < GROUPS; g++)
-    for (int k = 0; k < MOST_PRESETS && groups[g].rows[k].name; k++) {
-      const struct group *group = &groups[g];
-      const struct preset *p = &group->rows[k];
+/* The trials of all groups of some studies. */
+static void add_presets(struct study *st, int from, int to) {
+  for (const struct group *g = groups; g < groups + GROUPS; g++)
+    for (const struct preset *p = g->rows; p < g->rows + MOST_PRESETS && p->name; p++) {
       struct text line = {0};
-      if (group->study < from || group->study > to) continue;
-      text_add(&line, "%s %s %s %s", group->given, group->chosen, p->given, p->chosen);
-      struct trial *t = add_trial(st, p->name, base, line.data);
-      t->group = group;
+      if (g->study < from || g->study > to) continue;
+      text_add(&line, "%s %s %s %s", g->given, g->chosen, p->given, p->chosen);
+      struct trial *t = add_trial(st, p->name, NULL, line.data);
+      t->group = g;
       t->preset = p;
       text_free(&line);
     }
 }
 
-static int is_same_data(const struct settings *a, const struct settings *b) {
-  return a->command == b->command && a->v[OPT_SIZE].number == b->v[OPT_SIZE].number &&
-         is_set(a, OPT_GRAY) == is_set(b, OPT_GRAY) &&
-         a->v[OPT_SIDE].number == b->v[OPT_SIDE].number;
-}
-
+/* The images of a trial, which stay for those after it. */
 static const struct data *study_data(struct study *st, const struct settings *s) {
-  if (st->given) return st->given;
-  if (is_same_data(s, &st->of)) return &st->data;
+  const struct word of = word_of("%s %.9s %.9s %s", s->command->name, s->v[OPT_SIZE].text,
+                                 s->v[OPT_SIDE].text, s->v[OPT_GRAY].text);
+  if (strcmp(of.text, st->of.text) == 0) return &st->data;
   data_free(&st->data);
   data_find(&st->data, s, 1);
-  const int quick = is_set(st->typed, OPT_MINIATURE), stands_in = *st->data.said != 0;
-  if (quick) data_thin(&st->data);
-  snprintf(st->said, sizeof st->said, "%s%s%.160s",
-           quick ? "A miniature (--quick), which proves nothing" : "",
-           quick && stands_in ? ". " : "", st->data.said);
+  if (is_set(st->typed, OPT_MINIATURE)) data_thin(&st->data);
+  snprintf(st->said, sizeof st->said, "%s%s", *st->data.said ? ". " : "", st->data.said);
   tell_data(&st->data, is_set(st->typed, OPT_QUIET));
-  st->of = *s;
+  st->of = of;
   return &st->data;
 }
 
 /* The demonstration: as many steps as fit in a trial's share of the budget, by some that are
  * trained to be thrown away, and a hundred at least; a part of it is for tests and saving. */
-static void plan_steps(struct study *st, struct trial *t) {
+static void plan_steps(struct study *st, struct trial *t, struct settings *s) {
   const nn_fit_options first = {.steps = 5}, more = {.steps = 20};
-  const struct data *d = study_data(st, &t->s);
-  const nn_config c = config_of(&t->s);
-  nn_model *m = build_model(&t->s, &c, d, 100);
+  const struct data *d = study_data(st, s);
+  const nn_config c = config_of(s);
+  nn_model *m = build_model(s, &c, d, 100);
   must(m, nn_fit(m, &d->train, &first)); /* these bring the memory in */
   const double start = now();
   must(m, nn_fit(m, &d->train, &more));
   const double each = (now() - start) / 20;
   const double time = .8 * number_of(st->typed, OPT_BUDGET) * t->preset->reported / st->shares;
   nn_destroy(m);
-  snprintf(t->steps, sizeof t->steps, "%.0f", fmax(floor(time / each / 50) * 50, 100));
-  give(&t->s, OPT_STEPS, t->steps);
-}
-
-/* As many steps as its run has already, if there is one. */
-static int plan_as_before(const struct study *st, struct trial *t, double seed) {
-  nn_config c = nn_config_default();
-  nn_load_result loaded;
-  struct settings s;
-  char path[PATH_SIZE], *words;
-  path_of(path, "%s/%s/seed-%.0f/last.nn", st->base, t->name, seed);
-  c.inference = c.batch = 1;
-  if (!file_exists(path) || nn_load(path, &c, &loaded, NULL)) return 0;
-  const int known = noted_settings(loaded.model, path, &s, &words) && is_set(&s, OPT_STEPS);
-  if (known) {
-    snprintf(t->steps, sizeof t->steps, "%s", s.v[OPT_STEPS].text);
-    give(&t->s, OPT_STEPS, t->steps);
-  }
-  free(words);
-  nn_destroy(loaded.model);
-  return known;
+  t->steps = word_of("%.0f", fmax(floor(time / each / 50) * 50, 100));
+  give(s, OPT_STEPS, t->steps.text);
 }
 
 /* ---- their runs ---- */
 
 /* A trial's run with a seed, and what there is of it; by its last model alone, which is r->m if it
  * is done: its images need not be at hand. */
-static enum state find_run(const struct study *st, const struct trial *t, double seed,
-                           struct run *r) {
-  nn_config c = nn_config_default();
+static enum state find_run(const struct study *st, struct trial *t, double seed, struct run *r) {
   nn_load_result loaded;
+  nn_message why;
   struct settings s;
-  char *words, previous[PATH_SIZE];
-  enum state state = UNFINISHED;
+  char *words;
+  enum state state = OTHER_RUN;
   memset(r, 0, sizeof *r);
+  r->differs = -1;
   snprintf(r->seed, sizeof r->seed, "%.0f", seed);
   r->s = t->s;
   give(&r->s, OPT_SEED, r->seed);
-  path_of(r->folder, "%s/%s/seed-%s", st->base, t->name, r->seed);
-  run_paths(r);
-  path_of(previous, "%s.previous", r->checkpoint);
-  if (!file_exists(r->checkpoint) && !file_exists(previous)) return NOT_RUN;
-  c.inference = c.batch = 1;
-  if (nn_load(r->checkpoint, &c, &loaded, NULL) && nn_load(previous, &c, &loaded, NULL))
-    return DAMAGED;
-  if (!noted_settings(loaded.model, r->checkpoint, &s, &words) || differing(&s, &r->s, 0) >= 0)
-    state = OTHER_RUN;
-  else if (nn_note(loaded.model, "result")) state = DONE;
+  path_of(r->folder, "%s/%s/seed-%s", st->page.folder, t->name, r->seed);
+  if (!holds_run(r->folder)) return NOT_RUN;
+  if (load_last(r->folder, &loaded, &why)) return DAMAGED;
+  if (noted_settings(loaded.model, &s, &words, &why)) {
+    const enum option o = is_set(&s, OPT_STEPS) ? OPT_STEPS : OPT_EPOCHS;
+    t->steps = word_of("%.47s", s.v[OPT_STEPS].text); /* of the demonstration, planned before */
+    if (st->shares > 0) give(&r->s, OPT_STEPS, t->steps.text);
+    const double more = number_of(&r->s, o) - number_of(&s, o);
+    if (is_set(&r->s, o) && more > 0 && is_choice(&s, OPT_SCHEDULE, "constant"))
+      s.v[o] = r->s.v[o]; /* it may be longer, if its rate does not go by its length */
+    r->differs = differing(&s, &r->s, 0);
+    if (r->differs < 0) state = nn_note(loaded.model, "result") && !(more > 0) ? DONE : UNFINISHED;
+  }
   free(words);
   if (state == DONE) r->m = loaded.model;
   else nn_destroy(loaded.model);
   return state;
-}
-
-/* Trains a trial's run, from its beginning or from where it stopped, unless it is done. 0, or the
- * signal. */
-static int train_one(struct study *st, struct trial *t, double seed) {
-  struct run r;
-  if (st->shares > 0 && !plan_as_before(st, t, seed)) plan_steps(st, t);
-  const enum state state = find_run(st, t, seed, &r);
-  if (state == DONE) return run_free(&r), 0;
-  if (state == OTHER_RUN)
-    fail("%s holds a run with other options: move it away, or give another --out", r.folder);
-  if (state == DAMAGED) fail("%s is damaged: remove it, and the run is trained anew", r.folder);
-  make_folders(r.folder);
-  r.d = study_data(st, &r.s);
-  r.again = st->again.data;
-  run_begin(&r);
-  r.quiet |= st->typed->command->bit != DEMO; /* no line a test */
-  const int stopped = run_train(&r);
-  if (!stopped) {
-    struct text line = {0};
-    text_result(&line, &r);
-    st->trained++;
-    if (!is_set(st->typed, OPT_QUIET))
-      fprintf(stderr, "%s, seed %s: %s%s, %s\n", t->name, r.seed, line.data,
-              diverged(&r) ? ", diverged" : "", duration(r.seconds).text);
-    text_free(&line);
-  }
-  run_free(&r);
-  return stopped;
 }
 
 static void add_figure(nn_moments *to, double x) {
@@ -2700,12 +2892,16 @@ static void add_figure(nn_moments *to, double x) {
 /* Adds a finished run's figures, from its model: DONE, unless its notes are damaged or it learned
  * from other images than those before. */
 static enum state add_result(struct trial *t, nn_model *m) {
-  const char *result = nn_note(m, "result"), *data = nn_note(m, "data"), *log = nn_note(m, "log");
-  const double accuracy = noted(result, "accuracy", NAN), best = noted(result, "best", NAN);
-  const double seconds = noted(result, "seconds", NAN);
+  const char *data = nn_note(m, "data"), *log = nn_note(m, "log"), *result = nn_note(m, "result");
   const nn_param filters = first_weights(m);
-  char name[sizeof t->data];
-  if (!data || !log || !(accuracy >= 0 && accuracy <= 1 && best >= 0 && best <= 1 && seconds >= 0))
+  double accuracy, best, diverged, seconds;
+  char name[sizeof t->data], stuck[sizeof t->stuck] = "";
+  if (!data || !log || !result ||
+      sscanf(result, "accuracy=%39lf best=%39lf best_step=%*s diverged=%39lf seconds=%39lf "
+             "%63[^\n]",
+             &accuracy, &best, &diverged, &seconds, stuck) < 4 ||
+      !(accuracy >= 0 && accuracy <= 1) || !(best >= 0 && best <= 1) ||
+      !(seconds >= 0 && isfinite(seconds)))
     return DAMAGED;
   snprintf(name, sizeof name, "%.*s", (int)strcspn(data, "\n"), data);
   if (*t->data && strcmp(name, t->data) != 0) return OTHER_RUN;
@@ -2713,79 +2909,70 @@ static enum state add_result(struct trial *t, nn_model *m) {
   add_figure(&t->accuracy, accuracy), add_figure(&t->best, best);
   add_figure(&t->seconds, seconds), add_figure(&t->parameters, (double)parameter_count(m));
   if (filters.value) add_figure(&t->sparsity, sparsity(filters.value, filters.count));
-  t->diverged += noted(result, "diverged", 0) > 0;
-  t->dead += strchr(result, '\n') != NULL;
-  if (strchr(result, '\n')) snprintf(t->stuck, sizeof t->stuck, "%s", strchr(result, '\n') + 1);
+  t->diverged += diverged > 0;
+  t->dead += *stuck != 0;
+  if (*stuck) memcpy(t->stuck, stuck, sizeof stuck);
   text_put(&t->log, log);
   return DONE;
 }
 
-/* Adds what there is of a trial's run. Nothing that is wrong with it keeps others from being
- * shown. */
-static void add_run(struct study *st, struct trial *t, double seed, int asked) {
+/* Trains a trial's run from its beginning or from where it stopped. 0, or the signal. */
+static int train_one(struct study *st, const struct trial *t, struct run *r) {
+  struct text line = {0};
+  make_folders(r->folder);
+  r->d = study_data(st, &r->s);
+  r->again = st->again.data;
+  r->quiet = st->typed->command->bit != DEMO; /* no line a test */
+  run_begin(r);
+  const int stopped = run_train(r);
+  text_result(&line, r);
+  if (!stopped && !is_set(st->typed, OPT_QUIET))
+    fprintf(stderr, "%s, seed %s: %s%s, %s\n", t->name, r->seed, line.data,
+            diverged(r) ? ", diverged" : "", duration(r->seconds).text);
+  text_free(&line);
+  return stopped;
+}
+
+/* Adds what there is of a trial's run, which is trained first if that is asked for and it is not
+ * done. Nothing that is wrong with one that is not trained keeps others from being shown. 0, or the
+ * signal. */
+static int take_run(struct study *st, struct trial *t, double seed, int asked) {
   struct run r;
   enum state state = find_run(st, t, seed, &r);
-  if (state == DONE) state = add_result(t, r.m);
+  const int is_strange = state == OTHER_RUN && r.differs < 0;
+  const int trains = asked && st->lock && state != DONE && !is_strange;
+  int stopped = 0;
+  if (asked && st->lock && is_strange)
+    note("%s: left out: last.nn notes no command line of this version", r.folder);
+  if (trains && state == OTHER_RUN)
+    fail("%s holds a run with other options (--%s): move it away, or give another --out", r.folder,
+         options[r.differs].name);
+  if (trains && state == DAMAGED)
+    fail("%s is damaged: remove it, and the run is trained anew", r.folder);
+  if (trains && st->shares > 0 && state == NOT_RUN) plan_steps(st, t, &r.s);
+  if (trains) stopped = train_one(st, t, &r), state = DONE;
+  if (state == DONE && !stopped) state = add_result(t, r.m);
   if (state == DONE && t->accuracy.count == 1)
-    path_of(t->link, "%s/report.html", r.folder + strlen(st->page->folder) + 1);
+    path_of(t->link, "%s/report.html", r.folder + strlen(st->page.folder) + 1);
   if (state == DAMAGED) {
     t->damaged++;
-    note("%s is damaged: remove its folder, and the run is trained anew", r.checkpoint);
+    note("%s/last.nn is damaged: remove its folder, and the run is trained anew", r.folder);
   }
-  if (asked) st->asked++, st->done += state == DONE;
+  if (asked) st->asked++, st->before += state == DONE && !trains;
   if (state > t->state) t->state = state;
   run_free(&r);
-}
-
-/* Runs, skips or resumes every run of every trial that was asked for; then gathers what there is,
- * with seeds that nobody asked for up to a hundred. 0, or the exit status. */
-static int train_all(struct study *st) {
-  const double first = number_of(st->typed, OPT_SEED);
-  need_no_run(st->base);
-  make_folders(st->base);
-  if (!is_set(st->typed, OPT_DONE)) {
-    st->lock = lock_folder(st->base);
-    for (int i = 0; i < st->count; i++)
-      for (int k = 0; k < st->seeds && !st->trials[i].unasked; k++) {
-        const int stopped = train_one(st, &st->trials[i], first + k);
-        if (stopped) return 128 + stopped;
-      }
-  }
-  for (int i = 0; i < st->count; i++) {
-    struct trial *t = &st->trials[i];
-    for (int k = 0; k < st->seeds; k++) add_run(st, t, first + k, !t->unasked);
-    for (int seed = 1; seed <= 100; seed++)
-      if (seed < first || seed >= first + st->seeds) add_run(st, t, seed, 0);
-  }
-  return 0;
-}
-
-static void study_free(struct study *st) {
-  for (int i = 0; i < st->count; i++) {
-    struct trial *t = &st->trials[i];
-    text_free(&t->log);
-    free(t->words);
-  }
-  data_free(&st->data);
-  text_free(&st->again);
-  leave_folder(st->lock);
-  free(st->trials), free(st->list);
+  return stopped;
 }
 
 /* ---- what is shown of them ---- */
 
-/* Lists the trials of a study, or all (0), and of a group, or all (NULL); returns how many. */
-static int pick(struct study *st, int study, const struct group *g) {
-  int n = 0;
-  if (!st->list) st->list = allocate((size_t)st->count, sizeof *st->list);
-  for (int i = 0; i < st->count; i++) {
-    struct trial *t = &st->trials[i];
-    if ((!t->unasked || t->state >= DAMAGED) && (!g || t->group == g) &&
-        (!study || t->group->study == study))
-      st->list[n++] = t;
-  }
-  return n;
+/* Whether a trial is shown, in a table of a study, and with the curves of a group, or NULL. */
+static int is_shown(const struct trial *t, int study, const struct group *g) {
+  return (!t->unasked || t->state >= DAMAGED) && (t->group ? t->group->study : SWEEP) == study &&
+         (!g || t->group == g);
 }
+
+static double mean_of(const nn_moments *m) { return m->count ? m->mean : (double)NAN; }
 
 /* Puts what a row's accuracy is beside the reported one: within a point of that or of PyTorch's, or
  * better; or why they cannot be compared. */
@@ -2802,27 +2989,21 @@ static void put_verdict(struct table *to, const struct study *st, const struct t
                         : torch > 0 && ours >= torch - .01   ? "as PyTorch" : "no";
   put_row(to, "nnnsn", reported > 0 ? reported : (double)NAN, torch > 0 ? torch : (double)NAN,
           why ? (double)NAN : t->accuracy.mean - reported, why ? why : reached,
-          t->sparsity.count ? t->sparsity.mean : (double)NAN);
+          mean_of(&t->sparsity));
 }
 
-#define TRIAL_HEADS "accuracy|percent", "deviation|percent", "lowest|percent", "highest|percent",  \
-      "best|percent", "time|seconds", "seeds", "parameters|count", "data"
-/* The first n listed trials as a table, with the means over their seeds. */
-static void show_trials(struct study *st, int n, const char *title, const char *csv, int how) {
-  static const char *const usual[] = {"row", TRIAL_HEADS, NULL};
-  static const char *const beside[] = {"row", "reported|percent", "PyTorch|percent",
-                                       "difference|points", "reached", "sparsity|", TRIAL_HEADS,
-                                       NULL};
+/* A study's trials as a table, with the means over their seeds; how many. */
+static int show_trials(struct study *st, int study, const char *id, const char *title) {
   const int compares = st->typed->command->bit == EXPERIMENT;
-  struct table to = {compares ? beside : usual, NULL, 0};
-  const char **links = allocate((size_t)n, sizeof *links);
+  struct table to = {compares ? compared_heads : row_heads, NULL, 0};
+  const char **links = allocate((size_t)st->count, sizeof *links);
   struct text full = {0}, runs = {0};
-  for (int i = 0; i < n; i++) {
-    const struct trial *t = st->list[i];
+  int rows = 0;
+  for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
     const nn_moments *a = &t->accuracy;
-    /* NAN times a figure that there is not */
-    const double done = a->count ? 1 : (double)NAN, spread = a->count > 1 ? 1 : (double)NAN;
-    links[i] = t->link;
+    const double spread = a->count > 1 ? 1 : (double)NAN; /* NAN times a figure that there is not */
+    if (!is_shown(t, study, NULL)) continue;
+    links[rows++] = t->link;
     runs.size = 0;
     text_add(&runs, "%d", (int)a->count);
     if (!a->count) text_add(&runs, " (%s)", state_names[t->state]);
@@ -2831,34 +3012,35 @@ static void show_trials(struct study *st, int n, const char *title, const char *
     if (t->damaged && a->count) text_add(&runs, " (and %d damaged)", t->damaged);
     put_text(&to, "%s", t->name);
     if (compares) put_verdict(&to, st, t);
-    put_row(&to, "nnnnnnsns", done * a->mean,
-            a->count > 1 ? sqrt(a->m2 / (double)(a->count - 1)) : (double)NAN, spread * a->min,
-            spread * a->max, done * t->best.mean, done * t->seconds.mean, runs.data,
-            done * t->parameters.mean, a->count ? t->data : "-");
+    put_row(&to, "nnnnnnsns", mean_of(a), spread * sqrt(a->m2 / fmax((double)a->count - 1, 1)),
+            spread * a->min, spread * a->max, mean_of(&t->best), mean_of(&t->seconds), runs.data,
+            mean_of(&t->parameters), a->count ? t->data : "-");
   }
-  text_add(&full, "%s%s%s", title, *st->said ? ". " : "", st->said);
-  show_table(st->page, &to, full.data, csv, ON_STDOUT | how, links, !compares && !how);
+  text_add(&full, "%s%s%s", title, is_set(st->typed, OPT_MINIATURE)
+           ? ". A miniature (--quick), which proves nothing" : "", st->said);
+  if (rows) section(&st->page, id, title, NULL, 0);
+  if (rows)
+    show_table(&st->page, &to, full.data, id, study == DEMO_ROWS ? ON_STDOUT | COLOURED : ON_STDOUT,
+               links, study == SWEEP);
   text_free(&full), text_free(&runs);
   free(links);
+  return rows;
 }
 
-/* Their curves; of several seeds through the means at the same step. */
-static void show_trial_curves(struct study *st, int n) {
-  static const char *const x[] = {"epoch", "step", "seconds", NULL};
-  static const char *const shown[4][2] = {
-      {"Test accuracy", "test_accuracy"}, {"Test loss", "test_loss"},
-      {"Training accuracy", "train_accuracy"}, {"Training loss", "train_loss"}};
-  for (int f = 0; f < 4; f++) {
-    int several = 0;
-    curves(st->page, shown[f][0], f % 2 ? "loss" : "percent", x, NULL);
-    for (int i = 0; i < n; i++) {
-      const struct trial *t = st->list[i];
-      if (t->accuracy.count) log_series(st->page, t->name, t->name, shown[f][1], t->data, "");
-      several |= t->accuracy.count > 1;
-    }
-    text_put(&st->page->sections, several ? "],\"points\":true" : "]");
-    figure_end(st->page, NULL, f % 2 ? ",\"logy\":true" : "");
+/* The curves of those of a group, or of all of a sweep (NULL). */
+static void show_curves(struct study *st, int study, const struct group *g) {
+  const char **names = allocate(2 * (size_t)st->count + 2, sizeof *names);
+  const char **data = names + st->count + 1;
+  int count = 0, several = 0, shown = 0;
+  for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
+    if (!is_shown(t, study, g)) continue;
+    shown++;
+    several |= t->accuracy.count > 1;
+    if (t->accuracy.count) names[count] = t->name, data[count++] = t->data;
   }
+  if (shown) section(&st->page, "curves", g ? g->title : "Curves", g ? g->rows[0].remark : NULL, 0);
+  if (shown) show_logs(&st->page, names, data, NULL, several);
+  free(names);
 }
 
 /* The best first; what has no result last. */
@@ -2870,82 +3052,82 @@ static int by_accuracy(const void *a, const void *b) {
   return d > 0 ? 1 : d < 0 ? -1 : strcmp(t->name, u->name);
 }
 
-/* Test accuracy of the listed trials, sorted by it, against a swept option. */
+/* Test accuracy of a sweep's trials against an option. */
 static void show_axis(struct study *st, enum option o) {
-  static const char *const keys[] = {"{\"name\":\"test accuracy\",\"x\":[", "],\"y\":[",
-                                     "],\"labels\":[", "],\"links\":["};
-  const char *const x[] = {options[o].name, NULL};
-  const int is_number = options[o].kind == WHOLE || options[o].kind == REAL;
-  double least = HUGE_VAL, most = 0;
-  char title[64];
-  snprintf(title, sizeof title, "Test accuracy against %s", options[o].name);
-  struct text *t = curves(st->page, title, "percent", x, NULL);
-  for (int key = 0; key < 4; key++)
-    for (int i = 0; i < st->count && st->list[i]->accuracy.count; i++) {
-      const struct trial *of = st->list[i];
-      const struct value *v = &of->s.v[o];
-      text_put(t, i ? "," : keys[key]);
-      if (key == 0 && is_number) json_number(t, v->number);
-      else if (key == 1) json_number(t, of->accuracy.mean);
-      else json_string(t, key == 0 ? v->text : key == 2 ? of->name : of->link);
-      least = fmin(least, v->number), most = fmax(most, v->number);
-    }
-  text_put(t, "]}],\"points\":true");
-  figure_end(st->page, NULL, is_number && least > 0 && most >= 10 * least ? ",\"logx\":true" : "");
+  const char *const heads[] = {"", options[o].name, "test accuracy|percent", "row", NULL};
+  const char **links = allocate((size_t)st->count, sizeof *links);
+  struct table to = {heads, NULL, 0};
+  int count = 0;
+  for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
+    if (!t->accuracy.count) continue;
+    links[count++] = t->link;
+    put_text(&to, "test accuracy");
+    if (options[o].kind == WHOLE || options[o].kind == REAL) put_number(&to, number_of(&t->s, o));
+    else put_text(&to, "%s", t->s.v[o].text);
+    put_row(&to, "ns", t->accuracy.mean, t->name);
+  }
+  show_table(&st->page, &to, word_of("Test accuracy against %s", options[o].name).text, NULL,
+             CURVES | POINTS, links, 2);
+  free(links);
 }
 
-/* A study's table, and the curves of each of its groups; of a sweep the best first, and accuracy
- * against each option. */
-static void show_study(struct study *st, int study, const char *id, const char *title) {
-  int n = pick(st, study, NULL);
-  if (n == 0) {
-    char path[PATH_SIZE]; /* a table of an earlier call would be taken for one of this */
-    path_of(path, "%s/%s.csv", st->base, id);
-    remove(path);
-    return;
-  }
-  section(st->page, id, title, NULL, 0);
-  show_trials(st, n, title, id, study == DEMO_ROWS ? COLOURED : 0);
-  for (int g = 0; g < GROUPS && study; g++) {
-    if (!(n = pick(st, study, &groups[g]))) continue;
-    section(st->page, "curves", groups[g].title, groups[g].rows[0].remark, 0);
-    show_trial_curves(st, n);
-  }
-  if (study) return;
-  for (int o = 0; o < OPTION_COUNT; o++)
-    if (st->typed->v[o].several) show_axis(st, (enum option)o);
-  section(st->page, "curves", "Curves", NULL, 0);
-  show_trial_curves(st, n);
-}
-
-/* The page of all, and where it is. */
+/* The page: each study's table and the curves of its groups; of a sweep the best first, and
+ * accuracy against each option. */
 static void show_all(struct study *st, const char *title) {
-  const int bit = st->typed->command->bit;
   int others = 0;
-  if (bit & TRAIN) qsort(st->trials, (size_t)st->count, sizeof *st->trials, by_accuracy);
-  if (bit & TRAIN) show_study(st, 0, "sweep", title);
-  if (bit == DEMO) show_study(st, DEMO_ROWS, "demo", title);
-  if (bit == EXPERIMENT) {
-    show_study(st, STUDY_1, "study1", "Study 1: LeNet5 on CIFAR-10");
-    show_study(st, STUDY_2, "study2", "Study 2: the rows of MNIST through a recurrent net");
+  if (st->typed->command->bit & TRAIN)
+    qsort(st->trials, (size_t)st->count, sizeof *st->trials, by_accuracy);
+  for (int study = 0; study < STUDIES; study++) {
+    const char *id = studies[study].id, *own = studies[study].title;
+    if (!show_trials(st, study, id, own ? own : title)) {
+      remove(in_folder(st->page.folder, word_of("%s.csv", id).text).text); /* of an earlier call */
+      continue;
+    }
+    for (int g = 0; g < GROUPS && study != SWEEP; g++) show_curves(st, study, &groups[g]);
+    if (study != SWEEP) continue;
+    for (int o = 0; o < OPTION_COUNT; o++)
+      if (st->typed->v[o].several) show_axis(st, (enum option)o);
+    show_curves(st, study, NULL);
   }
-  for (int i = 0; i < st->count; i++) {
-    const struct trial *t = &st->trials[i];
+  for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
     others += t->unasked && t->state >= DAMAGED;
-    if (t->accuracy.count) page_log(st->page, t->name, t->log.data);
+    if (t->accuracy.count) page_log(&st->page, t->name, t->log.data);
   }
-  page_save(st->page, "report.html", title, "");
-  printf("\n%d of %d runs were done before", st->done - st->trained, st->asked);
+  page_save(&st->page, "report.html", title, "");
+  printf("\n%d of %d runs were done before", st->before, st->asked);
   if (others) printf(", and %d row%s of earlier calls", others, others > 1 ? "s" : "");
-  printf("; report: %s/report.html\n", st->base);
+  printf("; report: %s/report.html\n", st->page.folder);
 }
 
-/* Trains all, shows all, and ends the study. 0, or the exit status. */
+static void study_free(struct study *st) {
+  for (int i = 0; i < st->count; i++) {
+    text_free(&st->trials[i].log);
+    free(st->trials[i].words);
+  }
+  data_free(&st->data);
+  text_free(&st->again);
+  leave_folder(st->lock);
+  free(st->trials);
+}
+
+/* Runs, skips or resumes every run of every trial that was asked for, and takes in what there is of
+ * others, of seeds up to a hundred; shows all, and ends the study. 0, or the exit status. */
 static int run_study(struct study *st, const char *title) {
-  const int stopped = train_all(st);
+  const double first = number_of(st->typed, OPT_SEED);
+  struct trial *const end = st->trials + st->count;
+  int stopped = 0;
+  need_no_run(st->page.folder);
+  make_folders(st->page.folder);
+  if (!is_set(st->typed, OPT_DONE)) st->lock = lock_folder(st->page.folder);
+  for (struct trial *t = st->trials; t < end; t++) {
+    for (int k = 0; k < st->seeds && !stopped; k++)
+      stopped = take_run(st, t, first + k, !t->unasked);
+    for (int seed = 1; seed <= 100 && !stopped; seed++)
+      if (seed < first || seed >= first + st->seeds) take_run(st, t, seed, 0);
+  }
   if (!stopped) show_all(st, title);
   study_free(st);
-  return stopped;
+  return stopped ? 128 + stopped : 0;
 }
 
 /* ---- experiments ---- */
@@ -2953,38 +3135,39 @@ static int run_study(struct study *st, const char *title) {
 /* Asks for the trials that names, which commas part, mean: each a row's own, or its beginning up to
  * a hyphen, a report's letter, or all. */
 static void choose(struct study *st, const char *names) {
+  struct text all = {0};
+  for (int i = 0; i < st->count; i++) text_add(&all, "%s|", st->trials[i].name);
   for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
-    const char *best = NULL;
-    char name[64];
-    size_t score = 99;
-    const int n = snprintf(name, sizeof name, "%.*s", (int)strcspn(at, ","), at);
-    int found = 0;
-    for (int pass = 0; pass < 2 && !found; pass++) /* a row's whole name means no other */
-      for (int i = 0; i < st->count; i++) {
-        struct trial *t = &st->trials[i];
-        const int whole = strcmp(t->name, name) == 0, all = strcmp(name, "all") == 0;
-        const int begun = strncmp(t->name, name, (size_t)n) == 0 && (t->name[n] == '-' || n == 1);
-        if (closer(name, t->name, &score)) best = t->name;
-        if (pass ? all || begun : whole) t->unasked = 0, found = 1;
-      }
+    const size_t n = strcspn(at, ",");
+    const struct word name = word_of("%.*s", (int)n, at);
+    struct word meant;
+    const int whole = find_word(all.data, name.text, &meant);
+    int found = whole >= 0;
+    if (found) st->trials[whole].unasked = 0; /* a row's whole name means no other */
+    for (int i = 0; i < st->count && whole < 0; i++) {
+      struct trial *t = &st->trials[i];
+      const int begun = strncmp(t->name, at, n) == 0 && (t->name[n] == '-' || n == 1);
+      if (begun || strcmp(name.text, "all") == 0) t->unasked = 0, found = 1;
+    }
     if (!found)
-      wrong("experiment", "there is no row '%s'%s%s; nn experiment --list lists them", name,
-            best ? "; did you mean " : "", best ? best : "");
+      wrong("experiment", "there is no row '%s' (nn experiment --list lists them)%s", name.text,
+            meant.text);
   }
+  text_free(&all);
 }
 
 /* nn experiment --list: the options that a row's report gives, a star, and those chosen here. */
-static void list_rows(struct study *st) {
-  const int n = pick(st, 0, NULL);
-  for (int i = 0; i < n; i++) {
-    const struct group *g = st->list[i]->group;
-    const struct preset *p = st->list[i]->preset;
+static void list_rows(const struct study *st) {
+  for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
+    const struct group *g = t->group;
+    const struct preset *p = t->preset;
     const char *const part[] = {g->given, p->given, "*", g->chosen, p->chosen};
     struct text line = {0};
+    if (t->unasked) continue;
     for (int k = 0; k < 5; k++)
       if (*part[k]) text_add(&line, "%s%s", line.size ? " " : "", part[k]);
-    printf("%-19s%8s  ", p->name, p->reported > 0 ? hundredths(p->reported).text : "-");
-    print_wrapped(line.data, 29);
+    printf("%-24s%8s  ", p->name, p->reported > 0 ? word_of("%.2f", 100 * p->reported).text : "-");
+    print_wrapped(line.data, 34);
     text_free(&line);
   }
   puts("* behind it what the report does not give: chosen here. The last of two values counts.");
@@ -2997,7 +3180,7 @@ static int experiment_command(struct settings *typed, const char *const *words) 
   complete_isa(typed);
   begin_study(&st, typed, words,
               is_set(typed, OPT_MINIATURE) ? "runs/experiments-quick" : "runs/experiments");
-  add_presets(&st, STUDY_1, STUDY_2, NULL);
+  add_presets(&st, STUDY_1, STUDY_3);
   for (int i = 0; i < st.count; i++) st.trials[i].unasked = 1;
   choose(&st, typed->operands ? typed->operand[0] : "all");
   if (!is_set(typed, OPT_LIST)) return run_study(&st, "Experiments");
@@ -3028,10 +3211,9 @@ static int spread_range(const struct settings *typed, enum option o, value_list 
     const double share = k / (count - 1);
     const double v = low > 0 && high >= 10 * low ? low * pow(high / low, share)
                                                  : low + (high - low) * share;
-    for (int digits = whole ? 17 : 4; digits < 18; digits++) {
-      snprintf(list[n], sizeof *list, "%.*g", digits, whole ? floor(v + .5) : v);
-      if (strtod(list[n], NULL) >= low && strtod(list[n], NULL) <= high) break;
-    }
+    snprintf(list[n], sizeof *list, "%.*g", whole ? 17 : 4, whole ? floor(v + .5) : v);
+    const double rounded = strtod(list[n], NULL);
+    if (rounded < low || rounded > high) snprintf(list[n], sizeof *list, "%.17g", v);
     n += strcmp(list[n], list[n - 1]) != 0;
   }
   n -= strcmp(list[n - 1], last) == 0;
@@ -3047,6 +3229,9 @@ static int read_values(const struct settings *typed, enum option o, value_list l
   int count = 0;
   for (const char *at = text; at && count < MOST_VALUES; at = *end ? end + 1 : NULL) {
     end = at + strcspn(at, o == OPT_AUGMENT ? "/" : ",:");
+    if (end - at >= (int)sizeof *list)
+      refuse(typed, "--%s: the value %.20s.. has more than %zu bytes", options[o].name, at,
+             sizeof *list - 1);
     snprintf(list[count++], sizeof *list, "%.*s", (int)(end - at), at);
   }
   if (*end) refuse(typed, "--%s has more than %d values", options[o].name, MOST_VALUES);
@@ -3054,6 +3239,7 @@ static int read_values(const struct settings *typed, enum option o, value_list l
   for (int k = count - 1; k >= 0; k--) { /* the last one first: a range's ends were typed */
     if (*list[k] || o != OPT_AUGMENT) set_option(&s, o, list[k], why); /* there it means none */
     if (*why) refuse(typed, "--%s '%s': '%s' %s", options[o].name, text, list[k], why);
+    if (options[o].kind == WHOLE) snprintf(list[k], sizeof *list, "%.0f", s.v[o].number);
   }
   return count;
 }
@@ -3098,18 +3284,15 @@ static void add_combinations(struct study *st) {
 /* nn cifar10, mnist or train where an option has several values, or there are several seeds. */
 static int sweep_command(struct settings *typed, const char *const *words) {
   struct study st;
-  char title[160], folder[64];
   if (is_set(typed, OPT_RESUME)) refuse(typed, "several runs go on by the command that began them");
   complete_isa(typed);
-  snprintf(folder, sizeof folder, "runs/sweep-%s", typed->command->name);
-  begin_study(&st, typed, words, folder);
+  begin_study(&st, typed, words, word_of("runs/sweep-%s", typed->command->name).text);
   add_combinations(&st);
-  snprintf(title, sizeof title, "%d combination%s of nn %s", st.count, st.count > 1 ? "s" : "",
-           typed->command->name);
-  return run_study(&st, title);
+  return run_study(&st, word_of("%d combination%s of nn %s", st.count, st.count > 1 ? "s" : "",
+                                typed->command->name).text);
 }
 
-/* ---- the demonstration, ablation and kernels ---- */
+/* ---- the demonstration ---- */
 
 /* All four networks on the same digits, and LeNet5 on CIFAR-10 where that is at hand. Without
  * --steps the budget decides how long. */
@@ -3121,9 +3304,8 @@ static int demo_command(struct settings *typed, const char *const *words) {
   complete_isa(typed);
   if (!is_set(typed, OPT_OUT)) choose_folder(folder, typed, "demo");
   begin_study(&st, typed, words, folder);
-  add_presets(&st, DEMO_ROWS, DEMO_ROWS, NULL);
-  for (int i = 0; i < st.count; i++) {
-    struct trial *t = &st.trials[i];
+  add_presets(&st, DEMO_ROWS, DEMO_ROWS);
+  for (struct trial *t = st.trials; t < st.trials + st.count; t++) {
     if (t->s.command->bit == CIFAR10) { /* the first whose images are there */
       t->unasked = photos || !data_find(&d, &t->s, 0);
       if (!t->unasked) photos = 1, data_free(&d);
@@ -3132,42 +3314,6 @@ static int demo_command(struct settings *typed, const char *const *words) {
     else if (!t->unasked) st.shares += t->preset->reported;
   }
   return run_study(&st, "Networks compared");
-}
-
-/* Trains a run's net with the rows of a preset group changed, beside each other, and fills figures
- * of p. 0, or the exit status. */
-static int train_variants(const struct settings *typed, const struct settings *s,
-                          const struct data *d, int which, const char *base, struct page *p,
-                          const char *csv) {
-  const char *const words[] = {typed->program, "look", typed->operand[0], typed->operand[1], NULL};
-  struct settings own = *s;
-  struct study st;
-  begin_study(&st, typed, words, base);
-  for (int o = 0; o < OPTION_COUNT; o++)
-    if (typed->v[o].given) {
-      text_add(&st.again, " --%s ", options[o].name);
-      if (options[o].kind != FLAG) text_word(&st.again, typed->v[o].text);
-    }
-  path_of(st.base, "%s", base);
-  st.page = p;
-  st.given = d;
-  own.from = NULL;
-  own.v[OPT_SNAPSHOTS].text = "";
-  for (int o = 0; o < OPTION_COUNT; o++) own.v[o].given = o == OPT_PAD1 && is_cnn(s);
-  if (is_set(typed, OPT_STEPS))
-    own.v[OPT_EPOCHS].text = "", give(&own, OPT_STEPS, typed->v[OPT_STEPS].text);
-  add_presets(&st, which, which, &own);
-  const int stopped = train_all(&st), n = stopped ? 0 : pick(&st, 0, NULL);
-  if (n) show_trials(&st, n, st.trials->group->title, csv, 0);
-  for (int i = 0; i < n && which == KERNELS; i++) {
-    struct run r;
-    find_run(&st, st.list[i], number_of(typed, OPT_SEED), &r);
-    if (r.m && first_weights(r.m).value)
-      show_filters(p, r.m, st.list[i]->preset->remark, NULL);
-    run_free(&r);
-  }
-  study_free(&st);
-  return stopped;
 }
 
 /* ========================================== @@LOOK ==========================================
@@ -3187,9 +3333,9 @@ struct look {
   struct stage {
     int64_t step;            /* -1: unknown */
     nn_model *m;
-  } stage[MOST_STAGES];      /* a run's start, snapshots and best model, or the only model */
-  struct word name[MOST_STAGES];
-  const char *heads[MOST_STAGES + 1]; /* their steps as texts */
+    struct word name;        /* the step as a text, */
+  } *stage;                  /* a run's start, snapshots and best model, or the only model */
+  const char *heads[MOST_STAGES + 1]; /* and all of these */
   int stages, own;           /* own: the stage that is the model */
   nn_model *m;
   int32_t image[AT_ONCE];    /* --images, else right ones, the first five of different classes */
@@ -3213,53 +3359,40 @@ static int is_bent(const nn_node_info *n) { /* by a non-linearity */
   return strstr("leaky_relu elu gelu silu softplus clamp tanh hard_sigmoid hard_swish", n->kind) !=
          NULL;
 }
-static int has_kind(nn_model *m, const char *kind) {
-  for (int i = 0; i < nn_node_count(m); i++)
-    if (strcmp(node_of(m, i).kind, kind) == 0) return 1;
-  return 0;
+/* The last node of one of these kinds, "a|b"; -1: none. */
+static int last_of(nn_model *m, const char *kinds) {
+  int i = nn_node_count(m) - 1;
+  while (i >= 0 && find_word(kinds, node_of(m, i).kind, NULL) < 0) i--;
+  return i;
 }
 
 /* "14: frog" */
 static struct word image_name(const struct look *l, int image) {
-  struct word w;
-  snprintf(w.text, sizeof w.text, "%d: %.30s", image,
-           class_name(l->m, label_of(&l->d.test, image)).text);
-  return w;
+  return word_of("%d: %.30s", image, class_name(l->m, label_of(&l->d.test, image)).text);
 }
-/* The probability that the model gives to an image's own class. */
-static double share_of(const struct look *l, int image) {
-  return (double)l->share[image * l->out.dim[0] + label_of(&l->d.test, image)];
+/* The probability that an image's own class has in a row of them. */
+static double share_of(const struct look *l, const nn_real *share, int image) {
+  return (double)share[label_of(&l->d.test, image)];
 }
 
-/* The model's layers up to `until` (NULL: all), to be changed and built. */
-static nn_model *open_net(const struct look *l, const char *until) {
-  const nn_open_options o = {.until = until};
-  nn_config c = config_of(l->typed);
-  nn_message why;
-  nn_model *m;
-  c.batch = AT_ONCE;
-  c.keep_activations = c.input_gradient = !until;
-  c.notes = 1 << 17; /* for the names of many classes */
-  if (nn_open(l->path, &c, &o, &m, &why)) fail("%s", why.text);
-  return m;
-}
-/* Builds it with the weights of a file, or for "" with fresh ones and only the scaling of the data.
- * NULL, and a note, if it is another file than the model's and has none for such a net. */
-static nn_model *build_net(const struct look *l, nn_model *m, const char *path) {
-  const char *which = *path ? NULL : "normalise";
-  const nn_weights_options o = {which, which, *path && path != l->path};
-  must(m, nn_build(m));
-  if (!*path) open_forget_gates(m, &l->s);
-  if (!nn_load_weights(m, *path ? path : l->path, &o, NULL)) return m;
-  if (!o.strict) fail("%s", nn_error(m));
-  note("left out: %s", nn_error(m));
-  nn_destroy(m);
-  return NULL;
-}
+/* The model's layers with the weights of its file; with those of another one of its run, or NULL
+ * and a note if that is of another net; or, for "", as they were before the training. */
 static nn_model *stage_model(const struct look *l, const char *path) {
-  nn_model *m = open_net(l, NULL);
-  nn_cross_entropy(m, nn_node_count(m) - 1);
-  return build_net(l, m, path);
+  const nn_weights_options strict = {.strict = 1};
+  nn_config c = config_of(l->typed);
+  c.batch = AT_ONCE;
+  c.keep_activations = c.input_gradient = 1;
+  nn_model *m = load_model(l->path, &c).model;
+  must(m, nn_get_config(m, &c));
+  if (!*path) {
+    must(m, nn_reinitialise(m, c.seed));
+    open_forget_gates(m, &l->s);
+  } else if (path != l->path && nn_load_weights(m, path, &strict, NULL)) {
+    note("left out: %s", nn_error(m));
+    nn_destroy(m);
+    return NULL;
+  }
+  return m;
 }
 
 /* An inspecting forward of n samples in l->x. */
@@ -3294,11 +3427,6 @@ static int depths_of(nn_model *m, int nodes[NN_MAX_NODES]) {
   return count;
 }
 
-static int by_value(const void *a, const void *b) {
-  const nn_peak *p = a, *q = b;
-  return p->value == q->value ? p->sample - q->sample : p->value < q->value ? 1 : -1;
-}
-
 /* Goes back to the pixels from a place in a map in each of n samples, which l->x gets. What comes
  * back stays until the next forward. */
 static const nn_real *go_back(const struct look *l, nn_model *m, int node, int map,
@@ -3322,15 +3450,13 @@ static const nn_real *go_back(const struct look *l, nn_model *m, int node, int m
 
 /* ---- filters ---- */
 
-static const char *look_filters(struct look *l) {
+static void look_filters(struct look *l) {
   nn_model *models[MOST_STAGES];
-  if (!first_weights(l->m).value) return "the first layer is no convolution: it has no filters";
   show_filters(&l->page, l->m, "Filters of the model", "filters");
-  if (l->stages < 2) return NULL;
+  if (l->stages < 2) return;
   for (int i = 0; i < l->stages; i++) models[i] = l->stage[i].m;
   compare_filters(&l->page, models, l->stages, "The same filters over the training", l->heads);
   figure_end(&l->page, "filters-way", "]");
-  return NULL;
 }
 
 /* ---- activations ---- */
@@ -3341,40 +3467,32 @@ static double zeros_of(const nn_moments *s) { return (double)s->zeros / (double)
 struct gathered {
   nn_moments moments[NN_MAX_NODES];
   nn_histogram histogram[NN_MAX_NODES];
-  nn_real *greatest[NN_MAX_NODES]; /* of each map, during the pass */
-  int dead[NN_MAX_NODES];          /* maps that never are above 0 */
+  nn_real *greatest[NN_MAX_NODES]; /* of each map, 0 at the least */
 };
 
 static nn_status gather_batch(void *user, nn_model *m, const nn_batch *b, int first) {
   struct gathered *g = user;
-  (void)b;
+  (void)b, (void)first;
   for (int i = 0; i <= nn_output_node(m); i++) {
     nn_histogram *h = &g->histogram[i];
     nn_moments s = {0};
     if (!g->greatest[i]) continue;
-    if (first == 0) must(m, nn_observe(m, i, &s, NULL, NULL));
-    if (first == 0 && h->low >= h->high) set_range(h, &s);
+    if (h->low >= h->high) must(m, nn_observe(m, i, &s, NULL, NULL)), set_range(h, &s);
     must(m, nn_observe(m, i, &g->moments[i], h, g->greatest[i]));
   }
   return NN_OK;
 }
 
-/* like: what has the ranges of the histograms; NULL: they are those of the first batch. */
+/* like: what has the ranges of the histograms; those that it lacks are of the first batch. */
 static void gather(const struct look *l, nn_model *m, struct gathered *g,
                    const struct gathered *like) {
   for (int i = 0; i <= nn_output_node(m); i++) {
     const nn_node_info n = node_of(m, i);
     if (!n.inputs || strstr("dropout flatten", n.kind)) continue;
-    if (like) nn_histogram_range(&g->histogram[i], like->histogram[i].low, like->histogram[i].high);
+    nn_histogram_range(&g->histogram[i], like->histogram[i].low, like->histogram[i].high);
     g->greatest[i] = allocate((size_t)maps_of(&n), sizeof *g->greatest[i]);
-    for (int k = 0; k < maps_of(&n); k++) g->greatest[i][k] = -(nn_real)HUGE_VAL;
   }
   must(m, nn_survey(m, &l->d.test, gather_batch, g));
-  for (int i = 0; i <= nn_output_node(m); i++) {
-    const nn_node_info n = node_of(m, i);
-    for (int k = 0; g->greatest[i] && k < maps_of(&n); k++) g->dead[i] += g->greatest[i][k] <= 0;
-    free(g->greatest[i]);
-  }
 }
 
 /* A node's histograms at every stage, each a column, a rectifier's zeros apart. */
@@ -3385,7 +3503,6 @@ static void show_histograms(struct look *l, const struct gathered *g, int node) 
   const double width = (h->high - h->low) / NN_HISTOGRAM_BINS;
   const char *heads[MOST_STAGES + 2] = {"value|"};
   struct table t = {heads, NULL, 0};
-  char csv[64];
   memcpy(heads + 1, l->heads, sizeof l->heads);
   for (int k = NN_HISTOGRAM_BINS - 1; k >= 0; k--) {
     const int has_zeros = is_relu && k == (int)floor(-h->low / width);
@@ -3396,57 +3513,92 @@ static void show_histograms(struct look *l, const struct gathered *g, int node) 
   }
   if (is_relu) put_text(&t, "zeros");
   for (int i = 0; i < l->stages && is_relu; i++) put_number(&t, zeros_of(&g[i].moments[node]));
-  snprintf(csv, sizeof csv, "histograms-%s", n.name);
-  show_table(&l->page, &t, n.name, csv, HEAT, NULL, 0);
+  show_table(&l->page, &t, n.name, word_of("histograms-%s", n.name).text, HEAT, NULL, 0);
 }
 
-static const char *look_activations(struct look *l) {
-  static const char *const heads[] = {
-      "layer", "step|count", "kind", "mean|", "variance|", "deviation|", "min|", "max|",
-      "zeros|percent", "dead maps|count", "maps|count", "values|count", NULL};
-  static const struct {
-    const char *title, *csv;
-    int how, column;
-  } ways[] = {{"Activations", "activations", ON_STDOUT, 0},
-              {"Mean of the activations", NULL, CURVES, 3}, {"Their deviation", NULL, CURVES, 5},
-              {"Their maximum", NULL, CURVES, 7}, {"Share of zeros", NULL, CURVES, 8},
-              {"Activations at each step", "activations-way", CLOSED, 0}};
+/* Rows for a stage's layers; of rectifiers the maps that are dead, never above 0. */
+static void put_layers(struct table *t, struct look *l, const struct stage *stage,
+                       const struct gathered *g) {
+  for (int i = 0; i <= nn_output_node(l->m); i++) {
+    const nn_node_info n = node_of(l->m, i);
+    const nn_moments *s = &g->moments[i];
+    int dead = 0;
+    if (!s->count) continue;
+    for (int k = 0; k < maps_of(&n); k++) dead += g->greatest[i][k] <= 0;
+    put_row(t, "snsnnnnnnnin", n.name, stage->step < 0 ? (double)NAN : (double)stage->step, n.kind,
+            s->mean, nn_moments_variance(s), nn_moments_deviation(s), s->min, s->max, zeros_of(s),
+            strcmp(n.kind, "relu") ? (double)NAN : dead, maps_of(&n), (double)s->count);
+  }
+}
+
+static void look_activations(struct look *l) {
   struct gathered *g = allocate((size_t)l->stages, sizeof *g);
   for (int k = 0; k < l->stages; k++) { /* the model first, for it sets the histograms' ranges */
     const int i = (l->own + k) % l->stages;
-    gather(l, l->stage[i].m, &g[i], k ? &g[l->own] : NULL);
+    gather(l, l->stage[i].m, &g[i], &g[l->own]);
   }
-  for (int way = 0; way < (l->stages > 1 ? 6 : 1); way++) {
-    struct table t = {heads, NULL, 0};
-    for (int i = way ? 0 : l->own; i < (way ? l->stages : l->own + 1); i++)
-      for (int k = 0; k <= nn_output_node(l->m); k++) {
-        const nn_node_info n = node_of(l->m, k);
-        const nn_moments *s = &g[i].moments[k];
-        const double step = l->stage[i].step < 0 ? (double)NAN : (double)l->stage[i].step;
-        if (s->count)
-          put_row(&t, "snsnnnnnnnin", n.name, step, n.kind, s->mean, nn_moments_variance(s),
-                  nn_moments_deviation(s), s->min, s->max, zeros_of(s),
-                  strcmp(n.kind, "relu") ? (double)NAN : g[i].dead[k], maps_of(&n),
-                  (double)s->count);
-      }
-    show_table(&l->page, &t, ways[way].title, ways[way].csv, ways[way].how, NULL,
-               ways[way].column);
+  for (int way = 0; way < (l->stages > 1 ? LAYER_FIGURES : 1); way++) {
+    const struct layer_figure *f = &layer_figures[way];
+    struct table t = {layer_heads, NULL, 0};
+    for (int i = 0; i < l->stages; i++)
+      if (way || i == l->own) put_layers(&t, l, &l->stage[i], &g[i]);
+    show_table(&l->page, &t, f->title, f->csv, f->how, NULL, f->column);
   }
   for (int k = 0; k <= nn_output_node(l->m); k++)
     if (g->moments[k].count) show_histograms(l, g, k);
+  for (int i = 0; i < l->stages; i++)
+    for (int k = 0; k <= nn_output_node(l->m); k++) free(g[i].greatest[k]);
   free(g);
-  return NULL;
 }
 
-/* ---- deconv and evolution ---- */
+/* ---- single images ---- */
 
-static const char no_convolution[] =
-    "the net has no convolution, whose maps it could lead back to the pixels (look saliency shows "
-    "what its pixels do)";
+/* One of them is in l->x: it, or with a map laid over it. */
+static void put_image(struct look *l, const struct grid *over) {
+  put_grid(&l->page, &(struct grid){.x = l->x, .dim = l->dim, .most = PIXELS, .ink = "gray",
+                                    .over = over});
+}
+/* Begins an item of an image, which stays there. */
+static void image_item(struct look *l, int image) {
+  const nn_real *share = l->share + image * l->out.dim[0];
+  item(&l->page, image_name(l, image).text, percent(share_of(l, share, image)).text, NULL);
+  take(l, l->m, &image, 1);
+  put_image(l, NULL);
+}
 
-/* The nodes to look at: --layer, else each rectified convolution and, if `beyond`, the non-linear
- * layers after them and the output. */
-static int deconv_nodes(const struct look *l, int beyond, int *nodes) {
+static void look_saliency(struct look *l) {
+  static const nn_rule rules[] = {NN_RULE_GRADIENT, NN_RULE_GUIDED, NN_RULE_DECONVNET};
+  const int is_rectified = last_of(l->m, "relu") >= 0, plane[3] = {1, l->dim[1], l->dim[2]};
+  nn_real *size = allocate((size_t)(plane[1] * plane[2]), sizeof *size);
+  pictures(&l->page, "Saliency", "signed", is_rectified ? saliency_heads : gradient_heads, NULL);
+  for (int i = 0; i < l->shown; i++) {
+    const nn_peak from = {0, l->image[i], 0, 0};
+    image_item(l, l->image[i]);
+    for (int k = 0; k < (is_rectified ? 3 : 1); k++) {
+      const nn_real *back = go_back(l, l->m, nn_output_node(l->m),
+                                    label_of(&l->d.test, l->image[i]), &from, 1, rules[k]);
+      put_grid(&l->page, &(struct grid){.x = back, .dim = l->dim});
+      if (k) continue;
+      greatest_size(back, l->dim[0], (size_t)(plane[1] * plane[2]), size);
+      put_image(l, &(struct grid){.x = size, .dim = plane, .ink = "hot"});
+    }
+    item_end(&l->page);
+  }
+  figure_end(&l->page, "saliency", "]");
+  free(size);
+}
+
+static int square_of(const struct look *l) {
+  const int least = l->dim[1] < l->dim[2] ? l->dim[1] : l->dim[2];
+  const int side = whole_or(l->typed, OPT_SQUARE, (least + 3) / 4);
+  if (side > least) fail("--square %d is larger than the images of %d x %d", side, l->dim[1],
+                         l->dim[2]);
+  return side;
+}
+
+/* The nodes that a look at maps takes: --layer, else each rectified convolution and, if `beyond`,
+ * the non-linear layers after them and the output. */
+static int nodes_of(const struct look *l, int beyond, int *nodes) {
   const char *name = l->typed->v[OPT_LAYER].text;
   int count = 0;
   for (int i = 0; i <= nn_output_node(l->m); i++) {
@@ -3458,6 +3610,70 @@ static int deconv_nodes(const struct look *l, int beyond, int *nodes) {
   if (*name && !count) fail("the model has no layer '%s' (nn info lists them)", name);
   return count;
 }
+
+static void look_occlusion(struct look *l) {
+  int nodes[NN_MAX_NODES], dim[3] = {1, 0, 0};
+  const int rows = nodes_of(l, 0, nodes), depth = rows ? rows + 1 : depths_of(l->m, nodes);
+  nn_occlusion_options o = {.side = square_of(l), .stride = 1, .fill = l->d.cover,
+                            .node = nodes[depth > 1 ? depth - 2 : 0]};
+  const nn_node_info n = node_of(l->m, o.node);
+  char said[160];
+  must(l->m, nn_occlusion_size(l->m, &o, &dim[1], &dim[2]));
+  const int size = dim[1] * dim[2];
+  nn_real *maps = allocate(3 * (size_t)size, sizeof *maps);
+  int32_t *best = allocate((size_t)size, sizeof *best);
+  snprintf(said, sizeof said, "The square has %d x %d pixels; the map is one of %s.", o.side,
+           o.side, n.name);
+  pictures(&l->page, "Occlusion", "gray", occlusion_heads, said);
+  for (int i = 0; i < l->shown; i++) {
+    size_t strongest = 0;
+    image_item(l, l->image[i]);
+    nn_real *left = left_at(l->m, o.node, 1);
+    for (size_t k = 1; k < size_of(&n); k++)
+      if (left[k] > left[strongest]) strongest = k;
+    o.map = (int)(n.rank == 3 ? strongest / (size_t)(n.dim[1] * n.dim[2])
+                              : strongest % (size_t)maps_of(&n));
+    o.label = label_of(&l->d.test, l->image[i]);
+    must(l->m, nn_occlusion(l->m, l->x, &o, maps, maps + size, best));
+    for (int v = 0; v < size; v++) maps[2 * size + v] = (nn_real)best[v];
+    for (int k = 0; k < 3; k++)
+      put_image(l, &(struct grid){.x = maps + k * size, .dim = dim,
+                                  .ink = k < 2 ? "cold" : "classes",
+                                  .most = k < 2 ? 0 : l->out.dim[0] - 1});
+    item_end(&l->page);
+    free(left);
+  }
+  json(&l->page.sections, "],'names':[");
+  for (int k = 0; k < l->out.dim[0]; k++) json(&l->page.sections, ",$s", class_name(l->m, k).text);
+  figure_end(&l->page, "occlusion", "]");
+  free(best), free(maps);
+}
+
+/* A recurrent net's hidden units over the steps, and its answer after each of them. */
+static void look_states(struct look *l) {
+  const int node = last_of(l->m, "rnn|lstm|gru");
+  const nn_node_info n = node_of(l->m, node);
+  const int steps = l->in.dim[0], classes = l->out.dim[0];
+  const int units[3] = {1, n.dim[0], n.dim[1]}, answers[3] = {1, steps, classes};
+  nn_real *share = allocate((size_t)(steps * classes), sizeof *share);
+  pictures(&l->page, "States", "gray", state_heads, NULL);
+  for (int i = 0; i < l->shown; i++) {
+    image_item(l, l->image[i]);
+    nn_real *state = left_at(l->m, node, 1);
+    for (int32_t length = 1; length <= steps; length++) { /* the same sample, cut short */
+      const nn_batch b = {.n = 1, .x = {l->x}, .lengths = &length};
+      must(l->m, nn_predict(l->m, &b, NULL, share + (length - 1) * classes));
+    }
+    put_grid(&l->page, &(struct grid){.x = state, .dim = units, .ink = "signed"});
+    put_grid(&l->page, &(struct grid){.x = share, .dim = answers, .ink = "hot"});
+    item_end(&l->page);
+    free(state);
+  }
+  figure_end(&l->page, "states", "]");
+  free(share);
+}
+
+/* ---- deconv and evolution ---- */
 
 /* The part of an image that a unit sees, as large as those in the middle see: one at the edge gets
  * more of the image in place of what lies outside. */
@@ -3473,19 +3689,20 @@ static void patch_of(nn_model *m, int node, int row, int column, int part[4]) {
   }
 }
 
-/* The strongest activations of each map over the test images, or only some; freed by the caller. */
-static nn_peak *strongest(const struct look *l, nn_model *m, int node, int per_map,
-                          const int32_t *images, int count) {
+/* The strongest activations of each map over the test images, or those of --images; freed by the
+ * caller. */
+static nn_peak *strongest(const struct look *l, nn_model *m, int node, int per_map) {
   const nn_node_info n = node_of(m, node);
   const size_t size = (size_t)(maps_of(&n) * per_map);
+  const int some = is_set(l->typed, OPT_IMAGES);
   nn_peak *peaks = allocate(size, sizeof *peaks);
   nn_dataset d = l->d.test;
   int32_t only[AT_ONCE];
-  for (int i = 0; i < count; i++) only[i] = d.only ? d.only[images[i]] : images[i];
-  if (count) d.only = only, d.count = count;
+  for (int i = 0; i < l->images; i++) only[i] = d.only ? d.only[l->image[i]] : l->image[i];
+  if (some) d.only = only, d.count = l->images;
   must(m, nn_peaks(m, &d, node, per_map, peaks));
-  for (size_t i = 0; i < size && count; i++)
-    if (peaks[i].sample >= 0) peaks[i].sample = images[peaks[i].sample];
+  for (size_t i = 0; i < size && some; i++)
+    if (peaks[i].sample >= 0) peaks[i].sample = l->image[peaks[i].sample];
   return peaks;
 }
 
@@ -3509,15 +3726,11 @@ static void put_units(struct look *l, const struct stage *s, int node, int map,
 }
 
 /* Leads back what is strongest in each map at stages, a column each; of one stage alone, tiles. */
-static const char *lead_back(struct look *l, int first, int end, int per_map, int beyond, int most,
-                             const char *csv) {
-  static const char *const heads[] = {
-      "layer", "map|count", "step|count", "rank|count", "image|count", "class", "row|count",
-      "column|count", "value|", "top|count", "left|count", "height|count", "width|count", NULL};
+static void lead_back(struct look *l, int first, int end, int per_map, int beyond, int most,
+                      const char *csv) {
   const int one = whole_or(l->typed, OPT_MAP, -1);
-  struct table t = {heads, NULL, 0};
-  int nodes[NN_MAX_NODES], count = deconv_nodes(l, beyond, nodes);
-  if (!has_kind(l->m, "conv")) return no_convolution;
+  struct table t = {unit_heads, NULL, 0};
+  int nodes[NN_MAX_NODES], count = nodes_of(l, beyond, nodes);
   for (int i = 0; i < count; i++) {
     const nn_node_info n = node_of(l->m, nodes[i]);
     const int all = maps_of(&n), is_output = nodes[i] == nn_output_node(l->m);
@@ -3526,14 +3739,12 @@ static const char *lead_back(struct look *l, int first, int end, int per_map, in
     if (one >= all) fail("%s has %d maps: --map 0 .. %d", n.name, all, all - 1);
     pictures(&l->page, n.name, "signed", end - first > 1 ? l->heads : NULL, NULL);
     for (int s = first; s < end; s++)
-      peaks[s] = strongest(l, l->stage[s].m, nodes[i], per_map, l->image,
-                           is_set(l->typed, OPT_IMAGES) ? l->images : 0);
+      peaks[s] = strongest(l, l->stage[s].m, nodes[i], per_map);
     for (int k = 0; k < 2 * all && shown < (n.rank == 3 ? most : most / 4); k++) {
       const int map = k % all, active = peaks[l->own][map * per_map].value > 0;
-      char name[80];
       if (one < 0 ? active != (k < all) : k != one) continue;
-      snprintf(name, sizeof name, is_output ? "%d: %s" : "%d", map, class_name(l->m, map).text);
-      item(&l->page, name, active ? NULL : "not active", NULL);
+      item(&l->page, is_output ? word_of("%d: %.30s", map, class_name(l->m, map).text).text
+                               : word_of("%d", map).text, active ? NULL : "not active", NULL);
       for (int s = first; s < end; s++)
         put_units(l, &l->stage[s], nodes[i], map, peaks[s] + map * per_map, per_map, &t);
       item_end(&l->page);
@@ -3543,212 +3754,74 @@ static const char *lead_back(struct look *l, int first, int end, int per_map, in
     for (int s = first; s < end; s++) free(peaks[s]);
   }
   show_table(&l->page, &t, "The units", csv, CLOSED, NULL, 0);
-  return NULL;
 }
-static const char *look_deconv(struct look *l) {
-  return lead_back(l, l->own, l->own + 1, STRONGEST, 1, 64, "deconv");
+static void look_deconv(struct look *l) {
+  lead_back(l, l->own, l->own + 1, STRONGEST, 1, 64, "deconv");
 }
-static const char *look_evolution(struct look *l) {
-  if (l->stages < 2) return "there is but one model: only the folder of a run has more";
-  return lead_back(l, 0, l->stages, 1, 0, 8, "evolution");
-}
-
-/* ---- single images ---- */
-
-/* Begins an item of one of the images, which stays in l->x. */
-static void image_item(struct look *l, int image) {
-  item(&l->page, image_name(l, image).text, percent(share_of(l, image)).text, NULL);
-  take(l, l->m, &image, 1);
-  put_grid(&l->page, &(struct grid){.x = l->x, .dim = l->dim, .most = PIXELS, .ink = "gray"});
-}
-/* And that again, with a map [height,width] laid over it. */
-static void put_over(struct look *l, const nn_real *map, int height, int width, const char *ink,
-                     double most) {
-  const int dim[3] = {1, height, width};
-  const struct grid over = {.x = map, .dim = dim, .most = most, .ink = ink};
-  put_grid(&l->page, &(struct grid){.x = l->x, .dim = l->dim, .most = PIXELS, .ink = "gray",
-                                    .over = &over});
-}
-
-static const char *look_saliency(struct look *l) {
-  static const nn_rule rules[] = {NN_RULE_GRADIENT, NN_RULE_GUIDED, NN_RULE_DECONVNET};
-  const int is_rectified = has_kind(l->m, "relu"), plane = l->dim[1] * l->dim[2];
-  const char *heads[] = {"image", "gradient, signed", "gradient, its size",
-                         "guided back-propagation", "deconvnet", NULL};
-  nn_real *size = allocate((size_t)plane, sizeof *size);
-  if (!is_rectified) heads[3] = NULL;
-  pictures(&l->page, "Saliency", "signed", heads, NULL);
-  for (int i = 0; i < l->shown; i++) {
-    const nn_peak from = {0, l->image[i], 0, 0};
-    image_item(l, l->image[i]);
-    for (int k = 0; k < (is_rectified ? 3 : 1); k++) {
-      const nn_real *back = go_back(l, l->m, nn_output_node(l->m),
-                                    label_of(&l->d.test, l->image[i]), &from, 1, rules[k]);
-      put_grid(&l->page, &(struct grid){.x = back, .dim = l->dim});
-      if (k) continue;
-      greatest_size(back, l->dim[0], (size_t)plane, size);
-      put_over(l, size, l->dim[1], l->dim[2], "hot", 0);
-    }
-    item_end(&l->page);
-  }
-  figure_end(&l->page, "saliency", "]");
-  free(size);
-  return NULL;
-}
-
-static int square_of(const struct look *l) {
-  const int least = l->dim[1] < l->dim[2] ? l->dim[1] : l->dim[2];
-  const int side = whole_or(l->typed, OPT_SQUARE, (least + 3) / 4);
-  if (side > least) fail("--square %d is larger than the images of %d x %d", side, l->dim[1],
-                         l->dim[2]);
-  return side;
-}
-
-static const char *look_occlusion(struct look *l) {
-  static const char *const heads[] = {"image", "probability of its class", "strongest map",
-                                      "most probable class", NULL};
-  int nodes[NN_MAX_NODES], h, w;
-  const int rows = deconv_nodes(l, 0, nodes), depth = rows ? rows + 1 : depths_of(l->m, nodes);
-  nn_occlusion_options o = {.side = square_of(l), .stride = 1, .fill = l->d.cover,
-                            .node = nodes[depth > 1 ? depth - 2 : 0]};
-  const nn_node_info n = node_of(l->m, o.node);
-  char said[160];
-  must(l->m, nn_occlusion_size(l->m, &o, &h, &w));
-  nn_real *maps = allocate(3 * (size_t)(h * w), sizeof *maps);
-  int32_t *best = allocate((size_t)(h * w), sizeof *best);
-  snprintf(said, sizeof said, "The square has %d x %d pixels; the map is one of %s.", o.side,
-           o.side, n.name);
-  pictures(&l->page, "Occlusion", "gray", heads, said);
-  for (int i = 0; i < l->shown; i++) {
-    nn_peak *peaks = strongest(l, l->m, o.node, 1, &l->image[i], 1);
-    o.label = label_of(&l->d.test, l->image[i]);
-    o.map = 0;
-    for (int k = 1; k < maps_of(&n); k++)
-      if (peaks[k].value > peaks[o.map].value) o.map = k;
-    image_item(l, l->image[i]);
-    must(l->m, nn_occlusion(l->m, l->x, &o, maps, maps + h * w, best));
-    for (int v = 0; v < h * w; v++) maps[2 * h * w + v] = (nn_real)best[v];
-    put_over(l, maps, h, w, "cold", 0);
-    put_over(l, maps + h * w, h, w, "cold", 0);
-    put_over(l, maps + 2 * h * w, h, w, "classes", l->out.dim[0] - 1);
-    item_end(&l->page);
-    free(peaks);
-  }
-  json(&l->page.sections, "],'names':[");
-  for (int k = 0; k < l->out.dim[0]; k++) json(&l->page.sections, ",$s", class_name(l->m, k).text);
-  figure_end(&l->page, "occlusion", "]");
-  free(best), free(maps);
-  return NULL;
-}
-
-/* A recurrent net's hidden units over the steps, and its answer after each of them. */
-static const char *look_states(struct look *l) {
-  static const char *const heads[] = {"image", "hidden units (columns) over the steps (rows)",
-                                      "probability of each class (columns) after each step", NULL};
-  int node = nn_node_count(l->m) - 1;
-  while (node >= 0 && !strstr("rnn lstm gru", node_of(l->m, node).kind)) node--;
-  if (node < 0 || l->in.rank != 2) return "the net has no recurrent layer";
-  const nn_node_info n = node_of(l->m, node);
-  const int steps = l->in.dim[0], classes = l->out.dim[0];
-  const int units[3] = {1, n.dim[0], n.dim[1]}, answers[3] = {1, steps, classes};
-  nn_real *share = allocate((size_t)(steps * classes), sizeof *share);
-  pictures(&l->page, "States", "gray", heads, NULL);
-  for (int i = 0; i < l->shown; i++) {
-    image_item(l, l->image[i]);
-    nn_real *state = left_at(l->m, node, 1);
-    for (int32_t length = 1; length <= steps; length++) { /* the same sample, cut short */
-      const nn_batch b = {.n = 1, .x = {l->x}, .lengths = &length};
-      must(l->m, nn_predict(l->m, &b, NULL, share + (length - 1) * classes));
-    }
-    put_grid(&l->page, &(struct grid){.x = state, .dim = units, .ink = "signed"});
-    put_grid(&l->page, &(struct grid){.x = share, .dim = answers, .ink = "hot"});
-    item_end(&l->page);
-    free(state);
-  }
-  figure_end(&l->page, "states", "]");
-  free(share);
-  return NULL;
+static void look_evolution(struct look *l) {
+  lead_back(l, 0, l->stages, 1, 0, 8, "evolution");
 }
 
 /* ---- invariance and correspondence ---- */
 
-/* Rows for images moved by one amount: distances of their features, and probabilities. */
-static void move_images(const struct look *l, const nn_real *still, int move, double amount,
-                        const int nodes[2], nn_real *const plain[2], struct table t[2]) {
+static void look_invariance(struct look *l) {
   const int n = l->images, plane = l->dim[1] * l->dim[2], classes = l->out.dim[0];
-  const struct motion by = {0, move == 0 ? amount : 0, move == 1 ? 1 + amount / 100 : 1,
-                            move == 2 ? amount : 0};
   const nn_batch b = {.n = n, .x = {l->x}};
-  nn_real *p = allocate((size_t)(n * classes), sizeof *p);
-  double mean = 0;
-  for (int c = 0; c < n * l->dim[0]; c++)
-    move_plane(still + c * plane, l->dim[1], l->dim[2], &by, l->d.cover[c % l->dim[0]],
-               l->x + c * plane);
-  inspect(l, l->m, n);
-  for (int k = nodes[0] == nodes[1]; k < 2; k++) {
-    nn_real *after = left_at(l->m, nodes[k], n);
-    put_row(&t[0], "snn", node_of(l->m, nodes[k]).name, amount,
-            mean_change(plain[k], after, size_at(l->m, nodes[k]), n));
-    free(after);
-  }
-  must(l->m, nn_predict(l->m, &b, NULL, p));
-  for (int i = 0; i < n; i++)
-    mean += (double)p[i * classes + label_of(&l->d.test, l->image[i])] / n;
-  put_row(&t[1], "snn", "mean", amount, mean);
-  for (int i = 0; i < n && i < CHOSEN; i++)
-    put_row(&t[1], "snn", image_name(l, l->image[i]).text, amount,
-            (double)p[i * classes + label_of(&l->d.test, l->image[i])]);
-  free(p);
-}
-
-static const char *look_invariance(struct look *l) {
-  static const struct {
-    const char *name, *axis;
-    double least, most, step; /* of translation: shares of the image's width, and pixels */
-  } moves[3] = {{"Translation", "pixels to the right|", -.25, .25, 1},
-                {"Scale", "change of scale, %|", -40, 80, 10},
-                {"Rotation", "degrees counter-clockwise|", -180, 180, 15}};
   int nodes[NN_MAX_NODES];
-  const int depth = depths_of(l->m, nodes), n = l->images;
+  const int depth = depths_of(l->m, nodes);
   const int ends[2] = {nodes[depth > 2], nodes[depth > 1 ? depth - 2 : 0]};
+  nn_real *p = allocate((size_t)(n * classes), sizeof *p), *plain[2];
   take(l, l->m, l->image, n);
-  nn_real *still = left_at(l->m, 0, n), *plain[2];
+  nn_real *still = left_at(l->m, 0, n);
   for (int k = 0; k < 2; k++) plain[k] = left_at(l->m, ends[k], n);
   for (int move = 0; move < 3; move++) {
     const char *const heads[2][4] = {{"features of", moves[move].axis, "distance|", NULL},
                                      {"image", moves[move].axis, "probability|percent", NULL}};
     const double size = move == 0 ? l->dim[2] : 1, least = ceil(moves[move].least * size);
     struct table t[2] = {{heads[0], NULL, 0}, {heads[1], NULL, 0}};
-    for (double x = least; x <= moves[move].most * size; x += moves[move].step)
-      move_images(l, still, move, x, ends, plain, t);
-    for (int k = 0; k < 2; k++) {
-      char title[96], csv[32];
-      snprintf(title, sizeof title, "%s: %s", moves[move].name,
-               k ? "probability of the true class" : "distance of the features");
-      snprintf(csv, sizeof csv, "invariance-%d", 2 * move + k + 1);
-      show_table(&l->page, &t[k], title, csv, CURVES, NULL, 2);
+    for (double amount = least; amount <= moves[move].most * size; amount += moves[move].step) {
+      const struct motion by = {0, move == 0 ? amount : 0, move == 1 ? 1 + amount / 100 : 1,
+                                move == 2 ? amount : 0};
+      double mean = 0;
+      for (int c = 0; c < n * l->dim[0]; c++)
+        move_plane(still + c * plane, l->dim[1], l->dim[2], &by, l->d.cover[c % l->dim[0]],
+                   l->x + c * plane);
+      must(l->m, nn_predict(l->m, &b, NULL, p));
+      for (int k = ends[0] == ends[1]; k < 2; k++) {
+        nn_real *after = left_at(l->m, ends[k], n);
+        put_row(&t[0], "snn", node_of(l->m, ends[k]).name, amount,
+                mean_change(plain[k], after, size_at(l->m, ends[k]), n));
+        free(after);
+      }
+      for (int i = 0; i < n; i++) mean += share_of(l, p + i * classes, l->image[i]) / n;
+      put_row(&t[1], "snn", "mean", amount, mean);
+      for (int i = 0; i < n && i < CHOSEN; i++)
+        put_row(&t[1], "snn", image_name(l, l->image[i]).text, amount,
+                share_of(l, p + i * classes, l->image[i]));
     }
+    for (int k = 0; k < 2; k++)
+      show_table(&l->page, &t[k], word_of("%s: %s", moves[move].name, k ? "probability of the true "
+                 "class" : "distance of the features").text,
+                 word_of("invariance-%d", 2 * move + k + 1).text, CURVES, NULL, 2);
   }
-  free(still), free(plain[0]), free(plain[1]);
-  return NULL;
+  free(still), free(plain[0]), free(plain[1]), free(p);
 }
 
-enum { PARTS = 6, ALIKE = 10 }; /* places of the square, the last one random; images of a class */
+enum { ALIKE = 10 }; /* images of a class */
 
-/* How differently the features of n images of a class change where the same part of all is covered,
- * added to the moments of each node. */
-static void cover_part(const struct look *l, const int32_t *image, int n, int part, int side,
-                       const int *nodes, int count, nn_random *r, nn_moments *to) {
-  static const double places[PARTS - 1][2] = {{.5, .5}, {0, .5}, {1, .5}, {.5, 0}, {.5, 1}};
-  const int room[2] = {l->dim[1] - side, l->dim[2] - side};
+/* How differently the features of n images of a class, which are in l->x, change where the same
+ * part of all is covered, added to the moments of each node. */
+static void cover_part(const struct look *l, int n, int part, int side, const int *nodes, int count,
+                       nn_random *r, nn_moments *to) {
   nn_real *plain[NN_MAX_NODES];
-  take(l, l->m, image, n);
   for (int k = 0; k < count; k++) plain[k] = left_at(l->m, nodes[k], n);
   for (int i = 0; i < n; i++) {
     int at[2];
-    for (int k = 0; k < 2; k++)
-      at[k] = part == PARTS - 1 ? (int)nn_random_below(r, (uint32_t)room[k] + 1)
-                                : (int)(places[part][k] * room[k] + .5);
+    for (int k = 0; k < 2; k++) {
+      const int room = l->dim[k + 1] - side;
+      at[k] = parts[part].at[k] < 0 ? (int)nn_random_below(r, (uint32_t)room + 1)
+                                    : (int)(parts[part].at[k] * room + .5);
+    }
     cover_square(l->x + (size_t)i * size_of(&l->in), l->dim, at[0], at[1], side, l->d.cover);
   }
   inspect(l, l->m, n);
@@ -3762,17 +3835,14 @@ static void cover_part(const struct look *l, const int32_t *image, int n, int pa
   }
 }
 
-static const char *look_correspondence(struct look *l) {
-  static const char *const names[PARTS] = {"middle", "top", "bottom", "left", "right",
-                                           "a random place in each"};
+static void look_correspondence(struct look *l) {
   struct word words[NN_MAX_NODES];
   const char *heads[2 * NN_MAX_NODES + 2] = {"covered part"};
   struct table t = {heads, NULL, 0};
   int nodes[NN_MAX_NODES];
   const int count = depths_of(l->m, nodes) - 2, side = square_of(l); /* not image and answer */
-  if (count < 1) return "the net has no layer before its answer";
   for (int k = 0; k < count; k++) {
-    snprintf(words[k].text, sizeof words[k].text, "%s|", node_of(l->m, nodes[k + 1]).name);
+    words[k] = word_of("%.40s|", node_of(l->m, nodes[k + 1]).name);
     heads[2 * k + 1] = words[k].text, heads[2 * k + 2] = "deviation|";
   }
   for (int part = 0; part < PARTS; part++) {
@@ -3783,49 +3853,54 @@ static const char *look_correspondence(struct look *l) {
       int n = 0;
       for (int i = 0; i < l->d.test.count && n < ALIKE; i++)
         if (label_of(&l->d.test, i) == class) image[n++] = i;
-      if (n > 1) cover_part(l, image, n, part, side, nodes + 1, count, &r, s);
+      if (n < 2) continue;
+      take(l, l->m, image, n);
+      cover_part(l, n, part, side, nodes + 1, count, &r, s);
     }
-    put_text(&t, "%s", names[part]);
+    put_text(&t, "%s", parts[part].name);
     for (int k = 0; k < count; k++) put_row(&t, "nn", s[k].mean, nn_moments_deviation(&s[k]));
   }
   show_table(&l->page, &t, "Correspondence of parts", "correspondence", ON_STDOUT, NULL, 0);
-  return NULL;
 }
 
 /* ---- depth ---- */
 
 /* The test accuracy of a linear classifier of what a node gives, standardised by a batch norm (it
- * is linear, too); the net below it stays as it is. path: of the net's weights, or "". The fewer
- * the features, the larger the weights that a sure answer takes, and so the rate. */
+ * is linear, too); the net below it stays as it is, or as it was before the training. The fewer the
+ * features, the larger the weights that a sure answer takes, and so the rate. */
 static double probe_depth(const struct look *l, const nn_node_info *n, const struct data *d,
-                          const char *path) {
-  nn_model *m = open_net(l, n->name);
+                          int trained) {
+  const nn_open_options until = {.until = n->name};
+  const char *const which = trained ? NULL : "normalise"; /* the scaling of the data alone */
+  const nn_weights_options weights = {.from = which, .to = which};
+  nn_config c = config_of(l->typed);
   nn_fit_options fit = nn_fit_default();
   nn_optimizer adam = nn_adam(.3 / sqrt((double)size_of(n)));
   nn_evaluation e;
-  int x = nn_node_count(m) - 1;
+  nn_message why;
+  nn_model *m;
+  c.batch = AT_ONCE;
+  if (nn_open(l->path, &c, &until, &m, &why)) fail("%s", why.text);
   fit.epochs = 0;
-  fit.steps = is_set(l->typed, OPT_STEPS) ? (int64_t)number_of(l->typed, OPT_STEPS)
-                                          : 3 * ((d->train.count + AT_ONCE - 1) / AT_ONCE);
+  fit.steps = count_or(l->typed, OPT_STEPS, 3 * ((d->train.count + AT_ONCE - 1) / AT_ONCE));
   adam.schedule.kind = NN_COSINE;
   adam.schedule.total = fit.steps;
   nn_set_learning(m, -1, 0, 0);
+  int x = nn_node_count(m) - 1;
   if (n->rank > 1) x = nn_flatten(m, x);
   nn_cross_entropy(m, nn_linear(m, nn_batch_norm(m, x), d->classes));
   nn_set_optimizer(m, &adam);
-  build_net(l, m, path);
+  must(m, nn_build(m));
+  if (!trained) open_forget_gates(m, &l->s);
+  must(m, nn_load_weights(m, l->path, &weights, NULL));
   must(m, nn_fit(m, &d->train, &fit));
   must(m, nn_evaluate(m, &d->test, &e));
   nn_destroy(m);
   return e.accuracy;
 }
 
-static const char *look_depth(struct look *l) {
-  static const char *const heads[] = {"features", "number|count", "this net|percent",
-                                      "untrained net|percent", "other images|percent", NULL};
-  static const char *const axes[] = {"net", "layers with weights passed|", "accuracy|percent",
-                                     NULL};
-  struct table t = {heads, NULL, 0}, curve = {axes, NULL, 0};
+static void look_depth(struct look *l) {
+  struct table t = {depth_heads, NULL, 0}, curve = {depth_axes, NULL, 0};
   struct data other;
   char name[128];
   int nodes[NN_MAX_NODES];
@@ -3839,7 +3914,7 @@ static const char *look_depth(struct look *l) {
     put_text(&t, "%d: %s", k, k ? n.name : "the image");
     put_number(&t, (double)size_of(&n));
     for (int way = 0; way < 3; way++) {
-      const double v = probe_depth(l, &n, way == 2 ? &other : &l->d, way == 1 ? "" : l->path);
+      const double v = probe_depth(l, &n, way == 2 ? &other : &l->d, way != 1);
       put_number(&t, v);
       put_row(&curve, "snn", names[way], (double)k, v);
     }
@@ -3847,18 +3922,20 @@ static const char *look_depth(struct look *l) {
   show_table(&l->page, &curve, "Test accuracy of a linear classifier", NULL, CURVES, NULL, 2);
   show_table(&l->page, &t, "What each layer knows", "depth", ON_STDOUT, NULL, 0);
   data_free(&other);
-  return NULL;
 }
 
 /* ---- confusion ---- */
 
-static const char *look_confusion(struct look *l) {
-  static const char *const heads[] = {"class", "images|count", "right|count", "recall|percent",
-                                      "precision|percent", NULL};
+static int by_value(const void *a, const void *b) {
+  const nn_peak *p = a, *q = b;
+  return p->value == q->value ? p->sample - q->sample : p->value < q->value ? 1 : -1;
+}
+
+static void look_confusion(struct look *l) {
   enum { WORST = 24 };
-  const int classes = l->out.dim[0];
-  struct table t = {heads, NULL, 0};
-  nn_peak *wrong_ones = allocate((size_t)l->d.test.count, sizeof *wrong_ones);
+  const int classes = l->out.dim[0], images = l->d.test.count;
+  struct table t = {class_heads, NULL, 0};
+  nn_peak *wrong_ones = allocate((size_t)images, sizeof *wrong_ones);
   int worst[WORST], count = 0, shown = 0;
   double *counts = show_confusion(&l->page, l->m, &l->d.test);
   for (int i = 0; i < classes; i++) {
@@ -3870,65 +3947,46 @@ static const char *look_confusion(struct look *l) {
             column > 0 ? own / column : (double)NAN);
   }
   show_table(&l->page, &t, "Confusion and mistakes", "classes", ON_STDOUT, NULL, 0);
-  for (int i = 0; i < l->d.test.count; i++)
+  for (int i = 0; i < images; i++)
     if (l->found[i] != label_of(&l->d.test, i))
-      wrong_ones[count++] = (nn_peak){(nn_real)-share_of(l, i), i, 0, 0};
+      wrong_ones[count++] = (nn_peak){-l->share[i * classes + label_of(&l->d.test, i)], i, 0, 0};
   qsort(wrong_ones, (size_t)count, sizeof *wrong_ones, by_value);
   for (; shown < WORST && shown < count; shown++) worst[shown] = wrong_ones[shown].sample;
   if (shown)
     show_answers(&l->page, "The worst mistakes", l->m, &l->d.test, worst, shown, "mistakes");
   free(counts), free(wrong_ones);
-  return NULL;
 }
 
 /* ---- the command ---- */
 
-/* ablation or kernels: nets trained anew from a run's options. */
-static const char *look_anew(struct look *l) {
-  const char *name = l->typed->operand[0];
-  const int is_ablation = strcmp(name, "ablation") == 0;
-  const int which = !is_ablation ? KERNELS : is_recurrent(&l->s) ? ABLATE_CELLS
-                    : is_cnn(&l->s) ? ABLATE_CNN : ABLATE_MLP;
-  char base[PATH_SIZE];
-  if (!l->of_run) return "nets are trained anew from a run's options: give the folder of a run";
-  if (which == KERNELS && !is_cnn(&l->s)) return no_convolution;
-  path_of(base, "%s/%s", l->page.folder, name);
-  return train_variants(l->typed, &l->s, &l->d, which, base, &l->page, name) ? "" : NULL;
-}
-
-/* takes: what it has of the options that mean something to some looks only. */
+/* In the order of WHAT. */
 static const struct {
-  const char *name, *title, *takes;
-  const char *(*look)(struct look *l); /* NULL, or why it makes no sense; "": stopped */
+  const char *name, *title;
+  void (*look)(struct look *l);
+  int needs;
 } looks[] = {
-    {"filters", "The first layer's filters", "", look_filters},
-    {"activations", "Activations", "", look_activations},
-    {"deconv", "What drives each map: the deconvnet", "layer map images", look_deconv},
-    {"evolution", "How maps evolve", "layer map", look_evolution},
-    {"invariance", "Invariance to moves, scale and turns", "images", look_invariance},
-    {"occlusion", "What the answer rests on: occlusion", "layer images square", look_occlusion},
-    {"saliency", "Saliency: the gradient of the input", "images", look_saliency},
-    {"states", "A recurrent net, step by step", "images", look_states},
-    {"correspondence", "Correspondence of parts", "square seed", look_correspondence},
-    {"depth", "What each layer knows: a linear classifier at each depth", "steps", look_depth},
-    {"confusion", "Confusion and mistakes", "", look_confusion},
-    {"ablation", "Ablation: layers removed or resized", "steps seed seeds", look_anew},
-    {"kernels", "Windows of the first layer", "steps seed seeds", look_anew}};
-enum { LOOKS = sizeof looks / sizeof *looks, IN_ALL = 11 };
+    {"filters", "The first layer's filters", look_filters, FILTERS},
+    {"activations", "Activations", look_activations, 0},
+    {"deconv", "What drives each map: the deconvnet", look_deconv, MAPS},
+    {"evolution", "How maps evolve", look_evolution, MAPS | STAGES},
+    {"invariance", "Invariance to moves, scale and turns", look_invariance, 0},
+    {"occlusion", "What the answer rests on: occlusion", look_occlusion, 0},
+    {"saliency", "Saliency: the gradient of the input", look_saliency, 0},
+    {"states", "A recurrent net, step by step", look_states, STATES},
+    {"correspondence", "Correspondence of parts", look_correspondence, HIDDEN},
+    {"depth", "What each layer knows: a linear classifier at each depth", look_depth, 0},
+    {"confusion", "Confusion and mistakes", look_confusion, 0}};
+enum { LOOKS = sizeof looks / sizeof *looks };
 
-/* Refuses options that none of the looks from `first` up to `end` takes. */
-static void check_taken(const struct settings *typed, int first, int end) {
-  static const enum option some[] = {OPT_LAYER, OPT_MAP, OPT_IMAGES, OPT_SQUARE, OPT_STEPS,
-                                     OPT_SEED, OPT_SEEDS};
-  for (size_t k = 0; k < sizeof some / sizeof *some; k++) {
-    int is_taken = !typed->v[some[k]].given;
-    for (int i = first; i < end; i++)
-      is_taken |= strstr(looks[i].takes, options[some[k]].name) != NULL;
-    if (!is_taken) refuse(typed, "--%s: look %s does not take it", options[some[k]].name,
-                          typed->operand[0]);
-  }
-  if (is_set(typed, OPT_MAP) && !is_set(typed, OPT_LAYER))
-    refuse(typed, "--map goes only with --layer, whose map it is");
+/* What the model lacks of that, as a sentence; NULL: nothing. */
+static const char *lacking(const struct look *l, int needs) {
+  int nodes[NN_MAX_NODES];
+  const int has[NEEDS] = {first_weights(l->m).value != NULL, last_of(l->m, "conv") >= 0,
+                          l->stages > 1, l->in.rank == 2 && last_of(l->m, "rnn|lstm|gru") >= 0,
+                          depths_of(l->m, nodes) > 2};
+  for (int k = 0; k < NEEDS; k++)
+    if ((needs >> k & 1) && !has[k]) return lacks[k];
+  return NULL;
 }
 
 static int by_step(const void *a, const void *b) {
@@ -3936,61 +3994,45 @@ static int by_step(const void *a, const void *b) {
   return (s->step > t->step) - (s->step < t->step);
 }
 
-struct snapshots {
-  struct stage *at;
-  size_t count;
-};
+static void add_stage(struct look *l, int64_t step, nn_model *m) {
+  l->stage = grow(l->stage, (size_t)l->stages, sizeof *l->stage);
+  l->stage[l->stages++] = (struct stage){step, m, word_of("%lld", (long long)step)};
+}
 static void add_snapshot(void *user, const char *path) {
-  struct snapshots *s = user;
-  char digits[24];
-  double step;
-  if (sscanf(name_of(path), "step-%15[0-9].nn", digits) != 1 || !read_number(digits, &step)) return;
-  s->at = grow(s->at, s->count, sizeof *s->at);
-  s->at[s->count++] = (struct stage){(int64_t)step, NULL};
+  struct look *l = user;
+  long long step;
+  if (sscanf(name_of(path), "step-%15lld.nn", &step) == 1 && step != l->stage->step)
+    add_stage(l, step, NULL);
 }
 
-/* The start, snapshots and best model of a run, by their steps; of many snapshots every second, or
- * as many as there is room for, the last one always. */
-static void find_stages(struct look *l, const char *folder, int64_t best) {
+/* The start, snapshots and best model of a run, which is there, by their steps; of many snapshots
+ * every second, or as many as there is room for, the last one always. */
+static void find_stages(struct look *l, const char *folder) {
   enum { ROOM = MOST_STAGES - 2 };
-  struct snapshots all = {NULL, 0};
-  char path[PATH_SIZE];
-  path_of(path, "%s/snapshots", folder);
-  if (is_folder(path)) each_file(path, add_snapshot, &all);
-  if (all.count) qsort(all.at, all.count, sizeof *all.at, by_step);
-  for (size_t i = 0; i < all.count; i++) {
-    struct stage *s = &all.at[i];
-    if (s->step == best || (all.count - 1 - i) % ((all.count + ROOM - 1) / ROOM)) continue;
-    snapshot_path(folder, s->step, path);
-    s->m = stage_model(l, path);
-    if (s->m) l->stage[l->stages++] = *s;
+  const struct path snapshots = in_folder(folder, "snapshots");
+  if (is_folder(snapshots.text)) each_file(snapshots.text, add_snapshot, l);
+  const int all = l->stages - 1, each = (all + ROOM - 1) / ROOM;
+  qsort(l->stage + 1, (size_t)all, sizeof *l->stage, by_step);
+  l->stages = 1;
+  for (int i = 0; i < all; i++) {
+    struct stage s = l->stage[1 + i];
+    if ((all - 1 - i) % each) continue;
+    s.m = stage_model(l, snapshot_path(folder, s.step).text);
+    if (s.m) l->stage[l->stages++] = s;
   }
-  l->stage[l->stages++].m = stage_model(l, "");
+  add_stage(l, 0, stage_model(l, ""));
   qsort(l->stage, (size_t)l->stages, sizeof *l->stage, by_step);
   while (l->stage[l->own].m != l->m) l->own++;
-  free(all.at);
-}
-
-/* The images for a model that does not tell its own: by what it takes, or by --set. */
-static void guess_settings(struct look *l) {
-  const char *set = l->typed->v[OPT_SET].text;
-  if (!*set) set = l->dim[1] == 28 && l->dim[0] == 1 ? "mnist" : "cifar10";
-  note("%s does not tell its images: those of nn %s (--set chooses)", l->path, set);
-  set_standards(&l->s, find_command(set));
-  if (l->dim[0] == 1) give(&l->s, OPT_GRAY, "yes");
-  if (l->dim[1] == 28) give(&l->s, OPT_SIZE, "28");
 }
 
 /* The images, and a word about them if the model has learned from others, which its note names. */
-static void open_images(struct look *l, const char *learned) {
+static void open_images(struct look *l, nn_model *of) {
   const int quick = is_set(l->typed, OPT_MINIATURE);
+  const char *learned = nn_note(of, "data");
   const nn_dataset *d = &l->d.test;
-  char crc[16];
   data_find(&l->d, &l->s, 1);
-  snprintf(crc, sizeof crc, "\n%08lx", (unsigned long)nn_crc32(l->d.crc, "part", 4));
-  if (quick || (learned && strstr(learned, crc))) data_thin(&l->d);
-  snprintf(crc, sizeof crc, "\n%08lx", (unsigned long)l->d.crc);
-  if (learned && !quick && !strstr(learned, crc))
+  if (quick || knows_data(of, nn_crc32(l->d.crc, "part", 4))) data_thin(&l->d);
+  if (learned && !quick && !knows_data(of, l->d.crc))
     note("%s was trained on other data (%.*s) than %s", l->path, (int)strcspn(learned, "\n"),
          learned, l->d.name);
   tell_data(&l->d, is_set(l->typed, OPT_QUIET));
@@ -4002,39 +4044,41 @@ static void open_images(struct look *l, const char *learned) {
 
 /* The model, its run's settings and its images. words: what the settings point to. */
 static void open_look(struct look *l, char **words) {
-  const char *path = l->typed->operand[1];
+  const char *path = l->typed->operand[l->typed->operands - 1];
   char checkpoint[PATH_SIZE];
+  nn_message why;
   l->of_run = is_folder(path);
   if (l->of_run) refuse_old(path);
+  need_own(path);
   path_of(l->path, l->of_run ? "%s/best.nn" : "%s", path);
   path_of(checkpoint, l->of_run ? "%s/last.nn" : "%s", path);
   if (l->of_run && !file_exists(l->path))
     fail("%s is missing: %s is neither the folder of a run nor a model's file", l->path, path);
   const nn_load_result last = load_model(checkpoint, NULL); /* its notes are the run's */
-  const int known = noted_settings(last.model, checkpoint, &l->s, words);
+  const int known = noted_settings(last.model, &l->s, words, &why);
   l->m = stage_model(l, l->path);
   l->in = node_of(l->m, 0);
   l->out = node_of(l->m, nn_output_node(l->m));
   if (l->in.rank < 2 || l->out.rank != 1) fail("%s is no net that classifies images", path);
   l->dim[0] = l->in.rank == 3 ? l->in.dim[0] : 1;
   l->dim[1] = l->in.dim[l->in.rank - 2], l->dim[2] = l->in.dim[l->in.rank - 1];
-  nn_set_note(l->m, "classes", nn_note(last.model, "classes"));
-  if (!known) l->of_run = 0, guess_settings(l);
-  else if (is_set(l->typed, OPT_SET)) fail("--set is for a model that does not tell its images");
+  if (!known) { /* made by another program: by what it takes */
+    const int small = l->dim[1] == 28 && l->dim[0] == 1;
+    note("%s: %s, so it is shown images of %s", l->path, why.text, small ? "MNIST" : "CIFAR-10");
+    set_standards(&l->s, find_command(small ? "mnist" : "cifar10"));
+    if (l->dim[0] == 1) give(&l->s, OPT_GRAY, "yes");
+    l->of_run = 0;
+  }
   if (l->typed->v[OPT_DATA].given) l->s.v[OPT_DATA] = l->typed->v[OPT_DATA];
   l->s.v[OPT_ISA] = l->typed->v[OPT_ISA], l->s.v[OPT_THREADS] = l->typed->v[OPT_THREADS];
   if (!l->typed->v[OPT_SEED].given) l->typed->v[OPT_SEED] = l->s.v[OPT_SEED];
-  open_images(l, known ? nn_note(last.model, "data") : NULL);
-  int64_t step = -1;
-  if (last.is_checkpoint) step = l->of_run ? last.progress.best_step : last.progress.step;
-  else if (l->of_run) step = (int64_t)noted(nn_note(last.model, "result"), "best_step", -1);
-  l->stage[l->stages++] = (struct stage){step, l->m};
-  if (l->of_run && step > 0) find_stages(l, path, step);
+  open_images(l, last.model);
+  const int64_t step = !last.is_checkpoint ? -1
+                       : l->of_run ? last.progress.best_step : last.progress.step;
+  add_stage(l, step, l->m);
+  if (l->of_run && step > 0) find_stages(l, path);
   nn_destroy(last.model);
-  for (int i = 0; i < l->stages; i++) {
-    snprintf(l->name[i].text, sizeof l->name[i].text, "%lld", (long long)l->stage[i].step);
-    l->heads[i] = l->name[i].text;
-  }
+  for (int i = 0; i < l->stages; i++) l->heads[i] = l->stage[i].name.text;
 }
 
 /* Classes and probabilities of all test images. */
@@ -4043,11 +4087,12 @@ static nn_status classify(void *user, nn_model *m, const nn_batch *b, int first)
   return nn_predict(m, b, l->found + first, l->share + first * l->out.dim[0]);
 }
 
-/* Those of --images; else one of each of some classes, which is taken for what it is where there is
- * such a one, and then more that are. */
+/* Those of --images; else images that it takes for what they are: some of different classes, which
+ * are shown, and more behind them. */
 static void choose_images(struct look *l) {
   const nn_dataset *test = &l->d.test;
   const char *at = l->typed->v[OPT_IMAGES].text;
+  const int chosen = *at == 0;
   for (char *end; *at; at = end + (*end == ',')) {
     const long number = strtol(at, &end, 10);
     if (end == at || (*end && *end != ',') || number < 0 || number >= test->count)
@@ -4056,35 +4101,30 @@ static void choose_images(struct look *l) {
     if (l->images == AT_ONCE) fail("--images: more than %d", AT_ONCE);
     l->image[l->images++] = (int32_t)number;
   }
-  const int chosen = !l->images;
-  for (int k = 0; chosen && k < l->out.dim[0] && l->images < CHOSEN; k++) {
-    int best = -1;
-    for (int i = 0; i < test->count; i++)
-      if (label_of(test, i) == k && (best < 0 || (l->found[i] == k && l->found[best] != k)))
-        best = i;
-    if (best >= 0) l->image[l->images++] = best;
-  }
-  l->shown = l->images;
-  for (int i = 0; chosen && i < test->count && l->images < AT_ONCE; i++) {
-    int is_in = l->found[i] != label_of(test, i);
-    for (int k = 0; k < l->shown; k++) is_in |= l->image[k] == i;
-    if (!is_in) l->image[l->images++] = i;
-  }
+  for (int pass = 0; chosen && pass < 2; pass++)
+    for (int i = 0; i < test->count && l->images < (pass ? AT_ONCE : CHOSEN); i++) {
+      int fits = l->found[i] == label_of(test, i);
+      for (int k = 0; k < l->images; k++)
+        fits &= l->image[k] != i && (pass || label_of(test, l->image[k]) != label_of(test, i));
+      if (fits) l->image[l->images++] = i;
+      if (!pass) l->shown = l->images;
+    }
+  if (!l->images) l->images = 1; /* the first one, where all are taken for others */
+  if (!l->shown) l->shown = l->images;
 }
 
 /* nn look WHAT RUN|MODEL */
 static int look_command(struct settings *typed) {
   struct look *l = allocate(1, sizeof *l);
   struct page *p = &l->page;
-  struct text names = {0}, head = {0}, line = {0};
+  struct text head = {0}, line = {0};
   char why[256], *words = NULL;
-  const char *reason = NULL, *what = typed->operand[0], *model = typed->operand[1];
-  for (int i = 0; i < LOOKS; i++) text_add(&names, "%s|", looks[i].name);
-  text_put(&names, "all");
-  const int which = read_choice(names.data, what, why), quick = is_set(typed, OPT_MINIATURE);
-  if (which < 0) refuse(typed, "'%s' %s", what, why);
-  const int first = which < LOOKS ? which : 0, end = which < LOOKS ? which + 1 : IN_ALL;
-  check_taken(typed, first, end);
+  const char *what = typed->operand[0], *model = typed->operand[1];
+  set_option(typed, OPT_WHAT, what, why);
+  if (*why) refuse(typed, "'%s' %s", what, why);
+  check_needs(typed);
+  const int which = whole_of(typed, OPT_WHAT), quick = is_set(typed, OPT_MINIATURE);
+  const int first = which < LOOKS ? which : 0, end = which < LOOKS ? which + 1 : LOOKS;
   complete_isa(typed);
   l->typed = typed;
   open_look(l, &words);
@@ -4098,87 +4138,387 @@ static int look_command(struct settings *typed) {
   else path_of(p->folder, "%.*s-look", (int)strlen(model) - 3 * ends_with(model, ".nn"), model);
   if (is_set(typed, OPT_OUT)) need_no_run(p->folder);
   make_folders(p->folder);
-  for (int i = first; i < end && !(reason && !*reason); i++) {
+  for (int i = first; i < end; i++) {
     const double start = now();
-    const size_t before = p->sections.size;
+    const char *lacks_this = lacking(l, looks[i].needs);
+    if (lacks_this && which < LOOKS) fail("look %s: %s", what, lacks_this);
+    if (lacks_this) {
+      note("%s: left out: %s", looks[i].name, lacks_this);
+      continue;
+    }
     section(p, looks[i].name, looks[i].title, NULL, 0);
-    reason = looks[i].look(l);
-    if (reason) p->sections.size = before, p->open = before > 0 && p->open;
-    if (which == LOOKS && reason) note("%s: left out: %s", looks[i].name, reason);
-    else if (!reason && !is_set(typed, OPT_QUIET))
+    looks[i].look(l);
+    if (!is_set(typed, OPT_QUIET))
       fprintf(stderr, "%s: %s\n", looks[i].name, duration(now() - start).text);
   }
-  const int stopped = reason && !*reason ? stop_signal : 0;
-  if (which < LOOKS && reason && !stopped) fail("look %s: %s", what, reason);
-  if (!stopped) {
-    const double step = (double)l->stage[l->own].step;
-    text_add(&line, "%s: ", l->path);
-    if (step >= 0) text_add(&line, "step %s, ", grouped(step).text);
-    text_add(&line, "%s test images of %s%s", grouped(l->d.test.count).text, l->d.name,
-             quick ? " (--quick)" : "");
-    json_key(&head, "summary", line.data);
-    if (l->of_run && !is_set(typed, OPT_OUT))
-      json(&head, ",'links':[['the run','../report.html']]");
-    line.size = 0;
-    text_add(&line, "Inside %s", l->path);
-    snprintf(why, sizeof why, "%s.html", what);
-    page_save(p, why, line.data, head.data);
-    printf("report: %s/%s\n", p->folder, why);
-  }
+  const double step = (double)l->stage[l->own].step;
+  text_add(&line, "%s: ", l->path);
+  if (step >= 0) text_add(&line, "step %s, ", grouped(step).text);
+  text_add(&line, "%s test images of %s%s", grouped(l->d.test.count).text, l->d.name,
+           quick ? " (--quick)" : "");
+  json_key(&head, "summary", line.data);
+  if (l->of_run && !is_set(typed, OPT_OUT)) json(&head, ",'links':[['the run','../report.html']]");
+  line.size = 0;
+  text_add(&line, "Inside %s", l->path);
+  snprintf(why, sizeof why, "%s.html", what);
+  page_save(p, why, line.data, head.data);
+  printf("report: %s/%s\n", p->folder, why);
   for (int i = 0; i < l->stages; i++) nn_destroy(l->stage[i].m);
   data_free(&l->d);
-  text_free(&names), text_free(&head), text_free(&line);
-  free(l->found), free(l->share), free(l->x), free(words);
+  text_free(&head), text_free(&line);
+  free(l->stage), free(l->found), free(l->share), free(l->x), free(words);
   free(l);
-  return stopped ? 128 + stopped : 0;
+  return 0;
 }
 
 /* ======================================= @@COMMANDS ========================================= */
 
+/* Puts up to so many images of a set, as data/play.html reads them. */
+static void play_images(struct text *t, const char *key, const nn_dataset *d, int most) {
+  const size_t each = (size_t)(d->channels * d->height * d->width);
+  struct text bytes = {0};
+  json(t, ",$s:{'labels':[", key);
+  for (int i = 0; d->pixels && i < d->count && i < most; i++) {
+    const size_t at = (size_t)(d->only ? d->only[i] : i);
+    text_bytes(&bytes, (const char *)d->pixels + at * each, each);
+    json(t, ",$i", (int)label_of(d, i));
+  }
+  json(t, "],'pixels':$b}", bytes.data, bytes.size);
+  text_free(&bytes);
+}
+
+/* nn play RUN|MODEL: data/play.html with the model in it, and images that it may be shown. */
+static int play_command(struct settings *typed) {
+  const char *const model = typed->operand[0];
+  struct look *l = allocate(1, sizeof *l);
+  struct text page = {0}, data = {0}, t = {0};
+  char path[PATH_SIZE], *words = NULL;
+  if (!play_lines[0]) fail("this program was built without the page for it: make web builds both");
+  complete_isa(typed);
+  l->typed = typed;
+  open_look(l, &words);
+  if (is_set(typed, OPT_OUT)) path_of(path, "%s/play.html", typed->v[OPT_OUT].text);
+  else if (is_folder(model)) path_of(path, "%s/play.html", model);
+  else path_of(path, "%.*s-play.html", (int)strlen(model) - 3 * ends_with(model, ".nn"), model);
+  if (is_set(typed, OPT_OUT)) make_folders(typed->v[OPT_OUT].text);
+  const size_t size = nn_save_size(l->m, NULL);
+  void *bytes = allocate(size, 1);
+  must(l->m, nn_save_memory(l->m, NULL, bytes, size));
+  json(&data, "{'nn':$s,'name':$s,'data':$s,'model':$b", NN_VERSION, l->path, l->d.name, bytes,
+       size);
+  play_images(&data, "test", &l->d.test, size_of(&l->in) == 784 ? 200 : 60);
+  play_images(&data, "train", &l->d.train, size_of(&l->in) == 784 ? 600 : 0);
+  text_put(&data, "}\n");
+  for (int i = 0; play_lines[i]; i++) text_put(&page, play_lines[i]);
+  text_page(&t, page.data, "", data.data);
+  text_save(&t, path);
+  printf("page: %s\n", path);
+  for (int i = 0; i < l->stages; i++) nn_destroy(l->stage[i].m);
+  data_free(&l->d);
+  text_free(&page), text_free(&data), text_free(&t);
+  free(bytes), free(words), free(l->stage), free(l);
+  return 0;
+}
+
 /* nn data: which images a training command would use. */
 static int data_command(const struct settings *s) {
-  static const char *const names[] = {"mnist", "cifar10"};
   for (int k = 0; k < 2; k++) {
+    const char *name = wanted[k].command;
     struct settings of = *s;
     struct data d;
     struct text t = {0};
-    of.command = find_command(names[k]);
+    of.command = find_command(name);
     if (data_find(&d, &of, 0)) text_data(&t, &d);
     else if (named_place(s)) text_add(&t, "nothing in %s", named_place(s));
-    else text_add(&t, "drawn by the program; data/fetch %s downloads real images", names[k]);
-    printf("%-8s %s\n", names[k], t.data);
+    else text_add(&t, "drawn by the program; data/fetch %s downloads real images", name);
+    printf("%-8s %s\n", name, t.data);
     text_free(&t);
     data_free(&d);
   }
   return 0;
 }
 
-/* A model's file: the best of a run's folder. */
-static void model_path(char path[PATH_SIZE], const char *operand) {
-  path_of(path, is_folder(operand) ? "%s/best.nn" : "%s", operand);
-  if (is_folder(operand) && !file_exists(path)) refuse_old(operand);
+/* ---- files of models and weights ---- */
+
+static int append_bytes(void *user, const void *bytes, size_t size) {
+  text_bytes(user, bytes, size);
+  return 0;
+}
+
+/* A file's bytes; of a folder of npy files those of a safetensors file with the same arrays, whose
+ * names are those of the files. */
+struct bundle {
+  const char *path;
+  struct text header, numbers;
+};
+static void add_npy(void *user, const char *path) {
+  static const char *const types[] = {"", "U8", "I32", "I64", "F32", "F64"};
+  static const size_t sizes[] = {0, 1, 4, 8, 4, 8};
+  struct bundle *b = user;
+  double dim[8], place[2] = {(double)b->numbers.size, 0};
+  char name[PATH_SIZE];
+  if (!ends_with(path, ".npy")) return;
+  nn_array a = read_array(path);
+  for (int k = 0; k < a.rank; k++) dim[k] = (double)a.dim[k];
+  text_bytes(&b->numbers, a.data, a.count * sizes[a.type]);
+  place[1] = (double)b->numbers.size;
+  path_of(name, "%.*s", (int)(strlen(path) - strlen(b->path) - 5), path + strlen(b->path) + 1);
+  json(&b->header, ",$s:{'dtype':$s,'shape':$N,'data_offsets':$N}", name, types[a.type], dim,
+       (size_t)a.rank, place, (size_t)2);
+  nn_array_free(&a);
+}
+static struct text read_weights(const char *path) {
+  struct bundle b = {.path = path};
+  if (!is_folder(path)) return read_bytes(path);
+  text_put(&b.header, "        {");
+  each_file(path, add_npy, &b);
+  text_put(&b.header, "}");
+  for (int k = 0; k < 8; k++) b.header.data[k] = (char)((uint64_t)(b.header.size - 8) >> 8 * k);
+  text_bytes(&b.header, b.numbers.data, b.numbers.size);
+  text_free(&b.numbers);
+  return b.header;
+}
+
+/* A folder with an npy file for each array, NAME.npy: as an npz in memory, which is listed. */
+static int save_npy(void *user, const nn_stored *s) {
+  nn_array a = {NN_F32, s->rank, {0}, s->count, (void *)(uintptr_t)s->bytes, {0}};
+  char path[PATH_SIZE], folder[PATH_SIZE];
+  nn_message why;
+  if (*s->name == '/' || strstr(s->name, "..") || strpbrk(s->name, "\\:"))
+    fail("%s cannot be the name of a file: give the array another one by --names", s->name);
+  memcpy(a.dim, s->dim, sizeof a.dim);
+  path_of(path, "%s/%s.npy", (const char *)user, s->name);
+  path_of(folder, "%.*s", (int)(name_of(path) - path), path); /* its name may have a / */
+  make_folders(folder);
+  if (nn_npy_save(path, &a, &why)) fail("%s", why.text);
+  return 0;
+}
+static nn_status save_folder(nn_model *m, const char *names, const char *path) {
+  struct text npz = {0};
+  int files = 0;
+  if (is_folder(path) && holds_run(path)) fail("%s holds a run: give another folder", path);
+  must(m, nn_export_npz(m, names, append_bytes, &npz));
+  nn_list_weights(npz.data, npz.size, save_npy, (void *)(uintptr_t)path, NULL);
+  text_free(&npz);
+  each_file(path, count_npy, &files);
+  if (files > nn_param_count(m)) note("%s has other npy files, too", path);
+  return NN_OK;
+}
+
+/* C source, whose names begin with the file's where that may be a name in C. */
+static nn_status save_source(nn_model *m, nn_int8 *q, nn_c_sizes *sizes, const char *path) {
+  const struct word prefix = word_of("%.*s", (int)strlen(name_of(path)) - 2, name_of(path));
+  nn_c_options o = {prefix.text, q, sizes};
+  const nn_status status = nn_save_c(m, &o, path);
+  if (status != NN_ERR_ARGUMENT) return status;
+  o.prefix = NULL;
+  return nn_save_c(m, &o, path);
+}
+
+/* What the end of a name tells nn convert to write; -1: nothing that it knows. */
+enum form { TO_NN, TO_ONNX, TO_SAFETENSORS, TO_NPZ, TO_C, TO_FOLDER };
+static int form_of(const char *path) {
+  const char *dot = strrchr(name_of(path), '.');
+  const int form = find_word(".nn|.onnx|.safetensors|.npz|.h", dot ? dot : "", NULL);
+  return form < 0 && (ends_with(path, "/") || is_folder(path)) ? TO_FOLDER : form;
+}
+
+static nn_status save_form(nn_model *m, int form, const char *names, const char *path) {
+  switch (form) {
+  case TO_NN: return nn_save(m, path);
+  case TO_ONNX: return nn_save_onnx(m, 0, path);
+  case TO_SAFETENSORS: return nn_save_safetensors(m, names, path);
+  case TO_NPZ: return nn_save_npz(m, names, path);
+  case TO_C: return save_source(m, NULL, NULL, path);
+  default: return save_folder(m, names, path);
+  }
+}
+
+/* A row for an array: what it is called, its shape, and its bytes. */
+static int put_array(void *user, const nn_stored *s) {
+  struct text shape = {0};
+  for (int i = 0; i < s->rank; i++) text_add(&shape, i ? "x%zu" : "%zu", s->dim[i]);
+  put_row(user, "sssnn", s->name, s->rank ? shape.data : "-", s->type, (double)s->count,
+          (double)s->size);
+  text_free(&shape);
+  return 0;
+}
+
+/* The arrays of a file of weights. */
+static struct table arrays_of(const struct text *file, const char *path) {
+  struct table t = {array_heads, NULL, 0};
+  double bytes = 0;
+  nn_message why;
+  if (nn_list_weights(file->data, file->size, put_array, &t, &why)) fail("%s: %s", path, why.text);
+  for (size_t i = 4; i < t.count; i += 5) bytes += t.cells[i].number;
+  for (size_t i = 4; i < t.count; i += 5) t.cells[i].number /= bytes;
+  return t;
+}
+
+/* Those of a model, with its own names. */
+static struct table model_arrays(nn_model *m) {
+  struct text file = {0};
+  must(m, nn_export_safetensors(m, NULL, append_bytes, &file));
+  struct table t = arrays_of(&file, "");
+  text_free(&file);
+  return t;
+}
+
+/* Prints a table in lines of at most so many columns, for which long texts lose their middle. */
+static void print_table(struct table *t, int columns) {
+  struct text out = {0};
+  for (int most = NN_NAME_SIZE; text_table(&out, t, most) > columns && most > 8; most -= 4)
+    out.size = 0;
+  fputs(out.data, stdout);
+  text_free(&out), table_free(t);
+}
+
+/* Fills a net from a file of weights. Where they do not fit, both lists come before the error. */
+static void take_weights(nn_model *m, const char *path, const nn_weights_options *o,
+                         const char *net) {
+  nn_weights w;
+  struct text file = read_weights(path);
+  if (nn_load_weights_memory(m, file.data, file.size, o, &w)) {
+    if (nn_model_status(m) == NN_ERR_SHAPE || nn_model_status(m) == NN_ERR_ARGUMENT) {
+      struct table theirs = arrays_of(&file, path), ours = model_arrays(m);
+      printf("%s has:\n", path);
+      print_table(&theirs, INT_MAX);
+      printf("%s has:\n", net);
+      print_table(&ours, INT_MAX);
+    }
+    fail("%s: %s", path, nn_error(m));
+  }
+  text_free(&file);
+  if (w.unused)
+    note("%s: %d arrays are not in %s, the first is %s", path, w.unused, net, w.first_unused);
+}
+
+static int write_nothing(void *user, const void *bytes, size_t size) {
+  (void)user, (void)bytes, (void)size;
+  return 0;
+}
+
+/* The same in int8, calibrated on images that the net was trained with, and what that costs. */
+static void save_int8(const struct settings *typed, nn_model *m, const char *path) {
+  static const char *const heads[] = {"net", "test accuracy|percent", "bytes of weights|count",
+                                      "bytes of memory|count", "multiply-adds|count", NULL};
+  struct table t = {heads, NULL, 0};
+  struct settings s;
+  struct data d;
+  char *words = NULL;
+  nn_message why;
+  nn_int8 *q;
+  nn_int8_result r;
+  nn_c_sizes plain, small;
+  const nn_c_options o = {NULL, NULL, &plain};
+  if (!noted_settings(m, &s, &words, &why)) fail("--int8 needs the net's images: %s", why.text);
+  if (typed->v[OPT_DATA].given) s.v[OPT_DATA] = typed->v[OPT_DATA];
+  data_find(&d, &s, 1);
+  tell_data(&d, 0);
+  draw_some(&d.train, THIN, d.thinned);
+  must(m, nn_int8_create(m, &d.train, &q));
+  must(m, nn_int8_evaluate(q, &d.test, &r));
+  must(m, nn_export_c(m, &o, write_nothing, NULL));
+  must(m, save_source(m, q, &small, path));
+  const double rows = (double)(r.rows ? r.rows : 1);
+  put_row(&t, "snnnn", "float", (double)r.right / rows, (double)plain.weights, (double)plain.memory,
+          plain.macs);
+  put_row(&t, "snnnn", "int8", (double)r.right_int8 / rows, (double)small.weights,
+          (double)small.memory, small.macs);
+  print_table(&t, INT_MAX);
+  printf("%d training images gave the ranges, less %g of the numbers at each end; the outputs are"
+         " off by %.2g of their root mean square\n", d.train.count, r.cut, r.error);
+  nn_int8_free(q);
+  data_free(&d), free(words);
+}
+
+/* nn convert: reads a model, or weights and the net that they are for, and writes another file. */
+static int convert_command(const struct settings *s) {
+  const char *const from = s->operand[0], *const to = s->operand[1];
+  const int comes_in = is_weights(from), by_order = is_set(s, OPT_BY_ORDER), form = form_of(to);
+  nn_config c = nn_config_default();
+  struct text names = {0};
+  nn_weights_options o = {.strict = 1, .by_order = by_order, .keras = is_set(s, OPT_KERAS)};
+  char net[PATH_SIZE];
+  if (form < 0)
+    refuse(s, "%s: the name of what is to be written ends in one of "
+           ".nn, .onnx, .safetensors, .npz, .h, /", to);
+  if (comes_in && !is_set(s, OPT_NET))
+    refuse(s, "--net is missing: %s has weights alone; for which net?", from);
+  if (!comes_in && (is_set(s, OPT_NET) || by_order || o.keras))
+    refuse(s, "--net, --by-order and --keras are for weights that come in; %s is a model", from);
+  if (is_set(s, OPT_INT8) && form != TO_C)
+    refuse(s, "--int8 is for C source: %s does not end in .h", to);
+  if (is_set(s, OPT_NAMES) && by_order) refuse(s, "--names and --by-order exclude each other");
+  if (!comes_in && is_set(s, OPT_NAMES) && (form == TO_NN || form == TO_ONNX || form == TO_C))
+    refuse(s, "--names is for files of weights: %s and %s are models", from, to);
+  model_path(net, comes_in ? s->v[OPT_NET].text : from);
+  c.batch = c.inference = 1, c.notes = 1 << 20; /* metadata may be long */
+  if (is_set(s, OPT_INT8)) c.batch = 64, c.threads = 0, c.keep_activations = 1;
+  nn_model *m = load_model(net, &c).model;
+  if (is_set(s, OPT_NAMES)) {
+    names = read_bytes(s->v[OPT_NAMES].text);
+    text_put(&names, ""); /* a zero behind it */
+  }
+  o.names = names.data;
+  if (comes_in) take_weights(m, from, &o, net);
+  if (is_set(s, OPT_INT8)) save_int8(s, m, to);
+  else must(m, save_form(m, form, comes_in ? NULL : names.data, to));
+  printf("%s: %d arrays\n", to, nn_param_count(m));
+  text_free(&names);
+  nn_destroy(m);
+  return 0;
+}
+
+/* A row for each layer: where it reads another than the one before, `from` that. And the sum of
+ * their multiply-adds. */
+static struct table layers_of(nn_model *m, double *macs) {
+  struct table t = {net_heads, NULL, 0};
+  for (int i = 0; i < nn_node_count(m); i++) {
+    const nn_node_info n = node_of(m, i);
+    struct text from = {0};
+    for (int k = 0; k < n.inputs; k++)
+      if (n.input[k] != i - 1)
+        text_add(&from, "%s%s", from.size ? ", " : "from ", node_of(m, n.input[k]).name);
+    put_row(&t, "sssnns", n.name, n.kind, shape_of(n.dim, n.rank).text, (double)n.params, n.macs,
+            from.size ? from.data : "");
+    text_free(&from);
+    *macs += n.macs;
+  }
+  return t;
+}
+
+static void print_note(const char *key, const char *text) {
+  printf("%s: ", key);
+  for (; *text; text++)
+    printf(*text == '\n' ? ", " : "%c", iscntrl((unsigned char)*text) ? '?' : *text);
+  putchar('\n');
 }
 
 static int info_command(const struct settings *s) {
   static const char *const names[] = {"SGD", "Adagrad", "RMSprop", "Adam", "AdamW"};
-  static const char *const heads[] = {"name", "kind", "from", "output", "parameters|count",
-                                      "multiply-adds|count", NULL};
-  struct table t = {heads, NULL, 0};
-  struct text out = {0};
   nn_optimizer o = nn_sgd(0, 0);
   nn_config c = nn_config_default();
   char path[PATH_SIZE];
-  const char *key;
-  double macs = 0;
+  double macs = 0, numbers = 0;
   size_t count;
+  if (is_weights(s->operand[0])) {
+    struct text file = read_weights(s->operand[0]);
+    struct table t = arrays_of(&file, s->operand[0]);
+    for (size_t i = 3; i < t.count; i += 5) numbers += t.cells[i].number;
+    printf("%s: %zu arrays, %s numbers\n", s->operand[0], t.count / 5, grouped(numbers).text);
+    print_table(&t, INT_MAX);
+    text_free(&file);
+    return 0;
+  }
   model_path(path, s->operand[0]);
   c.batch = c.inference = 1;
-  nn_load_result loaded = load_model(path, &c);
-  const size_t to_classify = nn_memory(loaded.model);
-  nn_destroy(loaded.model);
+  nn_model *m = load_model(path, &c).model;
+  const size_t to_classify = nn_memory(m);
+  nn_destroy(m);
   c.inference = 0;
-  loaded = load_model(path, &c);
-  nn_model *m = loaded.model;
+  const nn_load_result loaded = load_model(path, &c);
+  m = loaded.model;
   const nn_real *all = nn_parameters(m, &count);
   printf("%s: %s, %s parameters, CRC-32 %08lx\n", path,
          loaded.is_checkpoint ? "checkpoint" : "model", grouped((double)count).text,
@@ -4188,26 +4528,15 @@ static int info_command(const struct settings *s) {
     printf("at step %lld, %lld samples into epoch %lld; %s, learning rate %g\n",
            (long long)loaded.progress.step, (long long)loaded.progress.place,
            (long long)loaded.progress.epoch + 1, names[o.kind], o.rate);
-  for (int i = 0; (key = nn_note_key(m, i)) != NULL; i++) {
-    if (find_word("log|state", key, NULL) >= 0) continue;
-    printf("%s: ", key);
-    for (const char *v = nn_note(m, key); *v; v++)
-      printf(*v == '\n' ? ", " : "%c", iscntrl((unsigned char)*v) ? '?' : *v);
-    putchar('\n');
-  }
-  for (int i = 0; i < nn_node_count(m); i++) {
-    const nn_node_info n = node_of(m, i);
-    put_row(&t, "ss", n.name, n.kind);
-    put_text(&t, "%s%s%s", n.inputs ? node_of(m, n.input[0]).name : "", n.inputs > 1 ? ", " : "",
-             n.inputs > 1 ? node_of(m, n.input[1]).name : "");
-    put_row(&t, "snn", shape_of(n.dim, n.rank).text, (double)n.params, n.macs);
-    macs += n.macs;
-  }
-  text_table(&out, &t);
-  printf("%s%s multiply-adds and %s bytes of memory to classify one sample\n"
-         "%s bytes of memory to train it a sample at a time\n", out.data, grouped(macs).text,
+  const char *key;
+  for (int i = 0; (key = nn_note_key(m, i)) != NULL; i++)
+    if (find_word("log|state", key, NULL) < 0) print_note(key, nn_note(m, key));
+  struct table layers = layers_of(m, &macs), arrays = model_arrays(m);
+  print_table(&layers, 100);
+  printf("%s multiply-adds and %s bytes of memory to classify one sample\n"
+         "%s bytes of memory to train it a sample at a time\n", grouped(macs).text,
          grouped((double)to_classify).text, grouped((double)nn_memory(m)).text);
-  text_free(&out), table_free(&t);
+  print_table(&arrays, INT_MAX);
   nn_destroy(m);
   return 0;
 }
@@ -4231,66 +4560,69 @@ static void predict_set(struct predictor *p, const nn_dataset *d, const char *na
   const size_t each = (size_t)(p->dim[0] * p->dim[1] * p->dim[2]);
   nn_real *x = allocate(BATCH * (each + (size_t)top), sizeof *x), *share = x + BATCH * each;
   int32_t index[BATCH], *found = allocate(BATCH * (size_t)top, sizeof *found);
-  for (int i = 0; i < d->count; i++) {
-    const int k = i % BATCH; /* its place in the batch, which is predicted at its first */
-    nn_batch b;
-    memset(&b, 0, sizeof b);
-    b.n = d->count - i < BATCH ? d->count - i : BATCH;
-    b.x[0] = x;
-    for (int n = 0; n < b.n && k == 0; n++) index[n] = i + n;
-    if (k == 0 && nn_gather(d, index, b.n, NULL, NULL, x, NULL)) fail("%s: cannot be read", name);
-    if (k == 0) must(p->m, nn_predict_top(p->m, &b, top, found, share));
-    if (isnan(share[k * top])) fail("%s: the answer for image %d is not a number", name, i);
-    if (d->count > 1) printf("%s[%d]", p->several ? name : "", i);
-    else printf("%s", name);
-    for (int c = k * top; c < (k + 1) * top; c++)
-      printf("  %s %.4f", class_name(p->m, found[c]).text, (double)share[c]);
-    if (d->labels) printf("  is %s", class_name(p->m, d->labels[i]).text);
-    putchar('\n');
-    p->labelled += d->labels != NULL;
-    p->right += d->labels && d->labels[i] == found[k * top];
+  for (int first = 0, n; first < d->count; first += n) {
+    n = d->count - first < BATCH ? d->count - first : BATCH;
+    const nn_batch b = {.n = n, .x = {x}};
+    for (int k = 0; k < n; k++) index[k] = first + k;
+    if (nn_gather(d, index, n, NULL, NULL, x, NULL)) fail("%s: cannot be read", name);
+    must(p->m, nn_predict_top(p->m, &b, top, found, share));
+    for (int k = 0; k < n; k++) {
+      if (isnan(share[k * top]))
+        fail("%s: the answer for image %d is not a number", name, first + k);
+      if (d->count > 1) printf("%s[%d]", p->several ? name : "", first + k);
+      else printf("%s", name);
+      for (int c = k * top; c < (k + 1) * top; c++)
+        printf("  %s %.4f", class_name(p->m, found[c]).text, (double)share[c]);
+      if (d->labels) {
+        printf("  is %s", class_name(p->m, d->labels[first + k]).text);
+        p->labelled++;
+        p->right += d->labels[first + k] == found[k * top];
+      }
+      putchar('\n');
+    }
   }
   free(x), free(found);
 }
 
-/* Predicts a file that is a picture, an npy, an IDX or a CIFAR-10 file, by its beginning. */
+/* The images of an npy, IDX or CIFAR-10 file, with the labels that it or --labels has. */
+static void read_set(const struct predictor *p, struct text *file, const char *name,
+                     nn_dataset *d) {
+  const char *given = p->s->v[OPT_LABELS].text;
+  const int *dim = p->dim, is_cifar = ends_with(name, ".bin");
+  nn_array a, labels = {0};
+  nn_message why;
+  if (!is_cifar) a = parse_array(file, name);
+  else if (nn_cifar10_parse(file->data, file->size, dim[0] == 1, NULL, &a, &labels, &why))
+    fail("%s: %s", name, why.text);
+  if (a.count == 0) fail("%s: no images are in it", name);
+  if (a.rank == 2 && p->in.rank > 1 && a.dim[0] == (size_t)dim[1] && a.dim[1] == (size_t)dim[2])
+    a.dim[2] = a.dim[1], a.dim[1] = a.dim[0], a.dim[0] = 1, a.rank = 3; /* one image */
+  if (*given) {
+    nn_array_free(&labels);
+    labels = read_array(given);
+  }
+  if (nn_dataset_from_arrays(&a, labels.data ? &labels : NULL, d, &why))
+    fail("%s: %s", name, why.text);
+  if (d->labels) count_classes(d, p->classes, *given ? given : name);
+  const nn_transform middle = {.gray = dim[0] == 1 && d->channels == 3,
+                               .crop_height = is_cifar ? dim[1] : 0,
+                               .crop_width = is_cifar ? dim[2] : 0};
+  if (is_cifar || middle.gray) nn_dataset_transform(d, &middle, NULL);
+}
+
+/* Predicts a file of images, which its beginning tells from a picture. */
 static void predict_file(void *user, const char *name) {
   struct predictor *p = user;
-  nn_array bytes = read_bytes(name), a, labels;
-  const int begins = bytes.count ? *(const uint8_t *)bytes.data : -1, *dim = p->dim;
-  const int is_cifar = ends_with(name, ".bin");
-  const char *given = p->s->v[OPT_LABELS].text;
-  nn_transform middle = {0};
+  struct text file = read_bytes(name);
   nn_dataset d;
-  nn_message why;
+  const int *dim = p->dim;
   int was[2] = {dim[1], dim[2]};
-  memset(&labels, 0, sizeof labels);
-  if (is_cifar || begins == 0 || begins == 0x93) {
-    if (!is_cifar) a = parse_array(&bytes, name);
-    else if (nn_cifar10_parse(bytes.data, bytes.count, dim[0] == 1, NULL, &a, &labels, &why))
-      fail("%s: %s", name, why.text);
-    if (a.count == 0) fail("%s: no images are in it", name);
-    if (a.rank == 2 && p->in.rank > 1 && a.dim[0] == (size_t)dim[1] && a.dim[1] == (size_t)dim[2])
-      a.dim[2] = a.dim[1], a.dim[1] = a.dim[0], a.dim[0] = 1, a.rank = 3; /* one image */
-    if (*given) {
-      nn_array own = read_bytes(given);
-      nn_array_free(&labels);
-      labels = parse_array(&own, given);
-      nn_array_free(&own);
-    }
-    if (nn_dataset_from_arrays(&a, labels.data ? &labels : NULL, &d, &why))
-      fail("%s: %s", name, why.text);
-    if (d.label_size > 1) fail("%s: not one label for each image", given);
-    for (int i = 0; d.labels && i < d.count; i++)
-      if (d.labels[i] < 0 || d.labels[i] >= p->classes)
-        fail("%s: label %ld of sample %d is not 0 .. %d", *given ? given : name, (long)d.labels[i],
-             i, p->classes - 1);
-    middle.crop_height = dim[1], middle.crop_width = dim[2];
-    if (is_cifar) nn_dataset_transform(&d, &middle, NULL);
-  } else if (p->in.rank == 1 || !read_picture(&bytes, p->dim, &d, was)) {
+  if (ends_with(name, ".bin") || (file.size && (!*file.data || *file.data == '\x93'))) {
+    read_set(p, &file, name, &d);
+  } else if (p->in.rank == 1 || !read_picture(&file, p->dim, &d, was)) {
     if (!p->in_folder) fail("%s is no picture, npy, IDX or CIFAR-10 file", name);
-    nn_array_free(&bytes);
     note("%s is no picture, and left out", name);
+    text_free(&file);
     return;
   }
   if (d.channels != dim[0] || d.height != dim[1] || d.width != dim[2])
@@ -4304,23 +4636,24 @@ static void predict_file(void *user, const char *name) {
     snprintf(p->fitted, sizeof p->fitted, "%.300s has %d x %d pixels", name, was[1], was[0]);
   predict_set(p, &d, name);
   nn_dataset_free(&d);
-  nn_array_free(&bytes);
+  text_free(&file);
 }
 
 static int predict_command(struct settings *s) {
-  struct predictor p;
+  struct predictor p = {.s = s};
   nn_node_info out;
   char path[PATH_SIZE];
-  memset(&p, 0, sizeof p);
-  p.s = s;
   complete_isa(s);
   nn_config c = config_of(s);
   c.batch = BATCH;
   c.inference = 1;
   model_path(path, s->operand[0]);
   p.m = load_model(path, &c).model;
-  if (nn_get_node(p.m, 0, &p.in) || nn_get_node(p.m, nn_output_node(p.m), &out) || out.rank != 1)
-    fail("%s is not a model that classifies images", path);
+  p.in = node_of(p.m, 0), out = node_of(p.m, nn_output_node(p.m));
+  if (out.rank != 1) fail("%s is not a model that classifies images", path);
+  for (int i = 1; i < nn_node_count(p.m); i++)
+    if (!node_of(p.m, i).inputs)
+      fail("%s takes more than images: it has two inputs or more", path);
   p.dim[0] = p.in.rank == 3 ? p.in.dim[0] : 1;
   p.dim[1] = p.in.rank > 1 ? p.in.dim[p.in.rank - 2] : 1;
   p.dim[2] = p.in.dim[p.in.rank - 1];
@@ -4328,16 +4661,13 @@ static int predict_command(struct settings *s) {
   p.several = s->operands > 2 || is_folder(s->operand[1]);
   if (is_set(s, OPT_LABELS) && p.several) refuse(s, "--labels goes with one file of images");
   for (int i = 1; i < s->operands; i++)
-    if ((p.in_folder = is_folder(s->operand[i])) != 0)
-      each_file(s->operand[i], predict_file, &p);
+    if ((p.in_folder = is_folder(s->operand[i])) != 0) each_file(s->operand[i], predict_file, &p);
     else predict_file(&p, s->operand[i]);
   if (p.labelled)
     printf("accuracy %s (%d of %d)\n", percent((double)p.right / p.labelled).text, p.right,
            p.labelled);
-  const char *data = nn_note(p.m, "data");
   if (*p.fitted)
     note("%s: pictures are cut and scaled to %d x %d", p.fitted, p.dim[2], p.dim[1]);
-  if (data) note("%s was trained on %.*s", path, (int)strcspn(data, "\n"), data);
   nn_destroy(p.m);
   return 0;
 }
@@ -4346,29 +4676,31 @@ static int predict_command(struct settings *s) {
 static int run(const struct command *c, int count, char **argv, const char **words) {
   const char *const *typed = (const char *const *)argv;
   struct settings s;
-  parse(&s, c, count - 2, words + 2, NULL);
+  parse(&s, c, count - 2, words + 2);
   s.program = argv[0];
   if (c->bit == DEMO) return demo_command(&s, typed);
   if (c->bit == EXPERIMENT) return experiment_command(&s, typed);
   if (c->bit == SOURCES) return data_command(&s);
   if (c->bit == INFO) return info_command(&s);
+  if (c->bit == CONVERT) return convert_command(&s);
   if (c->bit == PREDICT) return predict_command(&s);
   if (c->bit == LOOK) return look_command(&s);
+  if (c->bit == PLAYS) return play_command(&s);
   int several = whole_of(&s, OPT_SEEDS) > 1 || is_set(&s, OPT_DONE);
   for (int o = 0; o < OPTION_COUNT; o++) several |= s.v[o].several;
   return several ? sweep_command(&s, typed) : run_command(&s);
 }
 
 int main(int count, char **argv) {
-  const char *name = count > 1 ? argv[1] : "";
   const char **words = allocate((size_t)count + 1, sizeof *words);
-  const int helps = find_word("--help|-h|help", name, NULL) >= 0;
   struct word meant = {""};
   int result = 0;
   ignore_signals();
+  if (join_ranks()) return follow();
   for (int i = 0; i < count; i++) words[i] = argv[i];
   if (count < 2) wrong("", "which command? %s", command_names);
-  if (helps && count > 2) name = argv[2];
+  const int helps = find_word("--help|-h|help", argv[1], NULL) >= 0;
+  const char *name = argv[helps && count > 2 ? 2 : 1];
   const int k = find_word(command_names, name, &meant);
   if (strcmp(name, "--version") == 0) puts("nn " NN_VERSION);
   else if (helps && count == 2) help_all();

@@ -17,14 +17,33 @@
  *   @@LAYER     the builder calls: checks and shapes
  *   @@OPTIM     optimizers and schedules
  *   @@MODEL     memory plan, build, forward, backward, step
- *   @@DATA      file readers, data sets, augmentation, batches
+ *   @@DATA      a cursor over bytes, file readers, data sets, augmentation, batches
  *   @@INSPECT   statistics of activations, ways back to the image, occlusion
  *   @@IO        models and checkpoints as bytes
- *   @@FIT       epochs over a data set: training, validation, checkpoints
+ *   @@EXPORT    weights by name, from our files and other programs', and to them
+ *   @@SOURCE    models as C source
+ *   @@FIT       epochs over a data set: training, validation, checkpoints, on one rank or several
+ *   @@ONNX      models as ONNX files, out and in
  *
  * This file includes itself: once for every instruction set it compiles only @@VEC and @@KERNEL,
  * with NN__INSTANCE saying which, between pragmas that let the compiler use that set there and
  * nowhere else. So one plain `cc -O2 nn.c` holds them all and @@DISPATCH chooses at run time.
+ *
+ * A NEW LAYER is functions of its own: a builder in @@LAYER, which checks, sets shape, parameters
+ * and macs; forward and backward where its like stand (@@CONV, @@OPS, @@RNN). First see whether it
+ * is a layer that is there with other strides, or one that moves rows (nn__moved_from). Beside
+ * these it touches, in this order:
+ *   1 nn.h               its contract, and what takes an nn_real among the names for double
+ *   2 NN__KINDS          its name in files, its facts, and the names of its functions: forward,
+ *                        backward, room; the builder gives the row made of them to nn__begin
+ *   3 nn__io_fields      what its builder takes, and the format's description above
+ *   4 nn__add_described  the builder call that a file's layer is made by
+ * and nn__steps_after, where it makes more or fewer steps; nn__seen_of, where it moves pixels;
+ * nn__c_layer, which writes it as C source.
+ * Then, in tests/: wrong_values, a definition in plain loops and, over steps, own_steps in
+ * test_layers.c; goldens.py and test_torch.c; test_gradients.c; graphs.h, which takes it into the
+ * random nets of four suites; test_io.c; random_layer in test_fuzz.c; attacks.h for its fields;
+ * receptive_fields in test_inspect.c.
  *
  * LAYOUT INSIDE. A node's values are a matrix [rows, cols], cols = channels or features:
  * an image has one row a pixel (NHWC), a sequence is time-major (row = t n + sample). So every
@@ -98,9 +117,10 @@
 
 #ifndef NN__REFUSED
 /* ====================================== @@PLATFORM =========================================
- * NN__SIMD_X86, NN__SIMD_NEON: vector kernels can be compiled here. NN__INLINE: inlined even where
- * the compiler would rather not, for bodies whose constants must meet. NN__UNROLL: before a loop
- * with a constant count whose array must live in registers. */
+ * NN__SIMD_X86, NN__SIMD_NEON, NN__SIMD_WASM: vector kernels can be compiled here; of the first
+ * two the value is the processor's bits, 32 or 64. NN__INLINE: inlined even where the compiler
+ * would rather not, for bodies whose constants must meet.
+ * NN__UNROLL: before a loop with a constant count whose array must live in registers. */
 #if defined __GLIBC__ && !defined __USE_XOPEN2K8
 /* A header that was read before this file, under -std=c99, has settled that POSIX stays hidden.
  * This settles it anew for the headers that are still to come. */
@@ -119,54 +139,52 @@
 #include <stdlib.h>
 #endif
 
+/* Who compiles, and for which system. What is not defined here is 0 in an #if. */
 #if defined __clang__
 #define NN__CLANG 1
-#else
-#define NN__CLANG 0
-#endif
-#if defined __GNUC__ && !defined __clang__ && !defined __TINYC__
-#define NN__GCC 1
-#else
-#define NN__GCC 0
-#endif
-#if defined _MSC_VER && !defined __clang__
+#elif defined _MSC_VER
 #define NN__MSVC 1
-#else
-#define NN__MSVC 0
+#elif defined __GNUC__ && !defined __TINYC__
+#define NN__GCC 1
 #endif
 #if defined _WIN32
 #define NN__WIN32 1
-#else
-#define NN__WIN32 0
-#endif
-#if !NN__WIN32 && (defined __unix__ || defined __APPLE__)
+#elif defined __unix__ || defined __APPLE__
 #define NN__UNIX 1
-#else
-#define NN__UNIX 0
 #endif
 #if defined __linux__ && !defined __EMSCRIPTEN__
 #define NN__LINUX 1
+#endif
+#ifdef NN_NO_TRAINING
+#define NN__TRAINS 0
 #else
-#define NN__LINUX 0
+#define NN__TRAINS 1
+#endif
+#ifdef __OPTIMIZE_SIZE__
+#define NN__SMALL 1 /* less code rather than more speed, as -Os asks for */
+#else
+#define NN__SMALL 0
 #endif
 
-#if (NN__GCC || NN__CLANG) && !defined __OPTIMIZE__ && !defined NN_NO_WARNING
+/* NN__APART: its frame is none of its caller's. NN__ATOMICS: reads and additions that other threads
+ * see in one order; without them the pool's mutex guards the same places. NN__PAUSE: between two
+ * looks at what another thread writes. */
+#if NN__GCC || NN__CLANG
+#if !defined __OPTIMIZE__ && !defined NN_NO_WARNING
 #pragma GCC warning "nn.c is compiled without -O2 and some 20 times slower (NN_NO_WARNING: silent)"
 #endif
-
-#if NN__GCC || NN__CLANG
 #define NN__INLINE static inline __attribute__((always_inline))
-#elif NN__MSVC
-#define NN__INLINE static __forceinline
-#else
-#define NN__INLINE static inline
-#endif
-/* NN__ATOMICS: reads and additions that other threads see in one order; without them the pool's
- * mutex guards the same places. NN__PAUSE: between two looks at what another thread writes. */
-#if NN__GCC || NN__CLANG
+#define NN__APART static __attribute__((noinline))
 #define NN__PREFETCH(p) __builtin_prefetch(p)
 #define NN__ATOMICS 1
 #else
+#if NN__MSVC
+#define NN__INLINE static __forceinline
+#define NN__APART static __declspec(noinline)
+#else
+#define NN__INLINE static inline
+#define NN__APART static
+#endif
 #define NN__PREFETCH(p) ((void)(p))
 #define NN__ATOMICS 0
 #endif
@@ -183,21 +201,86 @@
 #define NN__UNROLL
 #endif
 
-#define NN__SIMD_X86 0
-#define NN__SIMD_NEON 0
+/* Members of which a struct needs the ones or the others: in one place where the compiler has
+ * unions without a name, else side by side. */
+#if NN__GCC || NN__CLANG
+#define NN__ONE_OF(...) __extension__ union { __VA_ARGS__ };
+#define NN__ALL_OF(...) __extension__ struct { __VA_ARGS__ };
+#else
+#define NN__ONE_OF(...) __VA_ARGS__
+#define NN__ALL_OF(...) __VA_ARGS__
+#endif
+
 #if !defined NN_NO_SIMD && !NN__DOUBLE && (NN__GCC || NN__CLANG || NN__MSVC)
 #if defined __x86_64__ || defined _M_X64
-#undef NN__SIMD_X86
-#define NN__SIMD_X86 1
+#define NN__SIMD_X86 64
+#elif defined __i386__
+#define NN__SIMD_X86 32
+#elif (defined __aarch64__ || defined _M_ARM64) && !defined __AARCH64EB__
+#define NN__SIMD_NEON 64
+#elif defined __ARM_NEON && !defined __ARM_BIG_ENDIAN
+#define NN__SIMD_NEON 32
+#elif NN__GCC && NN__LINUX && defined __ARM_FP && defined __ARM_ARCH && __ARM_ARCH >= 7 && \
+    defined __ARM_ARCH_PROFILE && __ARM_ARCH_PROFILE == 'A' && !defined __ARM_BIG_ENDIAN
+#define NN__SIMD_NEON 32
+#define NN__ASKS_FOR_NEON /* some ARMv7 have none: at run time the system says */
+#include <sys/auxv.h>
+#elif defined __wasm_simd128__
+#define NN__SIMD_WASM 1
+#include <wasm_simd128.h>
+#endif
+#endif
+#if NN__SIMD_X86
 #include <immintrin.h>
 #if NN__MSVC
 #include <intrin.h>
 #endif
-#elif (defined __aarch64__ || defined _M_ARM64) && !defined __AARCH64EB__
-#undef NN__SIMD_NEON
-#define NN__SIMD_NEON 1
+#elif NN__SIMD_NEON
 #include <arm_neon.h>
+#ifdef __ARM_FEATURE_FMA
+#define NN__ARM_FMA 1
 #endif
+#endif
+
+/* From NN__TARGET to NN__TARGET_END a function may use these instructions. */
+#define NN__PRAGMA(text) _Pragma(#text)
+#if NN__GCC
+#define NN__TARGET(set) NN__PRAGMA(GCC push_options) NN__PRAGMA(GCC target(set))
+#define NN__TARGET_END NN__PRAGMA(GCC pop_options)
+#elif NN__CLANG
+#define NN__TARGET(set) \
+  NN__PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
+#define NN__TARGET_END NN__PRAGMA(clang attribute pop)
+#else
+#define NN__TARGET(set)
+#define NN__TARGET_END
+#endif
+
+/* A function of the table of kernels. On 32-bit x86 its vectors want a stack that is aligned to 16
+ * bytes, and a caller or the start of a thread may align it to 4. */
+#if NN__SIMD_X86 == 32
+#define NN__FN static __attribute__((force_align_arg_pointer))
+#define NN__SSE2 (__builtin_cpu_supports("sse2") != 0) /* cheap: asked once, as a program starts */
+#else
+#define NN__FN static
+#define NN__SSE2 1
+#endif
+
+/* Without training what only goes back is compiled, called by nothing and dropped. */
+#if defined NN_NO_TRAINING && (NN__GCC || NN__CLANG)
+#define NN__DROPS_BACK 1
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wunused-function"
+#else
+#define NN__DROPS_BACK 0
+#endif
+
+/* Whether the scalar kernels are the only ones, so that they are called by name. */
+#define NN__ONE_ISA (!NN__SIMD_X86 && !NN__SIMD_NEON && !NN__SIMD_WASM)
+#if NN__ONE_ISA
+#define NN__FOLDS NN__INLINE /* a kernel of which each call needs a small part */
+#else
+#define NN__FOLDS NN__FN
 #endif
 
 #if NN__WIN32
@@ -225,11 +308,8 @@
 #endif
 #ifdef NN__PTHREADS
 #include <unistd.h>
-#if !defined _POSIX_THREADS || _POSIX_THREADS <= 0
-#undef NN__PTHREADS
 #endif
-#endif
-#ifdef NN__PTHREADS
+#if defined NN__PTHREADS && _POSIX_THREADS > 0
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
@@ -242,6 +322,15 @@
 #endif
 
 #define NN__ALIGN 64 /* bytes: a cache line, and the widest vector */
+
+/* What long sums are taken in: double, but on a chip whose C library would have to imitate it. */
+#if defined __arm__ && !(defined __ARM_FP && (__ARM_FP & 8))
+typedef nn_real nn__wide;
+#define NN__WIDE_SQRT(x) nn__sqrt(x)
+#else
+typedef double nn__wide;
+#define NN__WIDE_SQRT(x) sqrt(x)
+#endif
 
 /* Files: what C99 leaves open about reading a large one and writing one safely. */
 #ifndef NN_NO_STDIO
@@ -266,7 +355,7 @@ extern int fchmod(int, mode_t);
 #if NN__WIN32
 /* Windows takes names of any script only as UTF-16. 0, and errno, for what is not UTF-8. */
 enum { NN__WIDE = 500 };
-static int nn__wide(const char *path, wchar_t *wide)
+static int nn__wide_path(const char *path, wchar_t *wide)
 {
   if (MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, NN__WIDE)) return 1;
   errno = GetLastError() == ERROR_INSUFFICIENT_BUFFER ? ENAMETOOLONG : EILSEQ;
@@ -279,7 +368,7 @@ static FILE *nn__fopen(const char *path, int writing)
 {
 #if NN__WIN32
   wchar_t wide[NN__WIDE];
-  return nn__wide(path, wide) ? _wfopen(wide, writing ? L"wb" : L"rb") : NULL;
+  return nn__wide_path(path, wide) ? _wfopen(wide, writing ? L"wb" : L"rb") : NULL;
 #else
   return fopen(path, writing ? "wb" : "rb");
 #endif
@@ -307,7 +396,7 @@ static void nn__remove(const char *path)
 {
 #if NN__WIN32
   wchar_t wide[NN__WIDE];
-  if (nn__wide(path, wide)) _wremove(wide);
+  if (nn__wide_path(path, wide)) _wremove(wide);
 #else
   remove(path);
 #endif
@@ -318,7 +407,7 @@ static int64_t nn__file_size(FILE *f)
 {
 #if NN__WIN32
   return fseek(f, 0, SEEK_SET) == 0 ? _filelengthi64(_fileno(f)) : -1;
-#elif NN__UNIX && !defined NN__STDIO_HIDDEN
+#elif (NN__UNIX && !defined NN__STDIO_HIDDEN) || defined __wasi__
   const int64_t size = fseeko(f, 0, SEEK_END) == 0 ? (int64_t)ftello(f) : -1;
   return fseeko(f, 0, SEEK_SET) == 0 ? size : -1;
 #else
@@ -346,7 +435,7 @@ static int nn__replace(const char *from, const char *to)
 {
 #if NN__WIN32
   wchar_t wide_from[NN__WIDE], wide_to[NN__WIDE];
-  return nn__wide(from, wide_from) && nn__wide(to, wide_to) &&
+  return nn__wide_path(from, wide_from) && nn__wide_path(to, wide_to) &&
          MoveFileExW(wide_from, wide_to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH) != 0;
 #else
   if (rename(from, to) == 0) return 1;
@@ -357,17 +446,13 @@ static int nn__replace(const char *from, const char *to)
 #endif
 }
 
+#if NN__UNIX
 /* 0 when the name is that of a device, a directory and the like: to read a pipe could wait for
  * ever, to rename a file over these would fail, or, for the superuser, would replace /dev/null. */
 static int nn__regular(const char *path)
 {
-#if NN__UNIX
   struct stat s;
   return stat(path, &s) != 0 || S_ISREG(s.st_mode);
-#else
-  (void)path;
-  return 1;
-#endif
 }
 
 /* A file that will be renamed to `path` is one writer's at a time, a thread's or a process's: this
@@ -376,7 +461,6 @@ static int nn__regular(const char *path)
  * write it. */
 static int nn__take_file(const char *temporary, const char *path)
 {
-#if NN__UNIX
   for (int tries = 0; tries < 1000; tries++) {
     struct stat own, named;
     const int how = O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
@@ -398,36 +482,26 @@ static int nn__take_file(const char *temporary, const char *path)
   }
   errno = EBUSY;
   return -1;
-#else
-  (void)temporary, (void)path;
-  return 0;
-#endif
 }
-
-static void nn__give_file(int file)
-{
-#if NN__UNIX
-  close(file);
-#else
-  (void)file;
-#endif
-}
+static void nn__give_file(int file) { close(file); }
 
 /* Sees to it that a new name is on the disk, too. `path` is cut to its folder; some systems have no
  * folders to sync, and there is nothing to wait for. */
 static void nn__sync_folder(char *path)
 {
-#if NN__UNIX
   char *end = strrchr(path, '/');
   if (end) end[end == path] = 0;
   const int folder = open(end ? path : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (folder < 0) return;
   fsync(folder);
   close(folder);
-#else
-  (void)path;
-#endif
 }
+#else /* nothing of this is known */
+#define nn__regular(path) ((void)(path), 1)
+#define nn__take_file(temporary, path) ((void)(temporary), (void)(path), 0)
+#define nn__give_file(file) ((void)(file))
+#define nn__sync_folder(path) ((void)(path))
+#endif
 #endif
 
 /* ======================================== @@BASE =========================================== */
@@ -450,12 +524,21 @@ static void nn__put_string(nn__text *t, const char *s)
   for (; *s; s++) nn__put_char(t, (unsigned char)*s < ' ' || *s == 127 ? '?' : *s);
 }
 
+/* Divides by 16 bits at a time: a chip's library takes 1 KB for a division of 64. */
 static void nn__put_number(nn__text *t, unsigned long long value, unsigned base)
 {
   char digit[24];
   int n = 0;
-  do digit[n++] = "0123456789abcdef"[value % base];
-  while ((value /= base) != 0);
+  do {
+    unsigned long long quotient = 0;
+    unsigned long rest = 0;
+    for (int shift = 48; shift >= 0; shift -= 16) {
+      rest = rest << 16 | (unsigned long)(value >> shift & 0xFFFF);
+      quotient = quotient << 16 | rest / base, rest %= base;
+    }
+    digit[n++] = "0123456789abcdef"[rest];
+    value = quotient;
+  } while (value != 0);
   while (n > 0) nn__put_char(t, digit[--n]);
 }
 
@@ -465,65 +548,45 @@ static void nn__put_signed(nn__text *t, long long value)
   nn__put_number(t, value < 0 ? 0ull - (unsigned long long)value : (unsigned long long)value, 10);
 }
 
+#ifndef NN_NO_MESSAGES
 /* Six significant digits in the manner of %g, good to about the last of them. */
 static void nn__put_real(nn__text *t, double value)
 {
-  int exponent, scientific, point, i, last = 5;
-  char digit[6];
-  unsigned long rest;
-  if (value != value) {
-    nn__put_string(t, "nan");
-    return;
-  }
   if (value < 0) nn__put_char(t, '-');
   value = fabs(value);
-  if (value == HUGE_VAL) {
-    nn__put_string(t, "inf");
+  if (!(value > 0 && value < HUGE_VAL)) {
+    nn__put_string(t, value != value ? "nan" : value > 0 ? "inf" : "0");
     return;
   }
-  if (value == 0) {
-    nn__put_char(t, '0');
-    return;
-  }
-  exponent = (int)floor(log10(value));
+  char digit[6];
+  int exponent = (int)floor(log10(value)), last = 5;
   /* In two steps, because 10^(5 - exponent) may itself be too large for the smallest values. */
   value = exponent < -200 ? value * 1e200 * pow(10, -195 - exponent)
                           : value * pow(10, 5 - exponent);
-  rest = (unsigned long)(value + 0.5);
-  if (rest < 100000) { /* log10 was one too high, a hair under a power of ten */
-    rest = (unsigned long)(value * 10 + 0.5);
-    exponent--;
-  }
-  if (rest > 999999) {
-    rest /= 10;
-    exponent++;
-  }
-  for (i = 5; i >= 0; i--, rest /= 10) digit[i] = (char)('0' + rest % 10);
+  if (value + 0.5 < 100000) value *= 10, exponent--; /* log10 was one too high, by a hair */
+  unsigned long rest = (unsigned long)(value + 0.5);
+  if (rest > 999999) rest /= 10, exponent++;
+  for (int i = 5; i >= 0; i--, rest /= 10) digit[i] = (char)('0' + rest % 10);
   while (last > 0 && digit[last] == '0') last--;
-  scientific = exponent < -4 || exponent > 5;
-  point = scientific ? 0 : exponent; /* the point stands after this digit */
-  if (point < 0) {
-    nn__put_string(t, "0.");
-    for (i = point + 1; i < 0; i++) nn__put_char(t, '0');
-  }
-  for (i = 0; i <= last || i <= point; i++) {
+  const int scientific = exponent < -4 || exponent > 5;
+  const int point = scientific ? 0 : exponent; /* the point stands after this digit */
+  if (point < 0) nn__put_string(t, "0.");
+  for (int i = point + 1; i < 0; i++) nn__put_char(t, '0');
+  for (int i = 0; i <= last || i <= point; i++) {
     nn__put_char(t, digit[i]);
     if (i == point && i < last) nn__put_char(t, '.');
   }
-  if (scientific) {
-    nn__put_string(t, exponent < 0 ? "e-" : "e+");
-    if (exponent < 0) exponent = -exponent;
-    if (exponent < 10) nn__put_char(t, '0');
-    nn__put_signed(t, exponent);
-  }
+  if (!scientific) return;
+  nn__put_string(t, exponent < 0 ? "e-" : "e+");
+  exponent = exponent < 0 ? -exponent : exponent;
+  if (exponent < 10) nn__put_char(t, '0');
+  nn__put_signed(t, exponent);
 }
+#endif
 
 static void nn__format(char *to, size_t size, const char *format, va_list args)
 {
-  nn__text t;
-  t.to = to;
-  t.size = size;
-  t.used = 0;
+  nn__text t = {to, size, 0};
   if (size == 0) return;
   for (; *format; format++) {
     const char *s;
@@ -536,20 +599,21 @@ static void nn__format(char *to, size_t size, const char *format, va_list args)
       s = va_arg(args, const char *);
       nn__put_string(&t, s ? s : "(null)");
       break;
+    case 'c': nn__put_char(&t, (char)va_arg(args, int)); break;
     case 'd': nn__put_signed(&t, va_arg(args, int)); break;
     case 'x': nn__put_number(&t, va_arg(args, unsigned), 16); break;
+#ifndef NN_NO_MESSAGES
     case 'g': nn__put_real(&t, va_arg(args, double)); break;
+#endif
     case 'z': /* %zu */
       nn__put_number(&t, va_arg(args, size_t), 10);
       if (format[1] == 'u') format++;
       break;
     case 'l': /* %lld, %llu */
-      if (!strncmp(format, "llu", 3))
+      if (*++format == 'l' && *++format == 'u')
         nn__put_number(&t, va_arg(args, unsigned long long), 10);
       else
         nn__put_signed(&t, va_arg(args, long long));
-      if (format[1] == 'l') format++;
-      if (format[1] == 'd' || format[1] == 'u') format++;
       break;
     case '\0': format--; break; /* a lone % at the end: the loop must still see the zero */
     default: nn__put_char(&t, *format); break;
@@ -558,8 +622,35 @@ static void nn__format(char *to, size_t size, const char *format, va_list args)
   to[t.used] = '\0';
 }
 
+const char *nn_status_text(int status)
+{
+  static const char *const text[] = {
+      "there is none", "stopped", "ok", "invalid argument", "out of memory", "shapes do not fit",
+      "called in the wrong order", "input or output failed", "malformed data", "too large",
+      "not supported here", "training diverged"};
+  return status > NN_ABSENT || status < NN_ERR_DIVERGED ? "unknown status"
+                                                        : text[NN_ABSENT - status];
+}
+
+/* A text of the engine's own, such as a layer's name. */
+static void nn__words(nn_message *to, const char *format, ...)
+{
+  va_list args;
+  va_start(args, format);
+  nn__format(to->text, sizeof to->text, format, args);
+  va_end(args);
+}
+
+/* Whether two texts are the same, for what every program links: some libraries' strcmp is large. */
+static int nn__equal(const char *a, const char *b)
+{
+  while (*a && *a == *b) a++, b++;
+  return *a == *b;
+}
+
 /* Explains a failure where the caller wants it explained, and returns it, so that a check is one
  * line: return nn__say(why, NN_ERR_SHAPE, "..."). */
+#ifndef NN_NO_MESSAGES
 static nn_status nn__say(nn_message *why, nn_status status, const char *format, ...)
 {
   va_list args;
@@ -569,24 +660,18 @@ static nn_status nn__say(nn_message *why, nn_status status, const char *format, 
   va_end(args);
   return status;
 }
-
-const char *nn_status_text(int status)
+#else
+/* Of a failure its status's text is all that is told. What messages say is neither computed nor
+ * linked, but still compiled, so that nothing which only they use is unused. */
+static int nn__unsaid(const char *format, ...) { return format != NULL; }
+#define NN__UNSAID(...) ((void)(0 && nn__unsaid(__VA_ARGS__)))
+static nn_status nn__tell(nn_message *why, nn_status status)
 {
-  switch (status) {
-  case NN_OK: return "ok";
-  case NN_STOPPED: return "stopped";
-  case NN_ERR_ARGUMENT: return "invalid argument";
-  case NN_ERR_MEMORY: return "out of memory";
-  case NN_ERR_SHAPE: return "shapes do not fit";
-  case NN_ERR_STATE: return "called in the wrong order";
-  case NN_ERR_IO: return "input or output failed";
-  case NN_ERR_FORMAT: return "malformed data";
-  case NN_ERR_LIMIT: return "too large";
-  case NN_ERR_UNSUPPORTED: return "not supported here";
-  case NN_ERR_DIVERGED: return "training diverged";
-  default: return "unknown status";
-  }
+  if (why) nn__words(why, "%s", nn_status_text(status));
+  return status;
 }
+#define nn__say(why, status, ...) (NN__UNSAID(__VA_ARGS__), nn__tell(why, status))
+#endif
 
 /* Sizes come from users and files, so every sum and product of them is checked: 1 when it fits
  * in a size_t (of 32 bits too), 0 when it does not. */
@@ -594,6 +679,14 @@ static int nn__mul(size_t a, size_t b, size_t *product)
 {
   *product = a * b;
   return a == 0 || b <= SIZE_MAX / a;
+}
+
+/* The product, or SIZE_MAX where it does not fit. Doubles would take thousands of bytes of code on
+ * a processor without them. */
+static size_t nn__times(size_t a, size_t b)
+{
+  size_t product;
+  return nn__mul(a, b, &product) ? product : SIZE_MAX;
 }
 
 static int nn__add_size(size_t a, size_t b, size_t *sum)
@@ -612,8 +705,26 @@ static int nn__finite(double x)
   return (bits & exponent) != exponent;
 }
 
+/* Tells whether 0 <= x < 1 (closed: x <= 1), by its bits: a chip has no comparison of doubles. */
+static int nn__is_share(double x, int closed)
+{
+  const uint64_t one = (uint64_t)0x3FF << 52;
+  uint64_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits < one + (uint64_t)closed;
+}
+
+static nn_real nn__sqrt(nn_real x)
+{
+#if NN__DOUBLE
+  return sqrt(x);
+#else
+  return sqrtf(x);
+#endif
+}
+
 /* The only two places that touch the heap. Size 0 asks for one byte, so that NULL always means out
- * of memory. An allocator without release (an arena) keeps its memory. */
+ * of memory. */
 static void *nn__allocate(const nn_allocator *a, size_t size)
 {
   if (a && !a->allocate != !a->release) return NULL; /* half an allocator: nothing could be freed */
@@ -630,12 +741,9 @@ static void nn__release(const nn_allocator *a, void *memory, size_t size)
 {
   if (memory == NULL) return;
   if (size == 0) size = 1;
-  if (a && a->allocate) {
-    if (a->release) a->release(a->user, memory, size);
-    return;
-  }
+  if (a && a->release) a->release(a->user, memory, size);
 #ifndef NN_NO_MALLOC
-  NN_FREE(memory);
+  if (!a || !a->allocate) NN_FREE(memory);
 #endif
 }
 
@@ -647,20 +755,14 @@ static void nn__random_block(uint64_t seed, uint64_t stream, uint64_t block, uin
   uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32);
   uint32_t c2 = (uint32_t)stream, c3 = (uint32_t)(stream >> 32);
   uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-  int round;
-  for (round = 0; round < 10; round++) {
+  for (int round = 0; round < 10; round++) {
     uint64_t a = (uint64_t)0xD2511F53u * c0, b = (uint64_t)0xCD9E8D57u * c2;
     c0 = (uint32_t)(b >> 32) ^ c1 ^ k0;
     c2 = (uint32_t)(a >> 32) ^ c3 ^ k1;
-    c1 = (uint32_t)b;
-    c3 = (uint32_t)a;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
+    c1 = (uint32_t)b, c3 = (uint32_t)a;
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
   }
-  out[0] = c0;
-  out[1] = c1;
-  out[2] = c2;
-  out[3] = c3;
+  out[0] = c0, out[1] = c1, out[2] = c2, out[3] = c3;
 }
 
 uint32_t nn_random_at(uint64_t seed, uint64_t stream, uint64_t index)
@@ -670,10 +772,7 @@ uint32_t nn_random_at(uint64_t seed, uint64_t stream, uint64_t index)
   return word[index % 4];
 }
 
-uint32_t nn_random_next(nn_random *r)
-{
-  return nn_random_at(r->seed, r->stream, r->counter++);
-}
+uint32_t nn_random_next(nn_random *r) { return nn_random_at(r->seed, r->stream, r->counter++); }
 
 /* Lemire, "Fast random integer generation in an interval", 2019: the high half of a product is
  * uniform once the first 2^32 mod n values of the low half are refused. */
@@ -686,10 +785,7 @@ uint32_t nn_random_below(nn_random *r, uint32_t n)
   return (uint32_t)(product >> 32);
 }
 
-double nn_random_uniform(nn_random *r)
-{
-  return nn_random_next(r) * (1.0 / 4294967296.0);
-}
+double nn_random_uniform(nn_random *r) { return nn_random_next(r) * (1.0 / 4294967296.0); }
 
 double nn_random_normal(nn_random *r)
 {
@@ -706,22 +802,20 @@ double nn_random_normal(nn_random *r)
  * a chi-square test over 100,000 epochs finds none. */
 uint32_t nn_shuffled(uint64_t seed, uint64_t epoch, uint32_t count, uint32_t place)
 {
-  uint32_t key[24], mask[2], half[2], value;
-  int bits = 1, low, round;
+  uint32_t key[24], half[2], value;
+  int bits = 1;
   if (count < 2) return 0;
   while (bits < 32 && (count - 1) >> bits) bits++;
-  low = (bits + 1) / 2;
-  mask[0] = ((uint32_t)1 << low) - 1;
-  mask[1] = ((uint32_t)1 << (bits - low)) - 1;
+  const int low = (bits + 1) / 2;
+  const uint32_t mask[2] = {((uint32_t)1 << low) - 1, ((uint32_t)1 << (bits - low)) - 1};
   /* The tag in the high half keeps these streams apart from those of masks and initial values. */
   epoch ^= (uint64_t)0x73687566u << 32;
-  for (round = 0; round < 24; round += 4)
+  for (int round = 0; round < 24; round += 4)
     nn__random_block(seed, epoch, (uint64_t)round, key + round);
   value = place % count;
   do {
-    half[0] = value & mask[0];
-    half[1] = value >> low;
-    for (round = 0; round < 24; round++) {
+    half[0] = value & mask[0], half[1] = value >> low;
+    for (int round = 0; round < 24; round++) {
       uint32_t h = half[1 - round % 2] * 0x9E3779B1u + key[round];
       h = (h ^ (h >> 16)) * 0x85EBCA6Bu; /* the finaliser of MurmurHash3 */
       h = (h ^ (h >> 13)) * 0xC2B2AE35u;
@@ -806,17 +900,26 @@ static uint32_t nn__xcr0(void)
 /* How this thread treats subnormal numbers, those below 1.2e-38, which cost many processors a
  * hundred cycles each. nn__flush_subnormals makes them zeros, has results rounded to the nearest,
  * and gives what nn__restore_mode wants; where the mode cannot be reached, both do nothing.
- * MXCSR: flush to zero and denormals are zeros; FPCR: FZ, which is both. */
+ * MXCSR: flush to zero and denormals are zeros; FPCR, FPSCR on ARMv7: FZ, which is both. */
 #if NN__SIMD_X86 || (NN__SIMD_NEON && !NN__MSVC)
-#define NN__FLUSH (NN__SIMD_X86 ? 0x8040u : 0x1000000u)
-#define NN__ROUND (NN__SIMD_X86 ? 0x6000u : 0xC00000u) /* 0: to the nearest */
+#if NN__SIMD_X86
+#define NN__FLUSH 0x8040u
+#define NN__ROUND 0x6000u /* 0: to the nearest */
+#else
+#define NN__FLUSH 0x1000000u
+#define NN__ROUND 0xC00000u
+#endif
 static uint32_t nn__float_mode(void)
 {
 #if NN__MSVC
   return _mm_getcsr();
 #elif NN__SIMD_X86
+  uint32_t mode = NN__FLUSH; /* there is nothing to change */
+  if (NN__SSE2) __asm__ volatile("stmxcsr %0" : "=m"(mode));
+  return mode;
+#elif NN__SIMD_NEON == 32
   uint32_t mode;
-  __asm__ volatile("stmxcsr %0" : "=m"(mode));
+  __asm__ volatile("vmrs %0, fpscr" : "=r"(mode));
   return mode;
 #else
   uint64_t mode;
@@ -831,6 +934,8 @@ static void nn__set_float_mode(uint32_t mode)
   _mm_setcsr(mode);
 #elif NN__SIMD_X86
   __asm__ volatile("ldmxcsr %0" : : "m"(mode) : "memory");
+#elif NN__SIMD_NEON == 32
+  __asm__ volatile("vmsr fpscr, %0" : : "r"(mode) : "memory");
 #else
   __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)mode) : "memory");
 #endif
@@ -855,11 +960,15 @@ static void nn__restore_mode(uint32_t mode) { (void)mode; }
 int nn_isa_available(nn_isa isa)
 {
   if (isa == NN_ISA_SCALAR || isa == NN_ISA_AUTO) return 1;
-#if NN__SIMD_NEON
+#ifdef NN__ASKS_FOR_NEON
+  return isa == NN_ISA_NEON && (getauxval(AT_HWCAP) & (1ul << 12)) != 0; /* HWCAP_NEON */
+#elif NN__SIMD_NEON
   return isa == NN_ISA_NEON; /* part of every aarch64 processor */
+#elif NN__SIMD_WASM
+  return isa == NN_ISA_WASM; /* a module that has these instructions loads nowhere else */
 #elif NN__SIMD_X86
-  if (isa == NN_ISA_SSE2) return 1; /* part of every x86-64 processor */
-  if (isa != NN_ISA_AVX2 && isa != NN_ISA_AVX512) return 0;
+  if (isa == NN_ISA_SSE2) return NN__SSE2; /* part of every x86-64 processor */
+  if (isa != NN_ISA_AVX2 && (isa != NN_ISA_AVX512 || NN__SIMD_X86 == 32)) return 0;
   uint32_t r[4];
   nn__cpuid(0, 0, r);
   if (r[0] < 7) return 0;
@@ -878,14 +987,15 @@ int nn_isa_available(nn_isa isa)
 
 nn_isa nn_isa_best(void)
 {
-  static const nn_isa order[] = {NN_ISA_AVX512, NN_ISA_AVX2, NN_ISA_NEON, NN_ISA_SSE2};
+  static const nn_isa order[] = {NN_ISA_AVX512, NN_ISA_AVX2, NN_ISA_NEON, NN_ISA_WASM,
+                                 NN_ISA_SSE2};
   for (size_t i = 0; i < sizeof order / sizeof *order; i++)
     if (nn_isa_available(order[i])) return order[i];
   return NN_ISA_SCALAR;
 }
 
-static const char *const nn__isa_names[NN_ISA_COUNT] = {"auto", "scalar", "sse2",
-                                                        "avx2", "avx512", "neon"};
+static const char *const nn__isa_names[NN_ISA_COUNT] = {"auto", "scalar", "sse2", "avx2",
+                                                        "avx512", "neon", "wasm"};
 
 const char *nn_isa_name(nn_isa isa)
 {
@@ -938,7 +1048,15 @@ typedef struct nn__steps { /* from row to row and from column to column of two m
 /* The element by element functions, each a kind of layer: name, text, what going back needs (its
  * input X or its output Y) and how many numbers describe it. NN__(act) and NN__(act_back) hold the
  * formulas. */
-enum { NN__NEEDS_X = 1, NN__NEEDS_Y = 2, NN__ONE_NUMBER = 4, NN__TWO_NUMBERS = 8 };
+enum {
+  NN__NEEDS_X = 1,
+  NN__NEEDS_Y = 2,
+  NN__ONE_NUMBER = 4,
+  NN__TWO_NUMBERS = 8,
+  NN__OVER = 16,     /* inference may write the output over the input */
+  NN__OVER_TOO = 32, /* and so may training */
+  NN__SEES_ALL = 64  /* each output of an image depends on all of it */
+};
 #define NN__ACTS(A)                                                                               \
   A(RELU, "relu", NN__NEEDS_Y)                                                                    \
   A(LEAKY_RELU, "leaky_relu", NN__NEEDS_X | NN__ONE_NUMBER)                                       \
@@ -955,10 +1073,10 @@ enum { NN__NEEDS_X = 1, NN__NEEDS_Y = 2, NN__ONE_NUMBER = 4, NN__TWO_NUMBERS = 8
 typedef enum nn__act { NN__ACTS(NN__ACT_ENUM) NN__ACT_COUNT } nn__act;
 
 /* One optimizer step over n elements; the formulas are in nn.h, the numbers of one step here.
- * slot1, slot2: the state blocks, as far as the kind has them. */
+ * slot: the state blocks, as far as the kind has them. */
 typedef struct nn__update {
   int kind; /* nn_optimizer_kind */
-  int nesterov;
+  int nesterov, amsgrad;
   nn_real rate, momentum, alpha, beta1, beta2, eps, decay;
   nn_real rest, rest1, rest2;       /* 1 - alpha, 1 - beta1, 1 - beta2, rounded once */
   nn_real correction1, correction2; /* rate/(1 - beta1^t), 1/sqrt(1 - beta2^t) */
@@ -977,6 +1095,7 @@ typedef struct nn__kernels {
   size_t vw, mr, nr;     /* vector width, tile height and width, in elements */
   size_t mr2;            /* the next smaller height that has code of its own */
   size_t mc, kc, nc;     /* blocks of the product: mc kc and kc nr in L2, kc nc in L3 */
+#if !NN__ONE_ISA
   void (*tile)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c, size_t ldc,
                size_t m, size_t n, const nn__finish *f);
   /* Panels of NR columns each: to[(j/NR k + p) NR + j mod NR] = B[p,j], zero past n; B[p,j] at
@@ -996,23 +1115,23 @@ typedef struct nn__kernels {
   void (*axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n);       /* y += s x */
   void (*combine)(nn_real *y, const nn_real *s, size_t step, const nn_real *x, size_t ldx,
                   size_t k, size_t n); /* y[j] += sum over p < k of s[p step] x[p ldx + j] */
-  /* sum[j] += sum over rows of x[i,j]; with a mean of (x - mean[j]) y, and of (x - mean[j])^2 if y
-   * is NULL. y lies as x does. At most 256 rows a call, so that float sums stay short. */
+  /* sum[j] += sum over rows of (x - mean[j]) y, where a NULL mean counts as 0 and a NULL y as 1; of
+   * (x - mean[j])^2 if y is x. Without a mean there is no y. y lies as x does. At most 256 rows a
+   * call, so that float sums stay short. */
   void (*sum_rows)(nn_real *sum, const nn_real *x, size_t ldx, const nn_real *mean,
                    const nn_real *y, size_t rows, size_t cols);
-  /* z = p[j] x + q[j] y + r[j]; without q y if y is NULL */
-  void (*affine_rows)(nn_real *z, const nn_real *x, const nn_real *y, const nn_real *p,
-                      const nn_real *q, const nn_real *r, size_t rows, size_t cols);
+  /* z = p[j] x + q[j] (y - mean[j]) + r[j]; without q (y - mean) if y is NULL */
+  void (*affine_rows)(nn_real *z, const nn_real *x, const nn_real *y, const nn_real *mean,
+                      const nn_real *p, const nn_real *q, const nn_real *r, size_t rows,
+                      size_t cols);
   void (*softmax)(nn_real *y, const nn_real *x, size_t rows, size_t cols);
   /* Layer norm of one row of n: y = (x - mean) inverse w + b, and stats = {mean, what it lost to
    * rounding, inverse}. */
   void (*norm_row)(nn_real *y, const nn_real *x, const nn_real *w, const nn_real *b, size_t n,
-                   nn_real *stats);
+                   nn__wide eps, nn_real *stats);
   /* A window of rows x cols pixels of n channels; its first pixel is x, its rows are `row` apart.
-   * y[j] = its maximum (the first among equals, a NaN wins), `more`: and that of y[j] before;
-   * y[j] = s times its sum */
-  void (*max_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols, size_t n,
-                     int more);
+   * y[j] = its maximum (the first among equals, a NaN wins); y[j] = s times its sum */
+  void (*max_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols, size_t n);
   void (*sum_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols, size_t n,
                      nn_real s);
   /* Winograd's transforms of one tile, `c` channels wide; equations at @@CONV. Frequency f of the
@@ -1038,7 +1157,7 @@ typedef struct nn__kernels {
   void (*lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn_real *c, nn_real *h,
                    size_t n);
   void (*gru_row)(nn_real *g, size_t panel, nn_real *h_before, nn_real *h, size_t n);
-#ifndef NN_NO_TRAINING
+  /* Those that go back; NULL without training. */
   /* dx = dy f'(.), from x or from y as NN__ACTS says. dx may be dy. */
   void (*activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *xy, size_t n,
                         nn_real a, nn_real b);
@@ -1046,8 +1165,8 @@ typedef struct nn__kernels {
   void (*softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y, size_t rows, size_t cols);
   void (*norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_real *dy, const nn_real *x,
                         const nn_real *w, size_t n, const nn_real *stats); /* dw, db: += */
-  /* dx, a window as x: += (add) or = dy at the first pixel that equals y, 0 elsewhere; past a relu
-   * only where y > 0. */
+  /* dx, a window as x: += (add) or = dy at the first pixel that equals y, or, where y is a NaN, at
+   * the last one, 0 elsewhere; past a relu not where y is 0. */
   void (*max_window_back)(nn_real *dx, const nn_real *x, size_t row, size_t rows, size_t cols,
                           const nn_real *y, const nn_real *dy, size_t n, int add, int relu);
   void (*winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row, size_t c, int m,
@@ -1059,10 +1178,17 @@ typedef struct nn__kernels {
                        nn_real *dh_before, size_t n);
   double (*largest)(const nn_real *x, size_t n); /* the greatest |x|; NaN if one is not finite */
   /* 0, or NaN if a new w or mean square is not finite. */
-  nn_real (*update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1, nn_real *slot2,
-                    size_t n);
+  nn_real (*update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *const *slot, size_t n);
 #endif
 } nn__kernels;
+
+/* The kernel of this name in table t. Where there is one set, it is called without the table, so
+ * that the linker drops the kernels that no layer of a program uses. */
+#if NN__ONE_ISA
+#define NN__DO(t, name) ((void)(t), name##_scalar)
+#else
+#define NN__DO(t, name) (t)->name
+#endif
 
 #endif /* NN__REFUSED */
 #endif /* first reading */
@@ -1134,11 +1260,12 @@ NN__INLINE V NN__(exp2i)(V x, V n)
 #endif
 
 #elif NN__INSTANCE == 2 /* ------------------------ SSE2 ----------------------------------- */
+NN__TARGET("sse2")
 #define NN__(name) name##_sse2
 #define NN__THIS_ISA NN_ISA_SSE2
 #define VW 4
-#define MR 4
-#define MR2 2
+#define MR (NN__SIMD_X86 == 32 ? 2 : 4) /* of 8 or 16 registers */
+#define MR2 (MR / 2)
 #define MR3 1
 #define NV 2
 #define V __m128
@@ -1177,18 +1304,13 @@ NN__INLINE float NN__(sum)(V v)
 }
 
 #elif NN__INSTANCE == 3 /* --------------------- AVX2 + FMA -------------------------------- */
-#if NN__GCC
-#pragma GCC push_options
-#pragma GCC target("avx2,fma")
-#elif NN__CLANG
-#pragma clang attribute push(__attribute__((target("avx2,fma"))), apply_to = function)
-#endif
+NN__TARGET("avx2,fma")
 #define NN__(name) name##_avx2
 #define NN__THIS_ISA NN_ISA_AVX2
 #define VW 8
-#define MR 6
-#define MR2 4
-#define MR3 2
+#define MR (NN__SIMD_X86 == 32 ? 2 : 6)
+#define MR2 (NN__SIMD_X86 == 32 ? 1 : 4)
+#define MR3 (NN__SIMD_X86 == 32 ? 1 : 2)
 #define NV 2
 #define V __m256
 #define M __m256
@@ -1236,12 +1358,7 @@ NN__INLINE float NN__(sum)(V v)
 }
 
 #elif NN__INSTANCE == 4 /* ---------------------- AVX-512F --------------------------------- */
-#if NN__GCC
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx2,fma")
-#elif NN__CLANG
-#pragma clang attribute push(__attribute__((target("avx512f,avx2,fma"))), apply_to = function)
-#endif
+NN__TARGET("avx512f,avx2,fma")
 #define NN__(name) name##_avx512
 #define NN__THIS_ISA NN_ISA_AVX512
 #define VW 16
@@ -1283,10 +1400,6 @@ NN__INLINE __m512i NN__(zip)(int first)
 #define NN__(name) name##_neon
 #define NN__THIS_ISA NN_ISA_NEON
 #define VW 4
-#define MR 8
-#define MR2 4
-#define MR3 2
-#define NV 3
 #define V float32x4_t
 #define M uint32x4_t
 #define v_load(p) vld1q_f32(p)
@@ -1296,19 +1409,54 @@ NN__INLINE __m512i NN__(zip)(int first)
 #define v_add(a, b) vaddq_f32(a, b)
 #define v_sub(a, b) vsubq_f32(a, b)
 #define v_mul(a, b) vmulq_f32(a, b)
-#define v_div(a, b) vdivq_f32(a, b)
-#define v_sqrt(a) vsqrtq_f32(a)
-#define v_fma(a, b, c) vfmaq_f32(c, a, b)
 #define v_max(a, b) NN__(max)(a, b)
 #define v_min(a, b) NN__(min)(a, b)
 #define v_gt(a, b) vcgtq_f32(a, b)
 #define v_eq(a, b) vceqq_f32(a, b)
 #define v_pick(m, a, b) vbslq_f32(m, a, b)
+#define v_exp2i NN__(exp2i)
+#if NN__SIMD_NEON == 64
+#define MR 8
+#define MR2 4
+#define MR3 2
+#define NV 3
+#define v_div(a, b) vdivq_f32(a, b)
+#define v_sqrt(a) vsqrtq_f32(a)
+#define v_fma(a, b, c) vfmaq_f32(c, a, b)
 #define v_zip_low(a, b) vzip1q_f32(a, b)
 #define v_zip_high(a, b) vzip2q_f32(a, b)
 #define v_round(x) vrndnq_f32(x)
-#define v_exp2i NN__(exp2i)
 #define v_sum(v) vaddvq_f32(v)
+#else /* ARMv7: 16 registers; no division, root and rounding of vectors */
+#ifdef NN__ASKS_FOR_NEON
+NN__TARGET("fpu=neon")
+#endif
+#define MR 6
+#define MR2 4
+#define MR3 2
+#define NV 2
+#define v_div(a, b) ((a) / (b)) /* lane by lane */
+#define v_sqrt(a) NN__(root)(a)
+#if NN__ARM_FMA
+#define v_fma(a, b, c) vfmaq_f32(c, a, b)
+#else
+#define v_fma(a, b, c) vmlaq_f32(c, a, b)
+#endif
+#define v_zip_low(a, b) vzipq_f32(a, b).val[0]
+#define v_zip_high(a, b) vzipq_f32(a, b).val[1]
+#define v_round(x) vsubq_f32(vaddq_f32(x, vdupq_n_f32(0x1.8p23f)), vdupq_n_f32(0x1.8p23f))
+#define v_sum(v) NN__(sum)(v)
+NN__INLINE V NN__(root)(V a)
+{
+  for (int i = 0; i < VW; i++) a[i] = sqrtf(a[i]);
+  return a;
+}
+NN__INLINE float NN__(sum)(V v)
+{
+  const float32x2_t half = vadd_f32(vget_low_f32(v), vget_high_f32(v));
+  return vget_lane_f32(vpadd_f32(half, half), 0);
+}
+#endif
 NN__INLINE V NN__(max)(V a, V b) { return vbslq_f32(vcgtq_f32(a, b), a, b); }
 NN__INLINE V NN__(min)(V a, V b) { return vbslq_f32(vcltq_f32(a, b), a, b); }
 NN__INLINE V NN__(exp2i)(V x, V n)
@@ -1317,6 +1465,50 @@ NN__INLINE V NN__(exp2i)(V x, V n)
   const int32x4_t bias = vdupq_n_s32(127), rest = vsubq_s32(whole, half);
   x = vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(half, bias), 23)));
   return vmulq_f32(x, vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(rest, bias), 23)));
+}
+
+#elif NN__INSTANCE == 6 /* --------------- WebAssembly SIMD128 ------------------------------ */
+#define NN__(name) name##_wasm
+#define NN__THIS_ISA NN_ISA_WASM
+#define VW 4
+#define MR 4
+#define MR2 2
+#define MR3 1
+#define NV 2
+#define V v128_t
+#define M v128_t
+#define v_load(p) wasm_v128_load(p)
+#define v_store(p, v) wasm_v128_store(p, v)
+#define v_set(x) wasm_f32x4_splat(x)
+#define v_zero() wasm_f32x4_const(0, 0, 0, 0)
+#define v_add(a, b) wasm_f32x4_add(a, b)
+#define v_sub(a, b) wasm_f32x4_sub(a, b)
+#define v_mul(a, b) wasm_f32x4_mul(a, b)
+#define v_div(a, b) wasm_f32x4_div(a, b)
+#define v_sqrt(a) wasm_f32x4_sqrt(a)
+#define v_fma(a, b, c) wasm_f32x4_add(wasm_f32x4_mul(a, b), c)
+#define v_max(a, b) wasm_f32x4_pmax(b, a) /* pmax(x, y) = x < y ? y : x */
+#define v_min(a, b) wasm_f32x4_pmin(b, a) /* pmin(x, y) = y < x ? y : x */
+#define v_gt(a, b) wasm_f32x4_gt(a, b)
+#define v_eq(a, b) wasm_f32x4_eq(a, b)
+#define v_pick(m, a, b) wasm_v128_bitselect(a, b, m)
+#define v_zip_low(a, b) wasm_i32x4_shuffle(a, b, 0, 4, 1, 5)
+#define v_zip_high(a, b) wasm_i32x4_shuffle(a, b, 2, 6, 3, 7)
+#define v_round(x) wasm_f32x4_nearest(x)
+#define v_exp2i NN__(exp2i)
+#define v_sum NN__(sum)
+/* 1.5 2^23 + n has n in its lowest bits: a conversion to whole numbers is slow on x86. */
+NN__INLINE V NN__(exp2i)(V x, V n)
+{
+  const V whole = wasm_i32x4_sub(wasm_f32x4_add(n, v_set(0x1.8p23f)), wasm_i32x4_splat(0x4B400000));
+  const V half = wasm_i32x4_shr(whole, 1), bias = wasm_i32x4_splat(127);
+  x = v_mul(x, wasm_i32x4_shl(wasm_i32x4_add(half, bias), 23));
+  return v_mul(x, wasm_i32x4_shl(wasm_i32x4_add(wasm_i32x4_sub(whole, half), bias), 23));
+}
+NN__INLINE float NN__(sum)(V v)
+{
+  v = v_add(v, wasm_i32x4_shuffle(v, v, 2, 3, 2, 3));
+  return wasm_f32x4_extract_lane(v_add(v, wasm_i32x4_shuffle(v, v, 1, 1, 1, 1)), 0);
 }
 #endif
 
@@ -1598,7 +1790,7 @@ NN__INLINE void NN__(tile_high)(int mr, const nn__walk *w, const nn_real *const 
   }
 }
 
-static void NN__(tile)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c,
+NN__FN void NN__(tile)(const nn__walk *w, const nn_real *const *a, const nn_real *b, nn_real *c,
                        size_t ldc, size_t m, size_t n, const nn__finish *f)
 {
   /* C is on its way meanwhile; a short product is over sooner than that pays */
@@ -1607,7 +1799,7 @@ static void NN__(tile)(const nn__walk *w, const nn_real *const *a, const nn_real
     NN__PREFETCH(c + i * ldc);
     NN__PREFETCH(c + i * ldc + n - 1);
   }
-  if (m > MR2)
+  if (NN__SMALL || m > MR2)
     NN__(tile_high)(MR, w, a, b, c, ldc, m, n, f);
   else if (m > MR3)
     NN__(tile_high)(MR2, w, a, b, c, ldc, m, n, f);
@@ -1658,13 +1850,13 @@ NN__INLINE void NN__(transpose_body)(int padded, nn_real *to, size_t ldt, const 
     }
 }
 
-static void NN__(transpose)(nn_real *to, size_t ldt, const nn_real *from, size_t ldf, size_t rows,
+NN__FN void NN__(transpose)(nn_real *to, size_t ldt, const nn_real *from, size_t ldf, size_t rows,
                             size_t cols)
 {
   NN__(transpose_body)(0, to, ldt, from, ldf, rows, cols);
 }
 
-static void NN__(pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size_t k, size_t n)
+NN__FN void NN__(pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size_t k, size_t n)
 {
   const size_t whole = cs == 1 ? n / NR : 0; /* panels of rows that are copied as they lie */
   for (size_t p = 0; whole && p < k; p++)
@@ -1687,7 +1879,7 @@ static void NN__(pack)(nn_real *to, const nn_real *b, size_t rs, size_t cs, size
 
 /* Eight rows of w at a time: x is loaded once for eight sums, and memory has as many streams to
  * fetch ahead. */
-static void NN__(dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ldw, size_t k,
+NN__FN void NN__(dots)(nn_real *y, const nn_real *x, const nn_real *w, size_t ldw, size_t k,
                        size_t n, const nn__finish *f)
 {
   enum { NN__ROWS = 8 };
@@ -1749,18 +1941,18 @@ NN__INLINE void NN__(activate_body)(int act, nn_real *y, const nn_real *x, size_
     v_give(y + i, NN__(act)(act, v_get(x + i, n - i), a, b), n - i);
 }
 
-#ifndef NN_NO_TRAINING
 /* d times the derivative at v, which is x or y as NN__ACTS says.
  * relu: y > 0 ? d : 0; leaky: x > 0 ? d : a d; elu: x > 0 ? d : d a exp(x); gelu: Phi + x phi;
  * silu: s (1 + x (1 - s)); softplus: the sigmoid; hard sigmoid: -3 < x < 3 ? d/6 : 0; hard swish:
  * x > -3 ? x < 3 ? d (x/3 + 1/2) : d : 0; clamp: a < x < b ? d : 0; tanh: 1 - y^2;
- * sigmoid: y (1 - y). A unit that is off passes nothing, not even a NaN. */
+ * sigmoid: y (1 - y). A unit that is off passes nothing, not even a NaN. Where x is a NaN it is
+ * PyTorch's: d of a relu, d a of a leaky one, 0 of hard sigmoid and clamp, else NaN. */
 NN__INLINE V NN__(act_back)(int act, V d, V v, V a, V b)
 {
   const V zero = v_zero(), one = v_set(1), three = v_set(3);
   V density;
   switch (act) {
-  case NN__ACT_RELU: return v_pick(v_gt(v, zero), d, zero);
+  case NN__ACT_RELU: return v_pick(v_eq(v, zero), zero, d);
   case NN__ACT_LEAKY_RELU: return v_pick(v_gt(v, zero), d, v_mul(d, a));
   case NN__ACT_ELU: return v_pick(v_gt(v, zero), d, v_mul(d, v_mul(a, NN__(vexp)(v))));
   case NN__ACT_GELU: {
@@ -1778,8 +1970,8 @@ NN__INLINE V NN__(act_back)(int act, V d, V v, V a, V b)
   }
   case NN__ACT_HARD_SWISH: {
     const V rising = v_mul(d, v_fma(v, v_set((nn_real)(1 / 3.0)), v_set(0.5f)));
-    const V on = v_pick(v_gt(three, v), rising, d);
-    return v_pick(v_gt(v, v_sub(zero, three)), on, zero);
+    return v_pick(v_gt(v, v_sub(zero, three)), v_pick(v_gt(three, v), rising, d),
+                  v_pick(v_gt(three, v), zero, rising)); /* the last: a NaN */
   }
   case NN__ACT_CLAMP: return v_pick(v_gt(v, a), v_pick(v_gt(b, v), d, zero), zero);
   case NN__ACT_TANH: return v_mul(d, v_sub(one, v_mul(v, v)));
@@ -1793,10 +1985,9 @@ NN__INLINE void NN__(activate_back_body)(int act, nn_real *dx, const nn_real *dy
   for (size_t i = 0; i < n; i += VW)
     v_give(dx + i, NN__(act_back)(act, v_get(dy + i, n - i), v_get(xy + i, n - i), a, b), n - i);
 }
-#endif
 
 /* The function is a constant for each copy of the body. */
-static void NN__(activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real a, nn_real b)
+NN__FOLDS void NN__(activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real a, nn_real b)
 {
 #define NN__ACT_CASE(name, text, needs)                                                           \
   case NN__ACT_##name:                                                                            \
@@ -1806,8 +1997,7 @@ static void NN__(activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_r
 #undef NN__ACT_CASE
 }
 
-#ifndef NN_NO_TRAINING
-static void NN__(activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *xy,
+NN__FN void NN__(activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *xy,
                                 size_t n, nn_real a, nn_real b)
 {
 #define NN__ACT_CASE(name, text, needs)                                                           \
@@ -1817,15 +2007,14 @@ static void NN__(activate_back)(int act, nn_real *dx, const nn_real *dy, const n
   switch (act) { NN__ACTS(NN__ACT_CASE) }
 #undef NN__ACT_CASE
 }
-#endif
 
-static void NN__(add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n)
+NN__FN void NN__(add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n)
 {
   for (size_t i = 0; i < n; i += VW)
     v_give(y + i, v_add(v_get(a + i, n - i), v_get(b + i, n - i)), n - i);
 }
 
-static void NN__(scale)(nn_real *y, nn_real s, size_t n)
+NN__FN void NN__(scale)(nn_real *y, nn_real s, size_t n)
 {
   const V factor = v_set(s);
   for (size_t i = 0; i < n; i += VW) v_give(y + i, v_mul(v_get(y + i, n - i), factor), n - i);
@@ -1851,7 +2040,7 @@ NN__INLINE void NN__(add_taps_body)(size_t nv, nn_real *y, const nn_real *a, con
   for (size_t v = 0; v < nv; v++) v_give(y + v * VW, sum[v], n - v * VW);
 }
 
-static void NN__(add_taps)(nn_real *y, const nn_real *a, const nn_real *b, const nn__steps *s,
+NN__FN void NN__(add_taps)(nn_real *y, const nn_real *a, const nn_real *b, const nn__steps *s,
                            size_t rows, size_t cols, size_t n)
 {
   size_t j = 0;
@@ -1860,7 +2049,7 @@ static void NN__(add_taps)(nn_real *y, const nn_real *a, const nn_real *b, const
   for (; j < n; j += VW) NN__(add_taps_body)(1, y + j, a + j, b + j, s, rows, cols, n - j);
 }
 
-static void NN__(axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n)
+NN__FN void NN__(axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n)
 {
   const V factor = v_set(s);
   for (size_t i = 0; i < n; i += VW)
@@ -1869,7 +2058,7 @@ static void NN__(axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n)
 
 /* Eight rows at a time: y passes through the registers once for eight, and memory has as many
  * streams to fetch ahead. */
-static void NN__(combine)(nn_real *y, const nn_real *s, size_t step, const nn_real *x, size_t ldx,
+NN__FN void NN__(combine)(nn_real *y, const nn_real *s, size_t step, const nn_real *x, size_t ldx,
                           size_t k, size_t n)
 {
   enum { NN__ROWS = 8 };
@@ -1890,8 +2079,7 @@ static void NN__(combine)(nn_real *y, const nn_real *s, size_t step, const nn_re
 
 /* ---- sums --------------------------------------------------------------------------------- */
 
-#ifndef NN_NO_TRAINING
-static double NN__(sum_squares)(const nn_real *x, size_t n, nn_real s)
+NN__FN double NN__(sum_squares)(const nn_real *x, size_t n, nn_real s)
 {
   const V factor = v_set(s);
   double sum = 0; /* of short float sums */
@@ -1906,61 +2094,65 @@ static double NN__(sum_squares)(const nn_real *x, size_t n, nn_real s)
   }
   return sum;
 }
-#endif
 
-NN__INLINE void NN__(sum_rows_body)(int from_mean, int squares, nn_real *sum, const nn_real *x,
-                                    size_t ldx, const nn_real *mean, const nn_real *y, size_t rows,
-                                    size_t cols)
+NN__INLINE void NN__(sum_rows_body)(int from_mean, int factor, int squares, nn_real *sum,
+                                    const nn_real *x, size_t ldx, const nn_real *mean,
+                                    const nn_real *y, size_t rows, size_t cols)
 {
   for (size_t j = 0; j < cols; j += VW) {
     const size_t left = cols - j;
     const V mu = from_mean ? v_get(mean + j, left) : v_zero();
     V s = v_zero();
     for (size_t i = 0; i < rows; i++) {
-      const V v = v_get(x + i * ldx + j, left), d = v_sub(v, mu);
-      s = from_mean ? v_fma(d, squares ? d : v_get(y + i * ldx + j, left), s) : v_add(s, v);
+      const V v = v_get(x + i * ldx + j, left), d = from_mean ? v_sub(v, mu) : v;
+      if (factor) s = v_fma(d, squares ? d : v_get(y + i * ldx + j, left), s);
+      else s = v_add(s, d);
     }
     v_give(sum + j, v_add(v_get(sum + j, left), s), left);
   }
 }
 
-static void NN__(sum_rows)(nn_real *sum, const nn_real *x, size_t ldx, const nn_real *mean,
+NN__FN void NN__(sum_rows)(nn_real *sum, const nn_real *x, size_t ldx, const nn_real *mean,
                            const nn_real *y, size_t rows, size_t cols)
 {
   if (!mean)
-    NN__(sum_rows_body)(0, 0, sum, x, ldx, mean, y, rows, cols);
-  else if (y)
-    NN__(sum_rows_body)(1, 0, sum, x, ldx, mean, y, rows, cols);
+    NN__(sum_rows_body)(0, 0, 0, sum, x, ldx, mean, y, rows, cols);
+  else if (!y)
+    NN__(sum_rows_body)(1, 0, 0, sum, x, ldx, mean, y, rows, cols);
+  else if (y == x)
+    NN__(sum_rows_body)(1, 1, 1, sum, x, ldx, mean, y, rows, cols);
   else
-    NN__(sum_rows_body)(1, 1, sum, x, ldx, mean, y, rows, cols);
+    NN__(sum_rows_body)(1, 1, 0, sum, x, ldx, mean, y, rows, cols);
 }
 
 NN__INLINE void NN__(affine_body)(int both, nn_real *z, const nn_real *x, const nn_real *y,
-                                  const nn_real *p, const nn_real *q, const nn_real *r,
-                                  size_t rows, size_t cols)
+                                  const nn_real *mean, const nn_real *p, const nn_real *q,
+                                  const nn_real *r, size_t rows, size_t cols)
 {
   for (size_t i = 0; i < rows * cols; i += cols)
     for (size_t j = 0; j < cols; j += VW) {
       const size_t left = cols - j;
       V t = v_get(r + j, left);
-      if (both) t = v_fma(v_get(q + j, left), v_get(y + i + j, left), t);
+      if (both)
+        t = v_fma(v_get(q + j, left), v_sub(v_get(y + i + j, left), v_get(mean + j, left)), t);
       v_give(z + i + j, v_fma(v_get(p + j, left), v_get(x + i + j, left), t), left);
     }
 }
 
-static void NN__(affine_rows)(nn_real *z, const nn_real *x, const nn_real *y, const nn_real *p,
-                              const nn_real *q, const nn_real *r, size_t rows, size_t cols)
+NN__FN void NN__(affine_rows)(nn_real *z, const nn_real *x, const nn_real *y, const nn_real *mean,
+                              const nn_real *p, const nn_real *q, const nn_real *r, size_t rows,
+                              size_t cols)
 {
   if (y)
-    NN__(affine_body)(1, z, x, y, p, q, r, rows, cols);
+    NN__(affine_body)(1, z, x, y, mean, p, q, r, rows, cols);
   else
-    NN__(affine_body)(0, z, x, y, p, q, r, rows, cols);
+    NN__(affine_body)(0, z, x, y, mean, p, q, r, rows, cols);
 }
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
 /* y_j = exp(x_j - max) / sum exp(x_j - max). A row with a NaN becomes all NaN. */
-static void NN__(softmax)(nn_real *y, const nn_real *x, size_t rows, size_t cols)
+NN__FN void NN__(softmax)(nn_real *y, const nn_real *x, size_t rows, size_t cols)
 {
   for (size_t i = 0; i < rows; i++, x += cols, y += cols) {
     nn_real max = x[0];
@@ -1976,8 +2168,7 @@ static void NN__(softmax)(nn_real *y, const nn_real *x, size_t rows, size_t cols
   }
 }
 
-#ifndef NN_NO_TRAINING
-static void NN__(softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y, size_t rows,
+NN__FN void NN__(softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y, size_t rows,
                                size_t cols)
 {
   for (size_t i = 0; i < rows; i++, dx += cols, dy += cols, y += cols) {
@@ -1989,7 +2180,6 @@ static void NN__(softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y,
       v_give(dx + j, v_mul(v_get(y + j, cols - j), v_sub(v_get(dy + j, cols - j), mean)), cols - j);
   }
 }
-#endif
 
 /* (x - mean) inverse; stats = {mean, its rest, inverse}. */
 NN__INLINE V NN__(hat)(const nn_real *x, size_t n, const nn_real *stats)
@@ -1998,30 +2188,29 @@ NN__INLINE V NN__(hat)(const nn_real *x, size_t n, const nn_real *stats)
   return v_mul(d, v_set(stats[2]));
 }
 
-static void NN__(norm_row)(nn_real *y, const nn_real *x, const nn_real *w, const nn_real *b,
-                           size_t n, nn_real *stats)
+NN__FN void NN__(norm_row)(nn_real *y, const nn_real *x, const nn_real *w, const nn_real *b,
+                           size_t n, nn__wide eps, nn_real *stats)
 {
   V sum = v_zero();
   for (size_t j = 0; j < n; j += VW) sum = v_add(sum, v_get(x + j, n - j));
   const nn_real mean = v_sum(sum) / (nn_real)n;
-  double rest = 0, square = 0; /* what rounding left out of the mean; the variance */
-  for (size_t j = 0; j < n; j++) rest += (double)(x[j] - mean);
-  rest /= (double)n;
+  nn__wide rest = 0, square = 0; /* what rounding left out of the mean; the variance */
+  for (size_t j = 0; j < n; j++) rest += (nn__wide)(x[j] - mean);
+  rest /= (nn__wide)n;
   for (size_t j = 0; j < n; j++) {
-    const double d = (double)(x[j] - mean) - rest;
+    const nn__wide d = (nn__wide)(x[j] - mean) - rest;
     square += d * d;
   }
   stats[0] = mean;
   stats[1] = (nn_real)rest;
-  stats[2] = (nn_real)(1 / sqrt(square / (double)n + 1e-5));
+  stats[2] = (nn_real)(1 / NN__WIDE_SQRT(square / (nn__wide)n + eps));
   for (size_t j = 0; j < n; j += VW)
     v_give(y + j,
            v_fma(NN__(hat)(x + j, n - j, stats), v_get(w + j, n - j), v_get(b + j, n - j)), n - j);
 }
 
-#ifndef NN_NO_TRAINING
 /* dx = inverse (g - mean(g) - xhat mean(g xhat)), g = dy w. */
-static void NN__(norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_real *dy,
+NN__FN void NN__(norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_real *dy,
                                 const nn_real *x, const nn_real *w, size_t n, const nn_real *stats)
 {
   V sum_g = v_zero(), sum_gx = v_zero();
@@ -2040,15 +2229,14 @@ static void NN__(norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_
     v_give(dx + j, v_mul(v_set(stats[2]), v_sub(v_sub(g, mean_g), v_mul(hat, mean_gx))), n - j);
   }
 }
-#endif
 
 /* ---- pooling ------------------------------------------------------------------------------ */
 
-static void NN__(max_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols,
-                             size_t n, int more)
+NN__FN void NN__(max_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols,
+                             size_t n)
 {
   for (size_t j = 0; j < n; j += VW) {
-    V max = v_get((more ? y : x) + j, n - j);
+    V max = v_get(x + j, n - j);
     for (size_t r = 0; r < rows; r++)
       for (size_t q = 0; q < cols; q++) {
         const V v = v_get(x + r * row + q * n + j, n - j);
@@ -2058,19 +2246,35 @@ static void NN__(max_window)(nn_real *y, const nn_real *x, size_t row, size_t ro
   }
 }
 
-static void NN__(sum_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols,
+NN__FN void NN__(sum_window)(nn_real *y, const nn_real *x, size_t row, size_t rows, size_t cols,
                              size_t n, nn_real s)
 {
   for (size_t j = 0; j < n; j += VW) {
-    V sum = v_zero();
-    for (size_t r = 0; r < rows; r++)
-      for (size_t q = 0; q < cols; q++) sum = v_add(sum, v_get(x + r * row + q * n + j, n - j));
-    v_give(y + j, v_mul(sum, v_set(s)), n - j);
+    V sum = v_zero(), part = sum; /* short float sums: of 256 pixels, up to the end of a row */
+    for (size_t r = 0, count = 0; r < rows; r++) {
+      for (size_t q = 0; q < cols; q++) part = v_add(part, v_get(x + r * row + q * n + j, n - j));
+      count += cols;
+      if (count < 256) continue;
+      sum = v_add(sum, part), part = v_zero(), count = 0;
+    }
+    v_give(y + j, v_mul(v_add(sum, part), v_set(s)), n - j);
   }
 }
 
-#ifndef NN_NO_TRAINING
-static void NN__(max_window_back)(nn_real *dx, const nn_real *x, size_t row, size_t rows,
+/* Adds dy to the last NaN of the window, which PyTorch's maximum has taken. */
+static void NN__(nan_window_back)(nn_real *dx, const nn_real *x, size_t row, size_t rows,
+                                  size_t cols, const nn_real *dy, size_t n)
+{
+  for (size_t r = rows; r-- > 0;)
+    for (size_t q = cols; q-- > 0;) {
+      const size_t at = r * row + q * n;
+      if (x[at] == x[at]) continue;
+      dx[at] += *dy;
+      return;
+    }
+}
+
+NN__FN void NN__(max_window_back)(nn_real *dx, const nn_real *x, size_t row, size_t rows,
                                   size_t cols, const nn_real *y, const nn_real *dy, size_t n,
                                   int add, int relu)
 {
@@ -2078,7 +2282,7 @@ static void NN__(max_window_back)(nn_real *dx, const nn_real *x, size_t row, siz
   for (size_t j = 0; j < n; j += VW) {
     const V max = v_get(y + j, n - j);
     V left = v_get(dy + j, n - j); /* what no pixel has taken yet */
-    if (relu) left = v_pick(v_gt(max, zero), left, zero);
+    if (relu) left = v_pick(v_eq(max, zero), zero, left);
     for (size_t r = 0; r < rows; r++)
       for (size_t q = 0; q < cols; q++) {
         const size_t at = r * row + q * n + j;
@@ -2087,9 +2291,11 @@ static void NN__(max_window_back)(nn_real *dx, const nn_real *x, size_t row, siz
         v_give(dx + at, add ? v_add(v_get(dx + at, n - j), d) : d, n - j);
         left = v_pick(hit, zero, left);
       }
+    if (v_sum(v_mul(max, zero)) == 0) continue;
+    for (size_t k = j; k < n && k < j + VW; k++) /* a maximum is a NaN (or infinite) */
+      if (y[k] != y[k]) NN__(nan_window_back)(dx + k, x + k, row, rows, cols, dy + k, n);
   }
 }
-#endif
 
 /* ---- Winograd ----------------------------------------------------------------------------- */
 
@@ -2163,7 +2369,7 @@ NN__INLINE void NN__(winograd_a_back)(V d[8], int m)
   d[7] = last;
 }
 
-static void NN__(winograd_weights)(nn_real *to, size_t ldt, int side, const nn_real *from,
+NN__FN void NN__(winograd_weights)(nn_real *to, size_t ldt, int side, const nn_real *from,
                                    size_t ldf, int k, const nn_real p[8][8], size_t n)
 {
   for (size_t j = 0; j < n; j += VW)
@@ -2183,26 +2389,36 @@ static void NN__(winograd_weights)(nn_real *to, size_t ldt, int side, const nn_r
     }
 }
 
-static void NN__(winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c,
-                              nn_real *half)
+/* Both sides of a tile: B^T x B of 8 x 8 pixels, or A x A^T of m x m, rows x cols of them there. */
+NN__INLINE void NN__(winograd_tile)(int m, nn_real *v, size_t step, const nn_real *x, size_t row,
+                                    size_t c, size_t rows, size_t cols, nn_real *half)
 {
   for (size_t j = 0; j < c; j += VW) {
     V t[8];
-    for (size_t i = 0; i < 8; i++) {
+    for (size_t i = 0; i < (size_t)m; i++) {
       NN__UNROLL
-      for (size_t k = 0; k < 8; k++) t[k] = v_get(x + i * row + k * c + j, c - j);
-      NN__(winograd_b)(t);
+      for (size_t k = 0; k < (size_t)m; k++)
+        t[k] = i < rows && k < cols ? v_get(x + i * row + k * c + j, c - j) : v_zero();
+      if (m == 8) NN__(winograd_b)(t);
+      else NN__(winograd_a_back)(t, m);
       NN__UNROLL
       for (size_t k = 0; k < 8; k++) v_store(half + (i * 8 + k) * VW, t[k]);
     }
     for (size_t k = 0; k < 8; k++) {
       NN__UNROLL
-      for (size_t i = 0; i < 8; i++) t[i] = v_load(half + (i * 8 + k) * VW);
-      NN__(winograd_b)(t);
+      for (size_t i = 0; i < (size_t)m; i++) t[i] = v_load(half + (i * 8 + k) * VW);
+      if (m == 8) NN__(winograd_b)(t);
+      else NN__(winograd_a_back)(t, m);
       NN__UNROLL
       for (size_t i = 0; i < 8; i++) v_give(v + (i * 8 + k) * step + j, t[i], c - j);
     }
   }
+}
+
+NN__FN void NN__(winograd_in)(nn_real *v, size_t step, const nn_real *x, size_t row, size_t c,
+                              nn_real *half)
+{
+  NN__(winograd_tile)(8, v, step, x, row, c, 8, 8, half);
 }
 
 NN__INLINE void NN__(winograd_out_body)(int m, nn_real *y, size_t row, size_t c, const nn_real *v,
@@ -2232,7 +2448,7 @@ NN__INLINE void NN__(winograd_out_body)(int m, nn_real *y, size_t row, size_t c,
   }
 }
 
-static void NN__(winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *v, size_t step,
+NN__FN void NN__(winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *v, size_t step,
                                int m, size_t rows, size_t cols, const nn__finish *f, nn_real *half)
 {
   if (m == 4)
@@ -2241,40 +2457,14 @@ static void NN__(winograd_out)(nn_real *y, size_t row, size_t c, const nn_real *
     NN__(winograd_out_body)(6, y, row, c, v, step, rows, cols, f, half);
 }
 
-#ifndef NN_NO_TRAINING
-NN__INLINE void NN__(winograd_out_back_body)(int m, nn_real *v, size_t step, const nn_real *dy,
-                                             size_t row, size_t c, size_t rows, size_t cols,
-                                             nn_real *half)
-{
-  for (size_t j = 0; j < c; j += VW) {
-    V t[8];
-    for (size_t i = 0; i < (size_t)m; i++) {
-      NN__UNROLL
-      for (size_t k = 0; k < (size_t)m; k++)
-        t[k] = i < rows && k < cols ? v_get(dy + i * row + k * c + j, c - j) : v_zero();
-      NN__(winograd_a_back)(t, m);
-      NN__UNROLL
-      for (size_t k = 0; k < 8; k++) v_store(half + (i * 8 + k) * VW, t[k]);
-    }
-    for (size_t k = 0; k < 8; k++) {
-      NN__UNROLL
-      for (size_t i = 0; i < (size_t)m; i++) t[i] = v_load(half + (i * 8 + k) * VW);
-      NN__(winograd_a_back)(t, m);
-      NN__UNROLL
-      for (size_t i = 0; i < 8; i++) v_give(v + (i * 8 + k) * step + j, t[i], c - j);
-    }
-  }
-}
-
-static void NN__(winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row,
+NN__FN void NN__(winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row,
                                     size_t c, int m, size_t rows, size_t cols, nn_real *half)
 {
   if (m == 4)
-    NN__(winograd_out_back_body)(4, v, step, dy, row, c, rows, cols, half);
+    NN__(winograd_tile)(4, v, step, dy, row, c, rows, cols, half);
   else
-    NN__(winograd_out_back_body)(6, v, step, dy, row, c, rows, cols, half);
+    NN__(winograd_tile)(6, v, step, dy, row, c, rows, cols, half);
 }
-#endif
 
 /* ---- cells -------------------------------------------------------------------------------- */
 
@@ -2285,7 +2475,7 @@ NN__INLINE nn_real *NN__(units)(nn_real *g, size_t panel, size_t from, size_t j)
 }
 
 /* x becomes columns from .. of a row that lies in panels. */
-static void NN__(to_panels)(nn_real *to, size_t panel, size_t from, const nn_real *x, size_t n)
+NN__FN void NN__(to_panels)(nn_real *to, size_t panel, size_t from, const nn_real *x, size_t n)
 {
   for (size_t j = 0, step; j < n; j += step) {
     const size_t left = NR - (from + j) % NR;
@@ -2297,7 +2487,7 @@ static void NN__(to_panels)(nn_real *to, size_t panel, size_t from, const nn_rea
 
 /* A tile of one row would wait for each sum before it could add to it again: here every column has
  * four sums that take turns. B goes by in one stream. */
-static void NN__(panels_row)(nn_real *y, const nn_real *x, size_t panel, const nn_real *b,
+NN__FN void NN__(panels_row)(nn_real *y, const nn_real *x, size_t panel, const nn_real *b,
                              size_t panel_b, size_t k, size_t n)
 {
   enum { NN__SUMS = NR < 4 ? NR : 4 };
@@ -2336,7 +2526,7 @@ static void NN__(panels_row)(nn_real *y, const nn_real *x, size_t panel, const n
 }
 
 /* g: W x + b + U h + c; becomes h. */
-static void NN__(rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int relu)
+NN__FN void NN__(rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int relu)
 {
   for (size_t j = 0; j < n; j += VW) {
     nn_real *const at = NN__(units)(g, panel, 0, j);
@@ -2346,9 +2536,8 @@ static void NN__(rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int re
   }
 }
 
-#ifndef NN_NO_TRAINING
 /* g: h; becomes d(W x + ..). */
-static void NN__(rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size_t n, int relu)
+NN__FN void NN__(rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size_t n, int relu)
 {
   for (size_t j = 0; j < n; j += VW) {
     nn_real *const at = NN__(units)(g, panel, 0, j);
@@ -2357,7 +2546,6 @@ static void NN__(rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size
                      : NN__(act_back)(NN__ACT_TANH, d, y, y, y));
   }
 }
-#endif
 
 /* The columns of a lstm: the sums i, f, z, o. */
 NN__INLINE void NN__(lstm_units)(nn_real *g, size_t panel, size_t n, size_t j, nn_real *at[4])
@@ -2368,7 +2556,7 @@ NN__INLINE void NN__(lstm_units)(nn_real *g, size_t panel, size_t n, size_t j, n
 }
 
 /* g: the four sums i,f,z,o; becomes their activations. */
-static void NN__(lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn_real *c,
+NN__FN void NN__(lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn_real *c,
                            nn_real *h, size_t n)
 {
   for (size_t j = 0; j < n; j += VW) {
@@ -2393,9 +2581,8 @@ static void NN__(lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn
   }
 }
 
-#ifndef NN_NO_TRAINING
 /* g: the activations; becomes the gradients of the four sums. dc: in d c, out d c_before. */
-static void NN__(lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_before,
+NN__FN void NN__(lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_before,
                                 const nn_real *c, const nn_real *dh, nn_real *dc, size_t n)
 {
   const V one = v_set(1);
@@ -2417,7 +2604,6 @@ static void NN__(lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_befor
     v_give(dc + j, v_mul(now, f), left);
   }
 }
-#endif
 
 /* The columns of a gru: the sums n over x, the sums r and z, the sums u over h. */
 NN__INLINE void NN__(gru_units)(nn_real *g, size_t panel, size_t n, size_t j, nn_real *at[4])
@@ -2431,7 +2617,7 @@ NN__INLINE void NN__(gru_units)(nn_real *g, size_t panel, size_t n, size_t j, nn
 }
 
 /* g: the sums n,r,z,u; n, r and z become their activations. */
-static void NN__(gru_row)(nn_real *g, size_t panel, nn_real *h_before, nn_real *h, size_t n)
+NN__FN void NN__(gru_row)(nn_real *g, size_t panel, nn_real *h_before, nn_real *h, size_t n)
 {
   for (size_t j = 0; j < n; j += VW) {
     nn_real *at[4];
@@ -2449,10 +2635,9 @@ static void NN__(gru_row)(nn_real *g, size_t panel, nn_real *h_before, nn_real *
   }
 }
 
-#ifndef NN_NO_TRAINING
 /* g: n, r, z and the sum u; becomes the gradients of the four sums.
  * dh_before = dh z, what does not pass through the products. It may be dh. */
-static void NN__(gru_row_back)(nn_real *g, size_t panel, nn_real *h_before, const nn_real *dh,
+NN__FN void NN__(gru_row_back)(nn_real *g, size_t panel, nn_real *h_before, const nn_real *dh,
                                nn_real *dh_before, size_t n)
 {
   const V one = v_set(1);
@@ -2477,7 +2662,7 @@ static void NN__(gru_row_back)(nn_real *g, size_t panel, nn_real *h_before, cons
 /* ---- optimizers --------------------------------------------------------------------------- */
 
 /* A maximum may lose a NaN, a sum of products with 0 never does, nor an infinity: inf 0 = NaN. */
-static double NN__(largest)(const nn_real *x, size_t n)
+NN__FN double NN__(largest)(const nn_real *x, size_t n)
 {
   V most = v_zero(), bad = v_zero();
   nn_real lane[VW], all = 0;
@@ -2491,9 +2676,11 @@ static double NN__(largest)(const nn_real *x, size_t n)
   return (double)all + (double)v_sum(bad);
 }
 
+#ifndef NN_NO_TRAINING
 NN__INLINE nn_real NN__(update_body)(int kind, const nn__update *u, nn_real *w, nn_real *g,
-                                     nn_real *slot1, nn_real *slot2, size_t n)
+                                     nn_real *const *slot, size_t n)
 {
+  nn_real *const slot1 = slot[0], *const slot2 = slot[1], *const slot3 = slot[2];
   V bad = v_zero(); /* as in `largest` */
   const V rate = v_set(u->rate), momentum = v_set(u->momentum), eps = v_set(u->eps);
   const V beta1 = v_set(u->beta1), rest1 = v_set(u->rest1);
@@ -2542,7 +2729,9 @@ NN__INLINE nn_real NN__(update_body)(int kind, const nn__update *u, nn_real *w, 
       v_give(slot1 + i, m, left);
       v_give(slot2 + i, s, left);
       bad = v_fma(s, v_zero(), bad);
-      x = v_sub(x, v_div(v_mul(correction1, m), v_fma(v_sqrt(s), correction2, eps)));
+      V most = s;
+      if (u->amsgrad) most = v_max(s, v_get(slot3 + i, left)), v_give(slot3 + i, most, left);
+      x = v_sub(x, v_div(v_mul(correction1, m), v_fma(v_sqrt(most), correction2, eps)));
     }
     v_give(w + i, x, left);
     v_give(g + i, v_zero(), left);
@@ -2551,73 +2740,41 @@ NN__INLINE nn_real NN__(update_body)(int kind, const nn__update *u, nn_real *w, 
   return v_sum(bad);
 }
 
-static nn_real NN__(update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *slot1,
-                            nn_real *slot2, size_t n)
+NN__FN nn_real NN__(update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *const *slot,
+                            size_t n)
 {
   switch (u->kind) {
-  case NN_SGD: return NN__(update_body)(NN_SGD, u, w, g, slot1, slot2, n);
-  case NN_ADAGRAD: return NN__(update_body)(NN_ADAGRAD, u, w, g, slot1, slot2, n);
-  case NN_RMSPROP: return NN__(update_body)(NN_RMSPROP, u, w, g, slot1, slot2, n);
-  case NN_ADAM: return NN__(update_body)(NN_ADAM, u, w, g, slot1, slot2, n);
-  default: return NN__(update_body)(NN_ADAMW, u, w, g, slot1, slot2, n);
+  case NN_SGD: return NN__(update_body)(NN_SGD, u, w, g, slot, n);
+  case NN_ADAGRAD: return NN__(update_body)(NN_ADAGRAD, u, w, g, slot, n);
+  case NN_RMSPROP: return NN__(update_body)(NN_RMSPROP, u, w, g, slot, n);
+  case NN_ADAM: return NN__(update_body)(NN_ADAM, u, w, g, slot, n);
+  default: return NN__(update_body)(NN_ADAMW, u, w, g, slot, n);
   }
 }
 #endif
 
+#ifdef NN_NO_TRAINING
+#define NN__BACK(kernel) NULL
+#else
+#define NN__BACK(kernel) NN__(kernel)
+#endif
 static const nn__kernels NN__(nn__table) = {
-    NN__THIS_ISA,
-    VW,
-    MR,
-    NR,
-    MR2,
-    112 / MR * MR,
-    640,
-    NR * 64,
-    NN__(tile),
-    NN__(pack),
-    NN__(transpose),
-    NN__(dots),
-    NN__(activate),
-    NN__(add),
-    NN__(scale),
-    NN__(add_taps),
-    NN__(axpy),
-    NN__(combine),
-    NN__(sum_rows),
-    NN__(affine_rows),
-    NN__(softmax),
-    NN__(norm_row),
-    NN__(max_window),
-    NN__(sum_window),
-    NN__(winograd_weights),
-    NN__(winograd_in),
-    NN__(winograd_out),
-    NN__(to_panels),
-    NN__(panels_row),
-    NN__(rnn_row),
-    NN__(lstm_row),
-    NN__(gru_row),
-#ifndef NN_NO_TRAINING
-    NN__(activate_back),
-    NN__(sum_squares),
-    NN__(softmax_back),
-    NN__(norm_row_back),
-    NN__(max_window_back),
-    NN__(winograd_out_back),
-    NN__(rnn_row_back),
-    NN__(lstm_row_back),
-    NN__(gru_row_back),
-    NN__(largest),
-    NN__(update),
+    NN__THIS_ISA, VW, MR, NR, MR2, 112 / MR * MR, 640, NR * 64,
+#if !NN__ONE_ISA
+    NN__(tile), NN__(pack), NN__(transpose), NN__(dots), NN__(activate), NN__(add), NN__(scale),
+    NN__(add_taps), NN__(axpy), NN__(combine), NN__(sum_rows), NN__(affine_rows), NN__(softmax),
+    NN__(norm_row), NN__(max_window), NN__(sum_window), NN__(winograd_weights), NN__(winograd_in),
+    NN__(winograd_out), NN__(to_panels), NN__(panels_row), NN__(rnn_row), NN__(lstm_row),
+    NN__(gru_row), NN__BACK(activate_back), NN__BACK(sum_squares), NN__BACK(softmax_back),
+    NN__BACK(norm_row_back), NN__BACK(max_window_back), NN__BACK(winograd_out_back),
+    NN__BACK(rnn_row_back), NN__BACK(lstm_row_back), NN__BACK(gru_row_back), NN__BACK(largest),
+    NN__BACK(update),
 #endif
 };
+#undef NN__BACK
 
-#if NN__INSTANCE == 3 || NN__INSTANCE == 4
-#if NN__GCC
-#pragma GCC pop_options
-#elif NN__CLANG
-#pragma clang attribute pop
-#endif
+#if (NN__INSTANCE >= 2 && NN__INSTANCE <= 4) || (NN__INSTANCE == 5 && defined NN__ASKS_FOR_NEON)
+NN__TARGET_END
 #endif
 #endif /* the instances; 0 only forgets their names */
 #undef NN__
@@ -2706,10 +2863,15 @@ static const nn__kernels NN__(nn__table) = {
 #include NN__SELF
 #define NN__INSTANCE 3
 #include NN__SELF
+#if NN__SIMD_X86 == 64
 #define NN__INSTANCE 4
 #include NN__SELF
+#endif
 #elif NN__SIMD_NEON
 #define NN__INSTANCE 5
+#include NN__SELF
+#elif NN__SIMD_WASM
+#define NN__INSTANCE 6
 #include NN__SELF
 #endif
 #endif
@@ -2762,9 +2924,13 @@ static const nn__kernels *nn__kernels_for(nn_isa isa)
 #if NN__SIMD_X86
   case NN_ISA_SSE2: return &nn__table_sse2;
   case NN_ISA_AVX2: return &nn__table_avx2;
+#if NN__SIMD_X86 == 64
   case NN_ISA_AVX512: return &nn__table_avx512;
+#endif
 #elif NN__SIMD_NEON
   case NN_ISA_NEON: return &nn__table_neon;
+#elif NN__SIMD_WASM
+  case NN_ISA_WASM: return &nn__table_wasm;
 #endif
   default: return &nn__table_scalar;
   }
@@ -2804,18 +2970,10 @@ typedef HANDLE nn__thread;
 #define nn__unlock(m) LeaveCriticalSection(m)
 #define nn__wait(s, m) SleepConditionVariableCS(s, m, INFINITE)
 #define nn__wake(s) WakeAllConditionVariable(s)
-static int nn__sync_init(nn__mutex *m, nn__signal *a, nn__signal *b)
-{
-  InitializeCriticalSection(m);
-  InitializeConditionVariable(a);
-  InitializeConditionVariable(b);
-  return 1;
-}
-static void nn__sync_free(nn__mutex *m, nn__signal *a, nn__signal *b)
-{
-  (void)a, (void)b; /* condition variables of Windows hold nothing */
-  DeleteCriticalSection(m);
-}
+#define nn__mutex_init(m) (InitializeCriticalSection(m), 1)
+#define nn__mutex_free(m) DeleteCriticalSection(m)
+#define nn__signal_init(s) (InitializeConditionVariable(s), 1)
+#define nn__signal_free(s) ((void)(s)) /* holds nothing */
 static int nn__cores(void)
 {
   SYSTEM_INFO info;
@@ -2830,19 +2988,10 @@ typedef pthread_t nn__thread;
 #define nn__unlock(m) pthread_mutex_unlock(m)
 #define nn__wait(s, m) pthread_cond_wait(s, m)
 #define nn__wake(s) pthread_cond_broadcast(s)
-static int nn__sync_init(nn__mutex *m, nn__signal *a, nn__signal *b)
-{
-  if (pthread_mutex_init(m, NULL)) return 0;
-  if (pthread_cond_init(a, NULL)) return pthread_mutex_destroy(m), 0;
-  if (pthread_cond_init(b, NULL)) return pthread_cond_destroy(a), pthread_mutex_destroy(m), 0;
-  return 1;
-}
-static void nn__sync_free(nn__mutex *m, nn__signal *a, nn__signal *b)
-{
-  pthread_cond_destroy(b);
-  pthread_cond_destroy(a);
-  pthread_mutex_destroy(m);
-}
+#define nn__mutex_init(m) !pthread_mutex_init(m, NULL)
+#define nn__mutex_free(m) pthread_mutex_destroy(m)
+#define nn__signal_init(s) !pthread_cond_init(s, NULL)
+#define nn__signal_free(s) pthread_cond_destroy(s)
 #if NN__LINUX
 static void nn__join(char *to, size_t size, const char *a, const char *b, const char *c)
 {
@@ -3056,6 +3205,17 @@ static void *nn__worker_main(void *arg)
   return 0;
 }
 
+static int nn__sync_init(nn__mutex *m, nn__signal *a, nn__signal *b)
+{
+  if (!nn__mutex_init(m)) return 0;
+  if (nn__signal_init(a)) {
+    if (nn__signal_init(b)) return 1;
+    nn__signal_free(a);
+  }
+  nn__mutex_free(m);
+  return 0;
+}
+
 static void nn__pool_stop(nn__pool *p)
 {
   if (!p->ready) return;
@@ -3071,7 +3231,8 @@ static void nn__pool_stop(nn__pool *p)
     pthread_join(p->worker[i].thread, NULL);
 #endif
   }
-  nn__sync_free(&p->mutex, &p->start, &p->done);
+  nn__signal_free(&p->start), nn__signal_free(&p->done);
+  nn__mutex_free(&p->mutex);
   p->ready = 0;
 }
 
@@ -3197,8 +3358,9 @@ static void nn__pack_b_task(void *arg, size_t index, int thread)
   const nn__kernels *t = p->context->kernels;
   const size_t j = index * NN__PACK_TASK * t->nr;
   (void)thread;
-  t->pack(p->context->pack_b + j * p->kb, p->b.at + p->p0 * p->b.row + (p->j0 + j) * p->b.col,
-          p->b.row, p->b.col, p->kb, nn__min(NN__PACK_TASK * t->nr, p->nb - j));
+  NN__DO(t, pack)(p->context->pack_b + j * p->kb,
+                  p->b.at + p->p0 * p->b.row + (p->j0 + j) * p->b.col, p->b.row, p->b.col, p->kb,
+                  nn__min(NN__PACK_TASK * t->nr, p->nb - j));
 }
 
 /* Brings A[m,kb] together, so that its rows neither meet in the same sets of the cache nor lie on a
@@ -3209,7 +3371,7 @@ static void nn__pack_a(const nn__product *p, nn_real *to, const nn_real *a, size
     for (size_t i = 0; i < m; i++, to += p->kb + NN__PAD)
       memcpy(to, a + i * p->a.row, p->kb * sizeof *to);
   else
-    p->context->kernels->pack(to, a, p->a.col, p->a.row, p->kb, m);
+    NN__DO(p->context->kernels, pack)(to, a, p->a.col, p->a.row, p->kb, m);
 }
 
 /* The rows of a left operand. Row i lies at at[place[i]] where there is a list of places, in panels
@@ -3251,15 +3413,15 @@ static void nn__tiles_at(const nn__kernels *t, const nn__walk *walk, size_t m, s
       if (f.bias && f.across) f.bias = finish->bias + i;
       nn_real *to = c + i * (f.across ? 1 : ldc);
       if (!(walk->how & NN__CHAINS)) {
-        t->tile(walk, row, b, to, ldc, rows, nn__min(t->nr, n - j), &f);
+        NN__DO(t, tile)(walk, row, b, to, ldc, rows, nn__min(t->nr, n - j), &f);
         continue;
       }
       nn__finish add = f;
       for (size_t s = 0; s < walk->segments; s++, add.beta = 1) {
         const size_t length = s + 1 < walk->segments ? walk->length : walk->last;
         const nn__walk chain = {1, length, length, walk->skip + s, walk->a_step, walk->b_step, 0};
-        t->tile(&chain, row, b + s * walk->length * walk->b_step, to, ldc, rows,
-                nn__min(t->nr, n - j), &add);
+        NN__DO(t, tile)(&chain, row, b + s * walk->length * walk->b_step, to, ldc, rows,
+                        nn__min(t->nr, n - j), &add);
       }
     }
   }
@@ -3312,8 +3474,8 @@ static void nn__dots_task(void *arg, size_t index, int thread)
   (void)thread;
   if (f.bias) f.bias += j;
   for (size_t i = 0; i < p->m; i++)
-    p->context->kernels->dots(p->c + i * p->ldc + j, p->a.at + i * p->a.row,
-                              p->b.at + j * p->b.col, p->b.col, p->k, n, &f);
+    NN__DO(p->context->kernels, dots)(p->c + i * p->ldc + j, p->a.at + i * p->a.row,
+                                      p->b.at + j * p->b.col, p->b.col, p->k, n, &f);
 }
 
 /* A row or two of A against rows of B that are contiguous in n: B is read once, as it lies. The
@@ -3328,8 +3490,8 @@ static void nn__by_rows_task(void *arg, size_t index, int thread)
   for (size_t i = 0; i < p->m; i++) {
     nn_real *c = p->c + i * p->ldc + j0;
     memset(sum, 0, n * sizeof *sum);
-    p->context->kernels->combine(sum, p->a.at + i * p->a.row, p->a.col, p->b.at + j0, p->b.row,
-                                 p->k, n);
+    NN__DO(p->context->kernels, combine)(sum, p->a.at + i * p->a.row, p->a.col, p->b.at + j0,
+                                         p->b.row, p->k, n);
     for (size_t j = 0; j < n; j++) {
       nn_real x = f->alpha * sum[j];
       if (f->beta != 0) x += f->beta * c[j];
@@ -3441,7 +3603,7 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
   }
   nn__product p = {c, m, n, k, a, b, out, ldc, *finish, 0, 0, 0, 0, 0, 0, 0};
   /* Too little work to share out: one task does it all. */
-  const double work = (double)m * (double)n * (double)k;
+  const size_t work = nn__times(nn__times(m, n), k);
   const size_t threads = work < NN__SERIAL ? 1 : (size_t)c->pool.threads;
   if (way == NN__DOTS || way == NN__SUMS) {
     const size_t share = way == NN__DOTS ? 64 : nn__max(256, (n + threads - 1) / threads);
@@ -3460,23 +3622,16 @@ static void nn__multiply(nn_context *c, size_t m, size_t n, size_t k, nn__matrix
   }
 }
 
-static nn__matrix nn__rows_of(const nn_real *at, size_t ld) /* a row-major matrix as it lies */
+/* A row-major matrix as it lies, and transposed; a right operand [k,n] in panels, as the kernels
+ * pack it. */
+static nn__matrix nn__rows_of(const nn_real *at, size_t ld) { return (nn__matrix){at, ld, 1, 0}; }
+static nn__matrix nn__columns_of(const nn_real *at, size_t ld)
 {
-  const nn__matrix x = {at, ld, 1, 0};
-  return x;
+  return (nn__matrix){at, 1, ld, 0};
 }
-
-static nn__matrix nn__columns_of(const nn_real *at, size_t ld) /* and transposed */
-{
-  const nn__matrix x = {at, 1, ld, 0};
-  return x;
-}
-
-/* A right operand [k,n] in panels, as the kernels pack it. */
 static nn__matrix nn__panels_of(const nn__kernels *t, const nn_real *at, size_t k)
 {
-  const nn__matrix x = {at, t->nr, 1, k * t->nr};
-  return x;
+  return (nn__matrix){at, t->nr, 1, k * t->nr};
 }
 
 nn_status nn_gemm(nn_context *c, int transpose_a, int transpose_b, size_t m, size_t n, size_t k,
@@ -3555,45 +3710,84 @@ void nn_context_destroy(nn_context *c)
 
 /* ======================================= @@GRAPH ===========================================
  * What a model is made of. The layer kinds are one list: number, name in files and listings, and
- * what backward needs kept (its inputs X, its output Y). */
-#define NN__KINDS(K)                                                                              \
-  K(INPUT, "input", 0)                                                                            \
-  K(TOKENS, "tokens", 0)                                                                          \
-  K(CONV2D, "conv", NN__NEEDS_X)                                                                  \
-  K(LINEAR, "linear", NN__NEEDS_X)                                                                \
-  K(MAX_POOL, "max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                              \
-  K(AVG_POOL, "avg_pool", 0)                                                                      \
-  K(GLOBAL_MAX, "global_max_pool", NN__NEEDS_X | NN__NEEDS_Y)                                     \
-  K(GLOBAL_AVG, "global_avg_pool", 0)                                                             \
-  NN__ACTS(K)                                                                                     \
-  K(SOFTMAX, "softmax", NN__NEEDS_Y)                                                              \
-  K(DROPOUT, "dropout", NN__ONE_NUMBER)                                                           \
-  K(BATCH_NORM, "batch_norm", NN__NEEDS_X)                                                        \
-  K(LAYER_NORM, "layer_norm", NN__NEEDS_X)                                                        \
-  K(NORMALISE, "normalise", 0)                                                                    \
-  K(FLATTEN, "flatten", 0)                                                                        \
-  K(ADD, "add", 0)                                                                                \
-  K(MULTIPLY, "multiply", NN__NEEDS_X)                                                            \
-  K(CONCAT, "concat", 0)                                                                          \
-  K(EMBEDDING, "embedding", NN__NEEDS_X)                                                          \
-  K(RNN, "rnn", 0)                                                                                \
-  K(LSTM, "lstm", 0)                                                                              \
-  K(GRU, "gru", 0)                                                                                \
-  K(LAST_STEP, "last_step", 0)                                                                    \
-  K(REVERSE, "reverse", 0)                                                                        \
-  K(PADDED, "pad", 0)                                                                             \
-  K(CROP, "crop", 0)                                                                              \
-  K(UPSAMPLE, "upsample", 0)                                                                      \
-  K(CROSS_ENTROPY, "cross_entropy", 0)                                                            \
-  K(SQUARED_ERROR, "squared_error", 0)                                                            \
-  K(BINARY_CROSS_ENTROPY, "binary_cross_entropy", 0)
+ * facts: what backward needs kept (its inputs X, its output Y), and where it may write; then what
+ * its functions are called, nn__NAME_forward, nn__NAME_backward, nn__NAME_room; no: it has none. */
+#define NN__KINDS(K, A)                                                                           \
+  K(INPUT, "input", 0, no, no)                                                                    \
+  K(TOKENS, "tokens", 0, no, no)                                                                  \
+  K(CONV2D, "conv", NN__NEEDS_X, convolve, conv)                                                  \
+  K(CONV_TRANSPOSE, "conv_transpose", NN__NEEDS_X, convolve, conv)                                \
+  K(LINEAR, "linear", NN__NEEDS_X, linear, linear)                                                \
+  K(MAX_POOL, "max_pool", NN__NEEDS_X | NN__NEEDS_Y, pool, no)                                    \
+  K(AVG_POOL, "avg_pool", 0, pool, no)                                                            \
+  K(GLOBAL_MAX, "global_max_pool", NN__NEEDS_X | NN__NEEDS_Y, pool, no)                           \
+  K(GLOBAL_AVG, "global_avg_pool", 0, pool, no)                                                   \
+  NN__ACTS(A)                                                                                     \
+  K(SOFTMAX, "softmax", NN__NEEDS_Y | NN__OVER, softmax, no)                                      \
+  K(PRELU, "prelu", NN__NEEDS_X | NN__OVER, prelu, prelu)                                         \
+  K(DROPOUT, "dropout", NN__ONE_NUMBER | NN__OVER | NN__OVER_TOO, dropout, no)                    \
+  K(DROP_CHANNELS, "dropout_channels", NN__ONE_NUMBER | NN__OVER | NN__OVER_TOO,                  \
+    drop_channels, drop_channels)                                                                 \
+  K(BATCH_NORM, "batch_norm", NN__NEEDS_X | NN__OVER, batch_norm, batch_norm)                     \
+  K(LAYER_NORM, "layer_norm", NN__NEEDS_X | NN__OVER | NN__SEES_ALL, layer_norm, layer_norm)      \
+  K(GROUP_NORM, "group_norm", NN__NEEDS_X | NN__OVER | NN__SEES_ALL, group_norm, group_norm)      \
+  K(NORMALISE, "normalise", NN__OVER, normalise, normalise)                                       \
+  K(FLATTEN, "flatten", NN__OVER | NN__OVER_TOO | NN__SEES_ALL, reshape, no)                      \
+  K(RESHAPE, "reshape", NN__OVER | NN__OVER_TOO | NN__SEES_ALL, reshape, whole)                   \
+  K(TO_SEQUENCE, "to_sequence", 0, turn, no)                                                      \
+  K(TO_IMAGE, "to_image", 0, turn, no)                                                            \
+  K(ADD, "add", NN__OVER, add, no)                                                                \
+  K(MULTIPLY, "multiply", NN__NEEDS_X, multiply, no)                                              \
+  K(CONCAT, "concat", 0, join, no)                                                                \
+  K(JOIN, "join", 0, join, no)                                                                    \
+  K(EMBEDDING, "embedding", NN__NEEDS_X, embedding, no)                                           \
+  K(RNN, "rnn", 0, cell, cell)                                                                    \
+  K(LSTM, "lstm", 0, cell, cell)                                                                  \
+  K(GRU, "gru", 0, cell, cell)                                                                    \
+  K(FINAL_STATE, "final_state", 0, final_state, no)                                               \
+  K(LAST_STEP, "last_step", 0, move, no)                                                          \
+  K(REVERSE, "reverse", 0, move, no)                                                              \
+  K(PADDED, "pad", 0, move, no)                                                                   \
+  K(SLICE, "slice", 0, move, no)                                                                  \
+  K(UPSAMPLE, "upsample", 0, move, no)                                                            \
+  K(BILINEAR, "bilinear", 0, blend, no)                                                           \
+  K(CUSTOM, "custom", NN__NEEDS_X | NN__NEEDS_Y | NN__SEES_ALL, custom, custom)                   \
+  K(CROSS_ENTROPY, "cross_entropy", 0, no, loss)                                                  \
+  K(SQUARED_ERROR, "squared_error", 0, no, no)                                                    \
+  K(BINARY_CROSS_ENTROPY, "binary_cross_entropy", 0, no, no)                                      \
+  K(HUBER, "huber", 0, no, no)                                                                    \
+  K(ABSOLUTE_ERROR, "absolute_error", 0, no, no)                                                  \
+  K(CUSTOM_LOSS, "custom_loss", 0, no, custom_loss)
 
-#define NN__KIND_ENUM(name, text, needs) NN__##name,
-typedef enum nn__kind { NN__KINDS(NN__KIND_ENUM) NN__KIND_COUNT } nn__kind;
-#define NN__KIND_TEXT(name, text, needs) text,
-static const char *const nn__kind_text[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_TEXT)};
-#define NN__KIND_NEEDS(name, text, needs) needs,
-static const unsigned char nn__kind_needs[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_NEEDS)};
+#define NN__KIND_ENUM(name, ...) NN__##name,
+typedef enum nn__kind { NN__KINDS(NN__KIND_ENUM, NN__KIND_ENUM) NN__KIND_COUNT } nn__kind;
+#define NN__KIND_NAME(name, text, ...) static const char nn__name_##name[] = text;
+NN__KINDS(NN__KIND_NAME, NN__KIND_NAME)
+#define NN__KIND_TEXT(name, ...) nn__name_##name,
+static const char *const nn__kind_text[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_TEXT, NN__KIND_TEXT)};
+#define NN__KIND_NEEDS(name, text, needs, how, room) needs,
+#define NN__ACT_NEEDS(name, text, needs) needs,
+static const unsigned char nn__kind_needs[NN__KIND_COUNT] = {
+    NN__KINDS(NN__KIND_NEEDS, NN__ACT_NEEDS)};
+
+/* What a kind of layer is and does. Its builder names its row, so a program links the names and the
+ * code of the layers alone that it calls. forward: y from the inputs' y. backward: adds the
+ * parameters' gradients, where the layer learns, and writes that of input node->toward to dx, if
+ * not NULL, from dy. room: what it wants kept from forward to backward, while it runs, and packed
+ * once. */
+typedef struct nn__node nn__node;
+typedef struct nn__layer {
+  const char *text;
+  nn__kind kind;
+  void (*forward)(nn_model *m, nn__node *node, size_t n);
+#ifndef NN_NO_TRAINING
+  void (*backward)(nn_model *m, nn__node *node, size_t n, nn_real *dx);
+#endif
+  void (*room)(const nn_model *m, nn__node *node);
+} nn__layer;
+#define NN__ROW(name) (&nn__row_##name)
+#define NN__KIND_ROW(name, ...) static const nn__layer nn__row_##name; /* see @@MODEL */
+NN__KINDS(NN__KIND_ROW, NN__KIND_ROW)
 
 /* A piece of the model's block: where it starts and, while planning, when it is in use. */
 typedef struct nn__piece {
@@ -3601,60 +3795,105 @@ typedef struct nn__piece {
   size_t offset;   /* in reals, from the start of the shared region */
   int first, last; /* times of first and last use; last < first: not wanted */
 } nn__piece;
+/* A node's: its output; what it keeps for backward, and in an inference model works in; and those
+ * of backward: the gradient of its output, where a second user's is made before it is added. */
+enum { NN__Y, NN__KEEP, NN__DY, NN__EXTRA, NN__PIECES = NN__TRAINS ? 4 : 2 };
 
-typedef struct nn__node {
+struct nn__node {
   /* the description */
+  const nn__layer *row;
   nn__kind kind;
   int inputs, in[2];
   char name[24];
   int rank, dim[3];           /* shape at the border, batch left out */
-  nn_conv2d_options window;   /* convolution and pooling */
-  nn_recurrent_options cell;
-  int size;                   /* linear: out; embedding: vocabulary */
-  int no_bias;                /* linear */
-  int ceil, exclude_pad;      /* pooling */
-  double rate, decay;         /* factors of the optimizer's rate and weight decay; rate 0: frozen */
-  double value, second;       /* slope, lower and upper limit, drop rate, label smoothing */
-  const nn_real *weights;     /* cross-entropy: class weights in the block, or the caller's */
-  const nn_real *constants[2]; /* normalise: the caller's mean and scale, until the build */
-  int has_weights;
+  NN__ONE_OF(                 /* by kind: of another they are anything */
+    NN__ALL_OF(               /* convolution, pooling, padding, upsampling */
+      nn_conv2d_options window; /* of a sequence one column wide */
+      int output_pad_h, output_pad_w, ceil, exclude_pad;
+    )
+    NN__ALL_OF(               /* a cell */
+      nn_recurrent_options cell;
+      int final;              /* the node that gives its final state; 0: none */
+      nn_real *state;         /* carried from call to call */
+      size_t state_size;
+      int state_n;            /* samples the state belongs to; 0 = none yet */
+    )
+    NN__ALL_OF(               /* slice, join: of the shape; to_sequence, to_image: 1 by columns */
+      int axis, begin;
+    )
+    NN__ALL_OF(               /* what calls back has a name in files */
+      char code[24];
+      NN__ONE_OF(
+        const nn_custom_layer *custom;
+        NN__ALL_OF(           /* a loss */
+          double scale;       /* its weight in the sum of all */
+          const nn_custom_loss *custom_loss; /* NULL in a model for inference that lacks it */
+          const nn_real *weights; /* of classes or positives, in the block, or the caller's */
+          int has_weights, summed, from; /* whether it is no mean; where its answers begin */
+          int32_t ignored;    /* the label that is left out beside -1 */
+        )
+      )
+    )
+    const nn_real *constants[2]; /* normalise: the caller's mean and scale, until the build */
+  )
+  int size;                   /* linear: out; embedding: vocabulary; group norm: groups; prelu:
+                                 weights */
+  int no_bias;                /* linear; norms: neither weight nor bias */
+  int frozen;                 /* batch norm: the running statistics while training, too */
+  double value, second;       /* slope, lower and upper limit, drop rate, smoothing, delta; of norms
+                                 eps and momentum */
+  nn_real eps;                /* batch norm's, of value */
   nn_init init;
   double init_value;
+#ifndef NN_NO_TRAINING
+  double rate, decay;         /* factors of the optimizer's rate and weight decay; rate 0: frozen */
+#endif
   /* what follows from it */
   size_t rows, cols;          /* the matrix of one sample; shape inside */
+  int16_t users;              /* nodes that read it */
   int param, params;          /* first parameter and how many */
-  int users;                  /* nodes that read it */
-  int wanted;                 /* whether the gradient of its output is */
+  int32_t *lengths;           /* a sequence's, of each sample; NULL: all are whole */
+  int32_t *lengths_room;
+  size_t steps;               /* scratch of nn__steps_of */
   /* the plan */
-  int share;                  /* the node whose arrays this one uses in place, or -1 */
-  int fused;                  /* a relu that its input's finish has already done */
-  int masked;                 /* and that the maxima after it go back through on their own */
-  int relu;                   /* convolution, linear: finish with a relu */
-  int folded;                 /* a batch norm that is part of the convolution before it */
-  int norm;                   /* convolution: the batch norm folded into it, or -1 */
-  nn__piece y_piece, dy_piece, keep_piece, extra_piece;
-  size_t scratch, thread_scratch; /* reals wanted while it runs */
+  int16_t share;              /* the node whose arrays this one uses in place, or -1 */
+  int16_t norm;               /* convolution: the batch norm folded into it, or -1 */
+  unsigned char fused;        /* a relu that its input's finish has already done */
+  unsigned char masked;       /* and that the maxima after it go back through on their own */
+  unsigned char relu;         /* convolution, linear: finish with a relu */
+  unsigned char folded;       /* a batch norm that is part of the convolution before it */
+  unsigned char lossy;        /* whether a loss reads it */
+  unsigned char wanted;       /* whether the gradient of its output is */
+  unsigned char started, toward; /* going back: its gradient has been written to; present input */
+  nn__piece piece[NN__PIECES];
+  size_t keep_size, scratch, thread_scratch; /* reals wanted for backward; while it runs, */
+                              /* an inference layer's behind those kept; of each thread */
   nn_real *y, *dy;            /* output and its gradient */
   nn_real *keep;              /* what forward leaves to backward */
-  nn_real *extra;             /* where a second user's gradient is made before it is added */
-  nn_real *border;            /* an input's gradient as the caller sees it, if layouts differ */
   nn_real *packed;            /* inference: the weights as products read them; or NULL */
   size_t packed_size;
-  nn_real *state;             /* carried from call to call */
-  size_t state_size;
-  int state_n;                /* samples the state belongs to; 0 = none yet */
-  int started;                /* going back: its gradient has been written to */
+#ifndef NN_NO_TRAINING
+  nn_real *extra;             /* where a second user's gradient is made before it is added */
+  nn_real *border;            /* an input's gradient as the caller sees it, if layouts differ */
+  /* a loss, of the last nn_loss: the sum over its rows and what a mean divides that by; the same of
+   * several calls; and what to divide by in place of its own where it sees a part of a batch */
+  double sum, total, sums, totals, whole;
+#endif
 #ifndef NN_NO_INSPECT
   int seen[4];                /* nn_receptive_field: the window of it that the unit sees */
 #endif
-} nn__node;
+};
 
 typedef struct nn__param {
   char name[NN_NAME_SIZE];
   const char *what; /* "weight", .. */
-  int layer;        /* of a cell, or -1 */
+  int layer;        /* of a cell: layer, or layer times 2 + whether reverse; else -1 */
   int node, rank, dim[4];
   int buffer;       /* running statistics: not trained */
+#ifndef NN_NO_INIT
+  nn_init init;     /* of a custom layer's, where nn_set_init says nothing else */
+  double init_value;
+#endif
   size_t count, offset; /* in the block of its sort */
   nn_real *value;   /* there; or in the caller's memory, which is only read; NULL: not yet */
 } nn__param;
@@ -3662,18 +3901,21 @@ typedef struct nn__param {
 struct nn_model {
   nn_config config;
   nn_status status, broken;   /* of the last failed call; the description's first error */
-  nn_message message;
+#ifndef NN_NO_MESSAGES
+  nn_message message;         /* that goes with status */
+#endif
   int owns_model, owns_block, built;
-  nn__node node[NN_MAX_NODES];
-  nn__param param[NN_MAX_PARAMS];
+  nn__node *node;             /* both behind this: config.most_nodes, config.most_params */
+  nn__param *param;
   int nodes, params;
   int input[NN_MAX_INPUTS], inputs;
-  int output, loss;           /* nodes; loss -1: none */
+  int output, loss;           /* nodes; the losses are the last, this is the first; -1: none */
   nn_context context;         /* kernels, threads and packing space of its own */
   /* the block */
   void *block;
   size_t block_size, plan_size;
-  nn_real *value, *gradient, *slot[2], *buffer; /* parameters, .., running statistics */
+  nn_real *value, *gradient, *slot[3], *buffer; /* parameters, .., running statistics */
+  nn_real *average;           /* of the parameters, or NULL */
   size_t values, buffers;     /* elements */
   nn_real *shared;            /* activations, gradients and kept values, by nn__piece offsets */
   nn_real *scratch, *thread_scratch;
@@ -3683,7 +3925,7 @@ struct nn_model {
   char *notes;                /* key, text, key, text, .., each with its closing zero */
   size_t notes_size, notes_used;
   int32_t *stage_labels, *lengths, *stage_lengths;
-  nn_real *stage_values;
+  nn_real *stage_values, *stage_weights;
   int has_lengths;
   /* the run */
   int shown;                  /* the last output is in border */
@@ -3692,14 +3934,24 @@ struct nn_model {
   uint64_t fingerprint;       /* so this is what they were when they were packed */
   /* the last forward: samples; done (2: and backward, too); an nn_mode; nn_loss done since */
   int n, ran, training, lost;
+  nn_status failure;          /* of a layer of the present forward or backward */
+  const nn__node *blamed;     /* whose callback has since made a NaN or infinity of finite ones */
   int fresh;                  /* cells start from 0 and leave what they carry alone */
-  double loss_weight;         /* of the last nn_loss: what it was divided by, */
-  int64_t loss_rows;          /* and the rows that had a label */
+  int64_t loss_rows;          /* of the last nn_loss: the first loss's rows that had a label */
   uint64_t draws;             /* training forwards so far: the stream of dropout */
+  int whole_n, first_n;       /* nn_fit: samples of the batch that this is a part of, 0: none; and
+                                 those before it */
 #ifndef NN_NO_TRAINING
   nn_optimizer optimizer;
   int slots;
+  nn_ranks ranks;
+  nn_status reduced;          /* of what ranks.reduce and ranks.wait gave: the first error stays */
+  size_t unreduced;           /* backward: gradients that no bucket has yet; 0: there are none */
   double largest;             /* gradient of the last nn_step */
+  int64_t averaged;           /* steps in `average` */
+  int swapped;                /* the parameters are in there, and it is where they belong */
+  double plateau_best, plateau_scale; /* NN_PLATEAU: the lowest loss; factor of the rate */
+  int64_t plateau_bad;        /* and how many since were no lower */
 #ifndef NN_NO_INSPECT
   nn_rule rule;               /* nn_project's, while it goes back: how a relu passes a signal */
 #endif
@@ -3707,6 +3959,24 @@ struct nn_model {
   int64_t steps;
   int64_t state_steps;        /* of them, those that the optimizer's state is made of */
 };
+
+/* Where the sentence of a failure goes, or NULL; and what stands there. */
+static nn_message *nn__message(nn_model *m)
+{
+#ifdef NN_NO_MESSAGES
+  return (void)m, NULL;
+#else
+  return m ? &m->message : NULL;
+#endif
+}
+static const char *nn__sentence(const nn_model *m)
+{
+#ifdef NN_NO_MESSAGES
+  return m->status == NN_OK ? "" : nn_status_text(m->status);
+#else
+  return m->message.text;
+#endif
+}
 
 /* Whether layers keep their weights packed, or pack them at every call in space that all share. */
 static int nn__packs_once(const nn_model *m)
@@ -3720,22 +3990,37 @@ static int nn__packs_once(const nn_model *m)
  * reads the image in place (tile_rows): a[i] is a pixel, a run is a row of the window. All three
  * products of training are such walks:
  *   forward   Y[pixel, o]     = sum over (u,v,c) of X[pixel s + (u,v) d, c] W[(u,v,c), o]
- *   data      dX[pixel, c]    = the same walk over dY, spread out by s and padded, with W turned
+ *   data      dX[pixel, c]    = the same walk over dY, padded, with W turned; at a stride s each
+ *                               phase, the pixels s apart, meets taps of its own: a walk a phase
  *   weight    dW[(u,v,c), o]  = sum over pixels of X[pixel s + (u,v) d, c] dY[pixel, o]
- * Padding is a copy of one image with zeros around it, in the thread's scratch. */
+ * Padding is a copy of one image with zeros around it, in the thread's scratch. A sequence is for
+ * each sample an image one column wide, whose rows lie as far apart as a step's samples are many. A
+ * transposed convolution is another one's data gradient: its input is that one's dY, and the other
+ * way round. */
 typedef struct nn__conv {
   const nn__kernels *kernels;
   size_t n;                          /* images */
   size_t h, w, c, oh, ow, oc;        /* of input and output */
   size_t kh, kw, sh, sw, ph, pw, dh, dw;
   size_t groups, cg, og;             /* input and output channels of a group */
-  size_t hp, wp, hz, wz;             /* of the padded image, and of dY spread out */
+  size_t x_image, x_row, y_image, y_row; /* from one image, or row, of X and Y to the next */
+  size_t hp, wp, hz, wz;             /* of the padded image, and of dY padded */
   size_t runs;                       /* of contiguous numbers in a window: its rows, or its taps */
   size_t chunks;                     /* partial sums of the weight gradient */
   int side;                          /* Winograd: outputs of a tile's side, 4 or 6; 0: direct */
 } nn__conv;
 
 enum { NN__TILE = 8 }; /* side of a tile of Winograd's transform; 64 frequencies */
+
+/* Pixels of a tile's side by Winograd's transform, or 0: the direct sum. */
+static int nn__side(const nn__conv *c)
+{
+#ifdef NN_NO_WINOGRAD
+  return (void)c, 0;
+#else
+  return c->side;
+#endif
+}
 /* Most channels that one float sum of a frequency takes. The way back multiplies its error, which
  * grows as the root of its length. */
 enum { NN__WINOGRAD_CHAIN = 128 };
@@ -3763,7 +4048,7 @@ static int nn__winograd_side(const nn__conv *c, int weights_are_ready)
 /* Numbers of one partial weight gradient: the weights' or their frequencies', then the bias's. */
 static size_t nn__conv_partial(const nn__conv *c)
 {
-  return (c->side ? NN__TILE * NN__TILE : c->kh * c->kw) * c->groups * c->cg * c->og + c->oc;
+  return (nn__side(c) ? NN__TILE * NN__TILE : c->kh * c->kw) * c->groups * c->cg * c->og + c->oc;
 }
 
 /* By the shapes and samples alone: config.batch and threads have no part in the bits. */
@@ -3774,14 +4059,54 @@ static void nn__conv_choose(nn__conv *c, int side)
       nn__min(c->n, nn__max(1, nn__min(8, ((size_t)1 << 21) / nn__conv_partial(c))));
 }
 
-static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__node *x, size_t n)
+/* A node as an image: its height and width; and, of n samples, the way from one to the next. */
+static size_t nn__image_height(const nn__node *x)
+{
+  return x->rank == 2 ? x->rows : (size_t)x->dim[1];
+}
+static size_t nn__image_width(const nn__node *x) { return x->rank == 2 ? 1 : (size_t)x->dim[2]; }
+static size_t nn__image_step(const nn__node *x)
+{
+  return x->rank == 2 ? x->cols : x->rows * x->cols;
+}
+static size_t nn__pixel_step(const nn__node *x, size_t n)
+{
+  return x->rank == 2 ? n * x->cols : x->cols;
+}
+
+/* Along one axis: how many pixels of zeros precede dY where it is walked over, or, below 0, follow
+ * its first; and how many pixels it then has. */
+static ptrdiff_t nn__ahead(size_t pad, size_t kernel, size_t dilation, size_t stride)
+{
+  const size_t reach = (kernel - 1) * dilation;
+  return reach >= pad ? (ptrdiff_t)((reach - pad) / stride)
+                      : -(ptrdiff_t)((pad - reach + stride - 1) / stride);
+}
+static size_t nn__behind(size_t size, size_t pad, size_t kernel, size_t dilation, size_t stride)
+{
+  const ptrdiff_t all = (ptrdiff_t)((size - 1 + pad) / stride) + 1 +
+                        nn__ahead(pad, kernel, dilation, stride);
+  return all > 0 ? (size_t)all : 0;
+}
+
+/* Whether tap u is one of those that pixel `phase` of every `stride` of dX meets. */
+static int nn__meets(size_t u, size_t phase, size_t pad, size_t dilation, size_t stride)
+{
+  return (phase + pad) % stride == u * dilation % stride;
+}
+
+static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, size_t n)
 {
   const nn_conv2d_options *o = &node->window;
+  const nn__node *x = &m->node[node->in[0]], *y = node;
   nn__conv c;
+  if (node->kind == NN__CONV_TRANSPOSE) y = x, x = node;
   c.kernels = m->context.kernels;
   c.n = n;
-  c.c = (size_t)x->dim[0], c.h = (size_t)x->dim[1], c.w = (size_t)x->dim[2];
-  c.oc = (size_t)node->dim[0], c.oh = (size_t)node->dim[1], c.ow = (size_t)node->dim[2];
+  c.c = x->cols, c.h = nn__image_height(x), c.w = nn__image_width(x);
+  c.oc = y->cols, c.oh = nn__image_height(y), c.ow = nn__image_width(y);
+  c.x_image = nn__image_step(x), c.x_row = c.w * nn__pixel_step(x, n);
+  c.y_image = nn__image_step(y), c.y_row = c.ow * nn__pixel_step(y, n);
   c.kh = (size_t)o->kernel_h, c.kw = (size_t)o->kernel_w;
   c.sh = (size_t)o->stride_h, c.sw = (size_t)o->stride_w;
   c.ph = (size_t)o->pad_h, c.pw = (size_t)o->pad_w;
@@ -3789,13 +4114,20 @@ static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, const nn__n
   c.groups = (size_t)o->groups;
   c.cg = c.c / c.groups, c.og = c.oc / c.groups;
   c.hp = c.h + 2 * c.ph, c.wp = c.w + 2 * c.pw;
-  c.hz = c.h + (c.kh - 1) * c.dh, c.wz = c.w + (c.kw - 1) * c.dw;
+  c.hz = nn__behind(c.h, c.ph, c.kh, c.dh, c.sh), c.wz = nn__behind(c.w, c.pw, c.kw, c.dw, c.sw);
   c.runs = c.dw == 1 && c.groups == 1 ? c.kh : c.kh * c.kw;
   nn__conv_choose(&c, m->config.direct_convolution ? 0 : nn__winograd_side(&c, nn__packs_once(m)));
   return c;
 }
 
 static int nn__depthwise(const nn__conv *c) { return c->groups > 1 && c->cg == 1 && c->og == 1; }
+
+/* Outputs along one axis; 0 when the window does not fit. */
+static int nn__out_size(int size, int pad, int kernel, int dilation, int stride)
+{
+  const int64_t room = (int64_t)size + 2 * (int64_t)pad - (int64_t)dilation * (kernel - 1) - 1;
+  return room < 0 ? 0 : (int)((size_t)room / (size_t)stride) + 1;
+}
 
 /* Space for weights packed for one product: groups panels of k rows. */
 static size_t nn__conv_packed(const nn__conv *c, size_t k, size_t n)
@@ -3854,7 +4186,7 @@ static nn__line nn__line_of(nn__product_kind kind, size_t in, size_t out, size_t
 /* Tiles of an h x w image. */
 static size_t nn__winograd_tiles(const nn__conv *c, size_t h, size_t w)
 {
-  const size_t side = (size_t)c->side;
+  const size_t side = (size_t)nn__side(c);
   return (h + side - 1) / side * ((w + side - 1) / side);
 }
 
@@ -3878,7 +4210,7 @@ static size_t nn__winograd_half(const nn__conv *c)
 /* A padded image that whole tiles cover, for outputs of h x w and c channels. */
 static size_t nn__winograd_image(const nn__conv *c, size_t h, size_t w, size_t channels)
 {
-  const size_t side = (size_t)c->side, k = c->kh - 1;
+  const size_t side = (size_t)nn__side(c), k = c->kh - 1;
   return (nn__round_up(h, side) + k) * (nn__round_up(w, side) + k) * channels;
 }
 
@@ -3886,9 +4218,19 @@ static size_t nn__winograd_image(const nn__conv *c, size_t h, size_t w, size_t c
  * taps of channels, or panels. */
 static size_t nn__conv_weights(const nn__conv *c, int turned)
 {
-  const size_t taps = c->side ? NN__TILE * NN__TILE : c->kh * c->kw;
+  const size_t taps = nn__side(c) ? NN__TILE * NN__TILE : c->kh * c->kw;
   if (nn__depthwise(c)) return taps * c->c;
   return nn__conv_packed(c, taps * (turned ? c->og : c->cg), turned ? c->cg : c->og);
+}
+
+/* Whether a walk goes phase by phase, and how many runs its windows have. */
+static int nn__is_split(const nn__conv *c, int turned)
+{
+  return turned && (c->sh > 1 || c->sw > 1);
+}
+static size_t nn__conv_runs(const nn__conv *c, int turned)
+{
+  return nn__is_split(c, turned) ? c->kh * c->kw : c->runs;
 }
 
 /* What such a walk needs beside them: places of runs, or spans. */
@@ -3896,7 +4238,7 @@ static size_t nn__conv_lists(const nn__conv *c, int turned)
 {
   const size_t span = sizeof(nn__span) / sizeof(size_t);
   if (nn__depthwise(c)) return nn__reals_for(span * (turned ? c->h + c->w : c->oh + c->ow)) + 16;
-  return c->side ? 0 : nn__reals_for(c->runs) + 16;
+  return nn__side(c) ? 0 : nn__reals_for(nn__conv_runs(c, turned)) + 16;
 }
 
 static size_t nn__conv_backward_scratch(const nn__conv *c)
@@ -3904,12 +4246,12 @@ static size_t nn__conv_backward_scratch(const nn__conv *c)
   const size_t span = nn__depthwise(c) ? sizeof(nn__span) / sizeof(size_t) : 0;
   const size_t lists = span ? span * (c->oh + c->kw) : c->kh * c->kw * c->cg + c->oh;
   return nn__max(nn__conv_weights(c, 1) + nn__conv_lists(c, 1),
-                 c->chunks * nn__conv_partial(c) + nn__reals_for(c->side ? 0 : lists) + 16);
+                 c->chunks * nn__conv_partial(c) + nn__reals_for(nn__side(c) ? 0 : lists) + 16);
 }
 
 static size_t nn__conv_thread_scratch(const nn__conv *c, int back)
 {
-  if (c->side) {
+  if (nn__side(c)) {
     const size_t data = back ? nn__winograd_image(c, c->h, c->w, c->oc) : 0;
     return nn__winograd_half(c) + nn__max(nn__winograd_image(c, c->oh, c->ow, c->c), data) +
            nn__winograd_block(c) * NN__TILE * NN__TILE * (c->c + c->oc);
@@ -3925,13 +4267,17 @@ typedef struct nn__conv_job {
   int turned;
   size_t h, w, c, oh, ow, oc; /* of the images in and out */
   size_t cg, og;              /* channels of a group, in and out */
+  size_t x_image, x_row, y_image, y_row; /* from one image, or row, to the next */
+  size_t row;                 /* likewise, where an image in is walked over */
   const nn_real *x, *dy, *weights;
   nn_real *y, *packed, *partial, *dw;
   nn__finish finish;
-  /* The image in with zeros around and between its pixels: tall x wide, pixel (i,j) at
-   * (top + i sh, left + j sw), which may be outside. */
-  size_t tall, wide, sh, sw;
+  /* The image in with zeros around it: tall x wide, pixel (i,j) at (top + i, left + j), which may
+   * be outside. */
+  size_t tall, wide;
   ptrdiff_t top, left;
+  size_t sh, sw;              /* of the images out one pixel in so many belongs to a phase, */
+  size_t phases, phases_w;    /* of which there are so many, and so many from left to right */
   /* direct: places of the rows of dW and of runs, in the image in */
   const size_t *place, *skip;
   nn__line down, across; /* depthwise */
@@ -3941,6 +4287,12 @@ typedef struct nn__conv_job {
   size_t thread_scratch_size;
 } nn__conv_job;
 
+/* Whether an image in is walked over in a copy with zeros, and not where it is. */
+static int nn__is_laid(const nn__conv_job *q)
+{
+  return q->tall != q->h || q->wide != q->w || q->top || q->left;
+}
+
 static nn__conv_job nn__conv_job_of(nn_model *m, const nn__conv *c, int turned)
 {
   nn__conv_job q;
@@ -3949,12 +4301,16 @@ static nn__conv_job nn__conv_job_of(nn_model *m, const nn__conv *c, int turned)
   q.h = turned ? c->oh : c->h, q.w = turned ? c->ow : c->w, q.c = turned ? c->oc : c->c;
   q.oh = turned ? c->h : c->oh, q.ow = turned ? c->w : c->ow, q.oc = turned ? c->c : c->oc;
   q.cg = turned ? c->og : c->cg, q.og = turned ? c->cg : c->og;
+  q.x_image = turned ? c->y_image : c->x_image, q.x_row = turned ? c->y_row : c->x_row;
+  q.y_image = turned ? c->x_image : c->y_image, q.y_row = turned ? c->x_row : c->y_row;
   q.tall = turned ? c->hz : c->hp, q.wide = turned ? c->wz : c->wp;
   q.sh = turned ? c->sh : 1, q.sw = turned ? c->sw : 1;
-  q.top = (ptrdiff_t)(turned ? (c->kh - 1) * c->dh : c->ph) - (ptrdiff_t)(turned ? c->ph : 0);
-  q.left = (ptrdiff_t)(turned ? (c->kw - 1) * c->dw : c->pw) - (ptrdiff_t)(turned ? c->pw : 0);
-  if (c->side) {
-    const size_t side = (size_t)c->side;
+  q.phases_w = nn__min(q.sw, q.ow), q.phases = nn__min(q.sh, q.oh) * q.phases_w;
+  q.top = turned ? nn__ahead(c->ph, c->kh, c->dh, c->sh) : (ptrdiff_t)c->ph;
+  q.left = turned ? nn__ahead(c->pw, c->kw, c->dw, c->sw) : (ptrdiff_t)c->pw;
+  q.row = nn__is_laid(&q) ? q.wide * q.c : q.x_row;
+  if (nn__side(c)) {
+    const size_t side = (size_t)nn__side(c);
     q.tall = nn__round_up(q.oh, side) + c->kh - 1, q.wide = nn__round_up(q.ow, side) + c->kw - 1;
     q.tiles_w = (q.ow + side - 1) / side;
     q.tiles = nn__winograd_tiles(c, q.oh, q.ow);
@@ -3970,39 +4326,26 @@ static nn_real *nn__space_of(const nn__conv_job *q, int thread)
   return q->thread_scratch + (size_t)thread * q->thread_scratch_size;
 }
 
-/* Lays image `number` out with the zeros around and between its pixels. */
+/* Lays image `number` out with the zeros around it. */
 static void nn__lay(const nn__conv_job *q, size_t number, nn_real *to)
 {
-  const nn_real *from = q->x + number * q->h * q->w * q->c;
+  const nn_real *from = q->x + number * q->x_image;
   const size_t row = q->wide * q->c, pixel = q->c * sizeof *to;
   const size_t left = q->left > 0 ? (size_t)q->left : 0, cut = q->left < 0 ? (size_t)-q->left : 0;
   const size_t most = q->wide > left ? q->wide - left : 0, inside = q->w > cut ? q->w - cut : 0;
   const size_t width = nn__min(inside, most); /* of what lies side by side */
   for (size_t i = 0; i < q->tall; i++, to += row) {
-    const ptrdiff_t down = (ptrdiff_t)i - q->top;
-    const size_t at = down < 0 ? q->h : (size_t)down / q->sh;
-    if (at >= q->h || (size_t)down % q->sh) {
-      memset(to, 0, row * sizeof *to);
-    } else if (q->sw == 1) {
-      memset(to, 0, left * pixel);
-      memcpy(to + left * q->c, from + (at * q->w + cut) * q->c, width * pixel);
-      memset(to + (left + width) * q->c, 0, (q->wide - left - width) * pixel);
-    } else {
-      memset(to, 0, row * sizeof *to);
-      for (size_t j = 0; j < q->w; j++) {
-        const ptrdiff_t x = q->left + (ptrdiff_t)(j * q->sw);
-        if (x >= 0 && (size_t)x < q->wide)
-          memcpy(to + (size_t)x * q->c, from + (at * q->w + j) * q->c, pixel);
-      }
-    }
+    const ptrdiff_t at = (ptrdiff_t)i - q->top;
+    memset(to, 0, row * sizeof *to);
+    if (at >= 0 && (size_t)at < q->h && width)
+      memcpy(to + left * q->c, from + (size_t)at * q->x_row + cut * q->c, width * pixel);
   }
 }
 
 /* Image `number` as it is walked over: laid out in `to`, or itself where that would be a copy. */
 static const nn_real *nn__laid(const nn__conv_job *q, size_t number, nn_real *to)
 {
-  const int moved = q->top || q->left || q->sh > 1 || q->sw > 1;
-  if (q->tall == q->h && q->wide == q->w && !moved) return q->x + number * q->h * q->w * q->c;
+  if (!nn__is_laid(q)) return q->x + number * q->x_image;
   nn__lay(q, number, to);
   return to;
 }
@@ -4050,36 +4393,34 @@ static void nn__winograd_pack_task(void *arg, size_t i, int thread)
     for (size_t j = 0; j < q->oc; j++, from += taps)
       for (size_t tap = 0; tap < taps; tap++) w[tap * wide + j] = from[taps - 1 - tap];
   } else {
-    t->transpose(w, wide, q->weights + i * taps, each, q->oc, taps);
+    NN__DO(t, transpose)(w, wide, q->weights + i * taps, each, q->oc, taps);
   }
   for (size_t tap = 0; tap < taps; tap++)
     memset(w + tap * wide + q->oc, 0, (wide - q->oc) * sizeof *w);
   for (size_t j = 0; j < q->oc; j += nr)
-    t->winograd_weights(q->packed + j * q->c + i * nr, q->c * wide, NN__TILE, w + j, wide,
-                        (int)q->conv->kh, q->transform, nr);
+    NN__DO(t, winograd_weights)(q->packed + j * q->c + i * nr, q->c * wide, NN__TILE, w + j, wide,
+                                (int)q->conv->kh, q->transform, nr);
 }
 
-#ifndef NN_NO_TRAINING
 /* dw[oc, c, k, k] += G^T sum G, from sum[f][c, oc]. */
 static void nn__winograd_unpack_task(void *arg, size_t i, int thread)
 {
   const nn__conv_job *q = arg;
   const size_t taps = q->conv->kh * q->conv->kw;
   nn_real *w = nn__space_of(q, thread);
-  q->conv->kernels->winograd_weights(w, q->oc, (int)q->conv->kh, q->partial + i * q->oc,
-                                     q->c * q->oc, NN__TILE, q->transform, q->oc);
+  NN__DO(q->conv->kernels, winograd_weights)(w, q->oc, (int)q->conv->kh, q->partial + i * q->oc,
+                                             q->c * q->oc, NN__TILE, q->transform, q->oc);
   for (size_t o = 0; o < q->oc; o++) {
     nn_real *to = q->dw + (o * q->c + i) * taps;
     for (size_t tap = 0; tap < taps; tap++) to[tap] += w[tap * q->oc + o];
   }
 }
-#endif
 
 /* Tile t in its image, which is laid out when t enters a new one. */
 static const nn_real *nn__winograd_tile(const nn__conv_job *q, size_t t, size_t *present,
                                         nn_real *image)
 {
-  const size_t side = (size_t)q->conv->side, at = t % q->tiles;
+  const size_t side = (size_t)nn__side(q->conv), at = t % q->tiles;
   if (t / q->tiles != *present) nn__lay(q, *present = t / q->tiles, image);
   return image + (at / q->tiles_w * q->wide + at % q->tiles_w) * side * q->c;
 }
@@ -4087,7 +4428,7 @@ static const nn_real *nn__winograd_tile(const nn__conv_job *q, size_t t, size_t 
 /* The part of tile t's outputs that is inside: its first pixel and how many rows and columns. */
 static size_t nn__winograd_inside(const nn__conv_job *q, size_t t, size_t *rows, size_t *cols)
 {
-  const size_t side = (size_t)q->conv->side, at = t % q->tiles;
+  const size_t side = (size_t)nn__side(q->conv), at = t % q->tiles;
   const size_t i = at / q->tiles_w * side, j = at % q->tiles_w * side;
   *rows = nn__min(side, q->oh - i);
   *cols = nn__min(side, q->ow - j);
@@ -4113,7 +4454,7 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
   size_t present = SIZE_MAX;
   for (size_t i = 0; i < count; i++) {
     const nn_real *x = nn__winograd_tile(q, first + i, &present, image);
-    t->winograd_in(v + i * q->c, q->block * q->c, x, q->wide * q->c, q->c, half);
+    NN__DO(t, winograd_in)(v + i * q->c, q->block * q->c, x, q->wide * q->c, q->c, half);
   }
   for (size_t f = 0; f < taps; f++)
     nn__tiles(t, &walk, count, q->oc, v + f * q->block * q->c, q->c, q->packed + f * wide * q->c,
@@ -4121,12 +4462,11 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
   for (size_t i = 0; i < count; i++) {
     size_t rows, cols;
     nn_real *y = q->y + nn__winograd_inside(q, first + i, &rows, &cols);
-    t->winograd_out(y, q->ow * q->oc, q->oc, out + i * q->oc, q->block * q->oc, q->conv->side,
-                    rows, cols, &q->finish, half);
+    NN__DO(t, winograd_out)(y, q->ow * q->oc, q->oc, out + i * q->oc, q->block * q->oc,
+                            nn__side(q->conv), rows, cols, &q->finish, half);
   }
 }
 
-#ifndef NN_NO_TRAINING
 /* One chunk of tiles: its own sums [64, c, oc] and, of dY, [oc]. */
 static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
 {
@@ -4149,37 +4489,48 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
     for (size_t i = 0; i < count; i++) {
       size_t rows, cols;
       const nn_real *x = nn__winograd_tile(q, first + i, &present, image);
-      t->winograd_in(v + i * q->c, q->block * q->c, x, q->wide * q->c, q->c, half);
+      NN__DO(t, winograd_in)(v + i * q->c, q->block * q->c, x, q->wide * q->c, q->c, half);
       const nn_real *dy = q->dy + nn__winograd_inside(q, first + i, &rows, &cols);
-      t->winograd_out_back(d + i * q->oc, q->block * q->oc, dy, q->ow * q->oc, q->oc, c->side,
-                           rows, cols, half);
+      NN__DO(t, winograd_out_back)(d + i * q->oc, q->block * q->oc, dy, q->ow * q->oc, q->oc,
+                                   nn__side(c), rows, cols, half);
       for (size_t k = 0; k < rows; k++)
-        t->sum_rows(db, dy + k * q->ow * q->oc, q->oc, NULL, NULL, cols, q->oc);
+        NN__DO(t, sum_rows)(db, dy + k * q->ow * q->oc, q->oc, NULL, NULL, cols, q->oc);
     }
     for (size_t f = 0; f < taps; f++)
       nn__tiles(t, &walk, q->c, q->oc, v + f * q->block * q->c, 1, d + f * q->block * q->oc, t->nr,
                 du + f * q->c * q->oc, q->oc, t->nr, &add);
   }
 }
-#endif
 
 /* ---- direct ------------------------------------------------------------------------------- */
 
+/* Whether a tap belongs to a phase of the images out. */
+static int nn__of_phase(const nn__conv_job *q, size_t tap, size_t phase)
+{
+  const nn__conv *c = q->conv;
+  return !nn__is_split(c, q->turned) ||
+         (nn__meets(tap / c->kw, phase / q->phases_w, c->ph, c->dh, q->sh) &&
+          nn__meets(tap % c->kw, phase % q->phases_w, c->pw, c->dw, q->sw));
+}
+
 /* Packs weights for a correlation: row k = (u,v,i), column j of group g is at(g,u,v,i,j). `turned`
- * is the data gradient's: i runs over output channels, j over input channels, u and v backwards. */
+ * is the data gradient's: i runs over output channels, j over input channels, u and v backwards;
+ * phase by phase. */
 static void nn__direct_pack(const nn__conv_job *q, nn_real *to)
 {
   const size_t nr = q->conv->kernels->nr, taps = q->conv->kh * q->conv->kw;
   const size_t step_i = q->turned ? q->og * taps : taps, step_j = q->turned ? taps : q->cg * taps;
-  for (size_t g = 0; g < q->conv->groups; g++)
-    for (size_t j0 = 0; j0 < q->og; j0 += nr)
-      for (size_t tap = 0; tap < taps; tap++) {
-        const nn_real *from = q->weights + g * q->og * q->cg * taps;
-        from += q->turned ? taps - 1 - tap : tap;
-        for (size_t i = 0; i < q->cg; i++, to += nr)
-          for (size_t j = 0; j < nr; j++)
-            to[j] = j0 + j < q->og ? from[i * step_i + (j0 + j) * step_j] : 0;
-      }
+  for (size_t phase = 0; phase < q->phases; phase++)
+    for (size_t g = 0; g < q->conv->groups; g++)
+      for (size_t j0 = 0; j0 < q->og; j0 += nr)
+        for (size_t k = 0; k < taps; k++) {
+          const size_t tap = q->turned ? taps - 1 - k : k;
+          const nn_real *from = q->weights + g * q->og * q->cg * taps + tap;
+          if (!nn__of_phase(q, tap, phase)) continue;
+          for (size_t i = 0; i < q->cg; i++, to += nr)
+            for (size_t j = 0; j < nr; j++)
+              to[j] = j0 + j < q->og ? from[i * step_i + (j0 + j) * step_j] : 0;
+        }
 }
 
 /* Where the runs of a window start in the image that is walked over; kept at `skip`. */
@@ -4187,38 +4538,60 @@ static void nn__conv_places(nn__conv_job *q, size_t *skip)
 {
   const nn__conv *c = q->conv;
   q->skip = skip;
-  for (size_t u = 0; u < c->kh; u++)
+  const int split = nn__is_split(c, q->turned);
+  for (size_t phase = 0; split && phase < q->phases; phase++)
+    for (size_t tap = c->kh * c->kw; tap-- > 0;) {
+      if (!nn__of_phase(q, tap, phase)) continue;
+      const ptrdiff_t u = (ptrdiff_t)(tap / c->kw * c->dh), v = (ptrdiff_t)(tap % c->kw * c->dw);
+      const ptrdiff_t down = (ptrdiff_t)(phase / q->phases_w + c->ph) - u;
+      const ptrdiff_t right = (ptrdiff_t)(phase % q->phases_w + c->pw) - v;
+      *skip++ = (size_t)(down / (ptrdiff_t)q->sh + q->top) * q->row +
+                (size_t)(right / (ptrdiff_t)q->sw + q->left) * q->c;
+    }
+  for (size_t u = 0; !split && u < c->kh; u++)
     for (size_t v = 0; v < c->runs / c->kh; v++)
-      *skip++ = (u * c->dh * q->wide + v * c->dw) * q->c;
+      *skip++ = u * c->dh * q->row + v * c->dw * q->c;
 }
 
 static void nn__direct_task(void *arg, size_t number, int thread)
 {
   const nn__conv_job *q = arg;
   const nn__kernels *t = q->conv->kernels;
-  const size_t k = q->conv->kh * q->conv->kw * q->cg, run = k / q->conv->runs, nr = t->nr;
-  const nn__walk walk = {q->conv->runs, run, run, q->skip, 1, nr, 0};
-  const nn_real *image = nn__laid(q, number, nn__space_of(q, thread));
+  const size_t taps = q->conv->kh * q->conv->kw, nr = t->nr;
+  const int split = nn__is_split(q->conv, q->turned);
+  const size_t run = taps / nn__conv_runs(q->conv, q->turned) * q->cg;
+  const nn_real *image = nn__laid(q, number, nn__space_of(q, thread)), *packed = q->packed;
   const size_t right = (q->turned ? 1 : q->conv->sw) * q->c;
-  const size_t down = (q->turned ? 1 : q->conv->sh) * q->wide * q->c;
-  nn_real *out = q->y + number * q->oh * q->ow * q->oc;
-  for (size_t g = 0; g < q->conv->groups; g++) {
-    const nn__left pixels = {image + g * q->cg, right, 0, 0, NULL, q->ow, down};
-    nn__finish f = q->finish;
-    if (f.bias) f.bias += g * q->og;
-    nn__tiles_at(t, &walk, q->oh * q->ow, q->og, &pixels,
-                 q->packed + g * nn__round_up(q->og, nr) * k, nr * k, out + g * q->og, q->oc, nr,
-                 &f);
+  const size_t down = (q->turned ? 1 : q->conv->sh) * q->row;
+  const size_t pixel = q->ow == 1 ? q->y_row * q->sh : q->oc * q->sw;
+  const size_t *skip = q->skip;
+  for (size_t phase = 0; phase < q->phases; phase++) {
+    const size_t a = phase / q->phases_w, b = phase % q->phases_w;
+    const size_t rows = (q->oh + q->sh - 1 - a) / q->sh, cols = (q->ow + q->sw - 1 - b) / q->sw;
+    const size_t at_once = !split || q->ow == 1 ? rows : 1; /* those evenly far apart */
+    nn_real *const out = q->y + number * q->y_image + a * q->y_row + b * q->oc;
+    size_t k = 0;
+    for (size_t tap = 0; tap < taps; tap++) k += nn__of_phase(q, tap, phase) ? q->cg : 0;
+    const nn__walk walk = {k / run, run, run, skip, 1, nr, 0};
+    for (size_t g = 0; g < q->conv->groups; g++, packed += nn__round_up(q->og, nr) * k) {
+      nn__finish f = q->finish;
+      if (f.bias) f.bias += g * q->og;
+      for (size_t i = 0; i < rows; i += at_once) {
+        const nn__left pixels = {image + g * q->cg + i * q->row, right, 0, 0, NULL, cols, down};
+        nn__tiles_at(t, &walk, at_once * cols, q->og, &pixels, packed, nr * k,
+                     out + i * q->sh * q->y_row + g * q->og, pixel, nr, &f);
+      }
+    }
+    skip += walk.segments;
   }
 }
 
-#ifndef NN_NO_TRAINING
-/* Sum over the rows of x[rows, cols] added to sum, in pieces short enough for float. */
-static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, size_t rows,
-                         size_t cols)
+/* Sum over the rows of x[rows, cols], ldx apart, added to sum, in pieces short enough for float. */
+static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, size_t ldx,
+                         size_t rows, size_t cols)
 {
   for (size_t i = 0; i < rows; i += 256)
-    t->sum_rows(sum, x + i * cols, cols, NULL, NULL, nn__min(256, rows - i), cols);
+    NN__DO(t, sum_rows)(sum, x + i * ldx, ldx, NULL, NULL, nn__min(256, rows - i), cols);
 }
 
 /* The images of one chunk, added up into the chunk's own partial: [k, og] of each group, [oc]. */
@@ -4227,13 +4600,14 @@ static void nn__direct_weight_task(void *arg, size_t chunk, int thread)
   const nn__conv_job *q = arg;
   const nn__conv *c = q->conv;
   const size_t k = c->kh * c->kw * c->cg, pixels = c->oh * c->ow, nr = c->kernels->nr;
+  const size_t pixel = c->ow == 1 ? c->y_row : c->oc;
   nn_real *dw = q->partial + chunk * nn__conv_partial(c), *db = dw + c->groups * k * c->og;
-  const nn__walk walk = {c->oh, c->ow, c->ow, q->skip, c->sw * c->c, c->oc, 1};
+  const nn__walk walk = {c->oh, c->ow, c->ow, q->skip, c->sw * c->c, pixel, 1};
   const nn__finish add = {1, 1, NULL, 0, 0};
   memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
   for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
-    const nn_real *x = nn__laid(q, i, nn__space_of(q, thread)), *dy = q->dy + i * pixels * c->oc;
-    nn__sum_rows(c->kernels, db, dy, pixels, c->oc);
+    const nn_real *x = nn__laid(q, i, nn__space_of(q, thread)), *dy = q->dy + i * c->y_image;
+    nn__sum_rows(c->kernels, db, dy, pixel, pixels, c->oc);
     for (size_t g = 0; g < c->groups; g++) {
       const nn__left rows = {x + g * c->cg, 0, 0, 0, q->place, 0, 0};
       nn__tiles_at(c->kernels, &walk, k, c->og, &rows, dy + g * c->og, nr, dw + g * k * c->og,
@@ -4249,71 +4623,73 @@ static void nn__weight_places(nn__conv_job *q, size_t *list)
   q->place = list;
   for (size_t u = 0; u < c->kh; u++)
     for (size_t v = 0; v < c->kw; v++)
-      for (size_t i = 0; i < c->cg; i++) *list++ = (u * c->dh * c->wp + v * c->dw) * c->c + i;
+      for (size_t i = 0; i < c->cg; i++) *list++ = u * c->dh * q->row + v * c->dw * c->c + i;
   q->skip = list;
-  for (size_t i = 0; i < c->oh; i++) list[i] = i * c->sh * c->wp * c->c;
+  for (size_t i = 0; i < c->oh; i++) list[i] = i * c->sh * q->row;
 }
-#endif
 
 /* ---- depthwise ---------------------------------------------------------------------------- */
 
-/* Adds to out[i,j] the products of a and b, c channels each, that belong to it. */
+/* Adds to out[i,j] the products of a and b, c channels each, that belong to it. row_a, row_out:
+ * from one row to the next. */
 static void nn__depthwise_add(const nn__kernels *t, size_t c, const nn__line *down,
-                              const nn__line *across, const nn_real *a, const nn_real *b,
-                              nn_real *out)
+                              const nn__line *across, const nn_real *a, size_t row_a,
+                              const nn_real *b, nn_real *out, size_t row_out)
 {
-  const ptrdiff_t pixel = (ptrdiff_t)c;
-  const ptrdiff_t row_a = (ptrdiff_t)(across->a * c), row_b = (ptrdiff_t)(across->b * c);
-  const nn__steps steps = {down->step_a * row_a, across->step_a * pixel, down->step_b * row_b,
-                           across->step_b * pixel};
+  const ptrdiff_t pixel = (ptrdiff_t)c, row_b = (ptrdiff_t)(across->b * c);
+  const nn__steps steps = {down->step_a * (ptrdiff_t)row_a, across->step_a * pixel,
+                           down->step_b * row_b, across->step_b * pixel};
   for (size_t i = 0; i < down->out; i++)
-    for (size_t j = 0; j < across->out; j++, out += c) {
+    for (size_t j = 0; j < across->out; j++) {
       const nn__span *r = &down->span[i], *s = &across->span[j];
-      t->add_taps(out, a + (r->a * across->a + s->a) * c, b + (r->b * across->b + s->b) * c,
-                  &steps, r->count, s->count, c);
+      NN__DO(t, add_taps)(out + i * row_out + j * c, a + r->a * row_a + s->a * c,
+                          b + (r->b * across->b + s->b) * c, &steps, r->count, s->count, c);
     }
 }
 
 static void nn__depthwise_task(void *arg, size_t number, int thread)
 {
   const nn__conv_job *q = arg;
-  const size_t pixels = q->oh * q->ow;
-  nn_real *out = q->y + number * pixels * q->c;
+  const nn__kernels *t = q->conv->kernels;
+  nn_real *const out = q->y + number * q->y_image;
   (void)thread;
-  if (q->finish.bias)
-    for (size_t i = 0; i < pixels; i++)
-      memcpy(out + i * q->c, q->finish.bias, q->c * sizeof *out);
-  else
-    memset(out, 0, pixels * q->c * sizeof *out);
-  nn__depthwise_add(q->conv->kernels, q->c, &q->down, &q->across,
-                    q->x + number * q->h * q->w * q->c, q->packed, out);
-  if (q->finish.relu) q->conv->kernels->activate(NN__ACT_RELU, out, out, pixels * q->c, 0, 0);
+  for (size_t i = 0; i < q->oh; i++)
+    for (size_t j = 0; j < q->ow; j++) {
+      nn_real *const at = out + i * q->y_row + j * q->c;
+      if (q->finish.bias) memcpy(at, q->finish.bias, q->c * sizeof *out);
+      else memset(at, 0, q->c * sizeof *out);
+    }
+  nn__depthwise_add(t, q->c, &q->down, &q->across, q->x + number * q->x_image, q->x_row, q->packed,
+                    out, q->y_row);
+  for (size_t i = 0; i < q->oh && q->finish.relu; i++) {
+    nn_real *const at = out + i * q->y_row;
+    NN__DO(t, activate)(NN__ACT_RELU, at, at, q->ow * q->c, 0, 0);
+  }
 }
 
-#ifndef NN_NO_TRAINING
 /* The images of one chunk: [taps, c], [c]. Row by row of dY, which stays in the cache. */
 static void nn__depthwise_weight_task(void *arg, size_t chunk, int thread)
 {
   const nn__conv_job *q = arg;
   const nn__conv *c = q->conv;
-  const size_t pixels = c->oh * c->ow, row = c->kw * c->c;
+  const size_t row = c->kw * c->c;
   nn_real *dw = q->partial + chunk * nn__conv_partial(c), *db = dw + c->kh * row;
   nn__span alone = {0, 0, 1};
   const nn__line down = {1, 1, 1, 0, 0, &alone};
   (void)thread;
   memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
   for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
-    const nn_real *x = q->x + i * c->h * c->w * c->c, *dy = q->dy + i * pixels * c->c;
-    nn__sum_rows(c->kernels, db, dy, pixels, c->c);
-    for (size_t r = 0; r < c->oh; r++, dy += c->ow * c->c) {
+    const nn_real *x = q->x + i * c->x_image, *dy = q->dy + i * c->y_image;
+    nn__sum_rows(c->kernels, db, dy, c->ow == 1 ? c->y_row : c->c, c->oh * c->ow, c->c);
+    for (size_t r = 0; r < c->oh; r++, dy += c->y_row) {
       const nn__span *rows = &q->down.span[r]; /* of X and of the window */
       for (size_t u = 0; u < rows->count; u++)
         nn__depthwise_add(c->kernels, c->c, &down, &q->across,
-                          x + (rows->a + u * c->dh) * c->w * c->c, dy, dw + (rows->b + u) * row);
+                          x + (rows->a + u * c->dh) * c->x_row, 0, dy, dw + (rows->b + u) * row,
+                          0);
     }
   }
 }
-#endif
 
 /* ---- forward and backward ----------------------------------------------------------------- */
 
@@ -4323,11 +4699,11 @@ static void nn__conv_pack(nn_model *m, const nn__conv *c, int turned, const nn_r
   const size_t taps = c->kh * c->kw;
   nn__conv_job q = nn__conv_job_of(m, c, turned);
   q.weights = w, q.packed = to;
-  if (c->side) {
+  if (nn__side(c)) {
     nn__winograd_transform(&q, 0);
     nn__parallel(&m->context.pool, q.c, nn__winograd_pack_task, &q);
   } else if (nn__depthwise(c)) {
-    c->kernels->transpose(to, c->c, w, taps, c->c, taps);
+    NN__DO(c->kernels, transpose)(to, c->c, w, taps, c->c, taps);
   } else {
     nn__direct_pack(&q, to);
   }
@@ -4343,7 +4719,7 @@ static void nn__correlate(nn_model *m, const nn__conv *c, int turned, const nn_r
   nn__conv_job q = nn__conv_job_of(m, c, turned);
   const nn__finish finish = {1, 0, bias, relu, 0};
   q.x = x, q.y = y, q.packed = (nn_real *)(uintptr_t)(const void *)packed, q.finish = finish;
-  if (c->side) {
+  if (nn__side(c)) {
     nn__parallel(pool, (c->n * q.tiles + q.block - 1) / q.block, nn__winograd_forward_task, &q);
   } else if (nn__depthwise(c)) {
     nn__span *span = (nn__span *)(void *)nn__aligned(lists);
@@ -4357,12 +4733,13 @@ static void nn__correlate(nn_model *m, const nn__conv *c, int turned, const nn_r
   }
 }
 
-#ifndef NN_NO_TRAINING
-static void nn__conv_backward_data(nn_model *m, const nn__conv *c, const nn_real *dy,
+/* The gradient of the data, or, not turned, that of a transposed convolution. */
+static void nn__conv_backward_data(nn_model *m, const nn__conv *c, int turned, const nn_real *dy,
                                    const nn_real *w, nn_real *dx)
 {
-  nn__conv_pack(m, c, 1, w, m->scratch);
-  nn__correlate(m, c, 1, dy, m->scratch, m->scratch + nn__conv_weights(c, 1), NULL, 0, dx);
+  nn__conv_pack(m, c, turned, w, m->scratch);
+  nn__correlate(m, c, turned, dy, m->scratch, m->scratch + nn__conv_weights(c, turned), NULL, 0,
+                dx);
 }
 
 /* Adds the gradients of the weights [oc,cg,kh,kw] and of the bias (or NULL). */
@@ -4380,17 +4757,17 @@ static void nn__conv_backward_weights(nn_model *m, const nn__conv *c, const nn_r
     nn__span *span = list;
     q.down = nn__line_of(NN__FORWARD, c->h, c->oh, c->kh, c->sh, c->dh, c->ph, span);
     q.across = nn__line_of(NN__WEIGHT, c->w, c->ow, c->kw, c->sw, c->dw, c->pw, span + c->oh);
-  } else if (!c->side) {
+  } else if (!nn__side(c)) {
     nn__weight_places(&q, list);
   }
   nn__parallel(pool, c->chunks,
-               c->side ? nn__winograd_weight_task
+               nn__side(c) ? nn__winograd_weight_task
                        : depthwise ? nn__depthwise_weight_task : nn__direct_weight_task,
                &q);
   for (size_t chunk = 1; chunk < c->chunks; chunk++) /* in order: the same bits for any threads */
-    c->kernels->add(sum, sum, sum + chunk * partial, partial);
-  if (db) c->kernels->add(db, db, sum + partial - c->oc, c->oc);
-  if (c->side) {
+    NN__DO(c->kernels, add)(sum, sum, sum + chunk * partial, partial);
+  if (db) NN__DO(c->kernels, add)(db, db, sum + partial - c->oc, c->oc);
+  if (nn__side(c)) {
     nn__winograd_transform(&q, 1);
     nn__parallel(pool, c->c, nn__winograd_unpack_task, &q);
     return;
@@ -4402,28 +4779,40 @@ static void nn__conv_backward_weights(nn_model *m, const nn__conv *c, const nn_r
         for (size_t tap = 0; tap < taps; tap++)
           *dw++ += sum[g * step_g + tap * step_tap + i * c->og + o];
 }
-#endif
 
 /* ---- pooling ------------------------------------------------------------------------------ */
 
-typedef struct nn__axis { /* of an image that windows are laid over */
-  size_t size, out, kernel, stride, pad; /* stride 0: the windows share the size out */
+/* Of an image that windows are laid over. stride 0: the windows share the size out, as in adaptive
+ * pooling, of which global pooling is the one with a single window. */
+typedef struct nn__axis {
+  size_t size, out, kernel, stride, pad;
 } nn__axis;
 
 typedef struct nn__pool_job {
   const nn__kernels *kernels;
-  size_t h, w, c, oh, ow;
+  size_t h, w, c, ow;
   nn__axis down, across;
   const nn_real *x, *y, *dy;
   nn_real *out, *dx;
   int max;
   int exclude_pad;
   int relu; /* backward: past the relu before it, too */
-  const int32_t *lengths; /* global: of each sample, in steps; NULL: all */
-  size_t first, step;     /* and where samples and their rows begin, in reals */
+  /* Steps of each sample, and of what comes of it; NULL: all. Where samples and their pixels begin,
+   * in reals, of input and output. */
+  const int32_t *lengths, *out_lengths;
+  size_t first, step, out_first, out_step;
 } nn__pool_job;
 
 enum { NN__MAX_WINDOW = 32 }; /* largest pooling kernel */
+
+/* Windows along one axis, 0 when none fits; with `ceil` one more for what is left over, if it
+ * begins before the padding behind. */
+static int nn__pool_size(int size, int pad, int kernel, int stride, int ceil)
+{
+  const int out = nn__out_size(size, pad, kernel, 1, stride);
+  const size_t left = ((size_t)size + 2 * (size_t)pad - (size_t)kernel) % (size_t)stride;
+  return out + (ceil && out && left && (int64_t)out * stride < (int64_t)size + pad);
+}
 
 static nn__pool_job nn__pool_of(const nn_model *m, const nn__node *node, const nn__node *x)
 {
@@ -4431,17 +4820,16 @@ static nn__pool_job nn__pool_of(const nn_model *m, const nn__node *node, const n
   nn__pool_job p;
   memset(&p, 0, sizeof p);
   p.kernels = m->context.kernels;
-  p.c = x->cols, p.h = x->rank == 2 ? x->rows : (size_t)x->dim[1];
-  p.w = x->rank == 2 ? 1 : (size_t)x->dim[2];
-  p.oh = (size_t)node->dim[1], p.ow = (size_t)node->dim[2];
-  const nn__axis down = {p.h, p.oh, (size_t)o->kernel_h, (size_t)o->stride_h, (size_t)o->pad_h};
+  p.c = x->cols, p.h = nn__image_height(x), p.w = nn__image_width(x), p.ow = nn__image_width(node);
+  const nn__axis down = {p.h, nn__image_height(node), (size_t)o->kernel_h, (size_t)o->stride_h,
+                         (size_t)o->pad_h};
   const nn__axis across = {p.w, p.ow, (size_t)o->kernel_w, (size_t)o->stride_w, (size_t)o->pad_w};
   p.down = down, p.across = across;
   p.max = node->kind == NN__MAX_POOL || node->kind == NN__GLOBAL_MAX;
   p.exclude_pad = node->exclude_pad;
-  p.first = x->rank == 2 ? x->cols : x->rows * x->cols;
-  p.step = x->rank == 2 ? (size_t)m->n * x->cols : x->cols;
-  p.lengths = x->rank == 2 && m->has_lengths ? m->lengths : NULL;
+  p.first = nn__image_step(x), p.step = nn__pixel_step(x, (size_t)m->n);
+  p.out_first = nn__image_step(node), p.out_step = nn__pixel_step(node, (size_t)m->n);
+  p.lengths = x->lengths, p.out_lengths = node->lengths;
   return p;
 }
 
@@ -4460,37 +4848,46 @@ static size_t nn__window(const nn__axis *a, size_t i, size_t *length, size_t *wh
   return inside - a->pad;
 }
 
+/* The steps of a sample of its own, as if there were no more. */
+static nn__axis nn__own_axis(const nn__pool_job *p, size_t sample)
+{
+  nn__axis down = p->down;
+  if (p->lengths) down.size = (size_t)p->lengths[sample];
+  if (p->out_lengths) down.out = (size_t)p->out_lengths[sample];
+  return down;
+}
+
 /* Of output pixel (i,j); and the share of each pixel in an average. */
-static size_t nn__window_at(const nn__pool_job *p, size_t i, size_t j, size_t *rows, size_t *cols,
-                            nn_real *share)
+static size_t nn__window_at(const nn__pool_job *p, const nn__axis *down, size_t i, size_t j,
+                            size_t *rows, size_t *cols, nn_real *share)
 {
   size_t high, wide;
-  const size_t top = nn__window(&p->down, i, rows, &high);
+  const size_t top = nn__window(down, i, rows, &high);
   const size_t left = nn__window(&p->across, j, cols, &wide);
   *share = 1 / (nn_real)(p->exclude_pad ? *rows * *cols : high * wide);
-  return (top * p->w + left) * p->c;
+  return (top * p->w + left) * p->step;
 }
 
 static void nn__pool_forward_task(void *arg, size_t image, int thread)
 {
   const nn__pool_job *p = arg;
-  const nn_real *x = p->x + image * p->h * p->w * p->c;
-  nn_real *y = p->out + image * p->oh * p->ow * p->c;
-  const size_t row = p->w * p->c;
+  const nn_real *x = p->x + image * p->first;
+  nn_real *y = p->out + image * p->out_first;
+  const nn__axis down = nn__own_axis(p, image);
+  const size_t row = p->w * p->step;
   (void)thread;
-  for (size_t i = 0; i < p->oh; i++)
-    for (size_t j = 0; j < p->ow; j++, y += p->c) {
+  for (size_t i = 0; i < down.out; i++)
+    for (size_t j = 0; j < p->ow; j++, y += p->out_step) {
       size_t rows, cols;
       nn_real share;
-      const nn_real *at = x + nn__window_at(p, i, j, &rows, &cols, &share);
+      const nn_real *at = x + nn__window_at(p, &down, i, j, &rows, &cols, &share);
       if (p->max)
-        p->kernels->max_window(y, at, row, rows, cols, p->c, 0);
+        NN__DO(p->kernels, max_window)(y, at, row, rows, cols, p->c);
       else
-        p->kernels->sum_window(y, at, row, rows, cols, p->c, share);
+        NN__DO(p->kernels, sum_window)(y, at, row, rows, cols, p->c, share);
     }
 }
 
-#ifndef NN_NO_TRAINING
 /* Whether windows lie side by side, so that they write every pixel once. */
 static int nn__tiled(const nn__axis *a)
 {
@@ -4500,68 +4897,28 @@ static int nn__tiled(const nn__axis *a)
 static void nn__pool_backward_task(void *arg, size_t image, int thread)
 {
   const nn__pool_job *p = arg;
-  const nn_real *x = p->x + image * p->h * p->w * p->c;
-  const nn_real *y = p->y + image * p->oh * p->ow * p->c;
-  const nn_real *dy = p->dy + image * p->oh * p->ow * p->c;
-  nn_real *dx = p->dx + image * p->h * p->w * p->c;
-  const size_t row = p->w * p->c;
+  const nn_real *x = p->x + image * p->first, *y = p->y + image * p->out_first;
+  const nn_real *dy = p->dy + image * p->out_first;
+  nn_real *dx = p->dx + image * p->first;
+  const nn__axis down = nn__own_axis(p, image);
+  const size_t row = p->w * p->step;
   (void)thread;
-  const int add = !p->max || !nn__tiled(&p->down) || !nn__tiled(&p->across);
-  if (add) memset(dx, 0, p->h * p->w * p->c * sizeof *dx);
-  for (size_t i = 0; i < p->oh; i++)
-    for (size_t j = 0; j < p->ow; j++, y += p->c, dy += p->c) {
+  const int add = !p->max || p->lengths || !nn__tiled(&down) || !nn__tiled(&p->across);
+  for (size_t i = 0; i < p->h && add; i++)
+    for (size_t j = 0; j < p->w; j++) memset(dx + i * row + j * p->step, 0, p->c * sizeof *dx);
+  for (size_t i = 0; i < down.out; i++)
+    for (size_t j = 0; j < p->ow; j++, y += p->out_step, dy += p->out_step) {
       size_t rows, cols;
       nn_real share;
-      const size_t at = nn__window_at(p, i, j, &rows, &cols, &share);
+      const size_t at = nn__window_at(p, &down, i, j, &rows, &cols, &share);
       if (p->max)
-        p->kernels->max_window_back(dx + at, x + at, row, rows, cols, y, dy, p->c, add, p->relu);
+        NN__DO(p->kernels, max_window_back)(dx + at, x + at, row, rows, cols, y, dy, p->c, add,
+                                            p->relu);
       for (size_t r = 0; r < rows && !p->max; r++)
         for (size_t q = 0; q < cols; q++)
-          p->kernels->axpy(dx + at + r * row + q * p->c, share, dy, p->c);
+          NN__DO(p->kernels, axpy)(dx + at + r * row + q * p->step, share, dy, p->c);
     }
 }
-#endif
-
-/* Global pooling: one row of channels from rows of them, pixels or the steps of a sample. */
-static void nn__global_forward_task(void *arg, size_t sample, int thread)
-{
-  const nn__pool_job *p = arg;
-  const nn_real *x = p->x + sample * p->first;
-  nn_real *y = p->out + sample * p->c;
-  const size_t rows = p->lengths ? (size_t)p->lengths[sample] : p->h * p->w;
-  (void)thread;
-  if (p->max) {
-    memcpy(y, x, p->c * sizeof *y);
-    for (size_t i = 1; i < rows; i++)
-      p->kernels->max_window(y, x + i * p->step, 0, 1, 1, p->c, 1);
-  } else {
-    memset(y, 0, p->c * sizeof *y);
-    for (size_t i = 0; i < rows; i += 256)
-      p->kernels->sum_rows(y, x + i * p->step, p->step, NULL, NULL, nn__min(256, rows - i), p->c);
-    p->kernels->scale(y, 1 / (nn_real)rows, p->c);
-  }
-}
-
-#ifndef NN_NO_TRAINING
-static void nn__global_backward_task(void *arg, size_t sample, int thread)
-{
-  const nn__pool_job *p = arg;
-  const size_t all = p->h * p->w, rows = p->lengths ? (size_t)p->lengths[sample] : all;
-  const nn_real *x = p->x + sample * p->first, *y = p->y + sample * p->c;
-  const nn_real *dy = p->dy + sample * p->c;
-  nn_real *dx = p->dx + sample * p->first;
-  (void)thread;
-  for (size_t i = 0; i < all; i++) memset(dx + i * p->step, 0, p->c * sizeof *dx);
-  for (size_t i = 0; i < rows && !p->max; i++)
-    p->kernels->axpy(dx + i * p->step, 1 / (nn_real)rows, dy, p->c);
-  for (size_t j = 0; j < p->c && p->max; j++) /* the first that equals the maximum */
-    for (size_t i = 0; i < rows; i++)
-      if (x[i * p->step + j] == y[j]) {
-        dx[i * p->step + j] = dy[j];
-        break;
-      }
-}
-#endif
 
 /* ========================================= @@OPS ===========================================
  * Layers that work on [rows, cols] matrices. Forward and its backward stand together. */
@@ -4570,34 +4927,91 @@ static nn__node *nn__in(nn_model *m, const nn__node *node, int k) { return &m->n
 
 /* Whether the last forward was one to learn from. Inspecting keeps what going back needs, too, but
  * computes what inference does, and goes back past the parameters without touching them. */
-static int nn__learning(const nn_model *m) { return m->training == NN_TRAINING; }
+static int nn__learning(const nn_model *m) { return NN__TRAINS && m->training == NN_TRAINING; }
 static int nn__keeps(const nn_model *m) { return m->training && !m->config.inference; }
 
-#ifndef NN_NO_TRAINING
 static int nn__learns(const nn_model *m, const nn__node *node)
 {
+#ifndef NN_NO_TRAINING
   return nn__learning(m) && node->rate > 0;
+#else
+  return (void)m, (void)node, 0;
+#endif
 }
+
+#ifndef NN_NO_TRAINING
+/* Begins to add up `count` numbers of `bytes` over the ranks, where there are several; nn__reduced
+ * waits for the sums. */
+static void nn__reduce(nn_model *m, void *values, size_t count, size_t bytes)
+{
+  const nn_ranks *r = &m->ranks;
+  if (r->ranks > 1 && count && m->reduced == NN_OK)
+    m->reduced = r->reduce(r->user, values, count, bytes);
+}
+static nn_status nn__reduced(nn_model *m)
+{
+  if (m->ranks.ranks > 1 && m->ranks.wait && m->reduced == NN_OK)
+    m->reduced = m->ranks.wait(m->ranks.user);
+  return m->reduced;
+}
+#endif
 
 /* Whether what goes back is the gradient, not a projection by another rule. */
 static int nn__goes_by_gradient(const nn_model *m)
 {
-#ifndef NN_NO_INSPECT
+#if !defined NN_NO_INSPECT && !defined NN_NO_TRAINING
   return m->rule == NN_RULE_GRADIENT;
 #else
-  (void)m;
-  return 1;
+  return (void)m, 1;
 #endif
 }
-#endif
+
+static void nn__pool_forward(nn_model *m, nn__node *node, size_t n)
+{
+  nn__pool_job p = nn__pool_of(m, node, nn__in(m, node, 0));
+  p.x = nn__in(m, node, 0)->y, p.out = node->y;
+  nn__parallel(&m->context.pool, n, nn__pool_forward_task, &p);
+}
+
+static void nn__pool_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  nn__pool_job p = nn__pool_of(m, node, x);
+  p.x = x->y, p.y = node->y, p.dy = node->dy, p.dx = dx;
+  p.relu = x->masked && nn__goes_by_gradient(m);
+  nn__parallel(&m->context.pool, n, nn__pool_backward_task, &p);
+}
+
+/* The way back of some layers is the way there with dy in place of x: one function does both,
+ * forward where dx is NULL. */
+#define NN__BOTH_WAYS(name)                                                                       \
+  static void nn__##name##_forward(nn_model *m, nn__node *node, size_t n)                         \
+  {                                                                                               \
+    nn__##name##_run(m, node, n, NULL);                                                           \
+  }                                                                                               \
+  static void nn__##name##_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)           \
+  {                                                                                               \
+    nn__##name##_run(m, node, n, dx);                                                             \
+  }
+
+/* What such a layer reads, and where it writes. */
+static const nn_real *nn__from(nn_model *m, const nn__node *node, const nn_real *dx)
+{
+  return dx ? node->dy : nn__in(m, node, 0)->y;
+}
+static nn_real *nn__to(const nn__node *node, nn_real *dx) { return dx ? dx : node->y; }
+
+/* Row of the inside of `x` that has a sample's step or pixel. */
+static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t place)
+{
+  return x->rank == 2 ? place * n + sample : sample * x->rows + place;
+}
 
 static nn_real *nn__value(nn_model *m, int param)
 {
   return m->param[param].value;
 }
-#ifndef NN_NO_TRAINING
 static nn_real *nn__grad(nn_model *m, int param) { return m->gradient + m->param[param].offset; }
-#endif
 
 /* Work that is split by elements or by rows: pieces of a fixed size, so that the split (and with it
  * every sum) is the same for any number of threads. */
@@ -4623,66 +5037,73 @@ static int nn__is_act(nn__kind kind)
   return kind >= NN__RELU && kind < NN__RELU + NN__ACT_COUNT;
 }
 
-static void nn__activate_task(void *arg, size_t index, int thread)
+NN__INLINE void nn__activate(const nn__each *e, int act, size_t index)
 {
-  const nn__each *e = arg;
   const size_t i = index * e->piece;
-  (void)thread;
-  e->kernels->activate(e->act, e->to + i, e->x + i, nn__min(e->piece, e->count - i), e->a,
-                       e->b);
+  NN__DO(e->kernels, activate)(act, e->to + i, e->x + i, nn__min(e->piece, e->count - i), e->a,
+                               e->b);
 }
 
-static nn__each nn__activation(nn_model *m, const nn__node *node, size_t n)
+NN__INLINE nn__each nn__activation(nn_model *m, const nn__node *node, size_t n, int needs)
 {
+  const int numbers = needs & (NN__ONE_NUMBER | NN__TWO_NUMBERS);
   const nn__each e = {m->context.kernels, nn__in(m, node, 0)->y, NULL, NULL, node->y,
-                      n * node->rows * node->cols, 16384, 0, (nn_real)node->value,
-                      (nn_real)node->second, (int)node->kind - NN__RELU};
+                      n * node->rows * node->cols, 16384, 0, numbers ? (nn_real)node->value : 0,
+                      numbers ? (nn_real)node->second : 0, (int)node->kind - NN__RELU};
   return e;
 }
 
-static void nn__activation_forward(nn_model *m, nn__node *node, size_t n)
-{
-  nn__each e = nn__activation(m, node, n);
-  if (!node->fused) nn__run_each(m, &e, nn__activate_task);
-}
+/* A forward for each function, so that a program links the formulas it uses. */
+#define NN__ACT_FORWARD(name, text, needs)                                                        \
+  static void nn__##name##_task(void *arg, size_t index, int thread)                              \
+  {                                                                                               \
+    (void)thread;                                                                                 \
+    nn__activate(arg, NN__ACT_##name, index);                                                     \
+  }                                                                                               \
+  static void nn__##name##_forward(nn_model *m, nn__node *node, size_t n)                         \
+  {                                                                                               \
+    nn__each e = nn__activation(m, node, n, needs);                                               \
+    if (!node->fused) nn__run_each(m, &e, nn__##name##_task);                                     \
+  }
+NN__ACTS(NN__ACT_FORWARD)
 
-#ifndef NN_NO_TRAINING
 static void nn__activate_back_task(void *arg, size_t index, int thread)
 {
   const nn__each *e = arg;
   const size_t i = index * e->piece;
   (void)thread;
-  e->kernels->activate_back(e->act, e->to + i, e->dy + i, e->x + i,
-                            nn__min(e->piece, e->count - i), e->a, e->b);
+  NN__DO(e->kernels, activate_back)(e->act, e->to + i, e->dy + i, e->x + i,
+                                    nn__min(e->piece, e->count - i), e->a, e->b);
 }
 
 /* dx = dy f'(x); in place when the arrays are shared. A relu goes by the rule of nn_project:
  * GRADIENT dx = y > 0 ? dy : 0; DECONVNET dx = max(dy, 0); GUIDED dx = y > 0 ? max(dy, 0) : 0. */
 static void nn__activation_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  nn__each e = nn__activation(m, node, n);
+  nn__each e = nn__activation(m, node, n, nn__kind_needs[node->kind]);
   if (nn__kind_needs[node->kind] & NN__NEEDS_Y) e.x = node->y;
   e.dy = node->dy, e.to = dx;
-#ifndef NN_NO_INSPECT
+#if !defined NN_NO_INSPECT && !defined NN_NO_TRAINING
   if (node->kind == NN__RELU && !nn__goes_by_gradient(m)) {
     nn__each rectify = e;
     rectify.x = node->dy;
-    nn__run_each(m, &rectify, nn__activate_task);
+    nn__run_each(m, &rectify, nn__RELU_task);
     if (m->rule == NN_RULE_DECONVNET) return;
     e.dy = dx;
   }
 #endif
   nn__run_each(m, &e, nn__activate_back_task);
 }
-#endif
 
 static void nn__softmax_task(void *arg, size_t index, int thread)
 {
   const nn__each *e = arg;
-  const size_t i = index * e->piece;
+  const size_t i = index * e->piece, rows = nn__min(e->piece, e->count - i), at = i * e->cols;
   (void)thread;
-  e->kernels->softmax(e->to + i * e->cols, e->x + i * e->cols, nn__min(e->piece, e->count - i),
-                      e->cols);
+  if (e->dy)
+    NN__DO(e->kernels, softmax_back)(e->to + at, e->dy + at, e->y + at, rows, e->cols);
+  else
+    NN__DO(e->kernels, softmax)(e->to + at, e->x + at, rows, e->cols);
 }
 
 static void nn__softmax_rows(nn_model *m, nn_real *to, const nn_real *x, size_t rows, size_t cols)
@@ -4691,23 +5112,13 @@ static void nn__softmax_rows(nn_model *m, nn_real *to, const nn_real *x, size_t 
   nn__run_each(m, &e, nn__softmax_task);
 }
 
-#ifndef NN_NO_TRAINING
-static void nn__softmax_back_task(void *arg, size_t index, int thread)
+static void nn__softmax_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  const nn__each *e = arg;
-  const size_t i = index * e->piece;
-  (void)thread;
-  e->kernels->softmax_back(e->to + i * e->cols, e->dy + i * e->cols, e->y + i * e->cols,
-                           nn__min(e->piece, e->count - i), e->cols);
+  nn__each e = {m->context.kernels, nn__in(m, node, 0)->y, node->y, dx ? node->dy : NULL,
+                nn__to(node, dx), n * node->rows, 4096 / node->cols, node->cols, 0, 0, 0};
+  nn__run_each(m, &e, nn__softmax_task);
 }
-
-static void nn__softmax_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  nn__each e = {m->context.kernels, NULL, node->y, node->dy, dx,
-                n * node->rows, 4096 / node->cols, node->cols, 0, 0, 0};
-  nn__run_each(m, &e, nn__softmax_back_task);
-}
-#endif
+NN__BOTH_WAYS(softmax)
 
 /* ---- dropout ------------------------------------------------------------------------------ */
 
@@ -4717,6 +5128,9 @@ typedef struct nn__drop {
   size_t count;
   uint64_t seed, stream;
   uint32_t below; /* dropped when the random word is below this */
+  /* The array as runs of elements that lie together in that of the whole batch: where there the
+   * first begins, how long each is, and how far apart they begin. */
+  size_t start, run, apart;
 } nn__drop;
 
 enum { NN__DROP_PIECE = 16384 };
@@ -4731,28 +5145,38 @@ static void nn__drop_task(void *arg, size_t index, int thread)
   const nn__drop *d = arg;
   const size_t first = index * NN__DROP_PIECE, last = nn__min(first + NN__DROP_PIECE, d->count);
   (void)thread;
-  for (size_t i = first; i < last; i += 4) {
+  size_t in_run = first % d->run, at = d->start + first / d->run * d->apart + in_run;
+  for (size_t i = first; i < last;) {
     uint32_t word[4];
-    nn__random_block(d->seed, d->stream, i / 4, word);
-    for (size_t j = i; j < last && j < i + 4; j++) {
+    const size_t some = nn__min(4 - at % 4, nn__min(d->run - in_run, last - i)), skip = at % 4;
+    nn__random_block(d->seed, d->stream, at / 4, word);
+    for (size_t j = 0; j < some; j++, i++) {
       /* what is dropped is 0, be it infinite: its bits go, without a branch, which would be guessed
        * wrong half of the time */
-      const nn_real value = d->from[j] * d->scale;
+      const nn_real value = d->from[i] * d->scale;
       nn__bits bits;
       memcpy(&bits, &value, sizeof bits);
-      bits &= (nn__bits)0 - (nn__bits)(word[j - i] >= d->below);
-      memcpy(&d->to[j], &bits, sizeof bits);
+      bits &= (nn__bits)0 - (nn__bits)(word[skip + j] >= d->below);
+      memcpy(&d->to[i], &bits, sizeof bits);
     }
+    in_run += some, at += some;
+    if (in_run == d->run) in_run = 0, at += d->apart - d->run;
   }
 }
 
-/* to = mask from / (1 - rate). The mask follows from the seed, the training forward's number, and
- * `site`, so backward calls this again with the gradient in place of the values. */
-static void nn__drop_out(nn_model *m, nn_real *to, const nn_real *from, size_t count, double rate,
-                         uint64_t site)
+/* to = mask from / (1 - rate), of n samples of a node's shape. The mask follows from the seed, the
+ * training forward's number, the place within the whole batch, and `site`, so backward calls this
+ * again with the gradient in place of the values. */
+static void nn__drop_out(nn_model *m, nn_real *to, const nn_real *from, const nn__node *node,
+                         size_t n, double rate, uint64_t site)
 {
+  const size_t all = m->whole_n ? (size_t)m->whole_n : n, first = (size_t)m->first_n;
+  const size_t each = node->rows * node->cols, count = n * each;
+  const int steps = node->rank == 2; /* those of all samples lie together, step by step */
   nn__drop d = {from, to, (nn_real)(1 / (1 - rate)), count, m->config.seed,
-                (m->draws << 16 | site) ^ 0xD509000000000000u, (uint32_t)(rate * 4294967296.0)};
+                (m->draws << 16 | site) ^ 0xD509000000000000u, (uint32_t)(rate * 4294967296.0),
+                first * (steps ? node->cols : each), steps ? n * node->cols : count,
+                all * node->cols};
   nn__parallel(&m->context.pool, (count + NN__DROP_PIECE - 1) / NN__DROP_PIECE, nn__drop_task, &d);
 }
 
@@ -4761,36 +5185,94 @@ static uint64_t nn__site(const nn_model *m, const nn__node *node, int layer)
   return (uint64_t)(node - m->node) * 16 + (uint64_t)layer;
 }
 
-static void nn__dropout_forward(nn_model *m, nn__node *node, size_t n)
+static void nn__dropout_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  const nn__node *x = nn__in(m, node, 0);
-  const size_t count = n * node->rows * node->cols;
+  const nn_real *from = nn__from(m, node, dx);
+  nn_real *const to = nn__to(node, dx);
   if (nn__learning(m) && node->value > 0)
-    nn__drop_out(m, node->y, x->y, count, node->value, nn__site(m, node, 0));
-  else if (node->y != x->y)
-    memcpy(node->y, x->y, count * sizeof(nn_real));
+    nn__drop_out(m, to, from, node, n, node->value, nn__site(m, node, 0));
+  else if (to != from)
+    memcpy(to, from, n * node->rows * node->cols * sizeof *to);
+}
+NN__BOTH_WAYS(dropout)
+
+/* The same for whole channels of a sample (Tompson et al. 2015): to = factor from, where a factor
+ * for each channel of each sample is in `keep`, drawn by the forward. */
+typedef struct nn__drop_job {
+  const nn__node *node;
+  size_t n;
+  const nn_real *from;
+  nn_real *to;
+} nn__drop_job;
+
+static void nn__drop_channels_task(void *arg, size_t sample, int thread)
+{
+  const nn__drop_job *j = arg;
+  const nn__node *node = j->node;
+  const nn_real *factor = node->keep + sample * node->cols;
+  (void)thread;
+  for (size_t p = 0; p < node->rows; p++) {
+    const size_t at = nn__row_at(node, j->n, sample, p) * node->cols;
+    for (size_t c = 0; c < node->cols; c++) /* what is dropped is 0, be it infinite */
+      j->to[at + c] = factor[c] > 0 ? factor[c] * j->from[at + c] : 0;
+  }
 }
 
-#ifndef NN_NO_TRAINING
-static void nn__dropout_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+static void nn__drop_channels_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  const size_t count = n * node->rows * node->cols;
-  if (nn__learning(m) && node->value > 0)
-    nn__drop_out(m, dx, node->dy, count, node->value, nn__site(m, node, 0));
-  else if (dx != node->dy)
-    memcpy(dx, node->dy, count * sizeof(nn_real));
+  const nn__node factors = {.rank = 1, .rows = 1, .cols = node->cols}; /* those of a sample */
+  nn__drop_job j = {node, n, nn__from(m, node, dx), nn__to(node, dx)};
+  if (!nn__learning(m) || !(node->value > 0)) {
+    if (j.to != j.from) memcpy(j.to, j.from, n * node->rows * node->cols * sizeof *j.to);
+    return;
+  }
+  for (size_t i = 0; i < n * node->cols && !dx; i++) node->keep[i] = 1;
+  if (!dx)
+    nn__drop_out(m, node->keep, node->keep, &factors, n, node->value, nn__site(m, node, 0));
+  nn__parallel(&m->context.pool, n, nn__drop_channels_task, &j);
 }
-#endif
+NN__BOTH_WAYS(drop_channels)
 
 /* ---- samples of different lengths --------------------------------------------------------- */
 
-/* The step before a sample's end: lengths, or the whole sequence. */
-static size_t nn__last_of(const nn_model *m, size_t i, size_t steps)
+/* How many steps a layer makes of a sample of `steps` steps: as many as if there were no more, and
+ * 0 where it cannot. */
+static size_t nn__steps_after(const nn_model *m, const nn__node *node)
 {
-  return (m->has_lengths ? (size_t)m->lengths[i] : steps) - 1;
+  const nn__node *x = &m->node[node->in[0]], *b = &m->node[node->in[node->inputs > 1]];
+  const nn_conv2d_options *o = &node->window;
+  const size_t steps = x->steps;
+  if (node->kind == NN__CONV2D)
+    return (size_t)nn__out_size((int)steps, o->pad_h, o->kernel_h, o->dilation_h, o->stride_h);
+  if (node->kind == NN__AVG_POOL && !o->stride_h) return node->rows; /* adaptive */
+  if (node->kind == NN__PADDED) return steps + (size_t)o->pad_h + (size_t)o->kernel_h;
+  if (node->kind == NN__UPSAMPLE) return steps * (size_t)o->stride_h;
+  if (node->kind == NN__MAX_POOL || node->kind == NN__AVG_POOL)
+    return (size_t)nn__pool_size((int)steps, o->pad_h, o->kernel_h, o->stride_h, node->ceil);
+  if (node->kind == NN__JOIN && node->axis == 0) return steps + b->steps;
+  if (node->kind == NN__SLICE && node->axis == 0)
+    return steps > (size_t)node->begin ? nn__min(steps - (size_t)node->begin, node->rows) : 0;
+  if (node->kind == NN__RESHAPE) /* whole ones */
+    return steps * node->rows % x->rows ? 0 : steps * node->rows / x->rows;
+  return b->rank == 2 ? nn__min(steps, b->steps) : steps;
 }
 
-#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
+/* How many steps of `x` a sample has that came with so many; leaves those of all layers before it
+ * in `steps`. What begins a sequence takes the number as it is. */
+static size_t nn__steps_of(nn_model *m, const nn__node *x, size_t length)
+{
+  for (nn__node *node = m->node; node <= x; node++)
+    node->steps = node->rank != 2                                       ? 1
+                  : node->inputs == 0 || m->node[node->in[0]].rank != 2 ? length
+                                                                        : nn__steps_after(m, node);
+  return x->steps;
+}
+
+/* A sample's own last step. */
+static size_t nn__last_of(const nn__node *x, size_t sample)
+{
+  return (x->lengths ? (size_t)x->lengths[sample] : x->rows) - 1;
+}
 
 /* The lengths of the last forward's samples, or NULL where all are whole. */
 static const int32_t *nn__lengths(const nn_model *m) { return m->has_lengths ? m->lengths : NULL; }
@@ -4803,19 +5285,17 @@ static void nn__row_of(const nn__node *x, size_t n, size_t r, size_t *sample, si
 }
 
 /* Whether a row counts: steps past a sample's end do not. */
-static int nn__row_counts(const nn_model *m, const nn__node *x, size_t sample, size_t place)
+static int nn__row_counts(const nn__node *x, size_t sample, size_t place)
 {
-  return !(m->has_lengths && x->rank == 2 && place >= (size_t)m->lengths[sample]);
+  return !x->lengths || place <= nn__last_of(x, sample);
 }
-#endif
 
 /* Past a sample's end every layer gives zeros, and takes no gradient: whatever the caller has
  * there, a NaN too, would else meet zeros in the products of all steps, or count in a mean. */
-static void nn__clear_past_ends(const nn_model *m, const nn__node *x, size_t n, nn_real *at)
+static void nn__clear_past_ends(const nn__node *x, size_t n, nn_real *at)
 {
-  if (!m->has_lengths || x->rank != 2) return;
-  for (size_t i = 0; i < n; i++)
-    for (size_t t = (size_t)m->lengths[i]; t < x->rows; t++)
+  for (size_t i = 0; i < n && x->lengths; i++)
+    for (size_t t = (size_t)x->lengths[i]; t < x->rows; t++)
       memset(at + (t * n + i) * x->cols, 0, x->cols * sizeof *at);
 }
 
@@ -4823,7 +5303,6 @@ static void nn__clear_past_ends(const nn_model *m, const nn__node *x, size_t n, 
 
 enum { NN__PARTS = 16 }; /* partial sums, whatever the threads */
 
-#ifndef NN_NO_TRAINING
 typedef struct nn__columns {
   const nn_model *m;
   const nn__node *node;
@@ -4837,11 +5316,11 @@ static size_t nn__rows_alike(const nn__columns *c, size_t row, size_t most, int 
 {
   size_t alike = 0;
   *count = 1;
-  if (!c->m->has_lengths || c->node->rank != 2) return most;
+  if (!c->node->lengths) return most;
   for (; alike < most; alike++) {
     size_t sample, place;
     nn__row_of(c->node, c->n, row + alike, &sample, &place);
-    const int counts = nn__row_counts(c->m, c->node, sample, place);
+    const int counts = nn__row_counts(c->node, sample, place);
     if (!alike) *count = counts;
     if (counts != *count) break;
   }
@@ -4860,8 +5339,8 @@ static void nn__columns_task(void *arg, size_t part, int thread)
     rows = nn__rows_alike(c, i, nn__min(256, last - i), &count);
     const size_t at = i * c->cols;
     if (count)
-      c->m->context.kernels->sum_rows(sum, c->x + at, c->cols, c->mean, c->y ? c->y + at : NULL,
-                                      rows, c->cols);
+      NN__DO(c->m->context.kernels, sum_rows)(sum, c->x + at, c->cols, c->mean,
+                                              c->y ? c->y + at : NULL, rows, c->cols);
   }
 }
 
@@ -4881,7 +5360,56 @@ static void nn__column_sums(nn_model *m, const nn__node *node, size_t n, const n
     to[j] = (nn_real)(sum * factor) + (add ? to[j] : 0);
   }
 }
-#endif
+
+/* ---- prelu -------------------------------------------------------------------------------- */
+
+/* y = x > 0 ? x : w x, w of the column or one for all (He et al. 2015). */
+typedef struct nn__slope {
+  const nn_real *x, *w, *dy;
+  nn_real *to;
+  size_t rows, cols, step; /* from one column's w to the next: 1, or 0 */
+  int weights;             /* back: what the gradient of w adds up, not dx */
+} nn__slope;
+
+enum { NN__SLOPE_ROWS = 256 }; /* of one task */
+static void nn__slope_task(void *arg, size_t piece, int thread)
+{
+  const nn__slope *j = arg;
+  const size_t last = nn__min((piece + 1) * NN__SLOPE_ROWS, j->rows);
+  (void)thread;
+  for (size_t r = piece * NN__SLOPE_ROWS; r < last; r++)
+    for (size_t c = 0, i = r * j->cols; c < j->cols; c++, i++) {
+      const nn_real x = j->x[i], w = j->w[c * j->step], from = j->dy ? j->dy[i] : x;
+      if (j->weights) j->to[i] = x > 0 ? 0 : from * x;
+      else j->to[i] = x > 0 ? from : w * from;
+    }
+}
+
+static void nn__prelu(nn_model *m, const nn__node *node, size_t n, const nn_real *dy, int weights,
+                      nn_real *to)
+{
+  nn__slope j = {nn__in(m, node, 0)->y, nn__value(m, node->param), dy, to, n * node->rows,
+                 node->cols, node->size > 1, weights};
+  nn__parallel(&m->context.pool, (j.rows + NN__SLOPE_ROWS - 1) / NN__SLOPE_ROWS, nn__slope_task,
+               &j);
+}
+
+static void nn__prelu_forward(nn_model *m, nn__node *node, size_t n)
+{
+  nn__prelu(m, node, n, NULL, 0, node->y);
+}
+
+static void nn__prelu_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  if (nn__learns(m, node)) {
+    nn_real *const sums = m->scratch + NN__PARTS * node->cols, *const parts = sums + node->cols;
+    nn_real *const dw = nn__grad(m, node->param);
+    nn__prelu(m, node, n, node->dy, 1, parts);
+    nn__column_sums(m, node, n, parts, NULL, NULL, 1, 0, sums);
+    for (size_t c = 0; c < node->cols; c++) dw[node->size > 1 ? c : 0] += sums[c];
+  }
+  if (dx) nn__prelu(m, node, n, node->dy, 0, dx);
+}
 
 /* ---- linear ------------------------------------------------------------------------------- */
 
@@ -4902,12 +5430,11 @@ static void nn__linear_forward(nn_model *m, nn__node *node, size_t n)
   const nn_real *value = nn__value(m, node->param);
   const size_t rows = n * node->rows, in = x->cols, out = node->cols;
   nn__matrix w = nn__columns_of(value, in);
-  if (node->packed && !m->packed) t->pack(node->packed, value, 1, in, in, out);
+  if (node->packed && !m->packed) NN__DO(t, pack)(node->packed, value, 1, in, in, out);
   if (node->packed && rows > 2) w = nn__panels_of(t, node->packed, in);
   nn__multiply(&m->context, rows, out, in, nn__rows_of(x->y, in), w, node->y, out, &f);
 }
 
-#ifndef NN_NO_TRAINING
 /* dW[out,in] += dy^T x, db += sum of rows of dy, dx[R,in] = dy W */
 static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
@@ -4923,37 +5450,75 @@ static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *
     nn__multiply(&m->context, rows, in, out, nn__rows_of(node->dy, out),
                  nn__rows_of(nn__value(m, node->param), in), dx, in, &set);
 }
-#endif
 
 /* ---- batch norm --------------------------------------------------------------------------- */
 
 #ifndef NN_NO_TRAINING
 /* How many rows a statistic over n samples of `x` is taken over. */
-static size_t nn__counted_rows(const nn__node *x, size_t n, const int32_t *lengths)
+static size_t nn__counted_rows(const nn__node *x, size_t n)
 {
   size_t rows = 0;
-  if (!lengths || x->rank != 2) return n * x->rows;
-  for (size_t i = 0; i < n; i++) rows += (size_t)lengths[i];
+  for (size_t i = 0; i < n; i++) rows += nn__last_of(x, i) + 1;
   return rows;
 }
 
 #define NN__LONE \
   "cannot learn from one value a channel, which has no variance: a training batch needs more"
 /* The first batch norm that would have one value a channel, and so no variance; NULL if none. */
-static const nn__node *nn__lone_norm(const nn_model *m, size_t n, const int32_t *lengths)
+static const nn__node *nn__lone_norm(nn_model *m, size_t n, const int32_t *lengths)
 {
-  for (int i = 0; i < m->nodes; i++)
-    if (m->node[i].kind == NN__BATCH_NORM && m->node[i].rate > 0 &&
-        nn__counted_rows(&m->node[i], n, lengths) == 1)
-      return &m->node[i];
+  for (int i = 0; i < m->nodes && n == 1; i++) {
+    const nn__node *x = &m->node[i];
+    if (x->kind == NN__BATCH_NORM && x->rate > 0 && !x->frozen &&
+        (lengths && x->rank == 2 ? nn__steps_of(m, x, (size_t)lengths[0]) : x->rows) == 1)
+      return x;
+  }
   return NULL;
 }
+
+static int nn__shares_norms(const nn_model *m) { return m->ranks.ranks > 1 && !m->ranks.own_norms; }
+
+/* Whether a batch norm's statistics are those of all ranks. `whole` is then what they are taken
+ * over. */
+static int nn__is_shared(const nn_model *m, const nn__node *node)
+{
+  return nn__shares_norms(m) && node->kind == NN__BATCH_NORM && nn__learns(m, node) &&
+         !node->frozen;
+}
+
+/* Finds `whole` before a forward over n samples here, 0 or more. Gives the first norm that has one
+ * value a channel, or NULL. */
+static const nn__node *nn__share_rows(nn_model *m, size_t n)
+{
+  const nn__node *lone = NULL;
+  int shared = 0;
+  for (int i = 0; i < m->nodes; i++) {
+    nn__node *node = &m->node[i];
+    if (!nn__is_shared(m, node)) continue;
+    node->whole = (double)nn__counted_rows(node, n);
+    nn__reduce(m, &node->whole, 1, sizeof node->whole);
+    shared = 1;
+  }
+  if (shared) nn__reduced(m);
+  for (int i = 0; i < m->nodes && !lone; i++)
+    if (nn__is_shared(m, &m->node[i]) && m->node[i].whole < 2) lone = &m->node[i];
+  return lone;
+}
+
+/* Sums of `count` columns, which become those of all ranks. */
+static void nn__share_sums(nn_model *m, const nn__node *node, nn_real *sums, size_t count)
+{
+  if (!nn__is_shared(m, node)) return;
+  nn__reduce(m, sums, count, sizeof *sums);
+  nn__reduced(m);
+}
+
 #endif
 
-/* to = p x + q y + r by column, over rows in pieces; without q y if y is NULL. */
+/* The kernel affine_rows over rows in pieces. */
 typedef struct nn__affine {
   const nn__kernels *kernels;
-  const nn_real *x, *y, *p, *q, *r;
+  const nn_real *x, *y, *mean, *p, *q, *r;
   nn_real *to;
   size_t rows, cols, piece;
   size_t at_once; /* rows that are taken as one, for which p and r have room: fills the vectors */
@@ -4966,11 +5531,12 @@ static void nn__affine_task(void *arg, size_t index, int thread)
   const size_t wide = a->at_once * a->cols, whole = rows / a->at_once, rest = rows % a->at_once;
   size_t at = first * a->cols;
   (void)thread;
-  a->kernels->affine_rows(a->to + at, a->x + at, a->y ? a->y + at : NULL, a->p, a->q, a->r, whole,
-                          wide);
+  NN__DO(a->kernels, affine_rows)(a->to + at, a->x + at, a->y ? a->y + at : NULL, a->mean, a->p,
+                                  a->q, a->r, whole, wide);
   at += whole * wide;
   if (rest)
-    a->kernels->affine_rows(a->to + at, a->x + at, NULL, a->p, NULL, a->r, rest, a->cols);
+    NN__DO(a->kernels, affine_rows)(a->to + at, a->x + at, NULL, NULL, a->p, NULL, a->r, rest,
+                                    a->cols);
 }
 
 static void nn__run_affine(nn_model *m, const nn__affine *a)
@@ -4979,95 +5545,264 @@ static void nn__run_affine(nn_model *m, const nn__affine *a)
   nn__parallel(&m->context.pool, (a->rows + a->piece - 1) / a->piece, nn__affine_task, &job);
 }
 
-/* keep: mean[C], inverse[C], then working rows p, q, r. Parameters: weight, bias, running_mean,
- * running_var. */
-/* keep = mean, 1/deviation, p, q of y = p x + q: the last two from the first two */
-static void nn__norm_factors(nn_model *m, const nn__node *node)
+/* A norm's weight and bias, [cols] or [length]; NULL without. */
+static const nn_real *nn__norm_weight(nn_model *m, const nn__node *node)
 {
-  const nn_real *w = nn__value(m, node->param), *b = nn__value(m, node->param + 1);
+  return node->no_bias ? NULL : nn__value(m, node->param);
+}
+static const nn_real *nn__norm_bias(nn_model *m, const nn__node *node)
+{
+  return node->no_bias ? NULL : nn__value(m, node->param + 1);
+}
+
+/* keep = mean, 1/deviation, p, q of y = p x + q by column, the last two from the first two; and
+ * working space. */
+static void nn__norm_factors(nn_model *m, const nn__node *node, nn_real *keep)
+{
+  const nn_real *w = nn__norm_weight(m, node), *b = nn__norm_bias(m, node);
   const size_t cols = node->cols;
-  nn_real *mean = node->keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
+  nn_real *mean = keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
   for (size_t j = 0; j < cols; j++) {
-    p[j] = w[j] * inverse[j];
-    q[j] = b[j] - p[j] * mean[j];
+    p[j] = w ? w[j] * inverse[j] : inverse[j];
+    q[j] = (b ? b[j] : 0) - p[j] * mean[j];
   }
+}
+
+/* Parameters: weight, bias, unless there are none, running_mean, running_var. */
+static nn_real *nn__running(nn_model *m, const nn__node *node, int which)
+{
+  return nn__value(m, node->param + (node->no_bias ? 0 : 2) + which);
 }
 
 /* All four by the running statistics. */
 static void nn__running_norm(nn_model *m, const nn__node *node)
 {
-  const nn_real *mean = nn__value(m, node->param + 2), *variance = nn__value(m, node->param + 3);
+  const nn_real *mean = nn__running(m, node, 0), *variance = nn__running(m, node, 1);
   for (size_t j = 0; j < node->cols; j++) {
     node->keep[j] = mean[j];
-    node->keep[node->cols + j] = (nn_real)(1 / sqrt((double)variance[j] + 1e-5));
+    node->keep[node->cols + j] = 1 / nn__sqrt(variance[j] + node->eps);
   }
-  nn__norm_factors(m, node);
+  nn__norm_factors(m, node, node->keep);
 }
+
+#ifndef NN_NO_TRAINING
+/* keep = mean, 1/deviation of a batch, of which n samples, 0 or more, are here; moves the running
+ * statistics. */
+static void nn__batch_statistics(nn_model *m, const nn__node *node, size_t n, const nn_real *x)
+{
+  const size_t cols = node->cols;
+  nn_real *mean = node->keep, *inverse = mean + cols;
+  nn_real *running_mean = nn__running(m, node, 0), *running_var = nn__running(m, node, 1);
+  const double own = (double)nn__counted_rows(node, n);
+  const double counted = nn__is_shared(m, node) ? node->whole : own; /* 2 or more */
+  memset(mean, 0, 2 * cols * sizeof *mean);
+  if (n) {
+    memcpy(mean, x, cols * sizeof *mean); /* sums of x - x[0] round by x's spread, not its size */
+    nn__column_sums(m, node, n, x, x, NULL, 1 / own, 1, mean);
+    for (size_t j = 0; j < cols && own < counted; j++) mean[j] *= (nn_real)(own / counted);
+  }
+  nn__share_sums(m, node, mean, cols);
+  if (n) nn__column_sums(m, node, n, x, mean, x, 1 / counted, 0, inverse); /* variance */
+  nn__share_sums(m, node, inverse, cols);
+  const double unbias = counted / (counted - 1);
+  for (size_t j = 0; j < cols; j++) {
+    const double variance = (double)inverse[j];
+    if (nn__finite(variance)) { /* a NaN or infinity would stay for ever */
+      const double by = node->second, old = (double)running_var[j];
+      running_mean[j] += (nn_real)(by * ((double)mean[j] - (double)running_mean[j]));
+      running_var[j] += (nn_real)(by * (variance * unbias - old));
+    }
+    /* a variance that overflows makes NaNs, which nn_train names, and not zeros */
+    inverse[j] = (nn_real)(1 / sqrt(variance + node->value) + (variance - variance));
+  }
+}
+
+/* The other ranks' sums, where this one has no samples or has failed: it adds nothing to them. */
+static void nn__share_nothing(nn_model *m, const nn__node *node, int back)
+{
+  if (!nn__is_shared(m, node)) return;
+  if (!back) {
+    nn__batch_statistics(m, node, 0, NULL);
+    return;
+  }
+  memset(node->keep, 0, 2 * node->cols * sizeof *node->keep);
+  nn__share_sums(m, node, node->keep, 2 * node->cols);
+}
+#endif
 
 static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
 {
+  if (node->folded) return;
   const nn_real *x = nn__in(m, node, 0)->y;
   const size_t rows = n * node->rows, cols = node->cols;
-  nn_real *mean = node->keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
+  nn_real *p = node->keep + 2 * cols, *q = p + cols;
 #ifndef NN_NO_TRAINING
-  if (nn__learns(m, node)) {
-    nn_real *running_mean = nn__value(m, node->param + 2);
-    nn_real *running_var = nn__value(m, node->param + 3);
-    const double counted = (double)nn__counted_rows(node, n, nn__lengths(m)); /* 2 or more */
-    nn__column_sums(m, node, n, x, NULL, NULL, 1 / counted, 0, mean);
-    nn__column_sums(m, node, n, x, mean, NULL, 1 / counted, 0, inverse); /* variance */
-    const double unbias = counted / (counted - 1);
-    for (size_t j = 0; j < cols; j++) {
-      const double variance = (double)inverse[j];
-      if (nn__finite(variance)) { /* a NaN or infinity would stay for ever */
-        running_mean[j] += (nn_real)(.1 * ((double)mean[j] - (double)running_mean[j]));
-        running_var[j] += (nn_real)(.1 * (variance * unbias - (double)running_var[j]));
-      }
-      /* a variance that overflows makes NaNs, which nn_train names, and not zeros */
-      inverse[j] = (nn_real)(1 / sqrt(variance + 1e-5) + (variance - variance));
-    }
-    nn__norm_factors(m, node);
+  if (nn__learns(m, node) && !node->frozen) {
+    nn__batch_statistics(m, node, n, x);
+    nn__norm_factors(m, node, node->keep);
   } else
 #endif
     nn__running_norm(m, node);
-  const nn__affine a = {m->context.kernels, x, NULL, p, NULL, q, node->y, rows, cols, 256, 1};
+  const nn__affine a = {m->context.kernels, x,    NULL, NULL, p, NULL, q, node->y,
+                        rows,               cols, 256,  1};
   nn__run_affine(m, &a);
 }
 
 #ifndef NN_NO_TRAINING
 /* With xhat = (x - mean) inverse: dw += sum dy xhat, db += sum dy,
- * dx = w inverse (dy - mean(dy) - xhat mean(dy xhat)) = p dy + q x + r.
+ * dx = w inverse (dy - mean(dy) - xhat mean(dy xhat)) = p dy + q (x - mean) + r.
  * With the running statistics, which do not depend on x: dx = w inverse dy. */
 static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  const nn_real *x = nn__in(m, node, 0)->y;
+  const nn_real *x = nn__in(m, node, 0)->y, *w = nn__norm_weight(m, node);
   const size_t rows = n * node->rows, cols = node->cols;
-  const nn_real *w = nn__value(m, node->param);
-  nn_real *dw = nn__grad(m, node->param), *db = nn__grad(m, node->param + 1);
+  const int learns = nn__learns(m, node), fixed = !learns || node->frozen;
   nn_real *mean = node->keep, *inverse = mean + cols;
   nn_real *p = inverse + cols, *q = p + cols, *r = q + cols;
-  if (!nn__learns(m, node)) {
-    memset(q, 0, cols * sizeof *q); /* forward has left p */
-    const nn__affine a = {m->context.kernels, node->dy, NULL, p, NULL, q, dx, rows, cols, 256, 1};
-    nn__run_affine(m, &a);
-    return;
+  memset(q, 0, 2 * cols * sizeof *q);
+  if (learns) {
+    nn__column_sums(m, node, n, node->dy, NULL, NULL, 1, 0, r);
+    nn__column_sums(m, node, n, x, mean, node->dy, 1, 0, q);
   }
-  nn__column_sums(m, node, n, node->dy, NULL, NULL, 1, 0, r);
-  nn__column_sums(m, node, n, x, mean, node->dy, 1, 0, q);
-  const nn_real share = 1 / (nn_real)nn__counted_rows(node, n, nn__lengths(m));
+  const double rows_all = nn__is_shared(m, node) ? node->whole : (double)nn__counted_rows(node, n);
+  const nn_real share = 1 / (nn_real)rows_all;
+  for (size_t j = 0; j < cols && learns && w; j++)
+    nn__grad(m, node->param)[j] += q[j] * inverse[j], nn__grad(m, node->param + 1)[j] += r[j];
+  if (dx) nn__share_sums(m, node, q, 2 * cols);
   for (size_t j = 0; j < cols; j++) {
     const nn_real sum = r[j], sum_hat = q[j] * inverse[j];
-    dw[j] += sum_hat;
-    db[j] += sum;
-    p[j] = w[j] * inverse[j];
-    q[j] = -p[j] * inverse[j] * sum_hat * share;
-    r[j] = -p[j] * sum * share - q[j] * mean[j];
+    p[j] = w ? w[j] * inverse[j] : inverse[j];
+    q[j] = fixed ? 0 : -p[j] * inverse[j] * sum_hat * share;
+    r[j] = fixed ? 0 : -p[j] * sum * share;
   }
   if (!dx) return;
-  const nn__affine a = {m->context.kernels, node->dy, x, p, q, r, dx, rows, cols, 256, 1};
+  const nn__affine a = {m->context.kernels, node->dy, fixed ? NULL : x, mean, p, q, r, dx,
+                        rows,               cols,     256,              1};
   nn__run_affine(m, &a);
 }
 #endif
+
+/* ---- group norm --------------------------------------------------------------------------- */
+
+/* As batch norm, but each sample's statistics are its own, of a group of columns. For each sample
+ * keep has its mean, 1/deviation, p and q by column, and q of backward, sums of dy and of
+ * (x - mean) dy. */
+enum { NN__GROUP_ROWS = 7 };
+typedef struct nn__group_job {
+  nn_model *m;
+  const nn__node *node;
+  size_t n;
+  const nn_real *x;
+  nn_real *to; /* y; back: dx, or NULL */
+} nn__group_job;
+
+/* sum[cols] over a sample's own rows, of what the kernel sum_rows adds up. */
+static void nn__sample_sums(const nn__group_job *j, size_t sample, nn_real *sum, const nn_real *x,
+                            const nn_real *mean, const nn_real *y)
+{
+  const nn__node *node = j->node;
+  const size_t rows = nn__last_of(node, sample) + 1, step = nn__pixel_step(node, j->n);
+  const size_t first = sample * nn__image_step(node);
+  memset(sum, 0, node->cols * sizeof *sum);
+  for (size_t i = 0; i < rows; i += 256) {
+    const size_t at = first + i * step;
+    NN__DO(j->m->context.kernels, sum_rows)(sum, x + at, step, mean, y ? y + at : NULL,
+                                            nn__min(256, rows - i), node->cols);
+  }
+}
+
+/* The kernel affine_rows over all of a sample's rows. */
+static void nn__sample_affine(const nn__group_job *j, size_t sample, const nn_real *x,
+                              const nn_real *y, const nn_real *mean, const nn_real *p,
+                              const nn_real *q, const nn_real *r)
+{
+  const nn__node *node = j->node;
+  const size_t step = nn__pixel_step(node, j->n), together = step == node->cols ? node->rows : 1;
+  for (size_t i = 0; i < node->rows; i += together) {
+    const size_t at = sample * nn__image_step(node) + i * step;
+    NN__DO(j->m->context.kernels, affine_rows)(j->to + at, x + at, y ? y + at : NULL, mean, p, q, r,
+                                               together, node->cols);
+  }
+}
+
+/* Each column's number becomes its group's sum, with weights (or NULL), times share. */
+static void nn__group_sums(const nn__node *node, nn_real *to, const nn_real *sum,
+                           const nn_real *weight, nn__wide share)
+{
+  const size_t each = node->cols / (size_t)node->size;
+  for (size_t first = 0; first < node->cols; first += each) {
+    nn__wide all = 0;
+    for (size_t i = first; i < first + each; i++)
+      all += (nn__wide)sum[i] * (weight ? (nn__wide)weight[i] : 1);
+    for (size_t i = first; i < first + each; i++) to[i] = (nn_real)(all * share);
+  }
+}
+
+static void nn__group_norm_task(void *arg, size_t sample, int thread)
+{
+  const nn__group_job *j = arg;
+  const nn__node *node = j->node;
+  const size_t cols = node->cols, counted = nn__last_of(node, sample) + 1;
+  const nn__wide share = (nn__wide)node->size / ((nn__wide)counted * (nn__wide)cols);
+  nn_real *mean = node->keep + sample * NN__GROUP_ROWS * cols, *inverse = mean + cols;
+  (void)thread;
+  nn__sample_sums(j, sample, mean, j->x, NULL, NULL);
+  nn__group_sums(node, mean, mean, NULL, share);
+  nn__sample_sums(j, sample, inverse, j->x, mean, j->x);
+  nn__group_sums(node, inverse, inverse, NULL, share);
+  for (size_t i = 0; i < cols; i++) {
+    const nn__wide variance = (nn__wide)inverse[i], eps = (nn__wide)node->value;
+    inverse[i] = (nn_real)(1 / NN__WIDE_SQRT(variance + eps) + (variance - variance));
+  }
+  nn__norm_factors(j->m, node, mean);
+  nn__sample_affine(j, sample, j->x, NULL, NULL, inverse + cols, NULL, inverse + 2 * cols);
+}
+
+static void nn__group_norm_forward(nn_model *m, nn__node *node, size_t n)
+{
+  nn__group_job j = {m, node, n, nn__in(m, node, 0)->y, node->y};
+  nn__parallel(&m->context.pool, n, nn__group_norm_task, &j);
+}
+
+/* With xhat = (x - mean) inverse and means over the group: dx = inverse (w dy - mean(w dy) -
+ * xhat mean(w dy xhat)) = p dy + q (x - mean) + r. */
+static void nn__group_norm_back_task(void *arg, size_t sample, int thread)
+{
+  const nn__group_job *j = arg;
+  const nn__node *node = j->node;
+  const size_t cols = node->cols, counted = nn__last_of(node, sample) + 1;
+  const nn__wide share = (nn__wide)node->size / ((nn__wide)counted * (nn__wide)cols);
+  const nn_real *mean = node->keep + sample * NN__GROUP_ROWS * cols, *inverse = mean + cols;
+  nn_real *const p = node->keep + (sample * NN__GROUP_ROWS + 2) * cols, *const r = p + cols;
+  nn_real *const q = r + cols, *const sum = q + cols, *const sum_hat = sum + cols;
+  const nn_real *w = nn__norm_weight(j->m, node);
+  (void)thread;
+  nn__sample_sums(j, sample, sum, node->dy, NULL, NULL);
+  nn__sample_sums(j, sample, sum_hat, j->x, mean, node->dy);
+  if (!j->to) return;
+  nn__group_sums(node, r, sum, w, share);
+  nn__group_sums(node, q, sum_hat, w, share);
+  for (size_t i = 0; i < cols; i++) {
+    q[i] *= -inverse[i] * inverse[i] * inverse[i];
+    r[i] *= -inverse[i];
+  }
+  nn__sample_affine(j, sample, node->dy, j->x, mean, p, q, r);
+}
+
+static void nn__group_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  nn__group_job j = {m, node, n, nn__in(m, node, 0)->y, dx};
+  const size_t cols = node->cols;
+  nn__parallel(&m->context.pool, n, nn__group_norm_back_task, &j);
+  for (size_t i = 0; i < n && nn__learns(m, node) && !node->no_bias; i++) {
+    const nn_real *inverse = node->keep + (i * NN__GROUP_ROWS + 1) * cols;
+    const nn_real *sum = inverse + 4 * cols, *sum_hat = sum + cols;
+    for (size_t k = 0; k < cols; k++) {
+      nn__grad(m, node->param)[k] += sum_hat[k] * inverse[k];
+      nn__grad(m, node->param + 1)[k] += sum[k];
+    }
+  }
+}
 
 /* ---- normalise ---------------------------------------------------------------------------- */
 
@@ -5077,39 +5812,42 @@ static size_t nn__rows_at_once(const nn__node *node) { return node->cols < 16 ? 
 
 /* to = p x + q by column, where `keep` has room for both. Forward: p = scale, q = -mean scale; the
  * gradient: p = scale, q = 0. Parameters, never trained: mean, scale. */
-static void nn__normalise(nn_model *m, nn__node *node, size_t n, int back, const nn_real *x,
-                          nn_real *to)
+static void nn__normalise_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const nn_real *mean = nn__value(m, node->param), *scale = nn__value(m, node->param + 1);
   const size_t at_once = nn__rows_at_once(node), wide = at_once * node->cols;
   nn_real *p = node->keep, *q = p + wide;
   for (size_t j = 0; j < wide; j++) {
     p[j] = scale[j % node->cols];
-    q[j] = back ? 0 : -mean[j % node->cols] * p[j];
+    q[j] = dx ? 0 : -mean[j % node->cols] * p[j];
   }
-  const nn__affine a = {m->context.kernels, x,    NULL,       p, NULL, q, to,
-                        n * node->rows,     node->cols, NN__NORMALISE_ROWS, at_once};
+  const nn__affine a = {m->context.kernels, nn__from(m, node, dx), NULL, NULL, p, NULL, q,
+                        nn__to(node, dx), n * node->rows, node->cols, NN__NORMALISE_ROWS, at_once};
   nn__run_affine(m, &a);
 }
+NN__BOTH_WAYS(normalise)
 
 /* ---- layer norm --------------------------------------------------------------------------- */
-
-/* Weights of an image are [C,H,W] at the border and [H W,C] inside. */
-static const nn_real *nn__inside_weights(const nn__kernels *kernels, const nn__node *node,
-                                          const nn_real *w, nn_real *to)
-{
-  if (node->rank != 3) return w;
-  kernels->transpose(to, node->cols, w, node->rows, node->cols, node->rows);
-  return to;
-}
 
 static size_t nn__norm_length(const nn__node *node) /* what one mean is taken over */
 {
   return node->rank == 3 ? node->rows * node->cols : node->cols;
 }
 
+/* Weights of an image are [C,H,W] at the border and [H W,C] inside; `none` where there are none. */
+static const nn_real *nn__inside_weights(const nn__kernels *kernels, const nn__node *node,
+                                         const nn_real *w, nn_real none, nn_real *to)
+{
+  for (size_t i = 0; i < nn__norm_length(node) && !w; i++) to[i] = none;
+  if (!w) return to;
+  if (node->rank != 3) return w;
+  NN__DO(kernels, transpose)(to, node->cols, w, node->rows, node->cols, node->rows);
+  return to;
+}
+
 typedef struct nn__norm {
   const nn__kernels *kernels;
+  nn__wide eps;
   const nn_real *x, *w, *b, *dy;
   nn_real *to, *stats, *partial;
   size_t count, length;
@@ -5119,8 +5857,8 @@ static void nn__layer_norm_task(void *arg, size_t i, int thread)
 {
   const nn__norm *j = arg;
   (void)thread;
-  j->kernels->norm_row(j->to + i * j->length, j->x + i * j->length, j->w, j->b, j->length,
-                       j->stats + 3 * i);
+  NN__DO(j->kernels, norm_row)(j->to + i * j->length, j->x + i * j->length, j->w, j->b, j->length,
+                               j->eps, j->stats + 3 * i);
 }
 
 static void nn__layer_norm_forward(nn_model *m, nn__node *node, size_t n)
@@ -5130,13 +5868,13 @@ static void nn__layer_norm_forward(nn_model *m, nn__node *node, size_t n)
   memset(&j, 0, sizeof j);
   j.kernels = m->context.kernels;
   j.x = nn__in(m, node, 0)->y;
-  j.w = nn__inside_weights(j.kernels, node, nn__value(m, node->param), m->scratch);
-  j.b = nn__inside_weights(j.kernels, node, nn__value(m, node->param + 1), m->scratch + length);
+  j.w = nn__inside_weights(j.kernels, node, nn__norm_weight(m, node), 1, m->scratch);
+  j.b = nn__inside_weights(j.kernels, node, nn__norm_bias(m, node), 0, m->scratch + length);
+  j.eps = (nn__wide)node->value;
   j.to = node->y, j.stats = node->keep, j.length = length;
   nn__parallel(&m->context.pool, n * node->rows * node->cols / length, nn__layer_norm_task, &j);
 }
 
-#ifndef NN_NO_TRAINING
 static void nn__layer_norm_back_task(void *arg, size_t part, int thread)
 {
   const nn__norm *j = arg;
@@ -5144,8 +5882,8 @@ static void nn__layer_norm_back_task(void *arg, size_t part, int thread)
   (void)thread;
   memset(dw, 0, 2 * j->length * sizeof *dw);
   for (size_t i = part * j->count / NN__PARTS; i < (part + 1) * j->count / NN__PARTS; i++)
-    j->kernels->norm_row_back(j->to + i * j->length, dw, db, j->dy + i * j->length,
-                              j->x + i * j->length, j->w, j->length, j->stats + 3 * i);
+    NN__DO(j->kernels, norm_row_back)(j->to + i * j->length, dw, db, j->dy + i * j->length,
+                                      j->x + i * j->length, j->w, j->length, j->stats + 3 * i);
 }
 
 /* dx is always made, if only in scratch: the kernel gives all three. */
@@ -5156,14 +5894,14 @@ static void nn__layer_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   memset(&j, 0, sizeof j);
   j.kernels = m->context.kernels;
   j.x = nn__in(m, node, 0)->y, j.dy = node->dy;
-  j.w = nn__inside_weights(j.kernels, node, nn__value(m, node->param), m->scratch);
+  j.w = nn__inside_weights(j.kernels, node, nn__norm_weight(m, node), 1, m->scratch);
   j.to = dx ? dx : node->dy; /* in place: dy is not needed any more */
   j.stats = node->keep, j.partial = m->scratch + 2 * length;
   j.count = n * node->rows * node->cols / length, j.length = length;
   nn__parallel(&m->context.pool, NN__PARTS, nn__layer_norm_back_task, &j);
-  if (!nn__learns(m, node)) return;
+  if (!nn__learns(m, node) || node->no_bias) return;
   for (size_t part = 1; part < NN__PARTS; part++)
-    j.kernels->add(j.partial, j.partial, j.partial + part * 2 * length, 2 * length);
+    NN__DO(j.kernels, add)(j.partial, j.partial, j.partial + part * 2 * length, 2 * length);
   nn_real *grads[2] = {nn__grad(m, node->param), nn__grad(m, node->param + 1)};
   for (int k = 0; k < 2; k++) {
     const nn_real *sum = j.partial + (size_t)k * length;
@@ -5172,7 +5910,6 @@ static void nn__layer_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
         grads[k][node->rank == 3 ? c * node->rows + r : c] += sum[r * node->cols + c];
   }
 }
-#endif
 
 /* ---- moving values ------------------------------------------------------------------------ */
 
@@ -5195,7 +5932,7 @@ static void nn__border_task(void *arg, size_t i, int thread)
   const nn__border_job *j = arg;
   const size_t at = i * j->rows * j->cols;
   (void)thread;
-  j->kernels->transpose(j->to + at, j->rows, j->from + at, j->cols, j->rows, j->cols);
+  NN__DO(j->kernels, transpose)(j->to + at, j->rows, j->from + at, j->cols, j->rows, j->cols);
 }
 
 static void nn__copy_border(nn_model *m, const nn__node *node, size_t n, nn_real *to,
@@ -5216,104 +5953,82 @@ static void nn__copy_border(nn_model *m, const nn__node *node, size_t n, nn_real
   }
 }
 
-/* Flatten makes the border layout of its input into one row a sample. */
-static void nn__flatten_forward(nn_model *m, nn__node *node, size_t n)
+/* Flatten and reshape read the border layout of one node as that of another. */
+static void nn__reshape_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  const nn__node *x = nn__in(m, node, 0);
-  if (node->y != x->y) nn__copy_border(m, x, n, node->y, x->y, 0);
-}
-
-#ifndef NN_NO_TRAINING
-static void nn__flatten_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  if (dx != node->dy) nn__copy_border(m, nn__in(m, node, 0), n, dx, node->dy, 1);
-}
-#endif
-
-static void nn__add_forward(nn_model *m, nn__node *node, size_t n)
-{
-  m->context.kernels->add(node->y, nn__in(m, node, 0)->y, nn__in(m, node, 1)->y,
-                          n * node->rows * node->cols);
-}
-
-#ifndef NN_NO_TRAINING
-static void nn__add_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  (void)m;
-  memcpy(dx, node->dy, n * node->rows * node->cols * sizeof *dx);
-}
-#endif
-
-/* Rows of two matrices side by side. */
-static void nn__concat_forward(nn_model *m, nn__node *node, size_t n)
-{
-  const nn__node *a = nn__in(m, node, 0), *b = nn__in(m, node, 1);
-  for (size_t r = 0; r < n * node->rows; r++) {
-    memcpy(node->y + r * node->cols, a->y + r * a->cols, a->cols * sizeof(nn_real));
-    memcpy(node->y + r * node->cols + a->cols, b->y + r * b->cols, b->cols * sizeof(nn_real));
+  const nn__node *x = dx ? node : nn__in(m, node, 0), *y = dx ? nn__in(m, node, 0) : node;
+  const nn_real *from = nn__from(m, node, dx);
+  nn_real *const to = nn__to(node, dx), *const between = nn__same_layout(y) ? to : m->scratch;
+  if (to == from) return;
+  if (nn__same_layout(x)) {
+    nn__copy_border(m, y, n, to, from, 1);
+  } else {
+    nn__copy_border(m, x, n, between, from, 0);
+    if (between != to) nn__copy_border(m, y, n, to, between, 1);
   }
 }
+NN__BOTH_WAYS(reshape)
 
-#ifndef NN_NO_TRAINING
-static void nn__concat_backward(nn_model *m, nn__node *node, size_t n, int which, nn_real *dx)
+static void nn__add_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  const size_t cols = nn__in(m, node, which)->cols;
-  const size_t skip = which ? nn__in(m, node, 0)->cols : 0;
-  for (size_t r = 0; r < n * node->rows; r++)
-    memcpy(dx + r * cols, node->dy + r * node->cols + skip, cols * sizeof *dx);
+  const size_t count = n * node->rows * node->cols;
+  const nn_real *a = nn__in(m, node, 0)->y, *b = nn__in(m, node, 1)->y;
+  if (dx) memcpy(dx, node->dy, count * sizeof *dx);
+  else NN__DO(m->context.kernels, add)(node->y, a, b, count);
 }
-#endif
+NN__BOTH_WAYS(add)
 
 /* Tokens [n,T] batch first; rows of the table, time-major. Past a sample's end no token is read. */
-static nn_status nn__embedding_forward(nn_model *m, nn__node *node, size_t n)
+static void nn__embedding_forward(nn_model *m, nn__node *node, size_t n)
 {
   const nn_real *tokens = nn__in(m, node, 0)->y, *table = nn__value(m, node->param);
   for (size_t i = 0; i < n; i++)
-    for (size_t t = 0; t <= nn__last_of(m, i, node->rows); t++) {
+    for (size_t t = 0; t <= nn__last_of(node, i); t++) {
       const nn_real token = tokens[i * node->rows + t];
-      if (!(token >= 0 && token < (nn_real)node->size) || token != floor((double)token))
-        return nn__say(&m->message, NN_ERR_ARGUMENT,
-                       "%s: token %g of sample %zu is not a whole number in 0..%d", node->name,
-                       (double)token, i, node->size - 1);
+      if (!(token >= 0 && token < (nn_real)node->size) || token != (nn_real)(size_t)token)
+        m->failure = nn__say(nn__message(m), NN_ERR_ARGUMENT,
+                             "%s: token %g of sample %zu is not a whole number in 0..%d",
+                             node->name, (double)token, i, node->size - 1);
+      if (m->failure != NN_OK) return;
       memcpy(node->y + (t * n + i) * node->cols, table + (size_t)token * node->cols,
              node->cols * sizeof(nn_real));
     }
-  return NN_OK;
 }
 
-#ifndef NN_NO_TRAINING
-static void nn__embedding_backward(nn_model *m, nn__node *node, size_t n)
+static void nn__embedding_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
+  (void)dx; /* tokens have none */
   const nn_real *tokens = nn__in(m, node, 0)->y;
   nn_real *dtable = nn__grad(m, node->param);
   for (size_t i = 0; i < n; i++)
-    for (size_t t = 0; t <= nn__last_of(m, i, node->rows); t++) {
+    for (size_t t = 0; t <= nn__last_of(node, i); t++) {
       nn_real *row = dtable + (size_t)tokens[i * node->rows + t] * node->cols;
-      m->context.kernels->add(row, row, node->dy + (t * n + i) * node->cols, node->cols);
+      NN__DO(m->context.kernels, add)(row, row, node->dy + (t * n + i) * node->cols, node->cols);
     }
 }
-#endif
 
-/* Row of the inside of `x` that has a sample's step or pixel: the other way of nn__row_of. */
-static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t place)
-{
-  return x->rank == 2 ? place * n + sample : sample * x->rows + place;
-}
-
-/* The layers that move rows: which place of its input a place of theirs has; SIZE_MAX: none, so
- * zeros. */
+/* The layers that move rows, or a part of each: which place of its input a place of theirs has;
+ * SIZE_MAX: none, so zeros. */
 static size_t nn__moved_from(const nn_model *m, const nn__node *node, size_t sample, size_t place)
 {
   const nn__node *x = &m->node[node->in[0]];
   const nn_conv2d_options *o = &node->window;
-  const size_t last = x->rank == 2 ? nn__last_of(m, sample, x->rows) : 0;
+  const size_t last = x->rank == 2 ? nn__last_of(x, sample) : 0, begin = (size_t)node->begin;
   if (node->kind == NN__LAST_STEP) return last;
+  if (node->rank == 2 && (node->kind == NN__PADDED || node->kind == NN__UPSAMPLE)) {
+    const int shift = node->kind == NN__PADDED, before = shift && place < (size_t)o->pad_h;
+    place = shift ? place - (size_t)o->pad_h : place / (size_t)o->stride_h;
+    return !before && place <= last ? place : SIZE_MAX;
+  }
   if (node->kind == NN__REVERSE) return place <= last ? last - place : SIZE_MAX;
+  if (node->rank == 2 && node->axis == 0) return place + begin <= last ? place + begin : SIZE_MAX;
+  if (node->rank < 3) return place;
   const size_t wide = (size_t)x->dim[2], top = (size_t)o->pad_h, left = (size_t)o->pad_w;
   const size_t row = place / (size_t)node->dim[2], column = place % (size_t)node->dim[2];
   if (node->kind == NN__UPSAMPLE)
     return row / (size_t)o->stride_h * wide + column / (size_t)o->stride_w;
-  if (node->kind == NN__CROP) return (row + top) * wide + column + left;
+  if (node->kind == NN__SLICE)
+    return (row + (node->axis == 1 ? begin : 0)) * wide + column + (node->axis == 2 ? begin : 0);
   if (row < top || row - top >= (size_t)x->dim[1] || column < left || column - left >= wide)
     return SIZE_MAX;
   return (row - top) * wide + column - left;
@@ -5322,63 +6037,172 @@ static size_t nn__moved_from(const nn_model *m, const nn__node *node, size_t sam
 typedef struct nn__move {
   const nn_model *m;
   const nn__node *node;
-  nn_real *x; /* forward: read; back: its gradient */
   size_t n;
+  nn_real *x; /* read; back: its gradient */
+  int back;
 } nn__move;
+
+/* Which of the columns of its input is a slice's first: the last axis, but an image's channels. */
+static size_t nn__first_column(const nn__node *node)
+{
+  const int columns = node->rank == 2 ? 1 : 0;
+  return node->kind == NN__SLICE && node->axis == columns ? (size_t)node->begin : 0;
+}
 
 static void nn__move_task(void *arg, size_t sample, int thread)
 {
   const nn__move *j = arg;
   const nn__node *node = j->node, *x = &j->m->node[node->in[0]];
-  const size_t cols = node->cols;
+  const size_t cols = node->cols, size = cols * sizeof *j->x, skip = nn__first_column(node);
   (void)thread;
+  for (size_t p = 0; p < x->rows && j->back; p++)
+    memset(j->x + nn__row_at(x, j->n, sample, p) * x->cols, 0, x->cols * sizeof *j->x);
   for (size_t p = 0; p < node->rows; p++) {
     const size_t from = nn__moved_from(j->m, node, sample, p);
-    nn_real *to = node->y + nn__row_at(node, j->n, sample, p) * cols;
-    if (from == SIZE_MAX) memset(to, 0, cols * sizeof *to);
-    else memcpy(to, j->x + nn__row_at(x, j->n, sample, from) * cols, cols * sizeof *to);
+    const size_t at = nn__row_at(node, j->n, sample, p) * cols;
+    if (from == SIZE_MAX) {
+      if (!j->back) memset(node->y + at, 0, size);
+      continue;
+    }
+    nn_real *const row = j->x + nn__row_at(x, j->n, sample, from) * x->cols + skip;
+    if (j->back) NN__DO(j->m->context.kernels, add)(row, row, node->dy + at, cols);
+    else memcpy(node->y + at, row, size);
   }
 }
 
-static void nn__move_forward(nn_model *m, nn__node *node, size_t n)
+static void nn__move_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  nn__move j = {m, node, nn__in(m, node, 0)->y, n};
+  nn__move j = {m, node, n, dx ? dx : nn__in(m, node, 0)->y, dx != NULL};
   nn__parallel(&m->context.pool, n, nn__move_task, &j);
 }
+NN__BOTH_WAYS(move)
 
-#ifndef NN_NO_TRAINING
-static void nn__move_back_task(void *arg, size_t sample, int thread)
+/* Rows of one input side by side with those of the other, or along steps, height or width after
+ * them: where row p of input `which` lies. Steps follow at the first one's own end. */
+static size_t nn__joined_at(const nn_model *m, const nn__node *node, int which, size_t sample,
+                            size_t p)
 {
-  const nn__move *j = arg;
-  const nn__node *node = j->node, *x = &j->m->node[node->in[0]];
-  const size_t cols = node->cols;
+  const nn__node *a = &m->node[node->in[0]], *x = &m->node[node->in[which]];
+  if (node->kind == NN__CONCAT) return p;
+  if (node->rank == 2) return p + (which ? nn__last_of(a, sample) + 1 : 0);
+  const size_t wide = (size_t)x->dim[2], row = p / wide, column = p % wide;
+  const size_t after = which ? (size_t)a->dim[node->axis] : 0;
+  return (row + (node->axis == 1 ? after : 0)) * (size_t)node->dim[2] + column +
+         (node->axis == 2 ? after : 0);
+}
+
+/* From both inputs or, `dx` not NULL, back to one. */
+static void nn__join_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  for (int k = dx ? node->toward : 0; k <= (dx ? node->toward : 1); k++) {
+    const nn__node *x = nn__in(m, node, k);
+    const size_t skip = k && node->kind == NN__CONCAT ? nn__in(m, node, 0)->cols : 0;
+    for (size_t i = 0; i < n; i++)
+      for (size_t p = 0; p <= nn__last_of(x, i); p++) {
+        const size_t own = nn__row_at(x, n, i, p) * x->cols;
+        const size_t row = nn__row_at(node, n, i, nn__joined_at(m, node, k, i, p));
+        const size_t at = row * node->cols + skip;
+        if (dx) memcpy(dx + own, node->dy + at, x->cols * sizeof *dx);
+        else memcpy(node->y + at, x->y + own, x->cols * sizeof *dx);
+      }
+  }
+}
+NN__BOTH_WAYS(join)
+
+typedef struct nn__turn_job {
+  const nn__kernels *kernels;
+  const nn__node *image, *steps;
+  size_t n;
+  int columns, to_image;
+  const nn_real *from;
+  nn_real *to;
+} nn__turn_job;
+
+/* A sample's steps are the rows, or columns, of its image; step t holds [C,W] or [C,H] of it, which
+ * lies there the other way round. */
+static void nn__turn_task(void *arg, size_t sample, int thread)
+{
+  const nn__turn_job *j = arg;
+  const size_t c = j->image->cols, h = (size_t)j->image->dim[1], w = (size_t)j->image->dim[2];
+  const size_t each = j->columns ? h : w, next = j->columns ? w * c : c; /* pixels of a step */
   (void)thread;
-  for (size_t p = 0; p < x->rows; p++)
-    memset(j->x + nn__row_at(x, j->n, sample, p) * cols, 0, cols * sizeof *j->x);
-  for (size_t p = 0; p < node->rows; p++) {
-    const size_t from = nn__moved_from(j->m, node, sample, p);
-    if (from == SIZE_MAX) continue;
-    nn_real *to = j->x + nn__row_at(x, j->n, sample, from) * cols;
-    j->m->context.kernels->add(to, to, node->dy + nn__row_at(node, j->n, sample, p) * cols, cols);
+  for (size_t t = 0; t < j->steps->rows; t++) {
+    const size_t pixel = sample * h * w * c + t * (j->columns ? c : w * c);
+    const size_t step = nn__row_at(j->steps, j->n, sample, t) * j->steps->cols;
+    if (j->to_image)
+      NN__DO(j->kernels, transpose)(j->to + pixel, next, j->from + step, each, c, each);
+    else
+      NN__DO(j->kernels, transpose)(j->to + step, each, j->from + pixel, next, each, c);
   }
 }
 
-static void nn__move_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+static void nn__turn_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  nn__move j = {m, node, dx, n};
-  nn__parallel(&m->context.pool, n, nn__move_back_task, &j);
+  const nn__node *x = nn__in(m, node, 0), *image = node->kind == NN__TO_IMAGE ? node : x;
+  nn__turn_job j = {m->context.kernels, image, image == node ? x : node, n, node->axis,
+                    (image == node) != (dx != NULL), nn__from(m, node, dx), nn__to(node, dx)};
+  nn__parallel(&m->context.pool, n, nn__turn_task, &j);
 }
-#endif
+NN__BOTH_WAYS(turn)
 
-typedef struct nn__factors {
-  const nn_model *m;
-  const nn__node *node;
-  size_t n;
-  int which; /* back: whose gradient */
+/* Row or column i of an image `factor` times as large lies between two of the image (PyTorch's
+ * align_corners = False): the first, and the share of the one after it. */
+static size_t nn__between(size_t i, size_t factor, size_t size, nn_real *share)
+{
+  const size_t at = 2 * i + 1 > factor ? 2 * i + 1 - factor : 0; /* in halves of its own pixels */
+  const size_t first = at / (2 * factor);
+  *share = first + 1 < size ? (nn_real)(at % (2 * factor)) / (nn_real)(2 * factor) : 0;
+  return first;
+}
+
+/* Forward: y from x; back (dx not NULL): the same shares of dy added to dx. */
+typedef struct nn__blend_job {
+  const nn__kernels *kernels;
+  const nn__node *x, *node;
   nn_real *dx;
+} nn__blend_job;
+
+static void nn__blend_task(void *arg, size_t sample, int thread)
+{
+  const nn__blend_job *j = arg;
+  const nn__node *x = j->x, *node = j->node;
+  const size_t h = nn__image_height(x), w = nn__image_width(x), c = x->cols, each = node->rows * c;
+  nn_real *const dx = j->dx ? j->dx + sample * h * w * c : NULL;
+  (void)thread;
+  if (dx) memset(dx, 0, h * w * c * sizeof *dx);
+  else memset(node->y + sample * each, 0, each * sizeof *dx);
+  for (size_t p = 0; p < node->rows; p++) {
+    nn_real low, right;
+    const size_t row = p / nn__image_width(node), column = p % nn__image_width(node);
+    const size_t top = nn__between(row, (size_t)node->window.stride_h, h, &low);
+    const size_t left = nn__between(column, (size_t)node->window.stride_w, w, &right);
+    for (size_t k = 0; k < 4; k++) {
+      const nn_real share = (k / 2 ? low : 1 - low) * (k % 2 ? right : 1 - right);
+      const size_t at = ((top + k / 2) * w + left + k % 2) * c, to = sample * each + p * c;
+      if (share == 0) continue; /* of what may not be there */
+      if (dx) NN__DO(j->kernels, axpy)(dx + at, share, node->dy + to, c);
+      else NN__DO(j->kernels, axpy)(node->y + to, share, x->y + sample * h * w * c + at, c);
+    }
+  }
+}
+
+static void nn__blend_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  nn__blend_job j = {m->context.kernels, nn__in(m, node, 0), node, dx};
+  nn__parallel(&m->context.pool, n, nn__blend_task, &j);
+}
+
+NN__BOTH_WAYS(blend)
+
+/* to = from b, where b, or `to`, may be one row a sample, as the channels' scale of
+ * squeeze-and-excitation. */
+typedef struct nn__factors {
+  const nn__node *node, *by, *of; /* the product; whose y is b; whose rows `to` has */
+  size_t n;
+  const nn_real *from;
+  nn_real *to;
 } nn__factors;
 
-/* y = a b, where b may be one row a sample, as the channels' scale of squeeze-and-excitation. */
 static size_t nn__factor_row(const nn__node *b, size_t n, size_t sample, size_t place)
 {
   return nn__row_at(b, n, sample, b->rank == 1 ? 0 : place) * b->cols;
@@ -5387,44 +6211,26 @@ static size_t nn__factor_row(const nn__node *b, size_t n, size_t sample, size_t 
 static void nn__multiply_task(void *arg, size_t sample, int thread)
 {
   const nn__factors *f = arg;
-  const nn__node *node = f->node, *a = &f->m->node[node->in[0]], *b = &f->m->node[node->in[1]];
+  const nn__node *node = f->node;
   (void)thread;
   for (size_t p = 0; p < node->rows; p++) {
-    const size_t at = nn__row_at(node, f->n, sample, p) * node->cols;
-    const nn_real *x = a->y + at, *by = b->y + nn__factor_row(b, f->n, sample, p);
-    for (size_t c = 0; c < node->cols; c++) node->y[at + c] = x[c] * by[c];
+    const nn_real *x = f->from + nn__row_at(node, f->n, sample, p) * node->cols;
+    const nn_real *by = f->by->y + nn__factor_row(f->by, f->n, sample, p);
+    nn_real *to = f->to + nn__factor_row(f->of, f->n, sample, p);
+    const int add = p > 0 && f->of->rank == 1;
+    for (size_t c = 0; c < node->cols; c++) to[c] = add ? x[c] * by[c] + to[c] : x[c] * by[c];
   }
 }
 
-static void nn__multiply_forward(nn_model *m, nn__node *node, size_t n)
+/* y = a b; da = dy b; db = dy a, summed over the rows that one of b has met */
+static void nn__multiply_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  nn__factors f = {m, node, n, 0, NULL};
+  const int other = dx && node->toward ? 0 : 1;
+  nn__factors f = {node, nn__in(m, node, other), dx ? nn__in(m, node, !other) : node, n,
+                   nn__from(m, node, dx), nn__to(node, dx)};
   nn__parallel(&m->context.pool, n, nn__multiply_task, &f);
 }
-
-#ifndef NN_NO_TRAINING
-/* da = dy b; db = dy a, summed over the rows that one of b has met */
-static void nn__multiply_back_task(void *arg, size_t sample, int thread)
-{
-  const nn__factors *f = arg;
-  const nn__node *node = f->node, *x = &f->m->node[node->in[f->which]];
-  const nn__node *other = &f->m->node[node->in[1 - f->which]];
-  (void)thread;
-  for (size_t p = 0; p < node->rows; p++) {
-    const nn_real *dy = node->dy + nn__row_at(node, f->n, sample, p) * node->cols;
-    const nn_real *by = other->y + nn__factor_row(other, f->n, sample, p);
-    nn_real *dx = f->dx + nn__factor_row(x, f->n, sample, p);
-    const int add = p > 0 && x->rank == 1;
-    for (size_t c = 0; c < node->cols; c++) dx[c] = dy[c] * by[c] + (add ? dx[c] : 0);
-  }
-}
-
-static void nn__multiply_backward(nn_model *m, nn__node *node, size_t n, int which, nn_real *dx)
-{
-  nn__factors f = {m, node, n, which, dx};
-  nn__parallel(&m->context.pool, n, nn__multiply_back_task, &f);
-}
-#endif
+NN__BOTH_WAYS(multiply)
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
@@ -5435,6 +6241,112 @@ static size_t nn__greatest(const nn_real *row, size_t cols)
   for (size_t j = 1; j < cols; j++)
     if (row[j] > row[best]) best = j;
   return best;
+}
+
+/* ---- custom layers ------------------------------------------------------------------------ */
+
+/* What the callbacks are told of the shapes. */
+static nn_custom_shape nn__custom_shape(nn_model *m, const nn__node *node)
+{
+  nn_custom_shape shape;
+  memset(&shape, 0, sizeof shape);
+  shape.inputs = node->inputs;
+  for (int k = 0; k < node->inputs; k++) {
+    const nn__node *x = nn__in(m, node, k);
+    shape.in_rank[k] = x->rank;
+    for (int i = 0; i < 3; i++) shape.in_dim[k][i] = i < x->rank ? x->dim[i] : 0;
+  }
+  shape.rank = node->rank, shape.params = node->params;
+  for (int i = 0; i < 3; i++) shape.dim[i] = i < node->rank ? node->dim[i] : 0;
+  return shape;
+}
+
+/* An array of a node as the caller sees it: where it lies, or copied to *room, which moves on. */
+static nn_real *nn__shown(nn_model *m, const nn__node *x, size_t n, nn_real *at, nn_real **room)
+{
+  nn_real *const to = *room;
+  if (nn__same_layout(x)) return at;
+  nn__copy_border(m, x, n, to, at, 0);
+  *room += n * x->rows * x->cols;
+  return to;
+}
+
+static void nn__custom_room(const nn_model *m, nn__node *node)
+{
+  size_t reals = 2 * node->rows * node->cols;
+  for (int k = 0; k < node->inputs; k++)
+    reals += 2 * m->node[node->in[k]].rows * m->node[node->in[k]].cols;
+  node->scratch = reals * (size_t)m->config.batch;
+}
+
+static nn_custom_run nn__custom_run(nn_model *m, const nn__node *node, const nn_custom_shape *shape,
+                                    size_t n, nn_real **room)
+{
+  nn_custom_run r;
+  memset(&r, 0, sizeof r);
+  r.n = (int)n, r.shape = shape, r.mode = m->training;
+  r.lengths = m->has_lengths ? m->lengths : NULL;
+  r.y_count = n * node->rows * node->cols;
+  for (int k = 0; k < node->inputs; k++) {
+    const nn__node *x = nn__in(m, node, k);
+    r.x[k] = nn__shown(m, x, n, x->y, room), r.x_count[k] = n * x->rows * x->cols;
+  }
+  for (int i = 0; i < node->params; i++) r.param[i] = nn__value(m, node->param + i);
+  return r;
+}
+
+/* What a callback's status counts as: one above 0 would read as no error. */
+static nn_status nn__refusal(nn_status status) { return status > 0 ? NN_ERR_ARGUMENT : status; }
+
+static nn_status nn__custom_said(nn_model *m, const nn__node *node, nn_status status,
+                                 const char *what)
+{
+  status = nn__refusal(status);
+  if (status == NN_OK) return NN_OK;
+  return m->failure = nn__say(nn__message(m), status, "%s: the %s of %s: %s", node->name, what,
+                              node->code, nn_status_text(status));
+}
+
+/* Finds out whether a callback made `to`, which may be NULL, not finite of what was. */
+static void nn__blame(nn_model *m, const nn__node *node, const nn_real *from, size_t count,
+                      const nn_real *to, size_t made)
+{
+  const nn__kernels *k = m->context.kernels;
+  if (to && !nn__finite(NN__DO(k, largest)(to, made)) &&
+      nn__finite(NN__DO(k, largest)(from, count)))
+    m->blamed = node;
+}
+
+static void nn__custom_forward(nn_model *m, nn__node *node, size_t n)
+{
+  nn_real *room = m->scratch;
+  const nn_custom_shape shape = nn__custom_shape(m, node);
+  nn_custom_run r = nn__custom_run(m, node, &shape, n, &room);
+  const int same = nn__same_layout(node);
+  r.y = same ? node->y : room;
+  const nn_status status = node->custom->forward(node->custom->user, &r);
+  if (!same) nn__copy_border(m, node, n, node->y, room, 1);
+  nn__custom_said(m, node, status, "forward");
+}
+
+static void nn__custom_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  nn_real *room = m->scratch;
+  const int k = node->toward;
+  const nn__node *x = nn__in(m, node, k);
+  const nn_custom_shape shape = nn__custom_shape(m, node);
+  nn_custom_run r = nn__custom_run(m, node, &shape, n, &room);
+  r.y = nn__shown(m, node, n, node->y, &room);
+  r.dy = nn__shown(m, node, n, node->dy, &room);
+  r.dx[k] = dx && !nn__same_layout(x) ? room : dx;
+  for (int i = 0; i < node->params && k == 0 && nn__learns(m, node); i++)
+    r.dparam[i] = nn__grad(m, node->param + i);
+  const nn_status status = node->custom->backward(node->custom->user, &r);
+  nn__blame(m, node, r.dy, r.y_count, r.dx[k], r.x_count[k]);
+  for (int i = 0; i < node->params; i++)
+    nn__blame(m, node, r.dy, r.y_count, r.dparam[i], m->param[node->param + i].count);
+  if (dx && r.dx[k] != dx) nn__copy_border(m, x, n, dx, r.dx[k], 1);
+  nn__custom_said(m, node, status, "backward");
 }
 
 /* ---- losses ------------------------------------------------------------------------------- */
@@ -5448,156 +6360,292 @@ static nn_real nn__probability(const nn__node *out, const nn_real *row, size_t l
   return (nn_real)(1 / sum);
 }
 
-#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
-/* Checks that the labels of n samples are classes of `x` or -1, up to each sample's end. only:
- * which samples of the arrays these are; NULL: the first. */
-static nn_status nn__check_labels(nn_model *m, const int32_t *labels, const int32_t *only, size_t n,
-                                  const nn__node *x, const int32_t *lengths, const char *who)
+static int nn__is_loss(nn__kind kind) { return kind >= NN__CROSS_ENTROPY; }
+static int nn__is_labelled(nn__kind kind) { return kind == NN__CROSS_ENTROPY; }
+
+/* Labels or targets of a sample that the losses compare with; 0 if none does. */
+static size_t nn__compared(const nn_model *m, int labelled)
+{
+  size_t most = 0;
+  for (int i = m->loss; i >= 0 && i < m->nodes; i++) {
+    const nn__node *node = &m->node[i];
+    const nn_custom_loss *own = node->custom_loss;
+    if (node->kind == NN__CUSTOM_LOSS)
+      most = nn__max(most, !own ? 0 : (size_t)(labelled ? own->labels : own->values));
+    else if (nn__is_labelled(node->kind) == labelled)
+      most = nn__max(most, (size_t)node->from + node->rows * (labelled ? 1 : node->cols));
+  }
+  return most;
+}
+
+/* The same, or, where no loss does, what would fit the output. */
+static size_t nn__answers_each(const nn_model *m, int labelled)
+{
+  const nn__node *out = &m->node[m->output];
+  const size_t each = nn__compared(m, labelled);
+  return each ? each : out->rows * (labelled ? 1 : out->cols);
+}
+
+/* A sample's label at a row of `x`, -1 where it is left out. loss: the cross-entropy that reads x,
+ * or NULL. */
+static int32_t nn__label_at(const nn_model *m, const nn__node *loss, const int32_t *labels,
+                            size_t sample, size_t place)
+{
+  const int32_t label =
+      labels[sample * nn__answers_each(m, 1) + (loss ? (size_t)loss->from : 0) + place];
+  return loss && label == loss->ignored ? -1 : label;
+}
+
+/* Checks that the labels of n samples are classes of `x` or left out, up to each sample's end.
+ * only: which samples of the arrays these are; NULL: the first. */
+static nn_status nn__check_labels(nn_model *m, const nn__node *x, const nn__node *loss,
+                                  const int32_t *labels, const int32_t *only, size_t n,
+                                  const int32_t *lengths, const char *who)
 {
   for (size_t k = 0; k < n; k++) {
     const size_t i = only ? (size_t)only[k] : k;
-    const size_t count = lengths && x->rank == 2 ? (size_t)lengths[i] : x->rows;
-    const int32_t *label = labels + i * x->rows;
-    for (size_t t = 0; t < count; t++)
-      if (label[t] < -1 || label[t] >= (int64_t)x->cols)
-        return nn__say(&m->message, NN_ERR_ARGUMENT,
-                       "%s: label %d of sample %zu is not in 0..%zu (or -1)", who, (int)label[t],
-                       i, x->cols - 1);
+    const size_t count = lengths && x->rank == 2 ? nn__steps_of(m, x, (size_t)lengths[i]) : x->rows;
+    for (size_t t = 0; t < count; t++) {
+      const int32_t label = nn__label_at(m, loss, labels, i, t);
+      nn_message also = {{0}};
+      if (loss && loss->ignored != -1) nn__words(&also, " or %d", (int)loss->ignored);
+      if (label < -1 || label >= (int64_t)x->cols)
+        return nn__say(nn__message(m), NN_ERR_ARGUMENT,
+                       "%s: label %d of sample %zu is not in 0..%zu (or -1%s)", who, (int)label,
+                       i, x->cols - 1, also.text);
+    }
   }
   return NN_OK;
 }
-#endif
 
 #ifndef NN_NO_TRAINING
 
-/* With p = softmax(x), W = sum of w_label: loss = [(1-s) w_label (-log p_label) +
- * s/K sum_j w_j (-log p_j)] summed over rows / W, and d = [(1-s) w_label (p_j - [j = label]) +
- * s/K (p_j sum_i w_i - w_j)] / W. d: [rows, K], or NULL. p goes to scratch. */
-static nn_status nn__cross_entropy_loss(nn_model *m, const nn__node *node, size_t n,
-                                        const int32_t *labels, nn_real *d, double *loss,
-                                        int64_t *correct)
+/* What every row of a loss is multiplied by. */
+static double nn__share(const nn__node *node, double total)
+{
+  return node->summed ? node->scale : total > 0 ? node->scale / total : 0;
+}
+static double nn__row_share(const nn__node *node)
+{
+  return nn__share(node, node->whole > 0 ? node->whole : node->total);
+}
+
+static double nn__sample_weight(const nn_batch *b, size_t sample)
+{
+  return b->weights ? (double)b->weights[sample] : 1;
+}
+
+/* The first loss's rows that count, and for a loss what its mean divides by: the sum of the weights
+ * of all rows' samples, times that of a row's class, or times a row's elements. */
+static void nn__loss_total(nn_model *m, nn__node *node, const nn_batch *b)
 {
   const nn__node *x = &m->node[node->in[0]];
-  const size_t rows = n * x->rows, classes = x->cols;
-  const double s = node->value;
-  const nn_real *w = node->weights;
-  double sum = 0, total = 0, all = 0;
+  const int labelled = nn__is_labelled(node->kind);
   int64_t counted = 0;
-  *correct = 0;
-  if (!labels) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: labels are NULL", node->name);
+  node->total = 0;
+  for (size_t i = 0; i < (size_t)b->n && node->kind == NN__CUSTOM_LOSS; i++)
+    node->total += nn__sample_weight(b, i), counted++;
+  for (size_t r = 0; r < (size_t)b->n * x->rows && node->kind != NN__CUSTOM_LOSS; r++) {
+    size_t sample, place;
+    nn__row_of(x, (size_t)b->n, r, &sample, &place);
+    const int32_t label = labelled ? nn__label_at(m, node, b->labels, sample, place) : 0;
+    if (label < 0 || !nn__row_counts(x, sample, place)) continue;
+    node->total += nn__sample_weight(b, sample) *
+                   (!labelled ? (double)x->cols : node->weights ? (double)node->weights[label] : 1);
+    counted++;
+  }
+  if (node == &m->node[m->loss]) m->loss_rows = counted;
+}
+
+/* With p = softmax(x), a row's loss is u [(1-s) w_label (-log p_label) + s/K sum_j w_j (-log p_j)]
+ * and adds u [(1-s) w_label (p_j - [j = label]) + s/K (p_j sum_i w_i - w_j)] times the share to d
+ * [rows, K], which may be NULL; u: the sample's weight. p goes to scratch. */
+static int64_t nn__cross_entropy_loss(nn_model *m, nn__node *node, const nn_batch *b, nn_real *d)
+{
+  const nn__node *x = &m->node[node->in[0]];
+  const size_t n = (size_t)b->n, rows = n * x->rows, classes = x->cols;
+  const double s = node->value, smooth = s / (double)classes, share = nn__row_share(node);
+  const nn_real *w = node->weights;
+  double all = 0;
+  int64_t correct = 0;
   for (size_t j = 0; j < classes; j++) all += w ? (double)w[j] : 1;
-  const nn_status status = nn__check_labels(m, labels, NULL, n, x, nn__lengths(m), node->name);
-  if (status != NN_OK) return status;
   nn__softmax_rows(m, m->scratch, x->y, rows, classes);
   for (size_t r = 0; r < rows; r++) {
     size_t sample, place;
     nn__row_of(x, n, r, &sample, &place);
-    const int32_t label = labels[sample * x->rows + place];
-    if (!nn__row_counts(m, x, sample, place) || label < 0) continue;
+    const int32_t label = nn__label_at(m, node, b->labels, sample, place);
+    if (!nn__row_counts(x, sample, place) || label < 0) continue;
     const nn_real *p = m->scratch + r * classes, *at = x->y + r * classes;
-    const double weight = w ? (double)w[label] : 1;
+    const double u = nn__sample_weight(b, sample), weight = w ? (double)w[label] : 1;
     const size_t best = nn__greatest(at, classes);
-    *correct += best == (size_t)label;
+    correct += best == (size_t)label;
     const double log_sum = (double)at[best] - log((double)p[best]); /* p[best] >= 1/K */
-    sum += (1 - s) * weight * (log_sum - (double)at[label]);
+    node->sum += u * (1 - s) * weight * (log_sum - (double)at[label]);
     for (size_t j = 0; j < classes && s > 0; j++)
-      sum += s / (double)classes * (w ? (double)w[j] : 1) * (log_sum - (double)at[j]);
-    total += weight;
-    counted++;
-  }
-  const double share = total > 0 ? 1 / total : 0;
-  *loss = sum * share;
-  m->loss_weight = total, m->loss_rows = counted;
-  if (!d) return NN_OK;
-  for (size_t r = 0; r < rows; r++) {
-    size_t sample, place;
-    nn__row_of(x, n, r, &sample, &place);
-    const int32_t label = labels[sample * x->rows + place];
+      node->sum += u * smooth * (w ? (double)w[j] : 1) * (log_sum - (double)at[j]);
+    if (!d) continue;
     nn_real *to = d + r * classes;
-    if (label < 0 || !nn__row_counts(m, x, sample, place)) {
-      memset(to, 0, classes * sizeof *to);
-      continue;
-    }
-    const double weight = w ? (double)w[label] : 1, smooth = s / (double)classes;
-    const nn_real *p = m->scratch + r * classes;
-    const nn_real scale = (nn_real)(((1 - s) * weight + smooth * all) * share);
+    const nn_real scale = (nn_real)(((1 - s) * weight + smooth * all) * (u * share));
     for (size_t j = 0; j < classes; j++)
-      to[j] = p[j] * scale - (nn_real)(smooth * (w ? (double)w[j] : 1) * share);
-    to[label] -= (nn_real)((1 - s) * weight * share);
+      to[j] += p[j] * scale - (nn_real)(smooth * (w ? (double)w[j] : 1) * (u * share));
+    to[label] -= (nn_real)((1 - s) * weight * (u * share));
   }
-  return NN_OK;
+  return correct;
 }
 
-/* Finds the first of n samples whose targets [n, shape] hold what they should not, and gives that
+/* Finds the first of n samples whose targets for a loss hold what they should not, and gives that
  * value; SIZE_MAX if there is none. `finite`: a number that is no probability, or infinity; else a
  * NaN or infinity. Steps past a sample's end are not looked at. only: as in nn__check_labels. */
-static size_t nn__odd_target(const nn__node *x, const nn_real *targets, const int32_t *only,
-                             size_t n, const int32_t *lengths, int finite, double *value)
+static size_t nn__odd_target(nn_model *m, const nn__node *loss, const nn_real *targets,
+                             const int32_t *only, size_t n, const int32_t *lengths, int finite,
+                             double *value)
 {
-  const size_t each = x->rows * x->cols;
+  const nn__node *x = &m->node[loss->in[0]];
+  const size_t each = nn__compared(m, 0);
   for (size_t s = 0; s < n; s++) {
     const size_t i = only ? (size_t)only[s] : s;
-    const size_t count = lengths && x->rank == 2 ? (size_t)lengths[i] * x->cols : each;
-    for (size_t k = 0; k < count; k++) {
-      *value = (double)targets[i * each + k];
+    const size_t rows = lengths && x->rank == 2 ? nn__steps_of(m, x, (size_t)lengths[i]) : x->rows;
+    for (size_t k = 0; k < rows * x->cols; k++) {
+      *value = (double)targets[i * each + (size_t)loss->from + k];
       if (finite ? *value < 0 || *value > 1 : !nn__finite(*value)) return i;
     }
   }
   return SIZE_MAX;
 }
 
-/* Binary cross-entropy takes probabilities. A NaN passes: the loss becomes one, too, and nn_train
- * says where it is from. */
-static nn_status nn__check_targets(nn_model *m, const nn__node *node, const nn_real *targets,
-                                   const int32_t *only, size_t n, const int32_t *lengths,
-                                   const char *who)
+/* Whether what n samples are compared with is there and sound. Binary cross-entropy takes
+ * probabilities. A NaN passes: the loss becomes one, too, and nn_train says where it is from. who
+ * NULL: the loss's name. */
+static nn_status nn__check_answers(nn_model *m, const int32_t *labels, const nn_real *targets,
+                                   const nn_real *weights, const int32_t *only, size_t n,
+                                   const int32_t *lengths, const char *who)
 {
-  double value = 0;
-  if (node->kind != NN__BINARY_CROSS_ENTROPY) return NN_OK;
-  const size_t i = nn__odd_target(&m->node[node->in[0]], targets, only, n, lengths, 1, &value);
-  if (i == SIZE_MAX) return NN_OK;
-  return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: target %g of sample %zu is not in 0..1", who,
-                 value, i);
+  for (int k = m->loss; k < m->nodes; k++) {
+    const nn__node *node = &m->node[k], *x = &m->node[node->in[0]];
+    const int labelled = nn__is_labelled(node->kind);
+    const char *teller = who ? who : node->name;
+    nn_status status = NN_OK;
+    size_t odd = SIZE_MAX;
+    double value = 0;
+    const nn_custom_loss *own = node->custom_loss;
+    if (node->kind == NN__CUSTOM_LOSS && !own)
+      return nn__say(nn__message(m), NN_ERR_STATE, "%s: config.custom_losses has no %s", teller,
+                     node->code);
+    if (n && !labels && (own ? own->labels > 0 : labelled))
+      return nn__say(nn__message(m), NN_ERR_ARGUMENT, "%s: labels are NULL", teller);
+    if (n && !targets && (own ? own->values > 0 : !labelled))
+      return nn__say(nn__message(m), NN_ERR_ARGUMENT, "%s: values are NULL", teller);
+    if (labelled) status = nn__check_labels(m, x, node, labels, only, n, lengths, teller);
+    if (node->kind == NN__BINARY_CROSS_ENTROPY)
+      odd = nn__odd_target(m, node, targets, only, n, lengths, 1, &value);
+    if (odd != SIZE_MAX)
+      status = nn__say(nn__message(m), NN_ERR_ARGUMENT,
+                       "%s: target %g of sample %zu is not in 0..1",
+                       teller, value, odd);
+    if (status != NN_OK) return status;
+  }
+  for (size_t s = 0; weights && s < n; s++) {
+    const double weight = (double)weights[only ? (size_t)only[s] : s];
+    if (!(weight >= 0) || !nn__finite(weight))
+      return nn__say(nn__message(m), NN_ERR_ARGUMENT, "%s: weight %g of sample %zu, must be "
+                     "0 or more",
+                     who ? who : m->node[m->loss].name, weight, only ? (size_t)only[s] : s);
+  }
+  return NN_OK;
 }
 
-/* Mean squared error and binary cross-entropy: element by element against values [n, shape]. */
-static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, const nn_real *values,
-                                nn_real *d, double *loss)
+/* The loss of v against the target t in column j, and its derivative; the formulas are nn.h's. */
+static double nn__element_loss(const nn__node *node, double v, double t, size_t j, double *slope)
+{
+  const double e = v - t, size = fabs(e), delta = node->value;
+  switch (node->kind) {
+  case NN__SQUARED_ERROR: *slope = 2 * e; return e * e;
+  case NN__ABSOLUTE_ERROR: *slope = e > 0 ? 1 : e < 0 ? -1 : e; return size;
+  case NN__HUBER:
+    *slope = e > delta ? delta : e < -delta ? -delta : e;
+    return size > delta ? delta * (size - delta / 2) : e * e / 2;
+  default: {
+    const double tail = log1p(exp(-fabs(v)));
+    const double more = node->weights ? ((double)node->weights[j] - 1) * t : 0;
+    *slope = 1 / (1 + exp(-v)) - t;
+    if (node->weights) *slope -= more / (1 + exp(v));
+    const double loss = (v < 0 ? 0 : v) - v * t + tail; /* v NaN: passes through */
+    return node->weights ? loss + more * (tail + (v < 0 ? -v : 0)) : loss;
+  }
+  }
+}
+
+/* Losses that compare element by element with b->values; adds its derivative to d, or NULL. */
+static void nn__value_loss(nn_model *m, nn__node *node, const nn_batch *b, nn_real *d)
 {
   const nn__node *x = &m->node[node->in[0]];
-  const size_t rows = n * x->rows, cols = x->cols;
-  const int squared = node->kind == NN__SQUARED_ERROR;
-  size_t counted = 0;
-  double sum = 0;
-  if (!values) return nn__say(&m->message, NN_ERR_ARGUMENT, "%s: values are NULL", node->name);
-  const nn_status status = nn__check_targets(m, node, values, NULL, n, nn__lengths(m), node->name);
-  if (status != NN_OK) return status;
-  nn__copy_border(m, x, n, m->scratch, values, 1);
-  for (size_t r = 0; r < rows; r++) {
+  const size_t n = (size_t)b->n, cols = x->cols, each = nn__compared(m, 0);
+  const size_t row = x->rank == 3 ? 1 : cols, col = x->rank == 3 ? x->rows : 1; /* of targets */
+  const double share = nn__row_share(node);
+  for (size_t r = 0; r < n * x->rows; r++) {
     size_t sample, place;
     nn__row_of(x, n, r, &sample, &place);
-    counted += (size_t)nn__row_counts(m, x, sample, place);
-  }
-  const double share = 1 / ((double)counted * (double)cols);
-  m->loss_weight = (double)counted * (double)cols, m->loss_rows = (int64_t)counted;
-  for (size_t r = 0; r < rows; r++) {
-    size_t sample, place;
-    nn__row_of(x, n, r, &sample, &place);
-    const int counts = nn__row_counts(m, x, sample, place);
-    for (size_t i = r * cols; i < (r + 1) * cols; i++) {
-      const double v = (double)x->y[i], t = (double)m->scratch[i];
-      if (counts && squared)
-        sum += (v - t) * (v - t);
-      else if (counts) /* v NaN: passes through */
-        sum += (v < 0 ? 0 : v) - v * t + log1p(exp(-fabs(v)));
-      if (d && !counts)
-        d[i] = 0;
-      else if (d)
-        d[i] = (nn_real)((squared ? 2 * (v - t) : 1 / (1 + exp(-v)) - t) * share);
+    if (!nn__row_counts(x, sample, place)) continue;
+    const nn_real *t = b->values + sample * each + (size_t)node->from + place * row;
+    const double u = nn__sample_weight(b, sample);
+    for (size_t j = 0; j < cols; j++) {
+      const double v = (double)x->y[r * cols + j];
+      double slope;
+      node->sum += u * nn__element_loss(node, v, (double)t[j * col], j, &slope);
+      if (d) d[r * cols + j] += (nn_real)(slope * (u * share));
     }
   }
-  *loss = sum * share;
+}
+
+/* The callback's losses of the samples, and their gradients times weight and share. */
+static nn_status nn__custom_objective(nn_model *m, nn__node *node, const nn_batch *b, nn_real *d)
+{
+  const nn__node *x = &m->node[node->in[0]];
+  const size_t n = (size_t)b->n, each = x->rows * x->cols;
+  const double share = nn__row_share(node);
+  nn_real *room = m->scratch;
+  nn_custom_loss_run r;
+  memset(&r, 0, sizeof r);
+  r.n = b->n, r.rank = x->rank, r.lengths = nn__lengths(m);
+  for (int i = 0; i < x->rank; i++) r.dim[i] = x->dim[i];
+  r.labels = b->labels, r.values = b->values;
+  r.labels_each = nn__answers_each(m, 1), r.values_each = nn__answers_each(m, 0);
+  r.x = nn__shown(m, x, n, x->y, &room);
+  r.loss = room, r.dx = d ? room + n : NULL;
+  for (size_t i = 0; i < n; i++) r.loss[i] = 0;
+  if (d) memset(r.dx, 0, n * each * sizeof *d);
+  const nn_status status = node->custom_loss->loss(node->custom_loss->user, &r);
+  nn__blame(m, node, r.x, n * each, r.loss, n);
+  nn__blame(m, node, r.x, n * each, r.dx, n * each);
+  if (status != NN_OK) return nn__custom_said(m, node, status, "loss");
+  for (size_t i = 0; i < n; i++) {
+    const double u = nn__sample_weight(b, i);
+    node->sum += u * (double)r.loss[i];
+    if (d) NN__DO(m->context.kernels, scale)(r.dx + i * each, (nn_real)(u * share), each);
+  }
+  if (!d) return NN_OK;
+  nn_real *const inside = nn__same_layout(x) ? r.dx : r.dx + n * each;
+  if (inside != r.dx) nn__copy_border(m, x, n, inside, r.dx, 1);
+  nn__clear_past_ends(x, n, inside);
+  NN__DO(m->context.kernels, add)(d, d, inside, n * each);
   return NN_OK;
+}
+
+/* The weighted sum of all losses over the calls of nn_loss since nn__tally(m, 1). */
+static double nn__tallied(const nn_model *m)
+{
+  double all = 0;
+  for (int i = m->loss; i < m->nodes; i++)
+    all += m->node[i].sums * nn__share(&m->node[i], m->node[i].totals);
+  return all;
+}
+static void nn__tally(nn_model *m, int begin)
+{
+  for (int i = m->loss; i < m->nodes; i++) {
+    nn__node *node = &m->node[i];
+    node->sums = begin ? 0 : node->sums + node->sum;
+    node->totals = begin ? 0 : node->totals + node->total;
+  }
 }
 #endif
 
@@ -5617,7 +6665,10 @@ static nn_status nn__value_loss(nn_model *m, const nn__node *node, size_t n, con
  * zero weights. g and z lie in panels of NR columns over all steps: so a tile leaves the one, and
  * so the micro-kernel wants both operands of the weights' gradients.
  * While training or inspecting every step's z and g are kept; otherwise each step overwrites the
- * one before. Backward goes the other way, leaves the gradients of the sums in g, and then makes
+ * one before. A bidirectional layer is two such walks one after the other: each has weights, z, g
+ * and c of its own, in the order of its steps, and half of the columns of y. In the second, step t
+ * of a sample is the t-th from that sample's own end, so only the rows of x and y move.
+ * Backward goes the other way, leaves the gradients of the sums in g, and then makes
  * those of weights and biases as the product of g, transposed, with z, over all steps. */
 typedef struct nn__gate_sums { /* columns of g that belong to one gate: at .. at + h - 1 */
   size_t at, gate;
@@ -5626,7 +6677,7 @@ typedef struct nn__gate_sums { /* columns of g that belong to one gate: at .. at
 } nn__gate_sums;
 
 typedef struct nn__cell {
-  nn_model *m;
+  const nn__node *node;
   const nn__kernels *kernels;
   nn__kind kind;
   size_t n, steps, in, h, gates; /* gates: 1, 4, 3 */
@@ -5637,14 +6688,20 @@ typedef struct nn__cell {
   size_t long_z, ld;             /* columns of z, h + 1 + in; from one joint row to the next */
   size_t block;                  /* samples of one task */
   int relu, first_step_too;      /* h0 is not zero: the product of step 0 counts */
+  int given;                     /* and another layer's, which backward makes the gradient of */
+  int reverse;                   /* the second direction */
   size_t kept;                   /* n, or 0 if nothing goes back: rows a step of z, g, c */
   nn_real *z, *g, *c;            /* [steps n, long_z] and by wide in panels, by h of a lstm */
-  nn_real *h0, *c0;              /* [n, h] */
+  nn_real *h0, *c0;              /* [n, h]; after backward their gradients, if given */
   const nn_real *x;              /* [steps n, in] */
-  nn_real *y;                    /* [steps n, h] */
+  nn_real *y;                    /* [steps n, h], rows ldy apart; so dy */
+  size_t ldy;
   const nn_real *dy;
   nn_real *dh, *dc;              /* [n, h] */
+  const nn_real *dh_end, *dc_end; /* of the final state, rows ld_end apart, or NULL */
+  size_t ld_end;
   nn_real *dx;                   /* [steps n, in], or NULL */
+  nn_real *one_dx;               /* [n, in]: of one step, where it is added to dx */
   const nn_real *packed;         /* forward: the joint weights, part by part */
   const nn_real *packed_u, *packed_w; /* backward: their columns of h, of x */
 } nn__cell;
@@ -5669,31 +6726,52 @@ static size_t nn__cell_z(const nn__kernels *t, size_t rows, size_t h, size_t in)
 /* From one row of the joint weights to the next, in reals. */
 static size_t nn__cell_ld(size_t h, size_t in) { return nn__round_up(h + 1 + in, 16); }
 
+static size_t nn__directions(const nn__node *node) { return node->cell.bidirectional ? 2 : 1; }
+
+/* Where a sample's state, given from outside or final, has h (k = 0) or c of one direction of a
+ * layer: [h, c][layers][directions][hidden]. And its size. */
+static size_t nn__state_at(const nn__node *node, size_t k, size_t layer, size_t reverse)
+{
+  return ((k * (size_t)node->cell.layers + layer) * nn__directions(node) + reverse) *
+         (size_t)node->cell.hidden;
+}
+static size_t nn__state_width(const nn__node *node)
+{
+  return nn__state_at(node, node->kind == NN__LSTM ? 2 : 1, 0, 0);
+}
+
 /* Inputs of the widest layer. */
 static size_t nn__cell_in(const nn_model *m, const nn__node *node)
 {
   return nn__max(node->cell.layers > 1 ? node->cols : 0, m->node[node->in[0]].cols);
 }
 
-/* What one layer keeps, in reals; offsets in the order z, g, c, h0, c0, y (below the top), the
- * dropped y. */
+/* What one direction of a layer keeps, in reals; in the order z, g, c, h0, c0. */
 static size_t nn__cell_keep(const nn_model *m, const nn__node *node)
 {
   const nn__kernels *t = m->context.kernels;
-  const size_t batch = (size_t)m->config.batch, h = node->cols, all = batch * node->rows;
-  const size_t kept = m->config.inference ? batch : all;
+  const size_t batch = (size_t)m->config.batch, h = (size_t)node->cell.hidden;
+  const size_t kept = m->config.inference ? batch : batch * node->rows;
   return nn__cell_z(t, kept, h, nn__cell_in(m, node)) +
          nn__cell_wide(t, node->kind, h) / t->nr * nn__cell_panel(t, kept) +
-         (node->kind == NN__LSTM ? kept * h : 0) + 2 * batch * h +
-         (node->cell.layers > 1 ? all * h : 0) +
-         (node->cell.layers > 1 && node->cell.dropout > 0 ? all * h : 0);
+         (node->kind == NN__LSTM ? kept * h : 0) + 2 * batch * h;
 }
 
-/* The joint weights of one layer, packed. */
+/* What a layer keeps: its directions; below the top its y, and the dropped y. */
+static size_t nn__cell_layer_keep(const nn_model *m, const nn__node *node)
+{
+  const size_t all = (size_t)m->config.batch * node->rows * node->cols;
+  const int drops = NN__TRAINS && !m->config.inference && node->cell.dropout > 0;
+  const size_t arrays = node->cell.layers == 1 ? 0 : drops ? 2 : 1;
+  return nn__directions(node) * nn__cell_keep(m, node) + arrays * all;
+}
+
+/* The joint weights of one direction of a layer, packed. */
 static size_t nn__cell_packed(const nn_model *m, const nn__node *node, int layer)
 {
   const nn__kernels *t = m->context.kernels;
-  const size_t h = node->cols, in = layer ? h : m->node[node->in[0]].cols, both = h + 1 + in;
+  const size_t h = (size_t)node->cell.hidden;
+  const size_t in = layer ? node->cols : m->node[node->in[0]].cols, both = h + 1 + in;
   const size_t wide = nn__cell_wide(t, node->kind, h);
   const size_t alone = node->kind == NN__GRU ? nn__round_up(h, t->nr) : 0;
   return (wide - 2 * alone) * both + alone * (both - h / t->nr * t->nr) + alone * (h + 1);
@@ -5701,14 +6779,15 @@ static size_t nn__cell_packed(const nn_model *m, const nn__node *node, int layer
 
 static size_t nn__cell_scratch(const nn_model *m, const nn__node *node)
 {
-  const size_t batch = (size_t)m->config.batch, h = node->cols, nr = m->context.kernels->nr;
+  const size_t batch = (size_t)m->config.batch, h = (size_t)node->cell.hidden;
   const size_t wide = nn__cell_wide(m->context.kernels, node->kind, h);
-  const size_t in = nn__cell_in(m, node), ld = nn__cell_ld(h, in);
-  const size_t lower = node->cell.layers > 1 ? batch * node->rows * h : 0;
+  const size_t in = nn__cell_in(m, node), ld = nn__cell_ld(h, in), nr = m->context.kernels->nr;
+  const size_t lower = node->cell.layers > 1 ? batch * node->rows * node->cols : 0;
   if (nn__packs_once(m)) return 0;
   if (m->config.inference)
     return nn__max(nn__cell_packed(m, node, 0), nn__cell_packed(m, node, node->cell.layers - 1));
-  return wide * (ld + nn__round_up(in, nr) + nn__round_up(h, nr)) + 2 * batch * h + lower + 64;
+  return wide * (ld + nn__round_up(in, nr) + nn__round_up(h, nr)) + batch * (2 * h + in) +
+         nn__directions(node) * lower + 64;
 }
 
 /* Part 0, 1 or 2 of the joint weights: columns of g without h, with both, without x; and the
@@ -5743,17 +6822,17 @@ static void nn__cell_pack(const nn__cell *q, nn_real *to, const nn_real *w, cons
         const size_t at = s->at + j - p.from, row = s->gate * h + j;
         nn_real *const panel = to + at / nr * length * nr + at % nr;
         wide = nn__min(nr - at % nr, h - j);
-        if (s->of_h) t->transpose(panel, nr, u + row * h, h, wide, h);
+        if (s->of_h) NN__DO(t, transpose)(panel, nr, u + row * h, h, wide, h);
         for (size_t i = 0; i < wide; i++)
           panel[(h - p.k0) * nr + i] = (s->of_x ? b[row + i] : 0) + (s->of_h ? c[row + i] : 0);
-        if (s->of_x) t->transpose(panel + (h + 1 - p.k0) * nr, nr, w + row * in, in, wide, in);
+        if (s->of_x) NN__DO(t, transpose)(panel + (h + 1 - p.k0) * nr, nr, w + row * in, in, wide,
+                                          in);
       }
     }
     to += (p.to - p.from) * length;
   }
 }
 
-#ifndef NN_NO_TRAINING
 /* The joint weights [U b+c W] as rows: [wide, ld]. */
 static void nn__cell_join(const nn__cell *q, nn_real *to, const nn_real *w, const nn_real *u,
                           const nn_real *b, const nn_real *c)
@@ -5771,11 +6850,17 @@ static void nn__cell_join(const nn__cell *q, nn_real *to, const nn_real *w, cons
   }
 }
 
-#endif
 
 static int nn__past_end(const nn__cell *q, size_t t, size_t sample)
 {
-  return q->m->has_lengths && t >= (size_t)q->m->lengths[sample];
+  return t > nn__last_of(q->node, sample);
+}
+
+/* The row of x and y that a sample's step t of the walk has. */
+static size_t nn__cell_row(const nn__cell *q, size_t t, size_t sample)
+{
+  if (q->reverse && !nn__past_end(q, t, sample)) t = nn__last_of(q->node, sample) - t;
+  return t * q->n + sample;
 }
 
 /* c[rows,n] = finish(k columns of g or z times packed weights); a is at their first row, and c's
@@ -5807,13 +6892,15 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
   const nn__finish set = {1, 0, NULL, 0, 0};
   (void)thread;
   for (size_t t = 0; t < q->steps; t++) {
-    const size_t row = t * q->n + first, at = t * q->kept + first;
-    const nn_real *before = t ? q->y + (row - q->n) * h : q->h0 + first * h;
+    const size_t at = t * q->kept + first;
     nn_real *z = q->z + at * nr, *g = q->g + at * nr;
     for (size_t i = 0; i < rows; i++) {
-      k->to_panels(z + i * nr, q->panel, 0, before + i * h, h);
+      const nn_real *before = t ? q->y + nn__cell_row(q, t - 1, first + i) * q->ldy
+                                : q->h0 + (first + i) * h;
+      NN__DO(k, to_panels)(z + i * nr, q->panel, 0, before, h);
       z[i * nr + h / nr * q->panel + h % nr] = 1;
-      k->to_panels(z + i * nr, q->panel, h + 1, q->x + (row + i) * in, in);
+      NN__DO(k, to_panels)(z + i * nr, q->panel, h + 1, q->x + nn__cell_row(q, t, first + i) * in,
+                           in);
     }
     const nn_real *packed = q->packed;
     for (int part = 0; part < 3; part++) {
@@ -5825,23 +6912,23 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
       const nn_real *const from = z + start / nr * q->panel, *b = packed + (start - p.k0) * nr;
       nn_real *const sums = g + p.from / nr * q->panel;
       if (q->n == 1)
-        k->panels_row(sums, from, q->panel, b, length * nr, p.k1 - start, p.to - p.from);
+        NN__DO(k, panels_row)(sums, from, q->panel, b, length * nr, p.k1 - start, p.to - p.from);
       else
         nn__panels_product(q, rows, p.to - p.from, p.k1 - start, from, b, length * nr, sums, nr,
                            q->panel, &set);
       packed += (p.to - p.from) * length;
     }
     for (size_t i = 0; i < rows; i++, g += nr, z += nr) {
-      nn_real *y = q->y + (row + i) * h;
+      nn_real *y = q->y + nn__cell_row(q, t, first + i) * q->ldy;
       if (nn__past_end(q, t, first + i)) {
         memset(y, 0, h * sizeof *y);
       } else if (q->kind == NN__RNN) {
-        k->rnn_row(g, q->panel, y, h, q->relu);
+        NN__DO(k, rnn_row)(g, q->panel, y, h, q->relu);
       } else if (q->kind == NN__LSTM) {
         const nn_real *c = t ? q->c + (at + i - q->kept) * h : q->c0 + (first + i) * h;
-        k->lstm_row(g, q->panel, c, q->c + (at + i) * h, y, h);
+        NN__DO(k, lstm_row)(g, q->panel, c, q->c + (at + i) * h, y, h);
       } else {
-        k->gru_row(g, q->panel, z, y, h);
+        NN__DO(k, gru_row)(g, q->panel, z, y, h);
       }
     }
   }
@@ -5849,16 +6936,17 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
 
 enum { NN__CELL_ROWS = 40 };
 
-/* The arrays of layer `layer` inside keep and state. */
-static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
+/* The arrays of one direction of a layer inside keep. */
+static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t reverse, size_t n)
 {
-  const size_t batch = (size_t)m->config.batch, h = node->cols, all = batch * node->rows;
-  const size_t kept = m->config.inference ? batch : all;
+  const size_t batch = (size_t)m->config.batch, h = (size_t)node->cell.hidden;
+  const size_t kept = m->config.inference ? batch : batch * node->rows;
   nn__cell q;
   memset(&q, 0, sizeof q);
-  q.m = m, q.kernels = m->context.kernels, q.kind = node->kind;
+  q.node = node, q.kernels = m->context.kernels, q.kind = node->kind;
   q.n = n, q.steps = node->rows, q.h = h, q.gates = nn__gates(node->kind);
-  q.in = layer ? h : nn__in(m, node, 0)->cols;
+  q.in = layer ? node->cols : nn__in(m, node, 0)->cols;
+  q.reverse = reverse != 0;
   q.long_z = h + 1 + q.in, q.ld = nn__cell_ld(h, q.in);
   q.wide = nn__cell_wide(q.kernels, q.kind, h);
   q.from_h = q.kind == NN__GRU ? nn__round_up(h, q.kernels->nr) : 0;
@@ -5874,73 +6962,105 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t n)
   } else {
     q.sums[q.sums_count - 1].next = q.wide;
   }
-  q.relu = node->cell.relu, q.first_step_too = node->cell.carry;
+  q.relu = node->cell.relu, q.given = node->inputs > 1;
+  q.first_step_too = node->cell.carry || q.given;
   q.kept = nn__keeps(m) ? n : 0;
   /* blocks whose gates stay in the second-level cache, as many for each thread */
-  const double work = (double)(n * q.steps) * (double)(q.gates * h) * (double)(q.in + h);
+  const size_t work = nn__times(nn__times(n * q.steps, q.gates * h), q.in + h);
   const size_t threads = work < NN__SERIAL ? 1 : (size_t)m->context.pool.threads;
   const size_t each = (n + threads - 1) / threads;
   const size_t blocks = (each + NN__CELL_ROWS - 1) / NN__CELL_ROWS;
   q.block = work < NN__SERIAL ? n : (each + blocks - 1) / blocks;
-  nn_real *at = node->keep + (size_t)layer * nn__cell_keep(m, node);
+  nn_real *const own = node->keep + (size_t)layer * nn__cell_layer_keep(m, node);
+  nn_real *at = own + reverse * nn__cell_keep(m, node);
   q.panel = nn__cell_panel(q.kernels, q.kept ? q.steps * n : n);
   q.z = at, at += nn__cell_z(q.kernels, kept, h, q.in);
   q.g = at, at += q.wide / q.kernels->nr * nn__cell_panel(q.kernels, kept);
   if (node->kind == NN__LSTM) q.c = at, at += kept * h;
   q.h0 = at, at += batch * h;
-  q.c0 = at, at += batch * h;
-  q.y = layer == node->cell.layers - 1 ? node->y : at;
+  q.c0 = at;
+  at = own + nn__directions(node) * nn__cell_keep(m, node);
+  q.y = (layer == node->cell.layers - 1 ? node->y : at) + reverse * h, q.ldy = node->cols;
   return q;
+}
+
+/* The first of the four parameters of one direction of a layer. */
+static int nn__cell_param(const nn__node *node, int layer, size_t reverse)
+{
+  return node->param + 4 * (layer * (int)nn__directions(node) + (int)reverse);
 }
 
 /* The input of layer `layer`: x, or the output of the layer below (after dropout). */
 static const nn_real *nn__cell_input(nn_model *m, nn__node *node, int layer, size_t n)
 {
   if (!layer) return nn__in(m, node, 0)->y;
-  const nn__cell below = nn__cell_of(m, node, layer - 1, n);
+  const nn__cell below = nn__cell_of(m, node, layer - 1, 0, n);
   const size_t all = (size_t)m->config.batch * node->rows;
   return nn__learning(m) && node->cell.dropout > 0 ? below.y + all * node->cols : below.y;
 }
 
+/* One direction of a layer. packed: its joint weights, or room for them. */
+static void nn__cell_walk(nn_model *m, nn__node *node, int layer, size_t reverse, size_t n,
+                          nn_real *packed)
+{
+  const size_t h = (size_t)node->cell.hidden, batch = (size_t)m->config.batch;
+  const int carry = node->cell.carry && !m->fresh, moves = carry && m->training != NN_INSPECTING;
+  const int param = nn__cell_param(node, layer, reverse);
+  nn_real *state = carry ? node->state + (size_t)layer * 2 * batch * h : NULL;
+  nn__cell q = nn__cell_of(m, node, layer, reverse, n);
+  if (!node->packed || !m->packed)
+    nn__cell_pack(&q, packed, nn__value(m, param), nn__value(m, param + 1),
+                  nn__value(m, param + 2), nn__value(m, param + 3));
+  q.packed = packed;
+  q.x = nn__cell_input(m, node, layer, n);
+  for (int k = 0; k < 2; k++) {
+    nn_real *start = k ? q.c0 : q.h0;
+    const nn__node *given = q.given && (!k || q.c) ? nn__in(m, node, 1) : NULL;
+    for (size_t i = 0; given && i < n; i++)
+      memcpy(start + i * h, given->y + i * given->cols +
+             nn__state_at(node, (size_t)k, (size_t)layer, reverse), h * sizeof *start);
+    if (given) continue;
+    if (carry && node->state_n == (int)n)
+      memcpy(start, state + (size_t)k * batch * h, n * h * sizeof *start);
+    else
+      memset(start, 0, n * h * sizeof *start);
+  }
+  nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_forward_task, &q);
+  for (size_t i = 0; i < n && (moves || node->final); i++) {
+    const size_t last = nn__last_of(node, i);
+    const nn_real *end[2] = {q.y + nn__cell_row(&q, last, i) * q.ldy,
+                             q.c ? q.c + (last * q.kept + i) * h : NULL};
+    const nn__node *final = &m->node[node->final];
+    for (size_t k = 0; k < 2 && end[k]; k++) {
+      if (moves) memcpy(state + (k * batch + i) * h, end[k], h * sizeof *state);
+      if (node->final)
+        memcpy(final->y + i * final->cols + nn__state_at(node, k, (size_t)layer, reverse), end[k],
+               h * sizeof *state);
+    }
+  }
+}
+
 static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
 {
-  const size_t h = node->cols, batch = (size_t)m->config.batch;
-  const int carry = node->cell.carry && !m->fresh, moves = carry && m->training != NN_INSPECTING;
+  const int moves = node->cell.carry && !m->fresh && m->training != NN_INSPECTING;
   if (moves && node->state_n != (int)n) {
     memset(node->state, 0, node->state_size * sizeof *node->state);
     node->state_n = (int)n;
   }
-  size_t done = 0;
+  nn_real *packed = node->packed ? node->packed : m->scratch;
   for (int layer = 0; layer < node->cell.layers; layer++) {
-    nn__cell q = nn__cell_of(m, node, layer, n);
-    const int param = node->param + 4 * layer;
-    const nn_real *w = nn__value(m, param), *u = nn__value(m, param + 1);
-    const nn_real *b = nn__value(m, param + 2), *c = nn__value(m, param + 3);
-    nn_real *const packed = node->packed ? node->packed + done : m->scratch;
-    if (!node->packed || !m->packed) nn__cell_pack(&q, packed, w, u, b, c);
-    q.packed = packed, done += nn__cell_packed(m, node, layer);
-    q.x = nn__cell_input(m, node, layer, n);
-    nn_real *state = carry ? node->state + (size_t)layer * 2 * batch * h : NULL;
-    for (int k = 0; k < 2; k++) {
-      nn_real *start = k ? q.c0 : q.h0;
-      if (carry && node->state_n == (int)n)
-        memcpy(start, state + (size_t)k * batch * h, n * h * sizeof *start);
-      else
-        memset(start, 0, n * h * sizeof *start);
+    for (size_t reverse = 0; reverse < nn__directions(node); reverse++) {
+      nn__cell_walk(m, node, layer, reverse, n, packed);
+      if (node->packed) packed += nn__cell_packed(m, node, layer);
     }
-    nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_forward_task, &q);
-    for (size_t i = 0; i < n && moves; i++) {
-      const size_t last = nn__last_of(m, i, q.steps);
-      memcpy(state + i * h, q.y + (last * n + i) * h, h * sizeof *state);
-      if (q.c) memcpy(state + (batch + i) * h, q.c + (last * q.kept + i) * h, h * sizeof *state);
+    if (nn__learning(m) && node->cell.dropout > 0 && layer < node->cell.layers - 1) {
+      nn_real *const y = nn__cell_of(m, node, layer, 0, n).y;
+      nn__drop_out(m, y + (size_t)m->config.batch * node->rows * node->cols, y, node, n,
+                   node->cell.dropout, nn__site(m, node, layer));
     }
-    if (nn__learning(m) && node->cell.dropout > 0 && layer < node->cell.layers - 1)
-      nn__drop_out(m, q.y + batch * q.steps * h, q.y, q.steps * n * h, node->cell.dropout,
-                   nn__site(m, node, layer));
   }
 }
 
-#ifndef NN_NO_TRAINING
 /* Zeroes the columns of one row of g that belong to no gate. The products read them against weights
  * of 0, but forward has made NaNs of them where x was infinite. */
 static void nn__clear_gaps(const nn__cell *q, nn_real *g)
@@ -5965,40 +7085,52 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
   for (size_t t = q->steps; t-- > 0;) {
     const size_t row = t * q->n + first;
     nn_real *const g = q->g + row * nr;
-    k->add(dh, dh, q->dy + row * h, rows * h);
     for (size_t i = 0; i < rows; i++) {
       const size_t at = row + i;
       nn_real *gi = g + i * nr, *d = dh + i * h;
+      NN__DO(k, add)(d, d, q->dy + nn__cell_row(q, t, first + i) * q->ldy, h);
+      if (q->dh_end && t == nn__last_of(q->node, first + i)) {
+        NN__DO(k, add)(d, d, q->dh_end + (first + i) * q->ld_end, h);
+        if (q->c)
+          NN__DO(k, add)(dc + i * h, dc + i * h, q->dc_end + (first + i) * q->ld_end, h);
+      }
       if (nn__past_end(q, t, first + i)) {
         for (size_t j = 0; j < q->wide / nr; j++)
           memset(gi + j * q->panel, 0, nr * sizeof *gi);
         memset(d, 0, h * sizeof *d);
       } else if (q->kind == NN__RNN) {
-        k->rnn_row_back(gi, q->panel, d, h, q->relu);
+        NN__DO(k, rnn_row_back)(gi, q->panel, d, h, q->relu);
       } else if (q->kind == NN__LSTM) {
         const nn_real *c = t ? q->c + (at - q->n) * h : q->c0 + (first + i) * h;
-        k->lstm_row_back(gi, q->panel, c, q->c + at * h, d, dc + i * h, h);
+        NN__DO(k, lstm_row_back)(gi, q->panel, c, q->c + at * h, d, dc + i * h, h);
       } else {
-        k->gru_row_back(gi, q->panel, q->z + at * nr, d, d, h);
+        NN__DO(k, gru_row_back)(gi, q->panel, q->z + at * nr, d, d, h);
       }
       nn__clear_gaps(q, gi);
     }
+    nn_real *const dx = q->reverse ? q->one_dx + first * q->in
+                        : q->dx    ? q->dx + row * q->in : NULL;
     if (q->dx)
-      nn__panels_product(q, rows, q->in, q->to_x, g, q->packed_w, q->to_x * nr,
-                         q->dx + row * q->in, q->in, nr, &set);
-    if (t)
+      nn__panels_product(q, rows, q->in, q->to_x, g, q->packed_w, q->to_x * nr, dx, q->in, nr,
+                         &set);
+    for (size_t i = 0; i < rows && q->dx && q->reverse; i++) {
+      nn_real *const to = q->dx + nn__cell_row(q, t, first + i) * q->in;
+      NN__DO(k, add)(to, to, dx + i * q->in, q->in);
+    }
+    if (t || q->given)
       nn__panels_product(q, rows, h, q->wide - q->from_h, g + q->from_h / nr * q->panel,
                          q->packed_u, (q->wide - q->from_h) * nr, dh, h, nr,
                          q->kind == NN__GRU ? &add : &set);
   }
+  if (!q->given) return;
+  memcpy(q->h0 + first * h, dh, rows * h * sizeof *dh);
+  memcpy(q->c0 + first * h, dc, rows * h * sizeof *dc);
 }
 
-/* The gradients of all four parameters of a layer, by way of the joint ones, d [wide, ld]. */
-static void nn__cell_gradients(nn_model *m, nn__node *node, int layer, const nn__cell *q,
-                               nn_real *d)
+/* The gradients of four parameters from `param` on, by way of the joint ones, d [wide, ld]. */
+static void nn__cell_gradients(nn_model *m, int param, const nn__cell *q, nn_real *d)
 {
   const nn__kernels *k = q->kernels;
-  const int param = node->param + 4 * layer;
   nn_real *dw = nn__grad(m, param), *du = nn__grad(m, param + 1);
   nn_real *db = nn__grad(m, param + 2), *dc = nn__grad(m, param + 3);
   const size_t h = q->h, in = q->in;
@@ -6015,41 +7147,85 @@ static void nn__cell_gradients(nn_model *m, nn__node *node, int layer, const nn_
     const nn__gate_sums *s = &q->sums[i];
     const nn_real *row = d + s->at * q->ld;
     for (size_t j = s->gate * h; j < (s->gate + 1) * h; j++, row += q->ld) {
-      if (s->of_x) k->add(dw + j * in, dw + j * in, row + h + 1, in), db[j] += row[h];
-      if (s->of_h) k->add(du + j * h, du + j * h, row, h), dc[j] += row[h];
+      if (s->of_x) NN__DO(k, add)(dw + j * in, dw + j * in, row + h + 1, in), db[j] += row[h];
+      if (s->of_h) NN__DO(k, add)(du + j * h, du + j * h, row, h), dc[j] += row[h];
     }
   }
 }
 
+/* One direction of a layer: dx, or NULL, from dy; the second adds to what the first wrote there. */
+static void nn__cell_walk_back(nn_model *m, nn__node *node, int layer, size_t reverse, size_t n,
+                               const nn_real *dy, nn_real *dx, nn_real *scratch)
+{
+  const size_t h = (size_t)node->cell.hidden, batch = (size_t)m->config.batch;
+  const int param = nn__cell_param(node, layer, reverse);
+  nn__cell q = nn__cell_of(m, node, layer, reverse, n);
+  q.dy = dy + reverse * h, q.dx = dx;
+  q.dh = scratch, q.dc = q.dh + batch * h, q.one_dx = q.dc + batch * h;
+  const nn__node *final = &m->node[node->final];
+  if (node->final && final->started) {
+    q.dh_end = final->dy + nn__state_at(node, 0, (size_t)layer, reverse);
+    q.dc_end = final->dy + (q.c ? nn__state_at(node, 1, (size_t)layer, reverse) : 0);
+    q.ld_end = final->cols;
+  }
+  nn_real *const joint = q.one_dx + batch * q.in, *end = joint + q.wide * q.ld;
+  nn__cell_join(&q, joint, nn__value(m, param), nn__value(m, param + 1), nn__value(m, param + 2),
+                nn__value(m, param + 3));
+  q.packed_u = end;
+  NN__DO(q.kernels, pack)(end, joint + q.from_h * q.ld, q.ld, 1, q.wide - q.from_h, h);
+  end += nn__round_up(h, q.kernels->nr) * (q.wide - q.from_h);
+  q.packed_w = end;
+  if (q.dx) NN__DO(q.kernels, pack)(end, joint + h + 1, q.ld, 1, q.to_x, q.in);
+  nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
+  if (nn__learns(m, node)) nn__cell_gradients(m, param, &q, joint);
+}
+
+/* The gradient of a given state, which that of the steps has left behind. */
+static void nn__given_state_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const size_t h = (size_t)node->cell.hidden, width = nn__state_width(node);
+  for (int layer = 0; layer < node->cell.layers; layer++)
+    for (size_t reverse = 0; reverse < nn__directions(node); reverse++) {
+      const nn__cell q = nn__cell_of(m, node, layer, reverse, n);
+      for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < 1 + (size_t)(q.c != NULL); k++)
+          memcpy(dx + i * width + nn__state_at(node, k, (size_t)layer, reverse),
+                 (k ? q.c0 : q.h0) + i * h, h * sizeof *dx);
+    }
+}
+
+/* The cell itself writes its final state and takes the gradient of that (nn__cell_walk). */
+static void nn__final_state_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const nn__node *x = nn__in(m, node, 0);
+  memset(dx, 0, n * x->rows * x->cols * sizeof *dx);
+}
+
 static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  const size_t h = node->cols, batch = (size_t)m->config.batch;
+  if (node->toward) {
+    nn__given_state_backward(m, node, n, dx);
+    return;
+  }
+  /* The gradient of the layer below: a lone direction writes it over dy, step by step; two write
+   * where the gradient before the last one was. */
+  const size_t all = (size_t)m->config.batch * node->rows * node->cols, both = nn__directions(node);
+  nn_real *const lower = m->scratch;
   const nn_real *dy = node->dy;
   for (int layer = node->cell.layers - 1; layer >= 0; layer--) {
-    nn__cell q = nn__cell_of(m, node, layer, n);
-    const int param = node->param + 4 * layer;
-    const nn_real *w = nn__value(m, param), *u = nn__value(m, param + 1);
-    q.dy = dy;
-    q.dh = m->scratch, q.dc = q.dh + batch * h;
-    nn_real *lower = q.dc + batch * h; /* gradient of the layer below */
-    nn_real *const joint = lower + (node->cell.layers > 1 ? batch * q.steps * h : 0);
-    nn_real *end = joint + q.wide * q.ld;
-    q.dx = layer ? lower : dx;
-    nn__cell_join(&q, joint, w, u, nn__value(m, param + 2), nn__value(m, param + 3));
-    q.packed_u = end;
-    q.kernels->pack(end, joint + q.from_h * q.ld, q.ld, 1, q.wide - q.from_h, h);
-    end += nn__round_up(h, q.kernels->nr) * (q.wide - q.from_h);
-    q.packed_w = end;
-    if (q.dx) q.kernels->pack(end, joint + h + 1, q.ld, 1, q.to_x, q.in);
-    nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
-
-    if (nn__learns(m, node)) nn__cell_gradients(m, node, layer, &q, joint);
+    nn_real *const below = layer ? lower + (both > 1 && layer % 2 ? all : 0) : dx;
+    for (size_t reverse = 0; reverse < both; reverse++)
+      nn__cell_walk_back(m, node, layer, reverse, n, dy, below,
+                         lower + (node->cell.layers > 1 ? both * all : 0));
     if (nn__learning(m) && layer && node->cell.dropout > 0)
-      nn__drop_out(m, lower, lower, q.steps * n * h, node->cell.dropout,
+      nn__drop_out(m, below, below, node, n, node->cell.dropout,
                    nn__site(m, node, layer - 1));
-    dy = lower;
+    dy = below;
   }
 }
+
+#if NN__DROPS_BACK
+#pragma GCC diagnostic pop
 #endif
 
 /* ======================================= @@LAYER ===========================================
@@ -6058,19 +7234,45 @@ static void nn__cell_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx
 enum { NN__MAX_SIZE = 1 << 20, NN__MAX_CELL_LAYERS = 16, NN__MAX_BATCH = 1 << 20 };
 enum { NN__MOST_NOTES = 1 << 24 }; /* bytes */
 
-static int nn__is_loss(nn__kind kind) { return kind >= NN__CROSS_ENTROPY; }
 static int nn__is_cell(nn__kind kind)
 {
   return kind == NN__RNN || kind == NN__LSTM || kind == NN__GRU;
 }
+#if !defined NN_NO_TRAINING || !defined NN_NO_INIT
+static int nn__is_norm(nn__kind kind)
+{
+  return kind == NN__BATCH_NORM || kind == NN__LAYER_NORM || kind == NN__GROUP_NORM;
+}
+#endif
 static int nn__is_trained(const nn__node *node)
 {
-  return node->params && node->kind != NN__NORMALISE && node->rate > 0;
+#ifdef NN_NO_TRAINING
+  return (void)node, 0;
+#else
+  const int facts = node->kind == NN__NORMALISE || (node->kind == NN__BATCH_NORM && node->no_bias);
+  return node->params && !facts && node->rate > 0;
+#endif
 }
 static int nn__is_input(nn__kind kind) { return kind == NN__INPUT || kind == NN__TOKENS; }
 
 /* An error of a builder: the first sticks to a description, none to a built model. Gives -1, the
  * number of no node. */
+#ifdef NN_NO_MESSAGES
+static int nn__failed(nn_model *m, nn_status status)
+{
+  if (m && m->broken == NN_OK) {
+    m->status = status;
+    if (!m->built) m->broken = status;
+  }
+  return -1;
+}
+static nn_status nn__erred(nn_model *m, nn_status status)
+{
+  return !m ? NN_ERR_ARGUMENT : m->broken != NN_OK ? m->broken : (m->status = status);
+}
+#define nn__fail(m, status, ...) (NN__UNSAID(__VA_ARGS__), nn__failed(m, status))
+#define nn__error(m, status, ...) (NN__UNSAID(__VA_ARGS__), nn__erred(m, status))
+#else
 static int nn__fail(nn_model *m, nn_status status, const char *format, ...)
 {
   if (m && m->broken == NN_OK) {
@@ -6084,16 +7286,19 @@ static int nn__fail(nn_model *m, nn_status status, const char *format, ...)
   return -1;
 }
 
-/* A failure of a built model: recorded, but nothing sticks. */
+/* A failure of a built model: recorded, but nothing sticks. m NULL: NN_ERR_ARGUMENT; a description
+ * that has failed: its error. */
 static nn_status nn__error(nn_model *m, nn_status status, const char *format, ...)
 {
   va_list args;
-  if (m->broken != NN_OK) return status; /* the description's error stays */
+  if (!m) return NN_ERR_ARGUMENT;
+  if (m->broken != NN_OK) return m->broken; /* the description's error stays */
   va_start(args, format);
   nn__format(m->message.text, sizeof m->message.text, format, args);
   va_end(args);
   return m->status = status;
 }
+#endif
 
 /* "[32,14,14]" */
 typedef struct nn__shape_text {
@@ -6103,93 +7308,89 @@ static const char *nn__shape(const nn__node *node, nn__shape_text *to)
 {
   nn_message out = {{0}};
   if (node->rank == 3)
-    nn__say(&out, NN_OK, "[%d,%d,%d]", node->dim[0], node->dim[1], node->dim[2]);
+    nn__words(&out, "[%d,%d,%d]", node->dim[0], node->dim[1], node->dim[2]);
   else if (node->rank == 2)
-    nn__say(&out, NN_OK, "[%d,%d]", node->dim[0], node->dim[1]);
+    nn__words(&out, "[%d,%d]", node->dim[0], node->dim[1]);
   else
-    nn__say(&out, NN_OK, "[%d]", node->dim[0]);
+    nn__words(&out, "[%d]", node->dim[0]);
   memcpy(to->text, out.text, sizeof to->text);
   to->text[sizeof to->text - 1] = 0;
   return to->text;
 }
 
 /* Reals that one array may have, so that every size made of a few of them fits size_t. */
-static int nn__too_large(double reals)
-{
-  return !(reals < (double)(SIZE_MAX / sizeof(nn_real) / 64));
-}
+static int nn__too_large(size_t reals) { return reals >= SIZE_MAX / sizeof(nn_real) / 64; }
 
 /* Sets a node's shape, at the border and inside, and checks that a batch of it can be counted. */
 static int nn__set_shape(nn_model *m, nn__node *node, int rank, int a, int b, int c)
 {
   node->rank = rank;
   node->dim[0] = a, node->dim[1] = b, node->dim[2] = c;
-  node->rows = rank == 3 ? (size_t)b * (size_t)c : rank == 2 ? (size_t)a : 1;
+  node->rows = rank == 3 ? nn__times((size_t)b, (size_t)c) : rank == 2 ? (size_t)a : 1;
   node->cols = rank == 2 ? (size_t)b : (size_t)a;
-  const double each = (double)a * (rank > 1 ? b : 1) * (rank > 2 ? c : 1);
-  if (nn__too_large(each * m->config.batch))
+  const size_t each = nn__times(node->rows, node->cols);
+  if (nn__too_large(nn__times(each, (size_t)m->config.batch)))
     return nn__fail(m, NN_ERR_LIMIT, "%s: an output of %g numbers for %d samples is too large",
-                    node->name, each, m->config.batch);
+                    node->name, (double)a * (rank > 1 ? b : 1) * (rank > 2 ? c : 1),
+                    m->config.batch);
   return 0;
 }
 
-/* A new node that reads a and b (-1: none); -1 and an error if it cannot be. Its number is only
- * taken when the caller has no complaint: nn__added. */
-static nn__node *nn__begin(nn_model *m, nn__kind kind, int inputs, int a, int b)
+/* A new node that reads a and b (-1: none), so far in the shape of a; NULL and an error if it
+ * cannot be. Its number is only taken when the caller has no complaint: nn__added. */
+static nn__node *nn__begin(nn_model *m, const nn__layer *row, int inputs, int a, int b)
 {
+  const nn__kind kind = row->kind;
   if (!m) return NULL;
-  if (m->built) nn__fail(m, NN_ERR_STATE, "%s added after nn_build", nn__kind_text[kind]);
+  if (m->built) nn__fail(m, NN_ERR_STATE, "%s added after nn_build", row->text);
+  if (m->nodes == m->config.most_nodes && !m->built)
+    nn__fail(m, NN_ERR_LIMIT, "more than %s = %d layers",
+             m->nodes == NN_MAX_NODES ? "NN_MAX_NODES" : "config.most_nodes", m->nodes);
   if (m->built || m->broken != NN_OK) return NULL;
-  if (m->nodes == NN_MAX_NODES) {
-    nn__fail(m, NN_ERR_LIMIT, "more than NN_MAX_NODES = %d layers", NN_MAX_NODES);
-    return NULL;
-  }
   const int in[2] = {a, b};
   nn__node *node = &m->node[m->nodes];
   memset(node, 0, sizeof *node);
-  node->kind = kind, node->inputs = inputs, node->share = -1, node->param = -1;
+  node->row = row, node->kind = kind, node->inputs = inputs, node->share = -1, node->param = -1;
+#ifndef NN_NO_TRAINING
   node->rate = node->decay = 1;
+#endif
   int number = 1;
   for (int i = 0; i < m->nodes; i++) number += m->node[i].kind == kind;
   nn_message name = {{0}};
   for (int taken = 1; taken; number++) { /* nn_name may have given the name to another */
-    nn__say(&name, NN_OK, "%s%d", nn__kind_text[kind], number);
+    nn__words(&name, "%s%d", row->text, number);
     taken = 0;
-    for (int i = 0; i < m->nodes; i++) taken |= !strcmp(m->node[i].name, name.text);
+    for (int i = 0; i < m->nodes; i++) taken |= nn__equal(m->node[i].name, name.text);
   }
   memcpy(node->name, name.text, sizeof node->name);
   for (int i = 0; i < inputs; i++) {
-    if (in[i] < 0 || in[i] >= m->nodes) {
+    const nn__node *x = in[i] < 0 || in[i] >= m->nodes ? NULL : &m->node[in[i]];
+    if (!x)
       nn__fail(m, NN_ERR_ARGUMENT, "%s: its input %d is not a layer of this model", node->name,
                in[i]);
-      return NULL;
-    }
-    if (nn__is_loss(m->node[in[i]].kind)) {
-      nn__fail(m, NN_ERR_ARGUMENT, "%s: a loss (%s) cannot be an input", node->name,
-               m->node[in[i]].name);
-      return NULL;
-    }
-    if (m->node[in[i]].kind == NN__TOKENS && kind != NN__EMBEDDING) {
+    else if (nn__is_loss(x->kind))
+      nn__fail(m, NN_ERR_ARGUMENT, "%s: a loss (%s) cannot be an input", node->name, x->name);
+    else if (x->kind == NN__TOKENS && kind != NN__EMBEDDING)
       nn__fail(m, NN_ERR_SHAPE, "%s: the tokens of %s go through nn_embedding first", node->name,
-               m->node[in[i]].name);
-      return NULL;
-    }
+               x->name);
+    if (m->broken != NN_OK) return NULL;
     node->in[i] = in[i];
+    if (i > 0) continue;
+    node->rank = x->rank, node->rows = x->rows, node->cols = x->cols;
+    memcpy(node->dim, x->dim, sizeof node->dim);
   }
-  if (m->loss >= 0) {
-    nn__fail(m, NN_ERR_STATE, "%s: nothing can follow the loss (%s)", node->name,
+  if (m->loss >= 0 && !nn__is_loss(kind))
+    nn__fail(m, NN_ERR_STATE, "%s: only another loss can follow a loss (%s)", node->name,
              m->node[m->loss].name);
-    return NULL;
-  }
-  return node;
+  return m->broken == NN_OK ? node : NULL;
 }
 
 static void nn__add_param(nn_model *m, nn__node *node, const char *what, int layer, int rank,
                           size_t a, size_t b, size_t c, size_t d)
 {
-  if (m->params == NN_MAX_PARAMS) {
-    nn__fail(m, NN_ERR_LIMIT, "%s: more than NN_MAX_PARAMS = %d parameter arrays", node->name,
-             NN_MAX_PARAMS);
+  if (m->params == m->config.most_params) {
+    nn__fail(m, NN_ERR_LIMIT, "%s: more than %s = %d parameter arrays", node->name,
+             m->params == NN_MAX_PARAMS ? "NN_MAX_PARAMS" : "config.most_params", m->params);
     return;
   }
   nn__param *p = &m->param[m->params];
@@ -6203,62 +7404,23 @@ static void nn__add_param(nn_model *m, nn__node *node, const char *what, int lay
   m->params++;
 }
 
-/* The parameters of a new node, as nn.h lists them. */
-static void nn__add_params(nn_model *m, nn__node *node)
+/* Two arrays of one shape, [cols] or an image's; buffers: not trained. */
+static void nn__add_pair(nn_model *m, nn__node *node, const char *first, const char *second,
+                         int rank, int buffers)
 {
-  const nn__node *x = node->inputs ? &m->node[node->in[0]] : NULL;
-  const size_t cols = node->cols;
-  switch (node->kind) {
-  case NN__CONV2D:
-    nn__add_param(m, node, "weight", -1, 4, cols,
-                  (size_t)x->dim[0] / (size_t)node->window.groups, (size_t)node->window.kernel_h,
-                  (size_t)node->window.kernel_w);
-    if (!node->window.no_bias) nn__add_param(m, node, "bias", -1, 1, cols, 1, 1, 1);
-    break;
-  case NN__LINEAR:
-    nn__add_param(m, node, "weight", -1, 2, cols, x->cols, 1, 1);
-    if (!node->no_bias) nn__add_param(m, node, "bias", -1, 1, cols, 1, 1, 1);
-    break;
-  case NN__EMBEDDING:
-    nn__add_param(m, node, "weight", -1, 2, (size_t)node->size, cols, 1, 1);
-    break;
-  case NN__BATCH_NORM:
-    nn__add_param(m, node, "weight", -1, 1, cols, 1, 1, 1);
-    nn__add_param(m, node, "bias", -1, 1, cols, 1, 1, 1);
-    nn__add_param(m, node, "running_mean", -1, 1, cols, 1, 1, 1);
-    nn__add_param(m, node, "running_var", -1, 1, cols, 1, 1, 1);
-    for (int i = 1; i <= 2 && m->broken == NN_OK; i++) m->param[m->params - i].buffer = 1;
-    break;
-  case NN__NORMALISE:
-    nn__add_param(m, node, "mean", -1, 1, cols, 1, 1, 1);
-    nn__add_param(m, node, "scale", -1, 1, cols, 1, 1, 1);
-    for (int i = 1; i <= 2 && m->broken == NN_OK; i++) m->param[m->params - i].buffer = 1;
-    break;
-  case NN__LAYER_NORM:
-    for (int k = 0; k < 2; k++)
-      nn__add_param(m, node, k ? "bias" : "weight", -1, node->rank == 3 ? 3 : 1, cols,
-                    (size_t)node->dim[1], (size_t)node->dim[2], 1);
-    break;
-  case NN__RNN:
-  case NN__LSTM:
-  case NN__GRU:
-    for (int layer = 0; layer < node->cell.layers; layer++) {
-      const size_t wide = nn__gates(node->kind) * cols, in = layer ? cols : x->cols;
-      nn__add_param(m, node, "weight_ih", layer, 2, wide, in, 1, 1);
-      nn__add_param(m, node, "weight_hh", layer, 2, wide, cols, 1, 1);
-      nn__add_param(m, node, "bias_ih", layer, 1, wide, 1, 1, 1);
-      nn__add_param(m, node, "bias_hh", layer, 1, wide, 1, 1, 1);
-    }
-    break;
-  default: break;
+  for (int k = 0; k < 2; k++) {
+    nn__add_param(m, node, k ? second : first, -1, rank, node->cols, (size_t)node->dim[1],
+                  (size_t)node->dim[2], 1);
+    if (m->broken == NN_OK) m->param[m->params - 1].buffer = buffers;
   }
 }
 
 /* Takes the node that nn__begin gave and its caller filled in. */
 static int nn__added(nn_model *m)
 {
-  if (m->broken == NN_OK) nn__add_params(m, &m->node[m->nodes]);
-  return m->broken == NN_OK ? m->nodes++ : -1;
+  if (m->broken != NN_OK) return -1;
+  if (m->loss < 0 && nn__is_loss(m->node[m->nodes].kind)) m->loss = m->nodes;
+  return m->nodes++;
 }
 
 /* 1 if value is in low..high, else an error. */
@@ -6282,9 +7444,23 @@ static int nn__rank_is(nn_model *m, const nn__node *node, int rank)
   return 0;
 }
 
-static int nn__input(nn_model *m, nn__kind kind, int rank, int a, int b, int c)
+/* A new node on x alone, which has that rank (0: any). */
+static nn__node *nn__on(nn_model *m, const nn__layer *row, int x, int rank)
 {
-  nn__node *node = nn__begin(m, kind, 0, -1, -1);
+  nn__node *node = nn__begin(m, row, 1, x, -1);
+  return node && (!rank || nn__rank_is(m, node, rank)) ? node : NULL;
+}
+
+/* The shape of an image, or, where the input is a sequence, of h steps. */
+static void nn__set_places(nn_model *m, nn__node *node, int channels, int h, int w)
+{
+  if (node->rank == 2) nn__set_shape(m, node, 2, h, channels, 1);
+  else nn__set_shape(m, node, 3, channels, h, w);
+}
+
+static int nn__input(nn_model *m, const nn__layer *row, int rank, int a, int b, int c)
+{
+  nn__node *node = nn__begin(m, row, 0, -1, -1);
   if (!node) return -1;
   if (m->inputs == NN_MAX_INPUTS)
     return nn__fail(m, NN_ERR_LIMIT, "%s: more than NN_MAX_INPUTS = %d inputs", node->name,
@@ -6301,75 +7477,148 @@ static int nn__input(nn_model *m, nn__kind kind, int rank, int a, int b, int c)
 
 int nn_input_image(nn_model *m, int channels, int height, int width)
 {
-  return nn__input(m, NN__INPUT, 3, channels, height, width);
+  return nn__input(m, NN__ROW(INPUT), 3, channels, height, width);
 }
 int nn_input_sequence(nn_model *m, int steps, int features)
 {
-  return nn__input(m, NN__INPUT, 2, steps, features, 1);
+  return nn__input(m, NN__ROW(INPUT), 2, steps, features, 1);
 }
 int nn_input_vector(nn_model *m, int features)
 {
-  return nn__input(m, NN__INPUT, 1, features, 1, 1);
+  return nn__input(m, NN__ROW(INPUT), 1, features, 1, 1);
 }
-int nn_input_tokens(nn_model *m, int steps) { return nn__input(m, NN__TOKENS, 1, steps, 1, 1); }
-
-/* Outputs along one axis; 0 when the window does not fit. */
-static int nn__out_size(int size, int pad, int kernel, int dilation, int stride)
+int nn_input_tokens(nn_model *m, int steps)
 {
-  const int64_t room = (int64_t)size + 2 * (int64_t)pad - (int64_t)dilation * (kernel - 1) - 1;
-  return room < 0 ? 0 : (int)(room / stride + 1);
+  return nn__input(m, NN__ROW(TOKENS), 1, steps, 1, 1);
+}
+
+/* The numbers of a convolution of either sort. */
+static int nn__conv_in_range(nn_model *m, const nn__node *node, const nn_conv2d_options *o)
+{
+  if (!o) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name) > 0;
+  const int steps = node->rank == 2; /* the names of nn_conv1d_options */
+  const struct {
+    const char *what;
+    int value, low;
+  } rule[] = {{"out", o->out, 1},
+              {steps ? "kernel" : "kernel_h", o->kernel_h, 1}, {"kernel_w", o->kernel_w, 1},
+              {steps ? "stride" : "stride_h", o->stride_h, 1}, {"stride_w", o->stride_w, 1},
+              {steps ? "pad" : "pad_h", o->pad_h, 0}, {"pad_w", o->pad_w, 0},
+              {steps ? "dilation" : "dilation_h", o->dilation_h, 1},
+              {"dilation_w", o->dilation_w, 1}, {"groups", o->groups, 1}};
+  for (size_t i = 0; i < sizeof rule / sizeof *rule; i++)
+    if (!nn__in_range(m, node, rule[i].what, rule[i].value, rule[i].low, NN__MAX_SIZE)) return 0;
+  if (node->cols % (size_t)o->groups == 0 && o->out % o->groups == 0) return 1;
+  return nn__fail(m, NN_ERR_SHAPE, "%s: groups %d must divide the channels %zu in and %d out",
+                  node->name, o->groups, node->cols, o->out) > 0;
+}
+
+/* Whether what a convolution from h x w pixels of c channels to `out` ones packs, pads and spreads
+ * out can be counted. */
+static int nn__conv_too_large(const nn_conv2d_options *o, size_t h, size_t w, size_t c, size_t out)
+{
+  const size_t taps = nn__times((size_t)o->kernel_h, (size_t)o->kernel_w);
+  const size_t tall = h + 2 * (size_t)o->pad_h, wide = w + 2 * (size_t)o->pad_w;
+  return nn__too_large(nn__times(nn__times(taps, c / (size_t)o->groups), 16 * out)) ||
+         nn__too_large(nn__times(nn__times(tall, wide), c)) ||
+         nn__too_large(nn__times(nn__times(h + tall, w + wide), out));
+}
+
+/* Takes a convolution of either sort whose weights are [from, to/groups, window]. */
+static int nn__conv_added(nn_model *m, nn__node *node, size_t from, size_t to)
+{
+  const nn_conv2d_options *o = &node->window;
+  nn__add_param(m, node, "weight", -1, node->rank + 1, from, to / (size_t)o->groups,
+                (size_t)o->kernel_h, (size_t)o->kernel_w);
+  if (!o->no_bias) nn__add_param(m, node, "bias", -1, 1, node->cols, 1, 1, 1);
+  return nn__added(m);
+}
+
+/* Of an image, or, one column wide, of a sequence. */
+static int nn__conv_layer(nn_model *m, int x, int rank, const nn_conv2d_options *o)
+{
+  nn__node *node = nn__on(m, NN__ROW(CONV2D), x, rank);
+  if (!node || !nn__conv_in_range(m, node, o)) return -1;
+  const nn__node *in = &m->node[x];
+  const int h = (int)nn__image_height(in), w = (int)nn__image_width(in);
+  if (rank == 2 && (o->kernel_w != 1 || o->stride_w != 1 || o->pad_w || o->dilation_w != 1))
+    return nn__fail(m, NN_ERR_SHAPE, "%s: a window over steps is one wide", node->name);
+  const int oh = nn__out_size(h, o->pad_h, o->kernel_h, o->dilation_h, o->stride_h);
+  const int ow = nn__out_size(w, o->pad_w, o->kernel_w, o->dilation_w, o->stride_w);
+  nn__shape_text t;
+  if (!oh && rank == 2)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: a kernel of %d (dilation %d) does not fit the %d steps "
+                    "of %s with padding %d", node->name, o->kernel_h, o->dilation_h, h, in->name,
+                    o->pad_h);
+  if (!oh || !ow)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: a %dx%d kernel (dilation %dx%d) does not fit %s from %s "
+                    "with padding %dx%d", node->name, o->kernel_h, o->kernel_w, o->dilation_h,
+                    o->dilation_w, nn__shape(in, &t), in->name, o->pad_h, o->pad_w);
+  if (nn__conv_too_large(o, (size_t)h, (size_t)w, in->cols, (size_t)o->out))
+    return nn__fail(m, NN_ERR_LIMIT, "%s: the convolution is too large", node->name);
+  node->window = *o;
+  nn__set_places(m, node, o->out, oh, ow);
+  return nn__conv_added(m, node, node->cols, in->cols);
 }
 
 int nn_conv2d_with(nn_model *m, int x, const nn_conv2d_options *options)
 {
-  nn__node *node = nn__begin(m, NN__CONV2D, 1, x, -1);
-  if (!node || !nn__rank_is(m, node, 3)) return -1;
-  if (!options) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
-  const nn_conv2d_options o = *options;
-  const nn__node *in = &m->node[x];
-  const int c = in->dim[0], h = in->dim[1], w = in->dim[2];
-  if (!nn__in_range(m, node, "out", o.out, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "kernel_h", o.kernel_h, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "kernel_w", o.kernel_w, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "stride_h", o.stride_h, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "stride_w", o.stride_w, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "pad_h", o.pad_h, 0, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "pad_w", o.pad_w, 0, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "dilation_h", o.dilation_h, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "dilation_w", o.dilation_w, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "groups", o.groups, 1, NN__MAX_SIZE))
-    return -1;
-  if (c % o.groups || o.out % o.groups)
-    return nn__fail(m, NN_ERR_SHAPE, "%s: groups %d must divide the channels %d in and %d out",
-                    node->name, o.groups, c, o.out);
-  const int oh = nn__out_size(h, o.pad_h, o.kernel_h, o.dilation_h, o.stride_h);
-  const int ow = nn__out_size(w, o.pad_w, o.kernel_w, o.dilation_w, o.stride_w);
-  nn__shape_text t;
-  if (!oh || !ow)
-    return nn__fail(
-        m, NN_ERR_SHAPE,
-        "%s: a %dx%d kernel (dilation %dx%d) does not fit %s from %s with padding %dx%d",
-        node->name, o.kernel_h, o.kernel_w, o.dilation_h, o.dilation_w, nn__shape(in, &t), in->name,
-        o.pad_h, o.pad_w);
-  const double taps = (double)o.kernel_h * o.kernel_w;
-  const double tall = h + 2.0 * o.pad_h, wide = w + 2.0 * o.pad_w;
-  if (nn__too_large(taps * c / o.groups * o.out * 16) || nn__too_large(tall * wide * c) ||
-      nn__too_large((h + tall) * (w + wide) * o.out))
-    return nn__fail(m, NN_ERR_LIMIT, "%s: the convolution is too large", node->name);
-  node->window = o;
-  nn__set_shape(m, node, 3, o.out, oh, ow);
-  return nn__added(m);
+  return nn__conv_layer(m, x, 3, options);
 }
-
 int nn_conv2d(nn_model *m, int x, int out, int kernel, int stride, int pad)
 {
   const nn_conv2d_options o = {out, kernel, kernel, stride, stride, pad, pad, 1, 1, 1, 0};
   return nn_conv2d_with(m, x, &o);
 }
+int nn_conv1d_with(nn_model *m, int x, const nn_conv1d_options *p)
+{
+  nn_conv2d_options o = {0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0};
+  if (!p) return nn__conv_layer(m, x, 2, NULL);
+  o.out = p->out, o.kernel_h = p->kernel, o.stride_h = p->stride, o.pad_h = p->pad;
+  o.dilation_h = p->dilation, o.groups = p->groups, o.no_bias = p->no_bias;
+  return nn__conv_layer(m, x, 2, &o);
+}
+int nn_conv1d(nn_model *m, int x, int out, int kernel, int stride, int pad)
+{
+  const nn_conv1d_options o = {out, kernel, stride, pad, 1, 1, 0};
+  return nn_conv1d_with(m, x, &o);
+}
+
+int nn_conv_transpose2d_with(nn_model *m, int x, const nn_conv2d_options *o, int output_pad_h,
+                             int output_pad_w)
+{
+  nn__node *node = nn__on(m, NN__ROW(CONV_TRANSPOSE), x, 3);
+  if (!node || !nn__conv_in_range(m, node, o)) return -1;
+  const int *const dim = m->node[x].dim;
+  const int most_h = o->stride_h > o->dilation_h ? o->stride_h : o->dilation_h;
+  const int most_w = o->stride_w > o->dilation_w ? o->stride_w : o->dilation_w;
+  if (!nn__in_range(m, node, "output_pad_h", output_pad_h, 0, most_h - 1) ||
+      !nn__in_range(m, node, "output_pad_w", output_pad_w, 0, most_w - 1))
+    return -1;
+  const double h = (dim[1] - 1.0) * o->stride_h - 2.0 * o->pad_h +
+                   (double)o->dilation_h * (o->kernel_h - 1) + output_pad_h + 1;
+  const double w = (dim[2] - 1.0) * o->stride_w - 2.0 * o->pad_w +
+                   (double)o->dilation_w * (o->kernel_w - 1) + output_pad_w + 1;
+  if (!(h >= 1 && w >= 1))
+    return nn__fail(m, NN_ERR_SHAPE, "%s: padding %dx%d leaves an image of %g x %g", node->name,
+                    o->pad_h, o->pad_w, h, w);
+  if (h > NN__MAX_SIZE || w > NN__MAX_SIZE ||
+      nn__conv_too_large(o, (size_t)h, (size_t)w, (size_t)o->out, (size_t)dim[0]))
+    return nn__fail(m, NN_ERR_LIMIT, "%s: the convolution is too large", node->name);
+  node->window = *o;
+  node->output_pad_h = output_pad_h, node->output_pad_w = output_pad_w;
+  nn__set_shape(m, node, 3, o->out, (int)h, (int)w);
+  return nn__conv_added(m, node, (size_t)dim[0], node->cols);
+}
+int nn_conv_transpose2d(nn_model *m, int x, int out, int kernel, int stride, int pad)
+{
+  const nn_conv2d_options o = {out, kernel, kernel, stride, stride, pad, pad, 1, 1, 1, 0};
+  return nn_conv_transpose2d_with(m, x, &o, 0, 0);
+}
 
 static int nn__linear(nn_model *m, int x, int out, int no_bias)
 {
-  nn__node *node = nn__begin(m, NN__LINEAR, 1, x, -1);
+  nn__node *node = nn__on(m, NN__ROW(LINEAR), x, 0);
   if (!node) return -1;
   const nn__node *in = &m->node[x];
   nn__shape_text t;
@@ -6377,33 +7626,25 @@ static int nn__linear(nn_model *m, int x, int out, int no_bias)
     return nn__fail(m, NN_ERR_SHAPE, "%s: needs a vector or a sequence but %s gives %s (nn_flatten "
                     "first?)", node->name, in->name, nn__shape(in, &t));
   if (!nn__in_range(m, node, "out", out, 1, NN__MAX_SIZE)) return -1;
-  if (nn__too_large((double)in->cols * out))
+  if (nn__too_large(nn__times(in->cols, (size_t)out)))
     return nn__fail(m, NN_ERR_LIMIT, "%s: %zu x %d weights are too many", node->name, in->cols,
                     out);
   node->size = out;
   node->no_bias = no_bias;
-  if (in->rank == 2)
-    nn__set_shape(m, node, 2, in->dim[0], out, 1);
-  else
-    nn__set_shape(m, node, 1, out, 1, 1);
+  nn__set_shape(m, node, in->rank, in->rank == 2 ? in->dim[0] : out, in->rank == 2 ? out : 1, 1);
+  nn__add_param(m, node, "weight", -1, 2, node->cols, in->cols, 1, 1);
+  if (!no_bias) nn__add_param(m, node, "bias", -1, 1, node->cols, 1, 1, 1);
   return nn__added(m);
 }
 int nn_linear(nn_model *m, int x, int out) { return nn__linear(m, x, out, 0); }
 int nn_linear_no_bias(nn_model *m, int x, int out) { return nn__linear(m, x, out, 1); }
 
-/* Windows along one axis, 0 when none fits; with `ceil` one more for what is left over, if it
- * begins before the padding behind. */
-static int nn__pool_size(int size, int pad, int kernel, int stride, int ceil)
+/* Of an image, or, one column wide, of a sequence. */
+static int nn__pool_layer(nn_model *m, const nn__layer *row, int x, int rank,
+                          const nn_pool2d_options *options)
 {
-  const int out = nn__out_size(size, pad, kernel, 1, stride);
-  const int64_t left = ((int64_t)size + 2 * (int64_t)pad - kernel) % stride;
-  return out + (ceil && out && left && (int64_t)out * stride < (int64_t)size + pad);
-}
-
-static int nn__pool2d(nn_model *m, nn__kind kind, int x, const nn_pool2d_options *options)
-{
-  nn__node *node = nn__begin(m, kind, 1, x, -1);
-  if (!node || !nn__rank_is(m, node, 3)) return -1;
+  nn__node *node = nn__on(m, row, x, rank);
+  if (!node) return -1;
   if (!options) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
   const nn_pool2d_options o = *options;
   const nn__node *in = &m->node[x];
@@ -6414,27 +7655,55 @@ static int nn__pool2d(nn_model *m, nn__kind kind, int x, const nn_pool2d_options
       !nn__in_range(m, node, "pad", o.pad_h, 0, o.kernel_h / 2) ||
       !nn__in_range(m, node, "pad", o.pad_w, 0, o.kernel_w / 2))
     return -1;
-  const int oh = nn__pool_size(in->dim[1], o.pad_h, o.kernel_h, o.stride_h, o.ceil);
-  const int ow = nn__pool_size(in->dim[2], o.pad_w, o.kernel_w, o.stride_w, o.ceil);
+  if (rank == 2 && (o.kernel_w != 1 || o.stride_w != 1))
+    return nn__fail(m, NN_ERR_SHAPE, "%s: a window over steps is one wide", node->name);
+  const int oh = nn__pool_size((int)nn__image_height(in), o.pad_h, o.kernel_h, o.stride_h, o.ceil);
+  const int ow = nn__pool_size((int)nn__image_width(in), o.pad_w, o.kernel_w, o.stride_w, o.ceil);
   nn__shape_text t;
+  if (!oh && rank == 2)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: a window of %d does not fit the %d steps of %s",
+                    node->name, o.kernel_h, in->dim[0], in->name);
   if (!oh || !ow)
     return nn__fail(m, NN_ERR_SHAPE, "%s: a %dx%d window does not fit %s from %s", node->name,
                     o.kernel_h, o.kernel_w, nn__shape(in, &t), in->name);
-  const nn_conv2d_options window = {in->dim[0], o.kernel_h, o.kernel_w, o.stride_h, o.stride_w,
-                                    o.pad_h,    o.pad_w,    1,          1,          1,
-                                    0};
+  const nn_conv2d_options window = {1, o.kernel_h, o.kernel_w, o.stride_h, o.stride_w, o.pad_h,
+                                    o.pad_w, 1, 1, 1, 0};
   node->window = window;
-  node->ceil = o.ceil != 0, node->exclude_pad = kind == NN__AVG_POOL && o.exclude_pad;
-  nn__set_shape(m, node, 3, in->dim[0], oh, ow);
+  node->ceil = o.ceil != 0, node->exclude_pad = row->kind == NN__AVG_POOL && o.exclude_pad;
+  nn__set_places(m, node, (int)in->cols, oh, ow);
   return nn__added(m);
+}
+static int nn__pool1d(nn_model *m, const nn__layer *row, int x, const nn_pool1d_options *p)
+{
+  if (!p) return nn__pool_layer(m, row, x, 2, NULL);
+  const nn_pool2d_options o = {p->kernel, 1, p->stride, 1, p->pad, 0, p->ceil, p->exclude_pad};
+  return nn__pool_layer(m, row, x, 2, &o);
+}
+int nn_max_pool1d_with(nn_model *m, int x, const nn_pool1d_options *options)
+{
+  return nn__pool1d(m, NN__ROW(MAX_POOL), x, options);
+}
+int nn_avg_pool1d_with(nn_model *m, int x, const nn_pool1d_options *options)
+{
+  return nn__pool1d(m, NN__ROW(AVG_POOL), x, options);
+}
+int nn_max_pool1d(nn_model *m, int x, int kernel, int stride, int pad)
+{
+  const nn_pool1d_options o = {kernel, stride, pad, 0, 0};
+  return nn_max_pool1d_with(m, x, &o);
+}
+int nn_avg_pool1d(nn_model *m, int x, int kernel, int stride, int pad)
+{
+  const nn_pool1d_options o = {kernel, stride, pad, 0, 0};
+  return nn_avg_pool1d_with(m, x, &o);
 }
 int nn_max_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options)
 {
-  return nn__pool2d(m, NN__MAX_POOL, x, options);
+  return nn__pool_layer(m, NN__ROW(MAX_POOL), x, 3, options);
 }
 int nn_avg_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options)
 {
-  return nn__pool2d(m, NN__AVG_POOL, x, options);
+  return nn__pool_layer(m, NN__ROW(AVG_POOL), x, 3, options);
 }
 int nn_max_pool2d(nn_model *m, int x, int kernel, int stride, int pad)
 {
@@ -6447,74 +7716,150 @@ int nn_avg_pool2d(nn_model *m, int x, int kernel, int stride, int pad)
   return nn_avg_pool2d_with(m, x, &o);
 }
 
-int nn_adaptive_avg_pool2d(nn_model *m, int x, int height, int width)
+/* Of an image, or, one column wide, of a sequence. */
+static int nn__adaptive(nn_model *m, int x, int rank, int height, int width)
 {
-  nn__node *node = nn__begin(m, NN__AVG_POOL, 1, x, -1);
-  if (!node || !nn__rank_is(m, node, 3)) return -1;
-  const nn__node *in = &m->node[x];
-  if (!nn__in_range(m, node, "height", height, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "width", width, 1, NN__MAX_SIZE))
+  nn__node *node = nn__on(m, NN__ROW(AVG_POOL), x, rank);
+  if (!node || !nn__in_range(m, node, rank == 2 ? "steps" : "height", height, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "width", width, 1, rank == 2 ? 1 : NN__MAX_SIZE))
     return -1;
-  const nn_conv2d_options window = {in->dim[0], height, width, 0, 0, 0, 0, 1, 1, 1, 0};
+  const nn_conv2d_options window = {1, height, width, 0, 0, 0, 0, 1, 1, 1, 0};
   node->window = window; /* stride 0, see nn__window; the kernel is the output's size */
-  nn__set_shape(m, node, 3, in->dim[0], height, width);
+  nn__set_places(m, node, (int)node->cols, height, width);
   return nn__added(m);
 }
-
-static int nn__global_pool(nn_model *m, nn__kind kind, int x)
+int nn_adaptive_avg_pool2d(nn_model *m, int x, int height, int width)
 {
-  nn__node *node = nn__begin(m, kind, 1, x, -1);
+  return nn__adaptive(m, x, 3, height, width);
+}
+int nn_adaptive_avg_pool1d(nn_model *m, int x, int steps)
+{
+  return nn__adaptive(m, x, 2, steps, 1);
+}
+
+static int nn__global_pool(nn_model *m, const nn__layer *row, int x)
+{
+  nn__node *node = nn__begin(m, row, 1, x, -1);
   if (!node || (m->node[x].rank == 1 && !nn__rank_is(m, node, 3))) return -1;
   nn__set_shape(m, node, 1, (int)m->node[x].cols, 1, 1);
   return nn__added(m);
 }
-int nn_global_max_pool(nn_model *m, int x) { return nn__global_pool(m, NN__GLOBAL_MAX, x); }
-int nn_global_avg_pool(nn_model *m, int x) { return nn__global_pool(m, NN__GLOBAL_AVG, x); }
+int nn_global_max_pool(nn_model *m, int x) { return nn__global_pool(m, NN__ROW(GLOBAL_MAX), x); }
+int nn_global_avg_pool(nn_model *m, int x) { return nn__global_pool(m, NN__ROW(GLOBAL_AVG), x); }
 
-/* A layer that keeps its input's shape. */
-static int nn__same_with(nn_model *m, nn__kind kind, int x, double value, double second)
+/* A layer that keeps its input's shape; and one that two numbers describe. */
+static int nn__same(nn_model *m, const nn__layer *row, int x)
 {
-  nn__node *node = nn__begin(m, kind, 1, x, -1);
+  return nn__on(m, row, x, 0) ? nn__added(m) : -1;
+}
+static int nn__same_with(nn_model *m, const nn__layer *row, int x, double value, double second)
+{
+  nn__node *node = nn__on(m, row, x, 0);
   if (!node) return -1;
-  const nn__node *in = &m->node[x];
   const nn_real low = (nn_real)value, high = (nn_real)second; /* a float may be infinite */
-  if (kind == NN__DROPOUT && !(value >= 0 && value < 1))
+  if ((row->kind == NN__DROPOUT || row->kind == NN__DROP_CHANNELS) && !nn__is_share(value, 0))
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: rate is %g, must be 0 <= rate < 1", node->name, value);
   if (!nn__finite((double)low) || !nn__finite((double)high))
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: its number %g is not finite", node->name,
                     nn__finite((double)low) ? second : value);
-  if (kind == NN__CLAMP && !(low < high))
+  if (row->kind == NN__CLAMP && !(low < high))
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: the lower limit %g is not below the upper one %g",
                     node->name, value, second);
   node->value = value, node->second = second;
-  nn__set_shape(m, node, in->rank, in->dim[0], in->dim[1], in->dim[2]);
   return nn__added(m);
 }
-static int nn__same(nn_model *m, nn__kind kind, int x) { return nn__same_with(m, kind, x, 0, 0); }
-int nn_relu(nn_model *m, int x) { return nn__same(m, NN__RELU, x); }
-int nn_gelu(nn_model *m, int x) { return nn__same(m, NN__GELU, x); }
-int nn_silu(nn_model *m, int x) { return nn__same(m, NN__SILU, x); }
-int nn_softplus(nn_model *m, int x) { return nn__same(m, NN__SOFTPLUS, x); }
-int nn_hard_sigmoid(nn_model *m, int x) { return nn__same(m, NN__HARD_SIGMOID, x); }
-int nn_hard_swish(nn_model *m, int x) { return nn__same(m, NN__HARD_SWISH, x); }
-int nn_tanh(nn_model *m, int x) { return nn__same(m, NN__TANH, x); }
-int nn_sigmoid(nn_model *m, int x) { return nn__same(m, NN__SIGMOID, x); }
-int nn_softmax(nn_model *m, int x) { return nn__same(m, NN__SOFTMAX, x); }
-int nn_batch_norm(nn_model *m, int x) { return nn__same(m, NN__BATCH_NORM, x); }
-int nn_layer_norm(nn_model *m, int x) { return nn__same(m, NN__LAYER_NORM, x); }
+int nn_relu(nn_model *m, int x) { return nn__same(m, NN__ROW(RELU), x); }
+int nn_gelu(nn_model *m, int x) { return nn__same(m, NN__ROW(GELU), x); }
+int nn_silu(nn_model *m, int x) { return nn__same(m, NN__ROW(SILU), x); }
+int nn_softplus(nn_model *m, int x) { return nn__same(m, NN__ROW(SOFTPLUS), x); }
+int nn_hard_sigmoid(nn_model *m, int x) { return nn__same(m, NN__ROW(HARD_SIGMOID), x); }
+int nn_hard_swish(nn_model *m, int x) { return nn__same(m, NN__ROW(HARD_SWISH), x); }
+int nn_tanh(nn_model *m, int x) { return nn__same(m, NN__ROW(TANH), x); }
+int nn_sigmoid(nn_model *m, int x) { return nn__same(m, NN__ROW(SIGMOID), x); }
+int nn_softmax(nn_model *m, int x) { return nn__same(m, NN__ROW(SOFTMAX), x); }
+
+static const nn_norm_options nn__usual_norm = {1e-5, .1, 1, 0, 0};
+static int nn__norm_layer(nn_model *m, const nn__layer *row, int x, const nn_norm_options *o)
+{
+  nn__node *node = nn__on(m, row, x, 0);
+  if (!node) return -1;
+  const int batch = row->kind == NN__BATCH_NORM, groups = row->kind == NN__GROUP_NORM;
+  if (!o) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
+  const nn_real eps = (nn_real)o->eps; /* a float may be 0, infinite or flushed to 0 */
+  if (!(eps > 0) || !nn__finite(o->eps) ||
+      (!NN__DOUBLE && (eps < 1.1754943e-38f || eps > 3e38f)))
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: eps is %g, must be above 0 as a float", node->name,
+                    o->eps);
+  if (o->frozen && !batch)
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: frozen is of batch norm alone", node->name);
+  const nn_real momentum = (nn_real)o->momentum;
+  if (batch && !o->frozen && !nn__is_share(o->momentum, 1))
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: momentum is %g, must be 0..1", node->name,
+                    o->momentum);
+  if (!(batch && !o->frozen) && momentum != 0 && momentum != (nn_real)nn__usual_norm.momentum)
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: momentum is %g, but no running statistics move (0, or "
+                    "the default, %g)", node->name, o->momentum, nn__usual_norm.momentum);
+  if (groups && !nn__in_range(m, node, "groups", o->groups, 1, NN__MAX_SIZE)) return -1;
+  if (groups && node->cols % (size_t)o->groups)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: groups %d must divide the channels %zu", node->name,
+                    o->groups, node->cols);
+  node->value = o->eps, node->second = o->momentum, node->no_bias = o->no_affine != 0;
+  node->size = groups ? o->groups : 1;
+  node->frozen = o->frozen != 0;
+  const int all = row->kind == NN__LAYER_NORM && node->rank == 3;
+  if (!o->no_affine) nn__add_pair(m, node, "weight", "bias", all ? 3 : 1, 0);
+  if (batch) nn__add_pair(m, node, "running_mean", "running_var", 1, 1);
+  return nn__added(m);
+}
+int nn_batch_norm_with(nn_model *m, int x, const nn_norm_options *options)
+{
+  return nn__norm_layer(m, NN__ROW(BATCH_NORM), x, options);
+}
+int nn_layer_norm_with(nn_model *m, int x, const nn_norm_options *options)
+{
+  return nn__norm_layer(m, NN__ROW(LAYER_NORM), x, options);
+}
+int nn_group_norm_with(nn_model *m, int x, const nn_norm_options *options)
+{
+  return nn__norm_layer(m, NN__ROW(GROUP_NORM), x, options);
+}
+int nn_batch_norm(nn_model *m, int x) { return nn_batch_norm_with(m, x, &nn__usual_norm); }
+int nn_layer_norm(nn_model *m, int x) { return nn_layer_norm_with(m, x, &nn__usual_norm); }
+int nn_group_norm(nn_model *m, int x, int groups)
+{
+  nn_norm_options o = nn__usual_norm;
+  o.groups = groups;
+  return nn_group_norm_with(m, x, &o);
+}
+int nn_instance_norm(nn_model *m, int x)
+{
+  nn_norm_options o = nn__usual_norm;
+  o.groups = m && x >= 0 && x < m->nodes ? (int)m->node[x].cols : 1, o.no_affine = 1;
+  return nn_group_norm_with(m, x, &o);
+}
+
+int nn_prelu(nn_model *m, int x, int by_channel)
+{
+  nn__node *node = nn__on(m, NN__ROW(PRELU), x, 0);
+  if (!node) return -1;
+  node->size = by_channel ? (int)node->cols : 1;
+  nn__add_param(m, node, "weight", -1, 1, (size_t)node->size, 1, 1, 1);
+  return nn__added(m);
+}
 
 /* NULL: for the file's own numbers. */
 static int nn__normalise_layer(nn_model *m, int x, const nn_real *mean, const nn_real *scale)
 {
-  const int number = nn__same(m, NN__NORMALISE, x);
-  if (number < 0) return number;
-  m->node[number].constants[0] = mean, m->node[number].constants[1] = scale;
-  return number;
+  nn__node *node = nn__on(m, NN__ROW(NORMALISE), x, 0);
+  if (!node) return -1;
+  node->constants[0] = mean, node->constants[1] = scale;
+  nn__add_pair(m, node, "mean", "scale", 1, 1);
+  return nn__added(m);
 }
 
 int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *scale)
 {
-  const nn__node *node = nn__begin(m, NN__NORMALISE, 1, x, -1);
+  const nn__node *node = nn__on(m, NN__ROW(NORMALISE), x, 0);
   if (!node) return -1;
   if (!mean || !scale)
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: %s is NULL", node->name, mean ? "scale" : "mean");
@@ -6527,37 +7872,100 @@ int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *scale)
 
 int nn_leaky_relu(nn_model *m, int x, double slope)
 {
-  return nn__same_with(m, NN__LEAKY_RELU, x, slope, 0);
+  return nn__same_with(m, NN__ROW(LEAKY_RELU), x, slope, 0);
 }
-int nn_elu(nn_model *m, int x, double alpha)
-{
-  return nn__same_with(m, NN__ELU, x, alpha, 0);
-}
+int nn_elu(nn_model *m, int x, double alpha) { return nn__same_with(m, NN__ROW(ELU), x, alpha, 0); }
 int nn_clamp(nn_model *m, int x, double low, double high)
 {
-  return nn__same_with(m, NN__CLAMP, x, low, high);
+  return nn__same_with(m, NN__ROW(CLAMP), x, low, high);
+}
+int nn_dropout_channels(nn_model *m, int x, double rate)
+{
+  return nn__same_with(m, NN__ROW(DROP_CHANNELS), x, rate, 0);
 }
 int nn_dropout(nn_model *m, int x, double rate)
 {
-  return nn__same_with(m, NN__DROPOUT, x, rate, 0);
+  return nn__same_with(m, NN__ROW(DROPOUT), x, rate, 0);
 }
 
 int nn_flatten(nn_model *m, int x)
 {
-  nn__node *node = nn__begin(m, NN__FLATTEN, 1, x, -1);
+  nn__node *node = nn__on(m, NN__ROW(FLATTEN), x, 0);
+  if (!node) return -1;
+  const size_t each = nn__times(node->rows, node->cols);
+  if (each > INT_MAX)
+    return nn__fail(m, NN_ERR_LIMIT, "%s: %g numbers are too many", node->name, (double)each);
+  nn__set_shape(m, node, 1, (int)each, 1, 1);
+  return nn__added(m);
+}
+
+int nn_reshape(nn_model *m, int x, int rank, const int *dim)
+{
+  nn__node *node = nn__on(m, NN__ROW(RESHAPE), x, 0);
   if (!node) return -1;
   const nn__node *in = &m->node[x];
-  const double each = (double)in->rows * (double)in->cols;
-  if (each > INT_MAX)
-    return nn__fail(m, NN_ERR_LIMIT, "%s: %g numbers are too many", node->name, each);
-  nn__set_shape(m, node, 1, (int)(in->rows * in->cols), 1, 1);
+  if (!dim) return nn__fail(m, NN_ERR_ARGUMENT, "%s: the sizes are NULL", node->name);
+  if (!nn__in_range(m, node, "the rank", rank, 1, 3)) return -1;
+  int size[3] = {1, 1, 1};
+  for (int i = 0; i < rank; i++)
+    if (!nn__in_range(m, node, "a size", size[i] = dim[i], 1, rank > 1 ? NN__MAX_SIZE : INT_MAX))
+      return -1;
+  const size_t each = nn__times(in->rows, in->cols);
+  const size_t wanted = nn__times(nn__times((size_t)size[0], (size_t)size[1]), (size_t)size[2]);
+  nn__shape_text t;
+  if (wanted != each)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: %g numbers of %s%s cannot be %g", node->name,
+                    (double)each, in->name, nn__shape(in, &t),
+                    (double)size[0] * size[1] * size[2]);
+  nn__set_shape(m, node, rank, size[0], size[1], size[2]);
+  return nn__added(m);
+}
+
+int nn_image_to_sequence(nn_model *m, int x, int columns)
+{
+  nn__node *node = nn__on(m, NN__ROW(TO_SEQUENCE), x, 3);
+  if (!node) return -1;
+  const int *const dim = m->node[x].dim;
+  const double wide = (double)dim[0] * dim[columns ? 1 : 2];
+  if (wide > INT_MAX)
+    return nn__fail(m, NN_ERR_LIMIT, "%s: %g features are too many", node->name, wide);
+  node->axis = columns != 0;
+  nn__set_shape(m, node, 2, dim[columns ? 2 : 1], (int)wide, 1);
+  return nn__added(m);
+}
+
+int nn_sequence_to_image(nn_model *m, int x, int channels, int columns)
+{
+  nn__node *node = nn__on(m, NN__ROW(TO_IMAGE), x, 2);
+  if (!node) return -1;
+  const nn__node *in = &m->node[x];
+  if (!nn__in_range(m, node, "channels", channels, 1, INT_MAX)) return -1;
+  if (in->dim[1] % channels)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: %d channels do not divide the %d features of %s",
+                    node->name, channels, in->dim[1], in->name);
+  const int steps = in->dim[0], each = in->dim[1] / channels;
+  if (!nn__in_range(m, node, columns ? "height" : "width", each, 1, NN__MAX_SIZE)) return -1;
+  node->axis = columns != 0;
+  nn__set_shape(m, node, 3, channels, columns ? each : steps, columns ? steps : each);
+  return nn__added(m);
+}
+
+int nn_slice(nn_model *m, int x, int axis, int begin, int count)
+{
+  nn__node *node = nn__on(m, NN__ROW(SLICE), x, 0);
+  if (!node || !nn__in_range(m, node, "axis", axis, 0, node->rank - 1) ||
+      !nn__in_range(m, node, "begin", begin, 0, node->dim[axis] - 1) ||
+      !nn__in_range(m, node, "count", count, 1, node->dim[axis] - begin))
+    return -1;
+  node->axis = axis, node->begin = begin, node->dim[axis] = count;
+  nn__set_shape(m, node, node->rank, node->dim[0], node->dim[1], node->dim[2]);
   return nn__added(m);
 }
 
 /* One of two: of the same shape, or, for `rows`, b one number for each channel or feature of a. */
-static int nn__joined(nn_model *m, nn__kind kind, int a, int b, int rows)
+static int nn__joined(nn_model *m, const nn__layer *row, int a, int b, int rows)
 {
-  nn__node *node = nn__begin(m, kind, 2, a, b);
+  nn__node *node = nn__begin(m, row, 2, a, b);
   if (!node) return -1;
   const nn__node *x = &m->node[a], *y = &m->node[b];
   nn__shape_text s, t;
@@ -6565,270 +7973,501 @@ static int nn__joined(nn_model *m, nn__kind kind, int a, int b, int rows)
       (x->rank != y->rank || memcmp(x->dim, y->dim, sizeof x->dim)))
     return nn__fail(m, NN_ERR_SHAPE, "%s: %s gives %s but %s gives %s", node->name, x->name,
                     nn__shape(x, &s), y->name, nn__shape(y, &t));
-  nn__set_shape(m, node, x->rank, x->dim[0], x->dim[1], x->dim[2]);
   return nn__added(m);
 }
-int nn_add(nn_model *m, int a, int b) { return nn__joined(m, NN__ADD, a, b, 0); }
-int nn_multiply(nn_model *m, int a, int b) { return nn__joined(m, NN__MULTIPLY, a, b, 1); }
+int nn_add(nn_model *m, int a, int b) { return nn__joined(m, NN__ROW(ADD), a, b, 0); }
+int nn_multiply(nn_model *m, int a, int b) { return nn__joined(m, NN__ROW(MULTIPLY), a, b, 1); }
 
-int nn_concat(nn_model *m, int a, int b)
+int nn_concat_along(nn_model *m, int a, int b, int axis)
 {
-  nn__node *node = nn__begin(m, NN__CONCAT, 2, a, b);
-  if (!node) return -1;
+  const int rank = m && a >= 0 && a < m->nodes ? m->node[a].rank : 0;
+  const int columns = rank == 2; /* the axis of channels or features */
+  nn__node *node = nn__begin(m, axis == columns ? NN__ROW(CONCAT) : NN__ROW(JOIN), 2, a, b);
+  if (!node || !nn__in_range(m, node, "axis", axis, 0, rank - 1)) return -1;
   const nn__node *x = &m->node[a], *y = &m->node[b];
   nn__shape_text s, t;
-  if (x->rank != y->rank || (x->rank == 2 && x->dim[0] != y->dim[0]) ||
-      (x->rank == 3 && (x->dim[1] != y->dim[1] || x->dim[2] != y->dim[2])) ||
-      (double)x->cols + (double)y->cols > INT_MAX)
+  const int64_t most = axis == columns ? INT_MAX : NN__MAX_SIZE;
+  int fits = x->rank == y->rank && (int64_t)x->dim[axis] + y->dim[axis] <= most;
+  for (int i = 0; i < 3; i++) fits = fits && (i == axis || x->dim[i] == y->dim[i]);
+  if (!fits)
     return nn__fail(m, NN_ERR_SHAPE,
                     "%s: %s gives %s and %s gives %s, which do not lie side by side", node->name,
                     x->name, nn__shape(x, &s), y->name, nn__shape(y, &t));
-  const int cols = (int)(x->cols + y->cols);
-  nn__set_shape(m, node, x->rank, x->rank == 2 ? x->dim[0] : cols, x->rank == 2 ? cols : x->dim[1],
-                x->dim[2]);
+  node->axis = axis, node->dim[axis] += y->dim[axis];
+  nn__set_shape(m, node, rank, node->dim[0], node->dim[1], node->dim[2]);
   return nn__added(m);
+}
+
+int nn_concat(nn_model *m, int a, int b)
+{
+  return nn_concat_along(m, a, b, m && a >= 0 && a < m->nodes && m->node[a].rank == 2);
 }
 
 int nn_embedding(nn_model *m, int x, int vocabulary, int width)
 {
-  nn__node *node = nn__begin(m, NN__EMBEDDING, 1, x, -1);
-  if (!node || !nn__rank_is(m, node, 1)) return -1;
+  nn__node *node = nn__on(m, NN__ROW(EMBEDDING), x, 1);
+  if (!node) return -1;
   if (m->node[x].kind != NN__TOKENS)
     return nn__fail(m, NN_ERR_SHAPE, "%s: needs nn_input_tokens but reads %s", node->name,
                     m->node[x].name);
   if (!nn__in_range(m, node, "vocabulary", vocabulary, 1, 1 << 24) || /* whole in float32 */
       !nn__in_range(m, node, "width", width, 1, NN__MAX_SIZE))
     return -1;
-  if (nn__too_large((double)vocabulary * width))
+  if (nn__too_large(nn__times((size_t)vocabulary, (size_t)width)))
     return nn__fail(m, NN_ERR_LIMIT, "%s: %d x %d weights are too many", node->name, vocabulary,
                     width);
   node->size = vocabulary;
   nn__set_shape(m, node, 2, m->node[x].dim[0], width, 1);
+  nn__add_param(m, node, "weight", -1, 2, (size_t)vocabulary, (size_t)width, 1, 1);
   return nn__added(m);
 }
 
-static int nn__cell_layer(nn_model *m, nn__kind kind, int x, const nn_recurrent_options *options)
+/* state: the node that gives the initial state, or -1. */
+static int nn__cell_layer(nn_model *m, const nn__layer *row, int x, int state,
+                          const nn_recurrent_options *options)
 {
-  nn__node *node = nn__begin(m, kind, 1, x, -1);
+  nn__node *node = nn__begin(m, row, state < 0 ? 1 : 2, x, state);
   if (!node || !nn__rank_is(m, node, 2)) return -1;
   if (!options) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
   node->cell = *options;
   if (node->cell.layers == 0) node->cell.layers = 1;
-  node->cell.relu = kind == NN__RNN && options->relu;
+  if (options->relu && row->kind != NN__RNN)
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: relu is of nn_rnn_with alone", node->name);
+  node->cell.relu = options->relu != 0;
+  node->cell.carry = options->carry != 0, node->cell.bidirectional = options->bidirectional != 0;
   const nn__node *in = &m->node[x];
   if (!nn__in_range(m, node, "hidden", options->hidden, 1, NN__MAX_SIZE) ||
       !nn__in_range(m, node, "layers", node->cell.layers, 1, NN__MAX_CELL_LAYERS))
     return -1;
-  if (!(options->dropout >= 0 && options->dropout < 1))
+  if (!nn__is_share(options->dropout, 0))
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: dropout is %g, must be 0 <= rate < 1", node->name,
                     options->dropout);
-  const double h = options->hidden, all = (double)m->config.batch * (double)in->rows;
-  if (nn__too_large(4 * h * (double)in->cols) || nn__too_large(16 * h * h) ||
-      nn__too_large(8 * all * h * node->cell.layers))
+  if (node->cell.carry && node->cell.bidirectional)
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: carry and bidirectional exclude each other: the "
+                    "second direction begins at the end, which is still to come", node->name);
+  const size_t both = nn__directions(node), hidden = (size_t)options->hidden;
+  const size_t all = nn__times((size_t)m->config.batch, in->rows), wide = both * hidden;
+  if (nn__too_large(nn__times(4 * hidden, in->cols)) ||
+      nn__too_large(nn__times(16 * hidden, wide)) ||
+      nn__too_large(nn__times(all, 8 * wide * (size_t)node->cell.layers)))
     return nn__fail(m, NN_ERR_LIMIT, "%s: the cell is too large", node->name);
-  nn__set_shape(m, node, 2, in->dim[0], options->hidden, 1);
+  const nn__node *given = state < 0 ? NULL : &m->node[state];
+  nn__shape_text t;
+  if (given && node->cell.carry)
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: carry and a state from %s exclude each other",
+                    node->name, given->name);
+  if (given && (given->rank != 1 || given->cols != nn__state_width(node)))
+    return nn__fail(m, NN_ERR_SHAPE, "%s: needs a state [%zu]%s but %s gives %s", node->name,
+                    nn__state_width(node), row->kind == NN__LSTM ? ", h and then c," : "",
+                    given->name, nn__shape(given, &t));
+  nn__set_shape(m, node, 2, in->dim[0], (int)wide, 1);
+  const size_t sums = nn__gates(row->kind) * hidden;
+  for (int k = 0; k < node->cell.layers * (int)both && m->broken == NN_OK; k++) {
+    const size_t from = k < (int)both ? in->cols : node->cols;
+    nn__add_param(m, node, "weight_ih", k, 2, sums, from, 1, 1);
+    nn__add_param(m, node, "weight_hh", k, 2, sums, hidden, 1, 1);
+    nn__add_param(m, node, "bias_ih", k, 1, sums, 1, 1, 1);
+    nn__add_param(m, node, "bias_hh", k, 1, sums, 1, 1, 1);
+  }
   return nn__added(m);
 }
 int nn_rnn_with(nn_model *m, int x, const nn_recurrent_options *options)
 {
-  return nn__cell_layer(m, NN__RNN, x, options);
+  return nn__cell_layer(m, NN__ROW(RNN), x, -1, options);
 }
 int nn_lstm_with(nn_model *m, int x, const nn_recurrent_options *options)
 {
-  return nn__cell_layer(m, NN__LSTM, x, options);
+  return nn__cell_layer(m, NN__ROW(LSTM), x, -1, options);
 }
 int nn_gru_with(nn_model *m, int x, const nn_recurrent_options *options)
 {
-  return nn__cell_layer(m, NN__GRU, x, options);
+  return nn__cell_layer(m, NN__ROW(GRU), x, -1, options);
 }
-int nn_rnn(nn_model *m, int x, int hidden)
+/* With a state, where -1 is no node. */
+static int nn__cell_from(nn_model *m, const nn__layer *row, int x, int state,
+                         const nn_recurrent_options *options)
 {
-  const nn_recurrent_options o = {hidden, 1, 0, 0, 0};
-  return nn_rnn_with(m, x, &o);
+  if (state < 0) return nn__fail(m, NN_ERR_ARGUMENT, "%s: no node %d gives its state",
+                                 nn__kind_text[row->kind], state);
+  return nn__cell_layer(m, row, x, state, options);
 }
-int nn_lstm(nn_model *m, int x, int hidden)
+int nn_rnn_from(nn_model *m, int x, int state, const nn_recurrent_options *options)
 {
-  const nn_recurrent_options o = {hidden, 1, 0, 0, 0};
-  return nn_lstm_with(m, x, &o);
+  return nn__cell_from(m, NN__ROW(RNN), x, state, options);
 }
-int nn_gru(nn_model *m, int x, int hidden)
+int nn_lstm_from(nn_model *m, int x, int state, const nn_recurrent_options *options)
 {
-  const nn_recurrent_options o = {hidden, 1, 0, 0, 0};
-  return nn_gru_with(m, x, &o);
+  return nn__cell_from(m, NN__ROW(LSTM), x, state, options);
 }
+int nn_gru_from(nn_model *m, int x, int state, const nn_recurrent_options *options)
+{
+  return nn__cell_from(m, NN__ROW(GRU), x, state, options);
+}
+int nn_final_state(nn_model *m, int x)
+{
+  nn__node *node = nn__on(m, NN__ROW(FINAL_STATE), x, 0);
+  if (!node) return -1;
+  nn__node *cell = &m->node[x];
+  if (!nn__is_cell(cell->kind))
+    return nn__fail(m, NN_ERR_SHAPE, "%s: %s is no rnn, lstm or gru", node->name, cell->name);
+  if (cell->final)
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: %s already gives the state of %s", node->name,
+                    m->node[cell->final].name, cell->name);
+  nn__set_shape(m, node, 1, (int)nn__state_width(cell), 1, 1);
+  return cell->final = nn__added(m);
+}
+
+static int nn__plain_cell(nn_model *m, const nn__layer *row, int x, int hidden)
+{
+  const nn_recurrent_options o = {hidden, 1, 0, 0, 0, 0};
+  return nn__cell_layer(m, row, x, -1, &o);
+}
+int nn_rnn(nn_model *m, int x, int hidden) { return nn__plain_cell(m, NN__ROW(RNN), x, hidden); }
+int nn_lstm(nn_model *m, int x, int hidden) { return nn__plain_cell(m, NN__ROW(LSTM), x, hidden); }
+int nn_gru(nn_model *m, int x, int hidden) { return nn__plain_cell(m, NN__ROW(GRU), x, hidden); }
 
 int nn_last_step(nn_model *m, int x)
 {
-  nn__node *node = nn__begin(m, NN__LAST_STEP, 1, x, -1);
-  if (!node || !nn__rank_is(m, node, 2)) return -1;
-  nn__set_shape(m, node, 1, m->node[x].dim[1], 1, 1);
+  nn__node *node = nn__on(m, NN__ROW(LAST_STEP), x, 2);
+  if (!node) return -1;
+  nn__set_shape(m, node, 1, node->dim[1], 1, 1);
   return nn__added(m);
 }
 
 int nn_reverse(nn_model *m, int x)
 {
-  const nn__node *node = nn__begin(m, NN__REVERSE, 1, x, -1);
-  if (!node || !nn__rank_is(m, node, 2)) return -1;
-  return nn__same(m, NN__REVERSE, x);
+  return nn__on(m, NN__ROW(REVERSE), x, 2) ? nn__added(m) : -1;
 }
 
-/* An image within another: `pad` puts it at (top, left) of one of height x width, `crop` takes that
- * size from there. */
-static int nn__frame(nn_model *m, nn__kind kind, int x, int top, int left, int height, int width)
+static int nn__pad(nn_model *m, int x, int rank, int top, int bottom, int left, int right)
 {
-  nn__node *node = nn__begin(m, kind, 1, x, -1);
-  if (!node || !nn__rank_is(m, node, 3)) return -1;
-  const nn__node *in = &m->node[x];
-  const int pads = kind == NN__PADDED;
-  const int large[2] = {pads ? height : in->dim[1], pads ? width : in->dim[2]};
-  const int small[2] = {pads ? in->dim[1] : height, pads ? in->dim[2] : width};
-  nn__shape_text t;
-  if (!nn__in_range(m, node, "height", height, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "width", width, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "top", top, 0, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "left", left, 0, NN__MAX_SIZE))
+  nn__node *node = nn__on(m, NN__ROW(PADDED), x, rank);
+  if (!node) return -1;
+  const int h = (int)nn__image_height(node), w = (int)nn__image_width(node);
+  const int beside = rank == 2 ? 0 : NN__MAX_SIZE;
+  if (!nn__in_range(m, node, "top", top, 0, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "bottom", bottom, 0, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "left", left, 0, beside) ||
+      !nn__in_range(m, node, "right", right, 0, beside) ||
+      !nn__in_range(m, node, "height", h + top + bottom, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "width", w + left + right, 1, NN__MAX_SIZE))
     return -1;
-  if (top > large[0] - small[0] || left > large[1] - small[1])
-    return nn__fail(m, NN_ERR_SHAPE, "%s: %dx%d at row %d, column %d does not lie within %dx%d (%s "
-                    "gives %s)", node->name, small[0], small[1], top, left, large[0], large[1],
-                    in->name, nn__shape(in, &t));
-  node->window.pad_h = top, node->window.pad_w = left;
-  nn__set_shape(m, node, 3, in->dim[0], height, width);
+  node->window.pad_h = top, node->window.kernel_h = bottom; /* a window has no other names */
+  node->window.pad_w = left, node->window.kernel_w = right;
+  nn__set_places(m, node, (int)node->cols, h + top + bottom, w + left + right);
   return nn__added(m);
-}
-int nn_crop2d(nn_model *m, int x, int top, int left, int height, int width)
-{
-  return nn__frame(m, NN__CROP, x, top, left, height, width);
 }
 int nn_pad2d(nn_model *m, int x, int top, int bottom, int left, int right)
 {
-  nn__node *node = nn__begin(m, NN__PADDED, 1, x, -1);
-  if (!node || !nn__rank_is(m, node, 3) ||
-      !nn__in_range(m, node, "bottom", bottom, 0, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "right", right, 0, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "top", top, 0, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "left", left, 0, NN__MAX_SIZE))
-    return -1;
-  return nn__frame(m, NN__PADDED, x, top, left, m->node[x].dim[1] + top + bottom,
-                   m->node[x].dim[2] + left + right);
+  return nn__pad(m, x, 3, top, bottom, left, right);
+}
+int nn_pad1d(nn_model *m, int x, int before, int after)
+{
+  return nn__pad(m, x, 2, before, after, 0, 0);
 }
 
-int nn_upsample2d(nn_model *m, int x, int factor_h, int factor_w)
+static int nn__upsample(nn_model *m, const nn__layer *row, int x, int rank, int factor_h,
+                        int factor_w)
 {
-  nn__node *node = nn__begin(m, NN__UPSAMPLE, 1, x, -1);
-  if (!node || !nn__rank_is(m, node, 3)) return -1;
-  const nn__node *in = &m->node[x];
-  if (!nn__in_range(m, node, "factor_h", factor_h, 1, NN__MAX_SIZE / in->dim[1]) ||
-      !nn__in_range(m, node, "factor_w", factor_w, 1, NN__MAX_SIZE / in->dim[2]))
+  nn__node *node = nn__on(m, row, x, rank);
+  if (!node) return -1;
+  const int h = (int)nn__image_height(node), w = (int)nn__image_width(node);
+  if (!nn__in_range(m, node, rank == 2 ? "factor" : "factor_h", factor_h, 1, NN__MAX_SIZE / h) ||
+      !nn__in_range(m, node, "factor_w", factor_w, 1, rank == 2 ? 1 : NN__MAX_SIZE / w))
     return -1;
   node->window.stride_h = factor_h, node->window.stride_w = factor_w;
-  nn__set_shape(m, node, 3, in->dim[0], factor_h * in->dim[1], factor_w * in->dim[2]);
+  nn__set_places(m, node, (int)node->cols, factor_h * h, factor_w * w);
   return nn__added(m);
+}
+int nn_upsample2d(nn_model *m, int x, int factor_h, int factor_w)
+{
+  return nn__upsample(m, NN__ROW(UPSAMPLE), x, 3, factor_h, factor_w);
+}
+int nn_upsample1d(nn_model *m, int x, int factor)
+{
+  return nn__upsample(m, NN__ROW(UPSAMPLE), x, 2, factor, 1);
+}
+int nn_upsample2d_bilinear(nn_model *m, int x, int factor_h, int factor_w)
+{
+  return nn__upsample(m, NN__ROW(BILINEAR), x, 3, factor_h, factor_w);
+}
+
+/* Whether a name has 1 .. most letters, digits, '_', '-' or (a layer's) that of `also`. */
+static int nn__good_name(const char *name, size_t most, char also)
+{
+  size_t n = 0;
+  for (; name && name[n] && n <= most; n++)
+    if (!((name[n] >= 'a' && name[n] <= 'z') || (name[n] >= 'A' && name[n] <= 'Z') ||
+          (name[n] >= '0' && name[n] <= '9') || name[n] == '_' || name[n] == '-' ||
+          name[n] == also))
+      return 0;
+  return n > 0 && n <= most;
+}
+
+/* What is wrong with a layer or a loss of the caller's, or NULL. */
+#define NN__BAD_CODE "its name is not 1..23 letters, digits, '_' or '-'"
+static const char *nn__wrong_layer(const nn_custom_layer *own, int inference)
+{
+  if (!own) return "the layer is NULL";
+  if (!nn__good_name(own->name, sizeof((nn__node *)0)->code - 1, 0)) return NN__BAD_CODE;
+  if (!own->forward) return "forward is NULL";
+  return inference || own->backward ? NULL : "backward is NULL, but in a model for inference";
+}
+static const char *nn__wrong_loss(const nn_custom_loss *own)
+{
+  if (!own) return "the loss is NULL";
+  if (!nn__good_name(own->name, sizeof((nn__node *)0)->code - 1, 0)) return NN__BAD_CODE;
+  if (!own->loss) return "its function is NULL";
+  return own->labels >= 0 && own->labels <= NN__MAX_SIZE && own->values >= 0 &&
+         own->values <= NN__MAX_SIZE ? NULL : "labels and values must be 0..2^20";
+}
+
+/* The parameters that a custom layer's shape asks for; NULL, or what is wrong. */
+static const char *nn__custom_params(nn_model *m, nn__node *node, const nn_custom_shape *s)
+{
+  if (s->params < 0 || s->params > NN_CUSTOM_PARAMS) return "params must be 0..4";
+  for (int i = 0; i < s->params; i++) {
+    size_t dim[4] = {1, 1, 1, 1};
+    size_t all = 1;
+    if (!nn__good_name(s->param[i].name, 15, 0)) return "a parameter's name has 1..15 characters";
+    for (int k = 0; k < i; k++)
+      if (!strcmp(s->param[i].name, s->param[k].name)) return "two parameters of one name";
+    if (s->param[i].rank < 1 || s->param[i].rank > 4) return "a parameter's rank must be 1..4";
+    for (int k = 0; k < s->param[i].rank; k++) {
+      if (s->param[i].dim[k] < 1 || s->param[i].dim[k] > NN__MAX_SIZE)
+        return "a parameter's size must be 1..2^20";
+      dim[k] = (size_t)s->param[i].dim[k], all = nn__times(all, dim[k]);
+    }
+    const double value = (double)(nn_real)s->param[i].value;
+    if (nn__too_large(all)) return "a parameter is too large";
+    if ((unsigned)s->param[i].init > NN_INIT_CONSTANT || !nn__finite(value) ||
+        (s->param[i].init != NN_INIT_DEFAULT && s->param[i].init != NN_INIT_CONSTANT &&
+         !(value > 0)))
+      return "a parameter's initial value is none that nn_init allows";
+    nn__add_param(m, node, s->param[i].name, -1, s->param[i].rank, dim[0], dim[1], dim[2], dim[3]);
+    if (m->broken != NN_OK) return NULL;
+#ifndef NN_NO_INIT
+    m->param[m->params - 1].init = s->param[i].init;
+    m->param[m->params - 1].init_value = s->param[i].value;
+#endif
+  }
+  return NULL;
+}
+
+int nn_custom(nn_model *m, const int *inputs, int count, const nn_custom_layer *layer)
+{
+  if (!m) return -1;
+  const char *bad = nn__wrong_layer(layer, m->config.inference);
+  if (!inputs || count < 1 || count > 2) bad = "takes 1 or 2 inputs";
+  if (bad) return nn__fail(m, NN_ERR_ARGUMENT, "nn_custom: %s", bad);
+  nn__node *node = nn__begin(m, NN__ROW(CUSTOM), count, inputs[0], count == 2 ? inputs[1] : -1);
+  if (!node) return -1;
+  memcpy(node->code, layer->name, strlen(layer->name));
+  node->custom = layer;
+  nn_custom_shape s = nn__custom_shape(m, node);
+  s.rank = s.in_rank[0];
+  memcpy(s.dim, s.in_dim[0], sizeof s.dim);
+  const nn_status status = nn__refusal(layer->shape ? layer->shape(layer->user, &s) : NN_OK);
+  if (status != NN_OK)
+    return nn__fail(m, status, "%s: the shape of %s: %s", node->name, node->code,
+                    nn_status_text(status));
+  if (!nn__in_range(m, node, "the rank", s.rank, 1, 3)) return -1;
+  for (int i = 0; i < s.rank; i++)
+    if (!nn__in_range(m, node, "a size", s.dim[i], 1, NN__MAX_SIZE)) return -1;
+  for (int k = 0; k < count; k++)
+    if (s.rank == 2 && s.in_rank[k] == 2 && s.dim[0] != s.in_dim[k][0])
+      return nn__fail(m, NN_ERR_SHAPE, "%s: %d steps from %d; a custom layer keeps the steps",
+                      node->name, s.dim[0], s.in_dim[k][0]);
+  nn__set_shape(m, node, s.rank, s.dim[0], s.rank > 1 ? s.dim[1] : 1, s.rank > 2 ? s.dim[2] : 1);
+  const int before = m->params;
+  const char *wrong = m->broken == NN_OK ? nn__custom_params(m, node, &s) : NULL;
+  if (wrong) nn__fail(m, NN_ERR_ARGUMENT, "%s: the shape of %s: %s", node->name, node->code, wrong);
+  if (m->broken != NN_OK) m->params = before;
+  return nn__added(m);
+}
+
+/* The layer that a call speaks of while the model is described; NULL and an error if there is none
+ * or it is too late. */
+static nn__node *nn__described(nn_model *m, int node, const char *call)
+{
+  if (!m) return NULL;
+  if (m->built) nn__fail(m, NN_ERR_STATE, "%s after nn_build", call);
+  if (m->built || m->broken != NN_OK) return NULL;
+  if (node >= 0 && node < m->nodes) return &m->node[node];
+  nn__fail(m, NN_ERR_ARGUMENT, "%s: %d is not a layer of this model", call, node);
+  return NULL;
 }
 
 void nn_name(nn_model *m, int node, const char *name)
 {
-  if (!m) return;
-  if (m->built) {
-    nn__fail(m, NN_ERR_STATE, "nn_name after nn_build");
-    return;
-  }
-  if (m->broken != NN_OK) return;
-  const size_t length = name ? strlen(name) : 0;
-  if (node < 0 || node >= m->nodes) {
-    nn__fail(m, NN_ERR_ARGUMENT, "nn_name: %d is not a layer of this model", node);
-    return;
-  }
-  if (length < 1 || length >= sizeof m->node[0].name) {
-    nn__fail(m, NN_ERR_ARGUMENT, "nn_name: %s: a name has 1..%zu characters", m->node[node].name,
-             sizeof m->node[0].name - 1);
-    return;
-  }
-  for (size_t i = 0; i < length; i++) {
-    const char c = name[i];
-    if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
-          c == '-' || c == '/')) {
-      nn__fail(m, NN_ERR_ARGUMENT, "nn_name: '%s': only letters, digits, '_', '-', '/'", name);
-      return;
-    }
-  }
-  for (int i = 0; i < m->nodes; i++)
-    if (i != node && !strcmp(m->node[i].name, name)) {
+  nn__node *named = nn__described(m, node, "nn_name");
+  if (!named) return;
+  const size_t length = name ? strlen(name) : 0, most = sizeof named->name - 1;
+  if (length < 1 || length > most)
+    nn__fail(m, NN_ERR_ARGUMENT, "nn_name: %s: a name has 1..%zu characters", named->name, most);
+  else if (!nn__good_name(name, most, '/'))
+    nn__fail(m, NN_ERR_ARGUMENT, "nn_name: '%s': only letters, digits, '_', '-', '/'", name);
+  for (int i = 0; i < m->nodes && m->broken == NN_OK; i++)
+    if (i != node && !strcmp(m->node[i].name, name))
       nn__fail(m, NN_ERR_ARGUMENT, "nn_name: layer %d already has the name %s", i, name);
-      return;
-    }
-  memset(m->node[node].name, 0, sizeof m->node[node].name);
-  memcpy(m->node[node].name, name, length);
+  if (m->broken != NN_OK) return;
+  memset(named->name, 0, sizeof named->name);
+  memcpy(named->name, name, length);
 }
 
 void nn_set_init(nn_model *m, int node, nn_init init, double value)
 {
-  if (!m) return;
-  if (m->built) {
-    nn__fail(m, NN_ERR_STATE, "nn_set_init after nn_build");
-    return;
-  }
-  if (m->broken != NN_OK) return;
-  if (node < 0 || node >= m->nodes) {
-    nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %d is not a layer of this model", node);
-    return;
-  }
-  if ((unsigned)init > NN_INIT_CONSTANT || !nn__finite(value)) {
-    nn__fail(m, NN_ERR_ARGUMENT,
-             "nn_set_init: %s: no initialisation %d, or its value %g not finite",
-             m->node[node].name, (int)init, value);
-    return;
-  }
+  nn__node *drawn = nn__described(m, node, "nn_set_init");
+  if (!drawn) return;
   const double used = (double)(nn_real)value; /* 0 or infinite where a float cannot hold it */
-  if (!nn__finite(used) || (init != NN_INIT_DEFAULT && init != NN_INIT_CONSTANT && !(used > 0))) {
+  if ((unsigned)init > NN_INIT_CONSTANT || !nn__finite(value))
+    nn__fail(m, NN_ERR_ARGUMENT,
+             "nn_set_init: %s: no initialisation %d, or its value %g not finite", drawn->name,
+             (int)init, value);
+  else if (!nn__finite(used) ||
+           (init != NN_INIT_DEFAULT && init != NN_INIT_CONSTANT && !(used > 0)))
     nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %s: value is %g, must be a number above 0",
-             m->node[node].name, value);
-    return;
-  }
-  m->node[node].init = init;
-  m->node[node].init_value = value;
+             drawn->name, value);
+  else
+    drawn->init = init, drawn->init_value = value;
 }
 
-static int nn__loss(nn_model *m, nn__kind kind, int x, double value, const nn_real *weights)
+/* A loss's weight among all. */
+static int nn__weighs(nn_model *m, const nn__node *node, double weight)
 {
-  nn__node *node = nn__begin(m, kind, 1, x, -1);
+  if (weight > 0 && nn__finite(weight)) return 1;
+  nn__fail(m, NN_ERR_ARGUMENT, "%s: its weight is %g, must be above 0", node->name, weight);
+  return 0;
+}
+
+/* A loss as `d` describes it. */
+static int nn__loss(nn_model *m, int x, const nn__node *d)
+{
+  static const nn__layer *const row[] = {NN__ROW(CROSS_ENTROPY), NN__ROW(SQUARED_ERROR),
+                                         NN__ROW(BINARY_CROSS_ENTROPY), NN__ROW(HUBER),
+                                         NN__ROW(ABSOLUTE_ERROR)};
+  nn__node *node = nn__begin(m, row[d->kind - NN__CROSS_ENTROPY], 1, x, -1);
   if (!node) return -1;
   const nn__node *in = &m->node[x];
+  const int labelled = nn__is_labelled(d->kind), huber = d->kind == NN__HUBER;
+  const int weighted = labelled || d->kind == NN__BINARY_CROSS_ENTROPY;
   nn__shape_text t;
-  if (kind == NN__CROSS_ENTROPY && (in->rank == 3 || in->cols > NN_MAX_CLASSES))
-    return nn__fail(m, NN_ERR_SHAPE,
-                    "%s: needs logits [K] or [T,K], K up to %d, but %s gives %s", node->name,
+  if (labelled && in->cols > NN_MAX_CLASSES)
+    return nn__fail(m, NN_ERR_SHAPE, "%s: takes %d classes at most, but %s gives %s", node->name,
                     NN_MAX_CLASSES, in->name, nn__shape(in, &t));
-  if (!(value >= 0 && value < 1))
-    return nn__fail(m, NN_ERR_ARGUMENT, "%s: smoothing is %g, must be 0 <= s < 1", node->name,
-                    value);
-  for (size_t i = 0; weights && i < in->cols; i++)
-    if (!(weights[i] >= 0) || !nn__finite((double)weights[i]))
-      return nn__fail(m, NN_ERR_ARGUMENT, "%s: class weight %zu is %g, must be 0 or more",
-                      node->name, i, (double)weights[i]);
-  node->value = value;
-  node->weights = weights;
-  node->has_weights = weights != NULL;
-  nn__set_shape(m, node, in->rank, in->dim[0], in->dim[1], in->dim[2]);
-  const int number = nn__added(m);
-  if (number >= 0) m->loss = number;
-  return number;
+  if (!(huber ? d->value > 0 && nn__finite(d->value) : d->value >= 0 && d->value < 1) ||
+      (!labelled && !huber && d->value > 0))
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: %s is %g, must be %s", node->name,
+                    huber ? "delta" : "smoothing", d->value,
+                    huber ? "above 0" : labelled ? "0 <= s < 1" : "0 but for a cross-entropy");
+  if (!nn__weighs(m, node, d->scale) ||
+      !nn__in_range(m, node, "from", d->from, 0, NN__MAX_SIZE))
+    return -1;
+  for (size_t i = 0; d->weights && i < in->cols; i++)
+    if (!weighted || !(d->weights[i] >= 0) || !nn__finite((double)d->weights[i]))
+      return nn__fail(m, NN_ERR_ARGUMENT, "%s: class weight %zu is %g, must be %s", node->name, i,
+                      (double)d->weights[i], weighted ? "0 or more" : "of a cross-entropy");
+  node->value = d->value, node->scale = d->scale, node->weights = d->weights;
+  node->summed = d->summed, node->from = d->from, node->ignored = d->ignored;
+  node->has_weights = d->weights != NULL;
+  return nn__added(m);
+}
+/* A custom loss of that name; `own` NULL: only its place, where a model is not to be trained. */
+static int nn__custom_loss(nn_model *m, int x, const char *name, const nn_custom_loss *own,
+                           double weight)
+{
+  nn__node *node = nn__on(m, NN__ROW(CUSTOM_LOSS), x, 0);
+  if (!node) return -1;
+  const int named = nn__good_name(name, sizeof node->code - 1, 0);
+  const char *bad = own ? nn__wrong_loss(own) : named ? NULL : NN__BAD_CODE;
+  if (bad) return nn__fail(m, NN_ERR_ARGUMENT, "%s: %s", node->name, bad);
+  if (!own && !m->config.inference)
+    return nn__fail(m, NN_ERR_STATE, "%s: config.custom_losses has no %s", node->name, name);
+  if (!nn__weighs(m, node, weight)) return -1;
+  memcpy(node->code, name, strlen(name));
+  node->custom_loss = own, node->scale = weight, node->ignored = -1;
+  return nn__added(m);
 }
 #ifndef NN_NO_TRAINING
-int nn_cross_entropy(nn_model *m, int x) { return nn__loss(m, NN__CROSS_ENTROPY, x, 0, NULL); }
+int nn_custom_loss_with(nn_model *m, int x, const nn_custom_loss *loss, double weight)
+{
+  if (!loss) return nn__fail(m, NN_ERR_ARGUMENT, "nn_custom_loss_with: loss is NULL");
+  return nn__custom_loss(m, x, loss->name, loss, weight);
+}
+
+nn_loss_options nn_loss_default(nn_loss_kind kind)
+{
+  const nn_loss_options o = {kind, 1, 0, 0, 0, NULL, -1, 1};
+  return o;
+}
+
+int nn_loss_with(nn_model *m, int x, const nn_loss_options *options)
+{
+  nn__node d;
+  if (!options) return nn__fail(m, NN_ERR_ARGUMENT, "nn_loss_with: options are NULL");
+  if ((unsigned)options->kind > NN_ABSOLUTE_ERROR)
+    return nn__fail(m, NN_ERR_ARGUMENT, "nn_loss_with: there is no loss %d", (int)options->kind);
+  memset(&d, 0, sizeof d);
+  d.kind = (nn__kind)((int)NN__CROSS_ENTROPY + (int)options->kind);
+  const int labelled = nn__is_labelled(d.kind), huber = d.kind == NN__HUBER;
+  const char *odd = labelled ? NULL
+                    : options->smoothing != 0 ? "smoothing is of a cross-entropy (0 elsewhere)"
+                    : options->ignored != -1  ? "ignored is of a cross-entropy (-1 elsewhere)"
+                                              : NULL;
+  if (!huber && options->delta != 0 && options->delta != 1)
+    odd = "delta is of a Huber loss (0 or 1 elsewhere)";
+  if (odd) return nn__fail(m, NN_ERR_ARGUMENT, "nn_loss_with: %s", odd);
+  d.value = huber ? options->delta : options->smoothing;
+  d.scale = options->weight, d.summed = options->sum != 0, d.from = options->from;
+  d.weights = options->weights, d.ignored = options->ignored;
+  return nn__loss(m, x, &d);
+}
+
 int nn_cross_entropy_with(nn_model *m, int x, double smoothing, const nn_real *weights)
 {
-  return nn__loss(m, NN__CROSS_ENTROPY, x, smoothing, weights);
+  nn_loss_options o = nn_loss_default(NN_CROSS_ENTROPY);
+  o.smoothing = smoothing, o.weights = weights;
+  return nn_loss_with(m, x, &o);
 }
-int nn_mean_squared_error(nn_model *m, int x) { return nn__loss(m, NN__SQUARED_ERROR, x, 0, NULL); }
+static int nn__plain_loss(nn_model *m, int x, nn_loss_kind kind)
+{
+  const nn_loss_options o = nn_loss_default(kind);
+  return nn_loss_with(m, x, &o);
+}
+int nn_cross_entropy(nn_model *m, int x) { return nn__plain_loss(m, x, NN_CROSS_ENTROPY); }
+int nn_mean_squared_error(nn_model *m, int x) { return nn__plain_loss(m, x, NN_SQUARED_ERROR); }
 int nn_binary_cross_entropy(nn_model *m, int x)
 {
-  return nn__loss(m, NN__BINARY_CROSS_ENTROPY, x, 0, NULL);
+  return nn__plain_loss(m, x, NN_BINARY_CROSS_ENTROPY);
 }
 #endif
 
 /* ======================================== @@OPTIM ========================================== */
 #ifndef NN_NO_TRAINING
+#define NN__SWAPPED "the average is in the parameters' place (nn_swap_average)"
+
+/* From `begin` to `peak` and on to `end` along two halves of a cosine: at whole steps 0, 30 % of
+ * total, and total - 1. */
+static double nn__one_cycle(const nn_schedule *s, int64_t step, double begin, double peak,
+                            double end)
+{
+  const double last = (double)s->total - 1, top = .3 * (double)s->total - 1;
+  const double t = (double)step < last ? (double)step : last;
+  const double from = t <= top ? begin : peak, to = t <= top ? peak : end;
+  const double part =
+      t <= top ? (top > 0 ? t / top : 1) : (last > top ? (t - top) / (last - top) : 1);
+  return to + (from - to) * (1 + cos(3.14159265358979323846 * part)) / 2;
+}
+
+static double nn__period(const nn_schedule *s) { return s->period > 1 ? (double)s->period : 1; }
+
+/* Up from `low` to `high` in `period` steps and down again, each time gamma times as far. */
+static double nn__triangle(const nn_schedule *s, double u, double low, double high)
+{
+  const double period = nn__period(s), cycle = floor(u / (2 * period));
+  const double height = 1 - fabs(u / period - 2 * cycle - 1);
+  return low + (high - low) * height * pow(s->gamma, cycle);
+}
 
 double nn_schedule_rate(const nn_schedule *s, double rate, int64_t step)
 {
@@ -6837,24 +8476,26 @@ double nn_schedule_rate(const nn_schedule *s, double rate, int64_t step)
   if (step < 0) step = 0;
   if (step < s->warmup) return rate * (double)(step + 1) / (double)s->warmup;
   const double u = (double)step - (double)s->warmup, length = (double)s->total - (double)s->warmup;
+  const double part = length > 0 && u < length ? u / length : 1;
   switch (s->kind) {
-  case NN_STEP: return rate * pow(s->gamma, floor(u / (double)s->period));
-  case NN_EXPONENTIAL: return rate * pow(s->gamma, u / (double)s->period);
-  case NN_COSINE: {
-    const double part = length > 0 && u < length ? u / length : 1;
-    return s->floor + (rate - s->floor) * (1 + cos(pi * part)) / 2;
-  }
-  case NN_ONE_CYCLE: { /* between whole steps 0, peak and total - 1 */
-    const double last = (double)s->total - 1, peak = .3 * (double)s->total - 1;
-    const double t = (double)step < last ? (double)step : last;
-    const double low = rate / 25, end = low / 1e4;
-    const double from = t <= peak ? low : rate, to = t <= peak ? rate : end;
-    const double part = t <= peak ? (peak > 0 ? t / peak : 1)
-                                  : (last > peak ? (t - peak) / (last - peak) : 1);
-    return to + (from - to) * (1 + cos(pi * part)) / 2;
-  }
+  case NN_STEP: return rate * pow(s->gamma, floor(u / nn__period(s)));
+  case NN_EXPONENTIAL: return rate * pow(s->gamma, u / nn__period(s));
+  case NN_COSINE: return s->floor + (rate - s->floor) * (1 + cos(pi * part)) / 2;
+  case NN_ONE_CYCLE: return nn__one_cycle(s, step, rate / 25, rate, rate / 25 / 1e4);
+  case NN_TRIANGULAR: return nn__triangle(s, u, s->floor, rate);
+  case NN_POLYNOMIAL: return s->floor + (rate - s->floor) * pow(1 - part, s->gamma);
   default: return rate;
   }
+}
+
+double nn_schedule_momentum(const nn_schedule *s, double momentum, int64_t step)
+{
+  if (!s || !(s->momentum_high > 0)) return momentum;
+  if (s->kind == NN_ONE_CYCLE)
+    return nn__one_cycle(s, step > 0 ? step : 0, s->momentum_high, s->momentum_low,
+                         s->momentum_high);
+  const double u = (double)step - (double)s->warmup;
+  return nn__triangle(s, u > 0 ? u : 0, s->momentum_high, s->momentum_low);
 }
 
 static nn_optimizer nn__optimizer(nn_optimizer_kind kind, double rate)
@@ -6887,16 +8528,19 @@ nn_optimizer nn_adamw(double rate)
   return o;
 }
 
-/* State blocks an optimizer needs. */
+/* State blocks an optimizer needs, but for the average. */
 static int nn__slots(const nn_optimizer *o)
 {
   switch (o->kind) {
   case NN_SGD: return o->momentum > 0;
   case NN_ADAGRAD: return 1;
   case NN_RMSPROP: return 1 + (o->momentum > 0);
-  default: return 2;
+  default: return 2 + (o->amsgrad != 0);
   }
 }
+
+/* The kinds that have a momentum: SGD and RMSPROP theirs, the others beta1. */
+static int nn__has_beta(const nn_optimizer *o) { return o->kind == NN_ADAM || o->kind == NN_ADAMW; }
 
 /* NULL, or what is wrong. */
 static const char *nn__bad_optimizer(const nn_optimizer *o)
@@ -6914,7 +8558,9 @@ static const char *nn__bad_optimizer(const nn_optimizer *o)
   if (o->nesterov && (o->kind != NN_SGD || !(o->momentum > 0)))
     return "nesterov goes with SGD and a momentum";
   if (!(o->clip_norm >= 0) || !(o->clip_value >= 0)) return "clipping limits must be 0 or more";
-  if ((unsigned)s->kind > NN_ONE_CYCLE) return "no such schedule";
+  if (o->amsgrad && !nn__has_beta(o)) return "amsgrad goes with Adam";
+  if (!(o->average >= 0 && o->average < 1)) return "average must be 0 <= average < 1";
+  if ((unsigned)s->kind > NN_POLYNOMIAL) return "no such schedule";
   const int64_t most = (int64_t)1 << 53; /* exact as a double, and so in files */
   if (s->warmup < 0 || s->warmup > most || s->total < 0 || s->total > most || s->period < 0 ||
       s->period > most)
@@ -6922,12 +8568,30 @@ static const char *nn__bad_optimizer(const nn_optimizer *o)
   if ((s->kind == NN_STEP || s->kind == NN_EXPONENTIAL) &&
       (s->period < 1 || !(s->gamma > 0) || !nn__finite(s->gamma)))
     return "the schedule needs period 1 or more and gamma above 0";
-  if ((s->kind == NN_COSINE || s->kind == NN_ONE_CYCLE) && s->total <= s->warmup)
-    return "the schedule needs total above warmup";
-  if (s->kind == NN_COSINE && !(s->floor >= 0 && s->floor <= o->rate))
+  const int total = s->kind == NN_COSINE || s->kind == NN_ONE_CYCLE || s->kind == NN_POLYNOMIAL;
+  if (total && s->total <= s->warmup) return "the schedule needs total above warmup";
+  if (s->kind >= NN_COSINE && s->kind != NN_ONE_CYCLE && !(s->floor >= 0 && s->floor <= o->rate))
     return "floor must be 0 <= floor <= rate";
   if (s->kind == NN_ONE_CYCLE && s->warmup) return "one-cycle has a warm-up of its own";
+  if (s->kind == NN_PLATEAU && !(s->gamma > 0 && s->gamma < 1))
+    return "a plateau needs 0 < gamma < 1";
+  if (!(s->threshold >= 0 && s->threshold < 1)) return "threshold must be 0 <= threshold < 1";
+  if (s->kind == NN_TRIANGULAR && (s->period < 1 || !(s->gamma > 0 && s->gamma <= 1)))
+    return "triangles need period 1 or more and 0 < gamma <= 1";
+  if (s->kind == NN_POLYNOMIAL && (!(s->gamma > 0) || !nn__finite(s->gamma)))
+    return "the power gamma must be above 0";
+  if (!(s->momentum_low >= 0 && s->momentum_low <= s->momentum_high && s->momentum_high < 1))
+    return "the momentum must be 0 <= momentum_low <= momentum_high < 1";
+  if (s->momentum_high > 0 && s->kind != NN_ONE_CYCLE && s->kind != NN_TRIANGULAR)
+    return "the momentum goes up and down with one-cycle and triangles";
+  if (s->momentum_high > 0 && !nn__has_beta(o) && !(o->momentum > 0))
+    return "there is no momentum to go up and down";
   return NULL;
+}
+
+static void nn__reset_plateau(nn_model *m)
+{
+  m->plateau_best = HUGE_VAL, m->plateau_scale = 1, m->plateau_bad = 0;
 }
 
 nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
@@ -6942,11 +8606,35 @@ nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
   if (m->built && !m->config.inference && nn__slots(o) > m->slots)
     return nn__error(m, NN_ERR_STATE, "optimizer: needs %d state blocks, %d were built",
                      nn__slots(o), m->slots);
-  if (m->built && o->kind != m->optimizer.kind) { /* another kind's state means nothing to it */
+  if (m->built && !m->config.inference && o->average > 0 && !m->average)
+    return nn__error(m, NN_ERR_STATE, "optimizer: no average was built");
+  if (m->swapped) return nn__error(m, NN_ERR_STATE, "optimizer: " NN__SWAPPED);
+  const int other = o->kind != m->optimizer.kind, amsgrad = m->optimizer.amsgrad;
+  if (m->built && (other || !amsgrad != !o->amsgrad)) { /* state that means nothing to it */
     for (int i = 0; i < m->slots; i++) memset(m->slot[i], 0, m->values * sizeof(nn_real));
     m->state_steps = 0;
   }
+  if (o->schedule.kind != m->optimizer.schedule.kind) nn__reset_plateau(m);
+  if (!(o->average > 0)) m->averaged = 0;
   m->optimizer = *o;
+  return NN_OK;
+}
+
+nn_status nn_plateau(nn_model *m, double loss)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  const nn_schedule *s = &m->optimizer.schedule;
+  if (s->kind != NN_PLATEAU)
+    return nn__error(m, NN_ERR_STATE, "nn_plateau: the schedule is another");
+  if (loss < m->plateau_best * (1 - s->threshold)) {
+    m->plateau_best = loss, m->plateau_bad = 0;
+    return NN_OK;
+  }
+  if (++m->plateau_bad <= s->period) return NN_OK;
+  const double rate = m->optimizer.rate, low = s->floor / rate, next = m->plateau_scale * s->gamma;
+  const double scale = next > low ? next : low;
+  if (rate * (m->plateau_scale - scale) > 1e-8) m->plateau_scale = scale;
+  m->plateau_bad = 0;
   return NN_OK;
 }
 
@@ -6981,25 +8669,66 @@ nn_status nn_get_optimizer(const nn_model *m, nn_optimizer *o)
 
 nn_config nn_config_default(void)
 {
-  nn_config c;
-  memset(&c, 0, sizeof c);
+  nn_config c = {0};
   c.batch = 32, c.threads = 1, c.seed = 1, c.notes = 2048;
   return c;
 }
 
-size_t nn_model_size(void) { return sizeof(nn_model); }
+/* A model is one piece: itself, its layers and its parameters, as many as config allows. */
+enum { NN__TABLE_ALIGN = 16 };
+static size_t nn__nodes_at(void) { return nn__round_up(sizeof(nn_model), NN__TABLE_ALIGN); }
+static size_t nn__params_at(int nodes)
+{
+  return nn__nodes_at() + nn__round_up((size_t)nodes * sizeof(nn__node), NN__TABLE_ALIGN);
+}
+size_t nn_model_size_for(const nn_config *config)
+{
+  const int nodes = config && config->most_nodes ? config->most_nodes : NN_MAX_NODES;
+  const int params = config && config->most_params ? config->most_params : NN_MAX_PARAMS;
+  if (nodes < 2 || nodes > NN_MAX_NODES || params < 1 || params > NN_MAX_PARAMS) return 0;
+  return nn__params_at(nodes) + (size_t)params * sizeof(nn__param);
+}
+size_t nn_model_size(void) { return nn_model_size_for(NULL); }
+
+/* Whether the caller's own layers and losses can be used, each of a name of its own. */
+static int nn__good_tables(const nn_config *c)
+{
+  const nn_custom_layer *a = c->custom_layers;
+  const nn_custom_loss *b = c->custom_losses;
+  const int layers = a ? c->custom_layers_count : 0, losses = b ? c->custom_losses_count : 0;
+#ifdef NN_NO_TRAINING
+  const int inference = 1;
+#else
+  const int inference = c->inference;
+#endif
+  int good = c->custom_layers_count >= 0 && c->custom_losses_count >= 0;
+  for (int i = 0; i < layers && good; i++) {
+    good = !nn__wrong_layer(&a[i], inference);
+    for (int k = 0; k < i && good; k++) good = !nn__equal(a[i].name, a[k].name);
+  }
+  for (int i = 0; i < losses && good; i++) {
+    good = !nn__wrong_loss(&b[i]);
+    for (int k = 0; k < i && good; k++) good = !nn__equal(b[i].name, b[k].name);
+  }
+  return good;
+}
 
 nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
 {
   nn_config c = config ? *config : nn_config_default();
   const nn__kernels *kernels;
   int threads = c.threads;
-  if (!memory || size < sizeof(nn_model) || c.batch < 1 || c.batch > NN__MAX_BATCH) return NULL;
+  const size_t wanted = nn_model_size_for(&c);
+  if (!memory || !wanted || size < wanted || c.batch < 1 || c.batch > NN__MAX_BATCH) return NULL;
   if (c.notes > NN__MOST_NOTES) return NULL;
   if (nn__choose(c.isa, &threads, &kernels) != NN_OK) return NULL;
-  if (!c.allocator.allocate != !c.allocator.release) return NULL;
+  if (!c.allocator.allocate != !c.allocator.release || !nn__good_tables(&c)) return NULL;
   nn_model *m = memory;
   memset(m, 0, sizeof *m);
+  if (!c.most_nodes) c.most_nodes = NN_MAX_NODES;
+  if (!c.most_params) c.most_params = NN_MAX_PARAMS;
+  m->node = (nn__node *)(void *)((char *)memory + nn__nodes_at());
+  m->param = (nn__param *)(void *)((char *)memory + nn__params_at(c.most_nodes));
   m->config = c;
   m->config.threads = threads;
   m->config.isa = kernels->isa;
@@ -7011,6 +8740,7 @@ nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
   m->config.inference = 1;
 #else
   m->optimizer = nn_sgd(.01, 0);
+  nn__reset_plateau(m);
 #endif
   return m;
 }
@@ -7018,12 +8748,13 @@ nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
 nn_model *nn_create(const nn_config *config)
 {
   const nn_allocator *allocator = config ? &config->allocator : NULL;
-  void *memory = nn__allocate(allocator, sizeof(nn_model));
-  nn_model *m = nn_create_in(memory, sizeof(nn_model), config);
+  const size_t size = nn_model_size_for(config);
+  void *memory = size ? nn__allocate(allocator, size) : NULL;
+  nn_model *m = nn_create_in(memory, size, config);
   if (m)
     m->owns_model = 1;
   else if (memory)
-    nn__release(allocator, memory, sizeof(nn_model));
+    nn__release(allocator, memory, size);
   return m;
 }
 
@@ -7034,7 +8765,7 @@ void nn_destroy(nn_model *m)
   if (m->built) nn__pool_stop(&m->context.pool);
   if (m->owns_block) nn__release(&allocator, m->block, m->block_size);
   if (m->owns_model)
-    nn__release(&allocator, m, sizeof *m);
+    nn__release(&allocator, m, nn_model_size_for(&m->config));
   else
     memset(m, 0, sizeof *m);
 }
@@ -7042,7 +8773,7 @@ void nn_destroy(nn_model *m)
 nn_status nn_model_status(const nn_model *m) { return m ? m->status : NN_ERR_ARGUMENT; }
 const char *nn_error(const nn_model *m)
 {
-  return m ? m->message.text : "no model: out of memory, or a value of config out of range";
+  return m ? nn__sentence(m) : "no model: out of memory, or a value of config out of range";
 }
 
 /* ---- parameters --------------------------------------------------------------------------- */
@@ -7055,26 +8786,191 @@ static void nn__place_params(nn_model *m)
     nn__param *p = &m->param[i];
     size_t *end = p->buffer ? &m->buffers : &m->values;
     nn_message text = {{0}};
+    const int both = (int)nn__directions(&m->node[p->node]);
     if (p->layer >= 0)
-      nn__say(&text, NN_OK, "%s.%s_l%d", m->node[p->node].name, p->what, p->layer);
+      nn__words(&text, "%s.%s_l%d%s", m->node[p->node].name, p->what, p->layer / both,
+                p->layer % both ? "_reverse" : "");
     else
-      nn__say(&text, NN_OK, "%s.%s", m->node[p->node].name, p->what);
+      nn__words(&text, "%s.%s", m->node[p->node].name, p->what);
     memcpy(p->name, text.text, sizeof p->name - 1);
     p->offset = *end;
     *end += p->count;
-    if (nn__too_large((double)*end))
+    if (nn__too_large(*end))
       nn__fail(m, NN_ERR_LIMIT, "the parameters of the model are too many");
   }
 }
 
 /* The index-th parameter of the public list: trained ones, then buffers. */
-static nn__param *nn__listed(nn_model *m, int index)
+static nn__param *nn__listed(const nn_model *m, int index)
 {
   for (int sort = 0; sort < 2; sort++)
     for (int i = 0; i < m->params; i++)
       if (m->param[i].buffer == sort && index-- == 0) return &m->param[i];
   return NULL;
 }
+
+/* ---- what each kind of layer does --------------------------------------------------------- */
+
+static int nn__is_conv(nn__kind kind) { return kind == NN__CONV2D || kind == NN__CONV_TRANSPOSE; }
+/* Whether a convolution's forward is the walk of another one's data gradient. */
+static int nn__is_turned(const nn__node *node) { return node->kind == NN__CONV_TRANSPOSE; }
+
+/* Room for the bias that a folded norm makes, ahead of the packed weights. */
+static size_t nn__own_bias(const nn__node *node)
+{
+  return node->norm >= 0 ? nn__round_up(node->cols, 16) : 0;
+}
+
+/* The norm after a convolution, y = p v + q of what the convolution gives without its bias b, goes
+ * into the packed weights, p w, and into a bias of their own, p b + q. */
+static void nn__fold_norm(nn_model *m, const nn__node *node, const nn__conv *c, nn_real *packed,
+                          nn_real *bias)
+{
+  const size_t taps = c->kh * c->kw, depthwise = (size_t)nn__depthwise(c);
+  const size_t wide = depthwise ? c->c : c->kernels->nr, each = depthwise ? c->c : c->og;
+  const size_t blocks = nn__side(c) ? NN__TILE * NN__TILE : depthwise ? 1 : c->groups;
+  const size_t rows = nn__side(c) ? c->c : depthwise ? taps : taps * c->cg;
+  const nn__node *norm = &m->node[node->norm];
+  const nn_real *b = node->window.no_bias ? NULL : nn__value(m, node->param + 1);
+  nn_real *const p = norm->keep + 2 * c->oc, *const q = p + c->oc;
+  nn__running_norm(m, norm);
+  for (size_t block = 0; block < blocks; block++)
+    for (size_t j = 0; j < each; j += wide)
+      for (size_t i = 0; i < rows; i++, packed += wide)
+        for (size_t k = 0; k < wide && j + k < each; k++)
+          packed[k] *= p[(nn__side(c) ? 0 : block * each) + j + k];
+  for (size_t j = 0; j < c->oc; j++) bias[j] = q[j] + (b ? p[j] * b[j] : 0);
+}
+
+static void nn__convolve_forward(nn_model *m, nn__node *node, size_t n)
+{
+  const nn__conv c = nn__conv_of(m, node, n);
+  const int turned = nn__is_turned(node);
+  const nn_real *bias = node->window.no_bias ? NULL : nn__value(m, node->param + 1);
+  nn_real *const packed = node->packed ? node->packed + nn__own_bias(node) : m->scratch;
+  if (!node->packed || !m->packed) {
+    nn__conv_pack(m, &c, turned, nn__value(m, node->param), packed);
+    if (node->norm >= 0) nn__fold_norm(m, node, &c, packed, node->packed);
+  }
+  if (node->norm >= 0) bias = node->packed;
+  nn__correlate(m, &c, turned, nn__in(m, node, 0)->y, packed,
+                node->packed ? m->scratch : packed + nn__conv_weights(&c, turned), bias, node->relu,
+                node->y);
+}
+
+#ifndef NN_NO_TRAINING
+static void nn__convolve_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+{
+  const nn__conv c = nn__conv_of(m, node, n);
+  const int turned = nn__is_turned(node), bias = !node->window.no_bias;
+  const nn_real *x = nn__in(m, node, 0)->y, *dy = node->dy;
+  if (nn__learns(m, node)) {
+    nn_real *const db = bias ? nn__grad(m, node->param + 1) : NULL;
+    nn__conv_backward_weights(m, &c, turned ? dy : x, turned ? x : dy, nn__grad(m, node->param),
+                              turned ? NULL : db);
+    if (turned && db) nn__column_sums(m, node, n, dy, NULL, NULL, 1, 1, db);
+  }
+  if (dx) nn__conv_backward_data(m, &c, !turned, dy, nn__value(m, node->param), dx);
+}
+#endif
+
+static size_t nn__all_of(const nn_model *m, const nn__node *node) /* numbers of a whole batch */
+{
+  return (size_t)m->config.batch * node->rows * node->cols;
+}
+
+static void nn__conv_room(const nn_model *m, nn__node *node)
+{
+  nn__conv c = nn__conv_of(m, node, (size_t)m->config.batch);
+  const int back = !m->config.inference, once = nn__packs_once(m), turned = nn__is_turned(node);
+  if (once) node->packed_size = nn__own_bias(node) + nn__conv_weights(&c, turned);
+  for (int way = 0; way < 2; way++) {
+    const size_t forward = nn__conv_lists(&c, turned) + (once ? 0 : nn__conv_weights(&c, turned));
+    const size_t other = nn__conv_lists(&c, !turned) + nn__conv_weights(&c, !turned);
+    size_t backward = nn__max(nn__conv_backward_scratch(&c), nn__max(other, NN__PARTS * c.c));
+    if (!back) backward = 0;
+    node->scratch = nn__max(node->scratch, nn__max(forward, backward));
+    node->thread_scratch =
+        nn__max(node->thread_scratch, nn__conv_thread_scratch(&c, back || turned));
+    if (once) break;
+    nn__conv_choose(&c, 0); /* the way of fewer samples */
+  }
+}
+static void nn__linear_room(const nn_model *m, nn__node *node)
+{
+  node->scratch = m->config.inference ? 0 : NN__PARTS * node->cols;
+  node->packed_size = nn__linear_packed(m, node);
+}
+static void nn__batch_norm_room(const nn_model *m, nn__node *node)
+{
+  node->eps = (nn_real)node->value;
+  node->keep_size = 5 * node->cols;
+  node->scratch = m->config.inference ? 0 : NN__PARTS * node->cols;
+}
+static void nn__layer_norm_room(const nn_model *m, nn__node *node)
+{
+  node->keep_size = 3 * nn__all_of(m, node) / nn__norm_length(node);
+  node->scratch = (2 + 2 * NN__PARTS) * nn__norm_length(node);
+}
+static void nn__group_norm_room(const nn_model *m, nn__node *node)
+{
+  node->keep_size = NN__GROUP_ROWS * (size_t)m->config.batch * node->cols;
+}
+static void nn__normalise_room(const nn_model *m, nn__node *node)
+{
+  (void)m;
+  node->keep_size = 2 * nn__rows_at_once(node) * node->cols;
+}
+static void nn__drop_channels_room(const nn_model *m, nn__node *node)
+{
+  node->keep_size = m->config.inference ? 0 : (size_t)m->config.batch * node->cols;
+}
+static void nn__prelu_room(const nn_model *m, nn__node *node)
+{
+  if (!m->config.inference)
+    node->scratch = (NN__PARTS + 1) * node->cols + nn__all_of(m, node);
+}
+static void nn__whole_room(const nn_model *m, nn__node *node)
+{
+  node->scratch = nn__all_of(m, node);
+}
+#ifndef NN_NO_TRAINING
+static void nn__custom_loss_room(const nn_model *m, nn__node *node)
+{ /* x, losses, their gradient; and that inside */
+  node->scratch = (size_t)m->config.batch * (3 * node->rows * node->cols + 1);
+}
+#endif
+static void nn__cell_room(const nn_model *m, nn__node *node)
+{
+  node->keep_size = (size_t)node->cell.layers * nn__cell_layer_keep(m, node);
+  node->scratch = nn__cell_scratch(m, node);
+  for (int layer = 0; layer < node->cell.layers && nn__packs_once(m); layer++)
+    node->packed_size += nn__directions(node) * nn__cell_packed(m, node, layer);
+}
+
+/* The row of each kind of layer. Inputs do nothing; losses are nn_loss's. */
+#define nn__no_forward NULL
+#define nn__no_backward NULL
+#define nn__no_room NULL
+#define nn__final_state_forward NULL
+#ifdef NN_NO_TRAINING
+#define nn__loss_room NULL
+#define nn__custom_loss_room NULL
+#define NN__ROW_AS(name, forward, backward, room)                                                 \
+  static const nn__layer nn__row_##name = {nn__name_##name, NN__##name, forward, room};
+#else
+#define nn__loss_room nn__whole_room
+#define NN__ROW_AS(name, forward, backward, room)                                                 \
+  static const nn__layer nn__row_##name = {nn__name_##name, NN__##name, forward, backward, room};
+#endif
+#define NN__LAYER_ROW(name, text, needs, how, room)                                               \
+  NN__ROW_AS(name, nn__##how##_forward, nn__##how##_backward, nn__##room##_room)
+#define NN__ACT_ROW(name, text, needs)                                                            \
+  NN__ROW_AS(name, nn__##name##_forward, nn__activation_backward, NULL)
+NN__KINDS(NN__LAYER_ROW, NN__ACT_ROW)
+#define NN__ROW_OF(name, ...) &nn__row_##name,
+static const nn__layer *const nn__rows[NN__KIND_COUNT] = {
+    NN__KINDS(NN__ROW_OF, NN__ROW_OF)}; /* for files */
 
 /* ---- the plan ----------------------------------------------------------------------------- */
 
@@ -7095,19 +8991,11 @@ static int nn__in_place(const nn_model *m, int i)
   const int inference = m->config.inference;
   if (x->users != 1 || nn__is_loss(node->kind)) return 0;
   if (nn__is_input(x->kind) && (!inference || nn__same_layout(x))) return 0; /* the caller's */
-  switch (node->kind) {
-  case NN__FLATTEN: return nn__same_layout(x);
-  case NN__SOFTMAX:
-  case NN__BATCH_NORM:
-  case NN__LAYER_NORM:
-  case NN__NORMALISE:
-  case NN__ADD: return inference;
-  case NN__DROPOUT: break;
-  default:
-    if (!nn__is_act(node->kind)) return 0;
-  }
-  if (inference) return 1;
-  if (nn__kind_needs[node->kind] & NN__NEEDS_X) return 0;
+  const int needs = nn__kind_needs[node->kind], act = nn__is_act(node->kind);
+  if (node->kind == NN__FLATTEN || node->kind == NN__RESHAPE)
+    return nn__same_layout(x) && nn__same_layout(node);
+  if (inference) return act || needs & NN__OVER;
+  if ((!act && !(needs & NN__OVER_TOO)) || needs & NN__NEEDS_X) return 0;
   int maker = node->in[0]; /* through what x is shared with */
   for (;;) {
     if (nn__kind_needs[m->node[maker].kind] & NN__NEEDS_Y) return 0;
@@ -7122,98 +9010,37 @@ static int nn__root(const nn_model *m, int i)
   return i;
 }
 
-static void nn__lives(nn__piece *p, int from, int to)
+/* A piece of node i, or of the one whose arrays it uses, is in use from one time to another. */
+static void nn__lives(nn_model *m, int i, int which, int from, int to)
 {
-  if (p->last < p->first) {
-    p->first = from, p->last = to;
-    return;
-  }
-  if (from < p->first) p->first = from;
-  if (to > p->last) p->last = to;
-}
-
-/* Space of its own that a node wants kept from forward to backward, and while it runs. */
-static size_t nn__keep_size(const nn_model *m, const nn__node *node)
-{
-  const size_t batch = (size_t)m->config.batch;
-  switch (node->kind) {
-  case NN__BATCH_NORM: return 5 * node->cols;
-  case NN__NORMALISE: return 2 * nn__rows_at_once(node) * node->cols;
-  case NN__LAYER_NORM: return 3 * batch * node->rows * node->cols / nn__norm_length(node);
-  case NN__RNN:
-  case NN__LSTM:
-  case NN__GRU: return (size_t)node->cell.layers * nn__cell_keep(m, node);
-  default: return 0;
-  }
-}
-
-/* Room for the bias that a folded norm makes, ahead of the packed weights. */
-static size_t nn__own_bias(const nn__node *node)
-{
-  return node->norm >= 0 ? nn__round_up(node->cols, 16) : 0;
-}
-
-static void nn__scratch_size(const nn_model *m, nn__node *node)
-{
-  node->scratch = node->thread_scratch = node->packed_size = 0;
-  if (node->kind == NN__CONV2D) {
-    nn__conv c = nn__conv_of(m, node, &m->node[node->in[0]], (size_t)m->config.batch);
-    const int back = !m->config.inference, once = nn__packs_once(m);
-    if (once) node->packed_size = nn__own_bias(node) + nn__conv_weights(&c, 0);
-    for (int way = 0; way < 2; way++) {
-      const size_t forward = nn__conv_lists(&c, 0) + (once ? 0 : nn__conv_weights(&c, 0));
-      const size_t backward = back ? nn__conv_backward_scratch(&c) : 0;
-      node->scratch = nn__max(node->scratch, nn__max(forward, backward));
-      node->thread_scratch = nn__max(node->thread_scratch, nn__conv_thread_scratch(&c, back));
-      if (once) break;
-      nn__conv_choose(&c, 0); /* the way of fewer samples */
-    }
-  } else if (node->kind == NN__BATCH_NORM || node->kind == NN__LINEAR) {
-    node->scratch = m->config.inference ? 0 : NN__PARTS * node->cols;
-  } else if (node->kind == NN__LAYER_NORM) {
-    node->scratch = (2 + 2 * NN__PARTS) * nn__norm_length(node);
-  } else if (node->kind == NN__LINEAR) {
-    node->packed_size = nn__linear_packed(m, node);
-  } else if (nn__is_cell(node->kind)) {
-    node->scratch = nn__cell_scratch(m, node);
-    for (int layer = 0; layer < node->cell.layers && nn__packs_once(m); layer++)
-      node->packed_size += nn__cell_packed(m, node, layer);
-#ifndef NN_NO_TRAINING
-  } else if (nn__is_loss(node->kind)) {
-    node->scratch = (size_t)m->config.batch * node->rows * node->cols;
-#endif
-  }
+  if (which >= NN__PIECES) return;
+  nn__piece *p = &m->node[which == NN__Y || which == NN__DY ? nn__root(m, i) : i].piece[which];
+  const int fresh = p->last < p->first;
+  if (fresh || from < p->first) p->first = from;
+  if (fresh || to > p->last) p->last = to;
 }
 
 /* First fit, the largest first: each piece at the lowest place where it meets no piece that lives
  * at the same time. Returns the size of the region. */
-static size_t nn__place(nn_model *m)
+static size_t nn__place(const nn_model *m)
 {
   size_t end = 0;
   for (;;) {
     nn__piece *next = NULL;
-    for (int i = 0; i < 4 * m->nodes; i++) {
-      nn__node *node = &m->node[i / 4];
-      nn__piece *const pieces[4] = {&node->y_piece, &node->dy_piece, &node->keep_piece,
-                                    &node->extra_piece};
-      nn__piece *p = pieces[i % 4];
+    for (int i = 0; i < NN__PIECES * m->nodes; i++) {
+      nn__piece *p = &m->node[i / NN__PIECES].piece[i % NN__PIECES];
       if (p->last >= p->first && p->offset == SIZE_MAX && (!next || p->size > next->size)) next = p;
     }
     if (!next) return end;
     size_t at = 0;
     for (int moved = 1; moved;) {
       moved = 0;
-      for (int i = 0; i < 4 * m->nodes; i++) {
-        const nn__node *node = &m->node[i / 4];
-        const nn__piece *const pieces[4] = {&node->y_piece, &node->dy_piece, &node->keep_piece,
-                                            &node->extra_piece};
-        const nn__piece *p = pieces[i % 4];
+      for (int i = 0; i < NN__PIECES * m->nodes; i++) {
+        const nn__piece *p = &m->node[i / NN__PIECES].piece[i % NN__PIECES];
         if (p == next || p->last < p->first || p->offset == SIZE_MAX) continue;
         if (p->first > next->last || p->last < next->first) continue;
-        if (at < p->offset + p->size && p->offset < at + next->size) {
-          at = p->offset + p->size;
-          moved = 1;
-        }
+        if (at < p->offset + p->size && p->offset < at + next->size)
+          at = p->offset + p->size, moved = 1;
       }
     }
     if (at > SIZE_MAX / 64) return SIZE_MAX; /* more than nn__carve will count */
@@ -7222,30 +9049,27 @@ static size_t nn__place(nn_model *m)
   }
 }
 
-static void nn__want(nn__piece *p, size_t size)
-{
-  p->size = nn__round_up(size, 16);
-  p->offset = SIZE_MAX;
-}
-
 /* Which layers write over their input, and which are done by the layer before them. */
 static void nn__plan_sharing(nn_model *m)
 {
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
-    node->users = node->fused = node->masked = node->relu = node->folded = 0;
+    node->users = node->fused = node->masked = node->relu = node->folded = node->lossy = 0;
     node->norm = -1;
-    for (int k = 0; k < node->inputs; k++) m->node[node->in[k]].users++;
+    for (int k = 0; k < node->inputs; k++) {
+      m->node[node->in[k]].users++;
+      if (nn__is_loss(node->kind)) m->node[node->in[k]].lossy = 1;
+    }
   }
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
-    node->share = nn__in_place(m, i) ? node->in[0] : -1;
+    node->share = (int16_t)(nn__in_place(m, i) ? node->in[0] : -1);
     if (node->share < 0) continue;
     nn__node *maker = &m->node[node->share];
     if (node->kind == NN__BATCH_NORM && maker->kind == NN__CONV2D && nn__packs_once(m))
-      node->folded = 1, maker->norm = i;
+      node->folded = 1, maker->norm = (int16_t)i;
     if (maker->folded) maker = &m->node[maker->share];
-    if (node->kind == NN__RELU && (maker->kind == NN__CONV2D || maker->kind == NN__LINEAR))
+    if (node->kind == NN__RELU && (nn__is_conv(maker->kind) || maker->kind == NN__LINEAR))
       node->fused = maker->relu = 1;
   }
   for (int i = 0; i < m->nodes; i++) {
@@ -7257,52 +9081,60 @@ static void nn__plan_sharing(nn_model *m)
 static void nn__plan_pieces(nn_model *m)
 {
   const int count = m->nodes, loss_time = count, end = 2 * count + 1;
-  const size_t batch = (size_t)m->config.batch;
+  const size_t threads = (size_t)m->config.threads;
+  const size_t most = SIZE_MAX / sizeof(nn_real); /* more than nn__carve will count */
   const int training = !m->config.inference, keep_all = m->config.keep_activations;
   nn__plan_sharing(m);
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
-    nn__want(&node->y_piece, batch * node->rows * node->cols);
-    nn__want(&node->dy_piece, batch * node->rows * node->cols);
-    nn__want(&node->extra_piece, batch * node->rows * node->cols);
-    nn__want(&node->keep_piece, nn__keep_size(m, node));
-    node->y_piece.last = node->dy_piece.last = node->extra_piece.last = node->keep_piece.last = -1;
-    node->y_piece.first = node->dy_piece.first = 0;
-    node->extra_piece.first = node->keep_piece.first = 0;
-    nn__scratch_size(m, node);
-    node->wanted = node->kind == NN__INPUT ? m->config.input_gradient : nn__is_trained(node);
-    for (int k = 0; k < node->inputs; k++) node->wanted |= m->node[node->in[k]].wanted;
-    if (m->config.inference) node->wanted = 0;
+    node->keep_size = node->scratch = node->thread_scratch = node->packed_size = 0;
+    if (node->row->room) node->row->room(m, node);
+    node->keep_size = nn__round_up(node->keep_size, 16);
+    node->scratch = nn__round_up(node->scratch, 16);
+    node->thread_scratch = nn__round_up(node->thread_scratch, 16);
+    size_t keep = node->keep_size;
+    if (!training) keep += node->scratch + nn__min(nn__times(node->thread_scratch, threads), most);
+    const size_t y = nn__all_of(m, node), size[4] = {y, keep, y, y};
+    for (int k = 0; k < NN__PIECES; k++) {
+      const nn__piece unused = {nn__round_up(size[k], 16), SIZE_MAX, 0, -1};
+      node->piece[k] = unused;
+    }
+    node->wanted = training && (node->kind == NN__INPUT ? m->config.input_gradient
+                                                        : nn__is_trained(node));
+    for (int k = 0; k < node->inputs; k++)
+      if (m->node[node->in[k]].wanted) node->wanted = 1;
   }
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
     const int wanted = nn__wants_gradient(m, i), back = nn__time_back(m, i);
     const int needs = nn__kind_needs[node->kind];
-    nn__piece *y = &m->node[nn__root(m, i)].y_piece;
-    nn__piece *dy = &m->node[nn__root(m, i)].dy_piece;
     if (!nn__is_loss(node->kind)) {
       /* an input is copied in before anything runs */
       if (!nn__is_input(node->kind) || !nn__same_layout(node))
-        nn__lives(y, nn__is_input(node->kind) ? 0 : i, i);
-      if (i == m->output || keep_all) nn__lives(y, keep_all ? 0 : i, end);
-      if (wanted && (needs & NN__NEEDS_Y)) nn__lives(y, i, back);
-      if (wanted) nn__lives(dy, back, back);
-      if (wanted && i == m->output) nn__lives(dy, loss_time, back);
-      if (wanted && node->kind == NN__INPUT) nn__lives(dy, back, end);
+        nn__lives(m, i, NN__Y, nn__is_input(node->kind) ? 0 : i, i);
+      if (i == m->output || keep_all) nn__lives(m, i, NN__Y, keep_all ? 0 : i, end);
+      if (wanted && (needs & NN__NEEDS_Y)) nn__lives(m, i, NN__Y, i, back);
+      if (wanted) nn__lives(m, i, NN__DY, back, back);
+      if (wanted && (i == m->output || node->lossy)) nn__lives(m, i, NN__DY, loss_time, back);
+      if (wanted && node->kind == NN__INPUT) nn__lives(m, i, NN__DY, back, end);
+      if (node->kind == NN__FINAL_STATE) { /* the cell writes the one and reads the other */
+        nn__lives(m, i, NN__Y, node->in[0], i);
+        if (wanted) nn__lives(m, i, NN__DY, back, nn__time_back(m, node->in[0]));
+      }
     }
-    if (node->keep_piece.size)
-      nn__lives(&node->keep_piece, node->folded ? node->in[0] : i, training && wanted ? back : i);
+    if (node->piece[NN__KEEP].size)
+      nn__lives(m, i, NN__KEEP, node->folded ? node->in[0] : i,
+                nn__is_loss(node->kind) ? end : training && wanted ? back : i);
     for (int k = 0; k < node->inputs; k++) {
       const int in = node->in[k];
-      nn__node *x = &m->node[in];
-      nn__piece *xy = &m->node[nn__root(m, in)].y_piece;
+      const nn__node *x = &m->node[in];
       if (!nn__is_input(x->kind) || !nn__same_layout(x)) {
-        nn__lives(xy, i, nn__is_loss(node->kind) ? loss_time : i);
-        if (wanted && (needs & NN__NEEDS_X)) nn__lives(xy, i, back);
+        nn__lives(m, in, NN__Y, i, nn__is_loss(node->kind) ? end : i);
+        if (wanted && (needs & NN__NEEDS_X)) nn__lives(m, in, NN__Y, i, back);
       }
       if (nn__wants_gradient(m, in) && !nn__is_loss(node->kind)) {
-        nn__lives(&m->node[nn__root(m, in)].dy_piece, back, back);
-        if (x->users > 1) nn__lives(&x->extra_piece, back, nn__time_back(m, in));
+        nn__lives(m, in, NN__DY, back, back);
+        if (x->users > 1) nn__lives(m, in, NN__EXTRA, back, nn__time_back(m, in));
       }
     }
   }
@@ -7348,7 +9180,7 @@ static void *nn__carve(nn__cursor *c, size_t count, size_t each)
   return at;
 }
 
-#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
+#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT || !defined NN_NO_EXPORT
 static size_t nn__input_size(const nn_model *m) /* reals of one sample of the first input */
 {
   const nn__node *x = &m->node[m->input[0]];
@@ -7356,8 +9188,8 @@ static size_t nn__input_size(const nn_model *m) /* reals of one sample of the fi
 }
 #endif
 
-/* The one layout function: counts (base NULL) or carves up the block. */
-static size_t nn__layout(nn_model *m, char *base, int *overflow)
+/* The one layout function: counts (base NULL) or carves up the block; 0: too much to count. */
+static size_t nn__layout(nn_model *m, char *base)
 {
   nn__cursor c = {base, 0, 0};
   const size_t real = sizeof(nn_real), batch = (size_t)m->config.batch;
@@ -7368,6 +9200,7 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
   if (!m->config.inference) {
     m->gradient = nn__carve(&c, m->values, real);
     for (int i = 0; i < m->slots; i++) m->slot[i] = nn__carve(&c, m->values, real);
+    m->average = m->optimizer.average > 0 ? nn__carve(&c, m->values, real) : NULL;
   }
 #endif
   if (!m->config.in_place) m->buffer = nn__carve(&c, m->buffers, real);
@@ -7388,8 +9221,9 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
   if (m->inputs == 1 && (lossy || m->config.keep_activations)) {
     m->stage = nn__carve(&c, batch * nn__input_size(m), real);
     m->stage_lengths = nn__carve(&c, batch, sizeof(int32_t));
-    m->stage_values = nn__carve(&c, batch * out->rows * out->cols, real);
-    m->stage_labels = nn__carve(&c, batch * out->rows, sizeof(int32_t));
+    m->stage_weights = nn__carve(&c, batch, real);
+    m->stage_values = nn__carve(&c, batch * nn__answers_each(m, 0), real);
+    m->stage_labels = nn__carve(&c, batch * nn__answers_each(m, 1), sizeof(int32_t));
   }
 #endif
   for (int i = 0; i < m->nodes; i++) {
@@ -7398,17 +9232,25 @@ static size_t nn__layout(nn_model *m, char *base, int *overflow)
       node->state_size = (size_t)node->cell.layers * 2 * batch * node->cols;
       node->state = nn__carve(&c, node->state_size, real);
     }
+    if (node->rank == 2) node->lengths_room = nn__carve(&c, batch, sizeof(int32_t));
     node->packed = node->packed_size ? nn__carve(&c, node->packed_size, real) : NULL;
+#ifndef NN_NO_TRAINING
     if (node->kind == NN__INPUT && m->config.input_gradient && !nn__same_layout(node))
       node->border = nn__carve(&c, batch * node->rows * node->cols, real);
-    if (node->has_weights) {
+#endif
+    if (nn__is_loss(node->kind) && node->has_weights) {
       nn_real *copy = nn__carve(&c, node->cols, real);
       if (base && node->weights) memcpy(copy, node->weights, node->cols * real);
       if (base) node->weights = copy;
     }
   }
-  *overflow = c.overflow;
-  return c.used;
+  return c.overflow ? 0 : c.used;
+}
+
+static nn_real *nn__at(const nn_model *m, const nn__node *node, int which)
+{
+  const nn__piece *p = &node->piece[which];
+  return p->last >= p->first ? m->shared + p->offset : NULL;
 }
 
 /* Where each parameter and each node's arrays are, once the block is there. */
@@ -7421,13 +9263,12 @@ static void nn__point(nn_model *m)
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
     const nn__node *root = &m->node[nn__root(m, i)];
-    const nn__piece *y = &root->y_piece, *dy = &root->dy_piece;
-    node->y = y->last >= y->first ? m->shared + y->offset : NULL;
-    node->dy = dy->last >= dy->first ? m->shared + dy->offset : NULL;
-    if (node->keep_piece.last >= node->keep_piece.first)
-      node->keep = m->shared + node->keep_piece.offset;
-    if (node->extra_piece.last >= node->extra_piece.first)
-      node->extra = m->shared + node->extra_piece.offset;
+    node->y = nn__at(m, root, NN__Y);
+    node->keep = nn__at(m, node, NN__KEEP);
+#ifndef NN_NO_TRAINING
+    node->dy = nn__at(m, root, NN__DY);
+    node->extra = nn__at(m, node, NN__EXTRA);
+#endif
   }
 }
 
@@ -7437,15 +9278,11 @@ static nn_status nn__plan(nn_model *m)
   if (m->broken == NN_ERR_MEMORY) m->broken = NN_OK; /* not the description's fault: once more */
   if (m->built) return nn__error(m, NN_ERR_STATE, "nn_build: built already");
   if (m->broken != NN_OK) return m->broken;
-  if (!m->inputs || m->nodes < 2) {
-    nn__fail(m, NN_ERR_STATE, "nn_build: no layers after the input");
-    return m->broken;
-  }
+  if (!m->inputs || m->nodes < 2)
+    return nn__fail(m, NN_ERR_STATE, "nn_build: no layers after the input"), m->broken;
   m->output = m->loss >= 0 ? m->node[m->loss].in[0] : m->nodes - 1;
-  if (m->loss < 0 && nn__is_input(m->node[m->output].kind)) {
-    nn__fail(m, NN_ERR_STATE, "nn_build: the last layer is an input");
-    return m->broken;
-  }
+  if (m->loss < 0 && nn__is_input(m->node[m->output].kind))
+    return nn__fail(m, NN_ERR_STATE, "nn_build: the last layer is an input"), m->broken;
   if (m->config.in_place && !m->config.inference)
     nn__fail(m, NN_ERR_STATE, "nn_build: config.in_place needs config.inference");
   nn__place_params(m);
@@ -7453,27 +9290,26 @@ static nn_status nn__plan(nn_model *m)
   nn__plan_pieces(m);
   nn__reserve_products(m);
   m->scratch_size = m->thread_scratch_size = 0;
-  for (int i = 0; i < m->nodes; i++) {
-    m->scratch_size = nn__max(m->scratch_size, nn__round_up(m->node[i].scratch, 16));
-    m->thread_scratch_size =
-        nn__max(m->thread_scratch_size, nn__round_up(m->node[i].thread_scratch, 16));
+  for (int i = 0; i < m->nodes && !m->config.inference; i++) {
+    m->scratch_size = nn__max(m->scratch_size, m->node[i].scratch);
+    m->thread_scratch_size = nn__max(m->thread_scratch_size, m->node[i].thread_scratch);
   }
-  int overflow;
-  m->plan_size = nn__layout(m, NULL, &overflow) + NN__ALIGN; /* so that any address will do */
-  if (overflow) nn__fail(m, NN_ERR_LIMIT, "nn_build: the model's memory cannot be counted");
+  m->plan_size = nn__layout(m, NULL);
+  if (m->plan_size) m->plan_size += NN__ALIGN; /* so that any address will do */
+  else nn__fail(m, NN_ERR_LIMIT, "nn_build: the model's memory cannot be counted");
   return m->broken;
 }
 
 nn_status nn_plan(nn_model *m, size_t *bytes)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!bytes) return nn__error(m, NN_ERR_ARGUMENT, "nn_plan: bytes is NULL");
+  if (!m || !bytes) return nn__error(m, NN_ERR_ARGUMENT, "nn_plan: bytes is NULL");
   *bytes = 0;
   const nn_status status = nn__plan(m);
   if (status == NN_OK) *bytes = m->plan_size;
   return status;
 }
 
+#ifndef NN_NO_INIT
 /* ---- initial values ----------------------------------------------------------------------- */
 
 /* As nn_random_uniform would draw them from a fresh stream, but each block of four words once. */
@@ -7521,37 +9357,38 @@ static void nn__orthogonalise(const nn__kernels *kernels, nn_random *r, nn_real 
       for (size_t j = 0; j < i; j += NN__BLOCK) {
         nn_real dot[NN__BLOCK];
         const size_t block = nn__min(NN__BLOCK, i - j);
-        kernels->dots(dot, v, w + j * length, length, length, block, &plain);
-        for (size_t b = 0; b < block; b++) kernels->axpy(v, -dot[b], w + (j + b) * length, length);
+        NN__DO(kernels, dots)(dot, v, w + j * length, length, length, block, &plain);
+        for (size_t b = 0; b < block; b++) NN__DO(kernels, axpy)(v, -dot[b], w + (j + b) * length,
+                                                                 length);
       }
       double square = 0;
       for (size_t k = 0; k < length; k++) square += (double)v[k] * (double)v[k];
-      kernels->scale(v, (nn_real)(square > 0 ? 1 / sqrt(square) : 0), length);
+      NN__DO(kernels, scale)(v, (nn_real)(square > 0 ? 1 / sqrt(square) : 0), length);
     }
   }
-  kernels->scale(w, (nn_real)gain, rows * cols);
+  NN__DO(kernels, scale)(w, (nn_real)gain, rows * cols);
   if (rows > cols) nn__transpose_in_place(w, cols, rows);
 }
 
 /* A parameter that is a weight matrix of units: more than one dimension, and no norm. */
-static void nn__init_weights(const nn__kernels *kernels, const nn__node *node, const nn__param *p,
-                             nn_random *r, nn_real *w)
+static void nn__init_weights(const nn__kernels *kernels, const nn__node *node, nn_init init,
+                             double value, const nn__param *p, nn_random *r, nn_real *w)
 {
   const size_t out = (size_t)p->dim[0], fan_in = p->count / out;
-  const size_t taps = p->rank == 4 ? (size_t)p->dim[2] * (size_t)p->dim[3] : 1;
-  const double in = (double)fan_in, sum = in + (double)(out * taps), value = node->init_value;
-  switch (node->init) {
+  const size_t taps = p->rank > 2 ? fan_in / (size_t)p->dim[1] : 1;
+  const double in = (double)fan_in, sum = in + (double)(out * taps);
+  switch (init) {
   case NN_INIT_HE_UNIFORM: nn__fill_uniform(r, w, p->count, value * sqrt(3 / in)); break;
   case NN_INIT_XAVIER_UNIFORM: nn__fill_uniform(r, w, p->count, value * sqrt(6 / sum)); break;
   case NN_INIT_HE_NORMAL:
   case NN_INIT_XAVIER_NORMAL:
   case NN_INIT_TRUNCATED_NORMAL: {
-    const double deviation = node->init == NN_INIT_HE_NORMAL       ? value / sqrt(in)
-                             : node->init == NN_INIT_XAVIER_NORMAL ? value * sqrt(2 / sum)
-                                                                   : value;
+    const double deviation = init == NN_INIT_HE_NORMAL       ? value / sqrt(in)
+                             : init == NN_INIT_XAVIER_NORMAL ? value * sqrt(2 / sum)
+                                                             : value;
     for (size_t i = 0; i < p->count; i++) {
       double z = nn_random_normal(r);
-      while (node->init == NN_INIT_TRUNCATED_NORMAL && fabs(z) > 2) z = nn_random_normal(r);
+      while (init == NN_INIT_TRUNCATED_NORMAL && fabs(z) > 2) z = nn_random_normal(r);
       w[i] = (nn_real)(z * deviation);
     }
     break;
@@ -7561,7 +9398,7 @@ static void nn__init_weights(const nn__kernels *kernels, const nn__node *node, c
     if (node->kind == NN__EMBEDDING)
       for (size_t i = 0; i < p->count; i++) w[i] = (nn_real)nn_random_normal(r);
     else
-      nn__fill_uniform(r, w, p->count, 1 / sqrt(nn__is_cell(node->kind) ? (double)node->cols : in));
+      nn__fill_uniform(r, w, p->count, 1 / sqrt(nn__is_cell(node->kind) ? node->cell.hidden : in));
   }
 }
 
@@ -7572,25 +9409,38 @@ static void nn__initialise(nn_model *m, uint64_t seed)
   for (int i = 0; i < m->params; i++) {
     const nn__param *p = &m->param[i];
     const nn__node *node = &m->node[p->node];
-    const int place = i - node->param;
     if (node->kind == NN__NORMALISE) continue;
     nn_real *w = nn__value(m, i);
     nn_random r = {seed, stream++ ^ 0x1417000000000000u, 0};
-    const int norm = node->kind == NN__BATCH_NORM || node->kind == NN__LAYER_NORM;
-    if (norm || node->init == NN_INIT_CONSTANT) {
-      /* weight 1, bias 0, running mean 0, running variance 1 */
-      const nn_real value = norm ? (nn_real)(place == 0 || place == 3) : (nn_real)node->init_value;
+    const int own = node->kind == NN__CUSTOM && node->init == NN_INIT_DEFAULT;
+    const int norm = nn__is_norm(node->kind), prelu = node->kind == NN__PRELU;
+    const nn_init init = own ? p->init : node->init;
+    const double init_value = own ? p->init_value : node->init_value;
+    if (norm || prelu || init == NN_INIT_CONSTANT) {
+      nn_real value = (nn_real)init_value;
+      if (norm) value = !strcmp(p->what, "weight") || !strcmp(p->what, "running_var");
+      else if (init != NN_INIT_CONSTANT) value = (nn_real).25;
       for (size_t k = 0; k < p->count; k++) w[k] = value;
-    } else if (p->rank > 1) {
-      nn__init_weights(m->context.kernels, node, p, &r, w);
+    } else if (p->rank > 1 || own) {
+      nn__init_weights(m->context.kernels, node, init, init_value, p, &r, w);
     } else { /* biases: as wide as the default of the weights before them */
       const nn__param *weight = &m->param[node->param];
-      const double in = nn__is_cell(node->kind) ? (double)node->cols
+      const double in = nn__is_cell(node->kind) ? node->cell.hidden
                                                 : (double)weight->count / weight->dim[0];
       nn__fill_uniform(&r, w, p->count, 1 / sqrt(in));
     }
   }
 }
+
+#else
+/* Zeros, until a file or the caller brings others. */
+static void nn__initialise(nn_model *m, uint64_t seed)
+{
+  (void)seed;
+  memset(m->value, 0, m->values * sizeof *m->value);
+  memset(m->buffer, 0, m->buffers * sizeof *m->buffer);
+}
+#endif
 
 /* A model that has done nothing yet. */
 static void nn__reset(nn_model *m)
@@ -7598,6 +9448,8 @@ static void nn__reset(nn_model *m)
 #ifndef NN_NO_TRAINING
   if (m->gradient) memset(m->gradient, 0, m->values * sizeof(nn_real));
   for (int i = 0; i < m->slots; i++) memset(m->slot[i], 0, m->values * sizeof(nn_real));
+  m->averaged = 0, m->swapped = 0;
+  nn__reset_plateau(m);
 #endif
   m->steps = m->state_steps = 0, m->draws = 0, m->ran = m->lost = 0;
   nn_reset_state(m);
@@ -7609,17 +9461,23 @@ nn_status nn_reinitialise(nn_model *m, uint64_t seed)
   if (!m->built || m->config.in_place)
     return nn__error(m, NN_ERR_STATE, "nn_reinitialise: %s",
                      m->built ? "the parameters are the caller's (config.in_place)" : "not built");
+#ifdef NN_NO_INIT
+  (void)seed;
+  return nn__error(m, NN_ERR_UNSUPPORTED, "nn_reinitialise: not in this build (NN_NO_INIT)");
+#else
   m->config.seed = seed;
   m->packed = 0;
   nn__reset(m);
   nn__initialise(m, seed);
   return NN_OK;
+#endif
 }
 
 void nn_reset_state(nn_model *m)
 {
   for (int i = 0; m && m->built && i < m->nodes; i++) {
     nn__node *node = &m->node[i];
+    if (!nn__is_cell(node->kind)) continue;
     if (node->state) memset(node->state, 0, node->state_size * sizeof(nn_real));
     node->state_n = 0;
   }
@@ -7632,53 +9490,50 @@ int nn_find_node(const nn_model *m, const char *name)
   return -1;
 }
 
-/* A cell that carries its state, by name. */
+/* A cell that carries its state, by name; NULL and the model's error if there is none. */
 static nn__node *nn__carrying(nn_model *m, const char *layer, const char *who)
 {
   const int i = nn_find_node(m, layer);
   nn__node *node = i >= 0 ? &m->node[i] : NULL;
-  if (!m->built || !node || !node->state) {
-    nn__error(m, !m->built || node ? NN_ERR_STATE : NN_ERR_ARGUMENT, "%s: %s %s", who,
-              layer ? layer : "NULL", !m->built ? "is not built" : node ? "carries no state"
-                                                                        : "is no layer");
-    return NULL;
-  }
-  return node;
+  if (m->built && node && nn__is_cell(node->kind) && node->state) return node;
+  nn__error(m, !m->built || node ? NN_ERR_STATE : NN_ERR_ARGUMENT, "%s: %s %s", who,
+            layer ? layer : "NULL", !m->built ? "is not built" : node ? "carries no state"
+                                                                      : "is no layer");
+  return NULL;
 }
 
-/* Copies between a cell's state, [layer][h, c][batch, hidden], and arrays [layers, n, hidden]. */
-static void nn__copy_state(const nn_model *m, nn__node *node, int n, nn_real *h, nn_real *c, int in)
+/* Copies between a cell's state, [layer][h, c][batch, hidden], and arrays [layers, n, hidden], each
+ * of which may be NULL. in: to the state, and the arrays are only read. */
+static void nn__copy_state(const nn_model *m, nn__node *node, int n, const nn_real *h,
+                           const nn_real *c, int in)
 {
   const size_t room = (size_t)m->config.batch * node->cols, count = (size_t)n * node->cols;
   for (size_t k = 0; k < 2 * (size_t)node->cell.layers; k++) {
-    nn_real *state = node->state + k * room, *user = k % 2 ? c : h;
-    if (!user) continue;
-    user += k / 2 * count;
-    memcpy(in ? state : user, in ? user : state, count * sizeof *user);
+    const nn_real *const from = k % 2 && node->kind == NN__LSTM ? c : k % 2 ? NULL : h;
+    nn_real *state = node->state + k * room, *user = (nn_real *)(uintptr_t)(const void *)from;
+    if (user) user += k / 2 * count;
+    if (user) memcpy(in ? state : user, in ? user : state, count * sizeof *user);
   }
 }
 
 nn_status nn_get_state(nn_model *m, const char *layer, int *n, nn_real *h, nn_real *c)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  nn__node *node = nn__carrying(m, layer, "nn_get_state");
-  if (!node) return m->status;
+  nn__node *node = m ? nn__carrying(m, layer, "nn_get_state") : NULL;
+  if (!node) return m ? m->status : NN_ERR_ARGUMENT;
   if (n) *n = node->state_n;
-  nn__copy_state(m, node, node->state_n, h, node->kind == NN__LSTM ? c : NULL, 0);
+  nn__copy_state(m, node, node->state_n, h, c, 0);
   return NN_OK;
 }
 
 nn_status nn_set_state(nn_model *m, const char *layer, int n, const nn_real *h, const nn_real *c)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  nn__node *node = nn__carrying(m, layer, "nn_set_state");
-  if (!node) return m->status;
+  nn__node *node = m ? nn__carrying(m, layer, "nn_set_state") : NULL;
+  if (!node) return m ? m->status : NN_ERR_ARGUMENT;
   if (n < 1 || n > m->config.batch)
     return nn__error(m, NN_ERR_ARGUMENT, "nn_set_state: %d samples, must be 1..%d (config.batch)",
                      n, m->config.batch);
   memset(node->state, 0, node->state_size * sizeof *node->state);
-  nn__copy_state(m, node, n, (nn_real *)(uintptr_t)(const void *)h, /* only ever read */
-                 (nn_real *)(uintptr_t)(const void *)(node->kind == NN__LSTM ? c : NULL), 1);
+  nn__copy_state(m, node, n, h, c, 1);
   node->state_n = n;
   return NN_OK;
 }
@@ -7687,15 +9542,11 @@ nn_status nn_set_state(nn_model *m, const char *layer, int n, const nn_real *h, 
 
 static nn_status nn__build_at(nn_model *m, void *memory)
 {
-  int overflow;
   const nn_status status = nn__pool_start(&m->context.pool, m->config.threads);
-  if (status != NN_OK) {
-    nn__fail(m, status, "nn_build: cannot start %d threads", m->config.threads);
-    return m->broken;
-  }
-  m->block = memory;
-  m->block_size = m->plan_size;
-  nn__layout(m, nn__aligned(memory), &overflow);
+  if (status != NN_OK)
+    return nn__fail(m, status, "nn_build: cannot start %d threads", m->config.threads), m->broken;
+  m->block = memory, m->block_size = m->plan_size;
+  nn__layout(m, nn__aligned(memory));
   nn__point(m);
   m->built = 1;
   for (int i = 0; i < m->params; i++) {
@@ -7712,125 +9563,44 @@ nn_status nn_build_in(nn_model *m, void *memory, size_t size)
 {
   const nn_status status = nn__plan(m);
   if (status != NN_OK) return status;
-  if (!memory || size < m->plan_size) {
-    nn__fail(m, NN_ERR_MEMORY, "nn_build_in: needs %zu bytes, got %zu", m->plan_size, size);
-    return m->broken;
-  }
-  return nn__build_at(m, memory);
+  if (memory && size >= m->plan_size) return nn__build_at(m, memory);
+  nn__fail(m, NN_ERR_MEMORY, "nn_build_in: needs %zu bytes, got %zu", m->plan_size, size);
+  return m->broken;
 }
 
 nn_status nn_build(nn_model *m)
 {
   nn_status status = nn__plan(m);
   if (status != NN_OK) return status;
-  void *memory = nn__allocate(&m->config.allocator, m->plan_size);
-  if (!memory) {
-    nn__fail(m, NN_ERR_MEMORY, "nn_build: no %zu bytes of memory", m->plan_size);
-    return m->broken;
-  }
   const size_t size = m->plan_size;
+  void *memory = nn__allocate(&m->config.allocator, size);
+  if (!memory)
+    return nn__fail(m, NN_ERR_MEMORY, "nn_build: no %zu bytes of memory", size), m->broken;
   status = nn__build_at(m, memory);
-  if (status == NN_OK)
-    m->owns_block = 1;
-  else
-    nn__release(&m->config.allocator, memory, size);
+  m->owns_block = status == NN_OK;
+  if (status != NN_OK) nn__release(&m->config.allocator, memory, size);
   return status;
 }
 
 /* ---- forward ------------------------------------------------------------------------------ */
 
-/* The norm after a convolution, y = p v + q of what the convolution gives without its bias b, goes
- * into the packed weights, p w, and into a bias of their own, p b + q. */
-static void nn__fold_norm(nn_model *m, const nn__node *node, const nn__conv *c, nn_real *packed,
-                          nn_real *bias)
-{
-  const size_t taps = c->kh * c->kw, depthwise = (size_t)nn__depthwise(c);
-  const size_t wide = depthwise ? c->c : c->kernels->nr, each = depthwise ? c->c : c->og;
-  const size_t blocks = c->side ? NN__TILE * NN__TILE : depthwise ? 1 : c->groups;
-  const size_t rows = c->side ? c->c : depthwise ? taps : taps * c->cg;
-  const nn__node *norm = &m->node[node->norm];
-  const nn_real *b = node->window.no_bias ? NULL : nn__value(m, node->param + 1);
-  nn_real *const p = norm->keep + 2 * c->oc, *const q = p + c->oc;
-  nn__running_norm(m, norm);
-  for (size_t block = 0; block < blocks; block++)
-    for (size_t j = 0; j < each; j += wide)
-      for (size_t i = 0; i < rows; i++, packed += wide)
-        for (size_t k = 0; k < wide && j + k < each; k++)
-          packed[k] *= p[(c->side ? 0 : block * each) + j + k];
-  for (size_t j = 0; j < c->oc; j++) bias[j] = q[j] + (b ? p[j] * b[j] : 0);
-}
-
-static void nn__convolve(nn_model *m, nn__node *node, size_t n)
-{
-  const nn__node *x = nn__in(m, node, 0);
-  const nn__conv c = nn__conv_of(m, node, x, n);
-  const nn_real *bias = node->window.no_bias ? NULL : nn__value(m, node->param + 1);
-  nn_real *const packed = node->packed ? node->packed + nn__own_bias(node) : m->scratch;
-  if (!node->packed || !m->packed) {
-    nn__conv_pack(m, &c, 0, nn__value(m, node->param), packed);
-    if (node->norm >= 0) nn__fold_norm(m, node, &c, packed, node->packed);
-  }
-  if (node->norm >= 0) bias = node->packed;
-  nn__correlate(m, &c, 0, x->y, packed,
-                node->packed ? m->scratch : packed + nn__conv_weights(&c, 0), bias, node->relu,
-                node->y);
-}
-
-static nn_status nn__forward_node(nn_model *m, int i, size_t n)
-{
-  nn__node *node = &m->node[i];
-  const nn__node *x = node->inputs ? nn__in(m, node, 0) : NULL;
-  switch (node->kind) {
-  case NN__CONV2D: nn__convolve(m, node, n); break;
-  case NN__LINEAR: nn__linear_forward(m, node, n); break;
-  case NN__MAX_POOL:
-  case NN__AVG_POOL:
-  case NN__GLOBAL_MAX:
-  case NN__GLOBAL_AVG: {
-    nn__pool_job p = nn__pool_of(m, node, x);
-    const int global = node->kind == NN__GLOBAL_MAX || node->kind == NN__GLOBAL_AVG;
-    p.x = x->y, p.out = node->y;
-    nn__parallel(&m->context.pool, n, global ? nn__global_forward_task : nn__pool_forward_task, &p);
-    break;
-  }
-  case NN__SOFTMAX: nn__softmax_rows(m, node->y, x->y, n * node->rows, node->cols); break;
-  case NN__DROPOUT: nn__dropout_forward(m, node, n); break;
-  case NN__BATCH_NORM:
-    if (!node->folded) nn__batch_norm_forward(m, node, n);
-    break;
-  case NN__LAYER_NORM: nn__layer_norm_forward(m, node, n); break;
-  case NN__NORMALISE: nn__normalise(m, node, n, 0, x->y, node->y); break;
-  case NN__FLATTEN: nn__flatten_forward(m, node, n); break;
-  case NN__ADD: nn__add_forward(m, node, n); break;
-  case NN__CONCAT: nn__concat_forward(m, node, n); break;
-  case NN__EMBEDDING: return nn__embedding_forward(m, node, n);
-  case NN__RNN:
-  case NN__LSTM:
-  case NN__GRU: nn__cell_forward(m, node, n); break;
-  case NN__MULTIPLY: nn__multiply_forward(m, node, n); break;
-  case NN__LAST_STEP:
-  case NN__REVERSE:
-  case NN__PADDED:
-  case NN__CROP:
-  case NN__UPSAMPLE: nn__move_forward(m, node, n); break;
-  default: /* inputs and losses do nothing */
-    if (nn__is_act(node->kind)) nn__activation_forward(m, node, n);
-  }
-  return NN_OK;
-}
-
-/* The greatest length that fits all sequences of a model; 0 if it has none. */
+/* The greatest length that a sample may come with: it fits all that begins a sequence; 0 if nothing
+ * does. */
 static size_t nn__most_steps(const nn_model *m)
 {
   size_t steps = SIZE_MAX;
-  for (int i = 0; i < m->nodes; i++)
-    if (m->node[i].rank == 2) steps = nn__min(steps, m->node[i].rows);
+  for (int i = 0; i < m->nodes; i++) {
+    const nn__node *node = &m->node[i];
+    if (node->rank == 2 && (!node->inputs || m->node[node->in[0]].rank != 2))
+      steps = nn__min(steps, node->rows);
+  }
   return steps == SIZE_MAX ? 0 : steps;
 }
 
-/* Whether the lengths of n samples, or NULL, fit that. only: as in nn__check_labels. */
+/* Whether the lengths of n samples, or NULL, fit that, and leave each layer a step. only: as in
+ * nn__check_labels. take: these are the samples of a forward, and each layer learns its steps. */
 static nn_status nn__check_lengths(nn_model *m, const int32_t *lengths, const int32_t *only, int n,
-                                   const char *who)
+                                   int take, const char *who)
 {
   const size_t steps = nn__most_steps(m);
   if (lengths && !steps)
@@ -7840,6 +9610,14 @@ static nn_status nn__check_lengths(nn_model *m, const int32_t *lengths, const in
     if (lengths[i] < 1 || (size_t)lengths[i] > steps)
       return nn__error(m, NN_ERR_ARGUMENT, "%s: length %d of sample %d is not in 1..%zu", who,
                        (int)lengths[i], i, steps);
+    nn__steps_of(m, &m->node[m->nodes - 1], (size_t)lengths[i]);
+    for (int j = 0; j < m->nodes; j++) {
+      if (!m->node[j].steps)
+        return nn__error(m, NN_ERR_ARGUMENT,
+                         "%s: length %d of sample %d leaves %s no whole step", who,
+                         (int)lengths[i], i, m->node[j].name);
+      if (take && m->node[j].rank == 2) m->node[j].lengths_room[k] = (int32_t)m->node[j].steps;
+    }
   }
   return NN_OK;
 }
@@ -7865,10 +9643,11 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
   for (int i = 0; i < m->inputs; i++)
     if (!b->x[i])
       return nn__error(m, NN_ERR_ARGUMENT, "forward: x[%d] is NULL", i);
-  const nn_status status = nn__check_lengths(m, b->lengths, NULL, b->n, "forward");
-  if (status != NN_OK) return status;
+  if (nn__check_lengths(m, b->lengths, NULL, b->n, 1, "forward") != NN_OK) return m->status;
   m->has_lengths = b->lengths != NULL;
   if (b->lengths) memcpy(m->lengths, b->lengths, (size_t)b->n * sizeof *m->lengths);
+  for (int k = 0; k < m->nodes; k++)
+    m->node[k].lengths = b->lengths && m->node[k].rank == 2 ? m->node[k].lengths_room : NULL;
   return NN_OK;
 }
 
@@ -7907,43 +9686,59 @@ static void nn__check_packed(nn_model *m)
   m->fingerprint = now;
 }
 
+/* The space in which a layer works. Training layers share one; an inference layer's is part of its
+ * piece, behind what it keeps, so other layers' activations lie there while it does not run. */
+static void nn__take_scratch(nn_model *m, const nn__node *node)
+{
+  if (!m->config.inference || !node->keep) return;
+  m->scratch = node->keep + node->keep_size;
+  m->thread_scratch = m->scratch + node->scratch;
+  m->thread_scratch_size = node->thread_scratch;
+}
+
 /* first_bad, if not NULL: the first node whose output holds a NaN or infinity, else -1. */
 static nn_status nn__run_layers(nn_model *m, const nn_batch *b, int training, int *first_bad)
 {
   if (training && training != NN_INSPECTING && m->config.inference)
     return nn__error(m, NN_ERR_STATE, "forward: training asked of an inference model");
   m->ran = m->lost = 0; /* a refused forward leaves nothing to go on from */
-  nn_status status = nn__check_batch(m, b);
-  if (status != NN_OK) return status;
+  m->failure = NN_OK, m->blamed = NULL;
+  if (nn__check_batch(m, b) != NN_OK) return m->status;
   const size_t n = (size_t)b->n;
+  m->n = b->n;
+  m->training = training == NN_INSPECTING ? NN_INSPECTING : training != 0;
 #ifndef NN_NO_TRAINING
-  const nn__node *lone = training == NN_INSPECTING || !training
-                             ? NULL
-                             : nn__lone_norm(m, n, nn__lengths(m));
+  const nn__node *lone = nn__share_rows(m, n);
+  if (nn__learning(m) && !lone && !nn__shares_norms(m)) lone = nn__lone_norm(m, n, nn__lengths(m));
   if (lone)
     return nn__error(m, NN_ERR_ARGUMENT, "forward: %s " NN__LONE, lone->name);
 #endif
-  m->n = b->n;
-  m->training = training == NN_INSPECTING ? NN_INSPECTING : training != 0;
   for (int k = 0; k < m->inputs; k++) {
     nn__node *x = &m->node[m->input[k]];
     if (nn__same_layout(x))
       x->y = (nn_real *)(uintptr_t)(const void *)b->x[k]; /* only ever read */
     else
       nn__copy_border(m, x, n, x->y, b->x[k], 1);
-    nn__clear_past_ends(m, x, n, x->y);
+    nn__clear_past_ends(x, n, x->y);
   }
   if (first_bad) *first_bad = -1;
   nn__check_packed(m);
   for (int i = 0; i < m->nodes; i++) {
     const nn__node *node = &m->node[i];
-    if ((status = nn__forward_node(m, i, n)) != NN_OK) return m->status = status;
+    nn__take_scratch(m, node);
+    if (node->row->forward && m->failure == NN_OK) node->row->forward(m, &m->node[i], n);
+#ifndef NN_NO_TRAINING
+    else
+      nn__share_nothing(m, node, 0);
+#endif
+    if (m->failure != NN_OK) continue;
     if (!nn__is_input(node->kind) && !nn__is_loss(node->kind))
-      nn__clear_past_ends(m, node, n, node->y);
+      nn__clear_past_ends(node, n, node->y);
     if (!first_bad || *first_bad >= 0 || nn__is_loss(node->kind)) continue;
     for (size_t k = 0; k < n * node->rows * node->cols && *first_bad < 0; k++)
       if (!nn__finite((double)node->y[k])) *first_bad = i;
   }
+  if (m->failure != NN_OK) return m->status = m->failure;
   m->shown = 0;
   m->draws += (uint64_t)nn__learning(m);
   m->ran = m->packed = 1;
@@ -7976,7 +9771,7 @@ const nn_real *nn_output(nn_model *m)
 /* Whether a node's output is there after a forward. */
 static nn_status nn__kept(nn_model *m, int node, const char *who)
 {
-  if (node < 0 || node >= m->nodes)
+  if (!m || node < 0 || node >= m->nodes)
     return nn__error(m, NN_ERR_ARGUMENT, "%s: no node %d", who, node);
   const nn__node *x = &m->node[node];
   if (nn__is_loss(x->kind) || x->kind == NN__TOKENS)
@@ -7996,8 +9791,7 @@ static nn_status nn__readable(nn_model *m, int node, const char *who)
 
 nn_status nn_read(nn_model *m, int node, nn_real *to)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!to) return nn__error(m, NN_ERR_ARGUMENT, "read: nowhere to put it");
+  if (!m || !to) return nn__error(m, NN_ERR_ARGUMENT, "read: nowhere to put it");
   const nn_status status = nn__readable(m, node, "read");
   if (status == NN_OK) nn__copy_border(m, &m->node[node], (size_t)m->n, to, m->node[node].y, 0);
   return status;
@@ -8005,34 +9799,29 @@ nn_status nn_read(nn_model *m, int node, nn_real *to)
 
 nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels, nn_real *probabilities)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (m->built && m->node[m->output].rank != 1)
+  if (!m || (m->built && m->node[m->output].rank != 1))
     return nn__error(m, NN_ERR_SHAPE, "predict: the output is not a vector");
-  const nn_status status = nn_forward(m, b, 0);
-  if (status != NN_OK) return status;
+  if (nn_forward(m, b, 0) != NN_OK) return m->status;
   const nn__node *out = &m->node[m->output];
   for (int i = 0; i < b->n && labels; i++)
     labels[i] = (int32_t)nn__greatest(out->y + (size_t)i * out->cols, out->cols);
+  const uint32_t mode = nn__flush_subnormals();
   if (probabilities && out->kind == NN__SOFTMAX)
     memcpy(probabilities, out->y, (size_t)b->n * out->cols * sizeof *probabilities);
-  else if (probabilities) {
-    const uint32_t mode = nn__flush_subnormals();
+  else if (probabilities)
     nn__softmax_rows(m, probabilities, out->y, (size_t)b->n, out->cols);
-    nn__restore_mode(mode);
-  }
+  nn__restore_mode(mode);
   return NN_OK;
 }
 
 nn_status nn_predict_top(nn_model *m, const nn_batch *b, int k, int32_t *labels,
                          nn_real *probabilities)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!labels) return nn__error(m, NN_ERR_ARGUMENT, "predict: nowhere to put the labels");
+  if (!m || !labels) return nn__error(m, NN_ERR_ARGUMENT, "predict: no place for the labels");
   if (m->built && (k < 1 || (size_t)k > m->node[m->output].cols))
     return nn__error(m, NN_ERR_ARGUMENT, "predict: the best %d, must be 1..%zu", k,
                      m->node[m->output].cols);
-  const nn_status status = nn_predict(m, b, NULL, NULL);
-  if (status != NN_OK) return status;
+  if (nn_predict(m, b, NULL, NULL) != NN_OK) return m->status;
   const nn__node *out = &m->node[m->output];
   for (size_t i = 0; i < (size_t)b->n; i++) {
     const nn_real *row = out->y + i * out->cols;
@@ -8064,14 +9853,32 @@ nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct
                      m->loss < 0 ? "loss: the model has none" : "loss: no forward");
   if (!b || b->n != m->n)
     return nn__error(m, NN_ERR_ARGUMENT, "loss: not the batch of the last forward");
-  const nn__node *node = &m->node[m->loss];
+  nn_status status = nn__check_answers(m, b->labels, b->values, b->weights, NULL, (size_t)b->n,
+                                       nn__lengths(m), NULL);
+  if (status != NN_OK) return m->status = status;
   const int open = nn__keeps(m) && m->ran == 1; /* after backward another array may be there */
-  nn_real *d = open ? m->node[m->output].dy : NULL;
   const uint32_t mode = nn__flush_subnormals();
-  const nn_status status =
-      node->kind == NN__CROSS_ENTROPY
-          ? nn__cross_entropy_loss(m, node, (size_t)m->n, b->labels, d, &value, &right)
-          : nn__value_loss(m, node, (size_t)m->n, b->values, d, &value);
+  for (int i = m->loss; i < m->nodes && open; i++) {
+    nn__node *x = nn__in(m, &m->node[i], 0);
+    if (x->dy) memset(x->dy, 0, (size_t)b->n * x->rows * x->cols * sizeof *x->dy);
+  }
+  m->lost = 0;
+  for (int i = m->loss; i < m->nodes && status == NN_OK; i++) { /* each adds to its input's dy */
+    nn__node *node = &m->node[i];
+    nn_real *d = open ? nn__in(m, node, 0)->dy : NULL;
+    nn__loss_total(m, node, b);
+    node->sum = 0;
+    nn__take_scratch(m, node);
+    if (node->kind == NN__CUSTOM_LOSS)
+      status = nn__custom_objective(m, node, b, d);
+    else if (!nn__is_labelled(node->kind))
+      nn__value_loss(m, node, b, d);
+    else if (i == m->loss)
+      right = nn__cross_entropy_loss(m, node, b, d);
+    else
+      nn__cross_entropy_loss(m, node, b, d);
+    value += node->sum * nn__share(node, node->total);
+  }
   nn__restore_mode(mode);
   if (status != NN_OK) return m->status = status;
   if (loss) *loss = value;
@@ -8080,102 +9887,76 @@ nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct
   return NN_OK;
 }
 
-static void nn__backward_node(nn_model *m, nn__node *node, size_t n, int k, nn_real *dx)
+enum { NN__BUCKET = 1 << 16 };
+/* Lets the ranks add up the gradients of layers that are done, those from `from` on, once they make
+ * a bucket. */
+static void nn__reduce_gradients(nn_model *m, size_t from, int last)
 {
-  const nn__node *x = nn__in(m, node, 0);
-  switch (node->kind) {
-  case NN__CONV2D: {
-    const nn__conv c = nn__conv_of(m, node, x, n);
-    if (nn__learns(m, node))
-      nn__conv_backward_weights(m, &c, x->y, node->dy, nn__grad(m, node->param),
-                                node->window.no_bias ? NULL : nn__grad(m, node->param + 1));
-    if (dx) nn__conv_backward_data(m, &c, node->dy, nn__value(m, node->param), dx);
-    break;
-  }
-  case NN__LINEAR: nn__linear_backward(m, node, n, dx); break;
-  case NN__MAX_POOL:
-  case NN__AVG_POOL:
-  case NN__GLOBAL_MAX:
-  case NN__GLOBAL_AVG: {
-    nn__pool_job p = nn__pool_of(m, node, x);
-    const int global = node->kind == NN__GLOBAL_MAX || node->kind == NN__GLOBAL_AVG;
-    p.x = x->y, p.y = node->y, p.dy = node->dy, p.dx = dx;
-    p.relu = x->masked && nn__goes_by_gradient(m);
-    nn__parallel(&m->context.pool, n, global ? nn__global_backward_task : nn__pool_backward_task,
-                 &p);
-    break;
-  }
-  case NN__SOFTMAX: nn__softmax_backward(m, node, n, dx); break;
-  case NN__DROPOUT: nn__dropout_backward(m, node, n, dx); break;
-  case NN__BATCH_NORM: nn__batch_norm_backward(m, node, n, dx); break;
-  case NN__LAYER_NORM: nn__layer_norm_backward(m, node, n, dx); break;
-  case NN__NORMALISE: nn__normalise(m, node, n, 1, node->dy, dx); break;
-  case NN__FLATTEN: nn__flatten_backward(m, node, n, dx); break;
-  case NN__ADD: nn__add_backward(m, node, n, dx); break;
-  case NN__CONCAT: nn__concat_backward(m, node, n, k, dx); break;
-  case NN__EMBEDDING: nn__embedding_backward(m, node, n); break;
-  case NN__RNN:
-  case NN__LSTM:
-  case NN__GRU: nn__cell_backward(m, node, n, dx); break;
-  case NN__MULTIPLY: nn__multiply_backward(m, node, n, k, dx); break;
-  case NN__LAST_STEP:
-  case NN__REVERSE:
-  case NN__PADDED:
-  case NN__CROP:
-  case NN__UPSAMPLE: nn__move_backward(m, node, n, dx); break;
-  default:
-    if (nn__is_act(node->kind)) nn__activation_backward(m, node, n, dx);
-  }
+  const size_t least = m->ranks.bucket ? m->ranks.bucket : NN__BUCKET;
+  if (m->unreduced <= from || (!last && m->unreduced - from < least)) return;
+  nn__reduce(m, m->gradient + from, m->unreduced - from, sizeof *m->gradient);
+  m->unreduced = from;
 }
 
-/* From a node's gradient down: the first user of a node writes its gradient, the others add. */
+/* From a node's gradient down, or, where from is -1, from those that the losses made: the first
+ * user of a node writes its gradient, the others add. Where no forward has left anything it only
+ * does its share of what the other ranks add up. */
 static nn_status nn__backward_all(nn_model *m, int from)
 {
   const size_t n = (size_t)m->n;
+  const int idle = !m->ran;
   const int learning = nn__learning(m);
   const uint32_t mode = nn__flush_subnormals();
   m->draws -= (uint64_t)learning; /* dropout draws the masks of the forward again */
-  for (int i = 0; i < m->nodes; i++) m->node[i].started = i == from;
-  for (int i = from; i >= 0; i--) {
+  for (int i = 0; i < m->nodes; i++)
+    m->node[i].started = from < 0 ? m->node[i].lossy > 0 && m->node[i].dy : i == from;
+  m->failure = NN_OK;
+  for (int i = from < 0 ? m->loss - 1 : from; i >= 0; i--) {
     nn__node *node = &m->node[i];
     if (!node->started || nn__is_input(node->kind)) continue;
-    if (node->dy) nn__clear_past_ends(m, node, n, node->dy);
+    if (node->dy && !idle) nn__clear_past_ends(node, n, node->dy);
     for (int k = 0; k < (node->inputs > 0 ? node->inputs : 1); k++) {
       nn__node *x = nn__in(m, node, k);
       const int wanted = nn__wants_gradient(m, node->in[k]);
-      if (!wanted && !(learning && nn__is_trained(node) && k == 0)) continue;
+      const int walks = nn__is_cell(node->kind) && node->inputs > 1; /* the state needs the steps */
+      if (!wanted && !(k == 0 && (walks || (learning && nn__is_trained(node))))) continue;
       nn_real *dx = !wanted ? NULL : x->started ? x->extra : x->dy;
-      if (!node->masked || !nn__goes_by_gradient(m) || i == from)
-        nn__backward_node(m, node, n, k, dx);
-      if (dx && dx == x->extra) m->context.kernels->add(x->dy, x->dy, dx, n * x->rows * x->cols);
+      if ((idle || m->failure != NN_OK) && wanted)
+        nn__share_nothing(m, node, 1);
+      else if (!idle && m->failure == NN_OK &&
+               (!node->masked || !nn__goes_by_gradient(m) || i == from))
+        node->toward = (unsigned char)k, node->row->backward(m, node, n, dx);
+      if (dx && dx == x->extra && !idle)
+        NN__DO(m->context.kernels, add)(x->dy, x->dy, dx, n * x->rows * x->cols);
       if (wanted) x->started = 1;
     }
+    if (node->params && !m->param[node->param].buffer)
+      nn__reduce_gradients(m, m->param[node->param].offset, 0);
   }
+  nn__reduce_gradients(m, 0, 1);
   m->draws += (uint64_t)learning;
   for (int k = 0; k < m->inputs; k++) {
     nn__node *x = &m->node[m->input[k]];
     if (!x->started && x->dy) memset(x->dy, 0, n * x->rows * x->cols * sizeof(nn_real));
-    if (x->dy) nn__clear_past_ends(m, x, n, x->dy);
+    if (x->dy) nn__clear_past_ends(x, n, x->dy);
     if (x->border && x->dy) nn__copy_border(m, x, n, x->border, x->dy, 0);
   }
   m->lost = 0;
   m->ran = m->ran ? 2 : 0; /* output stays, but a second backward would find nothing */
   nn__restore_mode(mode);
-  return NN_OK;
+  return m->failure == NN_OK ? NN_OK : (m->status = m->failure);
 }
 
 nn_status nn_backward(nn_model *m)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!m->lost || m->ran != 1) /* backward uses up what forward left */
+  if (!m || !m->lost || m->ran != 1) /* backward uses up what forward left */
     return nn__error(m, NN_ERR_STATE, "backward: needs a training forward and nn_loss before it");
-  return nn__backward_all(m, m->output);
+  return nn__backward_all(m, -1);
 }
 
 nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!output_gradient) return nn__error(m, NN_ERR_ARGUMENT, "backward: no gradient given");
+  if (!m || !output_gradient) return nn__error(m, NN_ERR_ARGUMENT, "backward: no gradient");
   if (m->ran != 1 || !nn__keeps(m))
     return nn__error(m, NN_ERR_STATE, "backward: needs a training forward before it");
   nn__node *out = &m->node[m->output];
@@ -8247,9 +10028,9 @@ static void nn__gradient_task(void *arg, size_t index, int thread)
   const size_t at = f->first + index * NN__FLAT_PIECE;
   const size_t n = nn__min(NN__FLAT_PIECE, f->last - at);
   (void)thread;
-  f->most[index] = kernels->largest(f->m->gradient + at, n);
+  f->most[index] = NN__DO(kernels, largest)(f->m->gradient + at, n);
   const double scale = ldexp(1, -nn__norm_exponent(f->most[index]));
-  if (f->norm) f->sum[index] = kernels->sum_squares(f->m->gradient + at, n, (nn_real)scale);
+  if (f->norm) f->sum[index] = NN__DO(kernels, sum_squares)(f->m->gradient + at, n, (nn_real)scale);
 }
 
 /* The norm of the gradients if f->norm, and in *most the greatest of them, or a NaN or infinity. */
@@ -8272,8 +10053,8 @@ double nn_gradient_norm(nn_model *m)
 static double nn__decay_of(const nn_model *m, int param)
 {
   const nn__node *node = &m->node[m->param[param].node];
-  const int norm = node->kind == NN__BATCH_NORM || node->kind == NN__LAYER_NORM;
-  if (m->optimizer.decay_weights_only && (norm || m->param[param].rank == 1)) return 0;
+  const int kept = nn__is_norm(node->kind) || m->param[param].rank == 1;
+  if (m->optimizer.decay_weights_only && kept) return 0;
   return m->optimizer.weight_decay * node->decay;
 }
 
@@ -8283,9 +10064,16 @@ static void nn__update_task(void *arg, size_t index, int thread)
   nn_model *m = f->m;
   const size_t at = f->first + index * NN__FLAT_PIECE;
   (void)thread;
-  f->most[index] = (double)m->context.kernels->update(
-      &f->update, m->value + at, m->gradient + at, m->slot[0] ? m->slot[0] + at : NULL,
-      m->slot[1] ? m->slot[1] + at : NULL, nn__min(NN__FLAT_PIECE, f->last - at));
+  const size_t n = nn__min(NN__FLAT_PIECE, f->last - at);
+  nn_real *slot[3];
+  for (int i = 0; i < 3; i++) slot[i] = m->slot[i] ? m->slot[i] + at : NULL;
+  f->most[index] =
+      (double)NN__DO(m->context.kernels, update)(&f->update, m->value + at, m->gradient + at, slot,
+                                                 n);
+  if (!(m->optimizer.average > 0) || !m->averaged) return;
+  NN__DO(m->context.kernels, scale)(m->average + at, (nn_real)m->optimizer.average, n);
+  NN__DO(m->context.kernels, axpy)(m->average + at, (nn_real)(1 - m->optimizer.average),
+                                   m->value + at, n);
 }
 
 /* Moves each run of parameters whose rate and weight decay are the same by their layers' factors;
@@ -8331,12 +10119,25 @@ static const nn__param *nn__first_bad(const nn_model *m, const nn_real *block, d
   return NULL;
 }
 
-/* What diverged, by how much, and what may help. Failures alone come here, so it may be slow. */
-static nn_status nn__diverged(nn_model *m, const char *what, const char *of, double value)
+/* What diverged, by how much, and why, or what may help; blamed: what made a NaN, or NULL. Failures
+ * alone come here, so it may be slow. */
+static nn_status nn__diverged(nn_model *m, const nn__node *blamed, const char *what,
+                              const char *of, double value)
 {
+  if (blamed)
+    return nn__error(m, NN_ERR_DIVERGED, "step %lld: %s%s is %g, for the callback of %s (%s) makes "
+                     "a NaN or infinity of finite numbers", (long long)m->steps, what, of, value,
+                     blamed->name, blamed->code);
   return nn__error(m, NN_ERR_DIVERGED, "step %lld: %s%s is %g (largest finite gradient %g, rate "
-                                       "%g): lower the rate, or clip (clip_norm)",
-                   (long long)m->steps, what, of, value, m->largest, nn_rate(m));
+                   "%g): lower the rate, or clip (clip_norm)", (long long)m->steps, what, of, value,
+                   m->largest, nn_rate(m));
+}
+
+/* What came in: samples or targets. */
+static nn_status nn__bad_input(nn_model *m, double loss, const char *what, const nn__node *node)
+{
+  return nn__error(m, NN_ERR_DIVERGED, "step %lld: the loss is %g, for the %s given to %s hold a "
+                   "NaN or infinity", (long long)m->steps, loss, what, node->name);
 }
 
 static nn_status nn__bad_gradient(nn_model *m)
@@ -8348,7 +10149,7 @@ static nn_status nn__bad_gradient(nn_model *m)
     if (nn__finite(size) && size > m->largest) m->largest = size;
   }
   const nn__param *p = nn__first_bad(m, m->gradient, &value);
-  return nn__diverged(m, "the gradient of ", p ? p->name : "?", value);
+  return nn__diverged(m, p ? m->blamed : NULL, "the gradient of ", p ? p->name : "?", value);
 }
 
 static nn_status nn__bad_parameter(nn_model *m)
@@ -8359,9 +10160,9 @@ static nn_status nn__bad_parameter(nn_model *m)
     return nn__error(m, NN_ERR_DIVERGED, "step %lld: parameter %s is nan, for eps is 0 and a "
                                          "gradient that was always 0 gives 0/0: set eps above 0",
                      (long long)m->steps, p->name);
-  if (p) return nn__diverged(m, "parameter ", p->name, value);
+  if (p) return nn__diverged(m, NULL, "parameter ", p->name, value);
   for (int i = 0; i < m->slots && !p; i++) p = nn__first_bad(m, m->slot[i], &value);
-  return nn__diverged(m, "the optimizer's state of ", p ? p->name : "?", value);
+  return nn__diverged(m, NULL, "the optimizer's state of ", p ? p->name : "?", value);
 }
 
 /* The reason is what is not finite first: what came in, a parameter, or a layer's output. */
@@ -8370,87 +10171,228 @@ static nn_status nn__bad_loss(nn_model *m, const nn_batch *b, double loss)
   double value = 0;
   int node = -1;
   const nn__param *p = nn__first_bad(m, m->value, &value);
+  const nn__node *blamed = m->blamed;
   nn_message text;
   if (nn__forward(m, b, NN_INSPECTING, &node) != NN_OK) node = -1;
+  if (node >= 0 && m->node[node].kind == NN__CUSTOM) blamed = &m->node[node];
   nn_reset_state(m); /* a carried NaN would come back for ever */
   if (node >= 0 && nn__is_input(m->node[node].kind))
-    return nn__error(m, NN_ERR_DIVERGED, "step %lld: the loss is %g, for the samples given to %s "
-                                         "hold a NaN or infinity",
-                     (long long)m->steps, loss, m->node[node].name);
-  const nn__node *lossy = &m->node[m->loss], *x = &m->node[m->output];
-  if (!p && node < 0 && lossy->kind != NN__CROSS_ENTROPY &&
-      nn__odd_target(x, b->values, NULL, (size_t)b->n, b->lengths, 0, &value) != SIZE_MAX)
-    return nn__error(m, NN_ERR_DIVERGED, "step %lld: the loss is %g, for the targets given to %s "
-                                         "hold a NaN or infinity",
-                     (long long)m->steps, loss, lossy->name);
-  if (p)
-    nn__say(&text, NN_OK, "parameter %s is %g and so the loss", p->name, value);
-  else if (node >= 0)
-    nn__say(&text, NN_OK, "the output of %s is not finite and so the loss", m->node[node].name);
-  else
-    nn__say(&text, NN_OK, "the loss");
-  return nn__diverged(m, text.text, "", loss);
+    return nn__bad_input(m, loss, "samples", &m->node[node]);
+  for (int i = m->loss; !p && node < 0 && i < m->nodes; i++)
+    if (!nn__is_labelled(m->node[i].kind) && m->node[i].kind != NN__CUSTOM_LOSS &&
+        nn__odd_target(m, &m->node[i], b->values, NULL, (size_t)b->n, b->lengths, 0, &value) !=
+            SIZE_MAX)
+      return nn__bad_input(m, loss, "targets", &m->node[i]);
+  nn__words(&text, "the loss");
+  if (p) nn__words(&text, "parameter %s is %g and so the loss", p->name, value);
+  else if (node >= 0 && !blamed)
+    nn__words(&text, "the output of %s is not finite and so the loss", m->node[node].name);
+  return nn__diverged(m, p ? NULL : blamed, text.text, "", loss);
 }
 
 nn_status nn_step(nn_model *m)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!m->built || !m->gradient)
+  if (!m || !m->built || !m->gradient)
     return nn__error(m, NN_ERR_STATE, "step: not built, or an inference model");
+  if (m->swapped) return nn__error(m, NN_ERR_STATE, "step: " NN__SWAPPED);
   const nn_optimizer *o = &m->optimizer;
+  const nn_schedule *s = &o->schedule;
+  const double momentum = nn_schedule_momentum(s, o->momentum, m->steps);
+  const double beta1 = nn_schedule_momentum(s, o->beta1, m->steps);
   const double t = (double)(m->state_steps + 1), rate = nn_rate(m);
   double most;
-  nn__flat f;
-  memset(&f, 0, sizeof f);
+  nn__flat f = {0};
   f.m = m, f.norm = o->clip_norm > 0;
   const double norm = nn__norm_pass(&f, &most);
   if (!nn__finite(most)) return nn__bad_gradient(m);
   m->largest = most;
   nn__update *u = &f.update;
-  u->kind = (int)o->kind, u->nesterov = o->nesterov;
-  u->momentum = (nn_real)o->momentum, u->alpha = (nn_real)o->alpha;
-  u->beta1 = (nn_real)o->beta1, u->beta2 = (nn_real)o->beta2, u->eps = (nn_real)o->eps;
-  u->rest = (nn_real)(1 - o->alpha), u->rest1 = (nn_real)(1 - o->beta1);
+  u->kind = (int)o->kind, u->nesterov = o->nesterov, u->amsgrad = o->amsgrad;
+  u->momentum = (nn_real)momentum, u->alpha = (nn_real)o->alpha;
+  u->beta1 = (nn_real)beta1, u->beta2 = (nn_real)o->beta2, u->eps = (nn_real)o->eps;
+  u->rest = (nn_real)(1 - o->alpha), u->rest1 = (nn_real)(1 - beta1);
   u->rest2 = (nn_real)(1 - o->beta2);
   u->correction2 = (nn_real)(1 / sqrt(1 - pow(o->beta2, t)));
   u->scale = 1, u->limit = (nn_real)o->clip_value;
   if (f.norm && norm > o->clip_norm) {
     double scale = o->clip_norm / (norm + 1e-6);
     for (; scale > 0 && scale < 1e-30; scale = ldexp(scale, 64)) /* step by step, as floats go */
-      m->context.kernels->scale(m->gradient, (nn_real)ldexp(1, -64), m->values);
+      NN__DO(m->context.kernels, scale)(m->gradient, (nn_real)ldexp(1, -64), m->values);
     u->scale = (nn_real)scale;
   }
   f.norm = 0;
-  most = nn__update_groups(&f, rate, 1 - pow(o->beta1, t));
+  most = nn__update_groups(&f, rate, 1 - pow(beta1, t));
+  if (o->average > 0 && !m->averaged++) memcpy(m->average, m->value, m->values * sizeof(nn_real));
   const nn_status status = nn__finite(most) ? NN_OK : nn__bad_parameter(m);
   m->steps++;
   m->state_steps++;
   return status;
 }
 
-/* A step; o, p: nn_fit's, or NULL. */
-static nn_status nn__learn(nn_model *m, const nn_batch *b, double *loss, int64_t *correct,
-                           const nn_fit_options *o, const nn_progress *p)
+/* ---- ranks -------------------------------------------------------------------------------- */
+
+nn_status nn_set_ranks(nn_model *m, const nn_ranks *ranks)
+{
+  if (!m) return NN_ERR_ARGUMENT;
+  nn_ranks r = {0};
+  if (ranks) r = *ranks;
+  if (r.ranks < 0 || r.ranks > NN_MAX_RANKS || r.rank < 0 || (r.rank && r.rank >= r.ranks) ||
+      (r.ranks > 1 && !r.reduce))
+    return nn__error(m, NN_ERR_ARGUMENT, "nn_set_ranks: rank %d of %d, or no reduce", r.rank,
+                     r.ranks);
+  m->ranks = r, m->reduced = NN_OK;
+  return NN_OK;
+}
+static int nn__ranks(const nn_model *m) { return m->ranks.ranks > 1 ? m->ranks.ranks : 1; }
+
+/* What ranks add up beside gradients: who wants to stop, who failed with which status, and more. */
+typedef struct nn__all {
+  double stops, failed[-NN_ERR_DIVERGED + 1], who, lones, lone, loss, correct, rows;
+} nn__all;
+
+/* Adds it up. Any rank's failure becomes every rank's; one that is no divergence comes first. */
+static nn_status nn__agree(nn_model *m, nn_status status, nn__all *all)
+{
+  const int known = status < 0 && status >= NN_ERR_DIVERGED;
+  double count = 0;
+  nn_status worst = NN_OK;
+  if (m->ranks.ranks < 2) return status;
+  if (status != NN_OK) all->failed[known ? -status : -NN_ERR_IO] = 1, all->who = m->ranks.rank;
+  nn__reduce(m, all, sizeof *all / sizeof(double), sizeof(double));
+  if (nn__reduced(m) != NN_OK)
+    return nn__error(m, m->reduced, "the ranks cannot add up their numbers");
+  for (int i = -NN_ERR_DIVERGED; i > 0; i--)
+    if (all->failed[i] > 0) worst = (nn_status)-i, count += all->failed[i];
+  if (worst == NN_OK || worst == status || (status != NN_OK && status != NN_ERR_DIVERGED))
+    return status;
+  return nn__error(m, worst, count > 1 ? "%d ranks failed: %s" : "rank %d failed: %s",
+                   (int)(count > 1 ? count : all->who), nn_status_text(worst));
+}
+
+/* Checks a batch that is a part of a step's and adds to what the losses' means divide by. */
+static nn_status nn__check_part(nn_model *m, const nn_batch *b, const char *who)
+{
+  nn_status status = nn__check_batch(m, b);
+  if (status == NN_OK)
+    status = nn__check_answers(m, b->labels, b->values, b->weights, NULL, (size_t)b->n, b->lengths,
+                               who);
+  if (status != NN_OK) return m->status = status;
+  for (int i = m->loss; i < m->nodes; i++) {
+    nn__loss_total(m, &m->node[i], b);
+    m->node[i].whole += m->node[i].total;
+  }
+  return NN_OK;
+}
+
+/* Before a step: all ranks' parts are sound, and the means divide by those of all. */
+static nn_status nn__agree_whole(nn_model *m, nn_status status, nn__all *all)
+{
+  for (int i = m->loss; i < m->nodes; i++)
+    nn__reduce(m, &m->node[i].whole, 1, sizeof m->node[i].whole);
+  return nn__agree(m, status, all);
+}
+
+/* What all ranks have counted. */
+static void nn__put_figures(nn_evaluation *e, const nn__all *all)
+{
+  e->loss = all->loss, e->correct = (int64_t)all->correct, e->rows = (int64_t)all->rows;
+  e->accuracy = e->rows ? (double)e->correct / (double)e->rows : 0;
+}
+
+/* After backward: the step's figures, and whether it may be made. Running statistics that are each
+ * rank's own become their mean. */
+static nn_status nn__agree_step(nn_model *m, nn_status status, nn_evaluation *e)
+{
+  const int several = m->ranks.ranks > 1, own = several && m->ranks.own_norms;
+  nn__all all = {0};
+  for (int i = m->loss; i < m->nodes && several; i++) m->node[i].totals = m->node[i].whole;
+  all.loss = nn__tallied(m), all.correct = (double)e->correct, all.rows = (double)e->rows;
+  for (int scaled = 0; scaled < 2; scaled++) {
+    for (int i = 0; i < m->params && own; i++) {
+      const nn__param *p = &m->param[i];
+      if (!p->buffer || m->node[p->node].kind != NN__BATCH_NORM) continue;
+      if (scaled)
+        NN__DO(m->context.kernels, scale)(p->value, 1 / (nn_real)m->ranks.ranks, p->count);
+      else nn__reduce(m, p->value, p->count, sizeof *p->value);
+    }
+    if (!scaled) status = nn__agree(m, status, &all);
+  }
+  nn__put_figures(e, &all);
+  return status;
+}
+
+/* This rank's share of a forward, where that has not been, and of a backward, in which it has no
+ * samples or has failed. */
+static void nn__idle(nn_model *m, int forward)
+{
+  if (m->ranks.ranks < 2) return;
+  m->training = NN_TRAINING, m->ran = 0;
+  if (forward) nn__share_rows(m, 0);
+  for (int i = 0; i < m->nodes && forward; i++) nn__share_nothing(m, &m->node[i], 0);
+  nn__backward_all(m, -1);
+}
+
+/* The next batch is no part of another. */
+static void nn__whole_again(nn_model *m)
+{
+  m->whole_n = m->first_n = 0;
+  for (int i = m->loss; i < m->nodes; i++) m->node[i].whole = 0;
+}
+
+/* After a failure before anything has moved. */
+static void nn__forget_step(nn_model *m)
+{
+  nn_zero_gradients(m);
+  nn_reset_state(m);
+}
+
+/* Forward, loss and backward. */
+static nn_status nn__add_gradient(nn_model *m, const nn_batch *b, double *loss, int64_t *correct)
 {
   double value = 0;
   nn_status status = nn_forward(m, b, 1);
   if (status == NN_OK) status = nn_loss(m, b, &value, correct);
+  if (status != NN_OK || !nn__finite(value)) nn__idle(m, 0);
   if (status != NN_OK) return status;
   if (loss) *loss = value;
   if (!nn__finite(value)) return nn__bad_loss(m, b, value);
-  const int64_t before = m->steps;
   status = nn_backward(m);
-  if (status == NN_OK && o && o->on_gradient) status = o->on_gradient(o->user, m, p);
-  if (status == NN_OK) status = nn_step(m);
-  if (status != NN_OK && m->steps == before) { /* nothing has moved */
-    nn_zero_gradients(m);
-    nn_reset_state(m);
-  }
+  if (status != NN_OK) nn__forget_step(m);
   return status;
 }
+
+/* The same of a batch that all ranks have a share of. */
+static nn_status nn__add_share(nn_model *m, const nn_batch *b, double *loss, int64_t *correct)
+{
+  nn_evaluation e = {0};
+  nn__all all = {0};
+  if (!m->built || m->loss < 0) return nn__error(m, NN_ERR_STATE, "train: not built, or no loss");
+  nn_status status = nn__check_part(m, b, "train");
+  all.rows = b ? b->n : 0;
+  status = nn__agree_whole(m, status, &all);
+  if (status == NN_OK) {
+    m->whole_n = (int)all.rows, m->first_n = m->ranks.rank * b->n, m->unreduced = m->values;
+    status = nn__add_gradient(m, b, NULL, &e.correct);
+    nn__tally(m, 1), nn__tally(m, 0);
+    status = nn__agree_step(m, status, &e);
+    if (status != NN_OK) nn__forget_step(m);
+    if (loss) *loss = e.loss;
+    if (correct) *correct = e.correct;
+  }
+  nn__whole_again(m);
+  return status;
+}
+
 nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct)
 {
-  return nn__learn(m, b, loss, correct, NULL, NULL);
+  if (!m) return NN_ERR_ARGUMENT;
+  const int64_t before = nn_steps(m);
+  nn_status status = m->ranks.ranks > 1 ? nn__add_share(m, b, loss, correct)
+                                        : nn__add_gradient(m, b, loss, correct);
+  if (status != NN_OK) return status;
+  status = nn_step(m);
+  if (status != NN_OK && m->steps == before) nn__forget_step(m);
+  return status;
 }
 
 nn_real *nn_gradients(nn_model *m, size_t *count)
@@ -8467,7 +10409,37 @@ void nn_zero_gradients(nn_model *m)
 int64_t nn_steps(const nn_model *m) { return m ? m->steps : 0; }
 double nn_rate(const nn_model *m)
 {
-  return m ? nn_schedule_rate(&m->optimizer.schedule, m->optimizer.rate, m->steps) : 0;
+  if (!m) return 0;
+  return m->plateau_scale * nn_schedule_rate(&m->optimizer.schedule, m->optimizer.rate, m->steps);
+}
+
+static nn_status nn__averages(nn_model *m, const char *who)
+{
+  if (m && m->built && m->average && m->averaged) return NN_OK;
+  return nn__error(m, NN_ERR_STATE, "%s: %s", who, m && m->built && m->average
+                   ? "no step has been averaged" : "not built with nn_optimizer.average");
+}
+
+nn_status nn_swap_average(nn_model *m)
+{
+  const nn_status status = nn__averages(m, "nn_swap_average");
+  if (status != NN_OK) return status;
+  for (size_t i = 0; i < m->values; i++) {
+    const nn_real value = m->value[i];
+    m->value[i] = m->average[i], m->average[i] = value;
+  }
+  m->swapped = !m->swapped, m->ran = m->lost = 0;
+  return NN_OK;
+}
+
+nn_status nn_keep_average(nn_model *m)
+{
+  const nn_status status = nn__averages(m, "nn_keep_average");
+  if (status != NN_OK) return status;
+  nn_real *const to = m->swapped ? m->average : m->value;
+  memcpy(to, m->swapped ? m->value : m->average, m->values * sizeof *to);
+  m->swapped = 0, m->ran = m->lost = 0;
+  return NN_OK;
 }
 #endif
 
@@ -8482,34 +10454,36 @@ nn_real *nn_parameters(nn_model *m, size_t *count)
 
 int nn_param_count(const nn_model *m) { return m && m->built ? m->params : 0; }
 
-nn_status nn_get_param(nn_model *m, int index, nn_param *p)
+static nn_status nn__view(nn_model *m, const nn__param *q, nn_param *p)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!p) return nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: p is NULL");
-  if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_get_param: not built");
-  const nn__param *q = index >= 0 ? nn__listed(m, index) : NULL;
-  if (!q) return nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: no such parameter");
   p->name = q->name, p->node = q->node, p->rank = q->rank, p->count = q->count;
   memcpy(p->dim, q->dim, sizeof p->dim);
   p->value = q->value;
-  m->exposed = 1;
   p->gradient = q->buffer || !m->gradient ? NULL : m->gradient + q->offset;
+  m->exposed = 1;
   return NN_OK;
+}
+
+nn_status nn_get_param(nn_model *m, int index, nn_param *p)
+{
+  if (!m || !p) return nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: p is NULL");
+  if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_get_param: not built");
+  const nn__param *q = index >= 0 ? nn__listed(m, index) : NULL;
+  return q ? nn__view(m, q, p) : nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: no such parameter");
 }
 
 nn_status nn_find_param(nn_model *m, const char *name, nn_param *p)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!name || !p) return nn__error(m, NN_ERR_ARGUMENT, "nn_find_param: name or p is NULL");
+  if (!m || !name || !p)
+    return nn__error(m, NN_ERR_ARGUMENT, "nn_find_param: name or p is NULL");
   for (int i = 0; i < nn_param_count(m); i++)
-    if (!strcmp(nn__listed(m, i)->name, name)) return nn_get_param(m, i, p);
+    if (!strcmp(m->param[i].name, name)) return nn__view(m, &m->param[i], p);
   return nn__error(m, NN_ERR_ARGUMENT, "nn_find_param: no %s", name);
 }
 
 nn_status nn_share_weights(nn_model *m, nn_model *from)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!from) return nn__error(m, NN_ERR_ARGUMENT, "nn_share_weights: no model to share with");
+  if (!m || !from) return nn__error(m, NN_ERR_ARGUMENT, "nn_share_weights: no model to share");
   if (!m->built || !from->built || !m->config.in_place)
     return nn__error(m, NN_ERR_STATE, "nn_share_weights: %s",
                      m->config.in_place ? "not built" : "needs config.in_place");
@@ -8526,30 +10500,50 @@ nn_status nn_share_weights(nn_model *m, nn_model *from)
   return NN_OK;
 }
 
+nn_status nn_place_weights(nn_model *m, const nn_real *values, size_t count)
+{
+  if (!m || !m->built || !m->config.in_place)
+    return nn__error(m, NN_ERR_STATE, "nn_place_weights: not built, or not of config.in_place");
+  if (!values) return nn__error(m, NN_ERR_ARGUMENT, "nn_place_weights: values are NULL");
+  if (count != m->values + m->buffers)
+    return nn__error(m, NN_ERR_SHAPE, "nn_place_weights: %zu numbers, the model has %zu", count,
+                     m->values + m->buffers);
+  if ((uintptr_t)(const void *)values % sizeof *values)
+    return nn__error(m, NN_ERR_ARGUMENT, "nn_place_weights: values must lie at a multiple of %zu "
+                     "bytes", sizeof *values);
+  for (int i = 0; i < m->params; i++) {
+    nn__param *p = &m->param[i];
+    const nn_real *at = values + (p->buffer ? m->values : 0) + p->offset;
+    p->value = (nn_real *)(uintptr_t)(const void *)at; /* only ever read */
+  }
+  m->ran = m->packed = 0;
+  return NN_OK;
+}
+
 int nn_node_count(const nn_model *m) { return m ? m->nodes : 0; }
+
+/* Multiply-adds of one sample's forward: each weight once for every pixel or step; a transposed
+ * convolution's for every pixel of its input. */
+static double nn__macs(const nn_model *m, const nn__node *node)
+{
+  if (!nn__is_conv(node->kind) && node->kind != NN__LINEAR && !nn__is_cell(node->kind)) return 0;
+  double weights = 0;
+  for (int i = node->param; i < node->param + node->params; i++)
+    if (m->param[i].rank > 1) weights += (double)m->param[i].count;
+  return weights * (double)(nn__is_turned(node) ? m->node[node->in[0]].rows : node->rows);
+}
 
 nn_status nn_get_node(const nn_model *m, int index, nn_node_info *info)
 {
   if (!m || !info || index < 0 || index >= m->nodes) return NN_ERR_ARGUMENT;
   const nn__node *node = &m->node[index];
-  const nn__node *x = node->inputs ? &m->node[node->in[0]] : NULL;
   memset(info, 0, sizeof *info);
   info->kind = nn__kind_text[node->kind], info->name = node->name;
   info->inputs = node->inputs, info->rank = node->rank;
   memcpy(info->input, node->in, sizeof info->input);
   memcpy(info->dim, node->dim, sizeof info->dim);
   for (int i = 0; i < node->params; i++) info->params += m->param[node->param + i].count;
-  const double out = (double)node->rows * (double)node->cols;
-  if (node->kind == NN__CONV2D) {
-    const nn_conv2d_options *o = &node->window;
-    info->macs = out * o->kernel_h * o->kernel_w * (x->dim[0] / o->groups);
-  } else if (node->kind == NN__LINEAR) {
-    info->macs = out * (double)x->cols;
-  } else if (nn__is_cell(node->kind)) {
-    for (int layer = 0; layer < node->cell.layers; layer++)
-      info->macs += out * (double)nn__gates(node->kind) *
-                    (double)((layer ? node->cols : x->cols) + node->cols);
-  }
+  info->macs = nn__macs(m, node);
   return NN_OK;
 }
 
@@ -8588,7 +10582,9 @@ static size_t nn__bad_text(const char *text, size_t size)
 {
   const unsigned char *p = (const unsigned char *)text;
   size_t at = 0, step;
-  while (at < size && (step = nn__utf8(p + at, size - at)) > 0) at += step;
+  while (at < size && (step = nn__utf8(p + at, size - at)) > 0 &&
+         (p[at] != 0xC2 || p[at + 1] >= 0xA0)) /* U+0080 .. U+009F tell terminals what to do */
+    at += step;
   return at;
 }
 
@@ -8637,8 +10633,7 @@ static void nn__add_note(nn_model *m, const char *key, const char *text, size_t 
 
 nn_status nn_set_note(nn_model *m, const char *key, const char *text)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!m->built) return nn__error(m, NN_ERR_STATE, "note: not built");
+  if (!m || !m->built) return nn__error(m, NN_ERR_STATE, "note: not built");
   if (!key || !nn__good_key(key))
     return nn__error(m, NN_ERR_ARGUMENT,
                      "note: the key '%s' is not 1..31 letters, digits, '.', '_' or '-'", key);
@@ -8666,7 +10661,7 @@ nn_status nn_class_name(const nn_model *m, int label, char *name, size_t size)
   const char *at = nn_note(m, "classes");
   if (!m || !name || !size || label < 0) return NN_ERR_ARGUMENT;
   nn_message number;
-  nn__say(&number, NN_OK, "%d", label);
+  nn__words(&number, "%d", label);
   for (int i = 0; at && i < label; i++) {
     at = strchr(at, '\n');
     if (at) at++;
@@ -8684,20 +10679,140 @@ nn_status nn_class_name(const nn_model *m, int label, char *name, size_t size)
 }
 
 /* ======================================== @@DATA =========================================== */
-/* ------------------------------------ arrays ------------------------------------ */
+
+/* ---- a cursor ----------------------------------------------------------------------------- */
+
+/* One vocabulary reads, writes and counts: each word goes one step through the bytes, taking the
+ * value from there or putting it there. After a failure nothing moves and what is read is zero. All
+ * that is read here goes through it, so every message says where: "FILE OR SECTION, byte N: ..". */
+typedef struct nn__io {
+  nn_model *m;
+  nn_progress progress;
+  int checkpoint;
+  int reading, wide;         /* bytes of a real */
+  size_t at;                 /* bytes gone through, for messages too */
+  const unsigned char *from; /* reading: the whole file */
+  size_t end;                /* reading: where the present section ends */
+  void (*sink)(void *to, const void *bytes, size_t size); /* writing; NULL: only counts */
+  void *to;
+  uint32_t crc;              /* writing: of the present section so far */
+  size_t padding;            /* writing: bytes before PARM */
+  const char *section;
+  const nn_open_options *open; /* reading a description alone: how it is to be changed; or NULL */
+  nn_status status;
+  nn_message *why;
+} nn__io;
+
+#ifdef NN_NO_MESSAGES
+static void nn__io_failed(nn__io *s, nn_status status)
+{
+  if (s->status == NN_OK) s->status = nn__tell(s->why, status);
+}
+#define nn__io_fail(s, status, ...) (NN__UNSAID(__VA_ARGS__), nn__io_failed(s, status))
+#else
+static void nn__io_fail(nn__io *s, nn_status status, const char *format, ...)
+{
+  nn_message reason;
+  va_list args;
+  if (s->status != NN_OK) return;
+  va_start(args, format);
+  nn__format(reason.text, sizeof reason.text, format, args);
+  va_end(args);
+  s->status = nn__say(s->why, status, "%s, byte %zu: %s", s->section, s->at, reason.text);
+}
+#endif
+
+/* Takes a character, after spaces, if it comes next; ' ': only goes past spaces. */
+static int nn__take(nn__io *s, char c)
+{
+  while (s->at < s->end && s->from[s->at] && strchr(" \t\r\n", s->from[s->at])) s->at++;
+  if (s->status != NN_OK || s->at == s->end || s->from[s->at] != (unsigned char)c) return 0;
+  s->at++;
+  return 1;
+}
+
+static void nn__expect(nn__io *s, char c)
+{
+  const char text[2] = {c, 0};
+  if (!nn__take(s, c)) nn__io_fail(s, NN_ERR_FORMAT, "%s expected", text);
+}
+
+static size_t nn__whole(nn__io *s)
+{
+  size_t x = 0, start;
+  nn__take(s, ' ');
+  for (start = s->at; s->at < s->end && s->from[s->at] >= '0' && s->from[s->at] <= '9'; s->at++)
+    if (!nn__mul(x, 10, &x) || !nn__add_size(x, (size_t)(s->from[s->at] - '0'), &x))
+      nn__io_fail(s, NN_ERR_LIMIT, "a number that does not fit in memory");
+  if (s->at == start || (s->from[start] == '0' && s->at - start > 1))
+    nn__io_fail(s, NN_ERR_FORMAT, "a whole number expected");
+  return x;
+}
+
+/* How many numbers there are in brackets: [1,2,3] as in JSON, or a tuple of Python's, which may
+ * have a comma after the last, and must have one after the only one. */
+static int nn__wholes(nn__io *s, const char brackets[2], size_t *to, int most)
+{
+  const int tuple = *brackets == '(';
+  int n = 0, comma = 1;
+  nn__expect(s, brackets[0]);
+  if (nn__take(s, brackets[1])) return 0;
+  while (s->status == NN_OK && comma) {
+    if (n == most) nn__io_fail(s, NN_ERR_LIMIT, "more than %d numbers", most);
+    if (s->status == NN_OK) to[n++] = nn__whole(s);
+    comma = nn__take(s, ',');
+    if (tuple && comma && nn__take(s, ')')) return n;
+  }
+  nn__expect(s, brackets[1]);
+  if (tuple && n == 1) nn__io_fail(s, NN_ERR_FORMAT, "(%zu) is not a tuple", to[0]);
+  return n;
+}
+
+/* Takes a word, in quotes if `quote`, if it comes next; '\'' stands for quotes of either kind. */
+static int nn__take_word(nn__io *s, const char *word, int quote)
+{
+  const size_t length = strlen(word), before = quote != 0;
+  nn__take(s, ' ');
+  const unsigned char *const at = s->from + s->at;
+  if (s->status != NN_OK || !length || s->end - s->at < length + 2 * before ||
+      memcmp(at + before, word, length))
+    return 0;
+  if (quote && ((*at != quote && (quote == '"' || *at != '"')) || at[length + 1] != *at)) return 0;
+  s->at += length + 2 * before;
+  return 1;
+}
+
+/* ---- arrays ------------------------------------------------------------------------------- */
 
 static const nn_array nn__no_array; /* all zero */
 
+/* Types of numbers by the names that NumPy and safetensors have for them: those of nn_type, whose
+ * number is the index, then others that files of weights may have. */
+enum { NN__TYPE_F32 = NN_F32, NN__TYPE_F64, NN__TYPE_F16, NN__TYPE_BF16 }; /* have a fraction */
+static const struct nn__stored_type {
+  char npy[4], name[8]; /* npy "": NumPy has no such type */
+  unsigned char size;
+} nn__stored_type[] = {{"", "", 0},          {"|u1", "U8", 1},    {"<i4", "I32", 4},
+                       {"<i8", "I64", 8},    {"<f4", "F32", 4},   {"<f8", "F64", 8},
+                       {"<f2", "F16", 2},    {"", "BF16", 2},     {"|i1", "I8", 1},
+                       {"|b1", "BOOL", 1},   {"<i2", "I16", 2},   {"<u2", "U16", 2},
+                       {"<u4", "U32", 4},    {"<u8", "U64", 8},   {"", "C64", 8},
+                       {"", "F8_E5M2", 1},   {"", "F8_E4M3", 1},  {"", "F8_E8M0", 1}};
+enum { NN__STORED_TYPES = sizeof nn__stored_type / sizeof *nn__stored_type };
+
 static size_t nn__type_size(nn_type type)
 {
-  switch (type) {
-  case NN_U8: return 1;
-  case NN_I32:
-  case NN_F32: return 4;
-  case NN_I64:
-  case NN_F64: return 8;
-  }
-  return 0;
+  return (unsigned)type <= NN_F64 ? nn__stored_type[type].size : 0;
+}
+
+/* How many elements a shape has, and the bytes they take at so many each; 0 where these do not fit
+ * in a size_t. */
+static int nn__sizes_of(int rank, const size_t *dim, size_t each, size_t *count, size_t *bytes)
+{
+  int fits = 1;
+  *count = 1;
+  for (int i = 0; i < rank; i++) fits &= nn__mul(*count, dim[i], count);
+  return fits & nn__mul(*count, each, bytes);
 }
 
 void nn_array_free(nn_array *a)
@@ -8716,336 +10831,278 @@ static int nn__big_endian_machine(void)
 /* Reverses the bytes of every element when the data's byte order is not the machine's. */
 static void nn__to_machine_order(void *data, size_t count, size_t size, int big_endian)
 {
-  unsigned char *p = (unsigned char *)data;
-  size_t i, j;
+  unsigned char *p = data;
   if (size == 1 || big_endian == nn__big_endian_machine()) return;
-  for (i = 0; i < count; i++, p += size) {
-    for (j = 0; j < size / 2; j++) {
-      unsigned char byte = p[j];
-      p[j] = p[size - 1 - j];
-      p[size - 1 - j] = byte;
+  for (size_t i = 0; i < count; i++, p += size)
+    for (size_t j = 0; j < size / 2; j++) {
+      const unsigned char byte = p[j];
+      p[j] = p[size - 1 - j], p[size - 1 - j] = byte;
     }
-  }
 }
 
-/* Bytes to be read as an array: all of them in memory, or the head of a file whose size is known.
- * Both go through the same header readers, so both refuse the same things in the same words. */
-#define NN__HEAD 1024 /* longest header read; NumPy's are 64, 128 or 192 bytes */
-typedef struct nn__source {
-  const char *name; /* what messages call it */
-  const unsigned char *head;
-  size_t there, size; /* bytes at head; bytes in all */
-  nn_message *why;
-} nn__source;
+/* Reads an array's type and shape; the cursor, which has the first bytes of `size`, is then where
+ * the data begin. */
+typedef void (*nn__head_reader)(nn__io *s, size_t size, nn_array *a);
+enum { NN__HEAD = 1024 }; /* longest header read; NumPy's are 64, 128 or 192 bytes */
 
 /* Sets a->count from the shape, and checks that exactly the data it promises follows. */
-static nn_status nn__check_count(const nn__source *s, nn_array *a, size_t offset)
+static void nn__check_count(nn__io *s, size_t size, nn_array *a)
 {
-  size_t bytes, follow = s->size - offset;
-  int i, fits = 1;
-  a->count = 1;
-  for (i = 0; i < a->rank; i++) fits = fits && nn__mul(a->count, a->dim[i], &a->count);
-  if (!fits || !nn__mul(a->count, nn__type_size(a->type), &bytes))
-    return nn__say(s->why, NN_ERR_LIMIT,
-                   "%s: byte %zu: the shape in the header has more elements than fit in memory",
-                   s->name, offset);
-  if (bytes != follow)
-    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte %zu: the header promises %zu bytes, %zu %s",
-                   s->name, offset, bytes, follow,
-                   follow < bytes ? "are there: cut short" : "are there: not one whole array");
-  return NN_OK;
+  if (s->status != NN_OK) return;
+  const size_t follow = size - s->at, each = nn__stored_type[a->type].size;
+  size_t bytes;
+  if (!nn__sizes_of(a->rank, a->dim, each, &a->count, &bytes))
+    nn__io_fail(s, NN_ERR_LIMIT, "the shape in the header has more elements than fit in memory");
+  else if (bytes != follow)
+    nn__io_fail(s, NN_ERR_FORMAT, "the header promises %zu bytes, %zu are there: %s", bytes, follow,
+                follow < bytes ? "cut short" : "not one whole array");
 }
 
 /* IDX: two zero bytes, type, rank, then rank sizes and the elements, all big-endian. */
-static nn_status nn__idx_head(const nn__source *s, nn_array *a, size_t *offset)
+static void nn__idx_head(nn__io *s, size_t size, nn_array *a)
 {
-  const unsigned char *p = s->head;
-  int i;
-  if (s->there < 4)
-    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 0: %zu bytes are too few for an IDX header",
-                   s->name, s->there);
-  if (p[0] == 0x1f && p[1] == 0x8b)
-    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 0: compressed by gzip; unpack it first",
-                   s->name);
-  if (p[0] != 0 || p[1] != 0)
-    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 0: no IDX data, which starts with two zeros",
-                   s->name);
-  switch (p[2]) {
-  case 0x08: a->type = NN_U8; break;
-  case 0x0C: a->type = NN_I32; break;
-  case 0x0D: a->type = NN_F32; break;
-  case 0x0E: a->type = NN_F64; break;
-  default:
-    return nn__say(s->why, NN_ERR_FORMAT,
-                   "%s: byte 2: IDX type 0x%x is not 0x8, 0xc, 0xd or 0xe (u8, i32, f32, f64)",
-                   s->name, (unsigned)p[2]);
-  }
-  if (p[3] < 1 || p[3] > 8)
-    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 3: rank %d is not 1 .. 8", s->name, (int)p[3]);
-  a->rank = p[3];
-  *offset = 4 + 4 * (size_t)a->rank;
-  if (s->there < *offset)
-    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte %zu: the header ends before its %d sizes",
-                   s->name, s->there, a->rank);
-  for (i = 0, p += 4; i < a->rank; i++, p += 4)
-    a->dim[i] = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
-  return nn__check_count(s, a, *offset);
+  (void)size;
+  static const nn_type types[] = {NN_U8, NN_U8, NN_U8, NN_U8, NN_I32, NN_F32, NN_F64}; /* from 8 */
+  const unsigned char *p = s->from;
+  if (s->end < 4) nn__io_fail(s, NN_ERR_FORMAT, "%zu bytes are too few for an IDX header", s->end);
+  else if (p[0] == 0x1f && p[1] == 0x8b)
+    nn__io_fail(s, NN_ERR_FORMAT, "compressed by gzip; unpack it first");
+  else if (p[0] || p[1])
+    nn__io_fail(s, NN_ERR_FORMAT, "no IDX data, which starts with two zeros");
+  if (s->status != NN_OK) return;
+  s->at = 2;
+  if (p[2] < 8 || p[2] > 14 || (p[2] > 8 && p[2] < 12))
+    nn__io_fail(s, NN_ERR_FORMAT, "IDX type 0x%x is not 0x8, 0xc, 0xd or 0xe (u8, i32, f32, f64)",
+                (unsigned)p[2]);
+  s->at = 3;
+  if (p[3] < 1 || p[3] > 8) nn__io_fail(s, NN_ERR_FORMAT, "rank %d is not 1 .. 8", (int)p[3]);
+  s->at = s->end;
+  if (s->end < 4 + 4 * (size_t)p[3])
+    nn__io_fail(s, NN_ERR_FORMAT, "the header ends before its %d sizes", (int)p[3]);
+  if (s->status != NN_OK) return;
+  a->type = types[p[2] - 8], a->rank = p[3], s->at = 4;
+  for (int i = 0; i < a->rank; i++, s->at += 4)
+    for (int k = 0; k < 4; k++) a->dim[i] = a->dim[i] << 8 | p[s->at + (size_t)k];
 }
 
-/* The npy header is a Python dictionary; NumPy reads it with Python's own parser. This scanner
- * takes just what NumPy writes there: three keys in any order, strings, True and False, a tuple. */
-typedef struct nn__scanner {
-  const nn__source *source;
-  size_t at, end;
-} nn__scanner;
-
-static nn_status nn__unexpected(const nn__scanner *n, const char *reason)
+/* What describes an array: a dictionary of Python's, as npy has it, or an object of JSON's, as
+ * safetensors have it. Both have three keys in any order. place: for JSON's offsets; or NULL: it is
+ * Python's, with True or False in their place. */
+static void nn__describe(nn__io *s, nn_array *a, size_t place[2])
 {
-  return nn__say(n->source->why, NN_ERR_FORMAT, "%s: byte %zu: npy header: %s", n->source->name,
-                 n->at, reason);
-}
-
-/* The next character after spaces, not taken; 0 at the end. */
-static int nn__peek(nn__scanner *n)
-{
-  while (n->at < n->end && n->source->head[n->at] == ' ') n->at++;
-  return n->at < n->end ? n->source->head[n->at] : 0;
-}
-
-static int nn__take(nn__scanner *n, int character)
-{
-  if (nn__peek(n) != character) return 0;
-  n->at++;
-  return 1;
-}
-
-static int nn__take_word(nn__scanner *n, const char *word)
-{
-  size_t length = strlen(word);
-  nn__peek(n);
-  if (n->end - n->at < length || memcmp(n->source->head + n->at, word, length) != 0) return 0;
-  n->at += length;
-  return 1;
-}
-
-/* A string in either quotes that is one of the words: its number, or -1 with nothing taken. */
-static int nn__take_quoted(nn__scanner *n, const char *const *words, int count)
-{
-  int i, quote = nn__peek(n);
-  size_t length, left;
-  if (quote != '\'' && quote != '"') return -1;
-  left = n->end - n->at - 1;
-  for (i = 0; i < count; i++) {
-    length = strlen(words[i]);
-    if (left > length && memcmp(n->source->head + n->at + 1, words[i], length) == 0 &&
-        n->source->head[n->at + 1 + length] == quote) {
-      n->at += length + 2;
-      return i;
+  static const char *const keys[2][3] = {{"descr", "shape", "fortran_order"},
+                                         {"dtype", "shape", "data_offsets"}};
+  const int json = place != NULL, quote = json ? '"' : '\'';
+  const char *const *const own = keys[json];
+  unsigned seen = 0;
+  int more = 1;
+  nn__expect(s, '{');
+  while (s->status == NN_OK && more) {
+    int key = 0, type = 1;
+    while (key < 3 && !nn__take_word(s, own[key], quote)) key++;
+    if (key == 3 || seen & 1u << key)
+      nn__io_fail(s, NN_ERR_FORMAT, "%s, %s or %s expected, each once", own[0], own[1], own[2]);
+    seen |= 1u << key;
+    nn__expect(s, ':');
+    if (key == 0) {
+      const struct nn__stored_type *t = nn__stored_type + 1;
+      for (; type < NN__STORED_TYPES && !nn__take_word(s, json ? t->name : t->npy, quote); t++)
+        type++;
+      if (type == NN__STORED_TYPES)
+        nn__io_fail(s, NN_ERR_FORMAT, json ? "a dtype that is not known"
+                                           : "the type is no number's, lowest byte first");
+      else a->type = (nn_type)type;
+    } else if (key == 1) {
+      a->rank = nn__wholes(s, json ? "[]" : "()", a->dim, 8);
+    } else if (json) {
+      if (nn__wholes(s, "[]", place, 2) != 2)
+        nn__io_fail(s, NN_ERR_FORMAT, "two data_offsets expected");
+    } else if (nn__take_word(s, "True", 0)) {
+      nn__io_fail(s, NN_ERR_FORMAT, "Fortran order; save numpy.ascontiguousarray(x) instead");
+    } else if (!nn__take_word(s, "False", 0)) {
+      nn__io_fail(s, NN_ERR_FORMAT, "True or False expected");
     }
+    more = nn__take(s, ',');
+    nn__take(s, ' ');
+    if (!json && more) more = s->at == s->end || s->from[s->at] != '}'; /* a comma may be last */
   }
-  return -1;
-}
-
-/* (), (3,), (2, 3) and (2, 3,), as Python has it. */
-static nn_status nn__take_shape(nn__scanner *n, nn_array *a)
-{
-  int c, comma = 1;
-  if (!nn__take(n, '(')) return nn__unexpected(n, "the shape is not a tuple");
-  while ((c = nn__peek(n)) != ')') {
-    size_t value = 0;
-    if (!comma || c < '0' || c > '9') return nn__unexpected(n, "the shape is not a tuple of sizes");
-    if (a->rank == 8)
-      return nn__say(n->source->why, NN_ERR_LIMIT, "%s: byte %zu: npy header: rank above 8",
-                     n->source->name, n->at);
-    for (; n->at < n->end && (c = n->source->head[n->at]) >= '0' && c <= '9'; n->at++) {
-      if (!nn__mul(value, 10, &value) || !nn__add_size(value, (size_t)(c - '0'), &value))
-        return nn__unexpected(n, "a size that does not fit in memory");
-    }
-    a->dim[a->rank++] = value;
-    comma = nn__take(n, ',');
-  }
-  if (a->rank == 1 && !comma) return nn__unexpected(n, "the shape is not a tuple");
-  n->at++;
-  return NN_OK;
+  nn__expect(s, '}');
+  if (seen != 7)
+    nn__io_fail(s, NN_ERR_FORMAT, "%s, %s or %s is missing", own[0], own[1], own[2]);
 }
 
 /* npy: "\x93NUMPY", version, length of the header (2 bytes, from version 2 on 4, little-endian),
  * header, data. Version 3 only allows other characters in names that are not read here. */
-static nn_status nn__npy_head(const nn__source *s, nn_array *a, size_t *offset)
+static void nn__npy_head(nn__io *s, size_t size, nn_array *a)
 {
-  static const char *const keys[] = {"descr", "fortran_order", "shape"};
-  static const char *const types[] = {"|u1", "<i4", "<i8", "<f4", "<f8"};
-  static const nn_type type[] = {NN_U8, NN_I32, NN_I64, NN_F32, NN_F64};
-  const unsigned char *p = s->head;
-  nn__scanner n;
-  nn_status status;
-  unsigned seen = 0;
-  size_t length;
-  int i;
-  if (s->there < 10 || memcmp(p, "\x93NUMPY", 6) != 0)
-    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 0: no npy data, which starts with \\x93NUMPY",
-                   s->name);
-  if (p[6] < 1 || p[6] > 3 || p[7] != 0)
-    return nn__say(s->why, NN_ERR_FORMAT, "%s: byte 6: npy version %d.%d is not 1.0, 2.0 or 3.0",
-                   s->name, (int)p[6], (int)p[7]);
-  n.source = s;
-  n.at = p[6] == 1 ? 10 : 12;
-  if (s->there < n.at) return nn__unexpected(&n, "cut short");
-  length = (size_t)p[8] | (size_t)p[9] << 8;
-  if (p[6] > 1) length |= (size_t)p[10] << 16 | (size_t)p[11] << 24;
-  if (length > s->size - n.at) return nn__unexpected(&n, "cut short");
-  if (length > NN__HEAD - n.at)
-    return nn__say(s->why, NN_ERR_LIMIT, "%s: byte 8: a header of %zu bytes; at most %zu are read",
-                   s->name, length, NN__HEAD - n.at);
-  *offset = n.end = n.at + length;
-  if (!nn__take(&n, '{')) return nn__unexpected(&n, "{ expected");
-  while (nn__peek(&n) != '}') {
-    int key = nn__take_quoted(&n, keys, 3);
-    if (key < 0) return nn__unexpected(&n, "'descr', 'fortran_order' or 'shape' expected");
-    if (seen & 1u << key) return nn__unexpected(&n, "the same key again");
-    seen |= 1u << key;
-    if (!nn__take(&n, ':')) return nn__unexpected(&n, ": expected");
-    if (key == 0) {
-      if ((i = nn__take_quoted(&n, types, 5)) < 0)
-        return nn__unexpected(&n, "the type is not '|u1', '<i4', '<i8', '<f4' or '<f8'");
-      a->type = type[i];
-    } else if (key == 1) {
-      if (nn__take_word(&n, "True"))
-        return nn__unexpected(&n, "Fortran order; save numpy.ascontiguousarray(x) instead");
-      if (!nn__take_word(&n, "False")) return nn__unexpected(&n, "True or False expected");
-    } else if ((status = nn__take_shape(&n, a)) != NN_OK) {
-      return status;
-    }
-    if (!nn__take(&n, ',') && nn__peek(&n) != '}') return nn__unexpected(&n, ", or } expected");
+  const unsigned char *p = s->from;
+  if (s->end < 10 || memcmp(p, "\x93NUMPY", 6)) {
+    nn__io_fail(s, NN_ERR_FORMAT, "no npy data, which starts with \\x93NUMPY");
+    return;
   }
-  n.at++;
-  if (seen != 7) return nn__unexpected(&n, "descr, fortran_order or shape is missing");
-  if (nn__peek(&n) != '\n' || n.at + 1 != n.end)
-    return nn__unexpected(&n, "} is not followed by spaces and one line end");
-  return nn__check_count(s, a, *offset);
+  s->at = 6;
+  if (p[6] < 1 || p[6] > 3 || p[7])
+    nn__io_fail(s, NN_ERR_FORMAT, "npy version %d.%d is not 1.0, 2.0 or 3.0", p[6], p[7]);
+  s->at = p[6] == 1 ? 10 : 12;
+  size_t length = (size_t)p[8] | (size_t)p[9] << 8;
+  if (p[6] > 1 && s->end >= 12) length |= (size_t)p[10] << 16 | (size_t)p[11] << 24;
+  if (s->end < s->at || length > size - s->at) nn__io_fail(s, NN_ERR_FORMAT, "cut short");
+  else if (length > NN__HEAD - s->at)
+    nn__io_fail(s, NN_ERR_LIMIT, "a header of %zu bytes; at most %zu are read", length,
+                NN__HEAD - s->at);
+  if (s->status != NN_OK) return;
+  s->end = s->at + length;
+  nn__describe(s, a, NULL);
+  while (s->at < s->end && p[s->at] == ' ') s->at++;
+  if (s->at + 1 != s->end || p[s->at] != '\n')
+    nn__io_fail(s, NN_ERR_FORMAT, "} is not followed by spaces and one line end");
+  s->at = s->end;
 }
 
-typedef nn_status (*nn__head_reader)(const nn__source *s, nn_array *a, size_t *offset);
+#if !defined NN_NO_STDIO || !defined NN_NO_EXPORT
+/* Writes the header of an npy file of version 1: its bytes. The numbers follow, the lowest byte of
+ * each first. */
+enum { NN__NPY_HEAD = 320 }; /* at most 64 + 8 * 22 bytes, and padding */
+static size_t nn__npy_header(unsigned char head[NN__NPY_HEAD], nn_type type, int rank,
+                             const size_t *dim)
+{
+  nn__text t = {(char *)head, NN__NPY_HEAD, 10};
+  nn__put_string(&t, "{'descr': '");
+  nn__put_string(&t, nn__stored_type[type].npy);
+  nn__put_string(&t, "', 'fortran_order': False, 'shape': (");
+  for (int i = 0; i < rank; i++) {
+    nn__put_number(&t, dim[i], 10);
+    nn__put_string(&t, i + 1 < rank ? ", " : rank == 1 ? "," : "");
+  }
+  nn__put_string(&t, "), }");
+  while (t.used % 64 != 63) nn__put_char(&t, ' '); /* NumPy aligns the data to 64 bytes */
+  nn__put_char(&t, '\n');
+  memcpy(head, "\x93NUMPY\1\0", 8);
+  head[8] = (unsigned char)((t.used - 10) & 255), head[9] = (unsigned char)((t.used - 10) >> 8);
+  return t.used;
+}
+#endif
 
-/* Reads the header and allocates the data, which stay to be filled. */
-static nn_status nn__new_array(const nn__source *s, nn__head_reader read_head,
-                               const nn_allocator *allocator, nn_array *out, size_t *offset)
+/* Reads the header, allocates the data and fills in those that are there behind it, which end at
+ * byte `there` of `size`. */
+static nn_status nn__new_array(nn__io *s, size_t there, size_t size, nn__head_reader read_head,
+                               const nn_allocator *allocator, nn_array *out)
 {
   nn_array a = nn__no_array;
-  nn_status status = read_head(s, &a, offset);
-  if (status != NN_OK) return status;
+  s->end = there;
+  read_head(s, size, &a);
+  if (a.type > NN_F64)
+    nn__io_fail(s, NN_ERR_FORMAT, "the type is not '|u1', '<i4', '<i8', '<f4' or '<f8'");
+  nn__check_count(s, size, &a);
+  if (s->status != NN_OK) return s->status;
   if (allocator) a.allocator = *allocator;
-  a.data = nn__allocate(&a.allocator, a.count * nn__type_size(a.type));
+  a.data = nn__allocate(&a.allocator, size - s->at);
   if (a.data == NULL)
-    return nn__say(s->why, NN_ERR_MEMORY, "%s: out of memory for %zu bytes", s->name,
-                   a.count * nn__type_size(a.type));
+    return nn__say(s->why, NN_ERR_MEMORY, "%s: out of memory for %zu bytes", s->section,
+                   size - s->at);
+  memcpy(a.data, s->from + s->at, there - s->at);
   *out = a;
   return NN_OK;
 }
 
 static nn_status nn__parse(const void *bytes, size_t size, const char *name,
-                           nn__head_reader read_head, int big_endian,
-                           const nn_allocator *allocator, nn_array *out, nn_message *why)
+                           nn__head_reader read_head, const nn_allocator *allocator, nn_array *out,
+                           nn_message *why)
 {
-  nn__source s;
-  nn_status status;
-  size_t offset = 0;
+  nn__io s = {0};
   if (out == NULL) return nn__say(why, NN_ERR_ARGUMENT, "%s: no array to read into", name);
   *out = nn__no_array;
   if (bytes == NULL) return nn__say(why, NN_ERR_ARGUMENT, "%s: no bytes given", name);
-  s.name = name;
-  s.head = (const unsigned char *)bytes;
-  s.there = s.size = size;
-  s.why = why;
-  status = nn__new_array(&s, read_head, allocator, out, &offset);
-  if (status != NN_OK) return status;
-  memcpy(out->data, s.head + offset, size - offset);
-  nn__to_machine_order(out->data, out->count, nn__type_size(out->type), big_endian);
-  return NN_OK;
+  s.section = name, s.from = bytes, s.why = why;
+  const nn_status status = nn__new_array(&s, size, size, read_head, allocator, out);
+  nn__to_machine_order(out->data, out->count, nn__type_size(out->type), read_head == nn__idx_head);
+  return status;
 }
 
-nn_status nn_idx_parse(const void *bytes, size_t size, const nn_allocator *allocator,
-                              nn_array *out, nn_message *why)
+nn_status nn_idx_parse(const void *bytes, size_t size, const nn_allocator *allocator, nn_array *out,
+                       nn_message *why)
 {
-  return nn__parse(bytes, size, "IDX data", nn__idx_head, 1, allocator, out, why);
+  return nn__parse(bytes, size, "IDX data", nn__idx_head, allocator, out, why);
 }
 
-nn_status nn_npy_parse(const void *bytes, size_t size, const nn_allocator *allocator,
-                              nn_array *out, nn_message *why)
+nn_status nn_npy_parse(const void *bytes, size_t size, const nn_allocator *allocator, nn_array *out,
+                       nn_message *why)
 {
-  return nn__parse(bytes, size, "npy data", nn__npy_head, 0, allocator, out, why);
+  return nn__parse(bytes, size, "npy data", nn__npy_head, allocator, out, why);
 }
 
 static nn_status nn__new_bytes(nn_array *a, int rank, const size_t *dim,
                                const nn_allocator *allocator)
 {
-  int i;
+  size_t size;
   *a = nn__no_array;
   if (allocator) a->allocator = *allocator;
-  a->type = NN_U8;
-  a->rank = rank;
-  a->count = 1;
-  for (i = 0; i < rank; i++) {
-    a->dim[i] = dim[i];
-    a->count *= dim[i];
-  }
-  a->data = nn__allocate(&a->allocator, a->count);
+  nn__sizes_of(rank, dim, 1, &a->count, &size);
+  memcpy(a->dim, dim, (size_t)rank * sizeof *dim);
+  a->type = NN_U8, a->rank = rank;
+  a->data = nn__allocate(&a->allocator, size);
   if (a->data) return NN_OK;
   *a = nn__no_array;
   return NN_ERR_MEMORY;
 }
+
+/* ---- CIFAR-10 ----------------------------------------------------------------------------- */
+
+enum { NN__CIFAR10 = 3073 }; /* bytes of a record */
 
 static uint8_t nn__luma(int red, int green, int blue) /* ITU-R BT.601, rounded */
 {
   return (uint8_t)((299 * red + 587 * green + 114 * blue + 500) / 1000);
 }
 
-/* One record's pixels, as they are or gray: returns where the next image goes. */
-static uint8_t *nn__cifar10_image(uint8_t *to, const uint8_t *r, int gray)
+/* Checks the label of record k, in what messages call `name`. */
+static nn_status nn__cifar10_label(const uint8_t *record, size_t k, const char *name,
+                                   nn_message *why)
 {
-  const uint8_t *g = r + 1024, *b = g + 1024;
+  if (*record <= 9) return NN_OK;
+  return nn__say(why, NN_ERR_FORMAT, "%s, byte %zu: label %d is not 0 .. 9", name, k * NN__CIFAR10,
+                 (int)*record);
+}
+
+/* A record's pixels, as they are or gray: returns where the next image goes. */
+static uint8_t *nn__cifar10_image(uint8_t *to, const uint8_t *record, int gray)
+{
+  const uint8_t *r = record + 1, *g = r + 1024, *b = g + 1024;
   if (!gray) memcpy(to, r, 3072);
   for (int j = 0; gray && j < 1024; j++) to[j] = nn__luma(r[j], g[j], b[j]);
   return to + (gray ? 1024 : 3072);
 }
 
-nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray,
-                                  const nn_allocator *allocator, nn_array *pixels,
-                                  nn_array *labels, nn_message *why)
+nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray, const nn_allocator *allocator,
+                           nn_array *pixels, nn_array *labels, nn_message *why)
 {
-  const unsigned char *record = (const unsigned char *)bytes;
-  uint8_t *to;
-  size_t dim[4], count = size / 3073, i;
+  const uint8_t *const record = bytes;
+  const size_t count = size / NN__CIFAR10, dim[4] = {count, gray ? 1 : 3, 32, 32};
+  nn_status status = NN_OK;
   if (pixels) *pixels = nn__no_array;
   if (labels) *labels = nn__no_array;
   if (bytes == NULL || pixels == NULL || labels == NULL)
     return nn__say(why, NN_ERR_ARGUMENT, "CIFAR-10 data: no bytes, or no arrays to read into");
-  if (size == 0 || size % 3073 != 0)
-    return nn__say(why, NN_ERR_FORMAT,
-                   "CIFAR-10 data: byte %zu: %zu bytes are not whole records of 3073 bytes",
-                   count * 3073, size);
-  for (i = 0; i < count; i++) {
-    if (record[i * 3073] > 9)
-      return nn__say(why, NN_ERR_FORMAT, "CIFAR-10 data: byte %zu: label %d is not 0 .. 9",
-                     i * 3073, (int)record[i * 3073]);
-  }
-  dim[0] = count;
-  dim[1] = gray ? 1 : 3;
-  dim[2] = dim[3] = 32;
+  if (size == 0 || size % NN__CIFAR10)
+    return nn__say(why, NN_ERR_FORMAT, "CIFAR-10 data, byte %zu: %zu bytes are not whole records "
+                   "of 3073 bytes", count * NN__CIFAR10, size);
+  for (size_t i = 0; i < count && status == NN_OK; i++)
+    status = nn__cifar10_label(record + i * NN__CIFAR10, i, "CIFAR-10 data", why);
+  if (status != NN_OK) return status;
   if (nn__new_bytes(pixels, 4, dim, allocator) != NN_OK ||
       nn__new_bytes(labels, 1, dim, allocator) != NN_OK) {
     nn_array_free(pixels);
     return nn__say(why, NN_ERR_MEMORY, "CIFAR-10 data: out of memory for %zu images", count);
   }
-  to = (uint8_t *)pixels->data;
-  for (i = 0; i < count; i++, record += 3073) {
-    ((uint8_t *)labels->data)[i] = record[0];
-    to = nn__cifar10_image(to, record + 1, gray);
+  uint8_t *to = pixels->data;
+  for (size_t i = 0; i < count; i++) {
+    ((uint8_t *)labels->data)[i] = record[i * NN__CIFAR10];
+    to = nn__cifar10_image(to, record + i * NN__CIFAR10, gray);
   }
   return NN_OK;
 }
 
-/* ------------------------------------- files ------------------------------------ */
+/* ---- files -------------------------------------------------------------------------------- */
 #ifndef NN_NO_STDIO
 
 /* Messages have room for the end of a path, which tells more than its start. */
@@ -9067,28 +11124,22 @@ static nn_status nn__open(const char *path, size_t limit, FILE **file, size_t *s
                           nn_message *why)
 {
   nn_status status = NN_OK;
-  FILE *f;
-  int64_t end;
+  int64_t end = 0;
   if (path == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no path given");
   if (!nn__regular(path))
     return nn__say(why, NN_ERR_IO, "%s: not a regular file", nn__path_end(path));
   errno = 0;
-  f = nn__fopen(path, 0);
+  FILE *const f = nn__fopen(path, 0);
   if (f == NULL) return nn__file_failed(why, path, "cannot open");
   /* A directory opens on POSIX, and has a size there, but cannot be read. */
-  if (getc(f) == EOF && ferror(f)) {
-    status = nn__file_failed(why, path, "cannot read");
-  } else if ((end = nn__file_size(f)) < 0) {
+  if (getc(f) == EOF && ferror(f)) status = nn__file_failed(why, path, "cannot read");
+  else if ((end = nn__file_size(f)) < 0)
     status = nn__file_failed(why, path, "cannot find its size");
-  } else if ((uint64_t)end > limit) {
+  else if ((uint64_t)end > limit)
     status = nn__say(why, NN_ERR_LIMIT, "%s: larger than the %zu bytes that are read at most",
                      nn__path_end(path), limit);
-  } else {
-    *file = f;
-    *size = (size_t)end;
-    return NN_OK;
-  }
-  fclose(f);
+  *file = f, *size = (size_t)end;
+  if (status != NN_OK) fclose(f);
   return status;
 }
 
@@ -9096,24 +11147,22 @@ static nn_status nn__open(const char *path, size_t limit, FILE **file, size_t *s
 static nn_status nn__read(FILE *f, const char *path, size_t at, void *to, size_t size,
                           nn_message *why)
 {
-  size_t got;
   errno = 0;
-  got = size ? fread(to, 1, size, f) : 0;
+  const size_t got = size ? fread(to, 1, size, f) : 0;
   if (got == size) return NN_OK;
   if (ferror(f)) return nn__file_failed(why, path, "cannot read");
-  return nn__say(why, NN_ERR_IO, "%s: byte %zu: became shorter while it was read",
+  return nn__say(why, NN_ERR_IO, "%s, byte %zu: became shorter while it was read",
                  nn__path_end(path), at + got);
 }
 
-nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *allocator,
-                              nn_array *out, nn_message *why)
+nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *allocator, nn_array *out,
+                       nn_message *why)
 {
   FILE *f;
   size_t size;
-  nn_status status;
   if (out == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no array to read into");
   *out = nn__no_array;
-  status = nn__open(path, limit, &f, &size, why);
+  nn_status status = nn__open(path, limit, &f, &size, why);
   if (status != NN_OK) return status;
   status = nn__new_bytes(out, 1, &size, allocator);
   if (status != NN_OK)
@@ -9125,47 +11174,44 @@ nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *alloc
   return status;
 }
 
-/* The header from the file's first bytes, then the data straight to where they belong. */
-static nn_status nn__load_array(const char *path, nn__head_reader read_head, int big_endian,
+/* The header from the file's first bytes, which tell the format where read_head is NULL, then the
+ * data straight to where they belong. */
+static nn_status nn__load_array(const char *path, nn__head_reader read_head,
                                 const nn_allocator *allocator, nn_array *out, nn_message *why)
 {
   const size_t limit = SIZE_MAX / 2 < 0xFFFFFFFFu ? SIZE_MAX / 2 : 0xFFFFFFFFu; /* 4 GiB */
   unsigned char head[NN__HEAD];
-  nn__source s;
-  nn_status status;
-  size_t offset = 0;
+  nn__io s = {0};
+  size_t size;
   FILE *f;
   if (out == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no array to read into");
   *out = nn__no_array;
-  status = nn__open(path, limit, &f, &s.size, why);
+  nn_status status = nn__open(path, limit, &f, &size, why);
   if (status != NN_OK) return status;
-  s.name = nn__path_end(path);
-  s.head = head;
-  s.there = s.size < NN__HEAD ? s.size : NN__HEAD;
-  s.why = why;
-  status = nn__read(f, path, 0, head, s.there, why);
-  if (status == NN_OK) status = nn__new_array(&s, read_head, allocator, out, &offset);
-  if (status == NN_OK) {
-    memcpy(out->data, head + offset, s.there - offset);
-    status = nn__read(f, path, s.there, (unsigned char *)out->data + (s.there - offset),
-                      s.size - s.there, why);
-    nn__to_machine_order(out->data, out->count, nn__type_size(out->type), big_endian);
-  }
+  const size_t there = nn__min(size, sizeof head);
+  s.section = nn__path_end(path), s.from = head, s.why = why;
+  status = nn__read(f, path, 0, head, there, why);
+  if (!read_head) read_head = there && *head == 0x93 ? nn__npy_head : nn__idx_head;
+  if (status == NN_OK) status = nn__new_array(&s, there, size, read_head, allocator, out);
+  if (status == NN_OK)
+    status = nn__read(f, path, there, (unsigned char *)out->data + (there - s.at), size - there,
+                      why);
+  nn__to_machine_order(out->data, out->count, nn__type_size(out->type), read_head == nn__idx_head);
   fclose(f);
   if (status != NN_OK) nn_array_free(out);
   return status;
 }
 
 nn_status nn_idx_load(const char *path, const nn_allocator *allocator, nn_array *out,
-                             nn_message *why)
+                      nn_message *why)
 {
-  return nn__load_array(path, nn__idx_head, 1, allocator, out, why);
+  return nn__load_array(path, nn__idx_head, allocator, out, why);
 }
 
 nn_status nn_npy_load(const char *path, const nn_allocator *allocator, nn_array *out,
-                             nn_message *why)
+                      nn_message *why)
 {
-  return nn__load_array(path, nn__npy_head, 0, allocator, out, why);
+  return nn__load_array(path, nn__npy_head, allocator, out, why);
 }
 
 /* A file that appears under its name only when it is whole and on the disk. After a failure the
@@ -9181,37 +11227,32 @@ typedef struct nn__writer {
   char temporary[NN__LONGEST_PATH + sizeof ".tmp"];
 } nn__writer;
 
-static void nn__write_failed(nn__writer *w, const char *what)
+/* Gives up: the old file stays as it was. */
+static void nn__write_stop(nn__writer *w)
 {
-  w->status = nn__file_failed(w->why, w->path, what);
   if (w->file) fclose(w->file);
   w->file = NULL;
   nn__remove(w->temporary);
   nn__give_file(w->taken);
 }
 
+static void nn__write_failed(nn__writer *w, const char *what)
+{
+  w->status = nn__file_failed(w->why, w->path, what);
+  nn__write_stop(w);
+}
+
 static void nn__write_begin(nn__writer *w, const char *path, nn_message *why)
 {
-  size_t length = path ? strlen(path) : 0;
-  w->path = path;
-  w->why = why;
-  w->status = NN_OK;
-  w->file = NULL;
-  w->keeps = 0;
-  if (length == 0) {
-    w->status = nn__say(why, NN_ERR_ARGUMENT, "no path given");
-    return;
-  }
-  if (length > NN__LONGEST_PATH) {
+  const size_t length = path ? strlen(path) : 0;
+  w->path = path, w->why = why, w->status = NN_OK, w->file = NULL, w->keeps = 0;
+  if (length == 0) w->status = nn__say(why, NN_ERR_ARGUMENT, "no path given");
+  else if (length > NN__LONGEST_PATH)
     w->status = nn__say(why, NN_ERR_LIMIT, "a path of %zu bytes is too long: %d at most", length,
                         NN__LONGEST_PATH);
-    return;
-  }
-  /* To rename over a device or a directory would replace or fail on it: refuse first. */
-  if (!nn__regular(path)) {
+  else if (!nn__regular(path)) /* to rename over a device or a directory would replace or fail */
     w->status = nn__say(why, NN_ERR_IO, "%s: not a regular file", nn__path_end(path));
-    return;
-  }
+  if (w->status != NN_OK) return;
   memcpy(w->temporary, path, length);
   memcpy(w->temporary + length, ".tmp", sizeof ".tmp");
   errno = 0;
@@ -9243,43 +11284,34 @@ static const char *nn__beside_of(nn__beside *b, const char *path, const char *su
   return b->path;
 }
 
-/* Makes a file, if it is there, the one before; 0 when that failed. */
-static int nn__keep_previous(const char *path)
-{
-  nn__beside previous;
-  return !nn__exists(path) || nn__replace(path, nn__beside_of(&previous, path, ".previous"));
-}
-
 static nn_status nn__write_end(nn__writer *w)
 {
-  FILE *f = w->file;
+  const char *const path = w->path;
+  nn__beside previous;
   if (w->status != NN_OK) return w->status;
   errno = 0;
-  if (fflush(f) != 0 || !nn__sync(f)) {
+  if (fflush(w->file) != 0 || !nn__sync(w->file)) {
     nn__write_failed(w, "cannot write");
     return w->status;
   }
+  const int closed = fclose(w->file);
   w->file = NULL;
-  if (fclose(f) != 0)
-    nn__write_failed(w, "cannot write");
-  else if (w->keeps && !nn__keep_previous(w->path))
+  if (closed != 0) nn__write_failed(w, "cannot write");
+  else if (w->keeps && nn__exists(path) &&
+           !nn__replace(path, nn__beside_of(&previous, path, ".previous")))
     nn__write_failed(w, "cannot rename the old file to .previous");
-  else if (!nn__replace(w->temporary, w->path)) {
-    if (!w->keeps) { /* else it is one of the two that are whole, and nn_resume finds it */
-      nn__write_failed(w, "cannot rename the new file to this name");
-      return w->status;
-    }
-    w->status = nn__file_failed(w->why, w->path, "cannot rename .tmp to this name");
-    nn__give_file(w->taken);
-  } else {
+  else if (nn__replace(w->temporary, path)) {
     nn__give_file(w->taken);
     nn__sync_folder(w->temporary);
+  } else if (!w->keeps) nn__write_failed(w, "cannot rename the new file to this name");
+  else { /* .tmp is one of the two that are whole, and nn_resume finds it */
+    w->status = nn__file_failed(w->why, path, "cannot rename .tmp to this name");
+    nn__give_file(w->taken);
   }
   return w->status;
 }
 
-nn_status nn_file_write(const char *path, const void *bytes, size_t size,
-                               nn_message *why)
+nn_status nn_file_write(const char *path, const void *bytes, size_t size, nn_message *why)
 {
   nn__writer w;
   if (bytes == NULL && size > 0) return nn__say(why, NN_ERR_ARGUMENT, "no bytes given");
@@ -9290,47 +11322,18 @@ nn_status nn_file_write(const char *path, const void *bytes, size_t size,
 
 nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *why)
 {
-  const char *type = "";
-  unsigned char head[320]; /* the header is at most 64 + 8 * 22 bytes, and padding */
-  nn__text t;
+  unsigned char head[NN__NPY_HEAD];
   nn__writer w;
-  size_t count = 1, size, bytes, done;
-  int i, fits = a != NULL && a->rank >= 0 && a->rank <= 8;
-  for (i = 0; fits && i < a->rank; i++) fits = nn__mul(count, a->dim[i], &count);
-  size = fits ? nn__type_size(a->type) : 0;
-  if (size == 0 || count != a->count || !nn__mul(count, size, &bytes) || (bytes && !a->data))
+  size_t count, bytes = 0;
+  const size_t size = a && a->rank >= 0 && a->rank <= 8 ? nn__type_size(a->type) : 0;
+  if (size == 0 || !nn__sizes_of(a->rank, a->dim, size, &count, &bytes) || count != a->count ||
+      (bytes && !a->data))
     return nn__say(why, NN_ERR_ARGUMENT, "nn_npy_save: type, shape, count and data do not agree");
-  switch (a->type) {
-  case NN_U8: type = "|u1"; break;
-  case NN_I32: type = "<i4"; break;
-  case NN_I64: type = "<i8"; break;
-  case NN_F32: type = "<f4"; break;
-  case NN_F64: type = "<f8"; break;
-  }
-  t.to = (char *)head;
-  t.size = sizeof head;
-  t.used = 10;
-  nn__put_string(&t, "{'descr': '");
-  nn__put_string(&t, type);
-  nn__put_string(&t, "', 'fortran_order': False, 'shape': (");
-  for (i = 0; i < a->rank; i++) {
-    nn__put_number(&t, a->dim[i], 10);
-    nn__put_string(&t, i + 1 < a->rank ? ", " : a->rank == 1 ? "," : "");
-  }
-  nn__put_string(&t, "), }");
-  while (t.used % 64 != 63) nn__put_char(&t, ' '); /* NumPy aligns the data to 64 bytes */
-  nn__put_char(&t, '\n');
-  memcpy(head, "\x93NUMPY\1\0", 8);
-  head[8] = (unsigned char)((t.used - 10) & 255);
-  head[9] = (unsigned char)((t.used - 10) >> 8);
   nn__write_begin(&w, path, why);
-  nn__write(&w, head, t.used);
-  if (!nn__big_endian_machine()) {
-    nn__write(&w, a->data, bytes);
-    return nn__write_end(&w);
-  }
-  for (done = 0; done < bytes; done += count) { /* turned round a part at a time */
-    count = bytes - done < sizeof head ? bytes - done : sizeof head;
+  nn__write(&w, head, nn__npy_header(head, a->type, a->rank, a->dim));
+  if (!nn__big_endian_machine()) nn__write(&w, a->data, bytes);
+  for (size_t done = 0; nn__big_endian_machine() && done < bytes; done += count) {
+    count = nn__min(bytes - done, sizeof head); /* turned round a part at a time */
     memcpy(head, (const unsigned char *)a->data + done, count);
     nn__to_machine_order(head, count / size, size, 0);
     nn__write(&w, head, count);
@@ -9339,22 +11342,14 @@ nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *why)
 }
 #endif
 
-/* ----------------------------- data sets and batches ---------------------------- */
+/* ---- data sets and batches ---------------------------------------------------------------- */
 
-nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int count,
-                                    int channels, int height, int width)
+nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int count, int channels,
+                             int height, int width)
 {
-  nn_dataset d;
-  memset(&d, 0, sizeof d);
-  d.count = count;
-  d.channels = channels;
-  d.height = height;
-  d.width = width;
-  d.pixels = pixels;
-  d.values = NULL;
-  d.labels = labels;
-  d.targets = NULL;
-  d.lengths = NULL;
+  nn_dataset d = {0};
+  d.count = count, d.channels = channels, d.height = height, d.width = width;
+  d.pixels = pixels, d.labels = labels;
   return d;
 }
 
@@ -9425,34 +11420,30 @@ static nn_status nn__convert(const nn_array *a, nn_type type, const char *what, 
                              nn_message *why)
 {
   size_t size;
-  const int fits = nn__mul(a->count, nn__type_size(type), &size);
-  *to = *a;
-  to->type = type;
+  const int fits = nn__mul(a->count, nn__type_size(type), &size), labels = type == NN_I32;
+  *to = *a, to->type = type;
   to->data = fits ? nn__allocate(&a->allocator, size) : NULL;
   if (!to->data)
     return nn__say(why, NN_ERR_MEMORY, "%s: no memory for %zu numbers", what, a->count);
   for (size_t i = 0; i < a->count; i++) {
-    int64_t whole = 0;
-    double real = 0;
-    int is_whole = 1;
+    double x = 0;
     switch (a->type) {
-    case NN_U8: whole = ((const uint8_t *)a->data)[i]; break;
-    case NN_I32: whole = ((const int32_t *)a->data)[i]; break;
-    case NN_I64: whole = ((const int64_t *)a->data)[i]; break;
-    case NN_F32: real = (double)((const float *)a->data)[i], is_whole = 0; break;
-    case NN_F64: real = ((const double *)a->data)[i], is_whole = 0; break;
+    case NN_U8: x = ((const uint8_t *)a->data)[i]; break;
+    case NN_I32: x = ((const int32_t *)a->data)[i]; break;
+    case NN_I64: x = (double)((const int64_t *)a->data)[i]; break;
+    case NN_F32: x = (double)((const float *)a->data)[i]; break;
+    case NN_F64: x = ((const double *)a->data)[i]; break;
     }
-    if (type != NN_I32) {
-      ((nn_real *)to->data)[i] = (nn_real)(is_whole ? (double)whole : real);
-      continue;
-    }
-    if (!is_whole || whole < INT32_MIN || whole > INT32_MAX) {
+    if (!labels) ((nn_real *)to->data)[i] = (nn_real)x;
+    else if (a->type < NN_F32 && x >= INT32_MIN && x <= INT32_MAX)
+      ((int32_t *)to->data)[i] = (int32_t)x;
+    else {
       nn__release(&a->allocator, to->data, size);
-      if (!is_whole) return nn__say(why, NN_ERR_FORMAT, "%s: labels are whole numbers", what);
+      if (a->type >= NN_F32)
+        return nn__say(why, NN_ERR_FORMAT, "%s: labels are whole numbers", what);
       return nn__say(why, NN_ERR_FORMAT, "%s: %lld is too large for a label", what,
-                     (long long)whole);
+                     (long long)((const int64_t *)a->data)[i]);
     }
-    ((int32_t *)to->data)[i] = (int32_t)whole;
   }
   return NN_OK;
 }
@@ -9504,11 +11495,10 @@ static nn_status nn__channels_first(nn_array *x, const nn_dataset *d, const char
 static nn_status nn__dataset_of(nn_array *x, nn_array *y, const char *x_name, const char *y_name,
                                 nn_dataset *out, nn_message *why)
 {
-  nn_dataset d;
+  nn_dataset d = {0};
   nn_array images = *x, labels = y ? *y : nn__no_array;
   const nn_type real = NN__DOUBLE ? NN_F64 : NN_F32;
   int last = 0;
-  memset(&d, 0, sizeof d);
   nn_status status = nn__images_shape(x, &d, &last, x_name, why);
   if (status != NN_OK) return status;
   if (y && (y->rank < 1 || y->rank > 2 || y->dim[0] != x->dim[0] || !y->count))
@@ -9517,18 +11507,15 @@ static nn_status nn__dataset_of(nn_array *x, nn_array *y, const char *x_name, co
   if (y && y->type != NN_I32) status = nn__convert(y, NN_I32, y_name, &labels, why);
   if (status != NN_OK) return status;
   if (x->type != NN_U8 && x->type != real) status = nn__convert(x, real, x_name, &images, why);
-  if (status == NN_OK && last) {
-    status = nn__channels_first(&images, &d, x_name, why);
-    if (status != NN_OK && images.data != x->data) nn_array_free(&images);
+  if (status == NN_OK && last) status = nn__channels_first(&images, &d, x_name, why);
+  nn_array *const stays[2] = {x, y}, *const made[2] = {&images, &labels};
+  for (int k = 0; k < 2; k++) { /* of an array and its copy one is left */
+    if (!stays[k]) continue;
+    const int copied = made[k]->data != stays[k]->data;
+    if (copied) nn_array_free(status == NN_OK ? stays[k] : made[k]);
+    if (status == NN_OK) *stays[k] = nn__no_array;
   }
-  if (status != NN_OK) {
-    if (y && labels.data != y->data) nn_array_free(&labels);
-    return status;
-  }
-  if (images.data != x->data) nn_array_free(x);
-  if (y && labels.data != y->data) nn_array_free(y);
-  *x = nn__no_array;
-  if (y) *y = nn__no_array;
+  if (status != NN_OK) return status;
   *out = nn_dataset_pixels(images.data, labels.data, d.count, d.channels, d.height, d.width);
   if (images.type != NN_U8) out->pixels = NULL, out->values = images.data;
   if (labels.rank == 2) out->label_size = labels.dim[1];
@@ -9546,37 +11533,21 @@ nn_status nn_dataset_from_arrays(nn_array *images, nn_array *labels, nn_dataset 
 }
 
 #ifndef NN_NO_STDIO
-/* IDX or npy, by its first bytes. */
-static nn_status nn__load_any(const char *path, const nn_allocator *allocator, nn_array *out,
-                              nn_message *why)
-{
-  unsigned char head[2] = {0};
-  size_t size;
-  FILE *f;
-  nn_status status = nn__open(path, SIZE_MAX, &f, &size, why);
-  if (status != NN_OK) return status;
-  status = nn__read(f, path, 0, head, nn__min(size, sizeof head), why);
-  fclose(f);
-  if (status != NN_OK) return status;
-  return head[0] == 0x93 && head[1] == 'N' ? nn_npy_load(path, allocator, out, why)
-                                           : nn_idx_load(path, allocator, out, why);
-}
-
 nn_status nn_dataset_load(const char *images, const char *labels, const nn_allocator *allocator,
                           nn_dataset *out, nn_message *why)
 {
   if (!images || !labels || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
   nn_array x = nn__no_array, y = nn__no_array;
   memset(out, 0, sizeof *out);
-  nn_status status = nn__load_any(images, allocator, &x, why);
-  if (status == NN_OK) status = nn__load_any(labels, allocator, &y, why);
+  nn_status status = nn__load_array(images, NULL, allocator, &x, why);
+  if (status == NN_OK) status = nn__load_array(labels, NULL, allocator, &y, why);
   if (status == NN_OK)
     status = nn__dataset_of(&x, &y, nn__path_end(images), nn__path_end(labels), out, why);
   nn_array_free(&x), nn_array_free(&y); /* empty, or what is of no use */
   return status;
 }
 
-/* The k-th file of CIFAR-10 in a folder (5: the tests), open; its path and number of records. */
+/* Opens the k-th file of CIFAR-10 in a folder (5: the tests): its path and number of records. */
 static nn_status nn__cifar10_open(const char *folder, int k, char *path, FILE **f,
                                   size_t *records, nn_message *why)
 {
@@ -9591,74 +11562,67 @@ static nn_status nn__cifar10_open(const char *folder, int k, char *path, FILE **
   memcpy(path + length + 1, names[k], end);
   const nn_status status = nn__open(path, SIZE_MAX, f, &size, why);
   if (status != NN_OK) return status;
-  *records = size / 3073;
-  if (size && size % 3073 == 0) return NN_OK;
+  *records = size / NN__CIFAR10;
+  if (size && size % NN__CIFAR10 == 0) return NN_OK;
   fclose(*f);
   return nn__say(why, NN_ERR_FORMAT, "%s: %zu bytes are not whole records of 3073: cut short?",
                  nn__path_end(path), size);
 }
 
-/* Reads a file's records straight to where they belong. `record` has room for one. */
-static nn_status nn__cifar10_read(FILE *f, const char *path, size_t records, int gray,
-                                  uint8_t *record, uint8_t **pixels, int32_t **labels,
-                                  nn_message *why)
+/* Goes through the files twice: counts their records, then reads these straight to where they
+ * belong. A file that became shorter meanwhile is one that cannot be read. */
+static nn_status nn__cifar10_load(const char *folder, int test, int gray, uint8_t *record,
+                                  nn_array *x, nn_array *y, nn_message *why)
 {
-  for (size_t i = 0; i < records; i++) {
-    const nn_status status = nn__read(f, path, i * 3073, record, 3073, why);
-    if (status != NN_OK) return status;
-    if (record[0] > 9)
-      return nn__say(why, NN_ERR_FORMAT, "%s: byte %zu: label %d is not 0 .. 9",
-                     nn__path_end(path), i * 3073, (int)record[0]);
-    *(*labels)++ = record[0];
-    *pixels = nn__cifar10_image(*pixels, record + 1, gray);
+  char *const path = (char *)record + NN__CIFAR10;
+  const nn_allocator allocator = x->allocator;
+  size_t dim[4] = {0, gray ? 1 : 3, 32, 32}, records[6] = {0};
+  uint8_t *pixels = NULL;
+  nn_status status = NN_OK;
+  for (int fill = 0; fill < 2 && status == NN_OK; fill++) {
+    size_t done = 0, now = 0;
+    for (int k = test ? 5 : 0; k < (test ? 6 : 5) && status == NN_OK; k++) {
+      FILE *f = NULL;
+      status = nn__cifar10_open(folder, k, path, &f, &now, why);
+      if (status != NN_OK) return status;
+      if (!fill) records[k] = now, dim[0] += now;
+      for (size_t i = 0; fill && i < records[k] && status == NN_OK; i++) {
+        status = nn__read(f, path, i * NN__CIFAR10, record, NN__CIFAR10, why);
+        if (status == NN_OK) status = nn__cifar10_label(record, i, nn__path_end(path), why);
+        ((int32_t *)y->data)[done++] = *record;
+        pixels = nn__cifar10_image(pixels, record, gray);
+      }
+      fclose(f);
+    }
+    if (fill || status != NN_OK) continue;
+    size_t bytes = dim[0] * sizeof(int32_t);
+    if (dim[0] > INT_MAX)
+      return nn__say(why, NN_ERR_LIMIT, "%s: %zu images are too many", nn__path_end(path), dim[0]);
+    if (nn__new_bytes(x, 4, dim, &allocator) || nn__new_bytes(y, 1, &bytes, &allocator))
+      return nn__say(why, NN_ERR_MEMORY, "CIFAR-10: out of memory for %zu images", dim[0]);
+    y->type = NN_I32, y->dim[0] = y->count = dim[0], pixels = x->data;
   }
-  return NN_OK;
+  return status;
 }
 
 nn_status nn_dataset_load_cifar10(const char *folder, int test, int gray,
                                   const nn_allocator *allocator, nn_dataset *out, nn_message *why)
 {
   if (!folder || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
-  const int first = test ? 5 : 0, end = test ? 6 : 5;
-  size_t dim[4] = {0, gray ? 1 : 3, 32, 32}, records[6] = {0};
-  size_t room = 3073 + NN__LONGEST_PATH + 1; /* a record and a path, too large for the stack */
+  const size_t room = NN__CIFAR10 + NN__LONGEST_PATH + 1; /* a record and a path: no stack for it */
   nn_array x = nn__no_array, y = x, record = x;
-  FILE *f = NULL;
   memset(out, 0, sizeof *out);
   nn_status status = nn__new_bytes(&record, 1, &room, allocator);
   if (status != NN_OK) return nn__say(why, status, "CIFAR-10: out of memory");
-  char *const path = (char *)record.data + 3073;
-  for (int k = first; k < end && status == NN_OK; k++) {
-    status = nn__cifar10_open(folder, k, path, &f, &records[k], why);
-    if (status == NN_OK) fclose(f);
-    dim[0] += records[k];
-  }
-  if (status == NN_OK && dim[0] > INT_MAX)
-    status = nn__say(why, NN_ERR_LIMIT, "%s: %zu images are too many", nn__path_end(path), dim[0]);
-  size_t label_bytes = dim[0] * sizeof(int32_t);
-  if (status == NN_OK &&
-      (nn__new_bytes(&x, 4, dim, allocator) || nn__new_bytes(&y, 1, &label_bytes, allocator)))
-    status = nn__say(why, NN_ERR_MEMORY, "CIFAR-10: out of memory for %zu images", dim[0]);
-  y.type = NN_I32, y.dim[0] = y.count = y.data ? dim[0] : 0;
-  uint8_t *pixels = x.data;
-  int32_t *labels = y.data;
-  for (int k = first; k < end && status == NN_OK; k++) {
-    size_t now = 0;
-    status = nn__cifar10_open(folder, k, path, &f, &now, why);
-    if (status != NN_OK) break;
-    status = now < records[k] ? nn__say(why, NN_ERR_IO, "%s: became shorter", nn__path_end(path))
-                              : nn__cifar10_read(f, path, records[k], gray, record.data, &pixels,
-                                                 &labels, why);
-    fclose(f);
-  }
+  x.allocator = record.allocator;
+  status = nn__cifar10_load(folder, test, gray, record.data, &x, &y, why);
   nn_array_free(&record);
-  if (status != NN_OK) {
+  if (status == NN_OK) {
+    *out = nn_dataset_pixels(x.data, y.data, (int)x.dim[0], (int)x.dim[1], 32, 32);
+    out->owned[0] = x, out->owned[1] = y;
+  } else
     nn_array_free(&x), nn_array_free(&y);
-    return status;
-  }
-  *out = nn_dataset_pixels(x.data, y.data, (int)dim[0], (int)dim[1], 32, 32);
-  out->owned[0] = x, out->owned[1] = y;
-  return NN_OK;
+  return status;
 }
 #endif
 
@@ -9677,41 +11641,45 @@ static double nn__area_mean(const uint8_t *x, int H, int W, int h, int w, int i,
   return sum / ((bottom - top) * (right - left));
 }
 
-/* One image [c,H,W] in place: gray, then resized by way of `room`, then cut to its middle. */
+/* One image [c,H,W] in place: gray, then resized by way of `room`, then cut to its middle. No size
+ * of t is 0. */
 static void nn__transform_image(uint8_t *x, int c, int H, int W, const nn_transform *t,
                                 uint8_t *room)
 {
-  const int h = t->height ? t->height : H, w = t->width ? t->width : W, gray = t->gray && c == 3;
-  const int ch = t->crop_height ? t->crop_height : h, cw = t->crop_width ? t->crop_width : w;
-  const size_t plane = (size_t)H * (size_t)W;
-  for (size_t p = 0; gray && p < plane; p++) x[p] = nn__luma(x[p], x[p + plane], x[p + 2 * plane]);
-  const uint8_t *from = x;
-  if (h != H || w != W) {
-    for (int k = 0, at = 0; k < (gray ? 1 : c); k++)
-      for (int i = 0; i < h; i++)
-        for (int j = 0; j < w; j++, at++)
-          room[at] = (uint8_t)(nn__area_mean(x + (size_t)k * plane, H, W, h, w, i, j) + .5);
-    from = room;
-  }
-  for (int k = 0; k < (gray ? 1 : c); k++)
-    for (int i = 0; i < ch; i++, x += cw)
-      memmove(x, from + ((size_t)k * (size_t)h + (size_t)(i + (h - ch) / 2)) * (size_t)w +
-              (size_t)((w - cw) / 2), (size_t)cw);
+  const int h = t->height, w = t->width, maps = t->gray ? 1 : c;
+  const size_t plane = (size_t)H * (size_t)W, tall = (size_t)t->crop_height;
+  const size_t top = (size_t)(h - t->crop_height) / 2, left = (size_t)(w - t->crop_width) / 2;
+  const uint8_t *from = h != H || w != W ? room : x;
+  for (size_t p = 0; t->gray && p < plane; p++)
+    x[p] = nn__luma(x[p], x[p + plane], x[p + 2 * plane]);
+  for (int k = 0, at = 0; k < maps && from == room; k++)
+    for (int i = 0; i < h; i++)
+      for (int j = 0; j < w; j++, at++)
+        room[at] = (uint8_t)(nn__area_mean(x + (size_t)k * plane, H, W, h, w, i, j) + .5);
+  for (size_t i = 0; i < (size_t)maps * tall; i++, x += t->crop_width)
+    memmove(x, from + (i / tall * (size_t)h + i % tall + top) * (size_t)w + left,
+            (size_t)t->crop_width);
 }
 
 nn_status nn_dataset_transform(nn_dataset *d, const nn_transform *t, nn_message *why)
 {
   if (!d || !t || !d->pixels || d->owned[0].data != d->pixels || !nn__plane(d) ||
       (d->labels && d->owned[1].data != d->labels) || d->targets || d->lengths || d->only ||
-      d->fill)
+      d->fill || d->weights)
     return nn__say(why, NN_ERR_ARGUMENT, "transform: not a set of pixels and labels of its own");
-  const int h = t->height ? t->height : d->height, w = t->width ? t->width : d->width;
-  const int ch = t->crop_height ? t->crop_height : h, cw = t->crop_width ? t->crop_width : w;
-  const int every = t->every ? t->every : 1, c = t->gray && d->channels == 3 ? 1 : d->channels;
+  nn_transform own = *t;
+  if (!own.height) own.height = d->height;
+  if (!own.width) own.width = d->width;
+  if (!own.crop_height) own.crop_height = own.height;
+  if (!own.crop_width) own.crop_width = own.width;
+  if (!own.every) own.every = 1;
+  own.gray = t->gray && d->channels == 3;
+  const int h = own.height, w = own.width, ch = own.crop_height, cw = own.crop_width;
   if (h < 1 || w < 1 || h > d->height || w > d->width || ch < 1 || cw < 1 || ch > h || cw > w ||
-      every < 1)
+      own.every < 1)
     return nn__say(why, NN_ERR_ARGUMENT, "transform: %dx%d, of it %dx%d, every %d, of %dx%d images",
-                   h, w, ch, cw, every, d->height, d->width);
+                   h, w, ch, cw, own.every, d->height, d->width);
+  const int c = own.gray ? 1 : d->channels;
   const size_t size = (size_t)d->channels * nn__plane(d);
   const size_t small = (size_t)c * (size_t)ch * (size_t)cw;
   const size_t each = d->label_size ? d->label_size : 1;
@@ -9719,9 +11687,9 @@ nn_status nn_dataset_transform(nn_dataset *d, const nn_transform *t, nn_message 
   int32_t *labels = d->owned[1].data;
   if (!room) return nn__say(why, NN_ERR_MEMORY, "transform: no memory for an image");
   int n = 0;
-  for (int i = 0; i < d->count; i += every, n++) {
+  for (int i = 0; i < d->count; i += own.every, n++) {
     uint8_t *image = pixels + (size_t)i * size;
-    nn__transform_image(image, d->channels, d->height, d->width, t, room);
+    nn__transform_image(image, d->channels, d->height, d->width, &own, room);
     memmove(pixels + (size_t)n * small, image, small);
     if (labels)
       memmove(labels + (size_t)n * each, labels + (size_t)i * each, each * sizeof *labels);
@@ -9780,21 +11748,18 @@ typedef struct nn__change {
  * images before it drew. */
 static nn__change nn__draw_change(const nn_augment *a, const nn_dataset *d, nn_random *r)
 {
+  const uint32_t coin = nn_random_next(r), moved = nn_random_next(r);
+  const uint32_t row = nn_random_next(r), column = nn_random_next(r);
+  const uint32_t moves = 2 * (uint32_t)a->shift + 1;
+  const uint32_t move = (uint32_t)((uint64_t)moved * moves * moves >> 32);
+  const int64_t top = (int64_t)((uint64_t)row * (uint32_t)d->height >> 32) - a->cutout / 2;
+  const int64_t left = (int64_t)((uint64_t)column * (uint32_t)d->width >> 32) - a->cutout / 2;
   nn__change change;
-  uint32_t coin = nn_random_next(r), move = nn_random_next(r);
-  uint32_t row = nn_random_next(r), column = nn_random_next(r);
-  uint32_t moves = 2 * (uint32_t)a->shift + 1;
-  int64_t top, left;
   change.mirror = a->flip && coin >> 31;
-  move = (uint32_t)((uint64_t)move * moves * moves >> 32);
-  change.down = (int)(move / moves) - a->shift;
-  change.right = (int)(move % moves) - a->shift;
-  top = (int64_t)((uint64_t)row * (uint32_t)d->height >> 32) - a->cutout / 2;
-  left = (int64_t)((uint64_t)column * (uint32_t)d->width >> 32) - a->cutout / 2;
+  change.down = (int)(move / moves) - a->shift, change.right = (int)(move % moves) - a->shift;
   change.bottom = (size_t)(top + a->cutout < d->height ? top + a->cutout : d->height);
   change.side = (size_t)(left + a->cutout < d->width ? left + a->cutout : d->width);
-  change.top = (size_t)(top > 0 ? top : 0);
-  change.left = (size_t)(left > 0 ? left : 0);
+  change.top = (size_t)(top > 0 ? top : 0), change.left = (size_t)(left > 0 ? left : 0);
   return change;
 }
 
@@ -9802,40 +11767,27 @@ static nn__change nn__draw_change(const nn_augment *a, const nn_dataset *d, nn_r
 static void nn__change_plane(nn_real *x, int height, int width, const nn__change *change,
                              nn_real fill)
 {
-  size_t w = (size_t)width, i, j;
-  size_t away = (size_t)(change->right < 0 ? -change->right : change->right);
-  int row;
-  if (change->mirror) {
-    for (row = 0; row < height; row++) {
-      nn_real *p = x + (size_t)row * w;
-      for (i = 0, j = w - 1; i < j; i++, j--) {
-        nn_real v = p[i];
-        p[i] = p[j];
-        p[j] = v;
-      }
+  const size_t w = (size_t)width;
+  const size_t away = nn__min(w, (size_t)(change->right < 0 ? -change->right : change->right));
+  for (int row = 0; row < height && change->mirror; row++) {
+    nn_real *const p = x + (size_t)row * w;
+    for (size_t i = 0, j = w - 1; i < j; i++, j--) {
+      const nn_real v = p[i];
+      p[i] = p[j], p[j] = v;
     }
   }
-  if (change->down != 0 || change->right != 0) {
-    if (away > w) away = w;
-    for (row = 0; row < height; row++) { /* downwards from the bottom, so nothing is overwritten */
-      int to = change->down > 0 ? height - 1 - row : row, from = to - change->down;
-      nn_real *p = x + (size_t)to * w;
-      size_t begin = 0, end = w; /* what fill covers */
-      if (from >= 0 && from < height) {
-        const nn_real *q = x + (size_t)from * w;
-        if (change->right > 0) {
-          memmove(p + away, q, (w - away) * sizeof *p);
-          end = away;
-        } else {
-          memmove(p, q + away, (w - away) * sizeof *p);
-          begin = w - away;
-        }
-      }
-      for (i = begin; i < end; i++) p[i] = fill;
-    }
+  for (int row = 0; row < height && (change->down || change->right); row++) {
+    /* downwards from the bottom, so nothing is overwritten */
+    const int to = change->down > 0 ? height - 1 - row : row, from = to - change->down;
+    const int there = from >= 0 && from < height, right = change->right > 0;
+    nn_real *const p = x + (size_t)to * w;
+    const nn_real *const q = x + (size_t)(there ? from : 0) * w;
+    if (there) memmove(p + (right ? away : 0), q + (right ? 0 : away), (w - away) * sizeof *p);
+    const size_t end = there && right ? away : w; /* of what fill covers */
+    for (size_t i = there && !right ? w - away : 0; i < end; i++) p[i] = fill;
   }
-  for (i = change->top; i < change->bottom; i++)
-    for (j = change->left; j < change->side; j++) x[i * w + j] = fill;
+  for (size_t i = change->top; i < change->bottom; i++)
+    for (size_t j = change->left; j < change->side; j++) x[i * w + j] = fill;
 }
 
 /* Labels and targets of a sample; 0 where a set has none. */
@@ -9848,7 +11800,8 @@ static size_t nn__targets_each(const nn_dataset *d)
   return d->fill || d->targets ? d->target_size : 0;
 }
 
-/* n samples, and, where not NULL, what belongs to them. */
+/* n samples, and, where not NULL, what belongs to them. x NULL: only that, of a set without fill.
+ */
 static nn_status nn__fetch(const nn_dataset *d, const int32_t *index, int n, nn_real *x,
                            int32_t *labels, nn_real *targets, int32_t *lengths)
 {
@@ -9868,11 +11821,11 @@ static nn_status nn__fetch(const nn_dataset *d, const int32_t *index, int n, nn_
   for (int i = 0; !d->fill && i < n; i++) {
     const size_t at = nn__place_of(d, index[i]);
     const size_t from = at * channels * plane;
-    if (d->pixels)
-      nn__to_reals(x, d->pixels + from, channels * plane, nn__unit(d));
-    else
-      memcpy(x, d->values + from, channels * plane * sizeof *x);
-    x += channels * plane;
+    nn_real *const to = x ? x + (size_t)i * channels * plane : NULL;
+    if (to && d->pixels)
+      nn__to_reals(to, d->pixels + from, channels * plane, nn__unit(d));
+    else if (to)
+      memcpy(to, d->values + from, channels * plane * sizeof *x);
     if (labels) memcpy(labels + (size_t)i * label, d->labels + at * label, label * sizeof *labels);
     if (targets)
       memcpy(targets + (size_t)i * target, d->targets + at * target, target * sizeof *targets);
@@ -9926,8 +11879,8 @@ nn_status nn_dataset_split(const nn_dataset *d, double share, uint64_t seed, int
   return NN_OK;
 }
 
-/* ----------------------- a data set's batches for a model ----------------------- */
-#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
+/* ---- a data set's batches for a model ------------------------------------------------------ */
+#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT || !defined NN_NO_EXPORT
 
 /* Whether a data set's samples can feed a model. */
 static nn_status nn__check_samples(nn_model *m, const nn_dataset *d, const char *who)
@@ -9947,16 +11900,7 @@ static nn_status nn__check_samples(nn_model *m, const nn_dataset *d, const char 
     if (d->only[i] < 0)
       return nn__error(m, NN_ERR_ARGUMENT, "%s: the data set's number %d of only is %d", who, i,
                        (int)d->only[i]);
-  return nn__check_lengths(m, d->fill ? NULL : d->lengths, d->only, d->count, who);
-}
-
-/* The sample whose turn it is at a place of an epoch. */
-static int32_t nn__sample_at(const nn_model *m, const nn_dataset *d, int64_t epoch, int64_t place,
-                             int shuffle)
-{
-  return shuffle ? (int32_t)nn_shuffled(m->config.seed, (uint64_t)epoch, (uint32_t)d->count,
-                                        (uint32_t)place)
-                 : (int32_t)place;
+  return nn__check_lengths(m, d->fill ? NULL : d->lengths, d->only, d->count, 0, who);
 }
 
 /* A forward over samples that follow on nothing: layers with carry start from 0 and keep what they
@@ -9969,19 +11913,33 @@ static nn_status nn__forward_fresh(nn_model *m, const nn_batch *b, nn_mode mode)
   return status;
 }
 
+#endif
+#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
+
+/* The sample whose turn it is at a place of an epoch. */
+static int32_t nn__sample_at(const nn_model *m, const nn_dataset *d, int64_t epoch, int64_t place,
+                             int shuffle)
+{
+  return shuffle ? (int32_t)nn_shuffled(m->config.seed, (uint64_t)epoch, (uint32_t)d->count,
+                                        (uint32_t)place)
+                 : (int32_t)place;
+}
+
 /* n samples from `place` on to the stage, with what belongs to them and has room there, and the
- * batch that shows them to the model. */
+ * batch that shows them to the model. answers: only what the losses compare with, where a set's
+ * arrays allow it. */
 static nn_status nn__stage(nn_model *m, const nn_dataset *d, const nn_augment *augment,
-                           int64_t epoch, int64_t place, int n, int shuffle, nn_batch *b)
+                           int64_t epoch, int64_t place, int n, int shuffle, int answers,
+                           nn_batch *b)
 {
   enum { AT_ONCE = 64 };
-  const nn__node *out = &m->node[m->output];
   const size_t each = nn__input_size(m), steps = nn__most_steps(m);
   const size_t labels = nn__labels_each(d), targets = nn__targets_each(d);
   memset(b, 0, sizeof *b);
   b->n = n, b->x[0] = m->stage;
-  if (labels == out->rows) b->labels = m->stage_labels;
-  if (targets == out->rows * out->cols) b->values = m->stage_values;
+  if (labels == nn__answers_each(m, 1)) b->labels = m->stage_labels;
+  if (targets == nn__answers_each(m, 0)) b->values = m->stage_values;
+  if (d->weights) b->weights = m->stage_weights;
   if (d->fill ? steps > 0 : d->lengths != NULL) b->lengths = m->stage_lengths;
   for (int i = 0; i < n && d->fill; i++) m->stage_lengths[i] = (int32_t)steps;
   for (int from = 0; from < n; from += AT_ONCE) {
@@ -9990,16 +11948,18 @@ static nn_status nn__stage(nn_model *m, const nn_dataset *d, const nn_augment *a
     int32_t index[AT_ONCE];
     for (int i = 0; i < some; i++)
       index[i] = nn__sample_at(m, d, epoch, place + from + i, shuffle);
-    const nn_status status = nn__fetch(d, index, some, m->stage + at * each,
+    const nn_status status = nn__fetch(d, index, some,
+                                       answers && !d->fill ? NULL : m->stage + at * each,
                                        b->labels ? m->stage_labels + at * labels : NULL,
                                        b->values ? m->stage_values + at * targets : NULL,
                                        b->lengths ? m->stage_lengths + at : NULL);
     if (status != NN_OK) return nn__error(m, status, "the data set cannot be read");
     for (int i = 0; i < some; i++) {
+      if (d->weights) m->stage_weights[from + i] = d->weights[nn__place_of(d, index[i])];
       /* a stream for each sample of each epoch, so that augmentation is the same after a resume */
       nn_random r = {m->config.seed ^ 0xA06E000000000000u,
                      (uint64_t)epoch << 32 | (uint64_t)(uint32_t)index[i], 0};
-      nn__augment(d, augment, &r, m->stage + (at + (size_t)i) * each);
+      if (!answers) nn__augment(d, augment, &r, m->stage + (at + (size_t)i) * each);
     }
   }
   int whole = d->fill != NULL; /* of full length, as if none had been given */
@@ -10046,9 +12006,8 @@ nn_status nn_moments_add(nn_moments *to, const nn_real *x, size_t count)
   for (size_t first = 0; first < count; first += NN__PIECE) {
     const size_t n = nn__min(NN__PIECE, count - first);
     const nn_real *at = x + first;
-    nn_moments s;
+    nn_moments s = {0};
     double sum = 0, rest = 0;
-    memset(&s, 0, sizeof s);
     for (size_t i = 0; i < n; i++) {
       const double v = (double)at[i];
       if (!nn__finite(v)) {
@@ -10130,18 +12089,17 @@ nn_status nn_histogram_merge(nn_histogram *to, const nn_histogram *from)
 nn_status nn_observe(nn_model *m, int node, nn_moments *moments, nn_histogram *histogram,
                      nn_real *unit_max)
 {
-  if (!m) return NN_ERR_ARGUMENT;
   const nn_status status = nn__readable(m, node, "observe");
   if (status != NN_OK) return status;
   if (histogram && !nn__is_range(histogram->low, histogram->high))
     return nn__error(m, NN_ERR_ARGUMENT, "observe: the histogram has no range");
   const nn__node *x = &m->node[node];
   const size_t n = (size_t)m->n, rows = n * x->rows, cols = x->cols;
-  const size_t run = m->has_lengths && x->rank == 2 ? 1 : rows; /* rows that count alike */
+  const size_t run = x->lengths ? 1 : rows; /* rows that count alike */
   for (size_t r = 0; r < rows; r += run) {
     size_t sample, place;
     nn__row_of(x, n, r, &sample, &place);
-    if (!nn__row_counts(m, x, sample, place)) continue;
+    if (!nn__row_counts(x, sample, place)) continue;
     const nn_real *at = x->y + r * cols;
     if (moments) nn_moments_add(moments, at, run * cols);
     if (histogram) nn_histogram_add(histogram, at, run * cols);
@@ -10171,7 +12129,7 @@ static void nn__peaks_task(void *arg, size_t map, int thread)
     nn_peak best = {0, -1, 0, 0};
     for (size_t p = 0; p < x->rows; p++) {
       const nn_real v = x->y[nn__row_at(x, n, i, p) * x->cols + map];
-      if (!nn__row_counts(job->m, x, i, p) || v != v || (best.sample >= 0 && v <= best.value))
+      if (!nn__row_counts(x, i, p) || v != v || (best.sample >= 0 && v <= best.value))
         continue;
       best.value = v, best.sample = job->first + (int)i;
       best.row = (int32_t)(p / wide), best.column = (int32_t)(p % wide);
@@ -10187,12 +12145,10 @@ static void nn__peaks_task(void *arg, size_t map, int thread)
 
 nn_status nn_peaks_add(nn_model *m, int node, int first, int per_map, nn_peak *peaks)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!peaks || per_map < 1 || first < 0 || first > INT_MAX - NN__MAX_BATCH)
+  if (!m || !peaks || per_map < 1 || first < 0 || first > INT_MAX - NN__MAX_BATCH)
     return nn__error(m, NN_ERR_ARGUMENT, peaks ? "peaks: %d a map, must be 1 or more; first %d"
                                                : "peaks: nowhere to put them", per_map, first);
-  const nn_status status = nn__readable(m, node, "peaks");
-  if (status != NN_OK) return status;
+  if (nn__readable(m, node, "peaks") != NN_OK) return m->status;
   nn__peaks_job job = {m, &m->node[node], first, per_map, peaks};
   nn__parallel(&m->context.pool, job.x->cols, nn__peaks_task, &job);
   return NN_OK;
@@ -10200,21 +12156,22 @@ nn_status nn_peaks_add(nn_model *m, int node, int first, int per_map, nn_peak *p
 
 nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!labels || !counts)
+  if (!m || !labels || !counts)
     return nn__error(m, NN_ERR_ARGUMENT, "confusion: %s", labels ? "no counts" : "no labels");
   if (!m->ran) return nn__error(m, NN_ERR_STATE, "confusion: no forward before it");
   const nn__node *out = &m->node[m->output];
   const size_t n = (size_t)m->n, classes = out->cols;
-  if (out->rank == 3)
-    return nn__error(m, NN_ERR_SHAPE, "confusion: %s gives an image, not classes", out->name);
-  const nn_status status = nn__check_labels(m, labels, NULL, n, out, nn__lengths(m), "confusion");
+  /* a cross-entropy that is the first loss tells which labels are the output's */
+  const int told = m->loss >= 0 && nn__is_labelled(m->node[m->loss].kind);
+  const nn__node *loss = told ? &m->node[m->loss] : NULL;
+  const nn_status status =
+      nn__check_labels(m, out, loss, labels, NULL, n, nn__lengths(m), "confusion");
   if (status != NN_OK) return m->status = status;
   for (size_t r = 0; r < n * out->rows; r++) {
     size_t sample, place;
     nn__row_of(out, n, r, &sample, &place);
-    const int32_t label = labels[sample * out->rows + place];
-    if (label < 0 || !nn__row_counts(m, out, sample, place)) continue;
+    const int32_t label = nn__label_at(m, loss, labels, sample, place);
+    if (label < 0 || !nn__row_counts(out, sample, place)) continue;
     counts[(size_t)label * classes + nn__greatest(out->y + r * classes, classes)]++;
   }
   return NN_OK;
@@ -10224,21 +12181,20 @@ nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts)
 
 static nn_status nn__has_stage(nn_model *m, const char *who)
 {
-  if (m->built && m->stage) return NN_OK;
+  if (m && m->built && m->stage) return NN_OK;
   return nn__error(m, NN_ERR_STATE, "%s: needs a built model with one input, and a loss or "
                                     "config.keep_activations", who);
 }
 
 nn_status nn_survey(nn_model *m, const nn_dataset *d, nn_on_batch on_batch, void *user)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!on_batch) return nn__error(m, NN_ERR_ARGUMENT, "survey: nothing to call");
+  if (!m || !on_batch) return nn__error(m, NN_ERR_ARGUMENT, "survey: nothing to call");
   nn_status status = nn__has_stage(m, "survey");
   if (status == NN_OK) status = nn__check_samples(m, d, "survey");
   for (int64_t place = 0; status == NN_OK && place < d->count; place += m->config.batch) {
     const int64_t left = d->count - place, size = m->config.batch;
     nn_batch b;
-    status = nn__stage(m, d, NULL, 0, place, (int)(left < size ? left : size), 0, &b);
+    status = nn__stage(m, d, NULL, 0, place, (int)(left < size ? left : size), 0, 0, &b);
     if (!d->fill && !d->only) { /* as they lie, of any size */
       b.labels = d->labels ? d->labels + (size_t)place * nn__labels_each(d) : NULL;
       b.values = d->targets ? d->targets + (size_t)place * d->target_size : NULL;
@@ -10257,17 +12213,15 @@ static nn_status nn__count_confusion(void *counts, nn_model *m, const nn_batch *
 
 nn_status nn_confusion(nn_model *m, const nn_dataset *d, int64_t *counts)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!d || !nn__labels_each(d) || !counts)
+  if (!m || !d || !nn__labels_each(d) || !counts)
     return nn__error(m, NN_ERR_ARGUMENT, "confusion: %s",
                      counts ? "the data set has no labels" : "no counts");
-  const nn_status status = nn__has_stage(m, "confusion");
-  if (status != NN_OK) return status;
+  if (nn__has_stage(m, "confusion") != NN_OK) return m->status;
   const nn__node *out = &m->node[m->output];
   const size_t has = nn__labels_each(d);
-  if (has != out->rows)
+  if (has != nn__answers_each(m, 1))
     return nn__error(m, NN_ERR_SHAPE, "confusion: %zu label(s) a sample, %s answers %zu times", has,
-                     out->name, out->rows);
+                     out->name, nn__answers_each(m, 1));
   memset(counts, 0, out->cols * out->cols * sizeof *counts);
   return nn_survey(m, d, nn__count_confusion, counts);
 }
@@ -10286,14 +12240,11 @@ static nn_status nn__add_peaks(void *user, nn_model *m, const nn_batch *b, int f
 
 nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_map, nn_peak *peaks)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!peaks || per_map < 1)
+  if (!m || !peaks || per_map < 1)
     return nn__error(m, NN_ERR_ARGUMENT, peaks ? "peaks: %d a map, must be 1 or more"
                                                : "peaks: nowhere to put them", per_map);
   nn__find_peaks f = {node, per_map, peaks};
-  nn_status status = nn__has_stage(m, "peaks");
-  if (status == NN_OK) status = nn__kept(m, node, "peaks");
-  if (status != NN_OK) return status;
+  if (nn__has_stage(m, "peaks") != NN_OK || nn__kept(m, node, "peaks") != NN_OK) return m->status;
   const nn_peak none = {0, -1, 0, 0};
   for (size_t i = 0; i < m->node[node].cols * (size_t)per_map; i++) peaks[i] = none;
   return nn_survey(m, d, nn__add_peaks, &f);
@@ -10301,12 +12252,63 @@ nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_map, nn_p
 
 /* ---- images ------------------------------------------------------------------------------- */
 
+/* What the window that is seen of y sees of the image that is its input k; 0: nothing. */
+static int nn__seen_of(const nn_model *m, const nn__node *y, int k, int from[4])
+{
+  const nn__node *x = &m->node[y->in[k]];
+  const nn_conv2d_options *o = &y->window;
+  const int windows = y->kind == NN__CONV2D || y->kind == NN__MAX_POOL || y->kind == NN__AVG_POOL;
+  memcpy(from, y->seen, sizeof y->seen);
+  if (windows && !o->stride_h) {
+    for (int s = 0; s < 2; s++) {
+      const nn__axis a = {(size_t)x->dim[1 + s], (size_t)y->dim[1 + s], 0, 0, 0};
+      size_t length;
+      from[s] = (int)nn__window(&a, (size_t)y->seen[s], &length, &length);
+      from[s + 2] = (int)(nn__window(&a, (size_t)y->seen[s + 2], &length, &length) + length) - 1;
+    }
+  } else if (y->kind == NN__CONV_TRANSPOSE) { /* the rectangle round all that its taps meet */
+    for (int s = 0; s < 4; s++) {
+      const int64_t stride = s % 2 ? o->stride_w : o->stride_h;
+      const int64_t reach = s % 2 ? (int64_t)o->dilation_w * (o->kernel_w - 1)
+                                  : (int64_t)o->dilation_h * (o->kernel_h - 1);
+      const int64_t at = from[s] + (s % 2 ? o->pad_w : o->pad_h);
+      const int64_t first = at > reach ? (at - reach + stride - 1) / stride : 0;
+      from[s] = (int)(s < 2 ? first : at / stride);
+    }
+    if (from[0] > from[2] || from[1] > from[3]) return 0;
+  } else if (y->kind == NN__BILINEAR) {
+    for (int s = 0; s < 4; s++) {
+      const int factor = s % 2 ? o->stride_w : o->stride_h;
+      nn_real share;
+      from[s] = (int)nn__between((size_t)from[s], (size_t)factor, (size_t)x->dim[1 + s % 2],
+                                 &share) + (s >= 2 && share > 0);
+    }
+  } else if (y->kind == NN__UPSAMPLE) {
+    for (int s = 0; s < 4; s++) from[s] /= s % 2 ? o->stride_w : o->stride_h;
+  } else if (y->kind == NN__PADDED) {
+    for (int s = 0; s < 4; s++) from[s] -= s % 2 ? o->pad_w : o->pad_h;
+  } else if (y->kind == NN__SLICE && y->axis) {
+    from[y->axis - 1] += y->begin, from[y->axis + 1] += y->begin;
+  } else if (y->kind == NN__JOIN) {
+    const int before = k ? m->node[y->in[0]].dim[y->axis] : 0;
+    int *const side = from + y->axis - 1;
+    side[0] -= before, side[2] -= before;
+    if (side[2] < 0 || side[0] >= x->dim[y->axis]) return 0;
+  } else if (windows) {
+    from[0] = from[0] * o->stride_h - o->pad_h, from[1] = from[1] * o->stride_w - o->pad_w;
+    from[2] = from[2] * o->stride_h - o->pad_h + o->dilation_h * (o->kernel_h - 1);
+    from[3] = from[3] * o->stride_w - o->pad_w + o->dilation_w * (o->kernel_w - 1);
+  } else if (y->rank != 3 || nn__kind_needs[y->kind] & NN__SEES_ALL) {
+    from[0] = from[1] = 0, from[2] = x->dim[1] - 1, from[3] = x->dim[2] - 1;
+  }
+  return 1;
+}
+
 /* Back from the unit, node by node: each reader widens the window [top, bottom] x [left, right] of
  * what it reads; bottom < top: nothing of it is seen. */
 nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int part[4])
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!m->built) return nn__error(m, NN_ERR_STATE, "receptive field: the model is not built");
+  if (!m || !m->built) return nn__error(m, NN_ERR_STATE, "receptive field: not built");
   if (!part || node < 0 || node >= m->nodes)
     return nn__error(m, NN_ERR_ARGUMENT, part ? "receptive field: no node %d"
                                               : "receptive field: nowhere to put it", node);
@@ -10321,32 +12323,11 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
   for (int i = node; i >= 0; i--) {
     const nn__node *y = &m->node[i];
     const int *seen = y->seen;
-    const nn_conv2d_options *o = &y->window;
-    const int windows = y->kind == NN__CONV2D || y->kind == NN__MAX_POOL || y->kind == NN__AVG_POOL;
     for (int k = 0; k < y->inputs && seen[0] <= seen[2]; k++) {
       nn__node *x = &m->node[y->in[k]];
       int *to = x->seen, from[4];
       if (x->rank != 3) continue; /* without places; whatever image it stems from is seen whole */
-      memcpy(from, seen, sizeof from);
-      if (windows && !o->stride_h) {
-        for (int s = 0; s < 2; s++) {
-          const nn__axis a = {(size_t)x->dim[1 + s], (size_t)y->dim[1 + s], 0, 0, 0};
-          size_t length;
-          from[s] = (int)nn__window(&a, (size_t)seen[s], &length, &length);
-          from[s + 2] = (int)(nn__window(&a, (size_t)seen[s + 2], &length, &length) + length) - 1;
-        }
-      } else if (y->kind == NN__UPSAMPLE) {
-        for (int s = 0; s < 4; s++) from[s] /= s % 2 ? o->stride_w : o->stride_h;
-      } else if (y->kind == NN__PADDED || y->kind == NN__CROP) {
-        for (int s = 0; s < 4; s++)
-          from[s] += (y->kind == NN__CROP ? 1 : -1) * (s % 2 ? o->pad_w : o->pad_h);
-      } else if (windows) {
-        from[0] = from[0] * o->stride_h - o->pad_h, from[1] = from[1] * o->stride_w - o->pad_w;
-        from[2] = from[2] * o->stride_h - o->pad_h + o->dilation_h * (o->kernel_h - 1);
-        from[3] = from[3] * o->stride_w - o->pad_w + o->dilation_w * (o->kernel_w - 1);
-      } else if (y->rank != 3 || y->kind == NN__LAYER_NORM) {
-        from[0] = from[1] = 0, from[2] = x->dim[1] - 1, from[3] = x->dim[2] - 1;
-      }
+      if (!nn__seen_of(m, y, k, from)) continue;
       const int empty = to[2] < to[0];
       for (int s = 0; s < 4; s++) {
         const int last = x->dim[1 + s % 2] - 1;
@@ -10354,7 +12335,7 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
         if (empty || (s < 2 ? at < to[s] : at > to[s])) to[s] = at;
       }
     }
-    for (int k = 0; k < y->inputs && y->rank != 3 && seen[0] <= seen[2]; k++)
+    for (int k = 0; k < y->inputs && seen[0] <= seen[2]; k++)
       if (m->node[y->in[k]].rank != 3) memset(m->node[y->in[k]].seen, 0, sizeof none);
   }
   const nn__node *in = &m->node[m->input[0]];
@@ -10373,8 +12354,7 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
 /* The input as an image [C,H,W]; a sequence is one of a single channel. */
 static nn_status nn__occlusion_image(nn_model *m, const nn_occlusion_options *o, int size[3])
 {
-  const nn_status status = nn__has_stage(m, "occlusion");
-  if (status != NN_OK) return status;
+  if (nn__has_stage(m, "occlusion") != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
   const nn__node *x = &m->node[m->input[0]];
   if (x->rank < 2 || x->kind == NN__TOKENS)
     return nn__error(m, NN_ERR_SHAPE, "occlusion: %s is neither image nor sequence", x->name);
@@ -10391,8 +12371,7 @@ nn_status nn_occlusion_size(nn_model *m, const nn_occlusion_options *o, int *hei
 {
   int size[3] = {0};
   if (!m || !height || !width) return NN_ERR_ARGUMENT;
-  const nn_status status = nn__occlusion_image(m, o, size);
-  if (status != NN_OK) return status;
+  if (nn__occlusion_image(m, o, size) != NN_OK) return m->status;
   *height = (size[1] - o->side) / o->stride + 1;
   *width = (size[2] - o->side) / o->stride + 1;
   return NN_OK;
@@ -10402,10 +12381,8 @@ nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_opt
                        nn_real *probability, nn_real *activity, int32_t *predicted)
 {
   int size[3], height, width;
-  if (!m) return NN_ERR_ARGUMENT;
-  nn_status status = nn__occlusion_image(m, o, size);
-  if (status == NN_OK) status = nn_occlusion_size(m, o, &height, &width);
-  if (status != NN_OK) return status;
+  if (!m || nn__occlusion_image(m, o, size) || nn_occlusion_size(m, o, &height, &width))
+    return m ? m->status : NN_ERR_ARGUMENT;
   const nn__node *out = &m->node[m->output], *x = NULL;
   if (!image) return nn__error(m, NN_ERR_ARGUMENT, "occlusion: no image");
   if ((probability || predicted) && out->rank != 1)
@@ -10414,8 +12391,7 @@ nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_opt
     return nn__error(m, NN_ERR_ARGUMENT, "occlusion: label %d is not in 0..%zu", (int)o->label,
                      out->cols - 1);
   if (activity) {
-    status = nn__kept(m, o->node, "occlusion");
-    if (status != NN_OK) return status;
+    if (nn__kept(m, o->node, "occlusion") != NN_OK) return m->status;
     x = &m->node[o->node];
     if (o->map < 0 || (size_t)o->map >= x->cols)
       return nn__error(m, NN_ERR_ARGUMENT, "occlusion: %s has no map %d", x->name, o->map);
@@ -10423,8 +12399,7 @@ nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_opt
   const size_t each = nn__input_size(m), w = (size_t)size[2], side = (size_t)o->side;
   const size_t places = (size_t)height * (size_t)width, batch = (size_t)m->config.batch;
   for (size_t first = 0; first < places; first += batch) {
-    nn_batch b;
-    memset(&b, 0, sizeof b);
+    nn_batch b = {0};
     b.n = (int)nn__min(batch, places - first), b.x[0] = m->stage;
     for (size_t i = 0; i < (size_t)b.n; i++) {
       const size_t top = (first + i) / (size_t)width * (size_t)o->stride;
@@ -10436,8 +12411,7 @@ nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_opt
           for (size_t q = left; q < left + side; q++)
             copy[(c * (size_t)size[1] + r) * w + q] = o->fill ? o->fill[c] : 0;
     }
-    status = nn__forward_fresh(m, &b, NN_INSPECTING);
-    if (status != NN_OK) return status;
+    if (nn__forward_fresh(m, &b, NN_INSPECTING) != NN_OK) return m->status;
     for (size_t i = 0; i < (size_t)b.n; i++) {
       const nn_real *row = out->y + i * out->cols;
       if (probability) probability[first + i] = nn__probability(out, row, (size_t)o->label);
@@ -10456,8 +12430,7 @@ nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_opt
 
 nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!start || (unsigned)rule > NN_RULE_GUIDED)
+  if (!m || !start || (unsigned)rule > NN_RULE_GUIDED)
     return nn__error(m, NN_ERR_ARGUMENT, start ? "project: no rule %d" : "project: no start",
                      (int)rule);
   if (node < 0 || node >= m->nodes)
@@ -10500,16 +12473,26 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *           tokens             u32 steps
  *           conv               u32 out, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w,
  *                              dilation_h, dilation_w, groups, flag no_bias
+ *           conv_transpose     the same, u32 output_pad_h, output_pad_w
  *           linear             u32 out, flag no_bias
- *           pad, crop u32 top, left, height, width; upsample u32 factors of height and width
+ *           pad u32 top, bottom, left, right; upsample, bilinear u32 factors of height and width
+ *           reshape u32 rank, sizes; to_sequence flag columns; to_image u32 channels, flag columns
+ *           slice u32 axis, begin, count; join u32 axis
  *           max_pool, avg_pool u32 kernel, stride, pad
- *           max_pool2d, avg_pool2d u32 kernel, stride, pad of the height, then of the width; flags
- *           ceil, exclude_pad; strides 0: adaptive, and the kernel is the size of the output
+ *           max_pool_with, avg_pool_with u32 kernel, stride, pad of the height, then of the width;
+ *           flags ceil, exclude_pad; strides 0: adaptive, and the kernel is the size of the output
+ *           batch_norm_with, layer_norm_with f64 eps, momentum, flags no_affine, frozen; group_norm
+ *           the same, u32 groups; prelu flag: a weight each channel
  *           leaky_relu         f64 slope
- *           dropout            f64 rate
+ *           dropout            f64 rate; so dropout_channels
  *           embedding          u32 vocabulary, width
- *           rnn, lstm, gru     u32 hidden, layers, f64 dropout, flag relu (rnn alone), carry
+ *           rnn, lstm, gru     u32 hidden, layers, f64 dropout, flag relu (rnn alone), u32 1 with
+ *                              carry, 2 bidirectional, else 0
  *           cross_entropy      f64 smoothing, u32 number of class weights (or 0), real each
+ *           custom             text name of its nn_custom_layer
+ *           custom_loss        text name of its nn_custom_loss, f64 its weight
+ *           losses with "_with" after their kind, and then all of them: f64 smoothing or delta, u32
+ *           number of weights (or 0), real each, f64 its weight, flag sum, u32 from, u32 ignored
  *   pads  zeros, so that the reals of PARM, which follows, lie at a multiple of 64 bytes
  *   PARM  u32 number of arrays, the trained ones before the running statistics; each: text name,
  *         u32 rank, rank times u32 size; then the reals of all of them in the same order
@@ -10523,9 +12506,13 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *         u32 samples n (0: no state), for each of its layers real h [n,hidden], lstm c [n,hidden]
  *   PROG  (nn_progress) u64 step, epoch, place, correct, rows, f64 loss, accuracy, loss_sum,
  *         weight, and, but in files of version 0.1.0, u64 left_out, left_out_in_a_row, best_step,
- *         validated, not_better, f64 best_loss, best_accuracy
+ *         validated, not_better, f64 best_loss, best_accuracy, u64 samples a step
  *   GRUP  only where layers differ (nn_set_learning): u32 number of layers, for each f64 its
  *         factors of rate and weight decay; flag decay_weights_only
+ *   TUNE  only where there is something of it: flag amsgrad, f64 average, threshold, momentum_low,
+ *         momentum_high, f64 a plateau's lowest loss and factor of the rate, u64 validations since
+ *         it, u64 steps in the average; of amsgrad and of the average, if there, a real for every
+ *         trained real of PARM
  * and in both, where there are any:
  *   note  u32 number of notes; each: text key, u32 bytes of its text, the text in UTF-8
  * Enumerations are the numbers in nn.h; counts in u64 are at most 2^53. A checkpoint is taken
@@ -10538,44 +12525,11 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  * of PARM must be those that the layers make. Only then the model is built, and a second walk fills
  * it. NaN and infinite parameters are taken as they are, so a run that diverged can be looked at.
  * What is allocated: nn_model_size, and nn_plan's bytes. These are copies of the parameters, a few
- * times the file at most (64/9 times where Winograd's transform packs them), and activations. A few
- * bytes of layers can ask for huge images, so what is not parameters must stay below config.batch
- * times 256 MiB (a full-HD image through a small net) or, where that is more, 4096 times the file:
- * NN_ERR_LIMIT. */
+ * times the file at most (64/9 times where Winograd's transform packs them), and activations, which
+ * nn.h limits, for a few bytes of layers can ask for huge images. */
 enum { NN__IO_VERSION = 1, NN__IO_MARK = 0x01020304, NN__IO_HEADER = 32, NN__IO_AROUND = 16 };
 static const unsigned char nn__io_magic[8] = {0x89, 0x6E, 0x6E, 0x0D, 0x0A, 0x1A, 0x0A, 0};
 static const int64_t nn__io_most = (int64_t)1 << 53; /* exact as a double, and room to count on */
-
-/* One vocabulary reads, writes and counts: each word goes one step through the bytes, taking the
- * value from there or putting it there. After a failure nothing moves and what is read is zero. */
-typedef struct nn__io {
-  nn_model *m;
-  nn_progress progress;
-  int checkpoint;
-  int reading, wide;         /* bytes of a real */
-  size_t at;                 /* bytes gone through, for messages too */
-  const unsigned char *from; /* reading: the whole file */
-  size_t end;                /* reading: where the present section ends */
-  void (*sink)(void *to, const void *bytes, size_t size); /* writing; NULL: only counts */
-  void *to;
-  uint32_t crc;              /* writing: of the present section so far */
-  size_t padding;            /* writing: bytes before PARM */
-  const char *section;
-  const nn_open_options *open; /* reading a description alone: how it is to be changed; or NULL */
-  nn_status status;
-  nn_message *why;
-} nn__io;
-
-static void nn__io_fail(nn__io *s, nn_status status, const char *format, ...)
-{
-  nn_message reason;
-  va_list args;
-  if (s->status != NN_OK) return;
-  va_start(args, format);
-  nn__format(reason.text, sizeof reason.text, format, args);
-  va_end(args);
-  s->status = nn__say(s->why, status, "%s, byte %zu: %s", s->section, s->at, reason.text);
-}
 
 static void nn__io_bytes(nn__io *s, void *bytes, size_t size)
 {
@@ -10637,6 +12591,10 @@ static void nn__io_flag(nn__io *s, int *x)
   nn__io_int(s, "a flag", x, 0, 1);
 }
 static void nn__io_size(nn__io *s, int *x) { nn__io_int(s, "a size", x, 0, INT_MAX); }
+static void nn__io_sizes(nn__io *s, int *const *x) /* up to a NULL */
+{
+  for (; *x; x++) nn__io_size(s, *x);
+}
 
 static void nn__io_double(nn__io *s, double *x)
 {
@@ -10645,6 +12603,12 @@ static void nn__io_double(nn__io *s, double *x)
   nn__io_uint(s, &bits, 8);
   memcpy(x, &bits, sizeof bits);
 }
+#ifndef NN_NO_TRAINING
+static void nn__io_doubles(nn__io *s, double *const *x) /* up to a NULL */
+{
+  for (; *x; x++) nn__io_double(s, *x);
+}
+#endif
 
 static void nn__io_text(nn__io *s, const char *what, char *text, int size)
 {
@@ -10724,86 +12688,165 @@ static void nn__io_class_weights(nn__io *s, nn__node *node)
   if (s->reading) node->size = count;
 }
 
-/* Pools have one number for each side of their windows, as all had in version 0.1.0; others are
- * called max_pool2d and avg_pool2d in files, and tell all. Stride 0: adaptive. */
-static int nn__is_square(const nn__node *d)
+/* Kinds that have learned more since version 0.1.0: with "_with" behind the kind a file tells all
+ * of a layer, without it what that version knew. */
+static int nn__may_have_more(nn__kind kind)
 {
-  const nn_conv2d_options *w = &d->window;
-  return w->kernel_h == w->kernel_w && w->stride_h && w->stride_h == w->stride_w &&
-         w->pad_h == w->pad_w && !d->ceil && !d->exclude_pad;
+  return kind == NN__MAX_POOL || kind == NN__AVG_POOL || kind == NN__BATCH_NORM ||
+         kind == NN__LAYER_NORM || (nn__is_loss(kind) && kind != NN__CUSTOM_LOSS);
 }
 
-/* A layer's description: what its builder call takes. */
-static void nn__io_node(nn__io *s, nn__node *d)
+/* Whether a layer has none of that. */
+static int nn__is_plain(const nn__node *d)
 {
-  nn_conv2d_options *w = &d->window;
-  nn_recurrent_options *cell = &d->cell;
-  char kind[24] = "";
-  int init = (int)d->init, i = 0;
-  const int pool = d->kind == NN__MAX_POOL || d->kind == NN__AVG_POOL;
+  const nn_conv2d_options *w = &d->window;
+  if (!nn__may_have_more(d->kind)) return 1;
+  if (nn__is_loss(d->kind))
+    return d->kind < NN__HUBER && (nn__is_labelled(d->kind) || !d->has_weights) && !d->summed &&
+           !d->from && d->ignored == -1 && d->scale <= 1 && d->scale >= 1;
+  if (d->kind == NN__BATCH_NORM || d->kind == NN__LAYER_NORM)
+    return d->value == nn__usual_norm.eps && d->second == nn__usual_norm.momentum && !d->no_bias &&
+           !d->frozen;
+  return w->kernel_h == w->kernel_w && w->stride_h == w->stride_w && w->pad_h == w->pad_w &&
+         w->stride_h && !d->ceil && !d->exclude_pad; /* stride 0: adaptive */
+}
+
+static void nn__io_loss(nn__io *s, nn__node *d, int with)
+{
+  uint64_t ignored = (uint32_t)d->ignored;
+  if (s->reading) d->scale = 1, d->ignored = -1;
+  if (with || nn__is_labelled(d->kind)) nn__io_double(s, &d->value), nn__io_class_weights(s, d);
+  if (!with) return;
+  nn__io_double(s, &d->scale);
+  nn__io_flag(s, &d->summed);
+  nn__io_size(s, &d->from);
+  nn__io_uint(s, &ignored, 4);
+  if (s->reading) d->ignored = ignored > INT32_MAX ? -(int32_t)(UINT32_MAX - ignored) - 1
+                                                   : (int32_t)ignored;
+}
+
+/* The kind; whether it stands there with "_with". */
+static int nn__io_kind(nn__io *s, nn__node *d)
+{
+  char kind[32] = "";
+  int i = 0;
   if (!s->reading) {
-    memcpy(kind, nn__kind_text[d->kind], strlen(nn__kind_text[d->kind]) + 1);
-    if (pool && !nn__is_square(d)) memcpy(kind + 8, "2d", 3);
+    const size_t length = strlen(nn__kind_text[d->kind]);
+    memcpy(kind, nn__kind_text[d->kind], length + 1);
+    if (!nn__is_plain(d)) memcpy(kind + length, "_with", 6);
   }
   nn__io_text(s, "a kind", kind, sizeof kind);
-  const int whole = !strcmp(kind, "max_pool2d") || !strcmp(kind, "avg_pool2d");
-  if (whole) kind[8] = 0;
+  char *const with = strstr(kind, "_with");
+  if (with) *with = 0;
   while (i < NN__KIND_COUNT && strcmp(kind, nn__kind_text[i])) i++;
+  if (with && (i == NN__KIND_COUNT || !nn__may_have_more((nn__kind)i)))
+    i = NN__KIND_COUNT, *with = '_';
   if (i == NN__KIND_COUNT) nn__io_fail(s, NN_ERR_FORMAT, "no kind of layer is a \"%s\"", kind);
-  if (s->status != NN_OK) return;
-  d->kind = (nn__kind)i;
-  nn__io_text(s, "a name", d->name, sizeof d->name);
-  nn__io_int(s, "the initialisation", &init, 0, NN_INIT_CONSTANT);
-  d->init = (nn_init)init;
-  nn__io_double(s, &d->init_value);
-  nn__io_int(s, "the number of inputs", &d->inputs, 0, 2);
-  for (i = 0; i < d->inputs; i++) nn__io_size(s, &d->in[i]);
+  if (s->status == NN_OK) d->kind = (nn__kind)i;
+  return with != NULL;
+}
+
+static void nn__io_cell(nn__io *s, nn_recurrent_options *cell, int may_relu)
+{
+  int way = cell->carry + 2 * cell->bidirectional;
+  nn__io_size(s, &cell->hidden);
+  nn__io_int(s, "the number of layers", &cell->layers, 1, NN__MAX_CELL_LAYERS);
+  nn__io_double(s, &cell->dropout);
+  nn__io_int(s, "the relu flag", &cell->relu, 0, may_relu);
+  nn__io_int(s, "the way of its steps", &way, 0, 2);
+  cell->carry = way == 1, cell->bidirectional = way == 2;
+}
+
+/* What a layer's builder call takes beside its inputs. */
+static void nn__io_fields(nn__io *s, nn__node *d, int with)
+{
+  nn_conv2d_options *w = &d->window;
+  int i;
   switch (d->kind) {
   case NN__INPUT:
+  case NN__RESHAPE:
     nn__io_int(s, "the rank", &d->rank, 1, 3);
     for (i = 0; i < d->rank; i++) nn__io_size(s, &d->dim[i]);
     break;
   case NN__TOKENS: nn__io_size(s, &d->dim[0]); break;
-  case NN__CONV2D: {
-    int *const size[] = {&w->out,   &w->kernel_h, &w->kernel_w,   &w->stride_h,   &w->stride_w,
-                         &w->pad_h, &w->pad_w,    &w->dilation_h, &w->dilation_w, &w->groups};
-    for (i = 0; i < 10; i++) nn__io_size(s, size[i]);
+  case NN__CONV2D:
+  case NN__CONV_TRANSPOSE:
+    nn__io_sizes(s, (int *[]){&w->out, &w->kernel_h, &w->kernel_w, &w->stride_h, &w->stride_w,
+                              &w->pad_h, &w->pad_w, &w->dilation_h, &w->dilation_w, &w->groups,
+                              NULL});
     nn__io_flag(s, &w->no_bias);
+    if (d->kind == NN__CONV2D) break;
+    nn__io_size(s, &d->output_pad_h), nn__io_size(s, &d->output_pad_w);
     break;
-  }
   case NN__LINEAR: nn__io_size(s, &d->size), nn__io_flag(s, &d->no_bias); break;
   case NN__MAX_POOL:
   case NN__AVG_POOL: {
     int *const size[] = {&w->kernel_h, &w->stride_h, &w->pad_h,
                          &w->kernel_w, &w->stride_w, &w->pad_w};
-    for (i = 0; i < (whole ? 6 : 3); i++)
-      nn__io_int(s, i % 3 == 1 ? "stride" : "a size", size[i], i % 3 == 1 && !whole, INT_MAX);
-    if (whole) nn__io_flag(s, &d->ceil), nn__io_flag(s, &d->exclude_pad);
+    for (i = 0; i < (with ? 6 : 3); i++)
+      nn__io_int(s, i % 3 == 1 ? "stride" : "a size", size[i], i % 3 == 1 && !with, INT_MAX);
+    if (with) nn__io_flag(s, &d->ceil), nn__io_flag(s, &d->exclude_pad);
     else w->kernel_w = w->kernel_h, w->stride_w = w->stride_h, w->pad_w = w->pad_h;
     break;
   }
-  case NN__PADDED:
-  case NN__CROP: {
-    int *const size[] = {&w->pad_h, &w->pad_w, &d->dim[1], &d->dim[2]};
-    for (i = 0; i < 4; i++) nn__io_size(s, size[i]);
+  case NN__GROUP_NORM:
+  case NN__BATCH_NORM:
+  case NN__LAYER_NORM:
+    if (s->reading) d->value = nn__usual_norm.eps, d->second = nn__usual_norm.momentum;
+    if (!with && d->kind != NN__GROUP_NORM) break;
+    nn__io_double(s, &d->value), nn__io_double(s, &d->second);
+    nn__io_flag(s, &d->no_bias), nn__io_flag(s, &d->frozen);
+    if (d->kind == NN__GROUP_NORM) nn__io_size(s, &d->size);
     break;
-  }
+  case NN__PRELU:
+    i = d->size > 1;
+    nn__io_flag(s, &i);
+    d->size = i;
+    break;
+  case NN__PADDED:
+    nn__io_sizes(s, (int *[]){&w->pad_h, &w->kernel_h, &w->pad_w, &w->kernel_w, NULL});
+    break;
+  case NN__BILINEAR:
   case NN__UPSAMPLE: nn__io_size(s, &w->stride_h), nn__io_size(s, &w->stride_w); break;
+  case NN__TO_IMAGE: nn__io_size(s, &d->dim[0]), nn__io_flag(s, &d->axis); break;
+  case NN__TO_SEQUENCE: nn__io_flag(s, &d->axis); break;
+  case NN__JOIN: nn__io_int(s, "the axis", &d->axis, 0, 2); break;
+  case NN__SLICE:
+    nn__io_int(s, "the axis", &d->axis, 0, 2), nn__io_size(s, &d->begin);
+    nn__io_size(s, &d->dim[d->axis]);
+    break;
   case NN__EMBEDDING: nn__io_size(s, &d->size), nn__io_size(s, &d->dim[1]); break;
   case NN__RNN:
   case NN__LSTM:
-  case NN__GRU:
-    nn__io_size(s, &cell->hidden);
-    nn__io_int(s, "the number of layers", &cell->layers, 1, NN__MAX_CELL_LAYERS);
-    nn__io_double(s, &cell->dropout);
-    nn__io_int(s, "the relu flag", &cell->relu, 0, d->kind == NN__RNN);
-    nn__io_flag(s, &cell->carry);
+  case NN__GRU: nn__io_cell(s, &d->cell, d->kind == NN__RNN); break;
+  case NN__CUSTOM: nn__io_text(s, "a custom layer", d->code, sizeof d->code); break;
+  case NN__CUSTOM_LOSS:
+    nn__io_text(s, "a custom loss", d->code, sizeof d->code), nn__io_double(s, &d->scale);
     break;
-  case NN__CROSS_ENTROPY: nn__io_double(s, &d->value), nn__io_class_weights(s, d); break;
+  case NN__CROSS_ENTROPY:
+  case NN__SQUARED_ERROR:
+  case NN__BINARY_CROSS_ENTROPY:
+  case NN__HUBER:
+  case NN__ABSOLUTE_ERROR: nn__io_loss(s, d, with); break;
   default:
     if (nn__kind_needs[d->kind] & (NN__ONE_NUMBER | NN__TWO_NUMBERS)) nn__io_double(s, &d->value);
     if (nn__kind_needs[d->kind] & NN__TWO_NUMBERS) nn__io_double(s, &d->second);
   }
+}
+
+/* A layer's description. */
+static void nn__io_node(nn__io *s, nn__node *d)
+{
+  int init = (int)d->init;
+  const int with = nn__io_kind(s, d);
+  if (s->status != NN_OK) return;
+  nn__io_text(s, "a name", d->name, sizeof d->name);
+  nn__io_int(s, "the initialisation", &init, 0, NN_INIT_CONSTANT);
+  d->init = (nn_init)init;
+  nn__io_double(s, &d->init_value);
+  nn__io_int(s, "the number of inputs", &d->inputs, 0, 2);
+  for (int i = 0; i < d->inputs; i++) nn__io_size(s, &d->in[i]);
+  nn__io_fields(s, d, with);
 }
 
 /* The builder call: the layer's number, or -1 and the model's error. */
@@ -10811,40 +12854,75 @@ static int nn__add_described(nn_model *m, const nn__node *d)
 {
   const nn_conv2d_options *w = &d->window;
   const int x = d->in[0], rank = d->rank, *dim = d->dim;
+  const int of_steps = x < m->nodes && m->node[x].rank == 2 ? 2 : 3; /* a window's rank */
   switch (d->kind) {
   case NN__INPUT:
-    return nn__input(m, d->kind, rank, dim[0], rank > 1 ? dim[1] : 1, rank > 2 ? dim[2] : 1);
+    return nn__input(m, nn__rows[d->kind], rank, dim[0], rank > 1 ? dim[1] : 1,
+                     rank > 2 ? dim[2] : 1);
   case NN__TOKENS: return nn_input_tokens(m, dim[0]);
-  case NN__CONV2D: return nn_conv2d_with(m, x, w);
+  case NN__CONV2D: return nn__conv_layer(m, x, of_steps, w);
+  case NN__CONV_TRANSPOSE:
+    return nn_conv_transpose2d_with(m, x, w, d->output_pad_h, d->output_pad_w);
   case NN__LINEAR: return nn__linear(m, x, d->size, d->no_bias);
   case NN__MAX_POOL:
   case NN__AVG_POOL: {
     const nn_pool2d_options o = {w->kernel_h, w->kernel_w, w->stride_h, w->stride_w,
                                  w->pad_h,    w->pad_w,    d->ceil,     d->exclude_pad};
     if (d->kind == NN__AVG_POOL && !w->stride_h && !w->stride_w)
-      return nn_adaptive_avg_pool2d(m, x, w->kernel_h, w->kernel_w);
-    return nn__pool2d(m, d->kind, x, &o);
+      return nn__adaptive(m, x, of_steps, w->kernel_h, w->kernel_w);
+    return nn__pool_layer(m, nn__rows[d->kind], x, of_steps, &o);
   }
   case NN__GLOBAL_MAX:
-  case NN__GLOBAL_AVG: return nn__global_pool(m, d->kind, x);
+  case NN__GLOBAL_AVG: return nn__global_pool(m, nn__rows[d->kind], x);
   case NN__NORMALISE: return nn__normalise_layer(m, x, NULL, NULL);
   case NN__FLATTEN: return nn_flatten(m, x);
   case NN__ADD: return nn_add(m, x, d->in[1]);
   case NN__MULTIPLY: return nn_multiply(m, x, d->in[1]);
   case NN__REVERSE: return nn_reverse(m, x);
   case NN__PADDED:
-  case NN__CROP: return nn__frame(m, d->kind, x, w->pad_h, w->pad_w, dim[1], dim[2]);
-  case NN__UPSAMPLE: return nn_upsample2d(m, x, w->stride_h, w->stride_w);
+    return nn__pad(m, x, of_steps, w->pad_h, w->kernel_h, w->pad_w, w->kernel_w);
+  case NN__GROUP_NORM:
+  case NN__BATCH_NORM:
+  case NN__LAYER_NORM: {
+    const int moves = d->kind == NN__BATCH_NORM && !d->frozen; /* else older files may hold any */
+    const double momentum = moves || d->second == 0 ? d->second : nn__usual_norm.momentum;
+    const nn_norm_options o = {d->value, momentum, d->size, d->no_bias, d->frozen};
+    return nn__norm_layer(m, nn__rows[d->kind], x, &o);
+  }
+  case NN__PRELU: return nn_prelu(m, x, d->size);
+  case NN__RESHAPE: return nn_reshape(m, x, rank, dim);
+  case NN__TO_SEQUENCE: return nn_image_to_sequence(m, x, d->axis);
+  case NN__TO_IMAGE: return nn_sequence_to_image(m, x, dim[0], d->axis);
+  case NN__SLICE: return nn_slice(m, x, d->axis, d->begin, dim[d->axis]);
+  case NN__JOIN: return nn_concat_along(m, x, d->in[1], d->axis);
+  case NN__BILINEAR:
+  case NN__UPSAMPLE:
+    return nn__upsample(m, nn__rows[d->kind], x, d->kind == NN__BILINEAR ? 3 : of_steps,
+                        w->stride_h, w->stride_w);
   case NN__CONCAT: return nn_concat(m, x, d->in[1]);
   case NN__EMBEDDING: return nn_embedding(m, x, d->size, dim[1]);
   case NN__RNN:
   case NN__LSTM:
-  case NN__GRU: return nn__cell_layer(m, d->kind, x, &d->cell);
+  case NN__GRU:
+    return nn__cell_layer(m, nn__rows[d->kind], x, d->inputs > 1 ? d->in[1] : -1, &d->cell);
+  case NN__FINAL_STATE: return nn_final_state(m, x);
   case NN__LAST_STEP: return nn_last_step(m, x);
-  case NN__CROSS_ENTROPY:
-  case NN__SQUARED_ERROR:
-  case NN__BINARY_CROSS_ENTROPY: return nn__loss(m, d->kind, x, d->value, NULL);
-  default: return nn__same_with(m, d->kind, x, d->value, d->second);
+  case NN__CUSTOM: {
+    const nn_custom_layer *own = m->config.custom_layers;
+    int left = own ? m->config.custom_layers_count : 0;
+    while (left > 0 && strcmp(own->name, d->code)) own++, left--;
+    if (left > 0) return nn_custom(m, d->in, d->inputs, own);
+    return nn__fail(m, NN_ERR_STATE, "%s: config.custom_layers has no %s", d->name, d->code);
+  }
+  case NN__CUSTOM_LOSS: {
+    const nn_custom_loss *own = m->config.custom_losses;
+    int left = own ? m->config.custom_losses_count : 0;
+    while (left > 0 && strcmp(own->name, d->code)) own++, left--;
+    return nn__custom_loss(m, x, d->code, left > 0 ? own : NULL, d->scale);
+  }
+  default:
+    if (nn__is_loss(d->kind)) return nn__loss(m, x, d);
+    return nn__same_with(m, nn__rows[d->kind], x, d->value, d->second);
   }
 }
 
@@ -10852,8 +12930,10 @@ static int nn__add_described(nn_model *m, const nn__node *d)
 static void nn__io_take_error(nn__io *s)
 {
   const nn_status e = s->m->broken;
-  const int file = e == NN_ERR_ARGUMENT || e == NN_ERR_SHAPE || e == NN_ERR_STATE;
-  if (e != NN_OK) nn__io_fail(s, file ? NN_ERR_FORMAT : e, "%s", s->m->message.text);
+  const int asked = s->open && (s->open->steps || s->open->height || s->open->width ||
+                                s->open->carry); /* so the file may be right */
+  const int file = !asked && (e == NN_ERR_ARGUMENT || e == NN_ERR_SHAPE || e == NN_ERR_STATE);
+  if (e != NN_OK) nn__io_fail(s, file ? NN_ERR_FORMAT : e, "%s", nn__sentence(s->m));
 }
 
 /* Adds a layer. The arrays will be filled from the file, so until then every layer starts with a
@@ -10862,6 +12942,7 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
 {
   nn_model *m = s->m;
   nn__node *node = &m->node[number];
+  if (s->status != NN_OK) return;
   nn__add_described(m, d);
   nn_name(m, number, d->name);
   nn__io_take_error(s);
@@ -10871,8 +12952,11 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
   node->init = s->open ? d->init : NN_INIT_CONSTANT, node->init_value = s->open ? d->init_value : 0;
   if (node->inputs != d->inputs)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d inputs, takes %d", d->name, d->inputs, node->inputs);
-  if (node->kind != NN__CROSS_ENTROPY || !d->size) return;
+  if (!nn__is_loss(node->kind) || !d->size) return;
   node->has_weights = 1;
+  if (!nn__is_labelled(node->kind) && node->kind != NN__BINARY_CROSS_ENTROPY)
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights, of a loss that has none", d->name,
+                d->size);
   if ((size_t)d->size != node->cols)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights for %zu classes", d->name, d->size,
                 node->cols);
@@ -10899,7 +12983,7 @@ static void nn__io_graph(nn__io *s)
     nn__node d;
     memset(&d, 0, sizeof d);
     if (!s->reading) d = m->node[i];
-    if (m->built) d.weights = m->node[i].weights;
+    if (m->built && nn__is_loss(m->node[i].kind)) d.weights = m->node[i].weights;
     nn__io_node(s, &d);
     if (!s->reading || s->status != NN_OK) continue;
     if (s->open && nn__is_loss(d.kind)) break; /* the caller adds one */
@@ -10919,22 +13003,21 @@ static void nn__io_graph(nn__io *s)
   nn__io_take_error(s);
 }
 
-/* Reading: the array's numbers stay where they lie. */
-static void nn__io_borrow(nn__io *s, nn__param *p)
+/* Whether numbers of so many bytes, the lowest first, can be used where they lie. */
+static nn_status nn__borrowable(const void *at, int wide, nn_message *why)
 {
-  const unsigned char *const at = s->from + s->at;
-  const uint32_t one = 1;
-  unsigned char low;
-  memcpy(&low, &one, 1);
-  if (s->wide != (int)sizeof(nn_real) || !low)
-    nn__io_fail(s, NN_ERR_UNSUPPORTED, "numbers of %d bytes, the lowest first, cannot be used in "
-                "place here", s->wide);
-  else if ((uintptr_t)at % sizeof(nn_real))
-    nn__io_fail(s, NN_ERR_ARGUMENT, "numbers in place must lie at a multiple of %d bytes: so must "
-                "the file, and one of version 0.1.0 must be loaded and saved again",
-                (int)sizeof(nn_real));
-  nn__io_reals(s, NULL, p->count);
-  if (s->status == NN_OK) p->value = (nn_real *)(uintptr_t)(const void *)at; /* only ever read */
+  if (wide != (int)sizeof(nn_real) || nn__big_endian_machine())
+    return nn__say(why, NN_ERR_UNSUPPORTED,
+                   "numbers of %d bytes, the lowest first, cannot be used in place here", wide);
+  if ((uintptr_t)at % sizeof(nn_real))
+    return nn__say(why, NN_ERR_ARGUMENT, "numbers in place must lie at a multiple of %d bytes: so "
+                   "must the file, and one of version 0.1.0 must be loaded and saved again", wide);
+  return NN_OK;
+}
+
+static void nn__borrow(nn__param *p, const void *at) /* only ever read */
+{
+  p->value = (nn_real *)(uintptr_t)at;
 }
 
 static void nn__io_params(nn__io *s)
@@ -10959,45 +13042,87 @@ static void nn__io_params(nn__io *s)
   }
   for (int k = 0; k < count && s->status == NN_OK; k++) {
     nn__param *p = nn__listed(m, k);
-    if (s->reading && m->config.in_place)
-      nn__io_borrow(s, p);
-    else
-      nn__io_reals(s, p->value, p->count);
+    const int borrows = s->reading && m->config.in_place;
+    const unsigned char *const at = borrows ? s->from + s->at : NULL;
+    nn_message reason;
+    const nn_status bad = borrows ? nn__borrowable(at, s->wide, &reason) : NN_OK;
+    if (bad != NN_OK) nn__io_fail(s, bad, "%s", reason.text);
+    nn__io_reals(s, borrows ? NULL : p->value, p->count);
+    if (borrows && s->status == NN_OK) nn__borrow(p, at);
   }
+}
+
+#ifdef NN_NO_TRAINING
+/* These sections are checked like all others, but not looked into. */
+static void nn__io_optimizer(nn__io *s) { (void)s; }
+static void nn__io_tuning(nn__io *s) { (void)s; }
+#else
+/* What was read since `start` must be an optimizer. */
+static void nn__io_check_optimizer(nn__io *s, const nn_optimizer *o, size_t start)
+{
+  const char *wrong = nn__bad_optimizer(o);
+  if (wrong) s->at = start, nn__io_fail(s, NN_ERR_FORMAT, "%s", wrong);
 }
 
 static void nn__io_optimizer(nn__io *s)
 {
-#ifdef NN_NO_TRAINING
-  (void)s; /* the section is checked like all others, but not looked into */
-#else
   nn_model *m = s->m;
   nn_optimizer o = m->optimizer;
-  double *const number[] = {&o.rate, &o.momentum,     &o.alpha,     &o.beta1,     &o.beta2,
-                            &o.eps,  &o.weight_decay, &o.clip_norm, &o.clip_value};
   const size_t start = s->at;
   int kind = (int)o.kind, schedule = (int)o.schedule.kind;
   nn__io_int(s, "the optimizer", &kind, 0, NN_ADAMW);
-  for (size_t i = 0; i < sizeof number / sizeof *number; i++) nn__io_double(s, number[i]);
+  nn__io_doubles(s, (double *[]){&o.rate, &o.momentum, &o.alpha, &o.beta1, &o.beta2, &o.eps,
+                                 &o.weight_decay, &o.clip_norm, &o.clip_value, NULL});
   nn__io_flag(s, &o.nesterov);
-  nn__io_int(s, "the schedule", &schedule, 0, NN_ONE_CYCLE);
+  nn__io_int(s, "the schedule", &schedule, 0, NN_POLYNOMIAL);
   nn__io_count(s, "warmup", &o.schedule.warmup);
   nn__io_count(s, "total", &o.schedule.total);
   nn__io_count(s, "period", &o.schedule.period);
-  nn__io_double(s, &o.schedule.gamma);
-  nn__io_double(s, &o.schedule.floor);
+  nn__io_doubles(s, (double *[]){&o.schedule.gamma, &o.schedule.floor, NULL});
   o.kind = (nn_optimizer_kind)kind, o.schedule.kind = (nn_schedule_kind)schedule;
-  const char *wrong = nn__bad_optimizer(&o);
-  if (wrong) s->at = start, nn__io_fail(s, NN_ERR_FORMAT, "%s", wrong);
+  nn__io_check_optimizer(s, &o, start);
   nn__io_count(s, "the number of steps", &m->steps);
   nn__io_count(s, "the steps in the state", &m->state_steps);
-  int slots = nn__slots(&o);
+  int slots = nn__slots(&o) < 2 ? nn__slots(&o) : 2; /* amsgrad's is in TUNE */
   nn__io_int(s, "the number of state blocks", &slots, slots, slots);
   if (s->status != NN_OK) return;
   if (s->reading) m->optimizer = o;
   for (int i = 0; i < slots; i++) nn__io_reals(s, m->slot[i], m->values);
-#endif
 }
+
+static int nn__has_tuning(const nn_model *m)
+{
+  const nn_optimizer *o = &m->optimizer;
+  return o->amsgrad || o->average > 0 || o->schedule.kind == NN_PLATEAU ||
+         o->schedule.threshold > 0 || o->schedule.momentum_high > 0;
+}
+
+/* What version 0.2.0's optimizers did not have. */
+static void nn__io_tuning(nn__io *s)
+{
+  nn_model *m = s->m;
+  nn_optimizer o = m->optimizer;
+  double best = m->plateau_best, scale = m->plateau_scale;
+  int64_t bad = m->plateau_bad, averaged = m->averaged;
+  const size_t start = s->at;
+  nn__io_flag(s, &o.amsgrad);
+  nn__io_doubles(s, (double *[]){&o.average, &o.schedule.threshold, &o.schedule.momentum_low,
+                                 &o.schedule.momentum_high, NULL});
+  nn__io_check_optimizer(s, &o, start);
+  nn__io_doubles(s, (double *[]){&best, &scale, NULL});
+  if (best != best || !(scale > 0 && scale <= 1))
+    nn__io_fail(s, NN_ERR_FORMAT, "a plateau's loss %g, factor %g", best, scale);
+  nn__io_count(s, "validations no lower", &bad);
+  nn__io_count(s, "the steps in the average", &averaged);
+  if (s->status != NN_OK) return;
+  if (s->reading) {
+    m->optimizer = o, m->averaged = averaged;
+    m->plateau_best = best, m->plateau_scale = scale, m->plateau_bad = bad;
+  }
+  if (o.amsgrad) nn__io_reals(s, m->slot[2], m->values);
+  if (o.average > 0) nn__io_reals(s, m->average, m->values);
+}
+#endif
 
 static void nn__io_state(nn__io *s)
 {
@@ -11021,6 +13146,9 @@ static void nn__io_state(nn__io *s)
 /* How layers differ from each other in training. */
 static void nn__io_groups(nn__io *s)
 {
+#ifdef NN_NO_TRAINING
+  (void)s;
+#else
   nn_model *m = s->m;
   int count = m->nodes;
   nn__io_int(s, "the number of layers", &count, m->nodes, m->nodes);
@@ -11034,25 +13162,20 @@ static void nn__io_groups(nn__io *s)
     }
     if (s->reading && s->status == NN_OK) m->node[i].rate = factor[0], m->node[i].decay = factor[1];
   }
-  int weights_only = 0;
-#ifndef NN_NO_TRAINING
-  if (!s->reading) weights_only = m->optimizer.decay_weights_only;
-#endif
+  int weights_only = m->optimizer.decay_weights_only;
   nn__io_flag(s, &weights_only);
-#ifndef NN_NO_TRAINING
   if (s->reading) m->optimizer.decay_weights_only = weights_only;
 #endif
 }
 
+#ifndef NN_NO_TRAINING
 static int nn__has_groups(const nn_model *m)
 {
-  int has = 0;
-#ifndef NN_NO_TRAINING
-  has = m->optimizer.decay_weights_only;
-#endif
+  int has = m->optimizer.decay_weights_only;
   for (int i = 0; i < m->nodes; i++) has |= m->node[i].rate != 1 || m->node[i].decay != 1;
   return has;
 }
+#endif
 
 /* The first walk counts the room that notes need; the second, when the model is built, takes it. */
 static void nn__io_notes(nn__io *s)
@@ -11095,32 +13218,36 @@ static void nn__io_notes(nn__io *s)
   if (s->reading && !m->built) m->notes_size = nn__max(m->notes_size, room);
 }
 
+/* The fields of nn_progress in the file's order; those from left_out on are newer than 0.1.0. */
+#define NN__WHOLE(field) {#field, offsetof(nn_progress, field), 0}
+#define NN__REAL(field) {#field, offsetof(nn_progress, field), 1}
+enum { NN__OLD_PROGRESS = 9, NN__PROGRESS_FIELDS = 17 };
+static const struct nn__progress_field {
+  const char *name;
+  size_t at;
+  int real; /* a double, else an int64_t */
+} nn__progress_field[NN__PROGRESS_FIELDS] = {
+    NN__WHOLE(step), NN__WHOLE(epoch), NN__WHOLE(place), NN__WHOLE(correct), NN__WHOLE(rows),
+    NN__REAL(loss), NN__REAL(accuracy), NN__REAL(loss_sum), NN__REAL(weight),
+    NN__WHOLE(left_out), NN__WHOLE(left_out_in_a_row), NN__WHOLE(best_step), NN__WHOLE(validated),
+    NN__WHOLE(not_better), NN__REAL(best_loss), NN__REAL(best_accuracy), NN__WHOLE(batch)};
+
 static void nn__io_progress(nn__io *s)
 {
-  nn_progress *p = &s->progress;
-  nn__io_count(s, "step", &p->step);
-  nn__io_count(s, "epoch", &p->epoch);
-  nn__io_count(s, "place", &p->place);
-  nn__io_count(s, "correct", &p->correct);
-  nn__io_count(s, "rows", &p->rows);
-  nn__io_double(s, &p->loss);
-  nn__io_double(s, &p->accuracy);
-  nn__io_double(s, &p->loss_sum);
-  nn__io_double(s, &p->weight);
-  if (s->reading && s->at == s->end) return;
-  nn__io_count(s, "left_out", &p->left_out);
-  nn__io_count(s, "left_out_in_a_row", &p->left_out_in_a_row);
-  nn__io_count(s, "best_step", &p->best_step);
-  nn__io_count(s, "validated", &p->validated);
-  nn__io_count(s, "not_better", &p->not_better);
-  nn__io_double(s, &p->best_loss);
-  nn__io_double(s, &p->best_accuracy);
-  nn__io_whole(s, 8, "samples a step", &p->batch, 0, NN__MAX_BATCH);
+  for (int i = 0; i < NN__PROGRESS_FIELDS; i++) {
+    const struct nn__progress_field *f = &nn__progress_field[i];
+    void *const x = (char *)&s->progress + f->at;
+    if (i == NN__OLD_PROGRESS && s->reading && s->at == s->end) return;
+    if (f->real) nn__io_double(s, x);
+    else nn__io_whole(s, 8, f->name, x, 0, f->at == offsetof(nn_progress, batch) ? NN__MAX_BATCH
+                                                                                 : nn__io_most);
+  }
 }
 
 /* In a model; in a checkpoint, too; there if it has something to say. */
 typedef enum nn__presence { NN__ALWAYS, NN__CHECKPOINT, NN__SOMETIMES } nn__presence;
-enum { NN__GRAPH = 1, NN__ARRAYS = 2, NN__GROUPS = 6, NN__NOTES = 7, NN__SECTIONS = 8 };
+enum { NN__GRAPH = 1, NN__ARRAYS = 2, NN__GROUPS = 6, NN__NOTES = 7, NN__TUNING = 8 };
+enum { NN__SECTIONS = 9 };
 static const struct nn__section {
   char tag[5];
   nn__presence presence;
@@ -11130,7 +13257,8 @@ static const struct nn__section {
     {"CONF", NN__ALWAYS, 0, nn__io_conf},         {"GRPH", NN__ALWAYS, 0, nn__io_graph},
     {"PARM", NN__ALWAYS, 0, nn__io_params},       {"OPTM", NN__CHECKPOINT, 1, nn__io_optimizer},
     {"STAT", NN__CHECKPOINT, 1, nn__io_state},    {"PROG", NN__CHECKPOINT, 0, nn__io_progress},
-    {"GRUP", NN__SOMETIMES, 1, nn__io_groups},    {"note", NN__SOMETIMES, 0, nn__io_notes}};
+    {"GRUP", NN__SOMETIMES, 1, nn__io_groups},    {"note", NN__SOMETIMES, 0, nn__io_notes},
+    {"TUNE", NN__SOMETIMES, 1, nn__io_tuning}};
 
 static void nn__io_header(nn__io *s, size_t size)
 {
@@ -11160,6 +13288,18 @@ static void nn__io_header(nn__io *s, size_t size)
     s->at = 20, nn__io_fail(s, NN_ERR_FORMAT, "%lld bytes should be here, %zu are: %s",
                             (long long)total, size,
                             total > (int64_t)size ? "cut short" : "something follows the file");
+}
+
+/* What a file of weights is, by its beginning; our own reader judges what is none of the others. */
+typedef enum nn__form { NN__OWN, NN__SAFETENSORS, NN__NPZ } nn__form;
+static nn__form nn__form_of(const unsigned char *head, size_t size)
+{
+#ifndef NN_NO_EXPORT
+  if (size > 8 && head[8] == '{') return NN__SAFETENSORS; /* in ours there is a 4 */
+  if (size >= 4 && (!memcmp(head, "PK\3\4", 4) || !memcmp(head, "PK\5\6", 4))) return NN__NPZ;
+#endif
+  (void)head, (void)size;
+  return NN__OWN;
 }
 
 /* ---- loading ------------------------------------------------------------------------------ */
@@ -11206,16 +13346,16 @@ static void nn__io_find(nn__io *s, size_t size, size_t begin[NN__SECTIONS],
 
 /* Whether the file answers for the memory that its layers take to build; for that of the parameters
  * by their bytes, where it has them all. */
-static void nn__io_afford(nn__io *s, size_t size, size_t graph, int has_parameters)
+static void nn__io_afford(nn__io *s, size_t size, int has_parameters)
 {
   nn_model *m = s->m;
   size_t bytes = 0, copies = 1;
-  s->section = nn__section[NN__GRAPH].tag, s->at = graph;
   nn_plan(m, &bytes);
   nn__io_take_error(s);
   if (s->status != NN_OK) return;
 #ifndef NN_NO_TRAINING
-  if (!m->config.inference) copies += 1 + (size_t)m->slots;
+  if (!m->config.inference)
+    copies += 1 + (size_t)m->slots + (size_t)(m->optimizer.average > 0);
 #endif
   if (has_parameters && !m->config.in_place)
     bytes -= (m->values * copies + m->buffers) * sizeof(nn_real);
@@ -11250,8 +13390,19 @@ static void nn__walk_section(nn__file *f, int k)
   nn__section[k].walk(s);
 }
 
-/* An empty model for a file's layers. */
-static nn_status nn__file_model(nn__file *f, const nn_config *config)
+/* How many layers or arrays a section begins with, for a table that holds just them. */
+static int nn__announced(nn__file *f, int section, int least, int most)
+{
+  nn__io *s = &f->io;
+  int count = 0;
+  s->section = nn__section[section].tag, s->at = f->begin[section], s->end = f->end[section];
+  nn__io_int(s, "a number", &count, 0, INT_MAX);
+  return count < least ? least : count > most ? most : count;
+}
+
+/* An empty model for a file's layers: allocated, or in memory of *room bytes, and then no larger
+ * than the file needs. */
+static nn_status nn__file_model(nn__file *f, const nn_config *config, void *memory, size_t *room)
 {
   nn_config c = config ? *config : nn_config_default();
   const nn__kernels *kernels;
@@ -11262,23 +13413,48 @@ static nn_status nn__file_model(nn__file *f, const nn_config *config)
   if (c.in_place && !c.inference)
     return nn__say(f->io.why, NN_ERR_ARGUMENT, "config.in_place needs config.inference");
 #endif
+  if (c.most_nodes < 0 || c.most_nodes > NN_MAX_NODES || c.most_params < 0 ||
+      c.most_params > NN_MAX_PARAMS)
+    return nn__say(f->io.why, NN_ERR_ARGUMENT, "config: most_nodes %d, most_params %d: must be "
+                   "0..%d and 0..%d", c.most_nodes, c.most_params, NN_MAX_NODES, NN_MAX_PARAMS);
+  if (!nn__good_tables(&c))
+    return nn__say(f->io.why, NN_ERR_ARGUMENT, "config: a custom layer or loss lacks a name of its "
+                   "own or a callback");
   if (usable != NN_OK)
     return nn__say(f->io.why, usable, "config: batch %d, threads %d, isa %d or notes %zu: %s",
                    c.batch, c.threads, (int)c.isa, c.notes, nn_status_text(usable));
-  f->io.m = nn_create(&c);
-  return f->io.m ? NN_OK
-                 : nn__say(f->io.why, NN_ERR_MEMORY, "no %zu bytes of memory", sizeof(nn_model));
+  if (room && !c.most_nodes) c.most_nodes = nn__announced(f, NN__GRAPH, 2, NN_MAX_NODES);
+  if (room && !c.most_params) c.most_params = nn__announced(f, NN__ARRAYS, 1, NN_MAX_PARAMS);
+  if (f->io.status != NN_OK) return f->io.status;
+  const size_t own = nn_model_size_for(&c);
+  f->io.m = memory ? nn_create_in(memory, *room, &c) : nn_create(&c);
+  if (!f->io.m && room) *room = own;
+  return f->io.m ? NN_OK : nn__say(f->io.why, NN_ERR_MEMORY, "no %zu bytes of memory", own);
 }
 
-nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,
-                         nn_load_result *out, nn_message *why)
+/* Builds what nn__io_afford has planned; memory and room as nn__load's. */
+static void nn__io_build(nn__io *s, void *memory, size_t *room)
+{
+  nn_model *const m = s->m;
+  const size_t own = nn_model_size_for(&m->config), had = room ? *room : 0;
+  nn_status status = NN_OK;
+  if (room) *room = own + m->plan_size;
+  if (memory) status = nn_build_in(m, (char *)memory + own, had - own);
+  else if (!room) status = nn_build(m);
+  if (status != NN_OK) s->status = nn__say(s->why, status, "%s", nn__sentence(m));
+}
+
+/* room: NULL, or to be set to the bytes that the model takes, and how many memory has; where memory
+ * is NULL it is only set. */
+static nn_status nn__load(void *memory, size_t *room, const void *bytes, size_t size,
+                          const nn_config *config, nn_load_result *out, nn_message *why)
 {
   nn__file f;
   nn__io *const s = &f.io;
   if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
   memset(out, 0, sizeof *out);
   nn_status status = nn__file_of(&f, bytes, size, why);
-  if (status == NN_OK) status = nn__file_model(&f, config);
+  if (status == NN_OK) status = nn__file_model(&f, config, memory, room);
   if (status != NN_OK) return status;
   for (int walk = 0; walk < 2; walk++) { /* checks, then fills */
     for (int k = 0; k < NN__SECTIONS && s->status == NN_OK; k++) {
@@ -11286,11 +13462,12 @@ nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config
       nn__walk_section(&f, k);
       if (s->at != s->end) nn__io_fail(s, NN_ERR_FORMAT, "%zu bytes too many", s->end - s->at);
     }
-    if (s->status == NN_OK && !walk) nn__io_afford(s, size, f.begin[NN__GRAPH], 1);
-    if (s->status == NN_OK && !walk && nn_build(s->m) != NN_OK)
-      s->status = nn__say(why, s->m->broken, "%s", s->m->message.text);
+    s->section = nn__section[NN__GRAPH].tag, s->at = f.begin[NN__GRAPH];
+    if (s->status == NN_OK && !walk) nn__io_afford(s, size, 1);
+    if (s->status == NN_OK && !walk) nn__io_build(s, memory, room);
+    if (room && !memory) break;
   }
-  if (s->status != NN_OK) {
+  if (s->status != NN_OK || (room && !memory)) {
     nn_destroy(s->m);
     return s->status;
   }
@@ -11298,7 +13475,20 @@ nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config
   return NN_OK;
 }
 
-/* ---- opening: a description to be changed; weights by name ---------------------------------- */
+nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,
+                         nn_load_result *out, nn_message *why)
+{
+  return nn__load(NULL, NULL, bytes, size, config, out, why);
+}
+
+nn_status nn_load_in(void *memory, size_t *size, const void *bytes, size_t count,
+                     const nn_config *config, nn_load_result *out, nn_message *why)
+{
+  if (!size) return nn__say(why, NN_ERR_ARGUMENT, "no size of the memory given");
+  return nn__load(memory, size, bytes, count, config, out, why);
+}
+
+/* ---- opening: a description to be changed --------------------------------------------------- */
 
 nn_status nn_open_memory(const void *bytes, size_t size, const nn_config *config,
                          const nn_open_options *options, nn_model **out, nn_message *why)
@@ -11311,14 +13501,15 @@ nn_status nn_open_memory(const void *bytes, size_t size, const nn_config *config
   if (options->steps < 0 || options->height < 0 || options->width < 0)
     return nn__say(why, NN_ERR_ARGUMENT, "steps, height and width must be 0 or more");
   nn_status status = nn__file_of(&f, bytes, size, why);
-  if (status == NN_OK) status = nn__file_model(&f, config);
+  if (status == NN_OK) status = nn__file_model(&f, config, NULL, NULL);
   if (status != NN_OK) return status;
   f.io.open = options;
   nn__walk_section(&f, 0);
   nn__walk_section(&f, NN__GRAPH);
   if (f.io.status == NN_OK && options->until && nn_find_node(f.io.m, options->until) < 0)
     nn__io_fail(&f.io, NN_ERR_ARGUMENT, "no layer %s", options->until);
-  if (f.io.status == NN_OK && f.io.m->nodes > 1) nn__io_afford(&f.io, size, f.begin[NN__GRAPH], 0);
+  f.io.at = f.begin[NN__GRAPH];
+  if (f.io.status == NN_OK && f.io.m->nodes > 1) nn__io_afford(&f.io, size, 0);
   if (f.io.status == NN_OK)
     *out = f.io.m;
   else
@@ -11326,106 +13517,15 @@ nn_status nn_open_memory(const void *bytes, size_t size, const nn_config *config
   return f.io.status;
 }
 
-/* One array in PARM's list, as the model's own by its name with the prefix replaced: its index
- * among m->param, or -1. The names of the model's arrays have room for what nn_name allows. */
-static int nn__own_array(const nn_model *m, const char *name, const char *from, const char *to)
-{
-  const size_t skip = from ? strlen(from) : 0, length = to ? strlen(to) : 0;
-  if (from && strncmp(name, from, skip)) return -1;
-  for (int i = 0; i < m->params; i++)
-    if (!strncmp(m->param[i].name, to ? to : "", length) &&
-        !strcmp(m->param[i].name + length, name + skip))
-      return i;
-  return -1;
-}
-
-static void nn__note_first(char *first, const char *name)
-{
-  if (!*first) memcpy(first, name, strlen(name) + 1);
-}
-
-/* The list and the numbers of PARM, against the arrays of a built model. fill 0: only counts what
- * is found, missing and of another shape. */
-static void nn__match_arrays(nn__file *f, const nn_weights_options *o, int fill, nn_weights *w)
-{
-  nn__io *s = &f->io;
-  nn_model *m = s->m;
-  unsigned char found[NN_MAX_PARAMS] = {0};
-  int count = 0;
-  s->section = nn__section[NN__ARRAYS].tag, s->at = f->begin[NN__ARRAYS];
-  s->end = f->end[NN__ARRAYS];
-  nn__io_int(s, "the number of arrays", &count, 0, INT_MAX);
-  nn__io list = *s; /* a second look at the list, while s goes on to the numbers */
-  for (int pass = 0; pass < 2; pass++)
-    for (int k = 0; k < count && s->status == NN_OK && list.status == NN_OK; k++) {
-      nn__io *at = pass ? &list : s;
-      nn__param p;
-      size_t reals = 1;
-      memset(&p, 0, sizeof p);
-      nn__io_text(at, "a name", p.name, sizeof p.name);
-      nn__io_int(at, "the rank", &p.rank, 1, 4);
-      for (int i = 0; i < p.rank && at->status == NN_OK; i++) {
-        nn__io_size(at, &p.dim[i]);
-        if (!nn__mul(reals, (size_t)p.dim[i], &reals))
-          nn__io_fail(at, NN_ERR_LIMIT, "%s is too large", p.name);
-      }
-      if (!pass || at->status != NN_OK) continue;
-      const int own = nn__own_array(m, p.name, o->from, o->to);
-      const nn__param *q = own >= 0 ? &m->param[own] : NULL;
-      const int fits = q && q->rank == p.rank && !memcmp(q->dim, p.dim, sizeof p.dim);
-      if (q && found[own])
-        nn__io_fail(s, NN_ERR_FORMAT, "two arrays for %s", q->name);
-      else if (q)
-        found[own] = 1;
-      if (fits && fill && m->config.in_place)
-        nn__io_borrow(s, &m->param[own]);
-      else
-        nn__io_reals(s, fits && fill ? nn__value(m, own) : NULL, reals);
-      if (s->status != NN_OK || fill) continue;
-      if (fits)
-        w->found++;
-      else if (q)
-        w->reshaped++, nn__note_first(w->first_reshaped, q->name);
-      else
-        w->unused++, nn__note_first(w->first_unused, p.name);
-    }
-  if (s->status == NN_OK) s->status = list.status;
-  for (int i = 0; i < m->params && !fill && s->status == NN_OK; i++)
-    if (!found[i]) w->missing++, nn__note_first(w->first_missing, m->param[i].name);
-}
-
-nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
-                                 const nn_weights_options *options, nn_weights *result)
-{
-  static const nn_weights_options plain; /* all zero */
-  nn_weights own;
-  nn__file f;
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!result) result = &own;
-  if (!options) options = &plain;
-  memset(result, 0, sizeof *result);
-  if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_load_weights: not built");
-  nn_message *const why = &m->message;
-  if (nn__file_of(&f, bytes, size, why) != NN_OK) return m->status = f.io.status;
-  f.io.m = m;
-  nn__match_arrays(&f, options, 0, result);
-  if (f.io.status != NN_OK) return m->status = f.io.status;
-  if (options->strict && (result->missing || result->reshaped))
-    return nn__error(m, NN_ERR_SHAPE, "nn_load_weights: %d arrays missing%s%s, %d of another shape"
-                                      "%s%s", result->missing, result->missing ? ", first " : "",
-                     result->first_missing, result->reshaped, result->reshaped ? ", first " : "",
-                     result->first_reshaped);
-  nn__match_arrays(&f, options, 1, result);
-  m->ran = m->packed = 0; /* what is there was made of other weights */
-  return f.io.status == NN_OK ? NN_OK : (m->status = f.io.status);
-}
-
 /* ---- saving ------------------------------------------------------------------------------- */
 
 static int nn__io_writes(const nn__io *s, int section)
 {
   if (section == NN__NOTES) return s->m->notes_used > 0;
+#ifndef NN_NO_TRAINING
   if (section == NN__GROUPS) return s->checkpoint && nn__has_groups(s->m);
+  if (section == NN__TUNING) return s->checkpoint && nn__has_tuning(s->m);
+#endif
   return s->checkpoint || nn__section[section].presence == NN__ALWAYS;
 }
 
@@ -11489,6 +13589,9 @@ static nn_status nn__io_saver(nn__io *s, const nn_model *m, const nn_progress *p
   if (absent) return nn__say(why, NN_ERR_STATE, "save: %s " NN__ABSENT, absent->name);
   if (progress && m->config.inference)
     return nn__say(why, NN_ERR_STATE, "save: no checkpoint can be made of an inference model");
+#ifndef NN_NO_TRAINING
+  if (progress && m->swapped) return nn__say(why, NN_ERR_STATE, "save: " NN__SWAPPED);
+#endif
   s->m = (nn_model *)(uintptr_t)(const void *)m; /* only ever read */
   s->wide = (int)sizeof(nn_real), s->why = why;
   if (progress) s->checkpoint = 1, s->progress = *progress;
@@ -11512,11 +13615,11 @@ static void nn__io_to_memory(void *to, const void *bytes, size_t size)
 nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *bytes, size_t size)
 {
   nn__io s;
-  nn_status status = nn__io_saver(&s, m, progress, m ? &m->message : NULL);
+  nn_status status = nn__io_saver(&s, m, progress, nn__message(m));
   if (!m) return status;
   if (status == NN_OK && !bytes) return nn__error(m, NN_ERR_ARGUMENT, "save: no memory given");
   if (status == NN_OK && size < s.at)
-    status = nn__say(&m->message, NN_ERR_MEMORY, "save: needs %zu bytes, got %zu", s.at, size);
+    status = nn__say(nn__message(m), NN_ERR_MEMORY, "save: needs %zu bytes, got %zu", s.at, size);
   if (status != NN_OK) return m->status = status;
   unsigned char *at = bytes;
   s.sink = nn__io_to_memory, s.to = &at;
@@ -11525,71 +13628,58 @@ nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *bytes, 
 }
 
 #ifndef NN_NO_STDIO
-/* A whole file of nn's to memory; what is none is not read further than its header. */
-static nn_status nn__read_file(const char *path, const nn_allocator *allocator, nn_array *file,
-                               nn_message *why)
+/* A whole file of nn's to memory; or, with `weights`, one that has nothing else. What is none is
+ * not read further than its header. */
+static nn_status nn__read_file(const char *path, int weights, const nn_allocator *allocator,
+                               nn_array *file, nn_message *why)
 {
   unsigned char head[NN__IO_HEADER];
   nn_message reason;
-  nn__io s;
+  nn__io s = {0};
   size_t size;
   FILE *f;
-  memset(&s, 0, sizeof s);
   nn_status status = nn__open(path, SIZE_MAX, &f, &size, why);
   if (status != NN_OK) return status;
   s.reading = 1, s.from = head, s.end = nn__min(size, sizeof head), s.why = &reason;
   status = nn__read(f, path, 0, head, s.end, why);
   fclose(f);
   if (status != NN_OK) return status;
-  nn__io_header(&s, size);
+  if (!weights || nn__form_of(head, s.end) == NN__OWN) nn__io_header(&s, size);
   if (s.status != NN_OK) return nn__say(why, s.status, "%s: %s", nn__path_end(path), reason.text);
   return nn_file_read(path, SIZE_MAX, allocator, file, why);
 }
 
 #define NN__ONLY_MEMORY "parameters in place (config.in_place) come from memory, not from a path"
 
-nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out, nn_message *why)
+/* A file's bytes to nn_load_memory or, where `loaded` is NULL, to nn_open_memory. */
+static nn_status nn__from_path(const char *path, const nn_config *config,
+                               const nn_open_options *options, nn_load_result *loaded,
+                               nn_model **opened, nn_message *why)
 {
   nn_array file;
   nn_message reason;
+  nn_status status = nn__read_file(path, 0, config ? &config->allocator : NULL, &file, why);
+  if (status != NN_OK) return status;
+  status = loaded ? nn_load_memory(file.data, file.count, config, loaded, &reason)
+                  : nn_open_memory(file.data, file.count, config, options, opened, &reason);
+  nn_array_free(&file);
+  return status == NN_OK ? status : nn__say(why, status, "%s: %s", nn__path_end(path), reason.text);
+}
+
+nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out, nn_message *why)
+{
   if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
   memset(out, 0, sizeof *out);
   if (config && config->in_place) return nn__say(why, NN_ERR_ARGUMENT, NN__ONLY_MEMORY);
-  nn_status status = nn__read_file(path, config ? &config->allocator : NULL, &file, why);
-  if (status != NN_OK) return status;
-  status = nn_load_memory(file.data, file.count, config, out, &reason);
-  nn_array_free(&file);
-  return status == NN_OK ? status : nn__say(why, status, "%s: %s", nn__path_end(path), reason.text);
+  return nn__from_path(path, config, NULL, out, NULL, why);
 }
 
 nn_status nn_open(const char *path, const nn_config *config, const nn_open_options *options,
                   nn_model **out, nn_message *why)
 {
-  nn_array file;
-  nn_message reason;
   if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no place for the model");
   *out = NULL;
-  nn_status status = nn__read_file(path, config ? &config->allocator : NULL, &file, why);
-  if (status != NN_OK) return status;
-  status = nn_open_memory(file.data, file.count, config, options, out, &reason);
-  nn_array_free(&file);
-  return status == NN_OK ? status : nn__say(why, status, "%s: %s", nn__path_end(path), reason.text);
-}
-
-nn_status nn_load_weights(nn_model *m, const char *path, const nn_weights_options *options,
-                          nn_weights *result)
-{
-  nn_array file;
-  nn_message reason;
-  if (!m) return NN_ERR_ARGUMENT;
-  if (m->config.in_place) return nn__error(m, NN_ERR_STATE, "nn_load_weights: " NN__ONLY_MEMORY);
-  nn_status status = nn__read_file(path, &m->config.allocator, &file, &m->message);
-  if (status != NN_OK) return m->status = status;
-  status = nn_load_weights_memory(m, file.data, file.count, options, result);
-  nn_array_free(&file);
-  if (status == NN_OK) return status;
-  reason = m->message;
-  return nn__error(m, status, "%s: %s", nn__path_end(path), reason.text);
+  return nn__from_path(path, config, options, NULL, out, why);
 }
 
 static void nn__io_to_file(void *to, const void *bytes, size_t size) { nn__write(to, bytes, size); }
@@ -11599,10 +13689,10 @@ static nn_status nn__save(nn_model *m, const nn_progress *progress, const char *
 {
   nn__io s;
   nn__writer writer;
-  nn_status status = nn__io_saver(&s, m, progress, m ? &m->message : NULL);
+  nn_status status = nn__io_saver(&s, m, progress, nn__message(m));
   if (!m) return status;
   if (status == NN_OK) {
-    nn__write_begin(&writer, path, &m->message);
+    nn__write_begin(&writer, path, nn__message(m));
     writer.keeps = keeps;
     s.sink = nn__io_to_file, s.to = &writer;
     nn__io_write(&s);
@@ -11620,6 +13710,4541 @@ nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress, const cha
 }
 #endif
 
+/* ======================================= @@EXPORT ========================================== */
+/* Weights by name: from files of nn's own, safetensors (huggingface.co/docs/safetensors) and npz
+ * (numpy.savez: a zip archive, PKWARE's APPNOTE.TXT, of npy arrays, stored as they are); and to the
+ * last two.
+ *
+ * READING. A file is a list of arrays. It is read from its beginning as often as it takes, so
+ * nothing is allocated, however many there are. One cursor, an nn__io, reads all three, so every
+ * message names the byte. A file is checked whole before anything of it is used: offsets, sizes,
+ * types and CRCs while the list is read; then that no name comes twice and no two arrays share a
+ * byte. */
+#ifndef NN_NO_EXPORT
+enum { NN__MOST_ARRAYS = NN_MAX_PARAMS > 4096 ? NN_MAX_PARAMS : 4096 };
+enum { NN__MOST_HEADER = 100000000, NN__LONGEST_NAME = 255 };
+/* To put names in order without memory for all of them, the list is read again for every NN__GROUP
+ * of it: 64 times at most, and 16 in a build that allows more than 4096 arrays. */
+enum { NN__GROUP = NN_MAX_PARAMS > 1024 ? NN_MAX_PARAMS / 16 : 64 };
+#endif
+
+static int nn__type_number(const char *name)
+{
+  int type = 1;
+  while (type < NN__STORED_TYPES && strcmp(nn__stored_type[type].name, name)) type++;
+  return type;
+}
+
+/* One of the numbers, the lowest byte first. A half has 5 bits of exponent and 10 of fraction; a
+ * bfloat16 is the upper half of a float. */
+static nn_real nn__stored_number(const unsigned char *p, int type)
+{
+  uint64_t bits = 0;
+  for (int k = nn__stored_type[type].size; k-- > 0;) bits = bits << 8 | p[k];
+  if (type == NN__TYPE_BF16) return nn__real_of(bits << 16, 4);
+  if (type != NN__TYPE_F16) return nn__real_of(bits, nn__stored_type[type].size);
+  const uint64_t sign = bits >> 15 << 31, exponent = bits >> 10 & 31, fraction = bits & 1023;
+  const nn_real small = (nn_real)fraction / 16777216; /* a subnormal half: fraction / 2^24, exact */
+  if (exponent == 0) return sign ? -small : small;
+  return nn__real_of(sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13, 4);
+}
+
+#ifndef NN_NO_EXPORT
+/* The least keys of a list from `low` on. To see all keys in order, the list is read again for each
+ * group, which begins at the greatest key of the group before. */
+typedef struct nn__group {
+  uint64_t low;
+  int count, places; /* the keys are places in the file, or else hashes of names */
+  struct nn__extent {
+    uint64_t key, end;
+  } item[NN__GROUP];
+} nn__group;
+
+static void nn__group_add(nn__group *g, uint64_t key, uint64_t end)
+{
+  const int full = g->count == NN__GROUP;
+  int low = 0, high = g->count; /* the first that is greater is in low .. high */
+  if (key < g->low || (full && key >= g->item[high - 1].key)) return;
+  while (low < high) {
+    const int middle = (low + high) / 2;
+    if (g->item[middle].key > key) high = middle;
+    else low = middle + 1;
+  }
+  memmove(g->item + low + 1, g->item + low, (size_t)(g->count - full - low) * sizeof *g->item);
+  g->item[low].key = key, g->item[low].end = end;
+  g->count += !full;
+}
+
+/* After a list was read: whether it has to be once more, for the next group. */
+static int nn__group_next(nn__group *g)
+{
+  if (g->count < NN__GROUP) return 0;
+  g->low = g->item[NN__GROUP - 1].key, g->count = 0;
+  return 1;
+}
+#endif
+
+/* A file of weights, and the array of it that was read last. */
+typedef struct nn__bundle {
+  nn__form form;
+  nn__file file;        /* its io is the cursor in the list; of our own files in the numbers, and */
+  nn__io list;          /* this one is in the list */
+  int count, index;     /* arrays, or what the list has beside them, in all and so far */
+  nn_stored now;
+#ifndef NN_NO_EXPORT
+  size_t begin, end;    /* the list; in an npz numbers end where it begins */
+  size_t data, numbers; /* safetensors: where the numbers begin, and their bytes */
+  size_t metadata;      /* safetensors: where its value begins; 0: not seen yet */
+  nn__group *group;
+  char text[NN__LONGEST_NAME + 1];
+#else
+  char text[NN_NAME_SIZE];
+#endif
+} nn__bundle;
+
+/* ---- our own files ------------------------------------------------------------------------ */
+
+/* An array in PARM's list: its name and shape. */
+static void nn__own_entry(nn__bundle *b, nn__io *at)
+{
+  nn_stored *const now = &b->now;
+  nn__io_text(at, "a name", b->text, NN_NAME_SIZE);
+  nn__io_int(at, "the rank", &now->rank, 1, 4);
+  for (int i = 0; i < now->rank; i++) {
+    int dim = 0;
+    nn__io_size(at, &dim);
+    now->dim[i] = (size_t)dim;
+  }
+  if (!nn__sizes_of(now->rank, now->dim, 1, &now->count, &now->size))
+    nn__io_fail(at, NN_ERR_LIMIT, "%s is too large", b->text);
+}
+
+static void nn__own_rewind(nn__bundle *b)
+{
+  nn__io *const s = &b->file.io;
+  s->section = nn__section[NN__ARRAYS].tag;
+  s->at = b->file.begin[NN__ARRAYS], s->end = b->file.end[NN__ARRAYS];
+  nn__io_int(s, "the number of arrays", &b->count, 0, INT_MAX);
+  b->list = *s;
+  for (int k = 0; k < b->count && s->status == NN_OK; k++) nn__own_entry(b, s);
+}
+
+static void nn__own_next(nn__bundle *b)
+{
+  nn__io *const s = &b->file.io;
+  nn__own_entry(b, &b->list);
+  if (s->status == NN_OK) s->status = b->list.status;
+  b->now.type = nn__stored_type[s->wide == 4 ? NN__TYPE_F32 : NN__TYPE_F64].name;
+  b->now.bytes = s->from + s->at;
+  b->now.size = b->now.count * (size_t)s->wide; /* once what follows has seen that they are there */
+  nn__io_reals(s, NULL, b->now.count);
+}
+
+#ifndef NN_NO_EXPORT
+/* ---- JSON, as much as safetensors has: objects of known depth, so nothing recurses ----------- */
+
+/* The four digits of a \u; what is none is 0x110000, which is no character. */
+static uint32_t nn__json_hex(nn__io *s)
+{
+  uint32_t code = 0;
+  for (int i = 0; i < 4; i++, s->at++) {
+    const char *const digits = "0123456789abcdefABCDEF";
+    const char *at = s->at < s->end && s->from[s->at] ? strchr(digits, s->from[s->at]) : NULL;
+    if (!at) return 0x110000;
+    code = code << 4 | (uint32_t)(at - digits - (at - digits > 15 ? 6 : 0));
+  }
+  return code;
+}
+
+/* What follows a backslash, as UTF-8: how many bytes. */
+static size_t nn__json_escape(nn__io *s, unsigned char to[4])
+{
+  static const char from[] = "\"\\/bfnrt", means[] = "\"\\/\b\f\n\r\t";
+  const char *const at = s->at < s->end && s->from[s->at] ? strchr(from, s->from[s->at]) : NULL;
+  const int coded = s->at < s->end && s->from[s->at] == 'u';
+  s->at++;
+  if (at) to[0] = (unsigned char)means[at - from];
+  if (at) return 1;
+  uint32_t code = coded ? nn__json_hex(s) : 0x110000;
+  if (code >= 0xD800 && code < 0xDC00 && s->end - s->at >= 6 && s->from[s->at] == '\\' &&
+      s->from[s->at + 1] == 'u') { /* two halves of a character beyond 0xFFFF */
+    s->at += 2;
+    const uint32_t low = nn__json_hex(s);
+    code = low >= 0xDC00 && low < 0xE000 ? 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00) : low;
+    if (code < 0x10000) code = 0x110000;
+  }
+  if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) {
+    nn__io_fail(s, NN_ERR_FORMAT, "an escape that is no character");
+    return 0;
+  }
+  const size_t size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+  for (size_t i = size; i-- > 1; code >>= 6) to[i] = (unsigned char)(0x80 | (code & 0x3F));
+  to[0] = (unsigned char)(size == 1 ? code : (0xF00u >> size & 0xF0) | code);
+  return size;
+}
+
+/* A string, of which as much as fits goes to `to` (or NULL) with a closing zero: its bytes in
+ * all. */
+static size_t nn__json_string(nn__io *s, char *to, size_t room)
+{
+  size_t used = 0, kept = 0;
+  nn__expect(s, '"');
+  while (s->status == NN_OK && s->at < s->end && s->from[s->at] != '"') {
+    const unsigned char *from = s->from + s->at, *p = from, *const end = s->from + s->end;
+    unsigned char out[4];
+    while (p < end && *p >= ' ' && *p < 0x80 && *p != '"' && *p != '\\') p++;
+    size_t step = (size_t)(p - from);
+    if (!step && *p == '\\') {
+      s->at++;
+      step = nn__json_escape(s, out);
+      from = out;
+    } else {
+      if (!step) step = *p < ' ' ? 0 : nn__utf8(p, s->end - s->at);
+      if (!step) nn__io_fail(s, NN_ERR_FORMAT, "a string that is not UTF-8, or not on one line");
+      s->at += step;
+    }
+    if (to && kept == used && used + step < room) memcpy(to + used, from, step), kept += step;
+    used += step;
+  }
+  nn__expect(s, '"');
+  if (to) to[kept] = 0;
+  return used;
+}
+
+/* ---- safetensors: u64 bytes of the header, the header, the numbers ------------------------- */
+
+/* FNV-1a, for names: two that differ have two hashes but for one pair in 2^64. */
+static uint64_t nn__hash(const char *text, size_t length, uint64_t hash)
+{
+  for (; length--; text++) hash = (hash ^ (unsigned char)*text) * 0x100000001B3u;
+  return hash;
+}
+
+/* A name of `length` bytes that is in b->text: it must fit there, be one line, and not come twice
+ * with the same salt. */
+static void nn__check_name(nn__bundle *b, size_t length, uint64_t salt)
+{
+  nn__io *const s = &b->file.io;
+  size_t bad = length > NN__LONGEST_NAME ? 0 : nn__bad_text(b->text, length);
+  if (length > NN__LONGEST_NAME)
+    nn__io_fail(s, NN_ERR_LIMIT, "a name of %zu bytes; at most %d are read", length,
+                NN__LONGEST_NAME);
+  else if (bad < length || strpbrk(b->text, "\n\t"))
+    nn__io_fail(s, NN_ERR_FORMAT, "a name that is not UTF-8, or not one line");
+  else if (b->group && !b->group->places)
+    nn__group_add(b->group, nn__hash(b->text, length, 0xCBF29CE484222325u + salt), 0);
+}
+
+/* {"key":"text",..}, the metadata: only gone past here. */
+static void nn__json_texts(nn__bundle *b)
+{
+  nn__io *const s = &b->file.io;
+  nn__expect(s, '{');
+  if (nn__take(s, '}')) return;
+  do {
+    nn__check_name(b, nn__json_string(s, b->text, sizeof b->text), 1);
+    nn__expect(s, ':');
+    nn__json_string(s, NULL, 0);
+  } while (s->status == NN_OK && nn__take(s, ','));
+  nn__expect(s, '}');
+}
+
+static void nn__next_tensor(nn__bundle *b)
+{
+  nn__io *const s = &b->file.io;
+  nn_stored *const now = &b->now;
+  size_t place[2] = {0, 0};
+  int first = b->index == 0;
+  for (;; first = 0) {
+    if (nn__take(s, '}')) {
+      while (s->at < s->end && s->from[s->at] == ' ') s->at++;
+      if (s->at < s->end) nn__io_fail(s, NN_ERR_FORMAT, "only spaces may follow the header's }");
+      b->count = b->index;
+      return;
+    }
+    if (!first && !nn__take(s, ',')) nn__io_fail(s, NN_ERR_FORMAT, ", or } expected");
+    const size_t length = nn__json_string(s, b->text, sizeof b->text);
+    nn__expect(s, ':');
+    if (s->status != NN_OK) return;
+    if (strcmp(b->text, "__metadata__")) {
+      nn__check_name(b, length, 0);
+      break;
+    }
+    if (b->metadata) nn__io_fail(s, NN_ERR_FORMAT, "__metadata__ twice");
+    b->metadata = s->at;
+    nn__json_texts(b);
+    if (s->status != NN_OK) return;
+  }
+  nn_array a = nn__no_array; /* {"dtype":"F32","shape":[3,4],"data_offsets":[0,48]} */
+  nn__describe(s, &a, place);
+  now->type = nn__stored_type[a.type].name, now->rank = a.rank;
+  memcpy(now->dim, a.dim, sizeof a.dim);
+  if (!nn__sizes_of(a.rank, a.dim, nn__stored_type[a.type].size, &now->count, &now->size))
+    nn__io_fail(s, NN_ERR_LIMIT, "a shape of more numbers than fit in memory");
+  if (place[0] > place[1] || place[1] > b->numbers || place[1] - place[0] != now->size)
+    nn__io_fail(s, NN_ERR_FORMAT, "data_offsets %zu and %zu for %zu bytes, in a file with %zu",
+                place[0], place[1], now->size, b->numbers);
+  if (s->status != NN_OK) return;
+  now->bytes = s->from + b->data + place[0];
+  if (b->group && b->group->places && now->size) nn__group_add(b->group, place[0], place[1]);
+}
+
+static void nn__open_safetensors(nn__bundle *b, size_t size)
+{
+  nn__io *const s = &b->file.io;
+  uint64_t header = 0;
+  s->section = "safetensors";
+  nn__io_uint(s, &header, 8);
+  if (header > NN__MOST_HEADER)
+    nn__io_fail(s, NN_ERR_LIMIT, "a header of %llu bytes; at most %d are read",
+                (unsigned long long)header, NN__MOST_HEADER);
+  if (header > size - s->at)
+    nn__io_fail(s, NN_ERR_FORMAT, "cut short: a header of %llu bytes, %zu are left",
+                (unsigned long long)header, size - s->at);
+  if (s->status != NN_OK) return;
+  b->end = b->data = 8 + (size_t)header, b->numbers = size - b->data;
+  s->end = b->end;
+  nn__expect(s, '{');
+  b->begin = s->at;
+}
+
+/* ---- npz: a zip archive of npy files, none of them compressed ------------------------------ */
+
+static void nn__zip_skip(nn__io *s, size_t bytes)
+{
+  if (bytes > s->end - s->at) nn__io_fail(s, NN_ERR_FORMAT, "cut short");
+  if (s->status == NN_OK) s->at += bytes;
+}
+
+/* The numbers of a file's header, before its bytes: NEEDS .. EXTRA; and in the directory: all. And
+ * those of the directory's end. Names, what is extra, and comments follow. */
+enum {
+  NN__Z_MADE, NN__Z_NEEDS, NN__Z_FLAGS, NN__Z_METHOD, NN__Z_TIME, NN__Z_DATE, NN__Z_CRC,
+  NN__Z_PACKED, NN__Z_SIZE, NN__Z_NAME, NN__Z_EXTRA, NN__Z_COMMENT, NN__Z_DISK, NN__Z_INSIDE,
+  NN__Z_OUTSIDE, NN__Z_OFFSET, NN__Z_WORDS
+};
+enum { NN__Z_DISKS, NN__Z_HERE, NN__Z_ALL, NN__Z_BYTES, NN__Z_BEGIN, NN__Z_END_WORDS = 6 };
+enum { NN__ZIP_ENCRYPTED = 1, NN__ZIP_SIZES_BEHIND = 8, NN__ZIP_UTF8 = 1 << 11 };
+static const uint64_t nn__zip_64 = 0xFFFFFFFF;
+
+/* Reads or writes `count` numbers of so many bytes each, behind a signature. */
+static void nn__zip_words(nn__io *s, const char *signature, const char *bytes, uint64_t *x,
+                          int count)
+{
+  char found[4];
+  memcpy(found, signature, 4);
+  nn__io_bytes(s, found, 4);
+  if (memcmp(found, signature, 4)) nn__io_fail(s, NN_ERR_FORMAT, "no file's header in here");
+  for (int i = 0; i < count; i++) nn__io_uint(s, &x[i], bytes[i] - '0');
+}
+static void nn__zip_header(nn__io *s, uint64_t z[NN__Z_WORDS], int directory)
+{
+  static const char bytes[] = "2222224442222244";
+  if (directory) nn__zip_words(s, "PK\1\2", bytes, z, NN__Z_WORDS);
+  else nn__zip_words(s, "PK\3\4", bytes + 1, z + NN__Z_NEEDS, NN__Z_COMMENT - NN__Z_NEEDS);
+}
+static void nn__zip_end(nn__io *s, uint64_t end[NN__Z_END_WORDS])
+{
+  nn__zip_words(s, "PK\5\6", "422442", end, NN__Z_END_WORDS);
+}
+
+/* Reads an entry z of the directory; the cursor is then where its bytes are, *next is the entry
+ * after it. The header before the bytes must say the same, as far as it is written there. */
+static void nn__zip_entry(nn__bundle *b, uint64_t z[NN__Z_WORDS], size_t *next)
+{
+  nn__io *const s = &b->file.io;
+  uint64_t local[NN__Z_WORDS] = {0};
+  nn__zip_header(s, z, 1);
+  const size_t name = s->at, length = (size_t)z[NN__Z_NAME], size = (size_t)z[NN__Z_SIZE];
+  nn__zip_skip(s, length + (size_t)z[NN__Z_EXTRA] + (size_t)z[NN__Z_COMMENT]);
+  *next = s->at;
+  if (z[NN__Z_FLAGS] & NN__ZIP_ENCRYPTED) nn__io_fail(s, NN_ERR_FORMAT, "encrypted");
+  else if (z[NN__Z_METHOD])
+    nn__io_fail(s, NN_ERR_UNSUPPORTED,
+                "compressed; save it with numpy.savez, not savez_compressed");
+  else if (z[NN__Z_SIZE] == nn__zip_64 || z[NN__Z_OFFSET] == nn__zip_64)
+    nn__io_fail(s, NN_ERR_LIMIT, "an archive of 4 GiB or more");
+  else if (z[NN__Z_SIZE] != z[NN__Z_PACKED] || z[NN__Z_OFFSET] > b->begin)
+    nn__io_fail(s, NN_ERR_FORMAT, "sizes or places that do not agree");
+  if (s->status != NN_OK) return;
+  s->at = (size_t)z[NN__Z_OFFSET], s->end = b->begin;
+  nn__zip_header(s, local, 0);
+  const int told = !(local[NN__Z_FLAGS] & NN__ZIP_SIZES_BEHIND);
+  if (s->status == NN_OK &&
+      (local[NN__Z_METHOD] || local[NN__Z_NAME] != length || length > s->end - s->at ||
+       memcmp(s->from + s->at, s->from + name, length) ||
+       (told && local[NN__Z_CRC] != z[NN__Z_CRC]) ||
+       (told && local[NN__Z_SIZE] != nn__zip_64 &&
+        (local[NN__Z_SIZE] != size || local[NN__Z_PACKED] != size))))
+    nn__io_fail(s, NN_ERR_FORMAT, "a header that differs from the one in the directory");
+  nn__zip_skip(s, (size_t)(local[NN__Z_NAME] + local[NN__Z_EXTRA]));
+  if (s->status == NN_OK && size > s->end - s->at)
+    nn__io_fail(s, NN_ERR_FORMAT, "cut short: %zu bytes should follow, %zu do", size,
+                s->end - s->at);
+  if (s->status != NN_OK) return;
+  const size_t kept = length > 4 ? length - 4 : 0, fits = nn__min(kept, NN__LONGEST_NAME);
+  memcpy(b->text, s->from + name, fits); /* without .npy */
+  b->text[fits] = 0;
+  if (strlen(b->text) < fits || !kept || memcmp(s->from + name + kept, ".npy", 4))
+    nn__io_fail(s, NN_ERR_FORMAT, "a file that is no .npy");
+  nn__check_name(b, kept, 0);
+  if (b->group && b->group->places) nn__group_add(b->group, z[NN__Z_OFFSET], s->at + size);
+}
+
+static void nn__next_npy(nn__bundle *b)
+{
+  nn__io *const s = &b->file.io;
+  nn_array a = nn__no_array;
+  uint64_t z[NN__Z_WORDS] = {0};
+  size_t next = 0;
+  nn__zip_entry(b, z, &next);
+  if (s->status != NN_OK) return;
+  nn__io file = *s;
+  const size_t size = (size_t)z[NN__Z_SIZE];
+  file.section = b->text, file.from += s->at, file.at = 0, file.end = size;
+  if (b->group && !b->group->places && !b->group->low &&
+      nn_crc32(0, file.from, size) != z[NN__Z_CRC])
+    nn__io_fail(s, NN_ERR_FORMAT, "damaged: its CRC-32 does not match");
+  else
+    nn__npy_head(&file, size, &a), nn__check_count(&file, size, &a), s->status = file.status;
+  b->now.type = nn__stored_type[a.type].name, b->now.rank = a.rank, b->now.count = a.count;
+  memcpy(b->now.dim, a.dim, sizeof a.dim);
+  b->now.bytes = file.from + file.at, b->now.size = size - file.at;
+  s->at = next, s->end = b->end;
+}
+
+/* The directory's end record is the last 22 bytes, unless a comment follows it. */
+static void nn__open_npz(nn__bundle *b, size_t size)
+{
+  nn__io *const s = &b->file.io;
+  size_t back = 22;
+  s->section = "npz";
+  while (back <= size && back <= 22 + 65535 &&
+         (memcmp(s->from + size - back, "PK\5\6", 4) ||
+          (size_t)(s->from[size - back + 20] | s->from[size - back + 21] << 8) != back - 22))
+    back++;
+  if (back > size || back > 22 + 65535)
+    nn__io_fail(s, NN_ERR_FORMAT, "cut short: the directory's end is not there");
+  if (s->status != NN_OK) return;
+  uint64_t last[NN__Z_END_WORDS] = {0};
+  b->end = s->at = size - back;
+  nn__zip_end(s, last);
+  const uint64_t all = last[NN__Z_ALL], bytes = last[NN__Z_BYTES], begin = last[NN__Z_BEGIN];
+  if (all == 0xFFFF || bytes == nn__zip_64 || begin == nn__zip_64)
+    nn__io_fail(s, NN_ERR_LIMIT, "an archive of 4 GiB or 65535 files or more");
+  else if (last[NN__Z_DISKS] || last[NN__Z_HERE] != all || begin > b->end ||
+           bytes != b->end - begin || !all != !bytes)
+    nn__io_fail(s, NN_ERR_FORMAT, "a directory that is not where its end says");
+  b->begin = (size_t)begin, b->count = (int)all;
+}
+#endif
+
+/* ---- a list of arrays --------------------------------------------------------------------- */
+
+static void nn__rewind(nn__bundle *b)
+{
+  b->index = 0;
+  if (b->form == NN__OWN) nn__own_rewind(b);
+#ifndef NN_NO_EXPORT
+  if (b->form == NN__OWN) return;
+  b->file.io.at = b->begin, b->file.io.end = b->end, b->metadata = 0;
+  if (b->form == NN__SAFETENSORS) b->count = INT_MAX; /* until it is seen */
+#endif
+}
+
+/* 1: b->now is the next array. 0: there is none left, or something is wrong with it. */
+static int nn__next(nn__bundle *b)
+{
+  nn__io *const s = &b->file.io;
+  if (s->status != NN_OK || b->index >= b->count) return 0;
+  b->now.name = b->text;
+  if (b->form == NN__OWN) nn__own_next(b);
+#ifndef NN_NO_EXPORT
+  if (b->form == NN__SAFETENSORS) nn__next_tensor(b);
+  if (b->form == NN__NPZ) nn__next_npy(b);
+  if (b->index == b->count) return 0;
+  if (b->index >= NN__MOST_ARRAYS && b->form != NN__OWN)
+    nn__io_fail(s, NN_ERR_LIMIT, "more than %d arrays", NN__MOST_ARRAYS);
+  if (b->form == NN__NPZ && b->index + 1 == b->count && s->status == NN_OK && s->at != s->end)
+    nn__io_fail(s, NN_ERR_FORMAT, "%zu bytes behind the directory's last file", s->end - s->at);
+#endif
+  b->index++;
+  return s->status == NN_OK;
+}
+
+#ifndef NN_NO_EXPORT
+/* That no name comes twice; or that no two arrays share a byte, and in safetensors no byte belongs
+ * to none. */
+static void nn__check_apart(nn__bundle *b, int places)
+{
+  nn__io *const s = &b->file.io;
+  nn__group g;
+  uint64_t end = 0;
+  int first = 0;
+  g.low = 0, g.count = 0, g.places = places;
+  b->group = &g;
+  do {
+    nn__rewind(b);
+    while (nn__next(b)) {}
+    for (int i = first; i < g.count && s->status == NN_OK; i++) {
+      const uint64_t key = g.item[i].key;
+      if (!places && i && key == g.item[i - 1].key)
+        nn__io_fail(s, NN_ERR_FORMAT, "two arrays, or keys, of the same name");
+      else if (places && (key < end || (key > end && b->form == NN__SAFETENSORS)))
+        nn__io_fail(s, NN_ERR_FORMAT, "between offsets %llu and %llu bytes belong to %s",
+                    (unsigned long long)(key < end ? key : end),
+                    (unsigned long long)(key < end ? end : key),
+                    key < end ? "two arrays" : "no array");
+      end = g.item[i].end;
+    }
+    first = 1; /* the last of this group is the first of the next */
+  } while (s->status == NN_OK && nn__group_next(&g));
+  if (places && b->form == NN__SAFETENSORS && end != b->numbers)
+    nn__io_fail(s, NN_ERR_FORMAT, "the last %llu bytes belong to no array",
+                (unsigned long long)(b->numbers - end));
+  b->group = NULL;
+}
+#endif
+
+/* A file's list, wholly checked. */
+static nn_status nn__bundle_of(nn__bundle *b, const void *bytes, size_t size, nn_message *why)
+{
+  memset(b, 0, sizeof *b);
+  b->form = bytes ? nn__form_of(bytes, size) : NN__OWN;
+  if (b->form == NN__OWN) return nn__file_of(&b->file, bytes, size, why);
+#ifndef NN_NO_EXPORT
+  nn__io *const s = &b->file.io;
+  s->reading = 1, s->from = bytes, s->end = size, s->why = why;
+  if (b->form == NN__SAFETENSORS) nn__open_safetensors(b, size);
+  else nn__open_npz(b, size);
+  nn__check_apart(b, 0);
+  nn__check_apart(b, 1);
+#endif
+  return b->file.io.status;
+}
+
+#ifndef NN_NO_EXPORT
+nn_status nn_list_weights(const void *bytes, size_t size,
+                          int (*each)(void *user, const nn_stored *array), void *user,
+                          nn_message *why)
+{
+  nn__bundle b;
+  if (!each) return nn__say(why, NN_ERR_ARGUMENT, "nothing to call for each array");
+  if (nn__bundle_of(&b, bytes, size, why) != NN_OK) return b.file.io.status;
+  nn__rewind(&b);
+  while (nn__next(&b))
+    if (each(user, &b.now)) return NN_STOPPED;
+  return b.file.io.status;
+}
+
+/* ---- names -------------------------------------------------------------------------------- */
+
+/* A table of names, lines "in the file=in the model"; spaces round a name do not count, nor lines
+ * that are empty or begin with #. */
+typedef struct nn__name_line {
+  const char *name[2]; /* in the file, in the model */
+  size_t length[2];
+  int number;
+} nn__name_line;
+
+/* Reads the next line at *at: 1, or 0 at the end. A line without = has an empty second name. */
+static int nn__next_line(const char **at, nn__name_line *line)
+{
+  while (**at) {
+    const char *const start = *at, *const end = start + strcspn(start, "\n");
+    const char *middle = memchr(start, '=', (size_t)(end - start));
+    *at = end + (*end != 0);
+    line->number++;
+    if (!middle) middle = end;
+    for (int k = 0; k < 2; k++) {
+      const char *a = k ? middle + (middle < end) : start, *z = k ? end : middle;
+      while (a < z && strchr(" \t\r", *a)) a++;
+      while (z > a && strchr(" \t\r", z[-1])) z--;
+      line->name[k] = a, line->length[k] = (size_t)(z - a);
+    }
+    if (*line->name[0] != '#' && (line->length[0] || middle < end)) return 1;
+  }
+  return 0;
+}
+
+/* A table, and its line after the one that was found last: names mostly come in its order. */
+typedef struct nn__names {
+  const char *table, *at;
+} nn__names;
+
+/* What a table calls a name of one side (0: the file's, 1: the model's) on the other; NULL: it is
+ * not in the table. */
+static const char *nn__other_name(nn__names *names, const char *name, int side, size_t *length)
+{
+  const size_t size = strlen(name);
+  nn__name_line line;
+  line.number = 0;
+  for (int turn = 0; turn < 2 && names->table; turn++, names->at = names->table)
+    while (nn__next_line(&names->at, &line)) {
+      *length = line.length[!side];
+      if (line.length[side] == size && !memcmp(line.name[side], name, size))
+        return line.name[!side];
+    }
+  return NULL;
+}
+#endif
+
+/* How an array of the model was found. */
+enum { NN__BY_NAME = 1, NN__BY_TABLE };
+
+/* The model's array of a name, looked for from number `first` on; -1: none. */
+static int nn__array_named(const nn_model *m, const char *name, size_t length, int first)
+{
+  for (int n = 0; n < m->params && length < NN_NAME_SIZE; n++) {
+    const int i = (first + n) % m->params;
+    if (!strncmp(m->param[i].name, name, length) && !m->param[i].name[length]) return i;
+  }
+  return -1;
+}
+
+#ifndef NN_NO_EXPORT
+/* The first thing that is wrong with a table. taken: NULL; or, after a file was read, for each
+ * array of the model NN__BY_TABLE where the file has what its line says. named: zeros, which become
+ * 1 for each array that the table names. */
+static nn_status nn__check_names(nn_model *m, const char *table, const unsigned char *taken,
+                                 unsigned char named[NN_MAX_PARAMS])
+{
+  nn__name_line line;
+  line.number = 0;
+  for (int k = 0; table && nn__next_line(&table, &line); k++) {
+    nn_message text;
+    if (!line.length[0] || !line.length[1] || line.length[0] > NN__LONGEST_NAME)
+      return nn__error(m, NN_ERR_ARGUMENT, "names, line %d: not name=name", line.number);
+    k = nn__array_named(m, line.name[1], line.length[1], k);
+    const size_t length = nn__min(line.length[k < 0], sizeof text.text - 1);
+    memcpy(text.text, line.name[k < 0], length);
+    text.text[length] = 0;
+    if (k < 0)
+      return nn__error(m, NN_ERR_ARGUMENT, "names, line %d: the model has no array %s", line.number,
+                       text.text);
+    if (named[k]++)
+      return nn__error(m, NN_ERR_ARGUMENT, "names, line %d: %s has a line before", line.number,
+                       m->param[k].name);
+    if (taken && taken[k] != NN__BY_TABLE)
+      return nn__error(m, NN_ERR_ARGUMENT, "names, line %d: the file has no array %s, or another "
+                       "line has it", line.number, text.text);
+  }
+  return NN_OK;
+}
+
+/* A shape, "[3,4]". */
+static const char *nn__dims_text(nn_message *to, int rank, const size_t *dim)
+{
+  nn__text t;
+  t.to = to->text, t.size = sizeof to->text, t.used = 0;
+  nn__put_char(&t, '[');
+  for (int i = 0; i < rank; i++) {
+    if (i) nn__put_char(&t, ',');
+    nn__put_number(&t, dim[i], 10);
+  }
+  nn__put_char(&t, ']');
+  to->text[t.used] = 0;
+  return to->text;
+}
+
+static int nn__is_constant(const nn_model *m, int param) /* of a scaling: not learnt elsewhere */
+{
+  return m->node[m->param[param].node].kind == NN__NORMALISE;
+}
+
+/* Whether two layers of a model could be taken for each other by their arrays' shapes. */
+static int nn__has_twins(const nn_model *m)
+{
+  for (int i = 0; i < m->params; i++)
+    for (int j = 0; j < i; j++) {
+      const nn__node *a = &m->node[m->param[i].node], *b = &m->node[m->param[j].node];
+      int k = 0;
+      if (a == b || a->params != b->params || a->param != i || nn__is_constant(m, i)) continue;
+      for (; k < a->params; k++) {
+        const nn__param *p = &m->param[a->param + k], *q = &m->param[b->param + k];
+        if (p->rank != q->rank || memcmp(p->dim, q->dim, sizeof p->dim)) break;
+      }
+      if (k == a->params) return 1;
+    }
+  return 0;
+}
+
+/* Whether name b is a, or the same but for numbers, the first of which that differs is greater. */
+static int nn__follows(const char *a, const char *b)
+{
+  int order = 0;
+  while (*a || *b) {
+    unsigned long x = 0, y = 0;
+    const char *const p = a, *const q = b;
+    for (; *a >= '0' && *a <= '9'; a++) x = (x * 10 + (unsigned long)(*a - '0')) & 0xFFFFFF;
+    for (; *b >= '0' && *b <= '9'; b++) y = (y * 10 + (unsigned long)(*b - '0')) & 0xFFFFFF;
+    if (!order) order = x < y ? 1 : x > y ? -1 : 0;
+    if ((p == a) != (q == b)) return 0;
+    if (p == a && *a++ != *b++) return 0;
+  }
+  return order >= 0;
+}
+
+/* By order: the next layer with an array that was not found yet; in it the array whose name ends as
+ * that of the file's does, or, where names tell nothing, the next one. Constants go by name. */
+static int nn__in_order(nn__bundle *b, const nn_model *m, const unsigned char *found, char *layer)
+{
+  nn__io *const s = &b->file.io;
+  const char *const dot = strrchr(b->text, '.'), *const role = dot ? dot + 1 : b->text;
+  const size_t length = dot ? (size_t)(dot - b->text) : strlen(b->text);
+  char now[NN__LONGEST_NAME + 1];
+  int i = 0;
+  memcpy(now, b->text, length);
+  now[length] = 0;
+  for (int k = 0; k < m->params; k++)
+    if (nn__is_constant(m, k) && !strcmp(m->param[k].name, b->text)) return k;
+  if (b->form == NN__SAFETENSORS && *layer && !nn__follows(layer, now) && nn__has_twins(m)) {
+    nn__io_fail(s, NN_ERR_SHAPE, "by order: %s and %s may be either of two layers of the same "
+                "shapes, since safetensors are sorted by name", layer, now);
+    return -1;
+  }
+  memcpy(layer, now, length + 1);
+  while (i < m->params && (found[i] || nn__is_constant(m, i))) i++;
+  if (i == m->params) {
+    nn__io_fail(s, NN_ERR_SHAPE, "by order: the model has no array left for %s", b->text);
+    return -1;
+  }
+  for (int k = i; k < m->params && m->param[k].node == m->param[i].node; k++)
+    if (!found[k] && !strcmp(strchr(m->param[k].name, '.') + 1, role)) return k;
+  if (strncmp(role, "weight", 6) && strncmp(role, "bias", 4) && strncmp(role, "running_", 8))
+    return i;
+  nn__io_fail(s, NN_ERR_SHAPE, "by order: %s of the file where the model has %s", b->text,
+              m->param[i].name);
+  return -1;
+}
+
+static const size_t *nn__dims_of(const nn__param *p, size_t dim[4])
+{
+  for (int k = 0; k < 4; k++) dim[k] = (size_t)p->dim[k];
+  return dim;
+}
+
+/* By order: an array that does not fit where it should. */
+static void nn__misfit(nn__bundle *b, const nn__param *p)
+{
+  nn_message there, here;
+  size_t dim[4];
+  nn__io_fail(&b->file.io, NN_ERR_SHAPE, "by order: %s %s of the file where the model has %s %s",
+              b->text, nn__dims_text(&there, b->now.rank, b->now.dim), p->name,
+              nn__dims_text(&here, p->rank, nn__dims_of(p, dim)));
+}
+#endif
+
+/* ---- where numbers go --------------------------------------------------------------------- */
+
+/* Element [i,j,..] of a model's array is element i stride[0] + j stride[1] + .. of the file's.
+ * gate: rows of a GRU's gate, which come as z,r,n there and go as r,z,n here; 0: no gates.
+ * plane: pixels of the image [C,H,W] that was flattened to the features along axis `flat`, which
+ * come pixel by pixel there and channel by channel here; 0: none was. */
+typedef struct nn__strides {
+  size_t stride[4], start, gate, plane, channels;
+  int flat;
+} nn__strides;
+
+/* Whether the file's array has the model's shape; the layout is then the plain one. */
+static int nn__same_shape(const nn__param *p, const nn_stored *now, nn__strides *to)
+{
+  size_t stride = 1;
+  memset(to, 0, sizeof *to);
+  if (p->rank != now->rank) return 0;
+  for (int i = p->rank; i-- > 0; stride *= (size_t)p->dim[i]) {
+    if (now->dim[i] != (size_t)p->dim[i]) return 0;
+    to->stride[i] = stride;
+  }
+  return 1;
+}
+
+#ifndef NN_NO_EXPORT
+static int nn__has_shape(const nn_stored *now, int rank, size_t a, size_t b, size_t c, size_t d)
+{
+  const size_t dim[4] = {a, b, c, d};
+  return now->rank == rank && !memcmp(now->dim, dim, (size_t)rank * sizeof *dim);
+}
+
+/* The image that a node's features were flattened from; NULL: none was, that can be seen. */
+static const nn__node *nn__flattened(const nn_model *m, int x)
+{
+  while (m->node[x].rank == 1 && m->node[x].kind != NN__FLATTEN) {
+    const nn__kind kind = m->node[x].kind;
+    if (!nn__is_act(kind) && kind != NN__DROPOUT && kind != NN__BATCH_NORM &&
+        kind != NN__LAYER_NORM && kind != NN__NORMALISE)
+      return NULL;
+    x = m->node[x].in[0];
+  }
+  const nn__node *const from = m->node[x].kind == NN__FLATTEN ? &m->node[m->node[x].in[0]] : NULL;
+  return from && from->rank == 3 ? from : NULL;
+}
+
+/* The same of an array as Keras has it (channels last): Conv2D [kh,kw,in,out], DepthwiseConv2D
+ * [kh,kw,in,multiplier], Dense [in,out], cells' kernels [in,gates hidden] and one bias; a GRU's is
+ * [2,3 hidden], of reset_after. */
+static int nn__keras_shape(const nn_model *m, const nn__param *p, const nn_stored *now,
+                           nn__strides *to)
+{
+  const nn__node *const node = &m->node[p->node];
+  const size_t d[4] = {(size_t)p->dim[0], p->rank > 1 ? (size_t)p->dim[1] : 1,
+                       p->rank > 2 ? (size_t)p->dim[2] : 1, p->rank > 3 ? (size_t)p->dim[3] : 1};
+  const nn__node *image = nn__is_cell(node->kind) ? NULL : nn__flattened(m, node->in[0]);
+  int same = nn__same_shape(p, now, to);
+  if (node->kind == NN__CONV2D && p->rank == 4) {
+    const size_t groups = (size_t)node->window.groups;
+    const size_t row = d[1] * d[0], stride[4] = {1, d[0], d[3] * row, row};
+    memcpy(to->stride, stride, sizeof stride);
+    return nn__has_shape(now, 4, d[2], d[3], d[1], d[0]) ||
+           (d[1] == 1 && nn__has_shape(now, 4, d[2], d[3], groups, d[0] / groups));
+  }
+  if (p->rank == 2 && (node->kind == NN__LINEAR || nn__is_cell(node->kind))) {
+    to->stride[0] = 1, to->stride[1] = d[0];
+    same = nn__has_shape(now, 2, d[1], d[0], 0, 0);
+  } else if (node->kind == NN__LINEAR) {
+    image = NULL; /* a bias */
+  }
+  if (node->kind == NN__GRU) {
+    to->gate = d[0] / 3, to->stride[0] = 1;
+    if (p->rank == 1) same = nn__has_shape(now, 2, 2, d[0], 0, 0);
+  }
+  if (image) to->plane = image->rows, to->channels = image->cols, to->flat = p->rank - 1;
+  return same;
+}
+#endif
+
+/* Fills a model's array. */
+static void nn__take_numbers(nn_real *to, const nn__param *p, const nn_stored *now, int type,
+                             const nn__strides *l)
+{
+  const unsigned char *const from = now->bytes;
+  const size_t wide = nn__stored_type[type].size;
+  for (size_t i = 0; i < p->count; i++) {
+    size_t rest = i, place = l->start;
+    for (int k = p->rank; k-- > 0; rest /= (size_t)p->dim[k]) {
+      size_t x = rest % (size_t)p->dim[k];
+      if (l->gate && k == 0 && x < 2 * l->gate) x = (x + l->gate) % (2 * l->gate);
+      if (l->plane && k == l->flat) x = x % l->plane * l->channels + x / l->plane;
+      place += x * l->stride[k];
+    }
+    to[i] = nn__stored_number(from + place * wide, type);
+  }
+}
+
+/* ---- filling a model ---------------------------------------------------------------------- */
+
+/* The model's array of this name in the file, prefix replaced: its index among m->param, or -1.
+ * Names mostly come in the model's order: looked for from number `first` on. */
+static int nn__own_array(const nn_model *m, const char *name, const nn_weights_options *o,
+                         int first)
+{
+  char own[NN_NAME_SIZE];
+  const size_t skip = o->from ? strlen(o->from) : 0, length = o->to ? strlen(o->to) : 0;
+  if (o->from && strncmp(name, o->from, skip)) return -1;
+  const size_t rest = strlen(name + skip);
+  if (length >= sizeof own || rest >= sizeof own - length) return -1;
+  if (length) memcpy(own, o->to, length);
+  memcpy(own + length, name + skip, rest);
+  return nn__array_named(m, own, length + rest, first);
+}
+
+/* Keeps the first name; a long one is cut, between characters. */
+static void nn__note_first(char *first, const char *name)
+{
+  size_t length = nn__min(strlen(name), NN_NAME_SIZE - 1);
+  if (*first) return;
+  while (length && ((unsigned char)name[length] & 0xC0) == 0x80) length--;
+  memcpy(first, name, length);
+  first[length] = 0;
+}
+
+/* Whether a model's array can be filled from the numbers that the file has for it. */
+static void nn__check_usable(nn__bundle *b, const nn_model *m, const nn__param *p)
+{
+  const int type = nn__type_number(b->now.type), wide = nn__stored_type[type].size;
+  nn_message reason;
+  const nn_status bad =
+      m->config.in_place ? nn__borrowable(b->now.bytes, wide, &reason) : NN_OK;
+  if (type < NN__TYPE_F32 || type > NN__TYPE_BF16)
+    nn__io_fail(&b->file.io, NN_ERR_FORMAT, "not F32, F64, F16 or BF16: %s, from %s", p->name,
+                b->text);
+  else if (bad != NN_OK)
+    nn__io_fail(&b->file.io, bad, "%s", reason.text);
+}
+
+/* pair: the second bias of a cell of Keras's, which has one; or -1. */
+static void nn__fill_array(nn_model *m, int own, int pair, const nn_stored *now, nn__strides *l)
+{
+  const nn__param *const p = &m->param[own];
+  const int type = nn__type_number(now->type);
+  if (m->config.in_place) {
+    nn__borrow(&m->param[own], now->bytes);
+    return;
+  }
+  nn__take_numbers(nn__value(m, own), p, now, type, l);
+  l->start = p->count; /* the second row of a GRU's two */
+  if (pair >= 0 && l->gate)
+    nn__take_numbers(nn__value(m, pair), p, now, type, l);
+  else if (pair >= 0)
+    memset(nn__value(m, pair), 0, p->count * sizeof(nn_real));
+}
+
+/* Goes through a file's arrays and fills those of the model that they are for. fill 0: only checks,
+ * and counts what is found, missing and of another shape. */
+static void nn__match_arrays(nn__bundle *b, nn_model *m, const nn_weights_options *o, int fill,
+                             nn_weights *w)
+{
+  nn__io *const s = &b->file.io;
+  unsigned char found[NN_MAX_PARAMS] = {0};
+  nn__strides layout;
+  int own = -1;
+#ifndef NN_NO_EXPORT
+  char layer[NN__LONGEST_NAME + 1] = "";
+  nn__names names = {o->names, o->names};
+#endif
+  nn__rewind(b);
+  while (nn__next(b)) {
+    const nn_stored *const now = &b->now;
+    const int first = own + 1;
+    int pair = -1, fits, how = NN__BY_NAME;
+    own = -1;
+#ifndef NN_NO_EXPORT
+    const char *const end = strrchr(b->text, '.');
+    if (b->form != NN__OWN && !strcmp(end ? end + 1 : b->text, "num_batches_tracked")) continue;
+    if (o->by_order) own = nn__in_order(b, m, found, layer);
+    if (s->status != NN_OK) return;
+    size_t size;
+    const char *const other = nn__other_name(&names, b->text, 0, &size);
+    if (other) own = nn__array_named(m, other, size, first), how = NN__BY_TABLE;
+#endif
+    if (!o->by_order && how == NN__BY_NAME) own = nn__own_array(m, b->text, o, first);
+    const nn__param *const p = own >= 0 ? &m->param[own] : NULL;
+    if (p && found[own])
+      nn__io_fail(s, NN_ERR_FORMAT, "two arrays for %s, from %s", p->name, b->text);
+    fits = p && nn__same_shape(p, now, &layout);
+#ifndef NN_NO_EXPORT
+    if (p && o->keras) {
+      fits = nn__keras_shape(m, p, now, &layout);
+      if (p->layer >= 0 && !strcmp(p->what, "bias_ih")) pair = own + 1; /* has no array there */
+    }
+    if (o->by_order && !fits) nn__misfit(b, p);
+#endif
+    if (s->status != NN_OK) return;
+    if (p) found[own] = (unsigned char)how;
+    if (pair >= 0) found[pair] = NN__BY_NAME;
+    if (fits && fill) nn__fill_array(m, own, pair, now, &layout);
+    if (fits && !fill) nn__check_usable(b, m, p);
+    if (fill) continue;
+    if (fits) w->found += 1 + (pair >= 0);
+    else if (p) w->reshaped++, nn__note_first(w->first_reshaped, p->name);
+    else w->unused++, nn__note_first(w->first_unused, b->text);
+  }
+#ifndef NN_NO_EXPORT
+  unsigned char named[NN_MAX_PARAMS] = {0};
+  if (s->status == NN_OK && !fill) s->status = nn__check_names(m, o->names, found, named);
+#endif
+  for (int i = 0; i < m->params && !fill && s->status == NN_OK; i++) {
+    if (found[i]) continue;
+#ifndef NN_NO_EXPORT
+    if ((b->form != NN__OWN || o->by_order) && nn__is_constant(m, i) && !m->config.in_place)
+      continue;
+    if (o->by_order)
+      nn__io_fail(s, NN_ERR_SHAPE, "by order: the file has no array left for %s", m->param[i].name);
+#endif
+    w->missing++, nn__note_first(w->first_missing, m->param[i].name);
+  }
+}
+
+#ifndef NN_NO_EXPORT
+/* The metadata of safetensors as notes that the model does not have yet, where they may be notes
+ * and there is room. "format" is about the file. */
+static void nn__take_metadata(nn__bundle *b, nn_model *m)
+{
+  nn__io *const s = &b->file.io;
+  char key[33];
+  if (!b->metadata) return;
+  s->at = b->metadata;
+  nn__expect(s, '{');
+  if (nn__take(s, '}')) return;
+  do {
+    const size_t length = nn__json_string(s, key, sizeof key);
+    nn__expect(s, ':');
+    const size_t start = s->at, size = nn__json_string(s, NULL, 0);
+    const size_t room = m->notes_size - m->notes_used;
+    if (length > 31 || !nn__good_key(key) || !strcmp(key, "format") || nn_note(m, key) ||
+        length + 2 > room || size > room - length - 2)
+      continue;
+    char *const text = m->notes + m->notes_used + length + 1;
+    memcpy(m->notes + m->notes_used, key, length + 1);
+    s->at = start;
+    nn__json_string(s, text, size + 1);
+    if (nn__bad_text(text, size) == size) m->notes_used += length + size + 2;
+  } while (nn__take(s, ','));
+}
+#endif
+
+nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
+                                 const nn_weights_options *options, nn_weights *result)
+{
+  static const nn_weights_options plain; /* all zero */
+  nn_weights own;
+  nn__bundle b;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!result) result = &own;
+  if (!options) options = &plain;
+  memset(result, 0, sizeof *result);
+  if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_load_weights: not built");
+#ifdef NN_NO_EXPORT
+  if (options->names || options->by_order || options->keras)
+    return nn__error(m, NN_ERR_UNSUPPORTED, "nn_load_weights: built with NN_NO_EXPORT");
+#else
+  if (options->keras && m->config.in_place)
+    return nn__error(m, NN_ERR_UNSUPPORTED,
+                     "nn_load_weights: Keras has other layouts, which cannot be used in place");
+  if (options->by_order && options->names)
+    return nn__error(m, NN_ERR_ARGUMENT, "nn_load_weights: names, or by_order, which needs none");
+#endif
+  if (nn__bundle_of(&b, bytes, size, nn__message(m)) != NN_OK) return m->status = b.file.io.status;
+  nn__match_arrays(&b, m, options, 0, result);
+  if (b.file.io.status != NN_OK) return m->status = b.file.io.status;
+  if (options->strict && (result->missing || result->reshaped))
+    return nn__error(m, NN_ERR_SHAPE, "nn_load_weights: %d arrays missing%s%s, %d of another shape"
+                                      "%s%s", result->missing, result->missing ? ", first " : "",
+                     result->first_missing, result->reshaped, result->reshaped ? ", first " : "",
+                     result->first_reshaped);
+  nn__match_arrays(&b, m, options, 1, result);
+#ifndef NN_NO_EXPORT
+  nn__take_metadata(&b, m);
+#endif
+  m->ran = m->packed = 0; /* what is there was made of other weights */
+  return NN_OK;
+}
+
+#ifndef NN_NO_STDIO
+nn_status nn_load_weights(nn_model *m, const char *path, const nn_weights_options *options,
+                          nn_weights *result)
+{
+  nn_array file;
+  nn_message reason;
+  if (!m || m->config.in_place)
+    return nn__error(m, NN_ERR_STATE, "nn_load_weights: " NN__ONLY_MEMORY);
+  nn_status status = nn__read_file(path, 1, &m->config.allocator, &file, nn__message(m));
+  if (status != NN_OK) return m->status = status;
+  status = nn_load_weights_memory(m, file.data, file.count, options, result);
+  nn_array_free(&file);
+  if (status == NN_OK) return status;
+  nn__words(&reason, "%s", nn__sentence(m));
+  return nn__error(m, status, "%s: %s", nn__path_end(path), reason.text);
+}
+#endif
+
+#ifndef NN_NO_EXPORT
+/* ---- writing ------------------------------------------------------------------------------ */
+
+/* Where an exporter's bytes go: an nn__io writes them here, each number with its lowest byte first,
+ * and counts and checks them. write NULL: nowhere, for their CRC. */
+typedef struct nn__export {
+  nn_write write;
+  void *user;
+  int failed;
+} nn__export;
+
+static void nn__export_bytes(void *to, const void *bytes, size_t size)
+{
+  nn__export *e = to;
+  if (e->write && size && !e->failed) e->failed = e->write(e->user, bytes, size) != 0;
+}
+
+/* Ready to write to e; or an error. */
+static nn_status nn__exporter(nn__io *s, nn__export *e, nn_model *m, nn_write write, void *user)
+{
+  memset(s, 0, sizeof *s);
+  if (!m) return NN_ERR_ARGUMENT;
+  e->write = write, e->user = user, e->failed = 0;
+  s->m = m, s->wide = (int)sizeof(nn_real), s->why = nn__message(m), s->section = "export";
+  s->sink = nn__export_bytes, s->to = e;
+  if (!m->built) return nn__error(m, NN_ERR_STATE, "export: not built");
+  if (!write) return nn__error(m, NN_ERR_ARGUMENT, "export: nothing to write to");
+  const nn__param *absent = nn__absent(m);
+  return absent ? nn__error(m, NN_ERR_STATE, "export: %s " NN__ABSENT, absent->name) : NN_OK;
+}
+
+static nn_status nn__export_end(nn__io *s, const nn__export *e)
+{
+  if (e->failed) return nn__error(s->m, NN_ERR_IO, "export: the caller's write failed");
+  return s->status == NN_OK ? NN_OK : (s->m->status = s->status);
+}
+
+static void nn__io_put(nn__io *s, const char *text, size_t length) /* text is only read */
+{
+  nn__io_bytes(s, (void *)(uintptr_t)(const void *)text, length);
+}
+static void nn__io_word(nn__io *s, const char *text) { nn__io_put(s, text, strlen(text)); }
+
+/* What an array is called in the file: its bytes from the result on. */
+static const char *nn__name_out(const nn_model *m, int param, nn__names *names, size_t *length)
+{
+  const char *const other = nn__other_name(names, m->param[param].name, 1, length);
+  if (!other) *length = strlen(m->param[param].name);
+  return other ? other : m->param[param].name;
+}
+
+/* What the next array is called in a file: those of the table, then those that it does not name.
+ * NULL: there is none left. */
+static const char *nn__each_name(const nn_model *m, const unsigned char *named, const char **table,
+                                 int *param, size_t *length)
+{
+  nn__name_line line;
+  line.number = 0;
+  if (nn__next_line(table, &line)) return *length = line.length[0], line.name[0];
+  while (*param < m->params && named[*param]) ++*param;
+  if (*param == m->params) return NULL;
+  *length = strlen(m->param[*param].name);
+  return m->param[(*param)++].name;
+}
+
+/* That the names in the file are UTF-8 and differ. */
+static nn_status nn__check_names_out(nn_model *m, const char *table)
+{
+  unsigned char named[NN_MAX_PARAMS] = {0};
+  nn__group g;
+  uint64_t twice = 0; /* the hash of a name that comes twice */
+  if (nn__check_names(m, table, NULL, named) != NN_OK) return m->status;
+  if (!table) return NN_OK;
+  g.low = 0, g.count = 0, g.places = 0;
+  do {
+    const char *at = table, *name;
+    size_t length;
+    int param = 0;
+    while ((name = nn__each_name(m, named, &at, &param, &length)) != NULL) {
+      const uint64_t key = nn__hash(name, length, 0xCBF29CE484222325u);
+      nn_message text = {{0}};
+      memcpy(text.text, name, nn__min(length, sizeof text.text - 1));
+      if (nn__bad_text(name, length) < length || memchr(name, '\t', length))
+        return nn__error(m, NN_ERR_ARGUMENT, "names: %s is not UTF-8, or has a tab", text.text);
+      if (twice && key == twice)
+        return nn__error(m, NN_ERR_ARGUMENT, "names: two arrays would be called %s", text.text);
+      nn__group_add(&g, key, 0);
+    }
+    for (int i = 1; i < g.count; i++)
+      if (g.item[i].key == g.item[i - 1].key) twice = g.item[i].key;
+  } while (nn__group_next(&g) || twice);
+  return NN_OK;
+}
+
+/* A string of JSON, quotes and all; the text is UTF-8. */
+static void nn__io_json(nn__io *s, const char *text, size_t length)
+{
+  nn__io_word(s, "\"");
+  for (size_t i = 0; i < length; i++) {
+    const char c = text[i];
+    if (c == '"' || c == '\\' || c == '\n' || c == '\t') nn__io_word(s, "\\");
+    nn__io_put(s, c == '\n' ? "n" : c == '\t' ? "t" : text + i, 1);
+  }
+  nn__io_word(s, "\"");
+}
+
+static void nn__safetensors_header(nn__io *s, const char *table)
+{
+  const nn_model *m = s->m;
+  nn__names names = {table, table};
+  const char *key;
+  nn_message text;
+  size_t at = 0, length;
+  nn__io_word(s, "{\"__metadata__\":{\"format\":\"pt\"");
+  for (int i = 0; (key = nn_note_key(m, i)) != NULL; i++) {
+    const char *const note = key + strlen(key) + 1;
+    if (!strcmp(key, "format")) continue;
+    nn__io_word(s, ",");
+    nn__io_json(s, key, strlen(key));
+    nn__io_word(s, ":");
+    nn__io_json(s, note, strlen(note));
+  }
+  nn__io_word(s, "}");
+  for (int i = 0; i < m->params; i++) {
+    const nn__param *p = &m->param[i];
+    size_t dim[4];
+    const char *const name = nn__name_out(m, i, &names, &length);
+    nn__io_word(s, ",");
+    nn__io_json(s, name, length);
+    nn__words(&text, ":{\"dtype\":\"%s\",\"shape\":", NN__DOUBLE ? "F64" : "F32");
+    nn__io_word(s, text.text);
+    nn__io_word(s, nn__dims_text(&text, p->rank, nn__dims_of(p, dim)));
+    nn__words(&text, ",\"data_offsets\":[%zu,%zu]}", at, at + p->count * sizeof(nn_real));
+    nn__io_word(s, text.text);
+    at += p->count * sizeof(nn_real);
+  }
+  nn__io_word(s, "}");
+}
+
+nn_status nn_export_safetensors(nn_model *m, const char *names, nn_write write, void *user)
+{
+  nn__io s;
+  nn__export e;
+  if (nn__exporter(&s, &e, m, write, user) != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
+  if (nn__check_names_out(m, names) != NN_OK) return m->status;
+  nn__io count = s;
+  count.sink = NULL;
+  nn__safetensors_header(&count, names);
+  const size_t length = nn__round_up(8 + count.at, NN__ALIGN) - 8; /* the numbers lie aligned */
+  if (length > NN__MOST_HEADER) return nn__error(m, NN_ERR_LIMIT, "export: a header of %zu bytes",
+                                                 length);
+  uint64_t bytes = length;
+  nn__io_uint(&s, &bytes, 8);
+  nn__safetensors_header(&s, names);
+  while (s.at < 8 + length) nn__io_word(&s, " ");
+  for (int i = 0; i < m->params; i++) nn__io_reals(&s, m->param[i].value, m->param[i].count);
+  return nn__export_end(&s, &e);
+}
+
+/* Writes an array's npy file, with its header in the archive; or `directory`, its entry there. */
+static void nn__npz_array(nn__io *s, int param, nn__names *names, int directory, size_t *offset)
+{
+  const nn__param *p = &s->m->param[param];
+  unsigned char head[NN__NPY_HEAD];
+  size_t dim[4], length;
+  nn__export nowhere = {NULL, NULL, 0};
+  nn__io check = *s; /* for the CRC of what follows the header */
+  const size_t start = s->at;
+  const size_t head_size =
+      nn__npy_header(head, NN__DOUBLE ? NN_F64 : NN_F32, p->rank, nn__dims_of(p, dim));
+  const size_t size = head_size + p->count * sizeof(nn_real);
+  const char *const name = nn__name_out(s->m, param, names, &length);
+  check.to = &nowhere, check.crc = 0;
+  if (s->sink) nn__io_bytes(&check, head, head_size);
+  if (s->sink) nn__io_reals(&check, p->value, p->count);
+  /* of zip's version 2.0, not compressed; 1 January 1980: the same model is the same bytes */
+  uint64_t z[NN__Z_WORDS] = {20, 20, NN__ZIP_UTF8, 0, 0, 1 << 5 | 1, check.crc, size, size,
+                               length + 4, 0, 0, 0, 0, 0, *offset};
+  nn__zip_header(s, z, directory);
+  nn__io_put(s, name, length);
+  nn__io_word(s, ".npy");
+  *offset += s->at - start + size - 16; /* the header before the bytes is so much shorter */
+  if (directory) return;
+  nn__io_bytes(s, head, head_size);
+  nn__io_reals(s, p->value, p->count);
+}
+
+static void nn__npz_write(nn__io *s, const char *table)
+{
+  const nn_model *m = s->m;
+  nn__names names = {table, table};
+  size_t begin = 0;
+  for (int directory = 0; directory < 2; directory++) {
+    size_t offset = 0;
+    begin = s->at;
+    for (int i = 0; i < m->params; i++) nn__npz_array(s, i, &names, directory, &offset);
+  }
+  const uint64_t count = (uint64_t)m->params;
+  uint64_t last[NN__Z_END_WORDS] = {0, count, count, s->at - begin, begin, 0};
+  nn__zip_end(s, last);
+}
+
+nn_status nn_export_npz(nn_model *m, const char *names, nn_write write, void *user)
+{
+  nn__io s;
+  nn__export e;
+  if (nn__exporter(&s, &e, m, write, user) != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
+  if (nn__check_names_out(m, names) != NN_OK) return m->status;
+  nn__io count = s;
+  count.sink = NULL;
+  nn__npz_write(&count, names);
+  if (count.at >= nn__zip_64 || m->params >= 0xFFFF)
+    return nn__error(m, NN_ERR_LIMIT, "export: %zu bytes are too many for an npz", count.at);
+  nn__npz_write(&s, names);
+  return nn__export_end(&s, &e);
+}
+
+#ifndef NN_NO_STDIO
+static int nn__export_to_file(void *user, const void *bytes, size_t size)
+{
+  nn__writer *w = user;
+  nn__write(w, bytes, size);
+  return w->status != NN_OK;
+}
+
+typedef nn_status (*nn__export_call)(nn_model *m, const char *names, nn_write write, void *user);
+static nn_status nn__export_file(nn_model *m, const char *names, const char *path,
+                                 nn__export_call call)
+{
+  nn__writer w;
+  nn_message why;
+  if (!m) return NN_ERR_ARGUMENT;
+  nn__write_begin(&w, path, &why);
+  nn_status status = w.status;
+  if (status == NN_OK && (status = call(m, names, nn__export_to_file, &w)) != NN_OK &&
+      w.status == NN_OK) { /* it is the model that cannot be written */
+    nn__write_stop(&w);
+    return status;
+  }
+  status = nn__write_end(&w);
+  return status == NN_OK ? NN_OK : nn__error(m, status, "%s", why.text);
+}
+
+nn_status nn_save_safetensors(nn_model *m, const char *names, const char *path)
+{
+  return nn__export_file(m, names, path, nn_export_safetensors);
+}
+
+nn_status nn_save_npz(nn_model *m, const char *names, const char *path)
+{
+  return nn__export_file(m, names, path, nn_export_npz);
+}
+#endif
+#endif
+
+/* ======================================= @@SOURCE ==========================================
+ * A model as C source: plain loops for exactly this net. Arrays lie there as nn.h's border says, so
+ * flattening costs nothing and weights keep PyTorch's shapes.
+ *
+ * A plan is made first: each of its steps computes one array. Other layers join the step before
+ * them (a norm is multiplied into the weights, an activation or a pool is done on the fly) or have
+ * no code at all. Then the text is made twice: the first pass goes nowhere, but finds out which
+ * functions, lines and activations are wanted, and how large the weights are.
+ *
+ * Texts below are C with $ for the prefix and @ for the prefix in capitals. A line may begin with
+ * letters and a bar: it is written only if the facts of its capital letters hold, and those of its
+ * small letters do not (see nn__c_fact). ~y, ~x and ~z are where a step's output and inputs lie, ~n
+ * is its layer's name. */
+#ifndef NN_NO_EXPORT
+enum { NN__C_NUMBER = 24, NN__C_INPUT = -1 }; /* the model's input k is array NN__C_INPUT - k */
+
+typedef struct nn__c_step {
+  int node, layer;   /* whose loops; of a stack of cells, the layer */
+  int in[2];         /* arrays that it reads: steps or inputs */
+  int ahead, norm, act, pool; /* layers that joined it: a scaling of its input; and behind it */
+  int open;          /* only one layer will read it, which may join it */
+  int gone;          /* it joined the next one itself */
+  int alone;         /* of a sequence only the last step is kept */
+  int head;          /* in a stream: after the last step, so only for an answer */
+  int share;         /* the step in whose place it writes, or -1 */
+  size_t size;       /* of the array, in numbers */
+  double scale;      /* int8: numbers are scale (byte - zero) */
+  int zero;
+  nn__piece y, state; /* in the working memory */
+} nn__c_step;
+
+typedef struct nn__c {
+  nn_model *m;
+  nn_int8 *q;        /* int8, or NULL */
+  int soft;          /* int8: the softmax that is computed in float at the end, or -1 */
+  nn__export out;
+  const char *prefix;
+  nn__c_step *step;
+  int *of, *users, *act; /* of each layer: the array that holds its output; layers that read it;
+                            an activation's number, from 1 on, one for all that do the same */
+  int largest;       /* size of a convolution */
+  int steps, last;   /* last: the step that writes the output */
+  int stream;        /* one step of a sequence at a time */
+  int dry, calls;    /* nothing is written yet; calls are, and not constants */
+  uint32_t facts, helpers;
+  size_t weights;         /* bytes */
+  size_t memory, states;  /* numbers: floats, or bytes and halves */
+  nn_status status;
+  nn_message why;
+  const nn__c_step *now; /* the step that is written, */
+  size_t each_y, each_x; /* and floats from one turn of its loop over t to the next */
+  size_t used;
+  char part[256];
+} nn__c;
+
+static void nn__c_fail(nn__c *c, nn_status status, const char *what, const char *why)
+{
+  if (c->status == NN_OK) c->status = nn__say(&c->why, status, "%s %s", what, why);
+}
+
+/* ---- text --------------------------------------------------------------------------------- */
+
+static void nn__c_char(nn__c *c, char letter)
+{
+  if (c->used == sizeof c->part || (!letter && c->used)) {
+    nn__export_bytes(&c->out, c->part, c->used);
+    c->used = 0;
+  }
+  if (letter && !c->dry) c->part[c->used++] = letter;
+}
+
+/* What the text needs to know of the net: is there any .. */
+typedef enum nn__c_fact {
+  NN__C_ACTED = 'A',    /* activation that joined a layer */
+  NN__C_SCALED = 'C',   /* scaling ahead of a padded convolution */
+  NN__C_DILATED = 'D',
+  NN__C_AVERAGED = 'E', /* average pool that joined a convolution, */
+  NN__C_MAXIMAL = 'M',  /* maximum, */
+  NN__C_POOLED = 'L',   /* either */
+  NN__C_GROUPED = 'G',
+  NN__C_BARE = 'N',     /* layer without a bias */
+  NN__C_PADDED = 'P',
+  NN__C_SEQUENCE = 'Q', /* convolution over steps */
+  NN__C_SHARED = 'R',   /* pool whose windows share the image out */
+  NN__C_STRIDDEN = 'S',
+  NN__C_BARE_NORM = 'W',
+  NN__C_MATH = 'H',     /* function of <math.h> */
+  NN__C_RELU_CELL = 'K',
+  NN__C_INT8 = 'I'
+} nn__c_fact;
+static int nn__c_has(const nn__c *c, int fact) { return (int)(c->facts >> (fact - 'A') & 1); }
+static void nn__c_note(nn__c *c, int fact, int holds)
+{
+  if (holds) c->facts |= (uint32_t)1 << (fact - 'A');
+}
+
+static char nn__c_capital(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
+
+/* A layer's name, which has letters, digits and "_-/", as a part of one in C. */
+static void nn__c_name(const nn__c *c, nn_message *to)
+{
+  const char *const name = c->m->node[c->now->node].name;
+  const int numbered = !strncmp(name, "layer", 5) && name[5] >= '0' && name[5] <= '9';
+  if (strpbrk(name, "-/") || numbered) nn__words(to, "layer%d", c->now->node);
+  else nn__words(to, "%s", name);
+}
+
+/* Where an array begins: in the caller's x, x2, .. or y, or in the working memory m. */
+static void nn__c_at(const nn__c *c, int array, size_t each, nn_message *to)
+{
+  nn_message place;
+  if (array == NN__C_INPUT) nn__words(&place, "x");
+  else if (array < 0) nn__words(&place, "x%d", NN__C_INPUT - array + 1);
+  else if (array == c->last) nn__words(&place, "y");
+  else nn__words(&place, "m + %zu", c->step[array].y.offset);
+  if (each) nn__words(to, "%s + %zu * t", place.text, each);
+  else *to = place;
+}
+
+/* A marker of the text. */
+static void nn__c_mark(const nn__c *c, char letter, nn_message *to)
+{
+  const nn__c_step *s = c->now;
+  if (letter == 'n') nn__c_name(c, to);
+  else if (letter == 'y') nn__c_at(c, (int)(s - c->step), c->each_y, to);
+  else nn__c_at(c, s->in[letter == 'z'], letter == 'x' ? c->each_x : 0, to);
+}
+
+static void nn__c_text(nn__c *c, const char *text)
+{
+  for (int begins = 1; *text; text++) {
+    nn_message mark = {""};
+    const char *bar = text;
+    int holds = 1;
+    for (; begins && nn__c_capital(*bar) >= 'A' && nn__c_capital(*bar) <= 'Z'; bar++)
+      holds &= nn__c_has(c, nn__c_capital(*bar)) == (*bar < 'a');
+    if (bar > text && *bar == '|') {
+      text = holds ? bar + 1 : strchr(text, '\n');
+      if (!holds) continue;
+    }
+    begins = *text == '\n';
+    const int prefix = *text == '$' || *text == '@';
+    if (*text == '~') nn__c_mark(c, *++text, &mark);
+    else if (!prefix) nn__c_char(c, *text);
+    for (const char *p = prefix ? c->prefix : mark.text; *p; p++)
+      nn__c_char(c, *text == '@' ? nn__c_capital(*p) : *p);
+  }
+}
+
+static void nn__c_say(nn__c *c, const char *format, ...)
+{
+  char line[512];
+  va_list args;
+  va_start(args, format);
+  nn__format(line, sizeof line, format, args);
+  va_end(args);
+  nn__c_text(c, line);
+}
+
+/* A stranger's text, for a comment or a string: what could end one, or is not ASCII, is a '?'. */
+static void nn__c_quote(nn__c *c, const char *text)
+{
+  for (; *text; text++) {
+    const int plain = *text >= ' ' && *text <= '~' && !strchr("\"\\*?", *text);
+    if (((unsigned char)*text & 0xC0) != 0x80) nn__c_char(c, plain ? *text : '_');
+  }
+}
+
+/* What stands ahead of number i of an array, so many a line. */
+static void nn__c_comma(nn__c *c, size_t i, size_t line)
+{
+  nn__c_text(c, !i ? "\n  " : i % line ? ", " : ",\n  ");
+}
+
+/* A float in decimals, as many as tell it from all others: nine. Scaling by double is far more
+ * exact than these need. */
+static const char *nn__c_float(nn__c *c, double x, const char *what, char to[NN__C_NUMBER])
+{
+  const float narrow = (float)x;
+  double size = (double)narrow < 0 ? -(double)narrow : (double)narrow;
+  int exponent = 0, digits = 9;
+  if (!nn__finite((double)narrow)) nn__c_fail(c, NN_ERR_ARGUMENT, what, "is not finite");
+  if (c->dry || c->status != NN_OK || size < 1.17549435e-38) return memcpy(to, "0.0f", 5);
+  while (size >= 10) size /= 10, exponent++;
+  while (size < 1) size *= 10, exponent--;
+  uint32_t whole = (uint32_t)(size * 1e8 + .5);
+  if (whole >= 1000000000u) whole /= 10, exponent++;
+  for (; whole % 10 == 0; digits--) whole /= 10;
+  nn__text t = {to, NN__C_NUMBER, 0};
+  char digit[10];
+  for (int i = digits; i-- > 0; whole /= 10) digit[i] = (char)('0' + whole % 10);
+  const int plain = exponent >= -4 && exponent < 8, point = plain ? exponent : 0;
+  if (narrow < 0) nn__put_char(&t, '-');
+  for (int i = point < 0 ? point : 0; i < digits || i <= point + 1; i++) {
+    if (i == point + 1) nn__put_char(&t, '.');
+    nn__put_char(&t, i >= 0 && i < digits ? digit[i] : '0');
+  }
+  if (!plain) nn__put_char(&t, 'e'), nn__put_signed(&t, exponent);
+  nn__put_char(&t, 'f');
+  to[t.used] = 0;
+  return to;
+}
+
+/* The functions of the text, each written only if a layer calls it, after those that it calls. */
+typedef enum nn__c_helper {
+  NN__C_SIGMOID, NN__C_GELU, NN__C_SOFTPLUS, NN__C_ACT, NN__C_EACH, NN__C_WINDOW, NN__C_DOT,
+  NN__C_CONV, NN__C_TURNED, NN__C_POOL, NN__C_LINEAR, NN__C_FILL, NN__C_COPY, NN__C_ADD,
+  NN__C_MULTIPLY, NN__C_SCALE, NN__C_PRELU, NN__C_SOFTMAX, NN__C_NORM, NN__C_EMBED, NN__C_BLEND,
+  NN__C_GATE, NN__C_RNN, NN__C_LSTM, NN__C_GRU, NN__C_HELPERS
+} nn__c_helper;
+
+static const char *const nn__c_helpers[NN__C_HELPERS] = {
+    "static float $_sigmoid(float x) { return 1 / (1 + expf(-x)); }\n\n",
+
+    "/* x/2 (1 + erf(x/sqrt 2)): erfc by a Chebyshev fit, relative error 1.2e-7 (Press et al.,\n"
+    " * Numerical Recipes, 6.2) */\n"
+    "static float $_gelu(float x)\n"
+    "{\n"
+    "  static const float fit[10] = {0.17087277f, -0.82215223f, 1.48851587f, -1.13520398f,\n"
+    "                                0.27886807f, -0.18628806f, 0.09678418f, 0.37409196f,\n"
+    "                                1.00002368f, -1.26551223f};\n"
+    "  const float z = (x < 0 ? -x : x) * 0.70710678f, t = 1 / (1 + 0.5f * z);\n"
+    "  float sum = 0;\n"
+    "  for (int k = 0; k < 10; k++) sum = sum * t + fit[k];\n"
+    "  const float tail = 0.5f * t * expf(sum - z * z); /* erfc(z)/2 */\n"
+    "  return x * (x < 0 ? tail : 1 - tail);\n"
+    "}\n\n",
+
+    "/* log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|); with s = e/(2 + e) the logarithm\n"
+    " * is 2 (s + s^3/3 + s^5/5 + ..) */\n"
+    "static float $_softplus(float x)\n"
+    "{\n"
+    "  const float e = expf(x < 0 ? x : -x), s = e / (2 + e);\n"
+    "  float sum = 0;\n"
+    "  for (int k = 15; k > 0; k -= 2) sum = sum * s * s + 1 / (float)k;\n"
+    "  return (x < 0 ? 0 : x) + 2 * s * sum;\n"
+    "}\n\n",
+
+    "",
+
+    "static void $_each(float *y, const float *x, int n, int act)\n"
+    "{\n"
+    "  for (int k = 0; k < n; k++) y[k] = $_act(act, x[k]);\n"
+    "}\n\n",
+
+    "",
+
+    "/* sum + the sum over k of w[k] x[k] */\n"
+    "static float $_dot(float sum, const float *w, const float *x, int n)\n"
+    "{\n"
+    "  if (n > 0)\n"
+    "    do sum += *w++ * *x++;\n"
+    "    while (--n);\n"
+    "  return sum;\n"
+    "}\n\n",
+
+    "/* One number of a convolution: sum + the sum over c, u, v of w[c][u][v] times\n"
+    "S| * x[c][stride i + u - pad][stride j + v - pad], where x is 0 beyond its edges. */\n"
+    "s| * x[c][i + u - pad][j + v - pad], where x is 0 beyond its edges. */\n"
+    "static float $_sum(float sum, const float *w, const float *x, const struct $_window *s,\n"
+    "c|    int i, int j)\n"
+    "C|    int i, int j, const float *mean)\n"
+    "{\n"
+    "S|  i *= s->stride_h, j *= s->stride_w;\n"
+    "P|  i -= s->pad_h, j -= s->pad_w;\n"
+    "Pd|  const int begin = j < 0 ? -j : 0; /* the columns that are inside */\n"
+    "Pd|  const int end = j + s->kernel_w > s->wide ? s->wide - j : s->kernel_w;\n"
+    "PD|  const int d = s->dilation_w;\n"
+    "PD|  const int begin = j < 0 ? (d - 1 - j) / d : 0; /* the columns that are inside */\n"
+    "PD|  const int end = j + (s->kernel_w - 1) * d < s->wide ? s->kernel_w\n"
+    "PD|                                                      : (s->wide - j + d - 1) / d;\n"
+    "  for (int c = 0; c < s->channels; c++)\n"
+    "    for (int u = 0; u < s->kernel_h; u++, w += s->kernel_w) {\n"
+    "d|      const int row = i + u;\n"
+    "D|      const int row = i + u * s->dilation_h;\n"
+    "P|      if (row < 0 || row >= s->high) continue;\n"
+    "q|      const float *const from = x + (c * s->high + row) * s->wide;\n"
+    "Q|      const float *const from = x + c * s->x_channel + row * s->x_row;\n"
+    "C|      const float m = mean ? mean[c] : 0;\n"
+    "Pdc|      sum = $_dot(sum, w + begin, from + j + begin, end - begin);\n"
+    "pdc|      sum = $_dot(sum, w, from + j, s->kernel_w);\n"
+    "PD|      for (int v = begin; v < end; v++)\n"
+    "PdC|      for (int v = begin; v < end; v++)\n"
+    "pD|      for (int v = 0; v < s->kernel_w; v++)\n"
+    "dC|        sum += w[v] * (from[j + v] - m);\n"
+    "Dc|        sum += w[v] * from[j + v * s->dilation_w];\n"
+    "DC|        sum += w[v] * (from[j + v * s->dilation_w] - m);\n"
+    "    }\n"
+    "  return sum;\n"
+    "}\n\n"
+    "l|/* A convolution: y[o][i][j], each the sum above, with weights w[o] and b[o]. */\n"
+    "L|/* A convolution, and of each window of its numbers only the\n"
+    "Me| * largest: the others are not stored. */\n"
+    "mE| * mean: the others are not stored. */\n"
+    "ME| * largest, or the mean: the others are not stored. */\n"
+    "static void $_conv(float *y, const float *x, const float *w, const float *b,\n"
+    "c|    const struct $_window *s)\n"
+    "C|    const struct $_window *s, const float *mean)\n"
+    "{\n"
+    "  for (int o = 0; o < s->out; o++, w += s->channels * s->kernel_h * s->kernel_w) {\n"
+    "N|    const float bias = b ? b[o] : 0;\n"
+    "n|    const float bias = b[o];\n"
+    "G|    const int first = o * s->groups / s->out * s->channels; /* of its group's channels */\n"
+    "Gq|    const float *const in = x + first * s->high * s->wide;\n"
+    "GQ|    const float *const in = x + first * s->x_channel;\n"
+    "g|    const float *const in = x;\n"
+    "CG|    const float *const m = mean ? mean + first : 0;\n"
+    "Cg|    const float *const m = mean;\n"
+    "    for (int i = 0; i < s->out_h; i++)\n"
+    "      for (int j = 0; j < s->out_w; j++) {\n"
+    "lc|        float v = $_sum(bias, w, in, s, i, j);\n"
+    "lC|        float v = $_sum(bias, w, in, s, i, j, m);\n"
+    "lA|        v = $_act(s->act, v);\n"
+    "Me|        float best = -3.4e38f;\n"
+    "mE|        float best = 0;\n"
+    "ME|        float best = s->average ? 0 : -3.4e38f;\n"
+    "L|        for (int p = 0; p < s->pool_h; p++)\n"
+    "L|          for (int q = 0; q < s->pool_w; q++) {\n"
+    "Lc|            float v = $_sum(bias, w, in, s, i * s->step_h + p, j * s->step_w + q);\n"
+    "LC|            float v = $_sum(bias, w, in, s, i * s->step_h + p, j * s->step_w + q, m);\n"
+    "LA|            v = $_act(s->act, v);\n"
+    "Me|            if (v > best) best = v;\n"
+    "mE|            best += v;\n"
+    "ME|            best = s->average ? best + v : v > best ? v : best;\n"
+    "L|          }\n"
+    "lq|        *y++ = v;\n"
+    "lQ|        y[o * s->y_channel + i * s->y_row + j] = v;\n"
+    "ME|        if (s->average) best /= (float)(s->pool_h * s->pool_w);\n"
+    "mE|        best /= (float)(s->pool_h * s->pool_w);\n"
+    "Lq|        *y++ = best;\n"
+    "LQ|        y[o * s->y_channel + i * s->y_row + j] = best;\n"
+    "      }\n"
+    "  }\n"
+    "}\n\n",
+
+    "/* A transposed convolution: every x[c][i][j] adds w[c][o][u][v] times itself to\n"
+    " * y[o][stride i + u dilation - pad][stride j + v dilation - pad]; b[o] is added to all. */\n"
+    "static void $_turned(float *y, const float *x, const float *w, const float *b,\n"
+    "    const struct $_window *s)\n"
+    "{\n"
+    "  const int each = s->out / s->groups, size = s->out_h * s->out_w;\n"
+    "  for (int k = 0; k < s->out * size; k++) y[k] = b ? b[k / size] : 0;\n"
+    "  for (int c = 0; c < s->channels; c++, x += s->high * s->wide)\n"
+    "    for (int o = c * s->groups / s->channels * each, k = 0; k < each; k++, o++)\n"
+    "      for (int u = 0; u < s->kernel_h; u++)\n"
+    "        for (int v = 0; v < s->kernel_w; v++, w++)\n"
+    "          for (int i = 0; i < s->high; i++)\n"
+    "            for (int j = 0; j < s->wide; j++) {\n"
+    "              const int row = i * s->stride_h + u * s->dilation_h - s->pad_h;\n"
+    "              const int column = j * s->stride_w + v * s->dilation_w - s->pad_w;\n"
+    "              if (row >= 0 && row < s->out_h && column >= 0 && column < s->out_w)\n"
+    "                y[o * size + row * s->out_w + column] += *w * x[i * s->wide + j];\n"
+    "            }\n"
+    "}\n\n",
+
+    "/* Pooling: of each window the largest number or the mean, in which padding counts as 0 or\n"
+    " * not. Number i of a channel's row r is x[channel x_channel + r x_row + i]. */\n"
+    "struct $_pool {\n"
+    "  int channels, high, wide, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w;\n"
+    "  int pad_h, pad_w, average, exclude_pad, x_channel, x_row, y_channel, y_row;\n"
+    "};\n"
+    "/* Along one axis: window i is first .. *end - 1 of size; with its padding it has *whole. */\n"
+    "static int $_first(int i, int size, int out, int kernel, int stride, int pad, int *end,\n"
+    "    int *whole)\n"
+    "{\n"
+    "R|  if (!stride) { /* the windows share the axis out */\n"
+    "R|    *end = ((i + 1) * size + out - 1) / out;\n"
+    "R|    *whole = *end - i * size / out;\n"
+    "R|    return i * size / out;\n"
+    "R|  }\n"
+    "r|  (void)out;\n"
+    "  const int first = i * stride - pad, last = first + kernel;\n"
+    "  *whole = (last < size + pad ? last : size + pad) - first;\n"
+    "  *end = last < size ? last : size;\n"
+    "  return first < 0 ? 0 : first;\n"
+    "}\n\n"
+    "static void $_pool(float *y, const float *x, const struct $_pool *s)\n"
+    "{\n"
+    "  for (int c = 0; c < s->channels; c++)\n"
+    "    for (int i = 0; i < s->out_h; i++)\n"
+    "      for (int j = 0; j < s->out_w; j++) {\n"
+    "        int end_h, end_w, all_h, all_w;\n"
+    "        const int top = $_first(i, s->high, s->out_h, s->kernel_h, s->stride_h, s->pad_h,\n"
+    "            &end_h, &all_h);\n"
+    "        const int left = $_first(j, s->wide, s->out_w, s->kernel_w, s->stride_w, s->pad_w,\n"
+    "            &end_w, &all_w);\n"
+    "        float best = s->average ? 0 : x[c * s->x_channel + top * s->x_row + left];\n"
+    "        for (int row = top; row < end_h; row++)\n"
+    "          for (int column = left; column < end_w; column++) {\n"
+    "            const float v = x[c * s->x_channel + row * s->x_row + column];\n"
+    "            best = s->average ? best + v : v > best ? v : best;\n"
+    "          }\n"
+    "        if (s->average && s->exclude_pad) all_h = end_h - top, all_w = end_w - left;\n"
+    "        if (s->average) best /= (float)(all_h * all_w);\n"
+    "        y[c * s->y_channel + i * s->y_row + j] = best;\n"
+    "      }\n"
+    "}\n\n",
+
+    "/* y[o] = b[o] + sum over k of w[o][k] x[k] */\n"
+    "static void $_linear(float *y, const float *x, const float *w, const float *b, int in,\n"
+    "a|    int out)\n"
+    "A|    int out, int act)\n"
+    "{\n"
+    "n|  for (int o = 0; o < out; o++, w += in)\n"
+    "nA|    y[o] = $_act(act, $_dot(b[o], w, x, in));\n"
+    "na|    y[o] = $_dot(b[o], w, x, in);\n"
+    "N|  for (int o = 0; o < out; o++, w += in)\n"
+    "NA|    y[o] = $_act(act, $_dot(b ? b[o] : 0, w, x, in));\n"
+    "Na|    y[o] = $_dot(b ? b[o] : 0, w, x, in);\n"
+    "}\n\n",
+
+    "static void $_fill(float *y, int n)\n"
+    "{\n"
+    "  for (int k = 0; k < n; k++) y[k] = 0;\n"
+    "}\n\n",
+
+    "/* Copies a x b x c numbers: y[i yi + j yj + k yk] = x[i xi + j xj + k xk]. */\n"
+    "static void $_copy(float *y, const float *x, int a, int b, int c, int yi, int yj, int yk,\n"
+    "    int xi, int xj, int xk)\n"
+    "{\n"
+    "  for (int i = 0; i < a; i++)\n"
+    "    for (int j = 0; j < b; j++)\n"
+    "      for (int k = 0; k < c; k++) y[i * yi + j * yj + k * yk] = x[i * xi + j * xj + k * xk];\n"
+    "}\n\n",
+
+    "static void $_add(float *y, const float *a, const float *b, int n)\n"
+    "{\n"
+    "  for (int k = 0; k < n; k++) y[k] = a[k] + b[k];\n"
+    "}\n\n",
+
+    "/* y = a b; one b is for `each` numbers, and after `count` of them the first comes again */\n"
+    "static void $_multiply(float *y, const float *a, const float *b, int n, int each, int count)\n"
+    "{\n"
+    "  for (int k = 0; k < n; k++) y[k] = a[k] * b[k / each % count];\n"
+    "}\n\n",
+
+    "/* y = x scale[c] + shift[c] of number k, whose channel c is k / each % count */\n"
+    "static void $_scale(float *y, const float *x, const float *scale, const float *shift, int n,\n"
+    "    int each, int count)\n"
+    "{\n"
+    "  for (int k = 0; k < n; k++)\n"
+    "    y[k] = x[k] * scale[k / each % count] + shift[k / each % count];\n"
+    "}\n\n",
+
+    "/* x, or where it is below 0 x w[c] */\n"
+    "static void $_prelu(float *y, const float *x, const float *w, int n, int each, int count)\n"
+    "{\n"
+    "  for (int k = 0; k < n; k++) y[k] = x[k] > 0 ? x[k] : x[k] * w[k / each % count];\n"
+    "}\n\n",
+
+    "/* exp(x[k]) over their sum, of n numbers that lie `next` apart; shifted by the largest */\n"
+    "static void $_softmax(float *y, const float *x, int n, int next)\n"
+    "{\n"
+    "  float most = x[0], sum = 0;\n"
+    "  for (int k = 1; k < n; k++)\n"
+    "    if (x[k * next] > most) most = x[k * next];\n"
+    "  for (int k = 0; k < n; k++) sum += y[k * next] = expf(x[k * next] - most);\n"
+    "  for (int k = 0; k < n; k++) y[k * next] /= sum;\n"
+    "}\n\n",
+
+    "/* (x - mean)/sqrt(variance + eps) w + b, over rows of n numbers that lie `next` apart; one\n"
+    " * w and b for `each` of a row */\n"
+    "static void $_norm(float *y, const float *x, const float *w, const float *b, int rows,\n"
+    "    int next, int n, int each, float eps)\n"
+    "{\n"
+    "  float mean = 0, variance = 0;\n"
+    "  for (int r = 0; r < rows; r++)\n"
+    "    for (int k = 0; k < n; k++) mean += x[r * next + k];\n"
+    "  mean /= (float)(rows * n);\n"
+    "  for (int r = 0; r < rows; r++)\n"
+    "    for (int k = 0; k < n; k++)\n"
+    "      variance += (x[r * next + k] - mean) * (x[r * next + k] - mean);\n"
+    "  const float scale = 1 / sqrtf(variance / (float)(rows * n) + eps);\n"
+    "  for (int r = 0; r < rows; r++)\n"
+    "    for (int k = 0; k < n; k++) {\n"
+    "      const float v = (x[r * next + k] - mean) * scale;\n"
+    "w|      y[r * next + k] = v * w[k / each] + b[k / each];\n"
+    "W|      y[r * next + k] = w ? v * w[k / each] + b[k / each] : v;\n"
+    "    }\n"
+    "}\n\n",
+
+    "/* Row x[t] of the table w; what is no number of a row is taken for 0. */\n"
+    "static void $_embed(float *y, const float *x, const float *w, int steps, int width,\n"
+    "    int rows)\n"
+    "{\n"
+    "  for (int t = 0; t < steps; t++)\n"
+    "    for (int k = 0; k < width; k++)\n"
+    "      *y++ = w[(x[t] >= 0 && x[t] < (float)rows ? (int)x[t] : 0) * width + k];\n"
+    "}\n\n",
+
+    "/* An image `down` times as high and `across` as wide: each number lies between the two rows\n"
+    " * and columns whose centres are next. */\n"
+    "static int $_between(int i, int factor, int size, float *share) /* *share: of the second */\n"
+    "{\n"
+    "  const int at = 2 * i + 1 > factor ? 2 * i + 1 - factor : 0; /* in halves of a new pixel */\n"
+    "  const int first = at / (2 * factor);\n"
+    "  *share = first + 1 < size ? (float)(at % (2 * factor)) / (float)(2 * factor) : 0;\n"
+    "  return first;\n"
+    "}\n"
+    "static void $_blend(float *y, const float *x, int channels, int high, int wide, int down,\n"
+    "    int across)\n"
+    "{\n"
+    "  for (int c = 0; c < channels; c++, x += high * wide)\n"
+    "    for (int i = 0; i < high * down; i++)\n"
+    "      for (int j = 0; j < wide * across; j++) {\n"
+    "        float low, right;\n"
+    "        const int top = $_between(i, down, high, &low);\n"
+    "        const int at = $_between(j, across, wide, &right);\n"
+    "        const float *const a = x + top * wide + at, *const b = low > 0 ? a + wide : a;\n"
+    "        const int next = right > 0;\n"
+    "        *y++ = (1 - low) * ((1 - right) * a[0] + right * a[next]) +\n"
+    "               low * ((1 - right) * b[0] + right * b[next]);\n"
+    "      }\n"
+    "}\n\n",
+
+    "/* A gate's sum, row j: b[j] + w[j] x + c[j] + u[j] h */\n"
+    "static float $_gate(int j, const float *x, const float *h, const float *w, const float *u,\n"
+    "    const float *b, const float *c, int in, int hidden)\n"
+    "{\n"
+    "  return $_dot(b[j], w + j * in, x, in) + $_dot(c[j], u + j * hidden, h, hidden);\n"
+    "}\n\n",
+
+    "/* One step of a simple cell: y = act(w x + b + u h + c); h = y */\n"
+    "static void $_rnn(float *y, float *h, const float *x, const float *w, const float *u,\n"
+    "k|    const float *b, const float *c, int in, int hidden)\n"
+    "K|    const float *b, const float *c, int in, int hidden, int relu)\n"
+    "{\n"
+    "  for (int j = 0; j < hidden; j++) {\n"
+    "    const float sum = $_gate(j, x, h, w, u, b, c, in, hidden);\n"
+    "k|    y[j] = tanhf(sum);\n"
+    "K|    y[j] = !relu ? tanhf(sum) : sum < 0 ? 0 : sum;\n"
+    "  }\n"
+    "  for (int j = 0; j < hidden; j++) h[j] = y[j];\n"
+    "}\n\n",
+
+    "/* One step of a LSTM, whose state is h and, behind it, s; gates in the order i, f, g, o:\n"
+    " *   i, f, o = sigmoid(w x + b + u h + c); g = tanh(..);\n"
+    " *   s = f s + i g; y = o tanh(s); h = y */\n"
+    "static void $_lstm(float *y, float *h, const float *x, const float *w, const float *u,\n"
+    "    const float *b, const float *c, int in, int hidden)\n"
+    "{\n"
+    "  float *const s = h + hidden;\n"
+    "  for (int j = 0; j < hidden; j++) {\n"
+    "    const float i = $_sigmoid($_gate(j, x, h, w, u, b, c, in, hidden));\n"
+    "    const float f = $_sigmoid($_gate(j + hidden, x, h, w, u, b, c, in, hidden));\n"
+    "    const float g = tanhf($_gate(j + 2 * hidden, x, h, w, u, b, c, in, hidden));\n"
+    "    const float o = $_sigmoid($_gate(j + 3 * hidden, x, h, w, u, b, c, in, hidden));\n"
+    "    s[j] = f * s[j] + i * g;\n"
+    "    y[j] = o * tanhf(s[j]);\n"
+    "  }\n"
+    "  for (int j = 0; j < hidden; j++) h[j] = y[j];\n"
+    "}\n\n",
+
+    "/* One step of a GRU, gates in the order r, z, n:\n"
+    " *   r, z = sigmoid(w x + b + u h + c); n = tanh(w x + b + r (u h + c));\n"
+    " *   y = (1 - z) n + z h; h = y */\n"
+    "static void $_gru(float *y, float *h, const float *x, const float *w, const float *u,\n"
+    "    const float *b, const float *c, int in, int hidden)\n"
+    "{\n"
+    "  for (int j = 0; j < hidden; j++) {\n"
+    "    const int k = j + 2 * hidden;\n"
+    "    const float r = $_sigmoid($_gate(j, x, h, w, u, b, c, in, hidden));\n"
+    "    const float z = $_sigmoid($_gate(j + hidden, x, h, w, u, b, c, in, hidden));\n"
+    "    const float n = tanhf($_dot(b[k], w + k * in, x, in) +\n"
+    "                          r * $_dot(c[k], u + k * hidden, h, hidden));\n"
+    "    y[j] = (1 - z) * n + z * h[j];\n"
+    "  }\n"
+    "  for (int j = 0; j < hidden; j++) h[j] = y[j];\n"
+    "}\n\n",
+};
+
+/* A function is called: it and those that it calls are wanted. */
+static void nn__c_call(nn__c *c, nn__c_helper helper)
+{
+  c->helpers |= (uint32_t)1 << helper;
+  switch (helper) {
+  case NN__C_SIGMOID:
+  case NN__C_GELU:
+  case NN__C_SOFTPLUS:
+  case NN__C_SOFTMAX:
+  case NN__C_NORM: nn__c_note(c, NN__C_MATH, 1); break;
+  case NN__C_EACH: nn__c_call(c, NN__C_ACT); break;
+  case NN__C_CONV:
+  case NN__C_TURNED: nn__c_call(c, NN__C_WINDOW); break;
+  case NN__C_LINEAR:
+  case NN__C_GATE: nn__c_call(c, NN__C_DOT); break;
+  case NN__C_LSTM:
+  case NN__C_GRU:
+    nn__c_call(c, NN__C_SIGMOID);
+    nn__c_call(c, NN__C_GATE);
+    break;
+  case NN__C_RNN:
+    nn__c_note(c, NN__C_MATH, 1);
+    nn__c_call(c, NN__C_GATE);
+    break;
+  default: break;
+  }
+}
+
+/* Activations as expressions: %s the layer's number, then its second. */
+static const struct nn__c_act {
+  nn__kind kind;
+  int helper; /* that it calls; NN__C_HELPERS: none, one more: of <math.h> */
+  const char *text;
+} nn__c_acts[] = {
+    {NN__RELU, NN__C_HELPERS, "x < 0 ? 0 : x"},
+    {NN__LEAKY_RELU, NN__C_HELPERS, "x > 0 ? x : %s * x"},
+    /* exp(x) - 1 = 2 t/(1 - t), t = tanh(x/2), which near 0 keeps all digits */
+    {NN__ELU, NN__C_HELPERS + 1, "x > 0 ? x : %s * 2 * tanhf(x / 2) / (1 - tanhf(x / 2))"},
+    {NN__GELU, NN__C_GELU, "$_gelu(x)"},
+    {NN__SILU, NN__C_SIGMOID, "x * $_sigmoid(x)"},
+    {NN__SOFTPLUS, NN__C_SOFTPLUS, "$_softplus(x)"},
+    {NN__HARD_SIGMOID, NN__C_HELPERS, "x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6"},
+    {NN__HARD_SWISH, NN__C_HELPERS, "x < -3 ? 0 : x > 3 ? x : x * (x + 3) / 6"},
+    {NN__CLAMP, NN__C_HELPERS, "x < %s ? %s : x > %s ? %s : x"},
+    {NN__TANH, NN__C_HELPERS + 1, "tanhf(x)"},
+    {NN__SIGMOID, NN__C_SIGMOID, "$_sigmoid(x)"},
+};
+
+/* ---- the plan ----------------------------------------------------------------------------- */
+
+/* Steps and the rows within an image's channel count as its height; of one number: 1. */
+static int nn__c_high(const nn__node *x) { return x->rank == 1 ? 1 : x->dim[x->rank == 3]; }
+static int nn__c_wide(const nn__node *x) { return x->rank == 3 ? x->dim[2] : 1; }
+static int nn__c_same(const nn__node *a, const nn__node *b)
+{
+  return a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof a->dim);
+}
+static int nn__c_is_affine(nn__kind kind)
+{
+  return kind == NN__BATCH_NORM || kind == NN__NORMALISE;
+}
+
+/* A pool's windows, down and across; stride 0: they share the axis out unevenly. */
+typedef struct nn__c_windows {
+  int kernel[2], stride[2], pad[2], average;
+} nn__c_windows;
+static nn__c_windows nn__c_pool(const nn__c *c, const nn__node *node)
+{
+  const nn__node *x = &c->m->node[node->in[0]];
+  const nn_conv2d_options *o = &node->window;
+  nn__c_windows p = {{o->kernel_h, o->kernel_w}, {o->stride_h, o->stride_w}, {o->pad_h, o->pad_w},
+                     node->kind == NN__AVG_POOL || node->kind == NN__GLOBAL_AVG};
+  const int size[2] = {nn__c_high(x), nn__c_wide(x)}, out[2] = {nn__c_high(node), nn__c_wide(node)};
+  const int whole = node->kind == NN__GLOBAL_MAX || node->kind == NN__GLOBAL_AVG;
+  for (int i = 0; i < 2; i++)
+    if (whole || (!o->stride_h && size[0] % out[0] == 0 && size[1] % out[1] == 0))
+      p.pad[i] = 0, p.kernel[i] = p.stride[i] = size[i] / out[i];
+  return p;
+}
+
+/* Whether a pool's windows lie apart and inside, so that no number is needed twice. */
+static int nn__c_apart(const nn__c *c, const nn__node *node)
+{
+  const nn__node *x = &c->m->node[node->in[0]];
+  const nn__c_windows p = nn__c_pool(c, node);
+  const int size[2] = {nn__c_high(x), nn__c_wide(x)}, out[2] = {nn__c_high(node), nn__c_wide(node)};
+  for (int i = 0; i < 2; i++)
+    if (p.pad[i] || p.stride[i] < p.kernel[i] ||
+        (int64_t)(out[i] - 1) * p.stride[i] + p.kernel[i] > size[i])
+      return 0;
+  return 1;
+}
+
+static int nn__c_is_pool(nn__kind kind)
+{
+  return kind == NN__MAX_POOL || kind == NN__AVG_POOL || kind == NN__GLOBAL_MAX ||
+         kind == NN__GLOBAL_AVG;
+}
+
+/* Has layer i become a part of step s, which makes its input? */
+static int nn__c_joins(nn__c *c, nn__c_step *s, int i)
+{
+  const nn__node *node = &c->m->node[i], *x = &c->m->node[node->in[0]];
+  const nn__node *maker = &c->m->node[s->node];
+  const int product = maker->kind == NN__CONV2D || maker->kind == NN__LINEAR;
+  if (!s->open || s->pool >= 0) return 0;
+  if (node->kind == NN__LAST_STEP && nn__is_cell(maker->kind) && !maker->cell.bidirectional &&
+      !s->alone && nn__c_same(x, maker))
+    return s->alone = 1;
+  if (nn__c_is_pool(node->kind) && maker->kind == NN__CONV2D && x->rank == 3 &&
+      nn__c_same(x, maker) && nn__c_apart(c, node) && !(c->q && nn__c_pool(c, node).average))
+    return s->pool = i, 1;
+  if (s->act >= 0) return 0;
+  if (nn__is_act(node->kind) && product) return s->act = i, 1;
+  if (s->norm < 0 && nn__c_is_affine(node->kind) && (product || nn__is_turned(maker)) &&
+      nn__c_same(x, maker))
+    return s->norm = i, 1;
+  return 0;
+}
+
+static int nn__c_is_padded(const nn__node *node)
+{
+  return node->kind == NN__CONV2D && (node->window.pad_h || node->window.pad_w);
+}
+
+/* A scaling that only this step reads becomes a part of its weights; beyond the edges of an image
+ * it gives nothing, so there its mean is taken off number by number. */
+static void nn__c_join_ahead(nn__c *c, nn__c_step *s)
+{
+  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
+  nn__c_step *a = s->in[0] >= 0 ? &c->step[s->in[0]] : NULL;
+  if (!a || !a->open || a->layer || s->layer) return;
+  const nn__node *scaling = &c->m->node[a->node];
+  if (!nn__c_is_affine(scaling->kind) ||
+      (nn__c_is_padded(node) && scaling->kind == NN__BATCH_NORM) ||
+      (node->kind != NN__CONV2D && node->kind != NN__LINEAR && !nn__is_cell(node->kind)) ||
+      !((node->kind == NN__LINEAR && node->rank == 1) || nn__c_same(x, scaling)))
+    return;
+  if (node->inputs == 1) s->in[1] = a->in[0];
+  s->ahead = a->node, s->in[0] = a->in[0], a->gone = 1;
+}
+
+/* Layer -1: a copy of what layer i gives. */
+static void nn__c_step_of(nn__c *c, int i, int layer, int in)
+{
+  const nn__node *node = &c->m->node[i];
+  nn__c_step *s = &c->step[c->steps];
+  memset(s, 0, sizeof *s);
+  s->node = i, s->layer = layer;
+  s->ahead = s->norm = s->act = s->pool = s->share = -1;
+  s->in[0] = in, s->in[1] = node->inputs > 1 && layer >= 0 ? c->of[node->in[1]] : in;
+  s->head = c->stream && node->rank != 2;
+  s->open = c->users[i] == 1 && i != c->m->output;
+  if (layer >= 0) nn__c_join_ahead(c, s);
+  if (layer >= 0) c->of[i] = c->steps;
+  c->steps++;
+}
+
+static void nn__c_plan_layer(nn__c *c, int i)
+{
+  const nn__node *node = &c->m->node[i];
+  const nn__kind kind = node->kind;
+  if (nn__is_input(kind)) {
+    for (int k = 0; k < c->m->inputs; k++)
+      if (c->m->input[k] == i) c->of[i] = NN__C_INPUT - k;
+    if (c->q && kind == NN__INPUT) nn__c_step_of(c, i, 0, c->of[i]);
+    return;
+  }
+  if (c->q && kind == NN__SOFTMAX && i == c->m->output) c->soft = i;
+  if (kind == NN__CUSTOM) nn__c_fail(c, NN_ERR_UNSUPPORTED, node->name, "is a layer of one's own");
+  const int from = c->of[node->in[0]], sticks = c->stream && kind == NN__LAST_STEP;
+  if (kind == NN__DROPOUT || kind == NN__DROP_CHANNELS || kind == NN__FLATTEN ||
+      kind == NN__RESHAPE || c->soft == i || sticks ||
+      (from >= 0 && nn__c_joins(c, &c->step[from], i))) {
+    c->of[i] = from;
+    if (from >= 0) c->step[from].open &= !sticks && c->users[i] == 1 && i != c->m->output;
+    return;
+  }
+  nn__c_step_of(c, i, 0, from);
+  for (int k = 1; nn__is_cell(kind) && k < node->cell.layers; k++)
+    c->step[c->steps - 1].open = 0, nn__c_step_of(c, i, k, c->steps - 1);
+}
+
+/* Whether the net can be run a step of its only input at a time: it has cells, and up to the last
+ * step each layer needs no other step than the present one. */
+static int nn__c_streams(const nn__c *c)
+{
+  const nn_model *m = c->m;
+  int cells = 0;
+  for (int i = 0; i < m->nodes; i++) {
+    const nn__node *node = &m->node[i], *x = &m->node[node->in[0]];
+    const nn__kind kind = node->kind;
+    if (!c->users[i]) continue;
+    if (nn__is_input(kind)) {
+      if (m->inputs > 1 || (node->rank != 2 && kind != NN__TOKENS)) return 0;
+      continue;
+    }
+    cells += nn__is_cell(kind);
+    if (node->rank != 2) { /* behind the last step */
+      for (int k = 0; k < node->inputs && kind != NN__LAST_STEP; k++)
+        if (m->node[node->in[k]].rank != 1) return 0;
+      continue;
+    }
+    const int others = kind == NN__MAX_POOL || kind == NN__AVG_POOL || kind == NN__CONV2D ||
+                       kind == NN__GROUP_NORM || kind == NN__RESHAPE || kind == NN__REVERSE ||
+                       kind == NN__TO_SEQUENCE || kind == NN__PADDED || kind == NN__UPSAMPLE ||
+                       (nn__is_cell(kind) && node->cell.bidirectional) ||
+                       ((kind == NN__SLICE || kind == NN__JOIN) && node->axis == 0);
+    if (others || (kind != NN__EMBEDDING && x->rank != 2) ||
+        (node->inputs > 1 && m->node[node->in[1]].rank != 2))
+      return 0;
+  }
+  return cells > 0;
+}
+
+static int nn__c_time(const nn__c *c, int k) { return c->step[k].head ? c->steps + k : k; }
+
+static size_t nn__c_size(const nn__c *c, const nn__c_step *s)
+{
+  const nn__node *node = &c->m->node[s->pool >= 0 ? s->pool : s->node];
+  const int one = node->rank == 2 && (c->stream || s->alone);
+  return one ? (size_t)node->dim[1] : node->rows * node->cols;
+}
+
+/* When each array is in use, and which layers write over their input. */
+static void nn__c_live(nn__c *c)
+{
+  for (int k = 0; k < c->steps; k++) {
+    nn__c_step *s = &c->step[k];
+    const nn__node *node = &c->m->node[s->node];
+    s->size = nn__c_size(c, s);
+    s->y.first = s->y.last = s->state.first = s->state.last = nn__c_time(c, k);
+    if (node->kind == NN__FINAL_STATE && s->layer >= 0) /* the cell's layers write it */
+      s->y.first = c->of[node->in[0]] + 1 - c->m->node[node->in[0]].cell.layers;
+    s->y.size = s->gone || k == c->last ? 0 : s->size, s->y.offset = SIZE_MAX;
+    s->state.offset = SIZE_MAX;
+    if (nn__is_cell(node->kind) && s->layer >= 0)
+      s->state.size = (size_t)node->cell.hidden *
+                      (size_t)((node->kind == NN__LSTM ? 2 : 1) + (c->q != NULL));
+    if (c->stream || c->q) s->state.offset = c->states, c->states += s->state.size;
+    for (int q = 0; q < 2 && !s->gone; q++)
+      if (s->in[q] >= 0) {
+        nn__piece *x = &c->step[s->in[q]].y;
+        x->last = x->last < s->state.first ? s->state.first : x->last;
+      }
+  }
+  for (int turn = 0; turn <= c->stream; turn++)
+    for (int k = 0; k < c->steps; k++) {
+      nn__c_step *s = &c->step[k];
+      const nn__kind kind = c->m->node[s->node].kind;
+      const int over = nn__is_act(kind) || nn__kind_needs[kind] & NN__OVER || kind == NN__MULTIPLY;
+      if (s->head != turn || !s->y.size || !over || s->layer < 0) continue;
+      for (int q = 0; q < (kind == NN__ADD ? 2 : 1) && s->share < 0; q++) {
+        int root = s->in[q];
+        while (root >= 0 && c->step[root].share >= 0) root = c->step[root].share;
+        if (root < 0 || root == c->last || c->step[root].size != s->size ||
+            c->step[root].y.last != s->y.first)
+          continue;
+        s->share = root, s->y.size = 0;
+        if (c->step[root].y.last < s->y.last) c->step[root].y.last = s->y.last;
+      }
+    }
+}
+
+static nn__piece *nn__c_piece(const nn__c *c, int k)
+{
+  return k % 2 ? &c->step[k / 2].state : &c->step[k / 2].y;
+}
+
+/* First fit, the largest first, as nn__place. */
+static void nn__c_put(nn__c *c)
+{
+  for (;;) {
+    nn__piece *next = NULL;
+    for (int k = 0; k < 2 * c->steps; k++) {
+      nn__piece *p = nn__c_piece(c, k);
+      if (p->size && p->offset == SIZE_MAX && (!next || p->size > next->size)) next = p;
+    }
+    if (!next) break;
+    size_t at = 0;
+    for (int moved = 1; moved;) {
+      moved = 0;
+      for (int k = 0; k < 2 * c->steps; k++) {
+        const nn__piece *p = nn__c_piece(c, k);
+        if (!p->size || p->offset == SIZE_MAX || ((c->stream || c->q) && k % 2) ||
+            p->first > next->last ||
+            p->last < next->first || at >= p->offset + p->size || p->offset >= at + next->size)
+          continue;
+        at = p->offset + p->size, moved = 1;
+      }
+    }
+    next->offset = at;
+    c->memory = nn__max(c->memory, at + next->size);
+  }
+  for (int k = 0; k < c->steps; k++)
+    if (c->step[k].share >= 0) c->step[k].y.offset = c->step[c->step[k].share].y.offset;
+}
+
+static int nn__c_same_act(const nn__node *a, const nn__node *b)
+{
+  return a->kind == b->kind && !memcmp(&a->value, &b->value, sizeof a->value) &&
+         !memcmp(&a->second, &b->second, sizeof a->second);
+}
+
+static void nn__c_plan(nn__c *c)
+{
+  nn_model *m = c->m;
+  int acts = 0;
+  c->soft = -1;
+  c->users[m->output]++;
+  for (int i = m->nodes; i-- > 0;)
+    for (int k = 0; k < m->node[i].inputs && c->users[i]; k++) c->users[m->node[i].in[k]]++;
+  c->stream = nn__c_streams(c);
+  for (int i = 0; i < m->nodes; i++)
+    if (c->users[i]) nn__c_plan_layer(c, i);
+  for (int i = 0; i < m->nodes; i++) {
+    if (!c->users[i] || !nn__is_act(m->node[i].kind)) continue;
+    for (int k = 0; k < i && !c->act[i]; k++)
+      if (c->act[k] && nn__c_same_act(&m->node[k], &m->node[i])) c->act[i] = c->act[k];
+    if (!c->act[i]) c->act[i] = ++acts;
+  }
+  c->last = c->of[m->output];
+  if (c->last < 0 || c->q || (c->stream && c->step[c->last].head != (m->node[m->output].rank != 2)))
+    nn__c_step_of(c, m->output, -1, c->last), c->last = c->steps - 1;
+  nn__c_live(c);
+  nn__c_put(c);
+}
+
+static nn_status nn__c_room(nn__c *c, size_t *size)
+{
+  nn_model *const m = c->m;
+  size_t steps = 1;
+  for (int i = 0; i < m->nodes; i++)
+    steps += nn__is_cell(m->node[i].kind) ? (size_t)m->node[i].cell.layers : 1;
+  *size = steps * sizeof *c->step + 3 * (size_t)m->nodes * sizeof *c->of;
+  c->step = nn__allocate(&m->config.allocator, *size);
+  if (!c->step) return nn__error(m, NN_ERR_MEMORY, "export: out of memory");
+  memset(c->step, 0, *size);
+  c->of = (int *)(c->step + steps), c->users = c->of + m->nodes, c->act = c->users + m->nodes;
+  return NN_OK;
+}
+
+/* ---- numbers ------------------------------------------------------------------------------ */
+
+static double nn__c_param(const nn__c *c, const nn__node *node, int k, size_t at)
+{
+  return (double)c->m->param[node->param + k].value[at];
+}
+
+/* A norm by its running statistics, or a scaling: x scale + shift for channel j; -1: neither. */
+static double nn__c_affine(const nn__c *c, int i, size_t j, double *shift)
+{
+  *shift = 0;
+  if (i < 0) return 1;
+  const nn__node *node = &c->m->node[i];
+  const int stats = node->kind == NN__NORMALISE || node->no_bias ? 0 : 2;
+  const double mean = nn__c_param(c, node, stats, j), second = nn__c_param(c, node, stats + 1, j);
+  double scale = node->kind == NN__NORMALISE ? second : 1 / sqrt(second + node->value);
+  if (stats) scale *= nn__c_param(c, node, 0, j);
+  *shift = (stats ? nn__c_param(c, node, 1, j) : 0) - mean * scale;
+  return scale;
+}
+
+/* How a product's weights lie: inputs of one output, the input's channel and the output. */
+typedef struct nn__c_matrix {
+  size_t inputs, channel, out;
+} nn__c_matrix;
+static nn__c_matrix nn__c_weight_at(const nn__c *c, const nn__c_step *s, size_t at)
+{
+  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
+  const nn__node *scaling = &c->m->node[s->ahead < 0 ? s->node : s->ahead];
+  const nn_conv2d_options *o = &node->window;
+  const size_t taps = (size_t)o->kernel_h * (size_t)o->kernel_w;
+  nn__c_matrix w;
+  if (nn__is_conv(node->kind)) {
+    const size_t groups = (size_t)o->groups, in = x->cols / groups, out = node->cols / groups;
+    w.inputs = in * taps;
+    w.out = nn__is_turned(node) ? at / (out * taps) / in * out + at / taps % out : at / w.inputs;
+    w.channel = w.out / out * in + at / taps % in;
+    return w;
+  }
+  w.inputs = node->kind == NN__LINEAR ? x->cols : x->rank == 2 ? (size_t)x->dim[1] : x->cols;
+  w.out = at / w.inputs, w.channel = at % w.inputs;
+  if (scaling->rank == 3) w.channel /= scaling->rows;
+  else w.channel %= (size_t)scaling->dim[scaling->rank - 1];
+  return w;
+}
+
+typedef enum nn__c_what { NN__C_PLAIN, NN__C_WEIGHT, NN__C_BIAS, NN__C_FACTOR, NN__C_SHIFT,
+                          NN__C_MEAN } nn__c_what;
+
+/* Number `at` of an array: of parameter k as it is, or with the layers that joined. */
+static double nn__c_value(const nn__c *c, const nn__c_step *s, nn__c_what what, int k, size_t at)
+{
+  const nn__node *node = &c->m->node[s->node];
+  double shift, other;
+  if (what == NN__C_PLAIN) return nn__c_param(c, node, k, at);
+  if (what == NN__C_MEAN) return nn__c_param(c, &c->m->node[s->ahead], 0, at);
+  if (what == NN__C_FACTOR) return nn__c_affine(c, s->node, at, &shift);
+  if (what == NN__C_SHIFT) return nn__c_affine(c, s->node, at, &shift), shift;
+  if (what == NN__C_WEIGHT) {
+    const nn__c_matrix w = nn__c_weight_at(c, s, at);
+    return nn__c_param(c, node, k, at) * nn__c_affine(c, s->norm, w.out, &shift) *
+           nn__c_affine(c, s->ahead, w.channel, &shift);
+  }
+  const int cell = nn__is_cell(node->kind), weight = cell ? k - 2 : 0;
+  const int bare = cell ? 0 : nn__is_conv(node->kind) ? node->window.no_bias : node->no_bias;
+  double sum = bare ? 0 : nn__c_param(c, node, k, at);
+  const size_t inputs = s->ahead < 0 || nn__c_is_padded(node) ? 0 : nn__c_weight_at(c, s, 0).inputs;
+  for (size_t i = 0; i < inputs; i++) {
+    const nn__c_matrix w = nn__c_weight_at(c, s, at * inputs + i);
+    nn__c_affine(c, s->ahead, w.channel, &other);
+    sum += nn__c_param(c, node, weight, at * inputs + i) * other;
+  }
+  const double scale = nn__c_affine(c, s->norm, at, &shift);
+  return sum * scale + shift;
+}
+
+static void nn__c_array(nn__c *c, const nn__c_step *s, nn__c_what what, int k, const char *suffix,
+                        size_t count)
+{
+  char text[NN__C_NUMBER];
+  nn__c_say(c, "static const float $_~n_%s[%zu] = {", suffix, count);
+  for (size_t i = 0; i < count; i++) {
+    const double x = nn__c_value(c, s, what, k, i);
+    nn__c_comma(c, i, 6);
+    nn__c_text(c, nn__c_float(c, x, c->m->node[s->node].name, text));
+  }
+  nn__c_text(c, "\n};\n");
+  if (c->dry) c->weights += 4 * count; /* the second time they are known */
+}
+
+static void nn__c_whole(nn__c *c, const nn__c_step *s, nn__c_what what, int k)
+{
+  const nn__param *p = &c->m->param[c->m->node[s->node].param + k];
+  nn__c_array(c, s, what, k, strchr(p->name, '.') + 1, p->count);
+}
+
+/* ---- int8: the functions ------------------------------------------------------------------
+ * Compiled here and written into C source from the same lines, so both give the same bits: a name
+ * that begins with nn__q_ there begins with the prefix. No commas too many: a compiler may stop at
+ * 127 arguments of a macro, and at 4095 letters of a string. */
+#define NN__Q(name, ...)                                                                          \
+  __VA_ARGS__                                                                                     \
+  static const char nn__q_text_##name[] = #__VA_ARGS__;
+
+typedef int32_t nn__q_size; /* in C source as small as the largest allows */
+
+NN__Q(fixed,
+static int32_t nn__q_fixed(int64_t v, int shift)
+{
+  const uint64_t above = (uint64_t)1 << 62;
+  const uint64_t half = (uint64_t)1 << (shift - 1);
+  const uint64_t shifted = ((uint64_t)v + above + half) >> shift;
+  const int64_t whole = (int64_t)shifted - (int64_t)(above >> shift);
+  const int64_t most = 268435456;
+  return (int32_t)(whole < -most ? -most : whole > most ? most : whole);
+})
+
+NN__Q(byte,
+static int8_t nn__q_byte(int32_t v) { return (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v); })
+
+NN__Q(take,
+static void nn__q_take(int8_t *y, const float *x, int n, float twice, int zero)
+{
+  for (int k = 0; k < n; k++) {
+    const float v = x[k] * twice;
+    const int32_t halves = v >= 2048 ? 2048 : v > -2048 ? (int32_t)v : -2048;
+    y[k] = nn__q_byte(zero + (halves + (halves > 0 ? 1 : -1)) / 2);
+  }
+})
+
+NN__Q(give,
+static void nn__q_give(float *y, const int8_t *x, int n, float scale, int zero)
+{
+  for (int k = 0; k < n; k++) y[k] = scale * (float)(x[k] - zero);
+})
+
+NN__Q(each,
+static void nn__q_each(int8_t *y, const int8_t *x, const int8_t *table, int n)
+{
+  for (int k = 0; k < n; k++) y[k] = table[x[k] + 128];
+})
+
+NN__Q(dot,
+static int32_t nn__q_dot(int32_t sum, const int8_t *w, const int8_t *x, int n, int next, int zero)
+{
+  for (; n > 0; n--) {
+    sum += (int32_t)*w++ * (*x - zero);
+    x += next;
+  }
+  return sum;
+})
+
+NN__Q(out,
+static int8_t nn__q_out(int32_t sum, int32_t m, const int8_t *table, int shift, int zero)
+{
+  const int8_t v = nn__q_byte(zero + nn__q_fixed((int64_t)sum * m, shift));
+  return table ? table[v + 128] : v;
+})
+
+NN__Q(window,
+struct nn__q_window {
+  nn__q_size channels, high, wide, out, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h,
+      pad_w, dilation_h, dilation_w, groups, x_channel, x_row, y_channel, y_row, pool_h, pool_w,
+      step_h, step_w, shift, x_zero, y_zero;
+};)
+
+NN__Q(conv,
+static int32_t nn__q_sum(int32_t sum, const int8_t *w, const int8_t *x, const int16_t *zeros,
+                         const struct nn__q_window *s, int i, int j)
+{
+  const int d = s->dilation_w;
+  i = i * s->stride_h - s->pad_h;
+  j = j * s->stride_w - s->pad_w;
+  const int begin = j < 0 ? (d - 1 - j) / d : 0;
+  const int end = j + (s->kernel_w - 1) * d < s->wide ? s->kernel_w : (s->wide - j + d - 1) / d;
+  for (int c = 0; c < s->channels; c++) {
+    const int zero = zeros ? zeros[c] : s->x_zero;
+    for (int u = 0; u < s->kernel_h; u++) {
+      const int row = i + u * s->dilation_h;
+      if (row >= 0 && row < s->high)
+        sum = nn__q_dot(sum, w + begin, x + c * s->x_channel + row * s->x_row + j + begin * d,
+                        end - begin, d, zero);
+      w += s->kernel_w;
+    }
+  }
+  return sum;
+}
+static void nn__q_conv(int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b,
+                       const int32_t *m, const int8_t *table, const int16_t *zeros,
+                       const struct nn__q_window *s)
+{
+  for (int o = 0; o < s->out; o++) {
+    const int first = o / (s->out / s->groups) * s->channels;
+    const int16_t *const own = zeros ? zeros + first : zeros;
+    for (int i = 0; i < s->out_h; i++) {
+      for (int j = 0; j < s->out_w; j++) {
+        int best = -128;
+        for (int p = 0; p < s->pool_h; p++) {
+          for (int q = 0; q < s->pool_w; q++) {
+            const int32_t sum = nn__q_sum(b[o], w, x + first * s->x_channel, own, s,
+                                          i * s->step_h + p, j * s->step_w + q);
+            const int v = nn__q_out(sum, m[o], table, s->shift, s->y_zero);
+            if (v > best) best = v;
+          }
+        }
+        y[o * s->y_channel + i * s->y_row + j] = (int8_t)best;
+      }
+    }
+    w += s->channels * s->kernel_h * s->kernel_w;
+  }
+})
+
+NN__Q(linear,
+static void nn__q_linear(int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b,
+                         const int32_t *m, const int8_t *table, int in, int out, int rows,
+                         int shift, int x_zero, int y_zero)
+{
+  for (; rows > 0; rows--) {
+    for (int o = 0; o < out; o++)
+      *y++ = nn__q_out(nn__q_dot(b[o], w + o * in, x, in, 1, x_zero), m[o], table, shift, y_zero);
+    x += in;
+  }
+})
+
+NN__Q(copy,
+static void nn__q_copy(int8_t *y, const int8_t *x, const int8_t *table, int a, int b, int c, int yi,
+                       int yj, int yk, int xi, int xj, int xk)
+{
+  for (int i = 0; i < a; i++) {
+    for (int j = 0; j < b; j++) {
+      for (int k = 0; k < c; k++) {
+        const int8_t v = x[i * xi + j * xj + k * xk];
+        y[i * yi + j * yj + k * yk] = table ? table[v + 128] : v;
+      }
+    }
+  }
+})
+
+NN__Q(fill,
+static void nn__q_fill(int8_t *y, int n, int value)
+{
+  for (int k = 0; k < n; k++) y[k] = (int8_t)value;
+})
+
+NN__Q(add,
+static void nn__q_add(int8_t *y, const int8_t *a, const int8_t *b, int n, int32_t a_factor,
+                      int32_t b_factor, int shift, int a_zero, int b_zero, int y_zero)
+{
+  for (int k = 0; k < n; k++)
+    y[k] = nn__q_byte(y_zero + nn__q_fixed((int64_t)(a[k] - a_zero) * a_factor +
+                                           (int64_t)(b[k] - b_zero) * b_factor, shift));
+})
+
+NN__Q(multiply,
+static void nn__q_multiply(int8_t *y, const int8_t *a, const int8_t *b, int n, int each, int count,
+                           int32_t factor, int shift, int a_zero, int b_zero, int y_zero)
+{
+  for (int k = 0; k < n; k++) {
+    const int32_t product = (int32_t)(a[k] - a_zero) * (b[k / each % count] - b_zero);
+    y[k] = nn__q_byte(y_zero + nn__q_fixed((int64_t)product * factor, shift));
+  }
+})
+
+NN__Q(prelu,
+static void nn__q_prelu(int8_t *y, const int8_t *x, const int32_t *m, int n, int each, int count,
+                        int32_t factor, int shift, int x_zero, int y_zero)
+{
+  for (int k = 0; k < n; k++) {
+    const int v = x[k] - x_zero;
+    const int32_t own = v > 0 ? factor : m[k / each % count];
+    y[k] = nn__q_byte(y_zero + nn__q_fixed((int64_t)v * own, shift));
+  }
+})
+
+NN__Q(pool,
+struct nn__q_pool {
+  nn__q_size channels, high, wide, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h,
+      pad_w, average, exclude_pad, x_channel, x_row, y_channel, y_row, shift, x_zero, y_zero;
+};
+static int nn__q_first(int i, int size, int out, int kernel, int stride, int pad, int *end,
+                       int *whole)
+{
+  const int first = stride ? i * stride - pad : i * size / out;
+  const int last = stride ? first + kernel : ((i + 1) * size + out - 1) / out;
+  *whole = (last < size + pad ? last : size + pad) - first;
+  *end = last < size ? last : size;
+  return first < 0 ? 0 : first;
+}
+static void nn__q_pool(int8_t *y, const int8_t *x, int32_t factor, const struct nn__q_pool *s)
+{
+  for (int c = 0; c < s->channels; c++) {
+    for (int i = 0; i < s->out_h; i++) {
+      for (int j = 0; j < s->out_w; j++) {
+        int end_h = 0;
+        int end_w = 0;
+        int all_h = 0;
+        int all_w = 0;
+        int best = -128;
+        int32_t sum = 0;
+        const int top = nn__q_first(i, s->high, s->out_h, s->kernel_h, s->stride_h, s->pad_h,
+                                    &end_h, &all_h);
+        const int left = nn__q_first(j, s->wide, s->out_w, s->kernel_w, s->stride_w, s->pad_w,
+                                     &end_w, &all_w);
+        for (int row = top; row < end_h; row++) {
+          for (int column = left; column < end_w; column++) {
+            const int v = x[c * s->x_channel + row * s->x_row + column];
+            sum += v - s->x_zero;
+            if (v > best) best = v;
+          }
+        }
+        if (s->exclude_pad) all_h = end_h - top;
+        if (s->exclude_pad) all_w = end_w - left;
+        if (s->average)
+          best = s->y_zero +
+                 (int)nn__q_fixed((int64_t)sum * factor / ((int32_t)all_h * all_w), s->shift);
+        y[c * s->y_channel + i * s->y_row + j] = nn__q_byte(best);
+      }
+    }
+  }
+})
+
+NN__Q(turned,
+static void nn__q_turned(int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b,
+                         const int32_t *m, const struct nn__q_window *s)
+{
+  const int each = s->out / s->groups;
+  const int taps = s->kernel_h * s->kernel_w;
+  const int in = s->channels / s->groups;
+  for (int o = 0; o < s->out; o++) {
+    for (int i = 0; i < s->out_h; i++) {
+      for (int j = 0; j < s->out_w; j++) {
+        int32_t sum = b[o];
+        for (int k = 0; k < taps; k++) {
+          const int row = i + s->pad_h - k / s->kernel_w * s->dilation_h;
+          const int column = j + s->pad_w - k % s->kernel_w * s->dilation_w;
+          if (row < 0 || row % s->stride_h || row / s->stride_h >= s->high) continue;
+          if (column < 0 || column % s->stride_w || column / s->stride_w >= s->wide) continue;
+          const int at = row / s->stride_h * s->wide + column / s->stride_w;
+          for (int c = o / each * in; c < (o / each + 1) * in; c++)
+            sum += (int32_t)w[(c * each + o % each) * taps + k] *
+                   (x[c * s->high * s->wide + at] - s->x_zero);
+        }
+        *y++ = nn__q_out(sum, m[o], 0, s->shift, s->y_zero);
+      }
+    }
+  }
+})
+
+NN__Q(shares,
+static void nn__q_shares(int8_t *y, const int8_t *x, const int32_t *e, int rows, int row, int n,
+                          int next)
+{
+  for (; rows > 0; rows--) {
+    int most = -128;
+    uint32_t sum = 0;
+    for (int k = 0; k < n; k++)
+      if (x[k * next] > most) most = x[k * next];
+    for (int k = 0; k < n; k++) sum += (uint32_t)e[most - x[k * next]];
+    for (int k = 0; k < n; k++) {
+      const uint32_t own = (uint32_t)e[most - x[k * next]];
+      y[k * next] = nn__q_byte((int32_t)((512 * own + sum) / (2 * sum)) - 128);
+    }
+    x += row;
+    y += row;
+  }
+})
+
+NN__Q(norm,
+struct nn__q_norm {
+  nn__q_size count, step, parts, rows, next, n, each, shift, y_zero;
+};
+static void nn__q_norm(int8_t *y, const int8_t *x, const int32_t *m, const int32_t *b, float eps,
+                       const struct nn__q_norm *s)
+{
+  for (int t = 0; t < s->count; t++) {
+    const int32_t size = (int32_t)s->rows * s->n;
+    int64_t sum = 0;
+    int64_t squares = 0;
+    for (int r = 0; r < s->rows; r++) {
+      for (int k = 0; k < s->n; k++) {
+        const int32_t v = x[r * s->next + k];
+        sum += v;
+        squares += v * v;
+      }
+    }
+    const float root = sqrtf((float)(size * squares - sum * sum) + eps);
+    const int64_t scale = (int64_t)(1.09951163e12f / (root < 1 ? 1 : root));
+    for (int r = 0; r < s->rows; r++) {
+      for (int k = 0; k < s->n; k++) {
+        const int c = t * s->parts + k / s->each;
+        const int64_t off = (int64_t)size * x[r * s->next + k] - sum;
+        const int64_t v = nn__q_fixed(off * scale, 29);
+        y[r * s->next + k] =
+            nn__q_byte(s->y_zero + nn__q_fixed(v * m[c] + (int64_t)b[c] * 32768, s->shift));
+      }
+    }
+    x += s->step;
+    y += s->step;
+  }
+})
+
+NN__Q(embed,
+static void nn__q_embed(int8_t *y, const float *x, const int8_t *w, int steps, int width, int rows)
+{
+  for (int t = 0; t < steps; t++) {
+    const int row = x[t] >= 0 && x[t] < (float)rows ? (int)x[t] : 0;
+    for (int k = 0; k < width; k++) *y++ = w[row * width + k];
+  }
+})
+
+NN__Q(blend,
+static int nn__q_between(int i, int factor, int size, int *share)
+{
+  const int at = 2 * i + 1 > factor ? 2 * i + 1 - factor : 0;
+  const int first = at / (2 * factor);
+  *share = first + 1 < size ? at % (2 * factor) : 0;
+  return first;
+}
+static void nn__q_blend(int8_t *y, const int8_t *x, int channels, int high, int wide, int down,
+                        int across)
+{
+  for (int c = 0; c < channels; c++) {
+    for (int i = 0; i < high * down; i++) {
+      for (int j = 0; j < wide * across; j++) {
+        int low = 0;
+        int right = 0;
+        const int top = nn__q_between(i, down, high, &low);
+        const int at = nn__q_between(j, across, wide, &right);
+        const int8_t *const a = x + top * wide + at;
+        const int8_t *const b = low > 0 ? a + wide : a;
+        const int next = right > 0;
+        const int32_t all = (int32_t)4 * down * across;
+        const int32_t left = 2 * across - right;
+        const int32_t over = left * (a[0] + 128) + right * (a[next] + 128);
+        const int32_t under = left * (b[0] + 128) + right * (b[next] + 128);
+        const int32_t sum = (2 * down - low) * over + low * under;
+        *y++ = (int8_t)((2 * sum + all) / (2 * all) - 128);
+      }
+    }
+    x += high * wide;
+  }
+})
+
+NN__Q(cell,
+struct nn__q_cell {
+  nn__q_size in, hidden, gates, steps, x_step, y_step, reverse, relu, shift, h_shift, y_shift,
+      x_zero, y_zero, b_unit;
+};
+static int16_t nn__q_half(int32_t v)
+{
+  return (int16_t)(v < -32767 ? -32767 : v > 32767 ? 32767 : v);
+}
+static int32_t nn__q_sigmoid(int32_t p, const int16_t *table)
+{
+  const int32_t size = p < 0 ? -p : p;
+  const int32_t at = size < 32767 ? size : 32767;
+  const int16_t *const t = table + at / 512;
+  const int32_t v = t[0] + ((int32_t)(t[1] - t[0]) * (at % 512) + 256) / 512;
+  return p < 0 ? 32768 - v : v;
+}
+static int32_t nn__q_tanh(int32_t p, const int16_t *table)
+{
+  return 2 * nn__q_sigmoid(2 * p, table) - 32768;
+}
+static int32_t nn__q_ahead(int j, const int8_t *x, const int8_t *w, const int16_t *m,
+                           const struct nn__q_cell *s)
+{
+  const int32_t sum = nn__q_dot(0, w + j * s->in, x, s->in, 1, s->x_zero);
+  return nn__q_fixed((int64_t)sum * m[j], s->shift);
+}
+static int32_t nn__q_back(int j, const int16_t *h, const int8_t *u, const int16_t *m,
+                          const struct nn__q_cell *s)
+{
+  int32_t sum = 0;
+  u += j * s->hidden;
+  for (int k = 0; k < s->hidden; k++) sum += (int32_t)u[k] * h[k];
+  return nn__q_fixed((int64_t)sum * m[s->gates * s->hidden + j], s->h_shift);
+}
+static void nn__q_end(int8_t *y, int16_t *h, int32_t factor, const struct nn__q_cell *s)
+{
+  for (int j = 0; j < s->hidden; j++) {
+    h[j] = h[s->hidden + j];
+    y[j] = nn__q_byte(s->y_zero + nn__q_fixed((int64_t)h[j] * factor, s->y_shift));
+  }
+})
+
+NN__Q(rnn,
+static void nn__q_rnn(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int8_t *u,
+                      const int16_t *b, const int16_t *m, const int16_t *table, int32_t factor,
+                      const struct nn__q_cell *s)
+{
+  for (int t = 0; t < s->steps; t++) {
+    const int at = s->reverse ? s->steps - 1 - t : t;
+    const int8_t *const own = x + at * s->x_step;
+    for (int j = 0; j < s->hidden; j++) {
+      const int32_t sum = b[j] * s->b_unit + nn__q_ahead(j, own, w, m, s) +
+                          nn__q_back(j, h, u, m, s);
+      h[s->hidden + j] =
+          nn__q_half(!s->relu ? nn__q_tanh(sum, table) : sum < 0 ? 0 : sum);
+    }
+    nn__q_end(y + at * s->y_step, h, factor, s);
+  }
+})
+
+NN__Q(lstm,
+static void nn__q_lstm(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int8_t *u,
+                       const int16_t *b, const int16_t *m, const int16_t *table, int32_t factor,
+                       const struct nn__q_cell *s)
+{
+  const int n = s->hidden;
+  int16_t *const c = h + 2 * n;
+  for (int t = 0; t < s->steps; t++) {
+    const int at = s->reverse ? s->steps - 1 - t : t;
+    const int8_t *const own = x + at * s->x_step;
+    for (int j = 0; j < n; j++) {
+      int32_t sum[4];
+      for (int k = 0; k < 4; k++)
+        sum[k] = b[k * n + j] * s->b_unit + nn__q_ahead(k * n + j, own, w, m, s) +
+                 nn__q_back(k * n + j, h, u, m, s);
+      const int32_t i = nn__q_sigmoid(sum[0], table);
+      const int32_t f = nn__q_sigmoid(sum[1], table);
+      const int32_t g = nn__q_tanh(sum[2], table);
+      const int32_t o = nn__q_sigmoid(sum[3], table);
+      c[j] = nn__q_half(nn__q_fixed((int64_t)f * c[j] * 16 + (int64_t)i * g, 19));
+      h[n + j] = nn__q_half(nn__q_fixed((int64_t)o * nn__q_tanh(2 * (int32_t)c[j], table), 15));
+    }
+    nn__q_end(y + at * s->y_step, h, factor, s);
+  }
+})
+
+NN__Q(gru,
+static void nn__q_gru(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int8_t *u,
+                      const int16_t *b, const int16_t *m, const int16_t *table, int32_t factor,
+                      const struct nn__q_cell *s)
+{
+  const int n = s->hidden;
+  for (int t = 0; t < s->steps; t++) {
+    const int at = s->reverse ? s->steps - 1 - t : t;
+    const int8_t *const own = x + at * s->x_step;
+    for (int j = 0; j < n; j++) {
+      int32_t gate[2];
+      for (int k = 0; k < 2; k++)
+        gate[k] = nn__q_sigmoid(b[k * n + j] * s->b_unit +
+                                nn__q_ahead(k * n + j, own, w, m, s) +
+                                nn__q_back(k * n + j, h, u, m, s), table);
+      const int32_t past = b[3 * n + j] * s->b_unit + nn__q_back(2 * n + j, h, u, m, s);
+      const int32_t sum = b[2 * n + j] * s->b_unit + nn__q_ahead(2 * n + j, own, w, m, s) +
+                          nn__q_fixed((int64_t)gate[0] * past, 15);
+      const int32_t fresh = nn__q_tanh(sum, table);
+      const int64_t mixed = (int64_t)gate[1] * h[j] + (int64_t)(32768 - gate[1]) * fresh;
+      h[n + j] = nn__q_half(nn__q_fixed(mixed, 15));
+    }
+    nn__q_end(y + at * s->y_step, h, factor, s);
+  }
+})
+
+NN__Q(begin,
+static void nn__q_begin(int16_t *h, const int8_t *x, int n, int32_t factor, int shift, int zero)
+{
+  for (int k = 0; k < n; k++)
+    h[k] = nn__q_half(nn__q_fixed((int64_t)(x[k] - zero) * factor, shift));
+})
+
+NN__Q(final,
+static void nn__q_final(int8_t *y, const int16_t *h, int n, int32_t factor, int shift, int zero)
+{
+  for (int k = 0; k < n; k++)
+    y[k] = nn__q_byte(zero + nn__q_fixed((int64_t)h[k] * factor, shift));
+})
+
+NN__Q(clear,
+static void nn__q_clear(int16_t *h, int n)
+{
+  for (int k = 0; k < n; k++) h[k] = 0;
+})
+
+/* ---- int8: the steps ---------------------------------------------------------------------- */
+
+typedef enum nn__q_kernel {
+  NN__Q_BYTE, NN__Q_FIXED, NN__Q_TAKE, NN__Q_GIVE, NN__Q_EACH, NN__Q_DOT, NN__Q_OUT,
+  NN__Q_WINDOW, NN__Q_CONV,
+  NN__Q_TURNED, NN__Q_LINEAR, NN__Q_POOL, NN__Q_COPY, NN__Q_FILL, NN__Q_ADD, NN__Q_MULTIPLY,
+  NN__Q_PRELU, NN__Q_SHARES, NN__Q_NORM, NN__Q_EMBED, NN__Q_BLEND, NN__Q_CELL, NN__Q_RNN,
+  NN__Q_LSTM, NN__Q_GRU, NN__Q_BEGIN, NN__Q_FINAL, NN__Q_CLEAR, NN__Q_KERNELS
+} nn__q_kernel;
+#define NN__Q_BIT(name) ((uint32_t)1 << NN__Q_##name)
+
+/* What each is called, what stands ahead of it in C source, what it calls, and its arguments: y, x,
+ * z and h are places, X and Y the caller's arrays, a .. e the step's arrays, s its sizes in a
+ * struct, digits and on from : single ones of them, f a float, t the gates' table. */
+static const struct nn__q_row {
+  const char *name, *arguments;
+  uint32_t calls;
+  const char *text, *about;
+} nn__q_rows[NN__Q_KERNELS] = {
+    {"byte", "", 0, nn__q_text_byte, "/* The nearest number that is a byte. */\n"},
+    {"fixed", "", NN__Q_BIT(BYTE), nn__q_text_fixed,
+     "/* v / 2^shift to the nearest whole number, the greater one of two, within 2^28. Shifted as\n"
+     " * a number above 0, which C defines to the bit. */\n"},
+    {"take", "yX0f1", NN__Q_BIT(BYTE), nn__q_text_take,
+     "/* Bytes from floats: zero + x/scale, to the nearest, halves away from 0; twice: 2/scale.\n"
+     " * (One product and a conversion, which no compiler may join with anything.) */\n"},
+    {"give", "Yx0f1", 0, nn__q_text_give, "/* Floats from bytes. */\n"},
+    {"each", "yxa0", 0, nn__q_text_each, "/* A function of each number, by its table. */\n"},
+    {"dot", "", 0, nn__q_text_dot, "/* sum + the sum over k of w[k] (x[next k] - zero) */\n"},
+    {"out", "", NN__Q_BIT(FIXED), nn__q_text_out,
+     "/* The byte of a sum: zero + sum m / 2^shift; then by the activation's table, if any. */\n"},
+    {"window", "", 0, nn__q_text_window, "/* A convolution's sizes; channels: of one group. */\n"},
+    {"conv", "yxabcdes", NN__Q_BIT(WINDOW) | NN__Q_BIT(DOT) | NN__Q_BIT(OUT), nn__q_text_conv,
+     "/* One sum of a convolution: of w[c][u][v] (x[c][i + u][j + v] - zero) inside of the edges;\n"
+     " * and all of them, of each window that is pooled only the largest. */\n"},
+    {"turned", "yxabcs", NN__Q_BIT(WINDOW) | NN__Q_BIT(OUT), nn__q_text_turned,
+     "/* A transposed convolution: y[o][i][j] is the sum of those w[c][o][u][v] (x[c] - zero)\n"
+     " * whose x lies at ((i + pad - u)/stride, (j + pad - v)/stride). */\n"},
+    {"linear", "yxabcd012345", NN__Q_BIT(DOT) | NN__Q_BIT(OUT), nn__q_text_linear,
+     "/* y[o] from b[o] + the sum over k of w[o][k] (x[k] - zero), row by row */\n"},
+    {"pool", "yx0s", NN__Q_BIT(FIXED), nn__q_text_pool,
+     "/* Pooling: window i along an axis is first .. *end - 1, with its padding it has *whole.\n"
+     " * A stride of 0: the windows share the axis out. */\n"},
+    {"copy", "yxa012345678", 0, nn__q_text_copy,
+     "/* Copies a x b x c numbers, by a table from one scale to another. */\n"},
+    {"fill", "y01", 0, nn__q_text_fill, ""},
+    {"add", "yxz0123456", NN__Q_BIT(FIXED), nn__q_text_add, "/* y = a + b */\n"},
+    {"multiply", "yxz01234567", NN__Q_BIT(FIXED), nn__q_text_multiply,
+     "/* y = a b; one b is for `each` numbers; after `count` of them the first comes again */\n"},
+    {"prelu", "yxa0123456", NN__Q_BIT(FIXED), nn__q_text_prelu,
+     "/* x, or where it is below 0 x times its channel's factor */\n"},
+    {"shares", "yxa0123", NN__Q_BIT(BYTE), nn__q_text_shares,
+     "/* exp(x[k]) over their sum; e[d]: 2^16 exp(-d scale) */\n"},
+    {"norm", "yxabfs", NN__Q_BIT(FIXED), nn__q_text_norm,
+     "/* (x - mean)/sqrt(variance + eps) w + b from exact sums; eps: for size^2 variances. */\n"},
+    {"embed", "yXa012", 0, nn__q_text_embed,
+     "/* Row x[t] of the table w; what is no number of a row is taken for 0. */\n"},
+    {"blend", "yx01234", 0, nn__q_text_blend,
+     "/* An image `down` times as high, `across` as wide: each number lies between the two rows\n"
+     " * and columns whose centres are next. */\n"},
+    {"cell", "", NN__Q_BIT(FIXED) | NN__Q_BIT(DOT), nn__q_text_cell,
+     "/* Cells: gates' sums in units of 2^-12, which a table of 1/(1 + exp(-p)), p = 0, 1/8 .. 8,\n"
+     " * makes numbers in units of 2^-15, as the state h is; tanh p = 2 sigmoid 2p - 1. */\n"},
+    {"rnn", "yhxabcdt0s", NN__Q_BIT(CELL), nn__q_text_rnn,
+     "/* A simple cell: h = act(w x + u h + b) */\n"},
+    {"lstm", "yhxabcdt0s", NN__Q_BIT(CELL), nn__q_text_lstm,
+     "/* LSTM, gates i, f, g, o: c = f c + i g, in units of 2^-11; h = o tanh c */\n"},
+    {"gru", "yhxabcdt0s", NN__Q_BIT(CELL), nn__q_text_gru,
+     "/* GRU, gates r, z, n: n = tanh(w x + b + r (u h + c)); h = (1 - z) n + z h */\n"},
+    {"begin", "hx0123", NN__Q_BIT(CELL), nn__q_text_begin, "/* A cell's state from bytes. */\n"},
+    {"final", "yh0123", NN__Q_BIT(CELL), nn__q_text_final, "/* And back. */\n"},
+    {"clear", "h0", 0, nn__q_text_clear, ""}};
+
+enum { NN__Q_SIZES = 28, NN__Q_ARRAYS = 5, NN__Q_GATES = 65, NN__Q_BINS = 1024 };
+
+typedef struct nn__q_array {
+  const char *suffix; /* NULL: there is none */
+  void *at;
+  size_t count;
+  int bytes; /* of each number */
+} nn__q_array;
+
+/* A call of one function. */
+typedef struct nn__q_op nn__q_op;
+struct nn__q_op {
+  nn__q_op *next;
+  int step, sizes;
+  nn__q_kernel kernel;
+  size_t y, x, z, h;
+  float real;
+  nn__q_size n[NN__Q_SIZES]; /* where all go into a struct, but the first of "0s" */
+  nn__q_array a[NN__Q_ARRAYS];
+  char tail[16]; /* of its arrays' names */
+};
+
+struct nn_int8 {
+  nn__c c;
+  size_t room, each; /* bytes: of the plan; of one thread's working memory */
+  nn__q_op *first, **end;
+  double *low, *high, *least, *greatest; /* of each layer's outputs; without a cut */
+  double *most, *sum, *quantum, *bias;   /* of the weights of each output of a layer */
+  uint32_t *bins;
+  char *work;
+  int16_t gates[NN__Q_GATES];
+  double cut; /* share of outputs beyond each end of a range */
+};
+
+static size_t nn__q_align(size_t bytes) { return (bytes + 15) / 16 * 16; }
+
+static void nn__q_run_op(const nn_int8 *q, const nn__q_op *o, int8_t *m, int16_t *states,
+                         const float *in, float *out)
+{
+  int8_t *const y = m + o->y;
+  const int8_t *const x = m + o->x, *const z = m + o->z;
+  int16_t *const h = states + o->h;
+  const nn__q_size *const n = o->n;
+  const void *const a = o->a[0].at, *const b = o->a[1].at, *const c = o->a[2].at;
+  const void *const d = o->a[3].at, *const e = o->a[4].at, *const s = n, *const rest = n + 1;
+  const int16_t *const t = q->gates;
+  switch (o->kernel) {
+  case NN__Q_TAKE: nn__q_take(y, in, n[0], o->real, n[1]); break;
+  case NN__Q_GIVE: nn__q_give(out, x, n[0], o->real, n[1]); break;
+  case NN__Q_EACH: nn__q_each(y, x, a, n[0]); break;
+  case NN__Q_CONV: nn__q_conv(y, x, a, b, c, d, e, s); break;
+  case NN__Q_TURNED: nn__q_turned(y, x, a, b, c, s); break;
+  case NN__Q_LINEAR: nn__q_linear(y, x, a, b, c, d, n[0], n[1], n[2], n[3], n[4], n[5]); break;
+  case NN__Q_POOL: nn__q_pool(y, x, n[0], rest); break;
+  case NN__Q_COPY:
+    nn__q_copy(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8]);
+    break;
+  case NN__Q_FILL: nn__q_fill(y, n[0], n[1]); break;
+  case NN__Q_ADD: nn__q_add(y, x, z, n[0], n[1], n[2], n[3], n[4], n[5], n[6]); break;
+  case NN__Q_MULTIPLY:
+    nn__q_multiply(y, x, z, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]);
+    break;
+  case NN__Q_PRELU: nn__q_prelu(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6]); break;
+  case NN__Q_SHARES: nn__q_shares(y, x, a, n[0], n[1], n[2], n[3]); break;
+  case NN__Q_NORM: nn__q_norm(y, x, a, b, o->real, s); break;
+  case NN__Q_EMBED: nn__q_embed(y, in, a, n[0], n[1], n[2]); break;
+  case NN__Q_BLEND: nn__q_blend(y, x, n[0], n[1], n[2], n[3], n[4]); break;
+  case NN__Q_RNN: nn__q_rnn(y, h, x, a, b, c, d, t, n[0], rest); break;
+  case NN__Q_LSTM: nn__q_lstm(y, h, x, a, b, c, d, t, n[0], rest); break;
+  case NN__Q_GRU: nn__q_gru(y, h, x, a, b, c, d, t, n[0], rest); break;
+  case NN__Q_BEGIN: nn__q_begin(h, x, n[0], n[1], n[2], n[3]); break;
+  case NN__Q_FINAL: nn__q_final(y, h, n[0], n[1], n[2], n[3]); break;
+  case NN__Q_CLEAR: nn__q_clear(h, n[0]); break;
+  default: break;
+  }
+}
+
+/* The next call of step s; NULL: no memory. */
+static nn__q_op *nn__q_add_op(nn__c *c, const nn__c_step *s, nn__q_kernel kernel)
+{
+  nn_int8 *const q = c->q;
+  nn__q_op *const o = nn__allocate(&c->m->config.allocator, sizeof *o);
+  if (!o) nn__c_fail(c, NN_ERR_MEMORY, "out of", "memory");
+  if (!o) return NULL;
+  memset(o, 0, sizeof *o);
+  o->step = (int)(s - c->step), o->kernel = kernel;
+  if (s->y.offset != SIZE_MAX) o->y = s->y.offset;
+  if (s->in[0] >= 0) o->x = c->step[s->in[0]].y.offset;
+  if (s->in[1] >= 0) o->z = c->step[s->in[1]].y.offset;
+  if (s->state.offset != SIZE_MAX) o->h = s->state.offset;
+  *q->end = o, q->end = &o->next;
+  return o;
+}
+static void nn__q_number(nn__q_op *o, int64_t n) { o->n[o->sizes++] = (nn__q_size)n; }
+
+static void *nn__q_array_of(nn__c *c, nn__q_op *o, int k, const char *suffix, size_t count,
+                            int bytes)
+{
+  nn__q_array *a = &o->a[k];
+  a->at = nn__allocate(&c->m->config.allocator, count * (size_t)bytes);
+  if (!a->at) return nn__c_fail(c, NN_ERR_MEMORY, "out of", "memory"), NULL;
+  a->suffix = suffix, a->count = count, a->bytes = bytes;
+  return memset(a->at, 0, count * (size_t)bytes);
+}
+
+static void nn__q_forget(nn_int8 *q)
+{
+  const nn_allocator *const from = &q->c.m->config.allocator;
+  for (nn__q_op *o = q->first, *next; o; o = next) {
+    next = o->next;
+    for (int k = 0; k < NN__Q_ARRAYS; k++)
+      nn__release(from, o->a[k].at, o->a[k].count * (size_t)o->a[k].bytes);
+    nn__release(from, o, sizeof *o);
+  }
+  q->first = NULL, q->end = &q->first;
+}
+
+static int64_t nn__q_round(double x, double most)
+{
+  return (int64_t)floor((x < -most ? -most : x > most ? most : x) + .5);
+}
+
+/* A range's scale and zero point: bytes -128 .. 127 for low .. high, in which 0 is exact. */
+static void nn__q_scale(nn__c_step *s, double low, double high)
+{
+  if (low > 0) low = 0;
+  if (high < 0) high = 0;
+  s->scale = (high - low) / 255;
+  if (!(s->scale > 1e-30)) s->scale = 1;
+  s->zero = (int)nn__q_round(-128 - low / s->scale, 1e3);
+}
+
+/* The most bits of a shift with which all factors stay below 2^bits. */
+static int nn__q_shift(const double *factor, size_t count, int bits)
+{
+  double most = 0;
+  int shift = 62;
+  for (size_t i = 0; i < count; i++)
+    if (fabs(factor[i]) > most) most = fabs(factor[i]);
+  while (shift > 1 && ldexp(most, shift) >= ldexp(1, bits) - 1) shift--;
+  return shift;
+}
+static nn__q_size nn__q_factor(double factor, int shift)
+{
+  return (nn__q_size)nn__q_round(ldexp(factor, shift), 2147483647);
+}
+
+/* Weights as bytes: those of output o are w quantum[o]. A quantum is as small as the largest weight
+ * allows, and so large that no sum of products, of numbers up to `reach` off their zero, and no
+ * bias of bias[o]/unit, comes near 2^31. */
+static void nn__q_weights(nn__c *c, const nn__c_step *s, nn__c_what what, int param, size_t each,
+                          size_t outputs, double reach, double unit, const double *bias,
+                          nn__q_op *o, int array, const char *suffix)
+{
+  nn_int8 *const q = c->q;
+  const size_t count = c->m->param[c->m->node[s->node].param + param].count;
+  int8_t *const w = nn__q_array_of(c, o, array, suffix, count, 1);
+  if (!w) return;
+  for (size_t i = 0; i < outputs; i++) q->most[i] = q->sum[i] = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    for (size_t i = 0; i < count; i++) {
+      const size_t out = each ? i / each : nn__c_weight_at(c, s, i).out;
+      const double v = nn__c_value(c, s, what, param, i);
+      if (pass) w[i] = (int8_t)nn__q_round(v / q->quantum[out], 127);
+      if (!(fabs(v) <= q->most[out])) q->most[out] = fabs(v);
+      q->sum[out] += fabs(v);
+    }
+    for (size_t i = 0; i < outputs && !pass; i++) {
+      const double b = bias ? fabs(bias[i]) / unit : 0, sums = q->sum[i] * reach;
+      if (!nn__finite(q->sum[i] + b))
+        nn__c_fail(c, NN_ERR_ARGUMENT, c->m->node[s->node].name, "is not finite");
+      double quantum = q->most[i] / 127;
+      if (quantum < sums / 1073741824) quantum = sums / 1073741824;
+      if (quantum < b / 1073741824) quantum = b / 1073741824;
+      q->quantum[i] = quantum > 1e-30 ? quantum : 1;
+    }
+    if (c->status != NN_OK) return;
+  }
+}
+
+/* Whether an activation only limits, which the end of its output's range does by itself. */
+static int nn__q_limits(const nn__node *act)
+{
+  return act->kind == NN__RELU || (act->kind == NN__CLAMP && act->value <= 0 && act->second >= 0);
+}
+
+/* Byte for byte what an activation (-1: none) gives in another scale. */
+static void nn__q_table(nn__c *c, nn__q_op *o, int array, int act, const nn__c_step *from,
+                        const nn__c_step *to)
+{
+  int8_t *const table = nn__q_array_of(c, o, array, "table", 256, 1);
+  nn_real y[256];
+  for (int k = 0; k < 256; k++) y[k] = (nn_real)(from->scale * (k - 128 - from->zero));
+  if (act >= 0) {
+    const nn__node *node = &c->m->node[act];
+    const nn__each e = nn__activation(c->m, node, 1, nn__kind_needs[node->kind]);
+    NN__DO(e.kernels, activate)(e.act, y, y, 256, e.a, e.b);
+  }
+  for (int k = 0; table && k < 256; k++)
+    table[k] = nn__q_byte((int32_t)nn__q_round((double)y[k] / to->scale, 1e6) + to->zero);
+}
+
+/* A convolution's sizes; of a norm: one of a single weight for each channel. */
+static void nn__q_window(nn__c *c, const nn__c_step *s, nn__q_op *o, int shift, int x_zero,
+                         int y_zero)
+{
+  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
+  const nn__node *pool = s->pool >= 0 ? &c->m->node[s->pool] : NULL, *y = pool ? pool : node;
+  const nn_conv2d_options norm = {0, 1, 1, 1, 1, 0, 0, 1, 1, (int)node->cols, 0};
+  const nn_conv2d_options w = nn__is_conv(node->kind) ? node->window : norm;
+  const nn__c_windows none = {{1, 1}, {1, 1}, {0, 0}, 0}, p = pool ? nn__c_pool(c, pool) : none;
+  const int image = x->rank == 3, one = c->stream && !image;
+  const int high = one ? 1 : nn__c_high(x), wide = nn__c_wide(x), cols = (int)node->cols;
+  const int out_h = one ? 1 : nn__c_high(y), out_w = nn__c_wide(y);
+  const int channels = (int)x->cols / (nn__is_turned(node) ? 1 : w.groups);
+  const int sizes[] = {
+      channels, high, wide, cols, out_h, out_w, w.kernel_h, w.kernel_w, w.stride_h, w.stride_w,
+      w.pad_h, w.pad_w, w.dilation_h, w.dilation_w, w.groups, image ? high * wide : 1,
+      image ? wide : (int)x->cols, image ? out_h * out_w : 1, image ? out_w : cols, p.kernel[0],
+      p.kernel[1], p.stride[0], p.stride[1], shift, x_zero, y_zero};
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) nn__q_number(o, sizes[k]);
+}
+
+/* The zero of each channel where a scaling stands ahead of a padded convolution: its mean, to whole
+ * bytes; the rest goes to the bias. */
+static double nn__q_zeros(nn__c *c, const nn__c_step *s, nn__q_op *o, const nn__c_step *from)
+{
+  const nn__node *node = &c->m->node[s->node];
+  const size_t channels = c->m->node[s->ahead].cols, weights = c->m->param[node->param].count;
+  int16_t *const zeros = nn__q_array_of(c, o, 4, "zeros", channels, 2);
+  double reach = 256;
+  for (size_t i = 0; zeros && i < channels; i++) {
+    const double mean = nn__c_value(c, s, NN__C_MEAN, 0, i) / from->scale;
+    zeros[i] = (int16_t)(nn__q_round(mean, 30000) + from->zero);
+    reach = fabs((double)zeros[i]) + 256 > reach ? fabs((double)zeros[i]) + 256 : reach;
+  }
+  for (size_t i = 0; zeros && i < weights; i++) {
+    const nn__c_matrix w = nn__c_weight_at(c, s, i);
+    const double off = (zeros[w.channel] - from->zero) * from->scale;
+    c->q->bias[w.out] += nn__c_value(c, s, NN__C_WEIGHT, 0, i) *
+                         (off - nn__c_value(c, s, NN__C_MEAN, 0, w.channel));
+  }
+  return reach;
+}
+
+/* Convolutions, linear layers, and norms on their own, which are convolutions of one weight. */
+static void nn__q_product(nn__c *c, nn__c_step *s)
+{
+  nn_int8 *const q = c->q;
+  const nn__node *node = &c->m->node[s->node];
+  const nn__c_step *from = &c->step[s->in[0]];
+  const int norm = nn__c_is_affine(node->kind), linear = node->kind == NN__LINEAR;
+  const int turned = nn__is_turned(node), before = s->norm >= 0 ? s->norm : s->node;
+  const int after = s->act >= 0 ? s->act : before, scaled = s->ahead >= 0 && nn__c_is_padded(node);
+  const int by_table = s->act >= 0 && !nn__q_limits(&c->m->node[s->act]);
+  const size_t outputs = node->cols;
+  nn__q_op *const o = nn__q_add_op(c, s, linear   ? NN__Q_LINEAR
+                                         : turned ? NN__Q_TURNED
+                                                  : NN__Q_CONV);
+  if (!o) return;
+  nn__q_scale(s, q->low[after], q->high[after]);
+  nn__c_step sum = *s;
+  if (by_table) nn__q_scale(&sum, q->low[before], q->high[before]);
+  for (size_t i = 0; i < outputs; i++)
+    q->bias[i] = nn__c_value(c, s, norm ? NN__C_SHIFT : NN__C_BIAS, 1, i);
+  const double reach = scaled ? nn__q_zeros(c, s, o, from) : 256;
+  nn__q_weights(c, s, norm ? NN__C_FACTOR : NN__C_WEIGHT, 0, (size_t)norm, outputs, reach,
+                from->scale, q->bias, o, 0, "weight");
+  int32_t *const b = nn__q_array_of(c, o, 1, "bias", outputs, 4);
+  int32_t *const m = nn__q_array_of(c, o, 2, "factor", outputs, 4);
+  if (c->status != NN_OK) return;
+  for (size_t i = 0; i < outputs; i++) {
+    const double unit = from->scale * q->quantum[i];
+    b[i] = (int32_t)nn__q_round(q->bias[i] / unit, 1073741824);
+    q->quantum[i] = unit / sum.scale;
+  }
+  const int shift = nn__q_shift(q->quantum, outputs, 31);
+  for (size_t i = 0; i < outputs; i++) m[i] = nn__q_factor(q->quantum[i], shift);
+  if (by_table) nn__q_table(c, o, 3, s->act, &sum, s);
+  if (!linear) {
+    nn__q_window(c, s, o, shift, from->zero, sum.zero);
+    return;
+  }
+  nn__q_number(o, (int64_t)c->m->node[node->in[0]].cols), nn__q_number(o, (int64_t)outputs);
+  nn__q_number(o, c->stream ? 1 : (int64_t)node->rows), nn__q_number(o, shift);
+  nn__q_number(o, from->zero), nn__q_number(o, sum.zero);
+}
+
+static void nn__q_pooling(nn__c *c, nn__c_step *s)
+{
+  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
+  const nn__c_step *from = &c->step[s->in[0]];
+  const nn__c_windows p = nn__c_pool(c, node);
+  const int high = nn__c_high(x), wide = nn__c_wide(x), image = x->rank == 3;
+  const int out_h = nn__c_high(node), out_w = nn__c_wide(node);
+  nn__q_op *const o = nn__q_add_op(c, s, NN__Q_POOL);
+  s->scale = from->scale, s->zero = from->zero;
+  if (p.average) nn__q_scale(s, c->q->low[s->node], c->q->high[s->node]);
+  if (!o) return;
+  const double factor = from->scale / s->scale;
+  const int shift = nn__q_shift(&factor, 1, 31);
+  const int sizes[] = {
+      (int)x->cols, high, wide, out_h, out_w, p.kernel[0], p.kernel[1], p.stride[0], p.stride[1],
+      p.pad[0], p.pad[1], p.average, node->exclude_pad, image ? high * wide : 1,
+      image ? wide : (int)x->cols, node->rank == 3 ? out_h * out_w : 1,
+      node->rank == 3 ? out_w : (int)node->cols, shift, from->zero, s->zero};
+  nn__q_number(o, nn__q_factor(factor, shift));
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) nn__q_number(o, sizes[k]);
+}
+
+/* The weights, biases and factors of one direction of a cell; unit: what 1 is in its gates' sums,
+ * h_unit: in its state. */
+static void nn__q_cell(nn__c *c, const nn__c_step *s, nn__q_op *o, size_t in, int way, double unit,
+                       double h_unit, int x_step, int y_step)
+{
+  nn_int8 *const q = c->q;
+  const nn__node *node = &c->m->node[s->node];
+  const nn__c_step *from = &c->step[s->in[0]];
+  const int gru = node->kind == NN__GRU, gates = gru ? 3 : node->kind == NN__LSTM ? 4 : 1;
+  const int param = 4 * (s->layer * (int)nn__directions(node) + way);
+  const size_t hidden = (size_t)node->cell.hidden, rows = (size_t)gates * hidden;
+  const double y_factor = 1 / (h_unit * s->scale);
+  const int y_shift = nn__q_shift(&y_factor, 1, 31);
+  int16_t *const b = nn__q_array_of(c, o, 2, "bias", (rows + (gru ? hidden : 0)), 2);
+  int16_t *const m = nn__q_array_of(c, o, 3, "factor", 2 * rows, 2);
+  int shift[2], b_unit = 1;
+  double most = 0;
+  if (!b || !m) return;
+  for (size_t k = 0; k < 2 * rows; k++) { /* twice, for the first time to see how large they are */
+    const size_t i = k % rows;
+    const double x_bias = nn__c_value(c, s, s->layer ? NN__C_PLAIN : NN__C_BIAS, param + 2, i);
+    const double h_bias = nn__c_value(c, s, NN__C_PLAIN, param + 3, i);
+    const int apart = gru && i >= 2 * hidden;
+    if (!nn__finite(x_bias + h_bias)) nn__c_fail(c, NN_ERR_ARGUMENT, node->name, "is not finite");
+    if (c->status != NN_OK) return;
+    const double own = x_bias + (apart ? 0 : h_bias), past = apart ? h_bias : 0;
+    if (fabs(own) > most) most = fabs(own);
+    if (fabs(past) > most) most = fabs(past);
+    if (k < rows) continue;
+    while (most * unit > 32767. * b_unit && b_unit < 8192) b_unit *= 2;
+    b[i] = (int16_t)nn__q_round(own * unit / b_unit, 32767);
+    if (apart) b[i + hidden] = (int16_t)nn__q_round(past * unit / b_unit, 32767);
+  }
+  for (int back = 0; back < 2; back++) {
+    nn__q_weights(c, s, s->layer || back ? NN__C_PLAIN : NN__C_WEIGHT, param + back,
+                  back ? hidden : in, rows, back ? 32768 : 256, 1, NULL, o, back,
+                  back ? "weight_hh" : "weight_ih");
+    if (c->status != NN_OK) return;
+    for (size_t i = 0; i < rows; i++) q->quantum[i] *= back ? unit / h_unit : from->scale * unit;
+    shift[back] = nn__q_shift(q->quantum, rows, 15);
+    for (size_t i = 0; i < rows; i++)
+      m[(size_t)back * rows + i] = (int16_t)nn__q_factor(q->quantum[i], shift[back]);
+  }
+  const int sizes[] = {(int)in, (int)hidden, gates, c->stream ? 1 : node->dim[0], x_step, y_step,
+                       way, node->cell.relu, shift[0], shift[1], y_shift, from->zero, s->zero,
+                       b_unit};
+  nn__q_number(o, nn__q_factor(y_factor, y_shift));
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) nn__q_number(o, sizes[k]);
+}
+
+/* A state's numbers between a cell and an array: h, and of a LSTM c behind it. */
+static void nn__q_states(nn__c *c, const nn__c_step *s, int array, int way, double h_unit, int back)
+{
+  const nn__node *node = &c->m->node[s->node];
+  const nn__c_step *all = &c->step[array];
+  for (size_t k = 0; k <= (size_t)(node->kind == NN__LSTM); k++) {
+    nn__q_op *const o = nn__q_add_op(c, s, back ? NN__Q_FINAL : NN__Q_BEGIN);
+    if (!o) return;
+    const size_t at = nn__state_at(node, k, (size_t)s->layer, (size_t)way);
+    const double real = all->scale * (k ? 2048 : h_unit), factor = back ? 1 / real : real;
+    const int shift = nn__q_shift(&factor, 1, 31);
+    o->h += 2 * k * (size_t)node->cell.hidden;
+    o->x = o->y = all->y.offset + at;
+    nn__q_number(o, node->cell.hidden), nn__q_number(o, nn__q_factor(factor, shift));
+    nn__q_number(o, shift), nn__q_number(o, all->zero);
+  }
+}
+
+static void nn__q_cells(nn__c *c, nn__c_step *s)
+{
+  nn_int8 *const q = c->q;
+  const nn__node *node = &c->m->node[s->node];
+  const int hidden = node->cell.hidden, relu = node->kind == NN__RNN && node->cell.relu;
+  const int last = s->layer == node->cell.layers - 1;
+  const size_t in = s->layer ? node->cols : c->m->node[node->in[0]].cols;
+  const int y_step = c->stream || s->alone ? 0 : (int)node->cols;
+  double unit = relu ? 16384 : 4096;
+  while (relu && unit > 1 && q->high[s->node] * unit > 20000) unit /= 2;
+  const double h_unit = relu ? unit : 32768, most = relu ? 32767 / unit : 1;
+  nn__q_scale(s, last ? q->low[s->node] : relu ? 0 : -most, last ? q->high[s->node] : most);
+  if (node->final && c->users[node->final])
+    nn__q_scale(&c->step[c->of[node->final]], q->low[node->final], q->high[node->final]);
+  for (int way = 0; way < (int)nn__directions(node) && c->status == NN_OK; way++) {
+    if (node->inputs > 1) {
+      nn__q_states(c, s, s->in[1], way, h_unit, 0);
+    } else if (!c->stream) {
+      nn__q_op *const clear = nn__q_add_op(c, s, NN__Q_CLEAR);
+      if (clear) nn__q_number(clear, (int64_t)s->state.size);
+    }
+    nn__q_op *const o = nn__q_add_op(c, s, node->kind == NN__GRU    ? NN__Q_GRU
+                                           : node->kind == NN__LSTM ? NN__Q_LSTM
+                                                                    : NN__Q_RNN);
+    if (!o) return;
+    nn__text t = {o->tail, sizeof o->tail, 0};
+    nn__put_string(&t, "_l"), nn__put_signed(&t, s->layer);
+    nn__put_string(&t, way ? "_reverse" : "");
+    o->y += (size_t)(way * hidden);
+    nn__q_cell(c, s, o, in, way, unit, h_unit, c->stream ? 0 : (int)in, y_step);
+    if (node->final && c->users[node->final])
+      nn__q_states(c, s, c->of[node->final], way, h_unit, 1);
+  }
+}
+
+static void nn__q_norm_of(nn__c *c, nn__c_step *s)
+{
+  nn_int8 *const q = c->q;
+  const nn__node *node = &c->m->node[s->node];
+  const nn__c_step *from = &c->step[s->in[0]];
+  const int image = node->rank == 3, group = node->kind == NN__GROUP_NORM;
+  const size_t places = image ? node->rows : 1, cols = node->cols;
+  const size_t rows = c->stream || image ? 1 : node->rows;
+  const size_t groups = group ? (size_t)node->size : 1, n = cols / groups * places;
+  const size_t count = node->no_bias ? (group ? cols : n) : c->m->param[node->param].count;
+  const double size = (double)(group ? rows : 1) * (double)n;
+  nn__q_op *const o = nn__q_add_op(c, s, NN__Q_NORM);
+  if (!o) return;
+  int32_t *const m = nn__q_array_of(c, o, 0, "factor", count, 4);
+  int32_t *const b = nn__q_array_of(c, o, 1, "bias", count, 4);
+  if (!m || !b) return;
+  nn__q_scale(s, q->low[s->node], q->high[s->node]);
+  for (size_t i = 0; i < count; i++) {
+    q->quantum[i] = (node->no_bias ? 1 : nn__c_param(c, node, 0, i)) / (2048 * s->scale);
+    q->bias[i] = (node->no_bias ? 0 : nn__c_param(c, node, 1, i)) / (32768 * s->scale);
+  }
+  const int w_shift = nn__q_shift(q->quantum, count, 31), b_shift = nn__q_shift(q->bias, count, 31);
+  const int shift = w_shift < b_shift ? w_shift : b_shift;
+  for (size_t i = 0; i < count; i++) {
+    m[i] = nn__q_factor(q->quantum[i], shift);
+    b[i] = nn__q_factor(q->bias[i], shift);
+  }
+  o->real = (float)(size * size * node->value / (from->scale * from->scale));
+  const size_t sizes[] = {group ? groups : rows, n, group ? cols / groups : 0, group ? rows : 1,
+                          image ? 0 : cols, n, group ? places : 1};
+  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) nn__q_number(o, (int64_t)sizes[k]);
+  nn__q_number(o, shift), nn__q_number(o, s->zero);
+}
+
+/* An embedding's rows, in the scale that holds them all. */
+static void nn__q_vocabulary(nn__c *c, nn__c_step *s, nn__q_op *o)
+{
+  const nn__node *node = &c->m->node[s->node];
+  const size_t count = c->m->param[node->param].count;
+  double low = 0, high = 0;
+  for (size_t i = 0; i < count; i++) {
+    const double v = nn__c_param(c, node, 0, i);
+    if (!nn__finite(v)) nn__c_fail(c, NN_ERR_ARGUMENT, node->name, "is not finite");
+    low = v < low ? v : low, high = v > high ? v : high;
+  }
+  nn__q_scale(s, low, high);
+  int8_t *const w = nn__q_array_of(c, o, 0, "weight", count, 1);
+  for (size_t i = 0; w && i < count && c->status == NN_OK; i++)
+    w[i] = nn__q_byte(
+        (int32_t)nn__q_round(nn__c_param(c, node, 0, i) / s->scale, 1e6) + s->zero);
+}
+
+/* Layers that treat each number, or each row, by itself, and the ends of the net. */
+static void nn__q_rows_of(nn__c *c, nn__c_step *s)
+{
+  nn_int8 *const q = c->q;
+  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
+  const nn__c_step *from = s->in[0] >= 0 ? &c->step[s->in[0]] : s;
+  const nn__c_step *other = s->in[1] >= 0 ? &c->step[s->in[1]] : from;
+  const int each_row = c->m->node[node->in[node->inputs > 1]].rank < node->rank;
+  const int64_t places = node->rank == 3 ? (int64_t)node->rows : 1, cols = (int64_t)node->cols;
+  const int64_t rows = c->stream || node->rank == 3 ? 1 : (int64_t)node->rows;
+  const int64_t size = (int64_t)s->size;
+  int64_t n[10] = {size};
+  int numbers = 1, shift;
+  nn__q_kernel kernel = NN__Q_EACH;
+  double factor[2];
+  float real = 0;
+  nn__q_scale(s, q->low[s->node], q->high[s->node]);
+  if (s->layer < 0) {
+    kernel = NN__Q_GIVE, real = (float)from->scale, n[numbers++] = from->zero;
+  } else if (node->kind == NN__INPUT) {
+    kernel = NN__Q_TAKE, real = (float)(2 / s->scale), n[numbers++] = s->zero;
+  } else if (node->kind == NN__ADD) {
+    kernel = NN__Q_ADD;
+    factor[0] = from->scale / s->scale, factor[1] = other->scale / s->scale;
+    shift = nn__q_shift(factor, 2, 31);
+    const int64_t rest[] = {nn__q_factor(factor[0], shift), nn__q_factor(factor[1], shift), shift,
+                            from->zero, other->zero, s->zero};
+    memcpy(n + 1, rest, sizeof rest), numbers = 7;
+  } else if (node->kind == NN__MULTIPLY) {
+    kernel = NN__Q_MULTIPLY;
+    factor[0] = from->scale * other->scale / s->scale;
+    shift = nn__q_shift(factor, 1, 31);
+    const int64_t rest[] = {each_row ? places : 1, each_row ? cols : size,
+                            nn__q_factor(factor[0], shift), shift, from->zero, other->zero,
+                            s->zero};
+    memcpy(n + 1, rest, sizeof rest), numbers = 8;
+  } else if (node->kind == NN__SOFTMAX) {
+    kernel = NN__Q_SHARES, s->scale = 1. / 256, s->zero = -128;
+    const int64_t all[] = {places > 1 ? places : rows, places > 1 ? 1 : cols, cols, places};
+    memcpy(n, all, sizeof all), numbers = 4;
+    if (cols > 16384) nn__c_fail(c, NN_ERR_LIMIT, node->name, "has too many classes for int8");
+  } else if (node->kind == NN__BILINEAR) {
+    kernel = NN__Q_BLEND, s->scale = from->scale, s->zero = from->zero;
+    const int64_t all[] = {x->dim[0], x->dim[1], x->dim[2], node->window.stride_h,
+                           node->window.stride_w};
+    memcpy(n, all, sizeof all), numbers = 5;
+  } else if (node->kind == NN__EMBEDDING) {
+    kernel = NN__Q_EMBED;
+    const int64_t all[] = {rows, cols, node->size};
+    memcpy(n, all, sizeof all), numbers = 3;
+  } else if (node->kind == NN__PRELU) {
+    kernel = NN__Q_PRELU;
+    for (int i = 0; i < node->size; i++)
+      q->quantum[i] = from->scale / s->scale * nn__c_param(c, node, 0, (size_t)i);
+    for (int i = 0; i < node->size; i++)
+      if (!nn__finite(q->quantum[i])) nn__c_fail(c, NN_ERR_ARGUMENT, node->name, "is not finite");
+    if (c->status != NN_OK) return;
+    q->quantum[node->size] = from->scale / s->scale;
+    shift = nn__q_shift(q->quantum, (size_t)node->size + 1, 31);
+    const int64_t rest[] = {places, node->size, nn__q_factor(q->quantum[node->size], shift), shift,
+                            from->zero, s->zero};
+    memcpy(n + 1, rest, sizeof rest), numbers = 7;
+  }
+  nn__q_op *const o = nn__q_add_op(c, s, kernel);
+  if (!o) return;
+  o->real = real;
+  for (int k = 0; k < numbers; k++) nn__q_number(o, n[k]);
+  if (kernel == NN__Q_EACH) nn__q_table(c, o, 0, s->node, from, s);
+  if (kernel == NN__Q_PRELU || kernel == NN__Q_SHARES) {
+    const size_t count = kernel == NN__Q_PRELU ? (size_t)node->size : 256;
+    int32_t *const m = nn__q_array_of(c, o, 0, "table", count, 4);
+    for (size_t i = 0; m && i < count; i++)
+      m[i] = kernel == NN__Q_PRELU
+                 ? nn__q_factor(q->quantum[i], (int)n[4])
+                 : (int32_t)nn__q_round(65536 * exp(-from->scale * (double)i), 1e9);
+  }
+  if (kernel == NN__Q_EMBED) nn__q_vocabulary(c, s, o);
+}
+
+/* ---- layers ------------------------------------------------------------------------------- */
+
+/* The loop over t ahead of a call, where there is more than one. */
+static void nn__c_loop(nn__c *c, size_t count, size_t each_y, size_t each_x)
+{
+  if (count < 2) return;
+  nn__c_say(c, "  for (int t = 0; t < %zu; t++)\n  ", count);
+  c->each_y = each_y, c->each_x = each_x;
+}
+
+/* The number of layer i's activation, or 0; those that do the same have one. */
+static int nn__c_act_number(nn__c *c, int i)
+{
+  if (i < 0) return 0;
+  nn__c_call(c, NN__C_ACT);
+  return c->act[i];
+}
+
+/* The function of all activations, one case each. */
+static void nn__c_act_text(nn__c *c)
+{
+  nn__c_text(c, "/* The activations by their numbers; 0: none. */\n"
+                "static float $_act(int act, float x)\n{\n  switch (act) {\n");
+  for (int i = 0, number = 0; i < c->m->nodes; i++) {
+    const nn__node *node = &c->m->node[i];
+    char v[NN__C_NUMBER], w[NN__C_NUMBER];
+    if (c->act[i] <= number) continue;
+    const struct nn__c_act *row = nn__c_acts;
+    while (row->kind != node->kind) row++;
+    if (row->helper < NN__C_HELPERS) nn__c_call(c, (nn__c_helper)row->helper);
+    nn__c_note(c, NN__C_MATH, row->helper > NN__C_HELPERS);
+    nn__c_float(c, node->value, node->name, v), nn__c_float(c, node->second, node->name, w);
+    nn__c_say(c, "  case %d: return ", ++number);
+    nn__c_say(c, row->text, v, v, w, w);
+    nn__c_text(c, ";\n");
+  }
+  nn__c_text(c, "  default: return x;\n  }\n}\n\n");
+}
+
+/* The sizes of a convolution, as the text's facts have them. */
+static void nn__c_window(nn__c *c, const nn__c_step *s, int value)
+{
+  const nn__node *node = &c->m->node[s ? s->node : 0], *x = &c->m->node[node->in[0]];
+  const nn_conv2d_options *o = &node->window;
+  const nn__node *pool = s && s->pool >= 0 ? &c->m->node[s->pool] : NULL;
+  const nn__c_windows none = {{1, 1}, {1, 1}, {0, 0}, 0}, p = pool ? nn__c_pool(c, pool) : none;
+  const nn__node *y = pool ? pool : node;
+  const int high = nn__c_high(x), wide = nn__c_wide(x), image = x->rank == 3;
+  const int out_h = nn__c_high(y), out_w = nn__c_wide(y), turned = s && nn__is_turned(node);
+  const int channels = !s ? 0 : (int)x->cols / (turned ? 1 : o->groups);
+  const struct { int fact; const char *name; int value; } field[] = {
+      {0, "channels", channels}, {0, "high", high}, {0, "wide", wide},
+      {0, "out", (int)node->cols}, {0, "out_h", out_h}, {0, "out_w", out_w},
+      {0, "kernel_h", o->kernel_h}, {0, "kernel_w", o->kernel_w},
+      {NN__C_STRIDDEN, "stride_h", o->stride_h}, {NN__C_STRIDDEN, "stride_w", o->stride_w},
+      {NN__C_PADDED, "pad_h", o->pad_h}, {NN__C_PADDED, "pad_w", o->pad_w},
+      {NN__C_DILATED, "dilation_h", o->dilation_h}, {NN__C_DILATED, "dilation_w", o->dilation_w},
+      {NN__C_GROUPED, "groups", o->groups},
+      {NN__C_SEQUENCE, "x_channel", image ? high * wide : 1},
+      {NN__C_SEQUENCE, "x_row", image ? wide : (int)x->cols},
+      {NN__C_SEQUENCE, "y_channel", image ? out_h * out_w : 1},
+      {NN__C_SEQUENCE, "y_row", image ? out_w : (int)node->cols},
+      {NN__C_POOLED, "pool_h", p.kernel[0]}, {NN__C_POOLED, "pool_w", p.kernel[1]},
+      {NN__C_POOLED, "step_h", p.stride[0]}, {NN__C_POOLED, "step_w", p.stride[1]},
+      {NN__C_AVERAGED, "average", p.average},
+      {NN__C_ACTED, "act", s && value ? nn__c_act_number(c, s->act) : 0}};
+  const char *comma = "";
+  for (size_t i = 0, written = 0; i < sizeof field / sizeof *field; i++) {
+    if (field[i].fact && !nn__c_has(c, field[i].fact)) continue;
+    if (s && field[i].value > c->largest) c->largest = field[i].value;
+    nn__c_text(c, comma);
+    if (value) nn__c_say(c, "%d", field[i].value);
+    else nn__c_say(c, "%s", field[i].name);
+    comma = ++written % 9 ? ", " : s ? ",\n  " : ",\n      ";
+  }
+}
+
+static void nn__c_convolution(nn__c *c, const nn__c_step *s)
+{
+  const nn__node *node = &c->m->node[s->node];
+  const nn_conv2d_options *o = &node->window;
+  const int turned = nn__is_turned(node), scaled = s->ahead >= 0 && nn__c_is_padded(node);
+  const int bare = o->no_bias && s->norm < 0 && (s->ahead < 0 || scaled);
+  const nn__node *pool = s->pool >= 0 ? &c->m->node[s->pool] : NULL;
+  const int average = pool && nn__c_pool(c, pool).average;
+  nn__c_call(c, turned ? NN__C_TURNED : NN__C_CONV);
+  nn__c_note(c, NN__C_PADDED, turned || nn__c_is_padded(node));
+  nn__c_note(c, NN__C_STRIDDEN, turned || o->stride_h > 1 || o->stride_w > 1);
+  nn__c_note(c, NN__C_DILATED, turned || o->dilation_h > 1 || o->dilation_w > 1);
+  nn__c_note(c, NN__C_GROUPED, turned || o->groups > 1);
+  nn__c_note(c, NN__C_SEQUENCE, node->rank == 2);
+  nn__c_note(c, NN__C_POOLED, pool != NULL);
+  nn__c_note(c, NN__C_AVERAGED, average);
+  nn__c_note(c, NN__C_MAXIMAL, pool && !average);
+  nn__c_note(c, NN__C_ACTED, s->act >= 0);
+  nn__c_note(c, NN__C_BARE, bare && !turned);
+  nn__c_note(c, NN__C_SCALED, scaled);
+  if (!c->calls) {
+    nn__c_whole(c, s, NN__C_WEIGHT, 0);
+    if (!bare) nn__c_array(c, s, NN__C_BIAS, 1, "bias", node->cols);
+    if (scaled) nn__c_array(c, s, NN__C_MEAN, 0, "mean", c->m->node[s->ahead].cols);
+    nn__c_text(c, "static const struct $_window $_~n_window = {\n  ");
+    nn__c_window(c, s, 1);
+    nn__c_text(c, "\n};\n");
+    return;
+  }
+  nn__c_text(c, turned ? "  $_turned(~y, ~x, $_~n_weight, " : "  $_conv(~y, ~x, $_~n_weight, ");
+  nn__c_text(c, bare ? "0, &$_~n_window" : "$_~n_bias, &$_~n_window");
+  if (nn__c_has(c, NN__C_SCALED) && !turned) nn__c_text(c, scaled ? ", $_~n_mean" : ", 0");
+  nn__c_text(c, ");\n");
+}
+
+static void nn__c_pooling(nn__c *c, const nn__node *node)
+{
+  const nn__node *in = &c->m->node[node->in[0]];
+  const nn__c_windows p = nn__c_pool(c, node);
+  const int high = nn__c_high(in), wide = nn__c_wide(in), image = in->rank == 3;
+  const int out_h = nn__c_high(node), out_w = nn__c_wide(node);
+  nn__c_call(c, NN__C_POOL);
+  nn__c_note(c, NN__C_SHARED, !p.stride[0]);
+  if (c->calls) {
+    nn__c_text(c, "  $_pool(~y, ~x, &$_~n_pool);\n");
+    return;
+  }
+  nn__c_say(c, "static const struct $_pool $_~n_pool = {\n  %d, %d, %d, %d, %d, ", (int)in->cols,
+            high, wide, out_h, out_w);
+  nn__c_say(c, "%d, %d, %d, %d, %d, %d,\n  %d, %d, ", p.kernel[0], p.kernel[1], p.stride[0],
+            p.stride[1], p.pad[0], p.pad[1], p.average, node->exclude_pad);
+  nn__c_say(c, "%d, %d, %d, %d\n};\n", image ? high * wide : 1, image ? wide : (int)in->cols,
+            node->rank == 3 ? out_h * out_w : 1, node->rank == 3 ? out_w : (int)node->cols);
+}
+
+static void nn__c_copy(nn__c *c, const char *y, const char *x, const int n[3], const int to[3],
+                       const int from[3])
+{
+  nn__c_call(c, NN__C_COPY);
+  nn__c_say(c, "  $_copy(%s, %s, %d, %d, %d, ", y, x, n[0], n[1], n[2]);
+  nn__c_say(c, "%d, %d, %d, %d, %d, %d);\n", to[0], to[1], to[2], from[0], from[1], from[2]);
+}
+
+/* A direction's state h from an array of all the layer's (its initial state), or back to one. */
+static void nn__c_state(nn__c *c, const nn__c_step *s, int array, size_t way, int back,
+                        const char *h)
+{
+  const nn__node *node = &c->m->node[s->node];
+  const size_t layer = (size_t)s->layer, at = nn__state_at(node, 0, layer, way);
+  const int hidden = node->cell.hidden, lstm = node->kind == NN__LSTM;
+  const int n[3] = {1, 1 + lstm, hidden}, own[3] = {0, hidden, 1};
+  const int all[3] = {0, lstm ? (int)(nn__state_at(node, 1, layer, way) - at) : 0, 1};
+  nn_message whole, place;
+  nn__c_at(c, array, 0, &whole);
+  nn__words(&place, "%s + %zu", whole.text, at);
+  if (back) nn__c_copy(c, place.text, h, n, all, own);
+  else nn__c_copy(c, h, place.text, n, own, all);
+}
+
+static void nn__c_cell(nn__c *c, const nn__c_step *s)
+{
+  static const char *const suffix[4] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
+  const nn__node *node = &c->m->node[s->node];
+  const int both = (int)nn__directions(node), hidden = node->cell.hidden;
+  const int whole = !c->stream && !s->alone;
+  const size_t in = s->layer ? node->cols : c->m->node[node->in[0]].cols;
+  const char *const cell = nn__kind_text[node->kind];
+  nn_message h;
+  nn__c_call(c, node->kind == NN__GRU    ? NN__C_GRU
+                : node->kind == NN__LSTM ? NN__C_LSTM
+                                         : NN__C_RNN);
+  nn__c_note(c, NN__C_RELU_CELL, node->cell.relu);
+  c->each_y = whole ? node->cols : 0, c->each_x = c->stream ? 0 : in;
+  for (int way = 0; way < both; way++) {
+    const int param = 4 * (s->layer * both + way);
+    for (int k = 0; k < 4 && !c->calls; k++)
+      nn__c_whole(c, s, s->layer || k % 2 ? NN__C_PLAIN : k ? NN__C_BIAS : NN__C_WEIGHT, param + k);
+    if (!c->calls) continue;
+    nn__words(&h, c->stream ? "h + %zu" : "m + %zu", s->state.offset);
+    if (node->inputs > 1) nn__c_state(c, s, s->in[1], (size_t)way, 0, h.text);
+    else if (!c->stream) nn__c_call(c, NN__C_FILL);
+    if (node->inputs == 1 && !c->stream)
+      nn__c_say(c, "  $_fill(%s, %zu);\n", h.text, s->state.size);
+    if (!c->stream)
+      nn__c_say(c, way ? "  for (int t = %d; t >= 0; t--)\n  "
+                       : "  for (int t = 0; t < %d; t++)\n  ", node->dim[0] - way);
+    nn__c_say(c, "  $_%s(~y", cell);
+    if (way) nn__c_say(c, " + %d", hidden);
+    nn__c_say(c, ", %s, ~x", h.text);
+    for (int k = 0; k < 4; k++)
+      nn__c_say(c, k % 2 ? ", $_~n_%s_l%d%s" : ",\n      $_~n_%s_l%d%s", suffix[k], s->layer,
+                way ? "_reverse" : "");
+    nn__c_say(c, ", %zu, %d", in, hidden);
+    if (node->kind == NN__RNN && nn__c_has(c, NN__C_RELU_CELL))
+      nn__c_say(c, ", %d", node->cell.relu);
+    nn__c_text(c, ");\n");
+    if (node->final && c->users[node->final])
+      nn__c_state(c, s, c->of[node->final], (size_t)way, 1, h.text);
+  }
+}
+
+/* Strides and sizes of a layer as [d0, d1, d2]; in a stream a sequence is one step. */
+typedef struct nn__c_axes {
+  int n[3], step[3];
+} nn__c_axes;
+static nn__c_axes nn__c_axes_of(const nn__c *c, const nn__node *node)
+{
+  nn__c_axes a = {{1, 1, 1}, {0, 0, 1}};
+  for (int k = 0; k < node->rank; k++) a.n[3 - node->rank + k] = node->dim[k];
+  if (c->stream && node->rank == 2) a.n[1] = 1;
+  a.step[1] = a.n[2], a.step[0] = a.n[1] * a.n[2];
+  return a;
+}
+
+/* The same within a step, from place x_at of its input `from` to y_at. */
+static void nn__c_carry(nn__c *c, const nn__c_step *s, int y_at, int from, int x_at,
+                        const int n[3], const int to[3], const int step[3])
+{
+  nn_message y, x;
+  if (!c->q) {
+    nn__words(&y, y_at ? "~y + %d" : "~y", y_at);
+    nn__words(&x, x_at ? "~%c + %d" : "~%c", "xz"[from], x_at);
+    nn__c_copy(c, y.text, x.text, n, to, step);
+    return;
+  }
+  const nn__c_step *in = &c->step[s->in[from]];
+  nn__q_op *const o = nn__q_add_op(c, s, NN__Q_COPY);
+  if (!o) return;
+  if (from) o->tail[0] = '_', o->tail[1] = '2';
+  o->y += (size_t)y_at, o->x = in->y.offset + (size_t)x_at;
+  if (in->scale != s->scale || in->zero != s->zero) nn__q_table(c, o, 0, -1, in, s);
+  for (int k = 0; k < 9; k++) nn__q_number(o, (k < 3 ? n : k < 6 ? to : step)[k % 3]);
+}
+
+static int nn__c_is_move(nn__kind kind)
+{
+  return kind == NN__LAST_STEP || kind == NN__REVERSE || kind == NN__SLICE || kind == NN__CONCAT ||
+         kind == NN__JOIN || kind == NN__TO_SEQUENCE || kind == NN__TO_IMAGE ||
+         kind == NN__PADDED || kind == NN__UPSAMPLE;
+}
+
+/* Layers that bring numbers to other places. */
+static void nn__c_move(nn__c *c, const nn__c_step *s)
+{
+  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
+  const int down = node->window.stride_h, across = node->window.stride_w;
+  nn_message place;
+  nn__c_axes b = nn__c_axes_of(c, node), a = s->layer < 0 ? b : nn__c_axes_of(c, x);
+  const int axis = node->axis + 3 - node->rank;
+  const nn__kind kind = s->layer < 0 ? NN__DROPOUT : node->kind;
+  int begin = kind == NN__SLICE ? node->begin * a.step[axis] : 0;
+  switch (kind) {
+  case NN__REVERSE:
+  case NN__LAST_STEP: begin = (a.n[1] - 1) * a.n[2]; break;
+  case NN__CONCAT:
+  case NN__JOIN: {
+    const nn__c_axes z = nn__c_axes_of(c, &c->m->node[node->in[1]]);
+    const int along = kind == NN__JOIN ? axis : node->rank == 3 ? 0 : 2;
+    nn__c_carry(c, s, a.n[along] * b.step[along], 1, 0, z.n, b.step, z.step);
+    nn__c_carry(c, s, 0, 0, 0, a.n, b.step, a.step);
+    return;
+  }
+  case NN__TO_SEQUENCE: /* by columns: w C H + c H + h, else h C W + c W + w */
+  case NN__TO_IMAGE: {
+    const int in = kind == NN__TO_SEQUENCE;
+    const int *const n = in ? a.n : b.n;
+    const int columns[3] = {n[1], 1, n[0] * n[1]}, rows[3] = {n[2], n[0] * n[2], 1};
+    const int *const steps = node->axis ? columns : rows;
+    nn__c_carry(c, s, 0, 0, 0, n, in ? steps : b.step, in ? a.step : steps);
+    return;
+  }
+  case NN__PADDED:
+    if (c->q) {
+      nn__q_op *const o = nn__q_add_op(c, s, NN__Q_FILL);
+      if (o) nn__q_number(o, (int64_t)s->size), nn__q_number(o, s->zero);
+    } else {
+      nn__c_call(c, NN__C_FILL);
+      nn__c_say(c, "  $_fill(~y, %zu);\n", s->size);
+    }
+    nn__c_carry(c, s, node->window.pad_h * b.n[2] + node->window.pad_w, 0, 0, a.n, b.step, a.step);
+    return;
+  case NN__UPSAMPLE: /* each number to its place among all that are the same */
+    for (int k = 0; c->q && k < down * across; k++) {
+      const int step[3] = {b.step[0], b.step[1] * down, b.step[2] * across};
+      nn__c_carry(c, s, b.n[2] * (k / across) + k % across, 0, 0, a.n, step, a.step);
+    }
+    if (c->q) return;
+    nn__words(&place, "~y + %d * i + j", b.n[2]);
+    nn__c_say(c, "  for (int i = 0; i < %d; i++)\n    for (int j = 0; j < %d; j++)\n    ", down,
+              across);
+    b.step[1] *= down, b.step[2] *= across;
+    nn__c_copy(c, place.text, "~x", a.n, b.step, a.step);
+    return;
+  default: break;
+  }
+  if (kind == NN__REVERSE) a.step[1] = -a.step[1];
+  nn__c_carry(c, s, 0, 0, begin, b.n, b.step, a.step);
+}
+
+/* Over channels, or the last axis; of int8 in place. */
+static void nn__c_softmax(nn__c *c, const nn__node *node)
+{
+  const int image = node->rank == 3;
+  const size_t step = image ? 1 : node->cols;
+  nn__c_call(c, NN__C_SOFTMAX);
+  nn__c_loop(c, image || !c->stream ? node->rows : 1, step, step);
+  nn__c_say(c, "  $_softmax(~y, %s, %zu, %zu);\n", c->q ? "~y" : "~x", node->cols,
+            image ? node->rows : 1);
+}
+
+/* Layers that treat each number, or each row, by itself. */
+static void nn__c_rows(nn__c *c, const nn__c_step *s)
+{
+  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
+  const int image = node->rank == 3, group = node->kind == NN__GROUP_NORM;
+  const int each_row = c->m->node[node->in[node->inputs > 1]].rank < node->rank;
+  const size_t places = image ? node->rows : 1, cols = node->cols;
+  const size_t rows = c->stream || image ? 1 : node->rows;
+  switch (node->kind) {
+  case NN__BATCH_NORM:
+  case NN__NORMALISE:
+    nn__c_call(c, NN__C_SCALE);
+    nn__c_say(c, "  $_scale(~y, ~x, $_~n_scale, $_~n_shift, %zu, %zu, %zu);\n", s->size, places,
+              cols);
+    break;
+  case NN__PRELU:
+    nn__c_call(c, NN__C_PRELU);
+    nn__c_say(c, "  $_prelu(~y, ~x, $_~n_weight, %zu, %zu, %d);\n", s->size, places, node->size);
+    break;
+  case NN__ADD:
+    nn__c_call(c, NN__C_ADD);
+    nn__c_say(c, "  $_add(~y, ~x, ~z, %zu);\n", s->size);
+    break;
+  case NN__MULTIPLY:
+    nn__c_call(c, NN__C_MULTIPLY);
+    nn__c_say(c, "  $_multiply(~y, ~x, ~z, %zu, %zu, %zu);\n", s->size, each_row ? places : 1,
+              each_row ? cols : s->size);
+    break;
+  case NN__SOFTMAX: nn__c_softmax(c, node); break;
+  case NN__EMBEDDING:
+    nn__c_call(c, NN__C_EMBED);
+    nn__c_say(c, "  $_embed(~y, ~x, $_~n_weight, %zu, %zu, %d);\n", rows, cols, node->size);
+    break;
+  case NN__BILINEAR:
+    nn__c_call(c, NN__C_BLEND);
+    nn__c_say(c, "  $_blend(~y, ~x, %d, %d, %d, %d, %d);\n", x->dim[0], x->dim[1], x->dim[2],
+              node->window.stride_h, node->window.stride_w);
+    break;
+  case NN__LAYER_NORM:
+  case NN__GROUP_NORM: {
+    const size_t groups = group ? (size_t)node->size : 1, n = cols / groups * places;
+    char eps[NN__C_NUMBER];
+    nn__c_call(c, NN__C_NORM);
+    nn__c_note(c, NN__C_BARE_NORM, node->no_bias);
+    nn__c_loop(c, group ? groups : rows, n, n);
+    nn__c_text(c, "  $_norm(~y, ~x, ");
+    if (node->no_bias) nn__c_text(c, "0, 0");
+    else if (groups == 1) nn__c_text(c, "$_~n_weight, $_~n_bias");
+    else nn__c_say(c, "$_~n_weight + %zu * t, $_~n_bias + %zu * t", cols / groups, cols / groups);
+    nn__c_say(c, ", %zu, %zu, %zu, %zu, %s);\n", group ? rows : 1, image ? 0 : cols, n,
+              group ? places : 1, nn__c_float(c, node->value, node->name, eps));
+    break;
+  }
+  default: /* an activation */
+    nn__c_call(c, NN__C_EACH);
+    nn__c_say(c, "  $_each(~y, ~x, %zu, %d);\n", s->size, nn__c_act_number(c, s->node));
+    break;
+  }
+}
+
+static void nn__c_linear(nn__c *c, const nn__c_step *s)
+{
+  const nn__node *node = &c->m->node[s->node];
+  const int bare = node->no_bias && s->norm < 0 && s->ahead < 0;
+  const size_t in = c->m->node[node->in[0]].cols, out = node->cols;
+  nn__c_call(c, NN__C_LINEAR);
+  nn__c_note(c, NN__C_BARE, bare);
+  nn__c_note(c, NN__C_ACTED, s->act >= 0);
+  if (!c->calls) {
+    nn__c_whole(c, s, NN__C_WEIGHT, 0);
+    if (!bare) nn__c_array(c, s, NN__C_BIAS, 1, "bias", out);
+    return;
+  }
+  nn__c_loop(c, c->stream ? 1 : node->rows, out, in);
+  nn__c_text(c, "  $_linear(~y, ~x, $_~n_weight, ");
+  nn__c_text(c, bare ? "0" : "$_~n_bias");
+  nn__c_say(c, ", %zu, %zu", in, out);
+  if (nn__c_has(c, NN__C_ACTED)) nn__c_say(c, ", %d", nn__c_act_number(c, s->act));
+  nn__c_text(c, ");\n");
+}
+
+/* The constants of layers that have no others joined to them. */
+static void nn__c_constants(nn__c *c, const nn__c_step *s)
+{
+  const nn__node *node = &c->m->node[s->node];
+  if (nn__c_is_affine(node->kind)) {
+    nn__c_array(c, s, NN__C_FACTOR, 0, "scale", node->cols);
+    nn__c_array(c, s, NN__C_SHIFT, 0, "shift", node->cols);
+  } else {
+    for (int k = 0; k < node->params; k++) nn__c_whole(c, s, NN__C_PLAIN, k);
+  }
+}
+
+static const char *nn__c_dims(const nn__node *node, nn_message *to)
+{
+  if (node->rank == 3) nn__words(to, "%d x %d x %d", node->dim[0], node->dim[1], node->dim[2]);
+  else if (node->rank == 2) nn__words(to, "%d x %d", node->dim[0], node->dim[1]);
+  else nn__words(to, "%d", node->dim[0]);
+  return to->text;
+}
+
+/* ---- int8: calibration, and the engine's own run ------------------------------------------- */
+
+static void nn__q_make_step(nn__c *c, nn__c_step *s)
+{
+  const nn__kind kind = c->m->node[s->node].kind;
+  const int joins = kind == NN__CONCAT || kind == NN__JOIN;
+  if (s->gone || (kind == NN__FINAL_STATE && s->layer >= 0)) return; /* the cell has seen to it */
+  if (s->layer >= 0 && nn__c_is_move(kind)) {
+    s->scale = c->step[s->in[0]].scale, s->zero = c->step[s->in[0]].zero;
+    if (joins) nn__q_scale(s, c->q->low[s->node], c->q->high[s->node]);
+    nn__c_move(c, s);
+  } else if (s->layer < 0) {
+    nn__q_rows_of(c, s);
+  } else if (nn__is_conv(kind) || kind == NN__LINEAR || nn__c_is_affine(kind)) {
+    nn__q_product(c, s);
+  } else if (nn__c_is_pool(kind)) {
+    nn__q_pooling(c, s);
+  } else if (nn__is_cell(kind)) {
+    nn__q_cells(c, s);
+  } else if (kind == NN__LAYER_NORM || kind == NN__GROUP_NORM) {
+    nn__q_norm_of(c, s);
+  } else {
+    nn__q_rows_of(c, s);
+  }
+}
+
+/* All calls, with ranges that leave out the share `cut` of the outputs at each end. */
+static nn_status nn__q_make(nn_int8 *q, double cut)
+{
+  nn__c *const c = &q->c;
+  const int nodes = c->m->nodes;
+  nn__q_forget(q);
+  for (int i = 0; i < nodes; i++) {
+    const uint32_t *const bin = q->bins + (size_t)i * NN__Q_BINS;
+    const double width = (q->greatest[i] - q->least[i]) / NN__Q_BINS;
+    double all = 0, below = 0, above = 0;
+    int first = 0, last = NN__Q_BINS;
+    for (int k = 0; k < NN__Q_BINS; k++) all += bin[k];
+    while (first < last && (below += bin[first]) <= cut * all) first++;
+    while (first < last && (above += bin[last - 1]) <= cut * all) last--;
+    q->low[i] = cut > 0 ? q->least[i] + first * width : q->least[i];
+    q->high[i] = cut > 0 && last < NN__Q_BINS ? q->least[i] + last * width : q->greatest[i];
+  }
+  for (int k = 0; k < c->steps && c->status == NN_OK; k++) nn__q_make_step(c, &c->step[k]);
+  q->cut = cut;
+  return c->status;
+}
+
+/* What a call over a set's samples works on. */
+typedef struct nn__q_batch {
+  nn_int8 *q;
+  const nn_dataset *d;
+  size_t size, in, out, labels;
+  nn_real *x, *y;
+  int32_t *label;
+} nn__q_batch;
+
+static nn_status nn__q_open(nn__q_batch *b, nn_int8 *q, const nn_dataset *d)
+{
+  nn_model *const m = q->c.m;
+  const nn_status status = nn__check_samples(m, d, "int8");
+  const nn__node *out = &m->node[m->output];
+  const size_t batch = (size_t)m->config.batch;
+  if (status != NN_OK) return status;
+  memset(b, 0, sizeof *b);
+  b->q = q, b->d = d, b->in = nn__input_size(m), b->out = out->rows * out->cols;
+  b->labels = nn__labels_each(d);
+  b->size = batch * ((b->in + b->out) * sizeof *b->x + b->labels * sizeof *b->label);
+  b->x = nn__allocate(&m->config.allocator, b->size);
+  if (!b->x) return nn__error(m, NN_ERR_MEMORY, "int8: out of memory");
+  b->y = b->x + batch * b->in, b->label = (int32_t *)(b->y + batch * b->out);
+  return NN_OK;
+}
+static void nn__q_close(nn__q_batch *b)
+{
+  nn__release(&b->q->c.m->config.allocator, b->x, b->size);
+}
+
+/* The engine's own answer to the samples from `first` on; n: how many, at most `last` - first. */
+static nn_status nn__q_forward(nn__q_batch *b, int first, int last, int *n)
+{
+  enum { AT_ONCE = 64 };
+  nn_model *const m = b->q->c.m;
+  const nn_batch all = {0, {b->x}, NULL, NULL, NULL, NULL};
+  nn_batch now = all;
+  *n = last - first < m->config.batch ? last - first : m->config.batch;
+  now.n = *n;
+  for (int from = 0; from < *n; from += AT_ONCE) {
+    const int some = *n - from < AT_ONCE ? *n - from : AT_ONCE;
+    int32_t index[AT_ONCE];
+    for (int i = 0; i < some; i++) index[i] = first + from + i;
+    const nn_status status =
+        nn_gather(b->d, index, some, NULL, NULL, b->x + (size_t)from * b->in,
+                  b->labels ? b->label + (size_t)from * b->labels : NULL);
+    if (status != NN_OK) return nn__error(m, status, "int8: the data set cannot be read");
+  }
+  return nn__forward_fresh(m, &now, NN_INFERENCE);
+}
+
+/* Each layer's range over samples 0 .. last - 1, then how its outputs lie in it. */
+static nn_status nn__q_watch(nn__q_batch *b, int last)
+{
+  nn_int8 *const q = b->q;
+  nn_model *const m = q->c.m;
+  for (int pass = 0; pass < 2; pass++)
+    for (int first = 0, n; first < last; first += n) {
+      const nn_status status = nn__q_forward(b, first, last, &n);
+      if (status != NN_OK) return status;
+      for (int i = 0; i < m->nodes; i++) {
+        const nn__node *node = &m->node[i];
+        if (!q->c.users[i] || node->kind == NN__TOKENS || nn__is_loss(node->kind)) continue;
+        const size_t count = (size_t)n * node->rows * node->cols;
+        const double scale = NN__Q_BINS / (q->greatest[i] - q->least[i]);
+        for (size_t k = 0; k < count; k++) {
+          const double v = (double)node->y[k];
+          if (!(fabs(v) < 1e30)) /* or too large for floats to tell its range */
+            return nn__error(m, NN_ERR_ARGUMENT, "int8: %s gives %g", node->name, v);
+          if (!pass && v < q->least[i]) q->least[i] = v;
+          if (!pass && v > q->greatest[i]) q->greatest[i] = v;
+          if (pass && q->greatest[i] > q->least[i])
+            q->bins[(size_t)i * NN__Q_BINS +
+                    nn__min((size_t)((v - q->least[i]) * scale), NN__Q_BINS - 1)]++;
+        }
+      }
+    }
+  return NN_OK;
+}
+
+/* The calls of a stream's step, or behind its last; or of a whole sample. */
+static void nn__q_calls(nn_int8 *q, int head, char *memory, const float *x, float *y)
+{
+  int8_t *const m = (int8_t *)memory;
+  int16_t *const h = (int16_t *)(void *)(memory + nn__q_align(q->c.memory));
+  for (const nn__q_op *o = q->first; o; o = o->next)
+    if (q->c.step[o->step].head == head) nn__q_run_op(q, o, m, h, x, y);
+}
+
+/* exp(x) over their sum, as the C source has it behind the bytes, in float. */
+static void nn__q_last_softmax(const nn__c *c, float *y)
+{
+  const nn__node *node = &c->m->node[c->soft];
+  const size_t next = node->rank == 3 ? node->rows : 1, n = node->cols;
+  for (size_t r = 0; r < node->rows; r++) {
+    float *const row = y + (node->rank == 3 ? r : r * n);
+    float most = row[0], sum = 0;
+    for (size_t k = 1; k < n; k++)
+      if (row[k * next] > most) most = row[k * next];
+    for (size_t k = 0; k < n; k++)
+      sum += row[k * next] = (float)exp((double)(row[k * next] - most));
+    for (size_t k = 0; k < n; k++) row[k * next] /= sum;
+  }
+}
+
+static void nn__q_sample(nn_int8 *q, int thread, const nn_real *x, nn_real *y)
+{
+  const nn__c *const c = &q->c;
+  const nn_model *const m = c->m;
+  const nn__node *in = &m->node[m->input[0]], *out = &m->node[m->output];
+  const size_t ins = nn__input_size(m), outs = out->rows * out->cols;
+  char *const memory = q->work + (size_t)thread * q->each;
+  char *const behind = memory + nn__q_align(c->memory) + nn__q_align(2 * c->states);
+  float *const from = (float *)(void *)behind;
+  float *const to = from + ins;
+  for (size_t k = 0; k < ins; k++) from[k] = (float)x[k];
+  if (c->stream) {
+    const size_t steps = (size_t)in->dim[0], each = out->rank == 2 ? out->cols : 0;
+    memset(memory + nn__q_align(c->memory), 0, 2 * c->states);
+    for (size_t t = 0; t < steps; t++)
+      nn__q_calls(q, 0, memory, from + ins / steps * t, to + each * t);
+  }
+  nn__q_calls(q, c->stream, memory, from, to);
+  if (c->soft >= 0) nn__q_last_softmax(c, to);
+  for (size_t k = 0; k < outs; k++) y[k] = (nn_real)to[k];
+}
+
+static void nn__q_task(void *arg, size_t index, int thread)
+{
+  const nn__q_batch *b = arg;
+  nn__q_sample(b->q, thread, b->x + index * b->in, b->y + index * b->out);
+}
+
+/* Compares samples first .. last - 1. */
+static nn_status nn__q_compare(nn__q_batch *b, int first, int last, nn_int8_result *r)
+{
+  nn_model *const m = b->q->c.m;
+  const nn__node *out = &m->node[m->output];
+  const size_t rows = out->rank == 3 ? 0 : out->rows, cols = out->cols;
+  double off = 0, all = 0;
+  memset(r, 0, sizeof *r);
+  for (int n; first < last; first += n) {
+    const nn_status status = nn__q_forward(b, first, last, &n);
+    if (status != NN_OK) return status;
+    const nn_real *const wanted = nn_output(m);
+    nn__parallel(&m->context.pool, (size_t)n, nn__q_task, b);
+    for (size_t k = 0; k < (size_t)n * b->out; k++) {
+      const double v = (double)wanted[k], e = (double)b->y[k] - v;
+      if (!(fabs(v) < 1e30)) return nn__error(m, NN_ERR_ARGUMENT, "int8: the net gives %g", v);
+      off += e * e, all += v * v;
+    }
+    for (size_t k = 0; b->labels == rows && k < (size_t)n * rows; k++) {
+      if (b->label[k] < 0 || (size_t)b->label[k] >= cols) continue;
+      r->rows++;
+      r->right += nn__greatest(wanted + k * cols, cols) == (size_t)b->label[k];
+      r->right_int8 += nn__greatest(b->y + k * cols, cols) == (size_t)b->label[k];
+    }
+  }
+  r->error = all > 0 ? sqrt(off / all) : sqrt(off);
+  r->cut = b->q->cut;
+  return NN_OK;
+}
+
+/* Ranges from three quarters of the samples; how far they go, the other quarter decides. */
+static nn_status nn__q_calibrate(nn_int8 *q, const nn_dataset *d)
+{
+  static const double cuts[] = {0, 1e-5, 1e-4, 1e-3};
+  nn_int8_result best, now;
+  double chosen = 0;
+  nn__q_batch b;
+  nn_status status = nn__q_open(&b, q, d);
+  if (status != NN_OK) return status;
+  const int held = d->count > 3 ? d->count - d->count / 4 : 0;
+  status = nn__q_watch(&b, held ? held : d->count);
+  for (size_t k = 0; k < sizeof cuts / sizeof *cuts && status == NN_OK; k++) {
+    status = nn__q_make(q, cuts[k]);
+    if (status == NN_OK) status = nn__q_compare(&b, held, d->count, &now);
+    if (status != NN_OK || (k && (now.right_int8 < best.right_int8 ||
+                                  (now.right_int8 == best.right_int8 && now.error >= best.error))))
+      continue;
+    best = now, chosen = cuts[k];
+  }
+  nn__q_close(&b);
+  return status == NN_OK && q->cut != chosen ? nn__q_make(q, chosen) : status;
+}
+
+static nn_status nn__q_begin_net(nn_int8 *q, const nn_dataset *d)
+{
+  nn_model *const m = q->c.m;
+  const nn_allocator *const from = &m->config.allocator;
+  const nn__node *out = &m->node[m->output];
+  const size_t nodes = (size_t)m->nodes, threads = (size_t)m->context.pool.threads;
+  size_t widest = 1;
+  for (int i = 0; i < m->params; i++) {
+    size_t rows = 1;
+    for (int k = 0; k < m->param[i].rank; k++) rows = nn__max(rows, (size_t)m->param[i].dim[k]);
+    widest = nn__max(widest, m->param[i].rank == 1 ? m->param[i].count + 1 : rows);
+  }
+  for (size_t i = 0; i < nodes; i++) widest = nn__max(widest, m->node[i].cols * m->node[i].rows);
+  const size_t doubles = 4 * nodes + 4 * widest;
+  const size_t scratch = doubles * sizeof(double) + nodes * NN__Q_BINS * sizeof *q->bins;
+  nn__c_plan(&q->c);
+  if (q->c.status != NN_OK) return q->c.status;
+  q->each = nn__q_align(q->c.memory) + nn__q_align(2 * q->c.states) +
+            nn__q_align((nn__input_size(m) + out->rows * out->cols) * sizeof(float));
+  q->low = nn__allocate(from, scratch), q->work = nn__allocate(from, threads * q->each);
+  if (!q->low || !q->work) {
+    nn__c_fail(&q->c, NN_ERR_MEMORY, "out of", "memory");
+  } else {
+    memset(q->low, 0, scratch);
+    q->high = q->low + nodes, q->least = q->high + nodes, q->greatest = q->least + nodes;
+    q->most = q->greatest + nodes, q->sum = q->most + widest, q->quantum = q->sum + widest;
+    q->bias = q->quantum + widest, q->bins = (uint32_t *)(q->bias + widest);
+    for (int k = 0; k < NN__Q_GATES; k++)
+      q->gates[k] = (int16_t)nn__q_round(32768 / (1 + exp(-k / 8.)), 32767);
+    q->c.status = nn__q_calibrate(q, d);
+  }
+  nn__release(from, q->low, scratch);
+  return q->c.status;
+}
+
+void nn_int8_free(nn_int8 *q)
+{
+  if (!q) return;
+  const nn_allocator from = q->c.m->config.allocator;
+  nn__q_forget(q);
+  nn__release(&from, q->work, (size_t)q->c.m->context.pool.threads * q->each);
+  nn__release(&from, q->c.step, q->room);
+  nn__release(&from, q, sizeof *q);
+}
+
+nn_status nn_int8_create(nn_model *m, const nn_dataset *d, nn_int8 **out)
+{
+  if (out) *out = NULL;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!out) return nn__error(m, NN_ERR_ARGUMENT, "int8: nowhere to put it");
+  if (!m->built || !m->config.keep_activations)
+    return nn__error(m, NN_ERR_STATE, "int8: needs a built model with config.keep_activations");
+  const nn__param *absent = nn__absent(m);
+  if (absent) return nn__error(m, NN_ERR_STATE, "int8: %s " NN__ABSENT, absent->name);
+  if (m->inputs != 1) return nn__error(m, NN_ERR_UNSUPPORTED, "int8: more than one input");
+  nn_int8 *const q = nn__allocate(&m->config.allocator, sizeof *q);
+  if (!q) return nn__error(m, NN_ERR_MEMORY, "int8: out of memory");
+  memset(q, 0, sizeof *q);
+  q->end = &q->first, q->c.m = m, q->c.q = q;
+  nn_status status = nn__c_room(&q->c, &q->room);
+  if (status == NN_OK) status = nn__q_begin_net(q, d);
+  if (status == NN_OK) {
+    *out = q;
+    return m->status = NN_OK;
+  }
+  if (*q->c.why.text) status = nn__error(m, status, "int8: %s", q->c.why.text);
+  nn_int8_free(q);
+  return m->status = status;
+}
+
+nn_status nn_int8_run(nn_int8 *q, const nn_real *x, nn_real *y)
+{
+  if (!q || !x || !y) return NN_ERR_ARGUMENT;
+  const uint32_t mode = nn__flush_subnormals();
+  nn__q_sample(q, 0, x, y);
+  nn__restore_mode(mode);
+  return NN_OK;
+}
+
+nn_status nn_int8_evaluate(nn_int8 *q, const nn_dataset *d, nn_int8_result *result)
+{
+  nn__q_batch b;
+  if (!q || !result) return NN_ERR_ARGUMENT;
+  nn_status status = nn__q_open(&b, q, d);
+  if (status != NN_OK) return status;
+  status = nn__q_compare(&b, 0, d->count, result);
+  nn__q_close(&b);
+  return status;
+}
+
+/* ---- int8: as C source -------------------------------------------------------------------- */
+
+/* A function's text, which the preprocessor has put on one line, in lines again. */
+static void nn__q_function(nn__c *c, const char *text)
+{
+  char line[512];
+  size_t used = 0, indent = 0;
+  int parens = 0;
+  for (const char *t = text; *t; t++) {
+    const int opens = *t == '{', closes = *t == '}';
+    const int header = opens && used > 1 && line[used - 1] == ' ' && line[used - 2] == ')';
+    if (*t == ' ' && !used) continue;
+    if (header && !indent) line[--used] = 0; /* a function's { has a line of its own */
+    if (!(header && !indent) && used < sizeof line - 1) line[used++] = *t;
+    parens += (*t == '(') - (*t == ')');
+    const int ends = (*t == ';' && !parens) || opens || (closes && t[1] != ';');
+    if (!ends && t[1]) continue;
+    indent -= (size_t)closes;
+    line[used] = 0;
+    for (const char *at = line; *at;) { /* cut at a space where it is too long */
+      const size_t margin = 2 * indent + (at > line ? 4 : 0);
+      size_t n = strlen(at);
+      if (n > 98 - margin)
+        for (n = 98 - margin; n > 1 && at[n] != ' ';) n--;
+      for (size_t k = 0; k < margin; k++) nn__c_char(c, ' ');
+      for (size_t k = 0; k < n; k++) {
+        const int ours = !strncmp(at + k, "nn__q_", 6);
+        nn__c_text(c, ours ? "$_" : (char[2]){at[k], 0});
+        k += ours ? 5 : 0;
+      }
+      nn__c_text(c, "\n");
+      at += n + (at[n] == ' ');
+    }
+    if (header && !indent) nn__c_text(c, "{\n");
+    indent += (size_t)opens;
+    used = 0;
+  }
+  nn__c_text(c, "\n");
+}
+
+/* The functions that the calls want, each after those that it calls. */
+static void nn__q_functions(nn__c *c)
+{
+  uint32_t wanted = 0;
+  for (const nn__q_op *o = c->q->first; o; o = o->next) wanted |= (uint32_t)1 << o->kernel;
+  for (int k = NN__Q_KERNELS; k-- > 0;)
+    if (wanted >> k & 1) wanted |= nn__q_rows[k].calls;
+  nn__c_say(c, "typedef %s $_size;\n\n", c->largest < 32768 ? "short" : "int32_t");
+  if (wanted & NN__Q_BIT(CELL)) {
+    nn__c_say(c, "static const int16_t $_gates[%d] = {", NN__Q_GATES);
+    for (int k = 0; k < NN__Q_GATES; k++)
+      nn__c_comma(c, (size_t)k, 12), nn__c_say(c, "%d", c->q->gates[k]);
+    nn__c_text(c, "\n};\n\n");
+  }
+  for (int k = 0; k < NN__Q_KERNELS; k++) {
+    if (!(wanted >> k & 1)) continue;
+    nn__c_text(c, nn__q_rows[k].about);
+    nn__q_function(c, nn__q_rows[k].text);
+  }
+}
+
+/* The arrays of a call, and the struct of its sizes. */
+static void nn__q_constants(nn__c *c, const nn__q_op *o)
+{
+  const struct nn__q_row *row = &nn__q_rows[o->kernel];
+  const int cell = o->kernel >= NN__Q_RNN && o->kernel <= NN__Q_GRU;
+  const int window = o->kernel == NN__Q_CONV || o->kernel == NN__Q_TURNED;
+  for (int k = 0; k < NN__Q_ARRAYS; k++) {
+    const nn__q_array *a = &o->a[k];
+    if (!a->suffix) continue;
+    nn__c_say(c, "static const int%d_t $_~n_%s%s[%zu] = {", 8 * a->bytes, a->suffix, o->tail,
+              a->count);
+    for (size_t i = 0; i < a->count && !c->dry; i++) {
+      const int8_t *const one = a->at;
+      const int16_t *const two = a->at;
+      const int32_t *const four = a->at;
+      nn__c_comma(c, i, a->bytes == 4 ? 8 : 16);
+      nn__c_say(c, "%lld", (long long)(a->bytes == 1 ? one[i] : a->bytes == 2 ? two[i] : four[i]));
+    }
+    nn__c_text(c, "\n};\n");
+    if (c->dry) c->weights += a->count * (size_t)a->bytes;
+  }
+  const char *const s = strchr(row->arguments, 's');
+  if (!s) return;
+  nn__c_say(c, "static const struct $_%s $_~n_sizes%s = {",
+            cell ? "cell" : window ? "window" : row->name, o->tail);
+  for (int first = s[-1] == '0', k = first; k < o->sizes; k++) {
+    if (o->n[k] > c->largest) c->largest = o->n[k];
+    nn__c_comma(c, (size_t)(k - first), 16), nn__c_say(c, "%lld", (long long)o->n[k]);
+  }
+  nn__c_text(c, "\n};\n");
+}
+
+static void nn__q_call(nn__c *c, const nn__q_op *o)
+{
+  const struct nn__q_row *row = &nn__q_rows[o->kernel];
+  char number[NN__C_NUMBER];
+  int wide = 0;
+  nn__c_say(c, "  $_%s(", row->name);
+  for (const char *a = row->arguments; *a; a++) {
+    const nn__q_array *array = &o->a[(unsigned)(*a - 'a') < NN__Q_ARRAYS ? *a - 'a' : 0];
+    if (a > row->arguments) nn__c_text(c, wide > 3 ? ",\n      " : ", ");
+    wide = wide > 3 ? 0 : wide;
+    if (*a == 'X') nn__c_text(c, "x");
+    else if (*a == 'Y') nn__c_text(c, "y");
+    else if (*a == 'y') nn__c_say(c, "m + %zu", o->y);
+    else if (*a == 'x') nn__c_say(c, "m + %zu", o->x);
+    else if (*a == 'z') nn__c_say(c, "m + %zu", o->z);
+    else if (*a == 'h') nn__c_say(c, "h + %zu", o->h);
+    else if (*a == 's') nn__c_say(c, "&$_~n_sizes%s", o->tail);
+    else if (*a == 't') nn__c_text(c, "$_gates");
+    else if (*a == 'f') nn__c_text(c, nn__c_float(c, (double)o->real, "a scale", number));
+    else if (*a >= '0' && *a <= '9') nn__c_say(c, "%lld", (long long)o->n[*a - '0']);
+    else if (!array->suffix) nn__c_text(c, "0");
+    else nn__c_say(c, "$_~n_%s%s", array->suffix, o->tail);
+    wide += *a >= 'a' && *a <= 'e' ? 1 : *a == 's';
+  }
+  nn__c_text(c, ");\n");
+}
+
+/* A step's constants, or its call, with a comment of the layers that are in it. */
+static void nn__c_layer(nn__c *c, const nn__c_step *s)
+{
+  const nn__kind kind = c->m->node[s->node].kind;
+  const int joined[5] = {s->ahead, s->node, s->norm, s->act, s->pool};
+  const int moved = s->layer < 0 || nn__c_is_move(kind);
+  nn_message dims;
+  c->now = s, c->each_y = c->each_x = 0;
+  if (c->calls) {
+    nn__c_text(c, "  /*");
+    for (int k = 0; k < 5; k++)
+      if (joined[k] >= 0) nn__c_say(c, " %s", c->m->node[joined[k]].name);
+    nn__c_say(c, "%s: %s */\n", s->layer > 0 ? " (next layer)" : "",
+              nn__c_dims(&c->m->node[s->pool >= 0 ? s->pool : s->node], &dims));
+  }
+  for (const nn__q_op *o = c->q ? c->q->first : NULL; o; o = o->next)
+    if (o->step == (int)(s - c->step)) (c->calls ? nn__q_call : nn__q_constants)(c, o);
+  if (c->q && c->calls && c->soft >= 0 && s->layer < 0) nn__c_softmax(c, &c->m->node[c->soft]);
+  if (c->q) return;
+  if (moved && c->calls) nn__c_move(c, s);
+  else if (moved || kind == NN__FINAL_STATE) return;
+  else if (nn__is_conv(kind)) nn__c_convolution(c, s);
+  else if (nn__c_is_pool(kind)) nn__c_pooling(c, &c->m->node[s->node]);
+  else if (nn__is_cell(kind)) nn__c_cell(c, s);
+  else if (kind == NN__LINEAR) nn__c_linear(c, s);
+  else if (c->calls) nn__c_rows(c, s);
+  else nn__c_constants(c, s);
+}
+
+/* The calls of all steps, or in a stream of those ahead of the last step, or behind it. */
+static void nn__c_calls(nn__c *c, int head)
+{
+  int memory = 0;
+  for (int k = 0; k < c->steps; k++) {
+    const nn__c_step *s = &c->step[k];
+    if (s->gone || s->head != head) continue;
+    memory |= k != c->last || s->in[0] >= 0 || s->in[1] >= 0 || (!c->stream && s->state.size);
+  }
+  if (memory) nn__c_text(c, "i|  float *const m = @_MEMORY;\nI|  int8_t *const m = @_MEMORY;\n");
+  if (c->q && c->states && !c->stream) nn__c_text(c, "  int16_t *const h = $_states;\n");
+  c->calls = 1;
+  for (int k = 0; k < c->steps; k++)
+    if (!c->step[k].gone && c->step[k].head == head) nn__c_layer(c, &c->step[k]);
+  c->calls = 0;
+}
+
+/* The functions for a net that takes a step at a time. */
+static void nn__c_stream(nn__c *c)
+{
+  const nn_model *m = c->m;
+  const int each = m->node[m->output].rank == 2; /* an answer to every step, else at the end */
+  const nn__node *x = &m->node[m->input[0]];
+  const size_t in = x->kind == NN__TOKENS ? 1 : x->cols, out = m->node[m->output].cols;
+  nn__c_text(c, "/* What the net remembers of the steps so far. */\n"
+                "struct $_state {\n");
+  nn__c_say(c, "  %s h[%zu];\n};\n\n", c->q ? "int16_t" : "float", c->states);
+  nn__c_say(c, "static void $_advance(%s *h, const float *x%s)\n{\n", c->q ? "int16_t" : "float",
+            each ? ", float *y" : "");
+  nn__c_calls(c, 0);
+  nn__c_text(c, "}\n\n");
+  if (!each) {
+    nn__c_text(c, "static void $_answer(float *y)\n{\n");
+    nn__c_calls(c, 1);
+    nn__c_text(c, "}\n\n");
+  }
+  nn__c_text(c, "/* Before the first step of a sequence. */\n"
+                "static inline void $_reset(struct $_state *s)\n{\n");
+  nn__c_say(c, "  for (int k = 0; k < %zu; k++) s->h[k] = 0;\n}\n\n", c->states);
+  nn__c_text(c, "/* Takes a step x, and gives the net's output y for the steps so far. */\n"
+                "static inline void $_step(struct $_state *s, const float *x, float *y)\n{\n");
+  nn__c_text(c, each ? "  $_advance(s->h, x, y);\n}\n\n"
+                     : "  $_advance(s->h, x);\n  $_answer(y);\n}\n\n");
+  nn__c_text(c, "/* All steps of a sequence. */\n"
+                "static inline void $_run(const float *x, float *y)\n{\n"
+                "  static struct $_state s;\n  $_reset(&s);\n");
+  nn__c_say(c, "  for (int t = 0; t < %d; t++) $_advance(s.h, x + %zu * t", x->dim[0], in);
+  if (each) nn__c_say(c, ", y + %zu * t", out);
+  nn__c_text(c, each ? ");\n}\n" : ");\n  $_answer(y);\n}\n");
+}
+
+static void nn__c_functions(nn__c *c)
+{
+  const nn_model *m = c->m;
+  for (int k = 0; k < c->steps; k++)
+    if (!c->step[k].gone) nn__c_layer(c, &c->step[k]);
+  nn__c_text(c, "\n");
+  if (c->memory) {
+    nn__c_text(c, "i|#ifndef @_MEMORY /* the working memory: @_FLOATS floats, or your own */\n"
+                  "I|#ifndef @_MEMORY /* the working memory: @_BYTES bytes, or your own */\n"
+                  "i|static float $_memory[@_FLOATS];\n"
+                  "I|static int8_t $_memory[@_BYTES];\n"
+                  "#define @_MEMORY $_memory\n#endif\n\n");
+  }
+  if (c->stream) {
+    nn__c_stream(c);
+    return;
+  }
+  if (c->q && c->states) nn__c_say(c, "static int16_t $_states[%zu];\n\n", c->states);
+  nn__c_text(c, "/* y: the net's output for x. */\nstatic inline void $_run(const float *x, ");
+  for (int k = 1; k < m->inputs; k++) nn__c_say(c, "const float *x%d, ", k + 1);
+  nn__c_text(c, "float *y)\n{\n");
+  for (int k = 0; k < m->inputs; k++) {
+    nn_message name;
+    nn__c_at(c, NN__C_INPUT - k, 0, &name);
+    if (!c->users[m->input[k]]) nn__c_say(c, "  (void)%s;\n", name.text);
+  }
+  nn__c_calls(c, 0);
+  nn__c_text(c, "}\n");
+}
+
+static size_t nn__c_bytes(const nn__c *c)
+{
+  return c->q ? c->memory + 2 * c->states : 4 * (c->memory + c->states);
+}
+
+static double nn__c_macs(const nn__c *c)
+{
+  double macs = 0;
+  for (int i = 0; i < c->m->nodes; i++)
+    if (c->users[i]) macs += nn__macs(c->m, &c->m->node[i]);
+  return macs;
+}
+
+/* The comment at the top. */
+static void nn__c_about(nn__c *c)
+{
+  nn_model *m = c->m;
+  const nn__node *x = &m->node[m->input[0]], *y = &m->node[m->output];
+  const size_t in = x->rows * x->cols, out = y->rows * y->cols;
+  const size_t step = x->rank == 2 ? x->cols : 1, answer = y->rank == 2 ? y->cols : out;
+  const char *const classes = nn_note(m, "classes");
+  nn_message dims, name;
+  nn__c_text(c, "/* A net in plain C99, written by nn " NN_VERSION
+                ". Include it in a file of yours:\n *\n");
+  nn__c_say(c, " *     static float x[%zu], y[%zu]; // as below, row by row\n", in, out);
+  nn__c_text(c, " *     $_run(x, ");
+  for (int k = 1; k < m->inputs; k++) nn__c_say(c, "x%d, ", k + 1);
+  nn__c_text(c, "y);\n *\n");
+  if (c->stream) {
+    nn__c_text(c, " * or step by step, with as many streams as you like:\n *\n"
+                  " *     struct $_state s;\n *     $_reset(&s);\n");
+    nn__c_say(c, " *     $_step(&s, x, y); // x: the next %zu numbers; y: %zu, for all so far\n",
+              step, answer);
+    nn__c_text(c, " *\n");
+  }
+  nn__c_say(c, " * %llu multiply-adds, ", (unsigned long long)nn__c_macs(c));
+  nn__c_say(c, "%zu bytes of weights, %zu bytes of memory beside x and y\n *\n", c->weights,
+            nn__c_bytes(c));
+  nn__c_text(c,
+             "I| * Weights and the numbers between layers are bytes: scale (byte - zero), with a\n"
+             "I| * scale for the weights of each output, and one for what each layer gives. Sums\n"
+             "I| * are exact, in 32 bits. A sum becomes a byte by a factor m and a shift:\n"
+             "I| * zero + floor(sum m / 2^shift + 1/2), limited to -128 .. 127. All but the first\n"
+             "I| * and last step, and the root in layer and group norms, is whole numbers, so\n"
+             "I| * every processor gives the same bits.\n");
+  if (c->soft >= 0)
+    nn__c_say(c, " * %s is computed in float, of the last bytes.\n", m->node[c->soft].name);
+  nn__c_text(c, "I| *\n");
+  for (int i = 0; i < m->nodes; i++) {
+    const nn__node *node = &m->node[i];
+    if (!c->users[i]) continue;
+    nn__c_say(c, " *   %s: %s", node->name, nn__c_dims(node, &dims));
+    const double own = nn__macs(m, node);
+    if (own > 0) nn__c_say(c, ", %llu multiply-adds", (unsigned long long)own);
+    nn__c_text(c, "\n");
+  }
+  for (int i = 0; classes && i < NN_MAX_CLASSES && (size_t)i < y->cols; i++) {
+    if (nn_class_name(m, i, name.text, 48) != NN_OK) break;
+    nn__c_say(c, " *   y[%d]: ", i);
+    nn__c_quote(c, name.text);
+    nn__c_text(c, "\n");
+  }
+}
+
+static void nn__c_write(nn__c *c)
+{
+  const nn_model *m = c->m;
+  const nn__node *y = &m->node[m->output];
+  const char *const size = c->largest < 256     ? "unsigned char"
+                           : c->largest < 32768 ? "short"
+                                                : "int";
+  nn__c_about(c);
+  nn__c_text(c, " */\n#ifndef $_H\n#define $_H\n#ifdef @_OUTPUT\n"
+                "#error \"another net's prefix differs from $ in capitals alone\"\n#endif\n"
+                "H|\nH|#include <math.h>\nI|#include <stdint.h>\n\n");
+  for (int k = 0; k < m->inputs; k++) {
+    const nn__node *x = &m->node[m->input[k]];
+    nn_message number = {""};
+    if (k) nn__words(&number, "%d", k + 1);
+    nn__c_say(c, "#define @_INPUT%s %zu\n", number.text, x->rows * x->cols);
+  }
+  nn__c_say(c, "#define @_OUTPUT %zu\n#define @_%s %zu\n", y->rows * y->cols,
+            c->q ? "BYTES" : "FLOATS", c->memory);
+  if (c->stream)
+    nn__c_say(c, "#define @_STEP_INPUT %zu\n#define @_STEP_OUTPUT %zu\n",
+              m->node[m->input[0]].rank == 2 ? m->node[m->input[0]].cols : 1, y->cols);
+  nn__c_text(c, "\n");
+  for (int k = 0; k < NN__C_HELPERS; k++) {
+    if (!(c->helpers >> k & 1)) continue;
+    if (k == NN__C_ACT) nn__c_act_text(c);
+    if (k == NN__C_WINDOW) {
+      nn__c_text(c, "/* The sizes of a convolution; channels: of one group. */\n"
+                    "struct $_window {\n");
+      nn__c_say(c, "  %s ", size);
+      nn__c_window(c, NULL, 0);
+      nn__c_text(c, ";\n};\n\n");
+    }
+    nn__c_text(c, nn__c_helpers[k]);
+  }
+  if (c->q) nn__q_functions(c);
+  nn__c_functions(c);
+  nn__c_text(c, "\n#endif\n");
+  nn__c_char(c, 0);
+}
+
+static int nn__c_good_prefix(const char *prefix)
+{
+  size_t n = 0;
+  for (; prefix[n]; n++) {
+    const char letter = nn__c_capital(prefix[n]);
+    const int digit = letter >= '0' && letter <= '9';
+    if (n == 32 || !((letter >= 'A' && letter <= 'Z') || (n && (digit || letter == '_')))) return 0;
+  }
+  return n > 0;
+}
+
+static nn_status nn__c_export(nn__c *c, nn_write write, void *user)
+{
+  nn_model *m = c->m;
+  if (!c->q) nn__c_plan(c);
+  if (c->status != NN_OK) return nn__error(m, c->status, "export: %s", c->why.text);
+  c->dry = 1, c->weights = 0, c->facts = c->helpers = 0;
+  nn__c_note(c, NN__C_INT8, c->q != NULL);
+  nn__c_functions(c);
+  if (c->helpers >> NN__C_ACT & 1) nn__c_act_text(c);
+  for (int k = 0; k < c->steps && !c->q; k++) /* all facts are known now */
+    if (!c->step[k].gone && nn__is_conv(m->node[c->step[k].node].kind))
+      nn__c_window(c, &c->step[k], 1);
+  if (c->helpers >> NN__C_CONV & 1 && !nn__c_has(c, NN__C_DILATED) && !nn__c_has(c, NN__C_SCALED))
+    nn__c_call(c, NN__C_DOT);
+  if (c->weights > INT32_MAX || c->memory > INT32_MAX / 4)
+    nn__c_fail(c, NN_ERR_LIMIT, "it is too large:", "sizes in C are below 2^31 bytes");
+  c->dry = 0;
+  if (c->status == NN_OK) {
+    c->out.write = write, c->out.user = user, c->out.failed = 0, c->used = 0;
+    nn__c_write(c);
+  }
+  if (c->status == NN_OK && c->out.failed)
+    nn__c_fail(c, NN_ERR_IO, "the caller's write", "failed");
+  return c->status == NN_OK ? NN_OK : nn__error(m, c->status, "export: %s", c->why.text);
+}
+
+nn_status nn_export_c(nn_model *m, const nn_c_options *options, nn_write write, void *user)
+{
+  const char *const prefix = options && options->prefix ? options->prefix : "net";
+  nn_int8 *const q = options ? options->int8 : NULL;
+  nn__io check;
+  nn__export out;
+  nn__c own, *const c = q ? &q->c : &own;
+  size_t room = 0;
+  if (nn__exporter(&check, &out, m, write, user) != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
+  if (!nn__c_good_prefix(prefix))
+    return nn__error(m, NN_ERR_ARGUMENT, "export: the prefix %s is no name in C", prefix);
+  if (q && q->c.m != m)
+    return nn__error(m, NN_ERR_ARGUMENT, "export: the int8 net is another model's");
+  if (!q) {
+    memset(c, 0, sizeof *c);
+    c->m = m;
+    if (nn__c_room(c, &room) != NN_OK) return m->status;
+  }
+  c->prefix = prefix;
+  const nn_status status = nn__c_export(c, write, user);
+  if (status == NN_OK && options && options->sizes) {
+    const nn_c_sizes sizes = {c->weights, nn__c_bytes(c), nn__c_macs(c)};
+    *options->sizes = sizes;
+  }
+  c->status = NN_OK;
+  if (!q) nn__release(&m->config.allocator, c->step, room);
+  return status;
+}
+
+#ifndef NN_NO_STDIO
+static nn_status nn__c_named(nn_model *m, const char *options, nn_write write, void *user)
+{
+  return nn_export_c(m, (const void *)options, write, user);
+}
+
+nn_status nn_save_c(nn_model *m, const nn_c_options *options, const char *path)
+{
+  return nn__export_file(m, (const void *)options, path, nn__c_named);
+}
+#endif
+#endif
+
 /* ========================================= @@FIT =========================================== */
 #ifndef NN_NO_TRAINING
 /* Whether a data set can feed a model and has what its loss compares with. */
@@ -11629,55 +18254,54 @@ static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char 
     return nn__error(m, NN_ERR_STATE, "%s: needs a built model with a loss and one input", who);
   nn_status status = nn__check_samples(m, d, who);
   if (status != NN_OK) return status;
-  const nn__node *out = &m->node[m->output];
-  const int labelled = m->node[m->loss].kind == NN__CROSS_ENTROPY;
-  const size_t has = labelled ? nn__labels_each(d) : nn__targets_each(d);
-  const size_t wants = out->rows * (labelled ? 1 : out->cols);
-  if (!has)
-    return nn__error(m, NN_ERR_ARGUMENT, "%s: the data set has no %s", who,
-                     labelled ? "labels" : "targets");
-  if (has != wants)
-    return nn__error(m, NN_ERR_SHAPE, "%s: %zu %s a sample, the loss compares %s with %zu", who,
-                     has, labelled ? "label(s)" : "target(s)", out->name, wants);
+  for (int labelled = 0; labelled < 2; labelled++) {
+    const size_t has = labelled ? nn__labels_each(d) : nn__targets_each(d);
+    const size_t wants = nn__compared(m, labelled);
+    if (wants && !has)
+      return nn__error(m, NN_ERR_ARGUMENT, "%s: the data set has no %s", who,
+                       labelled ? "labels" : "targets");
+    if (wants && has != wants)
+      return nn__error(m, NN_ERR_SHAPE, "%s: %zu %s a sample, the loss compares %s with %zu", who,
+                       has, labelled ? "label(s)" : "target(s)", m->node[m->output].name, wants);
+  }
   const size_t count = d->fill ? 0 : (size_t)d->count; /* what is read is checked as it comes */
-  if (labelled) status = nn__check_labels(m, d->labels, d->only, count, out, d->lengths, who);
-  if (!labelled)
-    status = nn__check_targets(m, &m->node[m->loss], d->targets, d->only, count, d->lengths, who);
+  status = nn__check_answers(m, d->labels, d->targets, d->weights, d->only, count, d->lengths, who);
   return status == NN_OK ? status : (m->status = status);
 }
 
 nn_fit_options nn_fit_default(void)
 {
-  nn_fit_options o;
-  memset(&o, 0, sizeof o);
+  nn_fit_options o = {0};
   o.epochs = 1;
   return o;
 }
 
 nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
 {
-  if (!m) return NN_ERR_ARGUMENT;
-  if (!result) return nn__error(m, NN_ERR_ARGUMENT, "evaluate: no place for the result");
+  if (!m || !result) return nn__error(m, NN_ERR_ARGUMENT, "evaluate: no place for the result");
   memset(result, 0, sizeof *result);
   nn_status status = nn__check_dataset(m, d, "evaluate");
-  double sum = 0, weight = 0;
-  for (int64_t place = 0; status == NN_OK && place < d->count; place += m->config.batch) {
+  const int64_t batch = m->config.batch, apart = batch * nn__ranks(m);
+  nn__all all = {0};
+  if (status == NN_OK) nn__tally(m, 1);
+  for (int64_t place = m->ranks.rank * batch; status == NN_OK && place < d->count; place += apart) {
     const int64_t left = d->count - place;
-    const int n = left < m->config.batch ? (int)left : m->config.batch;
+    const int n = (int)(left < batch ? left : batch);
     nn_batch b;
-    double loss = 0;
     int64_t correct = 0;
-    status = nn__stage(m, d, NULL, 0, place, n, 0, &b);
+    status = nn__stage(m, d, NULL, 0, place, n, 0, 0, &b);
     if (status == NN_OK) status = nn__forward_fresh(m, &b, NN_INFERENCE);
-    if (status == NN_OK) status = nn_loss(m, &b, &loss, &correct);
-    sum += loss * m->loss_weight;
-    weight += m->loss_weight;
-    result->correct += correct;
-    result->rows += m->loss_rows;
+    if (status == NN_OK) status = nn_loss(m, &b, NULL, &correct);
+    nn__tally(m, 0);
+    all.correct += (double)correct, all.rows += (double)m->loss_rows;
   }
-  if (status != NN_OK) return status;
-  result->loss = weight > 0 ? sum / weight : 0;
-  result->accuracy = result->rows ? (double)result->correct / (double)result->rows : 0;
+  for (int i = m->loss; i >= 0 && i < m->nodes; i++) {
+    nn__reduce(m, &m->node[i].sums, 1, sizeof(double));
+    nn__reduce(m, &m->node[i].totals, 1, sizeof(double));
+  }
+  if ((status = nn__agree(m, status, &all)) != NN_OK) return status;
+  all.loss = nn__tallied(m);
+  nn__put_figures(result, &all);
   return NN_OK;
 }
 
@@ -11704,21 +18328,21 @@ static nn_status nn__check_kept(nn_model *m, const nn_fit_options *o)
   for (size_t i = 0; length && i < sizeof taken / sizeof *taken; i++)
     if (!strncmp(o->best_path, o->path, length) && !strcmp(o->best_path + length, taken[i]))
       return nn__error(m, NN_ERR_ARGUMENT, "fit: best_path and path%s are the same", taken[i]);
+  if (!o->validation && m->optimizer.schedule.kind == NN_PLATEAU)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: a plateau without a validation set");
   return o->validation ? nn__check_dataset(m, o->validation, "fit: validation") : NN_OK;
 }
 
 static nn_status nn__check_progress(nn_model *m, const nn_progress *p, int samples)
 {
-  static const char *const names[] = {"place",     "step",     "epoch",             "correct",
-                                      "rows",      "left_out", "left_out_in_a_row", "best_step",
-                                      "validated", "not_better"};
-  const int64_t counts[] = {p->place, p->step, p->epoch, p->correct, p->rows, p->left_out,
-                            p->left_out_in_a_row, p->best_step, p->validated, p->not_better};
-  for (int i = 0; i < 10; i++) {
-    const int64_t most = i ? nn__io_most : samples - 1;
-    if (counts[i] < 0 || counts[i] > most)
-      return nn__error(m, NN_ERR_ARGUMENT, "fit: progress.%s %lld, must be 0..%lld", names[i],
-                       (long long)counts[i], (long long)most);
+  for (int i = 0; i < NN__PROGRESS_FIELDS; i++) {
+    const struct nn__progress_field *f = &nn__progress_field[i];
+    const int64_t most = f->at == offsetof(nn_progress, place) ? samples - 1 : nn__io_most;
+    int64_t x;
+    memcpy(&x, (const char *)p + f->at, sizeof x);
+    if (!f->real && (x < 0 || x > most))
+      return nn__error(m, NN_ERR_ARGUMENT, "fit: progress.%s %lld, must be 0..%lld", f->name,
+                       (long long)x, (long long)most);
   }
   return NN_OK;
 }
@@ -11730,9 +18354,13 @@ static nn_status nn__check_fit(nn_model *m, const nn_dataset *train, const nn_fi
   const nn_augment *augment = &options->augment;
   const int32_t *lengths = train->fill ? NULL : train->lengths;
   if (m->config.inference) return nn__error(m, NN_ERR_STATE, "fit: an inference model");
-  if (batch < 1 || batch > m->config.batch)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: batch %d, must be 1..%d (config.batch)", batch,
-                     m->config.batch);
+  if (batch < 1 || batch > NN__MAX_BATCH)
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: batch %d, must be 1..%d", batch, NN__MAX_BATCH);
+  for (int i = 0; i < m->nodes && (batch > m->config.batch || nn__ranks(m) > 1); i++)
+    if (nn__is_cell(m->node[i].kind) && m->node[i].state)
+      return nn__error(m, NN_ERR_UNSUPPORTED, "fit: batch %d above config.batch %d, or several "
+                       "ranks, but %s carries its state from batch to batch", batch,
+                       m->config.batch, m->node[i].name);
   if (options->epochs < 0 || options->steps < 0)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: %s %lld, must be 0 or more",
                      options->epochs < 0 ? "epochs" : "steps",
@@ -11740,7 +18368,7 @@ static nn_status nn__check_fit(nn_model *m, const nn_dataset *train, const nn_fi
   if (!options->epochs && !options->steps && !options->patience && !options->on_step &&
       !options->on_epoch && !options->on_validation && !options->on_save)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: no epochs, no steps, and no callback to stop it");
-  int lone = batch == 1 || train->count == 1;
+  int lone = batch == 1 || train->count == 1 || (m->config.batch == 1 && !nn__shares_norms(m));
   for (int i = 0; lone && i < train->count; i++)
     lone = nn__lone_norm(m, 1, lengths ? lengths + nn__place_of(train, i) : NULL) != NULL;
   if (lone)
@@ -11749,6 +18377,11 @@ static nn_status nn__check_fit(nn_model *m, const nn_dataset *train, const nn_fi
   if (!nn__augment_fits(augment))
     return nn__error(m, NN_ERR_ARGUMENT, "fit: augment.shift %d, augment.cutout %d, must be 0..%d",
                      augment->shift, augment->cutout, NN__AUGMENT_MOST);
+  for (int i = m->loss; i < m->nodes; i++)
+    if ((augment->flip || augment->shift) && m->node[i].rank == 3)
+      return nn__error(m, NN_ERR_ARGUMENT,
+                       "fit: augment.flip and shift move an image, but not what %s compares with",
+                       m->node[i].name);
   return NN_OK;
 }
 
@@ -11778,8 +18411,10 @@ static void nn__fit_count(nn__fit *f, const nn_evaluation *own, int left_out)
   p->left_out += left_out;
   p->left_out_in_a_row = left_out ? p->left_out_in_a_row + 1 : 0;
   if (!left_out) {
-    p->loss_sum += own->loss * f->m->loss_weight;
-    p->weight += f->m->loss_weight;
+    const nn__node *loss = &f->m->node[f->m->loss];
+    const double weight = loss->summed ? 1 : loss->totals;
+    p->loss_sum += own->loss * weight;
+    p->weight += weight;
     p->correct += own->correct;
     p->rows += own->rows;
   }
@@ -11787,31 +18422,118 @@ static void nn__fit_count(nn__fit *f, const nn_evaluation *own, int left_out)
   p->accuracy = p->rows ? (double)p->correct / (double)p->rows : 0;
 }
 
+/* Part k of `parts`, as equal as can be, of the n samples whose turn it is, staged. */
+static nn_status nn__fit_part(nn__fit *f, int n, int k, int parts, int answers, nn_batch *b)
+{
+  const int64_t first = (int64_t)n * k / parts, next = (int64_t)n * (k + 1) / parts;
+  f->m->whole_n = n, f->m->first_n = (int)first;
+  return nn__stage(f->m, f->train, &f->o->augment, f->p->epoch, f->p->place + first,
+                   (int)(next - first), !f->o->no_shuffle, answers, b);
+}
+
+/* Samples that batch norms see together in part k of this rank's `own`: those of all ranks' parts,
+ * where these share their statistics. */
+static int64_t nn__fit_together(const nn__fit *f, int n, int k, int parts)
+{
+  const int own = parts / nn__ranks(f->m), from = nn__shares_norms(f->m) ? 0 : f->m->ranks.rank;
+  int64_t all = 0;
+  for (int64_t i = (int64_t)from * own + k; i < parts; i += own) {
+    all += (i + 1) * n / parts - i * n / parts;
+    if (!nn__shares_norms(f->m)) break;
+  }
+  return all;
+}
+
+/* Before a step on the n samples whose turn it is, or, where `ends`, on none. *lone: a batch norm
+ * that has nothing to learn from one of the parts. What the losses' means divide by where there are
+ * several parts. Where this rank has one, that is staged, in *b. */
+static nn_status nn__fit_whole(nn__fit *f, nn_status status, int ends, int n, int parts,
+                               nn_batch *b, const nn__node **lone)
+{
+  nn_model *m = f->m;
+  const int own = parts / nn__ranks(m), first = own * m->ranks.rank;
+  nn__all all = {0};
+  *lone = NULL;
+  for (int k = 0; k < own && !*lone && !ends && status == NN_OK; k++) {
+    status = nn__fit_part(f, n, first + k, parts, own > 1, b);
+    if (status != NN_OK || !b->n) continue;
+    *lone = nn__lone_norm(m, (size_t)nn__fit_together(f, n, k, parts), b->lengths);
+    if (parts > 1) status = nn__check_part(m, b, "fit");
+  }
+  if (nn__ranks(m) == 1) return status;
+  all.stops = f->stop, all.lones = *lone != NULL, all.lone = *lone ? (double)(*lone - m->node) : 0;
+  status = nn__agree_whole(m, status, &all);
+  f->stop |= all.stops > 0;
+  if (all.lones > 0 && !*lone) *lone = &m->node[(int)(all.lone / all.lones)];
+  return status;
+}
+
+/* A step on the n samples whose turn it is, in parts that config.batch holds: their gradients add
+ * up to that of the whole. */
+static nn_status nn__fit_step(nn__fit *f, int n, int parts, nn_batch *b, nn_evaluation *own)
+{
+  nn_model *m = f->m;
+  const uint64_t draws = m->draws;
+  const int64_t before = m->steps;
+  const int several = nn__ranks(m) > 1, mine = parts / nn__ranks(m), first = mine * m->ranks.rank;
+  int added = several;
+  nn_status status = NN_OK;
+  nn__tally(m, 1);
+  for (int k = 0; k < mine && (status == NN_OK || several); k++) {
+    int64_t correct = 0;
+    m->draws = draws; /* all parts belong to one pass */
+    m->unreduced = several && k == mine - 1 ? m->values : 0;
+    if (mine > 1 && status == NN_OK) status = nn__fit_part(f, n, first + k, parts, 0, b);
+    if (status == NN_OK && b->n) {
+      status = nn__add_gradient(m, b, NULL, &correct);
+      if (status == NN_OK) nn__tally(m, 0), added = 1;
+      own->correct += correct, own->rows += m->loss_rows;
+    } else
+      nn__idle(m, 1);
+  }
+  if (status == NN_OK && f->o->on_gradient && (status = nn__reduced(m)) == NN_OK) {
+    nn_message before;
+    nn__words(&before, "%s", nn__sentence(m));
+    status = f->o->on_gradient(f->o->user, m, f->p);
+    if (status < 0 && !strcmp(before.text, nn__sentence(m))) /* it has left no sentence */
+      nn__error(m, status, "fit: on_gradient: %s", nn_status_text(status));
+  }
+  status = nn__agree_step(m, status, own);
+  if (several) m->draws = draws + 1;
+  if (status == NN_OK) status = nn_step(m);
+  if (status != NN_OK && added && m->steps == before) nn__forget_step(m);
+  return status;
+}
+
 /* Learns from the next batch, or passes it over where it has nothing to teach a batch norm, and
- * moves on in the epoch. *own: the step's figures. */
-static nn_status nn__fit_batch(nn__fit *f, nn_evaluation *own)
+ * moves on in the epoch; nothing of this where a rank has failed or wants to stop. *own: the step's
+ * figures. */
+static nn_status nn__fit_batch(nn__fit *f, nn_status status, nn_evaluation *own)
 {
   nn_model *m = f->m;
   nn_progress *p = f->p;
   const int64_t left = f->train->count - p->place, before = m->steps;
-  const int n = left < f->batch ? (int)left : f->batch;
+  const int n = left < f->batch ? (int)left : f->batch, done = nn__fit_done(f);
+  const int parts = ((n - 1) / nn__ranks(m) / m->config.batch + 1) * nn__ranks(m);
+  const nn__node *lone;
   nn_batch b;
   memset(own, 0, sizeof *own);
-  if (p->place == 0) p->loss_sum = p->weight = 0, p->correct = p->rows = 0, f->begun = p->step;
-  nn_status status = nn__stage(m, f->train, &f->o->augment, p->epoch, p->place, n,
-                               !f->o->no_shuffle, &b);
-  if (status != NN_OK) return status;
-  const nn__node *lone = nn__lone_norm(m, (size_t)n, b.lengths);
-  if (!lone) {
-    status = nn__learn(m, &b, &own->loss, &own->correct, f->o, p);
-    const int left_out = status == NN_ERR_DIVERGED && f->o->keep_going && m->steps == before &&
-                         p->left_out_in_a_row < NN_MOST_LEFT_OUT;
-    if (status != NN_OK && !left_out) return status;
-    own->rows = m->loss_rows;
-    own->accuracy = own->rows ? (double)own->correct / (double)own->rows : 0;
-    if (left_out) memset(own, 0, sizeof *own);
-    nn__fit_count(f, own, left_out);
-  }
+  status = nn__fit_whole(f, status, f->stop || done, n, parts, &b, &lone);
+  const int goes_on = status == NN_OK && !f->stop && !done;
+  if (goes_on && p->place == 0)
+    p->loss_sum = p->weight = 0, p->correct = p->rows = 0, f->begun = p->step;
+  if (goes_on && lone && parts > 1 && n == f->batch) /* no batch would be whole */
+    status = nn__error(m, NN_ERR_ARGUMENT, "fit: %s " NN__LONE
+                       "; of a batch of %d in %d parts one has a single sample", lone->name, n,
+                       parts);
+  else if (goes_on && !lone)
+    status = nn__fit_step(f, n, parts, &b, own);
+  nn__whole_again(m);
+  const int left_out = status == NN_ERR_DIVERGED && goes_on && f->o->keep_going &&
+                       m->steps == before && p->left_out_in_a_row < NN_MOST_LEFT_OUT;
+  if (!goes_on || (status != NN_OK && !left_out)) return status;
+  if (left_out) memset(own, 0, sizeof *own);
+  if (!lone) nn__fit_count(f, own, left_out);
   p->place += n;
   if (p->place < f->train->count) return NN_OK;
   p->epoch++, p->place = 0;
@@ -11826,24 +18548,25 @@ static nn_status nn__fit_validate(nn__fit *f)
   nn_model *m = f->m;
   nn_progress *p = f->p;
   nn_evaluation e;
+  const int swaps = m->optimizer.average > 0 && m->averaged;
+  if (swaps) nn_swap_average(m);
   nn_status status = nn_evaluate(m, o->validation, &e);
-  if (status != NN_OK) return status;
   const int finite = nn__finite(e.loss), first = p->best_step == 0;
-  const int by_accuracy = m->node[m->loss].kind == NN__CROSS_ENTROPY;
+  const int by_accuracy = nn__is_labelled(m->node[m->loss].kind);
   const int better = by_accuracy && (e.accuracy > p->best_accuracy || e.accuracy < p->best_accuracy)
                          ? e.accuracy > p->best_accuracy
                          : e.loss < p->best_loss;
-  p->validated = p->step;
-  if (finite && (first || better)) {
+  const int best = finite && (first || better);
 #ifndef NN_NO_STDIO
-    if (o->best_path) status = nn_save(m, o->best_path);
-    if (status != NN_OK) return status;
+  if (status == NN_OK && best && o->best_path && !m->ranks.rank) status = nn_save(m, o->best_path);
 #endif
+  if (swaps) nn_swap_average(m);
+  if (status != NN_OK) return status;
+  if (m->optimizer.schedule.kind == NN_PLATEAU) nn_plateau(m, e.loss);
+  p->validated = p->step;
+  if (best)
     p->best_step = p->step, p->best_loss = e.loss, p->best_accuracy = e.accuracy;
-    p->not_better = 0;
-  } else {
-    p->not_better++;
-  }
+  p->not_better = best ? 0 : p->not_better + 1;
   if (o->on_validation) f->stop |= o->on_validation(o->user, m, p, &e);
   if (finite || o->keep_going) return NN_OK;
   return nn__error(m, NN_ERR_DIVERGED, "step %lld: the validation loss is not finite",
@@ -11855,7 +18578,7 @@ static nn_status nn__fit_save(nn__fit *f)
 {
   const nn_fit_options *o = f->o;
   nn_status status = NN_OK;
-  if (!o->path || f->saved == f->p->step) return NN_OK;
+  if (!o->path || f->m->ranks.rank || f->saved == f->p->step) return NN_OK;
   if (o->on_save) f->stop |= o->on_save(o->user, f->m, f->p);
 #ifndef NN_NO_STDIO
   status = nn__save(f->m, f->p, o->path, 1);
@@ -11881,6 +18604,26 @@ static nn_status nn__fit_after(nn__fit *f, int stepped, int whole)
   return status == NN_OK && saves ? nn__fit_save(f) : status;
 }
 
+/* Whether all ranks begin with the same parameters, progress and options. */
+static nn_status nn__fit_alike(nn__fit *f, nn_status status)
+{
+  nn_model *m = f->m;
+  nn__all all = {0};
+  if (nn__ranks(m) == 1) return status;
+  const int64_t options[] = {f->o->epochs, f->o->steps, f->o->no_shuffle, f->batch, f->train->count,
+                             (int64_t)m->config.seed, m->steps, m->ranks.own_norms, m->ranks.ranks};
+  uint32_t crc = nn_crc32(0, m->value, m->values * sizeof *m->value);
+  crc = nn_crc32(nn_crc32(crc, f->p, sizeof *f->p), options, sizeof options);
+  all.rows = crc;
+  if ((status = nn__agree(m, status, &all)) != NN_OK) return status;
+  const int alike = all.rows == (double)crc * m->ranks.ranks;
+  memset(&all, 0, sizeof all);
+  if (!alike)
+    status = nn__error(m, NN_ERR_STATE,
+                       "fit: the ranks begin with different parameters, progress or options");
+  return nn__agree(m, status, &all);
+}
+
 nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options)
 {
   if (!m) return NN_ERR_ARGUMENT;
@@ -11889,26 +18632,31 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
   nn_progress own_progress;
   memset(&own_progress, 0, sizeof own_progress);
   nn_progress *p = o->progress ? o->progress : &own_progress;
-  const int64_t usual_batch = p->step > 0 && p->batch > 0 ? p->batch : m->config.batch;
+  const int64_t usual_batch = p->step > 0 && p->batch > 0
+                                  ? p->batch : (int64_t)m->config.batch * nn__ranks(m);
   const int batch = o->batch ? o->batch : usual_batch > INT_MAX ? 0 : (int)usual_batch;
   nn__fit f = {m, train, o, p, batch, 0, -1, p->step, 0};
   nn_status status = nn__check_dataset(m, train, "fit");
   if (status == NN_OK) status = nn__check_fit(m, train, o, batch);
   if (status == NN_OK) status = nn__check_kept(m, o);
   if (status == NN_OK) status = nn__check_progress(m, p, train->count);
+  if (m->built && m->loss >= 0) status = nn__fit_alike(&f, status);
   if (status != NN_OK) return status;
   p->batch = batch;
   if (o->clock) f.saved_at = o->clock(o->user);
-  while (!f.stop && !nn__fit_done(&f)) {
+  for (;;) {
     const int64_t step = p->step, epoch = p->epoch;
+    const int ends = nn__fit_done(&f);
     nn_evaluation own;
-    if ((status = nn__fit_batch(&f, &own)) != NN_OK) return status;
+    status = nn__fit_batch(&f, status, &own);
+    if (status != NN_OK || ends || f.stop) break;
     const int stepped = p->step != step, whole = p->epoch != epoch;
     if (stepped && o->on_step) f.stop |= o->on_step(o->user, m, p, &own);
     if (whole && o->on_epoch) f.stop |= o->on_epoch(o->user, m, p);
-    if ((status = nn__fit_after(&f, stepped, whole)) != NN_OK) return status;
+    status = nn__fit_after(&f, stepped, whole);
   }
-  return f.stop ? NN_STOPPED : NN_OK;
+  if (status == NN_OK && f.stop) status = nn__fit_save(&f);
+  return status == NN_OK && f.stop ? NN_STOPPED : status;
 }
 
 #ifndef NN_NO_STDIO
@@ -11972,6 +18720,3027 @@ nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *o
   if (status == NN_OK) why->text[0] = 0;
   if (!nn__is_damage(status) || !nn__regular(path)) return status;
   return nn__resume_previous(path, config, status, &beside, out, why);
+}
+#endif
+#endif
+
+/* ======================================== @@ONNX ===========================================
+ * Models as ONNX files, out and in (github.com/onnx/onnx, onnx.proto). Such a file is one message
+ * in protobuf's wire format: fields, each a varint `number << 3 | wire`, then by its wire a varint
+ * (0), 8 bytes (1), a varint of length and so many bytes (2), or 4 bytes (5). A varint has 7 bits a
+ * byte, the lowest first, the top bit set in all but the last. Numbers are little-endian. */
+#ifndef NN_NO_EXPORT
+enum { NN__ONNX_IR = 7, NN__ONNX_OPSET = 13 }; /* what is written; of sets, 11 to 20 are read */
+enum { NN__ONNX_FLOAT = 1, NN__ONNX_INT32 = 6, NN__ONNX_INT64 = 7, NN__ONNX_BOOL = 9,
+       NN__ONNX_HALF = 10, NN__ONNX_DOUBLE = 11, NN__ONNX_MADE = 64 }; /* by ourselves: double */
+enum { NN__ONNX_WORD = 80 };
+
+/* What a layer is in ONNX's operators: "Op in.. out attribute=value..;Op ..". The words are
+ *   x z y      the layer's inputs and its output;   -     nothing, where an input may be left out
+ *   $0 $1 ..   its parameters, as nn.h lists them
+ *   #c         a number: see nn__onnx_number
+ *   @1,2       whole numbers: @1, a list of one, @1 a scalar;   @f1,2  reals;   @f1*9  nine
+ *   @          numbers of any sort, looked at later, in rows for reading alone
+ *   others     values between the layer's operators
+ * and the values of attributes: 1 an integer, 1,2 or 1, integers, #c a real, letters a string,
+ * letters and a comma strings, * the axes that a layer norm goes over.
+ * These rows of several operators go both ways, like those of one in nn__onnx_known. The reader
+ * finds the operators that a row lists, and tries the rows in this order, so one that begins like
+ * another must come before it if it is longer. The writer takes the first of a kind. */
+static const struct nn__onnx_row {
+  nn__kind kind;
+  const char *ops;
+} nn__onnx_row[] = {
+    {NN__LAYER_NORM, "ReduceMean x a axes=* keepdims=1;Sub x a b;Pow b #2 c;"
+                     "ReduceMean c d axes=* keepdims=1;Add d #e f;Sqrt f g;Div b g h;Mul h $0 i;"
+                     "Add i $1 y"},
+    {NN__LAYER_NORM, "ReduceMean x a axes=* keepdims=1;Sub x a b;Pow b #2 c;"
+                     "ReduceMean c d axes=* keepdims=1;Add d #e f;Sqrt f g;Div b g y"},
+    {NN__GELU, "Div x #r a;Erf a b;Add b #1 c;Mul x c d;Mul d #h y"},
+    {NN__SILU, "Sigmoid x a;Mul x a y"},
+    {NN__HARD_SWISH, "HardSigmoid x a alpha=#s;Mul x a y"},
+    {NN__NORMALISE, "Sub x $0 a;Mul a $1 y"},
+    {NN__NORMALISE, "Sub x $0 a;Div a $1 y"},
+    {NN__LINEAR, "MatMul x $0 a;Add a $1 y"},
+    {NN__GROUP_NORM, "Reshape x @ a;InstanceNormalization a $2 $3 b;Reshape b @ c;Mul c $0 d;"
+                     "Add d $1 y"},
+    {NN__GROUP_NORM, "Reshape x @ a;InstanceNormalization a $2 $3 b;Reshape b @ y"},
+};
+enum { NN__ONNX_ROWS = sizeof nn__onnx_row / sizeof *nn__onnx_row };
+
+static double nn__onnx_number(const nn__node *node, char letter)
+{
+  switch (letter) {
+  case '1': return 1;
+  case '2': return 2;
+  case 'h': return .5;
+  case 's': return 1.0 / 6;
+  case 'd': return .2;
+  case 'l': return .01;
+  case 'r': return 1.4142135623730951; /* the root of 2 */
+  case 'e': return node ? node->value : nn__usual_norm.eps;
+  case 'v': return node->value;
+  default: return node->second;
+  }
+}
+
+/* The next word of an operator to `word`, "" behind its last one; where the rest begins. */
+static const char *nn__onnx_word(const char *at, char word[NN__ONNX_WORD])
+{
+  size_t n = 0;
+  while (*at == ' ') at++;
+  for (; *at && *at != ' ' && *at != ';'; at++)
+    if (n + 1 < NN__ONNX_WORD) word[n++] = *at;
+  word[n] = 0;
+  return at;
+}
+
+/* Where ONNX's gates stand among ours: i o f c of a lstm's i f g o, z r h of a gru's r z n. */
+static size_t nn__onnx_gate(nn__kind kind, size_t gate)
+{
+  static const unsigned char lstm[] = {0, 3, 1, 2}, gru[] = {1, 0, 2};
+  return kind == NN__LSTM ? lstm[gate] : kind == NN__GRU ? gru[gate] : gate;
+}
+
+/* A whole number of a list, and the comma, or the star ahead of how often it comes, behind it. */
+static int64_t nn__onnx_whole(const char **at)
+{
+  const int minus = **at == '-';
+  int64_t value = 0;
+  for (*at += minus; **at >= '0' && **at <= '9'; ++*at) value = 10 * value + (**at - '0');
+  *at += **at == ',' || **at == '*';
+  return minus ? -value : value;
+}
+
+/* ---- reading: messages --------------------------------------------------------------------- */
+
+/* A stretch of the file: a message, a name, an array's bytes. */
+typedef struct nn__pb {
+  const unsigned char *at, *end;
+} nn__pb;
+
+typedef struct nn__field {
+  int number, wire;
+  uint64_t value; /* wires 0, 1, 5 */
+  nn__pb body;    /* wire 2 */
+} nn__field;
+
+enum { NN__ONNX_RANK = 8, NN__ONNX_ATOMS = 16, NN__ONNX_ATTRS = 8 };
+#define NN__ONNX_N 1180591620717411303424. /* 2^70, the number of samples in sizes that are worked
+                                              out: a file's own numbers are less */
+#define NN__ONNX_SAMPLES INT64_MAX         /* the stride of the samples' atom, whose size is 1 */
+
+/* A value of the graph: what a layer gives, for one sample, or numbers that do not change. Its axes
+ * are made of atoms, which stand in the file's order and lie in the layer's or the array's memory
+ * `stride` numbers apart; an axis without an atom has size 1. So operators that transpose, squeeze,
+ * join or split axes, or spread numbers out, only change the atoms; a layer that wants its axes in
+ * an order and shape gets them from nn__onnx_as. */
+typedef enum nn__onnx_sort { NN__ONNX_NOTHING, NN__ONNX_LAYER, NN__ONNX_TENSOR } nn__onnx_sort;
+typedef struct nn__onnx_view {
+  nn__onnx_sort sort;
+  int node;                 /* of a layer */
+  int dims;                 /* its shape's length; size k is made of the axes in the set mask[k]: */
+  unsigned mask[3];         /* true after nn__onnx_as */
+  int type, real;           /* of numbers: of their bytes; whether they stand for no whole ones */
+  const void *data;         /* NULL: of a type that is not read */
+  int64_t start;
+  int rank, atoms;
+  struct nn__onnx_atom {
+    int64_t size, stride;
+    int axis;
+  } atom[NN__ONNX_ATOMS];
+} nn__onnx_view;
+
+typedef struct nn__onnx_value {
+  nn__onnx_view v;
+  nn__pb name;
+  uint32_t crc; /* of the name */
+  int uses;     /* by operators that the output needs and that are still to be read */
+} nn__onnx_value;
+
+/* Where a parameter comes from: scale x + shift, or scale/x + shift; without numbers all are
+ * `shift`. gates: their number, where they stand in ONNX's order. */
+typedef struct nn__onnx_fill {
+  nn__onnx_view from;
+  double scale, shift;
+  int gates, invert;
+} nn__onnx_fill;
+
+typedef struct nn__onnx_op {
+  nn__pb body, type, name;
+  const int *in;      /* values, -1: left out */
+  int ins, out, outs; /* outputs are values out .. out + outs - 1 */
+  int needed;
+} nn__onnx_op;
+
+/* An attribute as the operator's row has it, and what the operator says of it. */
+typedef struct nn__onnx_attr {
+  char name[NN__ONNX_WORD], text[NN__ONNX_WORD];
+  char mark;        /* of the row's word, behind the name; and what follows */
+  const char *rest;
+  double is[2 * NN__ONNX_RANK];
+  int count, given; /* of a list; whether the operator has it */
+  nn__pb tensor;
+} nn__onnx_attr;
+
+typedef struct nn__onnx_reader {
+  nn_model *m;
+  nn__io *io;
+  const unsigned char *from, *here; /* here: what messages point at */
+  const nn__onnx_op *work;          /* and the operator that is read, or NULL */
+  const nn_open_options *options;
+  nn_status status;
+  nn_message *why;
+  nn__pb graph;
+  int64_t set, batch;  /* batch: the file's, 0: free */
+  nn__onnx_value *value;
+  nn__onnx_fill *fill; /* [NN_MAX_PARAMS + 1] */
+  nn__onnx_op *op;
+  nn__onnx_attr *attr; /* of the operator at work; one more, of nothing */
+  int *link;
+  double *room;        /* for what is worked out */
+  size_t room_size, room_used;
+  int values, ops, links, output, how; /* how: of the operator's row */
+} nn__onnx_reader;
+enum { NN__ONNX_MOST = 32 * NN_MAX_NODES }; /* values, and operators; four inputs each on average */
+
+static void nn__pb_text(nn__pb p, char text[48])
+{
+  size_t n = 0;
+  for (; p.at < p.end && n < 47; p.at++)
+    text[n++] = *p.at >= ' ' && *p.at <= '~' ? (char)*p.at : '?';
+  text[n] = 0;
+}
+
+/* Gives 0. */
+#ifdef NN_NO_MESSAGES
+static int nn__onnx_failed(nn__onnx_reader *r, nn_status status)
+{
+  if (r->status == NN_OK) r->status = nn__say(r->why, status, "");
+  return 0;
+}
+#define nn__onnx_fail(r, status, ...) (NN__UNSAID(__VA_ARGS__), nn__onnx_failed(r, status))
+#else
+static int nn__onnx_fail(nn__onnx_reader *r, nn_status status, const char *format, ...)
+{
+  nn_message reason;
+  char type[48] = "", name[48] = "";
+  va_list args;
+  if (r->status != NN_OK) return 0;
+  va_start(args, format);
+  nn__format(reason.text, sizeof reason.text, format, args);
+  va_end(args);
+  if (r->work) nn__pb_text(r->work->type, type), nn__pb_text(r->work->name, name);
+  r->status = nn__say(r->why, status, "byte %zu: %s%s%s%s%s", (size_t)(r->here - r->from), type,
+                      *name ? " " : "", name, *type ? ": " : "", reason.text);
+  return 0;
+}
+#endif
+static int nn__onnx_refuse(nn__onnx_reader *r, const char *what)
+{
+  return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "%s", what);
+}
+
+static int nn__pb_is(nn__pb p, const char *text)
+{
+  const size_t size = (size_t)(p.end - p.at);
+  return size == strlen(text) && !memcmp(p.at, text, size);
+}
+
+static int nn__pb_take(nn__pb *p, uint64_t *value)
+{
+  *value = 0;
+  for (int shift = 0; shift < 64 && p->at < p->end; shift += 7) {
+    const unsigned char b = *p->at++;
+    *value |= (uint64_t)(b & 127) << shift;
+    if (b < 128) return 1;
+  }
+  return 0;
+}
+
+/* The next field of a message; 0 at its end, or where no field is: r->status tells. */
+static int nn__pb_next(nn__onnx_reader *r, nn__pb *p, nn__field *f)
+{
+  const unsigned char *const start = p->at;
+  uint64_t key = 0, size = 0;
+  if (r->status != NN_OK || p->at == p->end) return 0;
+  memset(f, 0, sizeof *f);
+  int held = nn__pb_take(p, &key) && key >> 3 && key < (uint64_t)1 << 32;
+  f->number = (int)(key >> 3), f->wire = (int)(key & 7);
+  if (held && f->wire == 0) {
+    held = nn__pb_take(p, &f->value);
+  } else if (held && f->wire == 2) {
+    held = nn__pb_take(p, &size) && size <= (uint64_t)(p->end - p->at);
+    f->body.at = p->at, f->body.end = held ? (p->at += size) : p->at;
+  } else if (held) {
+    const int bytes = f->wire == 1 ? 8 : f->wire == 5 ? 4 : 0;
+    held = bytes && p->end - p->at >= bytes;
+    for (int i = bytes; held && i-- > 0;) f->value = f->value << 8 | p->at[i];
+    p->at += held ? bytes : 0;
+  }
+  if (held) return 1;
+  r->here = start;
+  return nn__onnx_fail(r, NN_ERR_FORMAT,
+                       "no ONNX model, or a damaged one: no field of a message is here");
+}
+
+/* The last field of a number in a message; all zero if there is none. */
+static nn__field nn__pb_get(nn__onnx_reader *r, nn__pb p, int number)
+{
+  nn__field f, found;
+  memset(&found, 0, sizeof found);
+  while (nn__pb_next(r, &p, &f))
+    if (f.number == number) found = f;
+  return found;
+}
+
+/* Adds to a list what a field of whole numbers has, one or, packed, many; the count, also of what
+ * is beyond `most`. */
+static size_t nn__pb_list(nn__onnx_reader *r, const nn__field *f, int64_t *to, size_t most,
+                          size_t count)
+{
+  nn__pb p = f->body;
+  uint64_t value = f->value;
+  do {
+    if (f->wire == 2 && p.at == p.end) break;
+    if (f->wire == 2 && !nn__pb_take(&p, &value))
+      return (void)nn__onnx_fail(r, NN_ERR_FORMAT, "a list of whole numbers is cut short"), count;
+    if (count < most) to[count] = (int64_t)value;
+    count++;
+  } while (f->wire == 2);
+  return count;
+}
+
+/* ---- values: axes and atoms ----------------------------------------------------------------- */
+
+/* Numbers of a sample along an axis, and whether the samples are among the axis's atoms. */
+static int64_t nn__onnx_size(const nn__onnx_view *v, int axis)
+{
+  int64_t size = 1;
+  for (int i = 0; i < v->atoms; i++) size *= v->atom[i].axis == axis ? v->atom[i].size : 1;
+  return size;
+}
+static int nn__onnx_samples(const nn__onnx_view *v, int axis)
+{
+  for (int i = 0; i < v->atoms; i++)
+    if (v->atom[i].axis == axis && v->atom[i].stride == NN__ONNX_SAMPLES) return 1;
+  return 0;
+}
+
+/* Size along an axis as operators see it, where so many are the samples. */
+static double nn__onnx_whole_size(const nn__onnx_view *v, int axis, double samples)
+{
+  return (double)nn__onnx_size(v, axis) * (nn__onnx_samples(v, axis) ? samples : 1);
+}
+
+/* Sizes of a set of axes, for one sample; those of them with more than one place; all axes. */
+static int64_t nn__onnx_sizes(const nn__onnx_view *v, unsigned set)
+{
+  int64_t size = 1;
+  for (int i = 0; i < v->rank; i++) size *= set >> i & 1 ? nn__onnx_size(v, i) : 1;
+  return size;
+}
+static unsigned nn__onnx_broad(const nn__onnx_view *v, unsigned set)
+{
+  for (int i = 0; i < v->rank; i++)
+    if (nn__onnx_size(v, i) == 1) set &= ~(1u << i);
+  return set;
+}
+static unsigned nn__onnx_every(const nn__onnx_view *v) { return (1u << v->rank) - 1; }
+static int64_t nn__onnx_count(const nn__onnx_view *v)
+{
+  return nn__onnx_sizes(v, nn__onnx_every(v));
+}
+
+/* Takes atoms of one place away, and joins neighbours of an axis, or of any, that lie so. */
+static void nn__onnx_tidy(nn__onnx_view *v, int any)
+{
+  int left = 0;
+  for (int i = 0; i < v->atoms; i++) {
+    struct nn__onnx_atom *const p = left ? &v->atom[left - 1] : NULL;
+    const struct nn__onnx_atom a = v->atom[i];
+    const int samples = a.stride == NN__ONNX_SAMPLES;
+    if (a.size == 1 && !samples) continue;
+    if (p && !samples && (any || p->axis == a.axis) && p->stride == a.size * a.stride)
+      p->size *= a.size, p->stride = a.stride;
+    else v->atom[left++] = a;
+  }
+  v->atoms = left;
+}
+
+/* Axes that come or go, none with atoms. */
+static void nn__onnx_move_axes(nn__onnx_view *v, int from, int by)
+{
+  for (int i = 0; i < v->atoms; i++)
+    if (v->atom[i].axis >= from) v->atom[i].axis += by;
+  v->rank += by;
+}
+
+/* An axis as 0 .. rank - 1; -1 and a sentence where it is none. */
+static int nn__onnx_axis(nn__onnx_reader *r, double axis, int rank)
+{
+  if (axis >= -rank && axis < rank) return (int)axis + (axis < 0 ? rank : 0);
+  return nn__onnx_fail(r, NN_ERR_FORMAT, "axis %g of %d", axis, rank) - 1;
+}
+
+/* ---- values: constants ---------------------------------------------------------------------- */
+
+static int nn__onnx_find(const nn__onnx_reader *r, nn__pb name)
+{
+  const size_t size = (size_t)(name.end - name.at);
+  const uint32_t crc = nn_crc32(0, name.at, size);
+  for (int i = 0; i < r->values && size; i++) {
+    const nn__pb other = r->value[i].name;
+    if (crc == r->value[i].crc && size == (size_t)(other.end - other.at) &&
+        !memcmp(name.at, other.at, size))
+      return i;
+  }
+  return -1;
+}
+
+static nn__onnx_view *nn__onnx_new(nn__onnx_reader *r, nn__pb name)
+{
+  char text[48];
+  nn__onnx_value *value = &r->value[r->values];
+  nn__pb_text(name, text);
+  if (nn__onnx_find(r, name) >= 0)
+    nn__onnx_fail(r, NN_ERR_FORMAT, "two values are called '%s'", text);
+  value->name = name, value->crc = nn_crc32(0, name.at, (size_t)(name.end - name.at));
+  r->values++;
+  return &value->v;
+}
+
+static int nn__onnx_width(int type) /* in bytes, of what can be read */
+{
+  return type == NN__ONNX_FLOAT || type == NN__ONNX_INT32 ? 4 : type == NN__ONNX_HALF ? 2
+         : type == NN__ONNX_INT64 || type == NN__ONNX_DOUBLE ? 8 : type == NN__ONNX_BOOL;
+}
+static int nn__onnx_real_type(double type)
+{
+  return type == NN__ONNX_FLOAT || type == NN__ONNX_HALF || type == NN__ONNX_DOUBLE;
+}
+
+/* Number i of a constant. */
+static double nn__onnx_at(const nn__onnx_view *v, int64_t i)
+{
+  int64_t at = v->start;
+  for (int k = v->atoms; k-- > 0; i /= v->atom[k].size)
+    at += i % v->atom[k].size * v->atom[k].stride;
+  if (v->type == NN__ONNX_MADE) return ((const double *)v->data)[at];
+  const int wide = nn__onnx_width(v->type);
+  const unsigned char *p = (const unsigned char *)v->data + at * wide;
+  if (nn__onnx_real_type(v->type))
+    return (double)nn__stored_number(p, wide == 4 ? NN__TYPE_F32 : wide == 8 ? NN__TYPE_F64
+                                                                             : NN__TYPE_F16);
+  uint64_t bits = 0;
+  for (int k = wide; k-- > 0;) bits = bits << 8 | p[k];
+  return wide == 4 ? (double)(int32_t)(uint32_t)bits : (double)(int64_t)bits;
+}
+
+/* Makes v numbers of these sizes, row by row; how many, -1 where they cannot be counted. */
+static int64_t nn__onnx_rows(nn__onnx_view *v, int rank, const int64_t *dim)
+{
+  int64_t count = 1;
+  v->sort = NN__ONNX_TENSOR, v->rank = v->atoms = rank, v->start = 0;
+  for (int i = rank; i-- > 0;) {
+    const struct nn__onnx_atom one = {dim[i], count, i};
+    v->atom[i] = one;
+    if (dim[i] < 0 || (dim[i] && count > (int64_t)(SIZE_MAX / 16) / dim[i])) return -1;
+    count *= dim[i];
+  }
+  nn__onnx_tidy(v, 0);
+  return count;
+}
+
+/* Room for numbers that are worked out, row by row; NULL and a sentence where it is full. */
+static double *nn__onnx_made(nn__onnx_reader *r, nn__onnx_view *v, int rank, const int64_t *dim)
+{
+  double *made = r->room + r->room_used;
+  const int64_t count = nn__onnx_rows(v, rank, dim);
+  const size_t left = r->room_size - r->room_used;
+  if (count < 0 || (uint64_t)count > left) {
+    nn__onnx_fail(r, NN_ERR_LIMIT, "constants of %lld numbers are worked out, %zu are the most",
+                  (long long)count, left);
+    return NULL;
+  }
+  v->type = NN__ONNX_MADE, v->data = made;
+  r->room_used += (size_t)count;
+  return made;
+}
+
+/* A TensorProto; its name. */
+static nn__pb nn__onnx_read_tensor(nn__onnx_reader *r, nn__pb p, nn__onnx_view *v)
+{
+  int64_t dim[NN__ONNX_RANK] = {0}, list[64];
+  nn__field f;
+  nn__pb data = {NULL, NULL}, name = data;
+  size_t rank = 0, numbers = 0;
+  int field = 0, elsewhere = 0;
+  memset(v, 0, sizeof *v);
+  r->here = p.at;
+  while (nn__pb_next(r, &p, &f))
+    switch (f.number) {
+    case 1: rank = nn__pb_list(r, &f, dim, NN__ONNX_RANK, rank); break;
+    case 2: v->type = f.value < NN__ONNX_MADE ? (int)f.value : 0; break;
+    case 8: name = f.body; break;
+    case 4: case 9: case 10: data = f.body, field = f.number; break;
+    case 5: case 7: numbers = nn__pb_list(r, &f, list, 64, numbers), field = f.number; break;
+    case 13: elsewhere = 1; break;
+    case 14: elsewhere |= f.value != 0; break;
+    default: break;
+    }
+  if (elsewhere) nn__onnx_refuse(r, "an array lies in another file (external data)");
+  if (rank > NN__ONNX_RANK)
+    nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "an array of rank %zu, %d is the most", rank,
+                  (int)NN__ONNX_RANK);
+  if (r->status != NN_OK) return name;
+  const int64_t count = nn__onnx_rows(v, (int)rank, dim);
+  if (count < 0)
+    nn__onnx_fail(r, NN_ERR_FORMAT, "an array's sizes (the first is %lld) cannot be",
+                  (long long)dim[0]);
+  const size_t wide = (size_t)nn__onnx_width(v->type), bytes = (size_t)(data.end - data.at);
+  const int packed = field == 5 || field == 7;
+  const int own = v->type == NN__ONNX_FLOAT ? 4 : v->type == NN__ONNX_INT64 ? 7
+                  : v->type == NN__ONNX_DOUBLE ? 10 : v->type == NN__ONNX_HALF ? 9 : 5;
+  v->real = nn__onnx_real_type(v->type);
+  if (!wide || r->status != NN_OK) return name; /* what is never looked at */
+  if (!packed) numbers = bytes % wide ? SIZE_MAX : bytes / wide;
+  if (field && field != 9 && field != own)
+    nn__onnx_fail(r, NN_ERR_FORMAT, "numbers of type %d in the field of another", v->type);
+  else if (numbers != (uint64_t)count)
+    nn__onnx_fail(r, NN_ERR_FORMAT, "%lld numbers should be here, %zu are", (long long)count,
+                  bytes / wide);
+  v->data = data.at;
+  if (!packed || numbers > 64 || r->status != NN_OK) return name;
+  double *to = nn__onnx_made(r, v, (int)rank, dim);
+  for (size_t i = 0; to && i < numbers; i++) to[i] = (double)list[i];
+  return name;
+}
+
+/* Whether these are numbers that can be read; and whether they are reals. */
+static int nn__onnx_readable(const nn__onnx_view *v)
+{
+  return v->sort == NN__ONNX_TENSOR && (v->data || !nn__onnx_count(v));
+}
+static int nn__onnx_reals_only(const nn__onnx_view *v)
+{
+  return nn__onnx_readable(v) && v->real && nn__onnx_count(v);
+}
+
+/* Whether all numbers of a constant are one and the same. */
+static int nn__onnx_all(const nn__onnx_view *v, double value)
+{
+  nn__onnx_view t = *v;
+  for (int i = 0; i < t.atoms; i++)
+    if (!t.atom[i].stride) t.atom[i].size = 1; /* spread out */
+  const int64_t count = nn__onnx_count(&t);
+  for (int64_t i = 0; i < count; i++)
+    if (!(nn__onnx_at(&t, i) == value)) return 0;
+  return 1;
+}
+
+/* ---- operators: attributes and inputs ------------------------------------------------------ */
+
+/* An input of an operator, of the one at work; NULL where it is left out. */
+static const nn__onnx_view *nn__onnx_of(const nn__onnx_reader *r, const nn__onnx_op *o, int k)
+{
+  return k < o->ins && o->in[k] >= 0 ? &r->value[o->in[k]].v : NULL;
+}
+static const nn__onnx_view *nn__onnx_in(const nn__onnx_reader *r, int k)
+{
+  return nn__onnx_of(r, r->work, k);
+}
+
+/* What the operator, or its row, says of an attribute. */
+static const nn__onnx_attr *nn__onnx_get(const nn__onnx_reader *r, const char *name)
+{
+  int i = 0;
+  while (i < NN__ONNX_ATTRS && strcmp(r->attr[i].name, name)) i++;
+  return &r->attr[i];
+}
+static double nn__onnx_is(const nn__onnx_reader *r, const char *name)
+{
+  return nn__onnx_get(r, name)->is[0];
+}
+
+/* An AttributeProto. Strings are joined. */
+static void nn__onnx_read_attribute(nn__onnx_reader *r, nn__pb p, nn__onnx_attr *a)
+{
+  int64_t list[2 * NN__ONNX_RANK];
+  const char *at = a->rest;
+  size_t count = 0, used = 0;
+  nn__field f;
+  while (nn__pb_next(r, &p, &f)) {
+    const size_t size = (size_t)(f.body.end - f.body.at);
+    if (f.number == 2) a->is[0] = (double)nn__real_of(f.value, 4);
+    if (f.number == 3) a->is[0] = (double)(int64_t)f.value;
+    if (f.number == 5) a->tensor = f.body;
+    if (f.number == 8) count = nn__pb_list(r, &f, list, 2 * NN__ONNX_RANK, count);
+    if ((f.number != 4 && f.number != 9) || !size) continue;
+    memcpy(a->text + used, f.body.at, nn__min(size, NN__ONNX_WORD - 1 - used));
+    used += nn__min(size, NN__ONNX_WORD - 1 - used);
+  }
+  if (count > 2 * NN__ONNX_RANK)
+    nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its attribute %s is too long", a->name);
+  a->given = 1, a->count = (int)nn__min(count, 2 * NN__ONNX_RANK);
+  for (int i = 0; i < a->count; i++) a->is[i] = (double)list[i];
+  if (a->mark == ':') a->is[0] = 0;
+  int held = a->mark != '!' || a->is[0] == (double)nn__onnx_whole(&at);
+  for (int i = 0; a->mark == ':' && *at; i++, at += *at == '|') { /* one of these words */
+    const size_t length = strcspn(at, "|");
+    if (used == length && !memcmp(at, a->text, length)) break;
+    at += length, a->is[0] = i + 1, held = *at == '|';
+  }
+  if (!held)
+    nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its attribute %s; nn has %s alone", a->name,
+                  a->rest);
+}
+
+/* A list that is not an attribute but, from some operator set on, an input. */
+static void nn__onnx_read_list(nn__onnx_reader *r, const nn__onnx_view *v, nn__onnx_attr *a)
+{
+  if (!nn__onnx_readable(v) || v->real || v->rank > 1 || nn__onnx_count(v) > 2 * NN__ONNX_RANK) {
+    nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its %s must be a few whole numbers that do not change",
+                  a->name);
+    return;
+  }
+  a->count = (int)nn__onnx_count(v);
+  for (int i = 0; i < a->count; i++) {
+    a->is[i] = nn__onnx_at(v, i);
+    if (fabs(a->is[i]) >= NN__ONNX_N && a->mark == '@')
+      nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its %s hangs on the number of samples", a->name);
+  }
+}
+
+/* Reads the operator's attributes as its row has them; 0 and a sentence where nn has not one. */
+static int nn__onnx_attributes(nn__onnx_reader *r, const nn__onnx_op *o, const char *row)
+{
+  char word[NN__ONNX_WORD], name[48];
+  nn__pb p = o->body;
+  nn__field f;
+  int n = 0;
+  memset(r->attr, 0, (NN__ONNX_ATTRS + 1) * sizeof *r->attr);
+  for (row = nn__onnx_word(row, word); word[0]; row = nn__onnx_word(row, word)) {
+    nn__onnx_attr *a = &r->attr[n++];
+    const size_t length = strcspn(word, "=!:@%");
+    memcpy(a->name, word, sizeof word);
+    a->mark = word[length], a->name[length] = 0;
+    const char *at = a->rest = a->name + length + (a->mark != 0);
+    const int k = a->mark == '@' || a->mark == '%' ? *at - '0' : -1;
+    if (a->mark == '=')
+      a->is[0] = *at == '#' ? nn__onnx_number(NULL, at[1]) : (double)nn__onnx_whole(&at);
+    if (k >= 0 && nn__onnx_of(r, o, k)) nn__onnx_read_list(r, nn__onnx_of(r, o, k), a);
+  }
+  while (nn__pb_next(r, &p, &f)) {
+    if (f.number != 5) continue;
+    nn__pb_text(nn__pb_get(r, f.body, 1).body, name);
+    nn__onnx_attr *a = r->attr;
+    while (a < r->attr + n && strcmp(a->name, name)) a++;
+    if (a == r->attr + n)
+      return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its attribute %s, which nn has not", name);
+    nn__onnx_read_attribute(r, f.body, a);
+  }
+  return r->status == NN_OK;
+}
+
+/* Axes of a list, of `rank`, as bits. */
+static unsigned nn__onnx_axes(nn__onnx_reader *r, const nn__onnx_attr *a, int rank)
+{
+  unsigned set = 0;
+  if (rank > NN__ONNX_RANK) nn__onnx_refuse(r, "more axes than 8");
+  for (int i = 0; i < a->count && r->status == NN_OK; i++) {
+    const int axis = nn__onnx_axis(r, a->is[i], rank);
+    if (axis >= 0 && set >> axis & 1) nn__onnx_fail(r, NN_ERR_FORMAT, "an axis twice");
+    set |= axis >= 0 ? 1u << axis : 0;
+  }
+  return set;
+}
+
+/* A whole number for a builder call, which refuses what is below 0 or too large. */
+static int nn__onnx_narrow(double x) { return x >= INT_MAX ? INT_MAX : x > -1 ? (int)x : -1; }
+
+/* ---- layers in the order and shape that they want ------------------------------------------- */
+
+/* What a builder call gave, as the layer behind v; its error, if it is one, as the operator's. */
+static int nn__onnx_built(nn__onnx_reader *r, nn__onnx_view *v, int node)
+{
+  const nn_status e = r->m->broken;
+  if (node < 0)
+    nn__onnx_fail(r, e == NN_ERR_ARGUMENT || e == NN_OK ? NN_ERR_FORMAT : e, "%s",
+                  nn__sentence(r->m));
+  else if ((double)r->m->node[node].rows * (double)r->m->node[node].cols > 1e12)
+    nn__onnx_fail(r, NN_ERR_LIMIT, "%s gives too many numbers", r->m->node[node].name);
+  v->node = node;
+  return r->status == NN_OK;
+}
+
+/* The same of a layer whose sizes are those of v->mask: an axis that is a size has it, one that is
+ * in none has size 1. */
+static int nn__onnx_became(nn__onnx_reader *r, nn__onnx_view *v, int node)
+{
+  const nn__onnx_view old = *v;
+  int64_t stride = 1;
+  if (!nn__onnx_built(r, v, node)) return 0;
+  v->sort = NN__ONNX_LAYER, v->atoms = 0;
+  for (int axis = 0; axis < v->rank; axis++) {
+    struct nn__onnx_atom one = {1, 0, axis};
+    for (int k = 0; k < v->dims; k++) {
+      if (v->mask[k] >> axis & 1) one.size = nn__onnx_size(&old, axis);
+      if (v->mask[k] == 1u << axis) one.size = r->m->node[node].dim[k];
+    }
+    if (!nn__onnx_samples(&old, axis)) v->atom[v->atoms++] = one;
+    else
+      for (int i = 0; i < old.atoms; i++)
+        if (old.atom[i].axis == axis) v->atom[v->atoms++] = old.atom[i];
+  }
+  for (int k = v->dims; k-- > 0;)
+    for (int i = v->atoms; i-- > 0;) {
+      struct nn__onnx_atom *p = &v->atom[i];
+      if (!(v->mask[k] >> p->axis & 1) || p->stride == NN__ONNX_SAMPLES) continue;
+      p->stride = stride, stride *= p->size;
+    }
+  nn__onnx_tidy(v, 0);
+  return 1;
+}
+
+static int nn__onnx_reshaped(nn__onnx_reader *r, int x, int rank, const int64_t *size)
+{
+  const nn__node *node = &r->m->node[x < 0 ? 0 : x];
+  int dim[3] = {1, 1, 1}, same = x >= 0 && node->rank == rank;
+  for (int i = 0; i < rank; i++)
+    dim[i] = nn__onnx_narrow((double)size[i]), same &= node->dim[i] == dim[i];
+  if (same || x < 0) return x;
+  return rank == 1 && node->rank > 1 ? nn_flatten(r->m, x) : nn_reshape(r->m, x, rank, dim);
+}
+
+/* Makes v's layer one of `rank` sizes, of which size k is made of the axes in the set mask[k], in
+ * their order. The samples need not be in any. */
+static int nn__onnx_as(nn__onnx_reader *r, nn__onnx_view *v, int rank, const unsigned *mask)
+{
+  int64_t to[3] = {1, 1, 1}, size[NN__ONNX_ATOMS], stride[NN__ONNX_ATOMS], tail = 1;
+  int now[NN__ONNX_ATOMS], n = 0, x = v->node;
+  if (r->status != NN_OK) return 0;
+  for (int k = 0; k < rank; k++)
+    for (int i = 0; i < v->atoms; i++) {
+      const struct nn__onnx_atom *p = &v->atom[i];
+      if (!(mask[k] >> p->axis & 1) || p->stride == NN__ONNX_SAMPLES) continue;
+      to[k] *= p->size;
+      if (n && stride[n - 1] == p->size * p->stride) size[--n] *= p->size;
+      else size[n] = p->size;
+      stride[n] = p->stride, now[n] = n, n++;
+    }
+  const nn__node *node = &r->m->node[x];
+  if ((size_t)(to[0] * to[1] * to[2]) != node->rows * node->cols)
+    return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "the samples must be an axis of their own");
+  for (int i = 1; i < n; i++) /* blocks, as they lie now */
+    for (int j = i; j > 0 && stride[now[j]] > stride[now[j - 1]]; j--) {
+      const int other = now[j];
+      now[j] = now[j - 1], now[j - 1] = other;
+    }
+  while (n && now[n - 1] == n - 1) tail *= size[--n]; /* those that stay at the end */
+  for (int i = n; i-- > 0;) { /* block i goes to the front: [a,b,c] -> [b,a,c] */
+    int64_t image[3] = {1, size[i], tail};
+    int j = 0;
+    while (now[j] != i) image[0] *= size[now[j++]];
+    for (int k = j + 1; k < n; k++) image[2] *= size[now[k]];
+    const int columns = x >= 0 && image[2] == 1 && r->m->node[x].rank == 3 &&
+                        r->m->node[x].dim[2] == image[1];
+    if (j) x = nn_image_to_sequence(r->m, columns ? x : nn__onnx_reshaped(r, x, 3, image), columns);
+    for (; j > 0; j--) now[j] = now[j - 1];
+    now[0] = i;
+  }
+  v->dims = rank;
+  for (int k = 0; k < rank; k++) v->mask[k] = mask[k];
+  return nn__onnx_became(r, v, nn__onnx_reshaped(r, x, rank, to));
+}
+
+/* The sets of axes that the layer's sizes are made of, and its rank; 0 where they are not whole
+ * axes. */
+static int nn__onnx_layout(const nn__onnx_reader *r, const nn__onnx_view *v, unsigned mask[3])
+{
+  const nn__node *node = &r->m->node[v->node];
+  int64_t below = 1;
+  int found = 0;
+  mask[0] = mask[1] = mask[2] = 0;
+  for (int k = node->rank; k-- > 0; below *= node->dim[k])
+    for (int i = 0; i < v->atoms; i++) {
+      const struct nn__onnx_atom *p = &v->atom[i];
+      if (p->stride == NN__ONNX_SAMPLES) found += !k;
+      else if (p->stride >= below && p->stride * p->size <= below * node->dim[k])
+        mask[k] |= 1u << p->axis, found++;
+    }
+  const unsigned twice = (mask[0] & mask[1]) | (mask[0] & mask[2]) | (mask[1] & mask[2]);
+  return found == v->atoms && !twice ? node->rank : 0;
+}
+
+/* Makes `set` the axis of channels or features of v's layer: an image where it is one and may be, a
+ * sequence, whose steps are the other axes, or a vector. */
+static int nn__onnx_by(nn__onnx_reader *r, nn__onnx_view *v, unsigned set, int image)
+{
+  unsigned mask[3];
+  int rank = nn__onnx_layout(r, v, mask);
+  for (int i = 0; i < v->rank; i++)
+    if (set >> i & 1 && nn__onnx_samples(v, i)) nn__onnx_refuse(r, "it goes over the samples");
+  if (!rank || (rank == 3 && !image) || mask[rank == 2] != nn__onnx_broad(v, set) ||
+      r->m->node[v->node].dim[rank == 2] != nn__onnx_sizes(v, set)) {
+    mask[0] = nn__onnx_every(v) & ~set;
+    rank = nn__onnx_sizes(v, mask[0]) == 1 ? 1 : 2;
+  }
+  mask[rank == 2] = set;
+  return nn__onnx_as(r, v, rank, mask);
+}
+
+/* Makes v's layer one that has `axis` alone as one of its sizes: which; -1 after an error. */
+static int nn__onnx_apart(nn__onnx_reader *r, nn__onnx_view *v, int axis)
+{
+  const unsigned bit = 1u << axis, before = bit - 1;
+  unsigned mask[3];
+  int rank = nn__onnx_layout(r, v, mask), k = rank;
+  if (nn__onnx_samples(v, axis)) nn__onnx_refuse(r, "it goes along the samples");
+  while (k-- > 0)
+    if (mask[k] == nn__onnx_broad(v, bit) && r->m->node[v->node].dim[k] == nn__onnx_size(v, axis))
+      break;
+  if (k < 0) mask[0] = before, mask[2] = nn__onnx_every(v) & ~bit & ~before, rank = 3, k = 1;
+  mask[k] = bit;
+  return nn__onnx_as(r, v, rank, mask) ? k : -1;
+}
+
+/* Makes v's layer an image of [N,C,H,W] or, in place of [N,C,T], a sequence or, if told, an image
+ * one high. */
+static int nn__onnx_spatial(nn__onnx_reader *r, nn__onnx_view *v, int image)
+{
+  static const unsigned flat[] = {4, 2}, one_high[] = {2, 0, 4}, whole[] = {2, 4, 8};
+  if (v->rank < 3 || v->rank > 4 || !nn__onnx_samples(v, 0))
+    return nn__onnx_refuse(r, "its input must be [N,C,T] or [N,C,H,W], N the samples");
+  return nn__onnx_as(r, v, v->rank == 3 && !image ? 2 : 3,
+                     v->rank == 4 ? whole : image ? one_high : flat);
+}
+
+/* Gives a layer a name, if it may have that. */
+static void nn__onnx_call(nn__onnx_reader *r, int node, nn__pb name)
+{
+  char text[sizeof r->m->node[0].name];
+  const size_t length = (size_t)(name.end - name.at);
+  if (node < 0 || length >= sizeof text) return;
+  for (size_t i = 0; i < length; i++) text[i] = name.at[i] == '/' ? '.' : (char)name.at[i];
+  text[length] = 0;
+  if (strlen(text) != length || !nn__good_key(text)) return;
+  for (size_t i = 0; i < length; i++) text[i] = text[i] == '.' ? '/' : text[i];
+  if (nn_find_node(r->m, text) < 0) nn_name(r->m, node, text);
+}
+
+/* Parameter k of a new layer is input `in` of the operator, or a view of it, one number for all of
+ * a row; without one all are `otherwise`. The layer gets the name before ".weight". */
+static nn__onnx_fill *nn__onnx_take(nn__onnx_reader *r, int node, int k, int in,
+                                    const nn__onnx_view *v, double otherwise)
+{
+  nn__onnx_fill *f = &r->fill[NN_MAX_PARAMS]; /* one that is of no use */
+  if (node >= 0 && r->status == NN_OK) f = &r->fill[r->m->node[node].param + k];
+  memset(f, 0, sizeof *f);
+  f->scale = 1, f->shift = v ? 0 : otherwise;
+  if (!v || node < 0 || r->status != NN_OK) return f;
+  f->from = *v;
+  const nn__param *p = &r->m->param[r->m->node[node].param + k];
+  int at = 0;
+  int64_t count = nn__onnx_count(v);
+  for (int i = 0; i < v->rank && p->rank > 1 && count > 1; i++) { /* sizes but those of 1 */
+    if (nn__onnx_size(v, i) == 1) continue;
+    while (at < p->rank && p->dim[at] == 1) at++;
+    if (at == p->rank || p->dim[at++] != nn__onnx_size(v, i)) count = -1;
+  }
+  if ((size_t)count != p->count && (count != 1 || p->rank > 1))
+    nn__onnx_fail(r, NN_ERR_SHAPE, "an array of %lld numbers, %s.%s takes %zu in another shape",
+                  (long long)nn__onnx_count(v), r->m->node[node].name, p->what, p->count);
+  nn__pb name = r->value[r->work->in[in]].name;
+  if (k == 0 && name.end - name.at > 7 && !memcmp(name.end - 7, ".weight", 7)) {
+    name.end -= 7;
+    nn__onnx_call(r, node, name);
+  }
+  return f;
+}
+
+/* ---- operators that only change axes, or choose among places -------------------------------- */
+
+/* Makes v lie row by row: a layer as one axis, a constant in new memory. */
+static int nn__onnx_flat(nn__onnx_reader *r, nn__onnx_view *v)
+{
+  const unsigned all = nn__onnx_every(v);
+  const nn__onnx_view x = *v;
+  int64_t dim[NN__ONNX_RANK];
+  if (v->sort == NN__ONNX_LAYER) return nn__onnx_as(r, v, 1, &all);
+  for (int i = 0; i < x.rank; i++) dim[i] = nn__onnx_size(&x, i);
+  double *made = nn__onnx_made(r, v, x.rank, dim);
+  for (int64_t i = 0; made && i < nn__onnx_count(&x); i++) made[i] = nn__onnx_at(&x, i);
+  return made != NULL;
+}
+
+/* Some places of an axis: `count` from `begin` on, every `step`-th. */
+static int nn__onnx_cut(nn__onnx_reader *r, nn__onnx_view *v, int axis, double begin, double count,
+                        double step)
+{
+  const double all = nn__onnx_whole_size(v, axis, NN__ONNX_N);
+  const unsigned bit = 1u << axis, both[2] = {bit, nn__onnx_every(v) & ~bit};
+  if (count < 1) return nn__onnx_refuse(r, "no place of an axis is left");
+  if (all == 1 || (count == all && step > 0)) return 1;
+  if (nn__onnx_samples(v, axis)) return nn__onnx_refuse(r, "it goes along the samples");
+  if (v->sort == NN__ONNX_TENSOR) {
+    int i = 0;
+    while (v->atom[i].axis != axis) i++;
+    if (v->atom[i].size != (int64_t)all) /* the axis has several atoms */
+      return nn__onnx_flat(r, v) && nn__onnx_cut(r, v, axis, begin, count, step);
+    v->start += (int64_t)begin * v->atom[i].stride;
+    v->atom[i].size = (int64_t)count, v->atom[i].stride *= (int64_t)step;
+    return nn__onnx_tidy(v, 0), 1;
+  }
+  if (step == -1 && count == all)
+    return nn__onnx_as(r, v, 2, both) && nn__onnx_became(r, v, nn_reverse(r->m, v->node));
+  if (step != 1 && count > 1)
+    return nn__onnx_refuse(r, "its steps; nn takes every place, or all in reverse");
+  const int k = nn__onnx_apart(r, v, axis);
+  if (k < 0) return 0;
+  if (v->dims == 2 && k == 0 && count == 1 && begin == all - 1) {
+    v->dims = 1, v->mask[0] = v->mask[1];
+    return nn__onnx_became(r, v, nn_last_step(r->m, v->node));
+  }
+  return nn__onnx_became(r, v, nn_slice(r->m, v->node, k, (int)begin, nn__onnx_narrow(count)));
+}
+
+static int nn__onnx_slice(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_attr *starts = nn__onnx_get(r, "starts"), *ends = nn__onnx_get(r, "ends");
+  const nn__onnx_attr *axes = nn__onnx_get(r, "axes"), *steps = nn__onnx_get(r, "steps");
+  const int n = starts->count;
+  if (ends->count != n || (axes->count && axes->count != n) || (steps->count && steps->count != n))
+    return nn__onnx_fail(r, NN_ERR_FORMAT, "lists of several lengths");
+  for (int i = 0; i < n; i++) {
+    const int axis = nn__onnx_axis(r, axes->count ? axes->is[i] : i, y->rank);
+    const double step = steps->count ? steps->is[i] : 1;
+    const int back = step < 0;
+    if (axis < 0) return 0;
+    if (step == 0 || fabs(step) > INT_MAX)
+      return nn__onnx_fail(r, NN_ERR_FORMAT, "steps of %g", step);
+    const double all = nn__onnx_whole_size(y, axis, NN__ONNX_N);
+    double end[2] = {starts->is[i], ends->is[i]};
+    for (int k = 0; k < 2; k++) { /* numbers of 2^62 and more are beyond any end */
+      if (end[k] < 0) end[k] = end[k] < -4e18 ? -1 : fmax(end[k] + all, -1);
+      if (end[k] > all - back || end[k] > 4e18) end[k] = all - back;
+      if (end[k] < 0 && !back) end[k] = 0;
+    }
+    const double span = back ? end[0] - end[1] : end[1] - end[0];
+    if (!nn__onnx_cut(r, y, axis, end[0], ceil(span / fabs(step)), step)) return 0;
+  }
+  return 1;
+}
+
+static int nn__onnx_split(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_view x = *y;
+  const int axis = nn__onnx_axis(r, nn__onnx_is(r, "axis"), x.rank);
+  const nn__onnx_attr *split = nn__onnx_get(r, "split");
+  double begin = 0;
+  if (axis < 0) return 0;
+  const double all = nn__onnx_whole_size(&x, axis, NN__ONNX_N), each = ceil(all / r->work->outs);
+  if (split->count && split->count != r->work->outs)
+    return nn__onnx_fail(r, NN_ERR_FORMAT, "%d parts and %d outputs", split->count, r->work->outs);
+  for (int k = 0; k < r->work->outs; k++) {
+    const double count = split->count ? split->is[k] : fmin(each, all - begin);
+    if (count < 1 || count > all - begin) break;
+    nn__onnx_view *part = &r->value[r->work->out + k].v;
+    *part = x;
+    if (r->value[r->work->out + k].uses && !nn__onnx_cut(r, part, axis, begin, count, 1)) return 0;
+    begin += count;
+  }
+  return begin == all || nn__onnx_fail(r, NN_ERR_SHAPE, "parts that do not fit");
+}
+
+/* Puts axis from[i] in place i. */
+static void nn__onnx_permute(nn__onnx_view *v, const int *from)
+{
+  const nn__onnx_view x = *v;
+  v->atoms = 0;
+  for (int i = 0; i < x.rank; i++)
+    for (int k = 0; k < x.atoms; k++)
+      if (x.atom[k].axis == from[i]) v->atom[v->atoms] = x.atom[k], v->atom[v->atoms++].axis = i;
+}
+
+static int nn__onnx_transpose(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_attr *perm = nn__onnx_get(r, "perm");
+  int from[NN__ONNX_RANK];
+  if (perm->count && perm->count != y->rank)
+    return nn__onnx_fail(r, NN_ERR_FORMAT, "%d axes of %d", perm->count, y->rank);
+  nn__onnx_axes(r, perm, y->rank);
+  for (int i = 0; i < y->rank && r->status == NN_OK; i++)
+    from[i] = perm->count ? nn__onnx_axis(r, perm->is[i], y->rank) : y->rank - 1 - i;
+  if (r->status == NN_OK) nn__onnx_permute(y, from);
+  return r->status == NN_OK;
+}
+
+static int nn__onnx_squeeze(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const int more = r->how, rank = y->rank;
+  const nn__onnx_attr *axes = nn__onnx_get(r, "axes");
+  unsigned set = nn__onnx_axes(r, axes, rank + (more ? axes->count : 0));
+  for (int i = 0; i < rank && !more && !axes->count; i++)
+    if (nn__onnx_whole_size(y, i, NN__ONNX_N) == 1) set |= 1u << i;
+  for (int i = 0; i < NN__ONNX_RANK && more; i++)
+    if (set >> i & 1) nn__onnx_move_axes(y, i, 1);
+  for (int i = rank; i-- > 0 && !more && r->status == NN_OK;) {
+    if (!(set >> i & 1)) continue;
+    if (nn__onnx_whole_size(y, i, NN__ONNX_N) != 1)
+      nn__onnx_refuse(r, "an axis of more than one place is taken away");
+    nn__onnx_move_axes(y, i + 1, -1);
+  }
+  return r->status == NN_OK;
+}
+
+/* Deals v's atoms out to axes of these sizes, the samples being so many; 0: they do not fit. */
+static int nn__onnx_deal(nn__onnx_view *v, int count, const double *to, double samples)
+{
+  int at = 0;
+  for (int axis = 0; axis < count; axis++) {
+    double full = 1;
+    for (; at < v->atoms; at++) {
+      struct nn__onnx_atom *p = &v->atom[at];
+      const int all = p->stride == NN__ONNX_SAMPLES;
+      const double size = all ? samples : (double)p->size, part = to[axis] / full;
+      if (part != floor(part)) break;
+      if (part == 1 && (size != 1 || (full > 1 && axis + 1 < count))) break;
+      if (fmod(part, size) != 0) { /* a part of it */
+        if (all || fmod(size, part) != 0 || v->atoms == NN__ONNX_ATOMS) return 0;
+        memmove(p + 1, p, sizeof *p * (size_t)(v->atoms++ - at));
+        p->size = (int64_t)part, p[1].size /= p->size, p->stride *= p[1].size;
+      }
+      p->axis = axis, full *= all ? samples : (double)p->size;
+    }
+    if (full != to[axis]) return 0;
+  }
+  v->rank = count;
+  return at == v->atoms;
+}
+
+/* Reshape and Flatten: sizes, of which 0 is the size of before and -1 the rest. */
+static int nn__onnx_reshape(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_attr *shape = nn__onnx_get(r, r->how ? "" : "shape");
+  double to[2 * NN__ONNX_RANK] = {1, -1}, wants[NN__ONNX_RANK];
+  const double axis = r->how ? nn__onnx_is(r, "axis") : 0;
+  const int first = axis == y->rank ? y->rank : nn__onnx_axis(r, axis, y->rank + !y->rank);
+  const int count = r->how ? 2 : shape->count;
+  for (int i = 0; i < first; i++) to[0] *= nn__onnx_whole_size(y, i, NN__ONNX_N);
+  if (!r->how) memcpy(to, shape->is, sizeof to);
+  if (!count || count > NN__ONNX_RANK)
+    nn__onnx_refuse(r, "no shape, or one of more than 8 axes");
+  for (int way = 0; way < 4 && r->status == NN_OK; way++) { /* N samples, or the file's batch */
+    const double samples = way & 1 ? (double)r->batch : NN__ONNX_N;
+    if (way == 2 && !nn__onnx_flat(r, y)) break; /* row by row */
+    nn__onnx_view v = *y;
+    double rest = 1;
+    int open = -1, held = samples > 0;
+    for (int i = 0; i < v.rank; i++) rest *= nn__onnx_whole_size(&v, i, samples);
+    nn__onnx_tidy(&v, 1);
+    for (int i = 0; i < count && held; i++) {
+      wants[i] = to[i] == 0 && i < y->rank ? nn__onnx_whole_size(y, i, samples) : to[i];
+      held = wants[i] > 0 ? fmod(rest, wants[i]) == 0 : wants[i] == -1 && open < 0;
+      if (wants[i] > 0) rest /= wants[i];
+      else open = i;
+    }
+    if (open >= 0) wants[open] = rest;
+    if (!held || (open < 0 && rest != 1) || !nn__onnx_deal(&v, count, wants, samples)) continue;
+    *y = v;
+    return 1;
+  }
+  return nn__onnx_fail(r, NN_ERR_UNSUPPORTED,
+                       "a shape that mixes samples, or that is of other numbers");
+}
+
+/* Spreads a constant out along axes of size 1, to `rank` sizes, of which 1 asks for nothing. */
+static int nn__onnx_spread(nn__onnx_reader *r, nn__onnx_view *v, int rank, const double *to)
+{
+  double most = 1;
+  if (rank > NN__ONNX_RANK || rank < v->rank)
+    return nn__onnx_refuse(r, "nn spreads out over 8 axes at most, and over no fewer");
+  nn__onnx_move_axes(v, 0, rank - v->rank);
+  for (int i = 0; i < rank; i++) {
+    const double own = (double)nn__onnx_size(v, i);
+    int k = 0;
+    if (to[i] == 1 || to[i] == own) continue;
+    if (to[i] >= NN__ONNX_N && (own == 1 || own == (double)r->batch)) continue; /* each sample's */
+    if (own != 1 || to[i] < 0 || (most *= to[i] + 1) > 1e9 || v->atoms == NN__ONNX_ATOMS)
+      return nn__onnx_refuse(r, "constants of shapes that do not fit");
+    while (k < v->atoms && v->atom[k].axis < i) k++;
+    memmove(v->atom + k + 1, v->atom + k, sizeof *v->atom * (size_t)(v->atoms++ - k));
+    v->atom[k].size = (int64_t)to[i], v->atom[k].stride = 0, v->atom[k].axis = i;
+  }
+  return 1;
+}
+
+/* Expand; ConstantOfShape: one number of its own, or 0. */
+static int nn__onnx_expand(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_attr *shape = nn__onnx_get(r, "shape");
+  const nn__pb value = nn__onnx_get(r, "value")->tensor;
+  if (value.at) {
+    nn__onnx_read_tensor(r, value, y);
+  } else if (r->how) {
+    double *made = nn__onnx_made(r, y, 0, NULL);
+    if (made) *made = 0, y->real = 1;
+  }
+  if (r->status != NN_OK) return 0;
+  if (r->how && nn__onnx_count(y) != 1) return nn__onnx_refuse(r, "a value that is not one number");
+  if (r->how) y->rank = 0;
+  return nn__onnx_spread(r, y, shape->count, shape->is);
+}
+
+/* Identity, Cast, Dropout. */
+static int nn__onnx_same(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_view *learns = nn__onnx_in(r, 2);
+  const double to = nn__onnx_is(r, "to");
+  const int reals = r->how ? nn__onnx_real_type(to) : y->real;
+  const int tokens = y->sort == NN__ONNX_LAYER && r->m->node[y->node].kind == NN__TOKENS;
+  if (r->how && !reals && (y->sort == NN__ONNX_LAYER ? !tokens : y->real))
+    return nn__onnx_refuse(r, "reals made whole");
+  for (int64_t i = 0; y->sort == NN__ONNX_TENSOR && reals > y->real && i < nn__onnx_count(y); i++)
+    if (fabs(nn__onnx_at(y, i)) >= NN__ONNX_N)
+      return nn__onnx_refuse(r, "its input hangs on the number of samples, and so must be reals "
+                             "that do not change");
+  y->real = reals;
+  if (!learns || nn__onnx_all(learns, 0)) return 1;
+  return nn__onnx_refuse(r, "training");
+}
+
+/* ---- constants that are worked out --------------------------------------------------------- */
+
+static int nn__onnx_shape(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_view x = *y;
+  const double rank = x.rank, from = nn__onnx_is(r, "start");
+  const double to = nn__onnx_is(r, "end");
+  const int first = (int)fmin(fmax(from < 0 ? from + rank : from, 0), rank);
+  const int end = (int)fmin(fmax(to < 0 ? to + rank : to, 0), rank);
+  const int64_t count = end > first ? end - first : 0;
+  double *made = nn__onnx_made(r, y, 1, &count);
+  for (int i = 0; made && i < (int)count; i++)
+    made[i] = nn__onnx_whole_size(&x, first + i, NN__ONNX_N);
+  y->real = 0;
+  return made != NULL;
+}
+
+/* Numbers from those of two or three constants, by the letter r->how. */
+static int nn__onnx_calculate(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const int how = r->how, ins = how == '?' ? 3 : 2;
+  nn__onnx_view in[3];
+  double to[NN__ONNX_RANK];
+  int64_t dim[NN__ONNX_RANK];
+  int rank = 0, real = 0;
+  for (int k = 0; k < ins; k++) {
+    in[k] = *nn__onnx_in(r, k);
+    if (in[k].rank > rank) rank = in[k].rank;
+    real |= in[k].real && !(how == '?' && !k);
+  }
+  for (int i = 0; i < rank; i++) {
+    dim[i] = 1;
+    for (int k = 0; k < ins && dim[i] == 1; k++)
+      if (i >= rank - in[k].rank) dim[i] = nn__onnx_size(&in[k], i - rank + in[k].rank);
+    to[i] = (double)dim[i];
+  }
+  for (int k = 0; k < ins; k++)
+    if (!nn__onnx_spread(r, &in[k], rank, to)) return 0;
+  double *made = nn__onnx_made(r, y, rank, dim);
+  for (int64_t i = 0; made && i < nn__onnx_count(&in[0]); i++) {
+    const double a = nn__onnx_at(&in[0], i), b = nn__onnx_at(&in[1], i);
+    if (!real && how == '/' && b == 0) return nn__onnx_refuse(r, "a division by 0");
+    const double x = how == '+'   ? a + b
+                     : how == '-' ? a - b
+                     : how == '*' ? a * b
+                     : how == '=' ? a == b
+                     : how == '?' ? (a != 0 ? b : nn__onnx_at(&in[2], i))
+                     : real       ? a / b : trunc(a / b);
+    const int many[] = {fabs(a) >= NN__ONNX_N, fabs(b) >= NN__ONNX_N, fabs(x) >= NN__ONNX_N};
+    const double whole = many[2] ? x / NN__ONNX_N : x; /* in samples: k N, and no k N + 1 */
+    const int mixed = how == '/' ? many[1] > many[0] : strchr("+-", how) && a != 0 && b != 0 &&
+                                                       many[0] != many[1];
+    made[i] = x;
+    if (!real && how != '?' && (!(fabs(whole) < 9e15) || whole != floor(whole) || mixed))
+      return nn__onnx_refuse(r, "whole numbers that are too large, or hang on the samples' number");
+  }
+  y->real = real && how != '=';
+  return made != NULL;
+}
+
+/* Constants in a row. */
+static int nn__onnx_append(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  int64_t all = 0;
+  for (int k = 0; k < r->work->ins; k++) {
+    if (nn__onnx_in(r, k)->rank != 1) return nn__onnx_refuse(r, "constants of more than one axis");
+    all += nn__onnx_count(nn__onnx_in(r, k));
+  }
+  double *made = nn__onnx_made(r, y, 1, &all);
+  for (int k = 0; made && k < r->work->ins; k++) {
+    const nn__onnx_view *v = nn__onnx_in(r, k);
+    for (int64_t i = 0; i < nn__onnx_count(v); i++) *made++ = nn__onnx_at(v, i);
+  }
+  return made != NULL;
+}
+
+/* ---- operators with windows ----------------------------------------------------------------- */
+
+/* A window over one axis or two: numbers of the second stand for none where there is one. */
+typedef struct nn__onnx_window {
+  double in[2], kernel[2], stride[2], dilation[2], pad[2], behind[2];
+} nn__onnx_window;
+
+/* Reads the window of an operator on v; w->kernel: the weights', or 0. */
+static int nn__onnx_read_window(nn__onnx_reader *r, const nn__onnx_view *v, nn__onnx_window *w)
+{
+  static const char *const names[] = {"kernel_shape", "strides", "dilations", "pads"};
+  double *const to[] = {w->kernel, w->stride, w->dilation, w->pad, w->behind};
+  const int axes = v->rank - 2, way = (int)nn__onnx_is(r, "auto_pad"); /* VALID, SAME_UPPER, .. */
+  if (axes < 1 || axes > 2)
+    return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "a window over %d axes; nn has them over 1 and 2",
+                         axes);
+  for (int i = 0; i < 2; i++) {
+    w->in[i] = i < axes ? (double)nn__onnx_size(v, 2 + i) : 1;
+    w->stride[i] = w->dilation[i] = 1, w->pad[i] = w->behind[i] = 0;
+  }
+  for (int i = 0; i < 4; i++) {
+    const nn__onnx_attr *a = nn__onnx_get(r, names[i]);
+    const int n = i == 3 ? 2 * axes : axes;
+    if (a->count && a->count != n)
+      return nn__onnx_fail(r, NN_ERR_FORMAT, "its %s: %d numbers, not %d", names[i], a->count, n);
+    for (int k = 0; k < a->count; k++) {
+      double *const p = &to[i + (k >= axes)][k % axes];
+      if (i == 0 && *p != 0 && *p != a->is[k])
+        return nn__onnx_refuse(r, "kernel_shape is not that of the weights");
+      if (i == 3 && a->is[k] < 0) return nn__onnx_refuse(r, "pads below 0");
+      *p = a->is[k];
+    }
+  }
+  for (int k = 0; k < axes && way; k++) {
+    const double step = fmax(w->stride[k], 1), steps = ceil(w->in[k] / step) - 1;
+    double all = fmax(steps * step + (w->kernel[k] - 1) * w->dilation[k] + 1 - w->in[k], 0);
+    if (way == 1) all = 0;
+    w->pad[k] = way == 2 ? floor(all / 2) : ceil(all / 2);
+    w->behind[k] = all - w->pad[k];
+  }
+  return 1;
+}
+
+/* The numbers of a window as nn has them. `turn`: those of the one axis are columns. */
+static nn_conv2d_options nn__onnx_options(const nn__onnx_window *w, int turn)
+{
+  nn_conv2d_options c = {0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0};
+  const int h = turn, k = !turn;
+  c.kernel_h = nn__onnx_narrow(w->kernel[h]), c.kernel_w = nn__onnx_narrow(w->kernel[k]);
+  c.stride_h = nn__onnx_narrow(w->stride[h]), c.stride_w = nn__onnx_narrow(w->stride[k]);
+  c.pad_h = nn__onnx_narrow(w->pad[h]), c.pad_w = nn__onnx_narrow(w->pad[k]);
+  c.dilation_h = nn__onnx_narrow(w->dilation[h]), c.dilation_w = nn__onnx_narrow(w->dilation[k]);
+  return c;
+}
+
+/* Zeros round an image: pads that the layer itself cannot have. */
+static int nn__onnx_pad_ahead(nn__onnx_reader *r, nn__onnx_view *v, double *pad, double *behind)
+{
+  const int one = v->rank == 3;
+  int n[4];
+  for (int i = 0; i < 4; i++)
+    n[i] = one && i < 2 ? 0 : nn__onnx_narrow((i % 2 ? behind : pad)[i / 2 - one]);
+  if (!nn__onnx_spatial(r, v, 1)) return 0;
+  pad[0] = pad[!one] = 0;
+  return nn__onnx_became(r, v, nn_pad2d(r->m, v->node, n[0], n[1], n[2], n[3]));
+}
+
+static int nn__onnx_pad(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_view *value = nn__onnx_in(r, 2);
+  const nn__onnx_attr *pads = nn__onnx_get(r, "pads");
+  const int rank = y->rank;
+  double ahead[2], behind[2];
+  if (pads->count != 2 * rank || rank < 3 || rank > 4 || pads->is[0] != 0 || pads->is[1] != 0 ||
+      pads->is[rank] != 0 || pads->is[rank + 1] != 0)
+    return nn__onnx_refuse(r, "its pads; nn pads height and width");
+  if (value && !nn__onnx_all(value, 0)) return nn__onnx_refuse(r, "its value; nn pads with zeros");
+  for (int i = 0; i < rank - 2; i++) ahead[i] = pads->is[2 + i], behind[i] = pads->is[rank + 2 + i];
+  return nn__onnx_pad_ahead(r, y, ahead, behind);
+}
+
+static int nn__onnx_conv(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const int back = r->how, axes = y->rank - 2, turn = back && axes == 1;
+  const nn__onnx_view *weight = nn__onnx_in(r, 1), *bias = nn__onnx_in(r, 2);
+  const nn__onnx_attr *behind = nn__onnx_get(r, "output_padding");
+  double more[2] = {0, 0};
+  nn__onnx_window w;
+  if (weight->rank != y->rank)
+    return nn__onnx_refuse(r, "weights of another rank than its input");
+  for (int i = 0; i < 2; i++) w.kernel[i] = i < axes ? (double)nn__onnx_size(weight, 2 + i) : 1;
+  if (!nn__onnx_read_window(r, y, &w)) return 0;
+  if (behind->count && behind->count != axes)
+    return nn__onnx_fail(r, NN_ERR_FORMAT, "output_padding for %d axes", behind->count);
+  for (int i = 0; i < axes; i++) more[i] = behind->is[i] + w.pad[i] - w.behind[i];
+  if (!back && (more[0] != 0 || more[1] != 0) && !nn__onnx_pad_ahead(r, y, w.pad, w.behind))
+    return 0; /* of a transposed one pads behind only take rows away */
+  if (!nn__onnx_spatial(r, y, back)) return 0;
+  nn_conv2d_options c = nn__onnx_options(&w, turn);
+  c.groups = nn__onnx_narrow(nn__onnx_is(r, "group"));
+  c.out = nn__onnx_narrow((double)nn__onnx_size(weight, back) * (back ? c.groups : 1));
+  c.no_bias = !bias;
+  if (!nn__onnx_became(r, y, back ? nn_conv_transpose2d_with(r->m, y->node, &c,
+                                        nn__onnx_narrow(turn ? 0 : more[0]),
+                                        nn__onnx_narrow(more[!turn]))
+                                  : nn__conv_layer(r->m, y->node, y->dims, &c)))
+    return 0;
+  nn__onnx_take(r, y->node, 0, 1, weight, 0);
+  if (bias) nn__onnx_take(r, y->node, 1, 2, bias, 0);
+  return 1;
+}
+
+/* Padding of a maximum, or of a mean that leaves it out, only says where windows begin: so nn's
+ * pool gets the padding ahead, or some steps more, on both sides, and the windows that are too many
+ * are cut away. Other uneven padding is zeros. */
+static int nn__onnx_pool(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const int kind = r->how, axes = y->rank - 2;
+  const int ceils = nn__onnx_is(r, "ceil_mode") != 0, average = kind == NN__AVG_POOL;
+  const int counts = average && nn__onnx_is(r, "count_include_pad") != 0;
+  double out[2] = {1, 1}, first[2] = {0, 0};
+  nn__onnx_window w;
+  w.kernel[0] = 0, w.kernel[1] = axes != 2;
+  if (!nn__onnx_read_window(r, y, &w)) return 0;
+  if (w.dilation[0] != 1 || w.dilation[1] != 1)
+    return nn__onnx_refuse(r, "its attribute dilations");
+  int uneven = w.pad[0] != w.behind[0] || w.pad[1] != w.behind[1];
+  if (counts && ceils && (uneven || w.pad[0] != 0 || w.pad[1] != 0))
+    return nn__onnx_refuse(r, "ceil_mode with pads that count, of which programs differ");
+  for (int i = 0; i < axes; i++) {
+    const double step = fmax(w.stride[i], 1), whole = w.in[i] + w.pad[i] + w.behind[i];
+    if (whole < w.kernel[i]) return nn__onnx_fail(r, NN_ERR_SHAPE, "its window does not fit");
+    out[i] = floor((whole - w.kernel[i] + (ceils ? step - 1 : 0)) / step) + 1;
+    if (ceils && (out[i] - 1) * step >= w.in[i] + w.pad[i]) out[i]--;
+    const double lacks = (out[i] - 2) * step + 1 - (w.in[i] + 2 * w.pad[i] - w.kernel[i]);
+    if (!uneven || counts || lacks <= 0) continue; /* nn has too few windows */
+    first[i] = fmin(ceil(lacks / step), floor((floor(w.kernel[i] / 2) - w.pad[i]) / step));
+    first[i] = fmax(first[i], 0), w.pad[i] += first[i] * step;
+  }
+  if (uneven && counts) {
+    if (!nn__onnx_pad_ahead(r, y, w.pad, w.behind)) return 0;
+    uneven = 0;
+  }
+  if (!nn__onnx_spatial(r, y, 0)) return 0;
+  const nn_conv2d_options c = nn__onnx_options(&w, 0);
+  const nn_pool2d_options p = {c.kernel_h, c.kernel_w, c.stride_h, c.stride_w, c.pad_h,
+                               c.pad_w,    uneven || ceils, average && !counts};
+  const int tiles = average && axes == 2 && fmax(w.kernel[0], w.kernel[1]) > NN__MAX_WINDOW &&
+                    !memcmp(w.stride, w.kernel, sizeof w.stride) && !c.pad_h && !c.pad_w &&
+                    !uneven && out[0] * w.kernel[0] == w.in[0] && out[1] * w.kernel[1] == w.in[1];
+  if (!nn__onnx_became(r, y, tiles ? nn_adaptive_avg_pool2d(r->m, y->node, (int)out[0], (int)out[1])
+                                   : nn__pool_layer(r->m, nn__rows[kind], y->node, y->dims, &p)))
+    return 0;
+  for (int i = 0; i < axes; i++) {
+    if ((double)nn__onnx_size(y, 2 + i) < first[i] + out[i])
+      return nn__onnx_refuse(r, "its pads; nn has at most half a window");
+    if (!nn__onnx_cut(r, y, 2 + i, first[i], out[i], 1)) return 0;
+  }
+  return 1;
+}
+
+/* Whole factors for height and width, from scales or sizes. */
+static int nn__onnx_resize(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_view *scale = nn__onnx_in(r, 2);
+  const nn__onnx_attr *sizes = nn__onnx_get(r, "sizes");
+  const int linear = nn__onnx_is(r, "mode") != 0, rank = y->rank;
+  const int where = (int)nn__onnx_is(r, "coordinate_transformation_mode");
+  const int how = (int)nn__onnx_is(r, "nearest_mode"); /* 2: floor */
+  int factor[2] = {1, 1}, wide = 1;
+  for (int i = 0; i < rank; i++) {
+    double by = 0;
+    if (scale && nn__onnx_reals_only(scale) && nn__onnx_count(scale) == rank)
+      by = nn__onnx_at(scale, i);
+    else if (sizes->count == rank)
+      by = i ? sizes->is[i] / (double)nn__onnx_size(y, i)
+             : sizes->is[0] == NN__ONNX_N || sizes->is[0] == (double)r->batch;
+    if (!(by >= 1 && by <= NN__MAX_SIZE && by == floor(by) && (i > 1 || by == 1)))
+      return nn__onnx_refuse(r, "its scales; nn resizes height and width by whole factors");
+    wide &= i < 2 || (double)nn__onnx_size(y, i) * by > 1;
+    if (i > 1 && i < 4) factor[i - (rank == 4 ? 2 : 1)] = (int)by;
+  }
+  const int fits = linear ? where == 0 || (where == 1 && wide)
+                          : (where == 0 && how != 2) || (where == 2 && how == 2);
+  if (!fits)
+    return nn__onnx_refuse(r, "its attributes coordinate_transformation_mode and nearest_mode; nn "
+                           "has half_pixel, and for nearest asymmetric with floor");
+  if (!nn__onnx_spatial(r, y, 1)) return 0;
+  return nn__onnx_became(r, y, nn__upsample(r->m, nn__rows[linear ? NN__BILINEAR : NN__UPSAMPLE],
+                                            y->node, 3, factor[0], factor[1]));
+}
+
+/* ---- operators of one layer ------------------------------------------------------------------ */
+
+/* y = x W^T + b: Gemm, or MatMul from either side, with the Add behind it if that is a bias. */
+static int nn__onnx_product(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const int gemm = r->how, left = y->sort != NN__ONNX_LAYER;
+  const nn__onnx_view *x = nn__onnx_in(r, left), *w = nn__onnx_in(r, !left);
+  const nn__onnx_view *b = nn__onnx_in(r, 2);
+  if (x->sort != NN__ONNX_LAYER || !nn__onnx_reals_only(w) || w->rank != 2 ||
+      (gemm && x->rank != 2) || (left && x->rank < 2))
+    return nn__onnx_refuse(r, "nn multiplies a layer by constant weights [in,out] alone");
+  nn__onnx_view t = *w;
+  static const int turned[] = {1, 0}; /* [in,out] */
+  const int axis = x->rank - 1 - left;
+  if (!left && !(gemm && nn__onnx_is(r, "transB") != 0)) nn__onnx_permute(&t, turned);
+  const int64_t out = nn__onnx_size(&t, 0);
+  const int row = b && b->rank && b->rank <= x->rank && nn__onnx_count(b) == out &&
+                  nn__onnx_size(b, b->rank - 1) == out;
+  if (b && !gemm && !row) return 0; /* no bias, but an Add */
+  if (b && gemm && !row && nn__onnx_count(b) != 1)
+    return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its input 2 must be one row");
+  *y = *x;
+  if (!nn__onnx_by(r, y, 1u << axis, 0) ||
+      !nn__onnx_became(r, y, nn__linear(r->m, y->node, nn__onnx_narrow((double)out), !b)))
+    return 0;
+  nn__onnx_take(r, y->node, 0, !left, &t, 0)->scale = gemm ? nn__onnx_is(r, "alpha") : 1;
+  if (b) nn__onnx_take(r, y->node, 1, 2, b, 0)->scale = gemm ? nn__onnx_is(r, "beta") : 1;
+  return 1;
+}
+
+/* The axes of v that a constant has numbers for; 0 and a sentence where it fits none. */
+static int nn__onnx_axes_of(nn__onnx_reader *r, const nn__onnx_view *v, const nn__onnx_view *t,
+                            unsigned *set)
+{
+  *set = 0;
+  for (int i = 0; i < t->rank; i++) {
+    const int axis = v->rank - t->rank + i;
+    if (nn__onnx_size(t, i) == 1 && axis >= 0) continue;
+    if (axis < 0 || nn__onnx_samples(v, axis) || nn__onnx_size(t, i) != nn__onnx_size(v, axis))
+      return nn__onnx_refuse(r, "a constant of a shape that does not fit the other input");
+    *set |= 1u << axis;
+  }
+  return 1;
+}
+
+/* A layer and constants, one for all or one for each place of some axes: (x - mean) scale, which
+ * are inputs of the operator, or -1. 0 where they are not of the same axes. */
+static int nn__onnx_scale(nn__onnx_reader *r, nn__onnx_view *y,
+                          const int in[2], int *node)
+{
+  const nn__onnx_view *c[2];
+  unsigned set[2] = {0, 0};
+  for (int k = 0; k < 2; k++) {
+    c[k] = in[k] < 0 ? NULL : nn__onnx_in(r, in[k]);
+    if (c[k] && !nn__onnx_reals_only(c[k]))
+      return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its input %d must be reals that do not change",
+                           in[k]);
+    if (c[k] && !nn__onnx_axes_of(r, y, c[k], &set[k])) return 0;
+  }
+  if (set[0] && set[1] && set[0] != set[1]) return 0;
+  if ((set[0] | set[1]) && !nn__onnx_by(r, y, set[0] | set[1], 1)) return 0;
+  if (!nn__onnx_built(r, y, nn__normalise_layer(r->m, y->node, NULL, NULL))) return 0;
+  for (int k = 0; k < 2; k++) nn__onnx_take(r, y->node, k, in[k], c[k], k);
+  *node = y->node;
+  return r->status == NN_OK;
+}
+
+/* Two layers of one shape, or a layer and a factor for each channel, or a layer and a constant. */
+static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const int how = r->how, times = how == '*' || how == '/';
+  const nn__onnx_view *first = nn__onnx_in(r, 0), *other = nn__onnx_in(r, 1);
+  const int second = first->sort != NN__ONNX_LAYER; /* which is the layer */
+  unsigned set = 0, mask[3];
+  int node;
+  if (r->work->ins != 2) /* a Sum */
+    return r->work->ins == 1 || nn__onnx_refuse(r, "more than two inputs");
+  if (second && other->sort != NN__ONNX_LAYER) return nn__onnx_calculate(r, y);
+  if (how == '/' && (second || other->sort == NN__ONNX_LAYER))
+    return nn__onnx_refuse(r, "nn divides by constants alone");
+  if (second || other->sort != NN__ONNX_LAYER) {
+    const int in[2] = {times ? -1 : !second, times ? !second : -1};
+    *y = *nn__onnx_in(r, second);
+    if (!nn__onnx_scale(r, y, in, &node)) return 0;
+    nn__onnx_fill *f = &r->fill[r->m->node[node].param];
+    if (how == '+') f->scale = -1;
+    if (how == '/') f[1].invert = 1;
+    if (how == '-' && second) f[1].shift = -1;
+    return 1;
+  }
+  nn__onnx_view a = *first, b = *other;
+  if (nn__onnx_count(&a) < nn__onnx_count(&b) && how == '*') a = *other, b = *first;
+  if (a.rank < b.rank) nn__onnx_move_axes(&a, 0, b.rank - a.rank);
+  if (b.rank < a.rank) nn__onnx_move_axes(&b, 0, a.rank - b.rank);
+  for (int i = 0; i < a.rank; i++) {
+    const int64_t size = nn__onnx_size(&b, i), one = size == 1 && how == '*';
+    set |= (unsigned)(size != nn__onnx_size(&a, i)) << i;
+    if (nn__onnx_samples(&a, i) != nn__onnx_samples(&b, i) || (set >> i & 1 && !one))
+      return nn__onnx_refuse(r, "two layers of these shapes; nn adds equal ones, and multiplies "
+                             "them, or one by a factor a channel");
+  }
+  if (set) { /* b has the other axes */
+    set = nn__onnx_broad(&b, nn__onnx_every(&b));
+    for (int i = 0; i < a.rank; i++)
+      if (nn__onnx_samples(&a, i)) set &= ~(1u << i);
+    if (!nn__onnx_by(r, &a, set, 1) || !nn__onnx_as(r, &b, 1, &set)) return 0;
+  } else {
+    int rank = nn__onnx_layout(r, &a, mask);
+    if (!rank) rank = nn__onnx_layout(r, &b, mask);
+    if (!rank) mask[0] = nn__onnx_every(&a), rank = 1;
+    if (!nn__onnx_as(r, &a, rank, mask) || !nn__onnx_as(r, &b, rank, mask)) return 0;
+  }
+  if (how == '-') {
+    if (!nn__onnx_built(r, &b, nn__normalise_layer(r->m, b.node, NULL, NULL))) return 0;
+    nn__onnx_take(r, b.node, 0, 0, NULL, 0), nn__onnx_take(r, b.node, 1, 0, NULL, -1);
+  }
+  *y = a;
+  return nn__onnx_built(r, y, how == '*' ? nn_multiply(r->m, a.node, b.node)
+                                         : nn_add(r->m, a.node, b.node));
+}
+
+/* x to the power of 2. */
+static int nn__onnx_square(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  if (!nn__onnx_all(nn__onnx_in(r, 1), 2)) return nn__onnx_refuse(r, "another power than 2");
+  return nn__onnx_built(r, y, nn_multiply(r->m, y->node, y->node));
+}
+
+/* Activations: of a slope or limits, if they have some. */
+static int nn__onnx_activation(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__kind kind = (nn__kind)r->how;
+  double number[2] = {nn__onnx_is(r, "alpha"), 0};
+  const nn__onnx_attr *beta = nn__onnx_get(r, "beta"); /* a HardSigmoid's */
+  if (beta->name[0] && (fabs(number[0] - 1. / 6) > 1e-6 || fabs(beta->is[0] - .5) > 1e-6))
+    return nn__onnx_refuse(r, "its alpha and beta; nn has 1/6 and 1/2");
+  for (int k = 0; k < 2 && kind == NN__CLAMP; k++) {
+    const nn__onnx_view *limit = nn__onnx_in(r, 1 + k);
+    number[k] = limit ? nn__onnx_at(limit, 0) : k ? 3e38 : -3e38;
+    if (!(fabs(number[k]) < 4e38) || (limit && nn__onnx_count(limit) != 1))
+      return nn__onnx_refuse(r, "its limits; nn has numbers that do not change");
+  }
+  return nn__onnx_built(r, y, nn__same_with(r->m, nn__rows[kind], y->node, number[0], number[1]));
+}
+
+static int nn__onnx_prelu(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_view *slope = nn__onnx_in(r, 1);
+  const int several = nn__onnx_count(slope) > 1;
+  unsigned set;
+  if (!nn__onnx_axes_of(r, y, slope, &set) || (several && !nn__onnx_by(r, y, set, 1)) ||
+      !nn__onnx_built(r, y, nn_prelu(r->m, y->node, several)))
+    return 0;
+  nn__onnx_take(r, y->node, 0, 1, slope, 0);
+  return 1;
+}
+
+static int nn__onnx_softmax(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const int early = r->set < 13; /* over all axes from this one on */
+  const nn__onnx_attr *a = nn__onnx_get(r, "axis");
+  const int axis = nn__onnx_axis(r, early && !a->given ? 1 : a->is[0], y->rank);
+  if (axis < 0) return 0;
+  const unsigned bit = 1u << axis, set = early ? nn__onnx_every(y) & ~(bit - 1) : bit;
+  return nn__onnx_by(r, y, set, 1) && nn__onnx_built(r, y, nn_softmax(r->m, y->node));
+}
+
+/* Batch norm, instance norm: of axis 1. */
+static int nn__onnx_channel_norm(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const int instance = r->how == NN__GROUP_NORM;
+  nn_norm_options options = nn__usual_norm;
+  if (y->rank < 2 || !nn__onnx_samples(y, 0))
+    return nn__onnx_refuse(r, "its input must be [N,C,..], N the samples");
+  options.eps = nn__onnx_is(r, "epsilon");
+  options.groups = nn__onnx_narrow((double)nn__onnx_size(y, 1));
+  if (!nn__onnx_by(r, y, 2, 1) ||
+      !nn__onnx_built(r, y, nn__norm_layer(r->m, nn__rows[r->how], y->node, &options)))
+    return 0;
+  for (int k = 0; k < (instance ? 2 : 4); k++)
+    nn__onnx_take(r, y->node, k, k + 1, nn__onnx_in(r, k + 1), 0);
+  return 1;
+}
+
+/* Layer norm over a set of axes; inputs 1 and 2 are its weights, if it has some. */
+static int nn__onnx_layer_norm(nn__onnx_reader *r, nn__onnx_view *y,
+                               unsigned set, double eps)
+{
+  nn_norm_options options = nn__usual_norm;
+  options.eps = eps, options.no_affine = r->work->ins < 2;
+  for (int k = 1; k < r->work->ins; k++) {
+    const nn__onnx_view *c = nn__onnx_in(r, k);
+    unsigned own;
+    if (c && !nn__onnx_axes_of(r, y, c, &own)) return 0;
+    if (c && own != nn__onnx_broad(y, set))
+      return nn__onnx_refuse(r, "weights of a shape that is not what it goes over");
+  }
+  if (!nn__onnx_by(r, y, set, 0) ||
+      !nn__onnx_built(r, y, nn_layer_norm_with(r->m, y->node, &options)))
+    return 0;
+  for (int k = 0; k < 2 && !options.no_affine; k++)
+    nn__onnx_take(r, y->node, k, k + 1, nn__onnx_in(r, k + 1), 0);
+  return 1;
+}
+static int nn__onnx_last_norm(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const int axis = nn__onnx_axis(r, nn__onnx_is(r, "axis"), y->rank);
+  if (axis < 0) return 0;
+  return nn__onnx_layer_norm(r, y, nn__onnx_every(y) & ~((1u << axis) - 1),
+                             nn__onnx_is(r, "epsilon"));
+}
+
+/* The mean or maximum over some axes; the global pools have them from axis 2 on. */
+static int nn__onnx_reduce(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const int global = *r->work->type.at == 'G', keep = global || nn__onnx_is(r, "keepdims") != 0;
+  const unsigned every = nn__onnx_every(y);
+  const unsigned set = global ? every & ~3u : nn__onnx_axes(r, nn__onnx_get(r, "axes"), y->rank);
+  unsigned mask[3];
+  int rank = nn__onnx_layout(r, y, mask);
+  for (int i = 0; i < y->rank; i++)
+    if ((set >> i & 1 && nn__onnx_samples(y, i)) || !set)
+      nn__onnx_refuse(r, "it goes over samples");
+  if (rank != 3 || nn__onnx_broad(y, set) != (mask[1] | mask[2]))
+    mask[0] = set, mask[1] = every & ~set, rank = 2;
+  if (!nn__onnx_as(r, y, rank, mask)) return 0;
+  y->dims = 1, y->mask[0] = every & ~set;
+  if (!nn__onnx_became(r, y, nn__global_pool(r->m, nn__rows[r->how], y->node))) return 0;
+  for (int i = y->rank; i-- > 0 && !keep;)
+    if (set >> i & 1) nn__onnx_move_axes(y, i + 1, -1);
+  return 1;
+}
+
+static int nn__onnx_concat(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  int layers = 0;
+  for (int i = 0; i < r->work->ins; i++) layers += nn__onnx_in(r, i)->sort == NN__ONNX_LAYER;
+  const int axis = nn__onnx_axis(r, nn__onnx_is(r, "axis"), y->rank);
+  if (axis < 0) return 0;
+  if (!layers) return nn__onnx_append(r, y);
+  if (layers < r->work->ins) return nn__onnx_refuse(r, "nn joins what layers give alone");
+  const int k = nn__onnx_apart(r, y, axis);
+  for (int i = 1; i < r->work->ins && k >= 0; i++) {
+    nn__onnx_view b = *nn__onnx_in(r, i);
+    int fits = b.rank == y->rank;
+    for (int j = 0; j < y->rank && fits; j++)
+      fits = nn__onnx_samples(y, j) == nn__onnx_samples(&b, j) &&
+             (j == axis || nn__onnx_size(y, j) == nn__onnx_size(&b, j));
+    if (!fits) return nn__onnx_fail(r, NN_ERR_SHAPE, "layers that do not lie side by side");
+    if (!nn__onnx_as(r, &b, y->dims, y->mask) ||
+        !nn__onnx_became(r, y, nn_concat_along(r->m, y->node, b.node, k)))
+      return 0;
+  }
+  return k >= 0;
+}
+
+/* An embedding's rows by tokens, or a place of an axis. */
+static int nn__onnx_gather(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  const nn__onnx_view *x = nn__onnx_in(r, 0), *index = nn__onnx_in(r, 1);
+  if (x->sort == NN__ONNX_TENSOR && index->sort == NN__ONNX_LAYER) {
+    if (!nn__onnx_reals_only(x) || x->rank != 2 || nn__onnx_is(r, "axis") != 0 ||
+        index->rank != 2 || !nn__onnx_samples(index, 0))
+      return nn__onnx_refuse(r, "nn takes rows [vocabulary,width] by tokens [N,T] alone");
+    *y = *index;
+    y->rank = 3, y->dims = 2, y->mask[0] = 2, y->mask[1] = 4;
+    if (!nn__onnx_became(r, y, nn_embedding(r->m, y->node,
+                                            nn__onnx_narrow((double)nn__onnx_size(x, 0)),
+                                            nn__onnx_narrow((double)nn__onnx_size(x, 1)))))
+      return 0;
+    nn__onnx_take(r, y->node, 0, 0, x, 0);
+    return 1;
+  }
+  const int axis = nn__onnx_axis(r, nn__onnx_is(r, "axis"), x->rank);
+  if (axis < 0) return 0;
+  if (!nn__onnx_readable(index) || index->real || nn__onnx_count(index) != 1 || index->rank > 1)
+    return nn__onnx_refuse(r, "its indices; nn takes one place that does not change");
+  if (nn__onnx_samples(x, axis)) return nn__onnx_refuse(r, "it takes one of the samples");
+  const int place = nn__onnx_axis(r, nn__onnx_at(index, 0),
+                                  nn__onnx_narrow((double)nn__onnx_size(x, axis)));
+  if (place < 0 || !nn__onnx_cut(r, y, axis, place, 1, 1)) return 0;
+  if (!index->rank) nn__onnx_move_axes(y, axis + 1, -1);
+  return 1;
+}
+
+/* ---- cells --------------------------------------------------------------------------------- */
+
+/* The parameters of a new cell: W, R and B of each direction. */
+static int nn__onnx_cell_weights(nn__onnx_reader *r, int y, int64_t in)
+{
+  static const int from[4] = {1, 2, 3, 3};
+  const nn__node *node = &r->m->node[y];
+  const int64_t directions = (int64_t)nn__directions(node), hidden = node->cell.hidden;
+  const int64_t sums = (int64_t)nn__gates(node->kind) * hidden;
+  for (int k = 0; k < 4 * directions; k++) {
+    const int rank = k % 4 < 2 ? 3 : 2;
+    const int64_t wants[3] = {directions, rank == 3 ? sums : 2 * sums, k % 4 ? hidden : in};
+    const nn__onnx_view *v = nn__onnx_in(r, from[k % 4]);
+    nn__onnx_view t;
+    for (int i = 0; i < rank && v; i++)
+      if (v->rank != rank || nn__onnx_size(v, i) != wants[i])
+        return nn__onnx_fail(r, NN_ERR_SHAPE, "its input %d, of %lld numbers, has not the shape of "
+                             "its sizes", from[k % 4], (long long)nn__onnx_count(v));
+    if (v) {
+      t = *v;
+      if (!nn__onnx_cut(r, &t, 0, k / 4, 1, 1)) return 0;
+      if (rank == 2 && !nn__onnx_cut(r, &t, 1, k % 4 == 3 ? (double)sums : 0, (double)sums, 1))
+        return 0;
+      nn__onnx_move_axes(&t, 1, -1);
+    }
+    nn__onnx_take(r, y, k, from[k % 4], v ? &t : NULL, 0)->gates = (int)nn__gates(node->kind);
+  }
+  return r->status == NN_OK;
+}
+
+/* What a cell ends with, of each direction. */
+static int nn__onnx_last_states(nn__onnx_reader *r, nn__onnx_view *h, int both, int hidden)
+{
+  nn_model *m = r->m;
+  int last = nn_last_step(m, h->node);
+  if (both) {
+    const int back = nn_last_step(m, nn_reverse(m, h->node));
+    last = nn_concat(m, nn_slice(m, last, 0, 0, hidden), nn_slice(m, back, 0, hidden, hidden));
+  }
+  return nn__onnx_built(r, h, last);
+}
+
+static int nn__onnx_read_cell(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  static const unsigned sequence[] = {1, 4};
+  nn_recurrent_options c = {0, 1, 0, 0, 0, 0};
+  const nn__kind kind = (nn__kind)r->how;
+  const int way = (int)nn__onnx_is(r, "direction"), back = way == 1, both = way == 2;
+  const int state = r->work->outs > 1 && r->value[r->work->out + 1].uses;
+  if (y->rank != 3 || !nn__onnx_samples(y, 1))
+    return nn__onnx_refuse(r, "its input must be [steps, samples, features]");
+  if (kind == NN__GRU && nn__onnx_is(r, "linear_before_reset") == 0)
+    return nn__onnx_refuse(r, "its attribute linear_before_reset is 0; nn resets behind products");
+  for (int k = 5; k < 7; k++)
+    if (nn__onnx_in(r, k) && !nn__onnx_all(nn__onnx_in(r, k), 0))
+      return nn__onnx_refuse(r, "it starts from a state other than 0");
+  c.relu = kind == NN__RNN && (int)nn__onnx_is(r, "activations") % 2;
+  c.hidden = nn__onnx_narrow(nn__onnx_is(r, "hidden_size"));
+  c.carry = r->options->carry != 0, c.bidirectional = both;
+  if (way && c.carry) return nn__onnx_refuse(r, "a cell that goes back cannot carry its state");
+  const int64_t in = nn__onnx_size(y, 2), steps = nn__onnx_size(y, 0), wide = c.hidden;
+  if (!nn__onnx_as(r, y, 2, sequence) ||
+      (back && !nn__onnx_built(r, y, nn_reverse(r->m, y->node))) ||
+      !nn__onnx_built(r, y, nn__cell_layer(r->m, nn__rows[kind], y->node, -1, &c)) ||
+      !nn__onnx_cell_weights(r, y->node, in))
+    return 0;
+  const struct nn__onnx_atom of[] = {{steps, wide * (1 + both), 0}, {1 + both, wide, 1},
+                                     {1, NN__ONNX_SAMPLES, 2}, {wide, 1, 3}};
+  y->rank = y->atoms = 4;
+  memcpy(y->atom, of, sizeof of);
+  if (state) {
+    nn__onnx_view *h = &r->value[r->work->out + 1].v;
+    *h = *y;
+    h->atoms = 3;
+    memcpy(h->atom, of + 1, 3 * sizeof *of);
+    nn__onnx_move_axes(h, 1, -1);
+    nn__onnx_tidy(h, 0);
+    if (!nn__onnx_last_states(r, h, both, c.hidden)) return 0;
+  }
+  nn__onnx_tidy(y, 0);
+  return !back || !r->value[r->work->out].uses || nn__onnx_built(r, y, nn_reverse(r->m, y->node));
+}
+
+/* An operator has been read. */
+static void nn__onnx_done(nn__onnx_reader *r, nn__onnx_op *o)
+{
+  for (int k = 0; k < o->ins && o->needed; k++)
+    if (o->in[k] >= 0) r->value[o->in[k]].uses--;
+  o->needed = 0;
+}
+
+/* ---- the rows ------------------------------------------------------------------------------ */
+
+/* Operators that are one layer: what the words of their row stand for. Slots are letters, then
+ * parameters; the last is of no use. reads: how often the row reads it. */
+enum { NN__ONNX_SLOTS = 32, NN__ONNX_LONGEST = 12, NN__ONNX_AHEAD = 24 };
+typedef struct nn__onnx_bound {
+  int value[NN__ONNX_SLOTS], reads[NN__ONNX_SLOTS];
+  double eps;
+} nn__onnx_bound;
+
+/* Whether operator o is the next of a row, its inputs in their order or turned about. */
+static int nn__onnx_fits(const nn__onnx_reader *r, const nn__onnx_op *o, const char *row,
+                         int turned, nn__onnx_bound *b)
+{
+  char word[NN__ONNX_WORD], next[NN__ONNX_WORD];
+  row = nn__onnx_word(row, word);
+  if (!o->needed || !nn__pb_is(o->type, word)) return 0;
+  row = nn__onnx_word(row, word);
+  for (int k = 0; word[0] && !strchr(word, '='); k++, memcpy(word, next, sizeof word)) {
+    row = nn__onnx_word(row, next);
+    const int last = !next[0] || strchr(next, '='); /* the output */
+    const int is = last ? o->out : k >= o->ins ? -1 : o->in[turned ? 1 - k : k];
+    const nn__onnx_view *v = is < 0 ? NULL : &r->value[is].v;
+    const int slot = word[0] == '$' ? 26 + (word[1] - '0') : word[0] >= 'a' ? word[0] - 'a' : 31;
+    if (last ? k != o->ins : !v) return 0;
+    if (word[0] == '@' && !nn__onnx_readable(v)) return 0;
+    if ((word[0] == '#' || word[0] == '$') && !nn__onnx_reals_only(v)) return 0;
+    if (word[0] == '#') {
+      const double is_now = nn__onnx_at(v, 0), wants = nn__onnx_number(NULL, word[1]);
+      if (nn__onnx_count(v) != 1) return 0;
+      if (word[1] == 'e') b->eps = is_now;
+      else if (!(fabs(is_now - wants) <= 1e-6 * wants)) return 0;
+    }
+    if (slot == 31) continue;
+    if (b->value[slot] >= 0 && b->value[slot] != is) return 0;
+    b->value[slot] = is, b->reads[slot] += !last;
+  }
+  return 1;
+}
+
+/* (x - mean) scale, or / scale. */
+static int nn__onnx_normalised(nn__onnx_reader *r, nn__onnx_view *y,
+                               int divides)
+{
+  static const int in[2] = {1, 2};
+  int node;
+  if (!nn__onnx_scale(r, y, in, &node)) return 0;
+  r->fill[r->m->node[node].param + 1].invert = divides;
+  return 1;
+}
+
+/* A group norm: the axes of x become [N,groups,-1] and, behind an instance norm that changes
+ * nothing more, x's again. in: x, weight, bias or -1, and the instance norm's. */
+static int nn__onnx_groups_row(nn__onnx_reader *r, nn__onnx_view *y,
+                               nn__onnx_op *const found[])
+{
+  nn_norm_options options = nn__usual_norm;
+  nn__onnx_view mid = *y, end;
+  const nn__onnx_view *scale = nn__onnx_in(r, 3), *shift = nn__onnx_in(r, 4);
+  const int rank = y->rank, affine = r->work->in[1] >= 0;
+  unsigned set = 2;
+  r->how = 0;
+  if (!nn__onnx_all(scale, 1) || !nn__onnx_all(shift, 0) || rank < 2) return 0;
+  if (!nn__onnx_attributes(r, found[0], "shape%1 allowzero!0") || !nn__onnx_reshape(r, &mid))
+    return 0;
+  const int64_t groups = nn__onnx_size(&mid, 1);
+  if (mid.node != y->node || mid.rank != 3 || !nn__onnx_samples(&mid, 0) ||
+      nn__onnx_size(&mid, 0) != 1 || nn__onnx_count(scale) != groups ||
+      nn__onnx_size(y, 1) % groups)
+    return 0;
+  end = mid;
+  if (!nn__onnx_attributes(r, found[2], "shape%1 allowzero!0") || !nn__onnx_reshape(r, &end))
+    return 0;
+  for (int i = 0; i < rank; i++)
+    if (end.rank != rank || nn__onnx_size(&end, i) != nn__onnx_size(y, i) ||
+        nn__onnx_samples(&end, i) != nn__onnx_samples(y, i))
+      return 0;
+  for (int k = 1; k < 3 && affine; k++)
+    if (!nn__onnx_axes_of(r, y, nn__onnx_in(r, k), &set) || set != nn__onnx_broad(y, 2)) return 0;
+  if (!nn__onnx_attributes(r, found[1], "epsilon=#e")) return 0;
+  options.eps = nn__onnx_is(r, "epsilon"), options.groups = (int)groups;
+  options.no_affine = !affine;
+  if (!nn__onnx_by(r, y, 2, 1) ||
+      !nn__onnx_built(r, y, nn_group_norm_with(r->m, y->node, &options)))
+    return 0;
+  for (int k = 0; k < 2 && affine; k++)
+    nn__onnx_take(r, y->node, k, k + 1, nn__onnx_in(r, k + 1), 0);
+  return 1;
+}
+
+/* A layer norm by its means over axes. */
+static int nn__onnx_norm_row(nn__onnx_reader *r, nn__onnx_view *y,
+                             nn__onnx_op *const found[], double eps)
+{
+  unsigned set[2];
+  for (int k = 0; k < 2; k++) {
+    if (!nn__onnx_attributes(r, found[3 * k], "axes@1 keepdims=1 noop_with_empty_axes!0")) return 0;
+    set[k] = nn__onnx_axes(r, nn__onnx_get(r, "axes"), y->rank);
+    if (nn__onnx_is(r, "keepdims") == 0) return 0;
+  }
+  return set[0] && set[0] == set[1] && nn__onnx_layer_norm(r, y, set[0], eps);
+}
+
+/* Finds the operators of a row, of which `first` is the one, nobody else reading what lies between,
+ * and adds the layer; 1 if it did. */
+NN__APART int nn__onnx_match(nn__onnx_reader *r, int first, const struct nn__onnx_row *row)
+{
+  nn__onnx_bound b, before;
+  nn__onnx_op *found[NN__ONNX_LONGEST];
+  int count = 0, done = 0;
+  memset(&b, 0, sizeof b);
+  for (int i = 0; i < NN__ONNX_SLOTS; i++) b.value[i] = -1;
+  for (const char *at = row->ops; at; at = strchr(at, ';'), at = at ? at + 1 : NULL) {
+    int j = first, held = 0;
+    for (; !held && j < r->ops && j < first + (count ? NN__ONNX_AHEAD : 1); j++) {
+      const int turns = r->op[j].ins == 2 && (!strncmp(at, "Add", 3) || !strncmp(at, "Mul", 3));
+      for (int turned = 0; turned <= turns && !held; turned++) {
+        before = b;
+        held = nn__onnx_fits(r, &r->op[j], at, turned, &b);
+        if (!held) b = before;
+      }
+    }
+    if (!held) return 0;
+    found[count++] = &r->op[j - 1];
+  }
+  for (int i = 0; i < 23; i++) /* what lies between: a .. w */
+    if (b.value[i] >= 0 && b.reads[i] != r->value[b.value[i]].uses) return 0;
+  const int in[] = {b.value['x' - 'a'], b.value[26], b.value[27], b.value[28], b.value[29]};
+  nn__onnx_op o = *found[0];
+  o.in = in, o.ins = in[4] >= 0 ? 5 : in[2] >= 0 ? 3 : 1;
+  o.out = found[count - 1]->out, o.outs = 1;
+  nn__onnx_view *const y = &r->value[o.out].v;
+  *y = r->value[in[0]].v;
+  if (y->sort != NN__ONNX_LAYER) return 0;
+  r->how = (int)row->kind, r->work = &o;
+  memset(r->attr, 0, (NN__ONNX_ATTRS + 1) * sizeof *r->attr);
+  switch (row->kind) {
+  case NN__LAYER_NORM: done = nn__onnx_norm_row(r, y, found, b.eps); break;
+  case NN__GROUP_NORM: done = nn__onnx_groups_row(r, y, found); break;
+  case NN__NORMALISE: done = nn__onnx_normalised(r, y, *found[1]->type.at == 'D'); break;
+  case NN__LINEAR: r->how = 0, done = nn__onnx_product(r, y); break;
+  default:
+    done = (row->kind != NN__HARD_SWISH || nn__onnx_attributes(r, &o, "alpha=#d beta=#h")) &&
+           nn__onnx_activation(r, y);
+  }
+  for (int i = 0; i < count && done; i++) nn__onnx_done(r, found[i]);
+  if (!done) y->sort = NN__ONNX_NOTHING;
+  r->work = found[0];
+  return done;
+}
+
+/* ---- the operators --------------------------------------------------------------------------- */
+
+/* inputs: x what a layer gives, c reals that do not change, k constants, a one or the other, i an
+ * attribute's list, - what does not matter; behind '?' they may be left out, '*': as before.
+ * attributes: those that the function reads, or that change nothing; others are refused. name=0 and
+ * name=#e have a default (#: see nn__onnx_number), name!0 must have this value, name:a|b is one of
+ * these words, of which the function reads the number, name@1 is a list that is input 1 where it is
+ * no attribute, and with % it may hang on the number of samples. outs: outputs that may be read.
+ * Without a function `attributes` says why. */
+typedef int (*nn__onnx_make)(nn__onnx_reader *r, nn__onnx_view *y);
+static const struct nn__onnx_known {
+  const char *type;
+  nn__onnx_make make;
+  int how, outs;
+  const char *inputs, *attributes;
+} nn__onnx_known[] = {
+#define NN__ONNX_WINDOW "kernel_shape strides dilations pads "
+#define NN__ONNX_AUTO_PAD "auto_pad:NOTSET|VALID|SAME_UPPER|SAME_LOWER "
+#define NN__ONNX_REDUCE "axes@1 keepdims=1 noop_with_empty_axes!0"
+#define NN__ONNX_CELL "hidden_size=0 layout!0 direction:forward|reverse|bidirectional "
+    {"Conv", nn__onnx_conv, 0, 1, "xc?c", NN__ONNX_WINDOW NN__ONNX_AUTO_PAD "group=1"},
+    {"ConvTranspose", nn__onnx_conv, 1, 1, "xc?c",
+     NN__ONNX_WINDOW "auto_pad:NOTSET|VALID group=1 output_padding"},
+    {"MaxPool", nn__onnx_pool, NN__MAX_POOL, 1, "x",
+     NN__ONNX_WINDOW NN__ONNX_AUTO_PAD "ceil_mode=0 storage_order!0"},
+    {"AveragePool", nn__onnx_pool, NN__AVG_POOL, 1, "x",
+     NN__ONNX_WINDOW NN__ONNX_AUTO_PAD "ceil_mode=0 count_include_pad=0"},
+    {"GlobalMaxPool", nn__onnx_reduce, NN__GLOBAL_MAX, 1, "x", ""},
+    {"GlobalAveragePool", nn__onnx_reduce, NN__GLOBAL_AVG, 1, "x", ""},
+    {"ReduceMax", nn__onnx_reduce, NN__GLOBAL_MAX, 1, "x?i", NN__ONNX_REDUCE},
+    {"ReduceMean", nn__onnx_reduce, NN__GLOBAL_AVG, 1, "x?i", NN__ONNX_REDUCE},
+    {"Softmax", nn__onnx_softmax, 0, 1, "x", "axis=-1"},
+    {"BatchNormalization", nn__onnx_channel_norm, NN__BATCH_NORM, 1, "xcccc",
+     "epsilon=#e momentum training_mode!0"},
+    {"InstanceNormalization", nn__onnx_channel_norm, NN__GROUP_NORM, 1, "xcc", "epsilon=#e"},
+    {"LayerNormalization", nn__onnx_last_norm, 0, 1, "xc?c", "axis=-1 epsilon=#e stash_type"},
+    {"Relu", nn__onnx_activation, NN__RELU, 1, "x", ""},
+    {"LeakyRelu", nn__onnx_activation, NN__LEAKY_RELU, 1, "x", "alpha=#l"},
+    {"Elu", nn__onnx_activation, NN__ELU, 1, "x", "alpha=#1"},
+    {"Softplus", nn__onnx_activation, NN__SOFTPLUS, 1, "x", ""},
+    {"Clip", nn__onnx_activation, NN__CLAMP, 1, "x?cc", ""},
+    {"Tanh", nn__onnx_activation, NN__TANH, 1, "x", ""},
+    {"Sigmoid", nn__onnx_activation, NN__SIGMOID, 1, "x", ""},
+    {"HardSigmoid", nn__onnx_activation, NN__HARD_SIGMOID, 1, "x", "alpha=#d beta=#h"},
+    {"HardSwish", nn__onnx_activation, NN__HARD_SWISH, 1, "x", ""},
+    {"Gelu", nn__onnx_activation, NN__GELU, 1, "x", "approximate:none"},
+    {"PRelu", nn__onnx_prelu, 0, 1, "xc", ""},
+    {"Pow", nn__onnx_square, 0, 1, "xc", ""},
+    {"Pad", nn__onnx_pad, 0, 1, "xi?c", "mode:constant pads@1"},
+    {"Resize", nn__onnx_resize, 0, 1, "x?--i",
+     "sizes%3 mode:nearest|linear nearest_mode:round_prefer_floor|round_prefer_ceil|floor "
+     "coordinate_transformation_mode:half_pixel|pytorch_half_pixel|asymmetric "
+     "cubic_coeff_a extrapolation_value exclude_outside!0 antialias!0"},
+    {"Gemm", nn__onnx_product, 1, 1, "xc?c", "alpha=#1 beta=#1 transB=0 transA!0"},
+    {"MatMul", nn__onnx_product, 0, 1, "aa", ""},
+    {"Add", nn__onnx_two, '+', 1, "aa", ""},
+    {"Sub", nn__onnx_two, '-', 1, "aa", ""},
+    {"Mul", nn__onnx_two, '*', 1, "aa", ""},
+    {"Div", nn__onnx_two, '/', 1, "aa", ""},
+    {"Sum", nn__onnx_two, '+', 1, "x*", ""},
+    {"Equal", nn__onnx_calculate, '=', 1, "kk", ""},
+    {"Where", nn__onnx_calculate, '?', 1, "kkk", ""},
+    {"Shape", nn__onnx_shape, 0, 1, "a", "start=0 end=9"},
+    {"Expand", nn__onnx_expand, 0, 1, "ki", "shape%1"},
+    {"ConstantOfShape", nn__onnx_expand, 1, 1, "k", "shape%0 value"},
+    {"Identity", nn__onnx_same, 0, 1, "a", ""},
+    {"Dropout", nn__onnx_same, 0, 1, "x?-k", "ratio seed"},
+    {"Cast", nn__onnx_same, 1, 1, "a", "to=0 saturate"},
+    {"Transpose", nn__onnx_transpose, 0, 1, "a", "perm"},
+    {"Squeeze", nn__onnx_squeeze, 0, 1, "a?i", "axes@1"},
+    {"Unsqueeze", nn__onnx_squeeze, 1, 1, "a?i", "axes@1"},
+    {"Flatten", nn__onnx_reshape, 1, 1, "a", "axis=1"},
+    {"Reshape", nn__onnx_reshape, 0, 1, "ai", "shape%1 allowzero!0"},
+    {"Slice", nn__onnx_slice, 0, 1, "aii?ii", "starts@1 ends@2 axes@3 steps@4"},
+    {"Split", nn__onnx_split, 0, INT_MAX, "x?i", "axis=0 split@1 num_outputs"},
+    {"Concat", nn__onnx_concat, 0, 1, "a*", "axis=1"},
+    {"Gather", nn__onnx_gather, 0, 1, "aa", "axis=0"},
+    {"RNN", nn__onnx_read_cell, NN__RNN, 2, "xcc?c-cc",
+     NN__ONNX_CELL "activations:Tanh|Relu|TanhTanh|ReluRelu"},
+    {"LSTM", nn__onnx_read_cell, NN__LSTM, 2, "xcc?c-cc", NN__ONNX_CELL
+     "input_forget!0 activations:SigmoidTanhTanh|SigmoidTanhTanhSigmoidTanhTanh"},
+    {"GRU", nn__onnx_read_cell, NN__GRU, 2, "xcc?c-c", NN__ONNX_CELL
+     "linear_before_reset=0 activations:SigmoidTanh|SigmoidTanhSigmoidTanh"},
+    {"Erf", NULL, 0, 1, "", "nn has this as part of a GELU alone"},
+    {"Sqrt", NULL, 0, 1, "", "nn has this as part of a layer norm alone"},
+    {"LogSoftmax", NULL, 0, 1, "",
+     "nn has Softmax, and the loss takes logits; leave it out of the net"},
+};
+enum { NN__ONNX_KNOWN = sizeof nn__onnx_known / sizeof *nn__onnx_known };
+
+/* Whether the operator's inputs and outputs are those of its row. */
+static int nn__onnx_allowed(nn__onnx_reader *r, const struct nn__onnx_known *known)
+{
+  const nn__onnx_op *o = r->work;
+  const char *sort = known->inputs;
+  int may = 0;
+  for (int k = 0; k < o->ins || (*sort && *sort != '?' && *sort != '*' && !may); k++) {
+    const nn__onnx_view *v = nn__onnx_in(r, k);
+    if (*sort == '?') sort++, may = 1;
+    if (*sort == '*') sort--;
+    const int layer = v && v->sort == NN__ONNX_LAYER;
+    const char *wrong = NULL;
+    if (!*sort) wrong = ", which nn has not";
+    else if (!v) wrong = may ? NULL : " is missing";
+    else if (*sort == 'x') wrong = layer ? NULL : " must be what a layer gives";
+    else if (layer) wrong = strchr("a-", *sort) ? NULL : " must be numbers that do not change";
+    else if (*sort != '-' && !nn__onnx_readable(v)) wrong = " must be numbers that nn reads";
+    else if (*sort == 'c' && !nn__onnx_reals_only(v)) wrong = " must be reals that do not change";
+    if (wrong) return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its input %d%s", k, wrong);
+    sort++;
+  }
+  for (int k = known->outs; k < o->outs; k++)
+    if (r->value[o->out + k].uses)
+      return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its output %d is read", k);
+  return 1;
+}
+
+/* Whether the inputs of an operator are worked out, and are no layers; Shape asks for no more. */
+static int nn__onnx_ready(const nn__onnx_reader *r, const nn__onnx_op *o)
+{
+  int ready = o->needed && o->ins > 0;
+  for (int k = 0; k < o->ins; k++) {
+    const nn__onnx_view *v = nn__onnx_of(r, o, k);
+    ready &= !v || v->sort == NN__ONNX_TENSOR ||
+             (v->sort == NN__ONNX_LAYER && nn__pb_is(o->type, "Shape"));
+  }
+  return ready;
+}
+
+NN__APART void nn__onnx_read_op(nn__onnx_reader *r, nn__onnx_op *o)
+{
+  const struct nn__onnx_known *known = nn__onnx_known;
+  r->work = o, r->here = o->body.at;
+  while (known < nn__onnx_known + NN__ONNX_KNOWN && !nn__pb_is(o->type, known->type)) known++;
+  if (known == nn__onnx_known + NN__ONNX_KNOWN) {
+    nn__onnx_refuse(r, "nn has no layer for this operator");
+  } else if (!known->make) {
+    nn__onnx_refuse(r, known->attributes);
+  } else if (nn__onnx_allowed(r, known) && nn__onnx_attributes(r, o, known->attributes)) {
+    nn__onnx_view *y = &r->value[o->out].v;
+    r->how = known->how;
+    if (nn__onnx_in(r, 0)) *y = *nn__onnx_in(r, 0);
+    known->make(r, y);
+  }
+  if (r->status == NN_OK) nn__onnx_done(r, o);
+}
+
+/* Reads the operators that the output needs, in their order, but what is worked out without layers
+ * ahead, so that rows find it. */
+static void nn__onnx_read_ops(nn__onnx_reader *r)
+{
+  for (int i = 0; i < r->ops && r->status == NN_OK; i++) {
+    int matched = 0, last = i;
+    for (int k = i; k < r->ops && k < i + NN__ONNX_AHEAD && r->status == NN_OK; k++)
+      if (nn__onnx_ready(r, &r->op[k])) nn__onnx_read_op(r, &r->op[k]), last = k;
+    if (last > i) r->status = NN_OK; /* it fails again when it is its turn */
+    r->work = &r->op[i], r->here = r->op[i].body.at;
+    for (int k = 0; k < NN__ONNX_ROWS && !matched && r->op[i].needed && r->status == NN_OK; k++)
+      matched = nn__onnx_match(r, i, &nn__onnx_row[k]);
+    if (r->op[i].needed && !matched && r->status == NN_OK) nn__onnx_read_op(r, &r->op[i]);
+  }
+  r->work = NULL;
+}
+
+/* ---- the file ------------------------------------------------------------------------------ */
+
+/* A ValueInfoProto among the inputs that is not an initializer. */
+static void nn__onnx_input(nn__onnx_reader *r, nn__pb p)
+{
+  const nn__pb name = nn__pb_get(r, p, 1).body;
+  const nn__pb tensor = nn__pb_get(r, nn__pb_get(r, p, 2).body, 1).body;
+  const int sort = (int)(nn__pb_get(r, tensor, 1).value & 127);
+  const int whole = sort == NN__ONNX_INT64 || sort == NN__ONNX_INT32;
+  const nn_open_options *s = r->options;
+  nn__pb shape = nn__pb_get(r, tensor, 2).body;
+  nn__field f;
+  int64_t size[5] = {0};
+  int low[4] = {1, 1, 1, 1}, rank = 0;
+  r->here = p.at;
+  for (; nn__pb_next(r, &shape, &f); rank++)
+    if (rank < 5) size[rank] = (int64_t)nn__pb_get(r, f.body, 1).value;
+  if (nn__onnx_find(r, name) >= 0) return; /* older files list initializers, too */
+  nn__onnx_view *v = nn__onnx_new(r, name);
+  if (rank == 4 && s->height) size[2] = s->height;
+  if (rank == 4 && s->width) size[3] = s->width;
+  if ((rank == 3 || whole) && s->steps) size[1] = s->steps;
+  for (int i = 1; i < rank && rank < 5; i++) {
+    if (!size[i])
+      nn__onnx_fail(r, NN_ERR_SHAPE, "axis %d of an input has no size, nor have the options", i);
+    low[i] = nn__onnx_narrow((double)size[i]);
+  }
+  r->batch = size[0];
+  if (rank < 2 || rank > (whole ? 2 : 4))
+    nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "an input of type %d and rank %d", sort, rank);
+  if (r->status != NN_OK) return;
+  v->rank = rank, v->dims = rank - 1, v->atoms = 1, v->atom[0].size = 1;
+  v->atom[0].stride = NN__ONNX_SAMPLES;
+  for (int k = 0; k < v->dims; k++) v->mask[k] = 2u << k;
+  const int node = nn__input(r->m, nn__rows[whole ? NN__TOKENS : NN__INPUT], rank - 1, low[1],
+                             low[2], low[3]);
+  if (nn__onnx_became(r, v, node)) nn__onnx_call(r, node, name);
+}
+
+/* Counts what the graph has. */
+static void nn__onnx_survey(nn__onnx_reader *r)
+{
+  nn__pb p = r->graph;
+  nn__field f, g;
+  int outputs = 0;
+  while (nn__pb_next(r, &p, &f)) {
+    nn__pb q = f.body;
+    r->here = q.at;
+    r->values += f.number == 5 || f.number == 11, r->ops += f.number == 1;
+    outputs += f.number == 12;
+    if (f.number == 15) nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "sparse initializers");
+    while (f.number == 1 && nn__pb_next(r, &q, &g))
+      r->links += g.number == 1, r->values += g.number == 2;
+    if (r->values > NN__ONNX_MOST || r->ops > NN__ONNX_MOST || r->links > 4 * NN__ONNX_MOST)
+      nn__onnx_fail(r, NN_ERR_LIMIT, "more than %d values or operators", (int)NN__ONNX_MOST);
+  }
+  r->here = r->graph.at;
+  if (outputs != 1)
+    nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "%d outputs, where a model has one", outputs);
+}
+
+/* A NodeProto: its inputs have been given, its outputs become values. */
+static void nn__onnx_add_op(nn__onnx_reader *r, nn__pb body)
+{
+  nn__onnx_op *o = &r->op[r->ops++];
+  const nn__pb domain = nn__pb_get(r, body, 7).body;
+  char name[48];
+  nn__field f;
+  memset(o, 0, sizeof *o);
+  o->body = body, o->name = nn__pb_get(r, body, 3).body, o->type = nn__pb_get(r, body, 4).body;
+  o->in = r->link + r->links, o->out = r->values, r->work = o;
+  if (domain.at < domain.end && !nn__pb_is(domain, "ai.onnx"))
+    nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "an operator that is not ONNX's own");
+  for (nn__pb p = body; nn__pb_next(r, &p, &f);) {
+    if (f.number != 1) continue;
+    const int v = r->link[r->links++] = nn__onnx_find(r, f.body);
+    o->ins++;
+    nn__pb_text(f.body, name);
+    if (v < 0 && name[0])
+      nn__onnx_fail(r, NN_ERR_FORMAT, "it reads '%s', which no operator before it gives", name);
+  }
+  for (nn__pb p = body; nn__pb_next(r, &p, &f);)
+    if (f.number == 2) nn__onnx_new(r, f.body), o->outs++;
+  if (!o->outs) nn__onnx_fail(r, NN_ERR_FORMAT, "it has no output");
+  if (r->status == NN_OK && nn__pb_is(o->type, "Constant")) {
+    const nn__pb tensor = nn__onnx_attributes(r, o, "value") ? r->attr->tensor : domain;
+    if (tensor.at) nn__onnx_read_tensor(r, tensor, &r->value[o->out].v);
+    else nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "a Constant other than by a tensor");
+  }
+  r->work = NULL;
+}
+
+/* Initializers, inputs, operators and the output, in this order. */
+NN__APART void nn__onnx_walk(nn__onnx_reader *r)
+{
+  static const int order[] = {5, 11, 1, 12};
+  nn__onnx_view v;
+  nn__field f;
+  for (int i = 0; i < 4; i++)
+    for (nn__pb p = r->graph; nn__pb_next(r, &p, &f);) {
+      if (f.number != order[i]) continue;
+      r->here = f.body.at;
+      if (i == 0) {
+        const nn__pb name = nn__onnx_read_tensor(r, f.body, &v);
+        if (r->status == NN_OK) *nn__onnx_new(r, name) = v;
+      } else if (i == 1) {
+        nn__onnx_input(r, f.body);
+      } else if (i == 2) {
+        nn__onnx_add_op(r, f.body);
+      } else {
+        r->output = nn__onnx_find(r, nn__pb_get(r, f.body, 1).body);
+        if (r->output < 0) nn__onnx_fail(r, NN_ERR_FORMAT, "the output is no value of the graph");
+      }
+    }
+}
+
+/* From the output back, which operators are needed, and how many of them read a value. */
+static void nn__onnx_needs(nn__onnx_reader *r)
+{
+  if (r->status != NN_OK) return;
+  r->value[r->output].uses = 1;
+  for (int i = r->ops; i-- > 0;) {
+    nn__onnx_op *o = &r->op[i];
+    for (int k = 0; k < o->outs; k++) o->needed |= r->value[o->out + k].uses > 0;
+    if (nn__pb_is(o->type, "Constant")) o->needed = 0;
+    for (int k = 0; k < o->ins && o->needed; k++)
+      if (o->in[k] >= 0) r->value[o->in[k]].uses++;
+  }
+}
+
+/* The model's fields: where the graph is, the operator set, the room for notes; once the model is
+ * built, the notes. */
+static void nn__onnx_model_of(nn__onnx_reader *r, nn__pb p)
+{
+  nn_model *m = r->m;
+  size_t room = 0;
+  nn__field f;
+  while (nn__pb_next(r, &p, &f)) {
+    if (f.number == 7) r->graph = f.body;
+    if (f.number != 8 && f.number != 14) continue;
+    const nn__pb key = nn__pb_get(r, f.body, 1).body;
+    const nn__field value = nn__pb_get(r, f.body, 2);
+    const nn__pb text = value.body;
+    if (f.number == 8 && (key.at == key.end || nn__pb_is(key, "ai.onnx")))
+      r->set = (int64_t)value.value;
+    const size_t length = (size_t)(key.end - key.at), size = (size_t)(text.end - text.at);
+    char name[32] = "";
+    if (f.number != 14 || length >= sizeof name || !length) continue;
+    memcpy(name, key.at, length);
+    const char *const note = size ? (const char *)text.at : "";
+    if (size > NN__MOST_NOTES || room + length + size + 2 > NN__MOST_NOTES ||
+        strlen(name) != length || !nn__good_key(name) || nn__bad_text(note, size) < size)
+      continue;
+    room += length + size + 2;
+    if (m->built && !nn_note(m, name)) nn__add_note(m, name, note, size);
+  }
+  if (!m->built) m->notes_size = nn__max(m->notes_size, room);
+}
+
+/* Numbers for a parameter. */
+static void nn__onnx_pour(const nn__onnx_reader *r, nn__param *p, const nn__onnx_fill *f)
+{
+  const nn__kind kind = r->m->node[p->node].kind;
+  const size_t each = f->gates ? p->count / (size_t)f->gates : 0;
+  for (size_t i = 0; i < p->count; i++) {
+    size_t from = i;
+    if (each) { /* where ONNX has our gate */
+      size_t gate = 0;
+      while (nn__onnx_gate(kind, gate) != i / each) gate++;
+      from = gate * each + i % each;
+    }
+    double x = f->shift;
+    if (f->from.sort == NN__ONNX_TENSOR) x = nn__onnx_at(&f->from, (int64_t)from);
+    if (f->from.sort == NN__ONNX_TENSOR) x = f->scale * (f->invert ? 1 / x : x);
+    p->value[i] = (nn_real)x;
+  }
+}
+
+NN__APART void nn__onnx_build(nn__onnx_reader *r, size_t size)
+{
+  nn_model *m = r->m;
+  unsigned mask[3] = {0, 0, 0};
+  int rank = 0;
+  r->here = r->graph.at;
+  if (r->status != NN_OK) return;
+  nn__onnx_view *const v = &r->value[r->output].v;
+  if (v->sort != NN__ONNX_LAYER) {
+    nn__onnx_refuse(r, "the output is no layer's");
+    return;
+  }
+  for (int i = v->rank; i-- > 1 && v->rank > 4;) /* nn has three axes beside the samples */
+    if (nn__onnx_size(v, i) == 1 && !nn__onnx_samples(v, i)) nn__onnx_move_axes(v, i + 1, -1);
+  if (v->rank > 4 || !nn__onnx_samples(v, 0))
+    nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "the output has %d axes, which must be the samples and at "
+                  "most three others", v->rank);
+  for (int i = 1; i < v->rank && r->status == NN_OK; i++) mask[rank++] = 1u << i;
+  nn__onnx_as(r, v, rank ? rank : 1, mask);
+  if (r->status == NN_OK && v->node != m->nodes - 1) /* the last layer's is the model's */
+    nn__onnx_built(r, v, nn_reshape(m, v->node, m->node[v->node].rank, m->node[v->node].dim));
+  r->io->section = "graph", r->io->at = (size_t)(r->graph.at - r->from);
+  if (r->status == NN_OK) nn__io_afford(r->io, size, 0);
+  if (r->status == NN_OK) r->status = r->io->status;
+  for (int i = 0; i < m->nodes; i++) m->node[i].init = NN_INIT_CONSTANT; /* draws nothing */
+  if (r->status == NN_OK && nn_build(m) != NN_OK)
+    nn__onnx_fail(r, m->broken, "%s", nn__sentence(m));
+  for (int i = 0; i < m->nodes; i++) m->node[i].init = NN_INIT_DEFAULT;
+  for (int i = 0; i < m->params && r->status == NN_OK; i++)
+    nn__onnx_pour(r, &m->param[i], &r->fill[i]);
+}
+
+/* Memory for what the graph has; 0 where there is none. */
+static void nn__onnx_read_graph(nn__onnx_reader *r, size_t size)
+{
+  nn__onnx_survey(r);
+  if (r->status != NN_OK) return;
+  const size_t values = (size_t)r->values * sizeof *r->value;
+  const size_t fills = (NN_MAX_PARAMS + 1) * sizeof *r->fill;
+  const size_t attrs = (NN__ONNX_ATTRS + 1) * sizeof *r->attr;
+  const size_t ops = (size_t)r->ops * sizeof *r->op;
+  const size_t room = nn__min(size, 1 << 15) + 256; /* numbers that may be worked out */
+  const size_t links = (size_t)r->links * sizeof *r->link;
+  const size_t all = values + fills + attrs + ops + room * sizeof *r->room + links;
+  const nn_allocator allocator = r->m->config.allocator;
+  char *memory = nn__allocate(&allocator, all);
+  if (!memory) {
+    r->status = nn__say(r->why, NN_ERR_MEMORY, "no %zu bytes of memory", all);
+    return;
+  }
+  memset(memory, 0, all);
+  r->value = (nn__onnx_value *)(void *)memory;
+  r->fill = (nn__onnx_fill *)(void *)(memory + values);
+  r->attr = (nn__onnx_attr *)(void *)(memory + values + fills);
+  r->room = (double *)(void *)(memory + values + fills + attrs), r->room_size = room;
+  r->op = (nn__onnx_op *)(void *)(memory + all - links - ops);
+  r->link = (int *)(void *)(memory + all - links);
+  r->values = r->ops = r->links = 0;
+  nn__onnx_walk(r);
+  nn__onnx_needs(r);
+  nn__onnx_read_ops(r);
+  nn__onnx_build(r, size);
+  nn__release(&allocator, memory, all);
+}
+
+nn_status nn_load_onnx_memory(const void *bytes, size_t size, const nn_config *config,
+                              const nn_open_options *options, nn_model **out, nn_message *why)
+{
+  static const nn_open_options whole; /* all zero */
+  nn__onnx_reader r;
+  nn__file f;
+  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no place for the model");
+  *out = NULL;
+  memset(&r, 0, sizeof r), memset(&f, 0, sizeof f);
+  r.options = options ? options : &whole, r.why = why;
+  r.from = r.here = bytes;
+  if (!bytes) return nn__say(why, NN_ERR_ARGUMENT, "no bytes given");
+  if (r.options->until || r.options->steps < 0 || r.options->height < 0 || r.options->width < 0)
+    return nn__say(why, NN_ERR_ARGUMENT, "until must be NULL, and steps, height, width 0 or more");
+  if (config && config->in_place)
+    return nn__say(why, NN_ERR_ARGUMENT, "config.in_place: an ONNX file's arrays are not nn's");
+  f.io.why = why;
+  nn_status status = nn__file_model(&f, config, NULL, NULL);
+  if (status != NN_OK) return status;
+  r.m = f.io.m, r.io = &f.io;
+  nn__pb p;
+  p.at = bytes, p.end = p.at + size;
+  nn__onnx_model_of(&r, p);
+  r.here = r.from;
+  if (!r.graph.at)
+    nn__onnx_fail(&r, NN_ERR_FORMAT, "no ONNX model: there is no graph");
+  else if (r.set < 11 || r.set > 20)
+    nn__onnx_fail(&r, NN_ERR_UNSUPPORTED, "operator set %lld, 11 to 20 are read", (long long)r.set);
+  if (r.status == NN_OK) nn__onnx_read_graph(&r, size);
+  if (r.status == NN_OK) nn__onnx_model_of(&r, p);
+  if (r.status == NN_OK) *out = r.m;
+  else nn_destroy(r.m);
+  return r.status;
+}
+
+#ifndef NN_NO_STDIO
+nn_status nn_load_onnx(const char *path, const nn_config *config, const nn_open_options *options,
+                       nn_model **out, nn_message *why)
+{
+  nn_array file;
+  nn_message reason;
+  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no place for the model");
+  *out = NULL;
+  nn_status status = nn_file_read(path, INT32_MAX, config ? &config->allocator : NULL, &file, why);
+  if (status != NN_OK) return status;
+  status = nn_load_onnx_memory(file.data, file.count, config, options, out, &reason);
+  nn_array_free(&file);
+  return status == NN_OK ? status : nn__say(why, status, "%s: %s", nn__path_end(path), reason.text);
+}
+#endif
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+/* The first of two passes only counts, for the graph's length stands ahead of it. Short messages
+ * are put together in `part`; arrays go straight out. */
+typedef struct nn__onnx_writer {
+  const nn_model *m;
+  const nn__node *node; /* the layer at work */
+  int batch, lists;     /* lists: @ words of the layer so far */
+  int turned;           /* x and y stand for its input and output with channels first */
+  nn_write write;       /* NULL: only counts */
+  void *user;
+  nn_status status;
+  uint64_t size;        /* bytes that have gone out */
+  size_t used;
+  unsigned char part[512];
+} nn__onnx_writer;
+
+static void nn__onnx_out(nn__onnx_writer *w, const void *bytes, size_t size)
+{
+  w->size += size;
+  if (w->write && w->status == NN_OK && size && w->write(w->user, bytes, size))
+    w->status = NN_ERR_IO;
+}
+
+static void nn__onnx_flush(nn__onnx_writer *w)
+{
+  nn__onnx_out(w, w->part, w->used);
+  w->used = 0;
+}
+
+/* Puts bytes into the message at `at`, moving what stands behind. */
+static void nn__pb_insert(nn__onnx_writer *w, size_t at, const void *bytes, size_t size)
+{
+  if (size > sizeof w->part - w->used) {
+    w->status = NN_ERR_LIMIT; /* names have an end, so this cannot be */
+    return;
+  }
+  memmove(w->part + at + size, w->part + at, w->used - at);
+  memcpy(w->part + at, bytes, size);
+  w->used += size;
+}
+
+static void nn__pb_varint(nn__onnx_writer *w, size_t at, uint64_t value)
+{
+  unsigned char b[10];
+  size_t n = 0;
+  for (; value > 127; value >>= 7) b[n++] = (unsigned char)(value | 128);
+  b[n++] = (unsigned char)value;
+  nn__pb_insert(w, at, b, n);
+}
+
+static void nn__pb_key(nn__onnx_writer *w, int field, int wire)
+{
+  nn__pb_varint(w, w->used, (uint64_t)field << 3 | (uint64_t)wire);
+}
+
+static void nn__pb_whole(nn__onnx_writer *w, int field, int64_t value)
+{
+  nn__pb_key(w, field, 0);
+  nn__pb_varint(w, w->used, (uint64_t)value);
+}
+
+static void nn__pb_real(nn__onnx_writer *w, int field, double value)
+{
+  const float narrow = (float)value;
+  unsigned char b[4];
+  uint32_t bits;
+  memcpy(&bits, &narrow, sizeof bits);
+  for (int i = 0; i < 4; i++) b[i] = (unsigned char)(bits >> 8 * i & 255);
+  nn__pb_key(w, field, 5);
+  nn__pb_insert(w, w->used, b, sizeof b);
+}
+
+static void nn__pb_string(nn__onnx_writer *w, int field, const char *text)
+{
+  nn__pb_key(w, field, 2);
+  nn__pb_varint(w, w->used, strlen(text));
+  nn__pb_insert(w, w->used, text, strlen(text));
+}
+
+/* A message within the message: what is put between the two calls, and `more` bytes behind it. */
+static size_t nn__pb_open(nn__onnx_writer *w, int field)
+{
+  nn__pb_key(w, field, 2);
+  return w->used;
+}
+static void nn__pb_close(nn__onnx_writer *w, size_t start, uint64_t more)
+{
+  nn__pb_varint(w, start, w->used - start + more);
+}
+
+/* Layers that copy in inference, and so are left out. */
+static int nn__drops(nn__kind kind) { return kind == NN__DROPOUT || kind == NN__DROP_CHANNELS; }
+
+/* The value that node i leaves in the file: dropout does nothing there. */
+static const char *nn__onnx_source(const nn_model *m, int i)
+{
+  while (nn__drops(m->node[i].kind)) i = m->node[i].in[0];
+  return m->node[i].name;
+}
+
+/* A word of a row as the name of a value. Only names of layers have no '.'. */
+static const char *nn__onnx_name(const nn__onnx_writer *w, const char *word, int list,
+                                 nn_message *to)
+{
+  const nn__node *node = w->node;
+  if (w->turned && (!strcmp(word, "x") || !strcmp(word, "y"))) {
+    nn__words(to, "%s.%s", node->name, word[0] == 'x' ? "in" : "out");
+    return to->text;
+  }
+  if (!strcmp(word, "x") || !strcmp(word, "z"))
+    return nn__onnx_source(w->m, node->in[word[0] == 'z']);
+  if (!strcmp(word, "y")) return node->name;
+  if (word[0] == '$') return w->m->param[node->param + (word[1] - '0')].name;
+  if (word[0] == '-') return "";
+  if (word[0] == '@')
+    nn__words(to, "%s.list%d", node->name, list);
+  else
+    nn__words(to, "%s.%s", node->name, word);
+  return to->text;
+}
+
+/* An initializer's head; its numbers, 4 or 8 bytes each, must follow. */
+static void nn__onnx_array(nn__onnx_writer *w, const char *name, int type, int rank,
+                           const size_t *dim)
+{
+  uint64_t bytes = type == NN__ONNX_INT64 ? 8 : 4;
+  const size_t start = nn__pb_open(w, 5);
+  for (int i = 0; i < rank; i++) nn__pb_whole(w, 1, (int64_t)dim[i]), bytes *= dim[i];
+  nn__pb_whole(w, 2, type);
+  nn__pb_string(w, 8, name);
+  nn__pb_key(w, 9, 2);
+  nn__pb_varint(w, w->used, bytes);
+  nn__pb_close(w, start, bytes);
+  nn__onnx_flush(w);
+}
+
+static void nn__onnx_reals(nn__onnx_writer *w, const nn_real *x, size_t count)
+{
+  enum { NN__ONNX_PART = 64 };
+  for (size_t done = 0; done < count; done += NN__ONNX_PART) {
+    unsigned char bytes[4 * NN__ONNX_PART];
+    const size_t part = nn__min(NN__ONNX_PART, count - done);
+    for (size_t i = 0; i < part; i++) {
+      const float narrow = (float)x[done + i];
+      uint32_t bits;
+      memcpy(&bits, &narrow, sizeof bits);
+      for (int k = 0; k < 4; k++) bytes[4 * i + (size_t)k] = (unsigned char)(bits >> 8 * k & 255);
+    }
+    nn__onnx_out(w, bytes, 4 * part);
+  }
+}
+
+/* Parameter k of the layer, in its own shape or another of as many numbers. */
+static void nn__onnx_param(nn__onnx_writer *w, int k, int rank, const size_t *dim)
+{
+  const nn__param *p = &w->m->param[w->node->param + k];
+  size_t own[4];
+  for (int i = 0; i < 4; i++) own[i] = (size_t)p->dim[i];
+  nn__onnx_array(w, p->name, NN__ONNX_FLOAT, rank ? rank : p->rank, rank ? dim : own);
+  nn__onnx_reals(w, p->value, p->count);
+}
+
+/* A word that begins with '#' or '@': the constant that it stands for. */
+static void nn__onnx_constant(nn__onnx_writer *w, const char *word)
+{
+  const int real = word[0] == '#' || word[1] == 'f';
+  const char *at = word + 1 + (real && word[0] == '@');
+  const int often = strchr(word, '*') != NULL;
+  size_t count = 0;
+  nn_message name;
+  for (const char *c = at; *c && word[0] == '@'; count++)
+    if (nn__onnx_whole(&c), often) count = (size_t)nn__onnx_whole(&c) - 1;
+  nn__onnx_array(w, nn__onnx_name(w, word, w->lists, &name), real ? NN__ONNX_FLOAT : NN__ONNX_INT64,
+                 word[0] == '@' && (often || strchr(word, ',')), &count);
+  if (word[0] == '#') {
+    const nn_real value = (nn_real)nn__onnx_number(w->node, word[1]);
+    nn__onnx_reals(w, &value, 1);
+    return;
+  }
+  w->lists++;
+  while (*at) {
+    const int64_t value = nn__onnx_whole(&at);
+    const nn_real same = (nn_real)value;
+    unsigned char bytes[8];
+    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)((uint64_t)value >> 8 * i & 255);
+    for (int64_t i = often ? nn__onnx_whole(&at) : 1; i > 0; i--)
+      if (real) nn__onnx_reals(w, &same, 1);
+      else nn__onnx_out(w, bytes, sizeof bytes);
+  }
+}
+
+static void nn__onnx_attribute(nn__onnx_writer *w, char *word)
+{
+  enum { NN__ONNX_A_FLOAT = 1, NN__ONNX_A_INT, NN__ONNX_A_STRING, NN__ONNX_A_INTS = 7,
+         NN__ONNX_A_STRINGS };
+  const size_t start = nn__pb_open(w, 5);
+  char *value = strchr(word, '='), *comma = strchr(word, ',');
+  int type = comma ? NN__ONNX_A_INTS : NN__ONNX_A_INT;
+  *value++ = 0;
+  nn__pb_string(w, 1, word);
+  if (*value == '#') {
+    nn__pb_real(w, 2, nn__onnx_number(w->node, value[1]));
+    type = NN__ONNX_A_FLOAT;
+  } else if (*value == '*') {
+    for (int i = w->node->rank == 3 ? 1 : w->node->rank; i <= w->node->rank; i++)
+      nn__pb_whole(w, 8, i);
+    type = NN__ONNX_A_INTS;
+  } else if (*value > '9') {
+    for (type = comma ? NN__ONNX_A_STRINGS : NN__ONNX_A_STRING; comma; comma = strchr(value, ',')) {
+      *comma = 0;
+      nn__pb_string(w, 9, value);
+      value = comma + 1;
+    }
+    if (type == NN__ONNX_A_STRING) nn__pb_string(w, 4, value);
+  } else {
+    for (const char *at = value; *at;) nn__pb_whole(w, comma ? 8 : 3, nn__onnx_whole(&at));
+  }
+  nn__pb_whole(w, 20, type);
+  nn__pb_close(w, start, 0);
+}
+
+/* Operators, as rows have them. */
+static void nn__onnx_ops(nn__onnx_writer *w, const char *ops)
+{
+  for (;; ops++) {
+    char word[NN__ONNX_WORD], next[NN__ONNX_WORD];
+    nn_message name;
+    int list = w->lists;
+    for (const char *at = nn__onnx_word(ops, word); word[0]; at = nn__onnx_word(at, word))
+      if (word[0] == '#' || word[0] == '@') nn__onnx_constant(w, word);
+    const size_t start = nn__pb_open(w, 1);
+    ops = nn__onnx_word(ops, word);
+    nn__pb_string(w, 4, word);
+    for (ops = nn__onnx_word(ops, next); next[0]; list += word[0] == '@') {
+      memcpy(word, next, sizeof word);
+      ops = nn__onnx_word(ops, next);
+      if (strchr(word, '=')) {
+        nn__onnx_attribute(w, word);
+        continue;
+      }
+      const int last = !next[0] || strchr(next, '='); /* the output, whose name is the operator's */
+      const char *text = nn__onnx_name(w, word, list, &name);
+      nn__pb_string(w, last ? 2 : 1, text);
+      if (last) nn__pb_string(w, 3, text);
+    }
+    nn__pb_close(w, start, 0);
+    nn__onnx_flush(w);
+    if (!*ops) return;
+  }
+}
+
+/* The matrix A of a mean over windows, y = A x or, `turned`, y = x A^T, as nn.h has them. */
+static void nn__onnx_means(nn__onnx_writer *w, const char *word, int in, int out, int turned)
+{
+  const size_t dim[2] = {(size_t)(turned ? in : out), (size_t)(turned ? out : in)};
+  nn_message name;
+  nn__onnx_array(w, nn__onnx_name(w, word, 0, &name), NN__ONNX_FLOAT, 2, dim);
+  for (size_t at = 0; at < dim[0] * dim[1]; at++) {
+    const int64_t row = (int64_t)(turned ? at % dim[1] : at / dim[1]);
+    const int64_t col = (int64_t)(turned ? at / dim[1] : at % dim[1]);
+    const int64_t first = row * in / out, end = ((row + 1) * in + out - 1) / out;
+    const nn_real share = col >= first && col < end ? 1 / (nn_real)(end - first) : 0;
+    nn__onnx_reals(w, &share, 1);
+  }
+}
+
+/* Whether a pool reads the layer. ONNX Runtime joins a Pad with the pool behind it, although there
+ * padding is no zeros but less than all else; a Sum of one between them keeps the two apart. */
+static int nn__onnx_pooled(const nn__onnx_writer *w)
+{
+  const nn_model *m = w->m;
+  for (int i = 0; i < m->nodes; i++) {
+    const nn__kind kind = m->node[i].kind;
+    if ((kind == NN__MAX_POOL || kind == NN__AVG_POOL) &&
+        nn__onnx_source(m, m->node[i].in[0]) == w->node->name)
+      return 1;
+  }
+  return 0;
+}
+
+/* An operator with a window of these sizes, in an image, or in a sequence one wide. `more`: further
+ * attributes. */
+static void nn__onnx_windowed(nn__onnx_writer *w, const char *op, const char *more,
+                            const nn_conv2d_options *o, int behind_h, int behind_w)
+{
+  nn_message t;
+  if (w->node->rank == 3)
+    nn__words(&t, "%s kernel_shape=%d,%d strides=%d,%d pads=%d,%d,%d,%d%s", op, o->kernel_h,
+              o->kernel_w, o->stride_h, o->stride_w, o->pad_h, o->pad_w, behind_h, behind_w, more);
+  else
+    nn__words(&t, "%s kernel_shape=%d, strides=%d, pads=%d,%d%s", op, o->kernel_h, o->stride_h,
+              o->pad_h, behind_h, more);
+  nn__onnx_ops(w, t.text);
+}
+
+static void nn__onnx_convolve(nn__onnx_writer *w)
+{
+  const nn__node *node = w->node;
+  const nn_conv2d_options *o = &node->window;
+  const int back = node->kind == NN__CONV_TRANSPOSE;
+  nn_message op, more;
+  nn__words(&op, "Conv%s x $0 %s y", back ? "Transpose" : "", o->no_bias ? "" : "$1");
+  if (node->rank == 2)
+    nn__words(&more, " dilations=%d, group=%d", o->dilation_h, o->groups);
+  else if (back)
+    nn__words(&more, " dilations=%d,%d group=%d output_padding=%d,%d", o->dilation_h,
+              o->dilation_w, o->groups, node->output_pad_h, node->output_pad_w);
+  else
+    nn__words(&more, " dilations=%d,%d group=%d", o->dilation_h, o->dilation_w, o->groups);
+  nn__onnx_windowed(w, op.text, more.text, o, o->pad_h, o->pad_w);
+}
+
+/* ceil and the zeros that count are written as padding behind, which all readers take alike. */
+static void nn__onnx_write_pool(nn__onnx_writer *w)
+{
+  const nn__node *node = w->node, *x = &w->m->node[node->in[0]];
+  nn_conv2d_options o = node->window;
+  const int average = node->kind == NN__AVG_POOL, image = node->rank == 3;
+  const int from[2] = {(int)nn__image_height(x), (int)nn__image_width(x)};
+  const int to[2] = {(int)nn__image_height(node), (int)nn__image_width(node)};
+  int behind[2];
+  nn_message t;
+  if (average && !o.stride_h && (from[0] % to[0] || from[1] % to[1])) {
+    nn__onnx_means(w, "rows", from[0], to[0], !image);
+    if (image) nn__onnx_means(w, "columns", from[1], to[1], 1);
+    nn__onnx_ops(w, image ? "MatMul rows x a;MatMul a columns y" : "MatMul x rows y");
+    return;
+  }
+  if (average && !o.stride_h) { /* adaptive, all windows alike */
+    o.kernel_h = o.stride_h = from[0] / to[0];
+    o.kernel_w = o.stride_w = from[1] / to[1];
+  }
+  for (int i = 0; i < 2; i++) {
+    const int before = i ? o.pad_w : o.pad_h, kernel = i ? o.kernel_w : o.kernel_h;
+    const int reach = (to[i] - 1) * (i ? o.stride_w : o.stride_h) + kernel - from[i] - before;
+    behind[i] = reach > before ? reach : before;
+  }
+  const char *op = average ? "AveragePool x y" : "MaxPool x y", *counts = "";
+  if (average && !node->exclude_pad && (o.pad_h || o.pad_w)) {
+    counts = " count_include_pad=1";
+    if (behind[0] > o.pad_h || behind[1] > o.pad_w) { /* what is behind the padding does not */
+      if (image)
+        nn__words(&t, "Pad x @0,0,%d,%d,0,0,%d,%d b;Sum b a", o.pad_h, o.pad_w, o.pad_h,
+                  o.pad_w);
+      else
+        nn__words(&t, "Pad x @0,0,%d,0,0,%d b;Sum b a", o.pad_h, o.pad_h);
+      nn__onnx_ops(w, t.text);
+      behind[0] -= o.pad_h, behind[1] -= o.pad_w, o.pad_h = o.pad_w = 0;
+      op = "AveragePool a y", counts = "";
+    }
+  }
+  nn__onnx_windowed(w, op, counts, &o, behind[0], behind[1]);
+}
+
+/* Group norm: instance norm of what is one channel a group, then the channels' own factors. */
+static void nn__onnx_groups(nn__onnx_writer *w)
+{
+  const nn__node *node = w->node;
+  const int *d = node->dim, rank = node->rank, groups = node->size;
+  const size_t own[3] = {node->cols, 1, 1};
+  nn_message t, back;
+  for (int k = 0; k < node->params; k++) nn__onnx_param(w, k, rank, own);
+  nn__words(&back, rank == 3 ? "@0,%d,%d,%d" : rank == 2 ? "@0,%d,%d" : "@0,%d",
+            (int)node->cols, rank == 3 ? d[1] : d[0], d[2]);
+  nn__words(&t, "Reshape x @0,%d,-1 a;InstanceNormalization a @f1*%d @f0*%d b "
+            "epsilon=#e;Reshape b %s %s", groups, groups, groups, back.text,
+            node->no_bias ? "y" : "c;Mul c $0 d;Add d $1 y");
+  nn__onnx_ops(w, t.text);
+}
+
+/* Of layer k, for each direction: a parameter, or the two biases, gate by gate in ONNX's order. */
+static void nn__onnx_gates(nn__onnx_writer *w, const char *sort, int k, int from, int params)
+{
+  const nn__node *node = w->node;
+  const int directions = (int)nn__directions(node);
+  const size_t gates = nn__gates(node->kind);
+  const nn__param *p = &w->m->param[node->param + 4 * k * directions + from];
+  size_t dim[3] = {(size_t)directions, (size_t)p->dim[0], (size_t)p->dim[p->rank - 1]};
+  nn_message word, name;
+  if (params == 2) dim[1] *= 2;
+  nn__words(&word, "%s%d", sort, k);
+  nn__onnx_array(w, nn__onnx_name(w, word.text, 0, &name), NN__ONNX_FLOAT, 4 - params, dim);
+  for (int i = 0; i < directions * params; i++) {
+    const nn__param *one = p + i / params * 4 + i % params;
+    const size_t each = one->count / gates;
+    for (size_t gate = 0; gate < gates; gate++)
+      nn__onnx_reals(w, one->value + nn__onnx_gate(node->kind, gate) * each, each);
+  }
+}
+
+static void nn__onnx_cell(nn__onnx_writer *w)
+{
+  const nn__node *node = w->node;
+  const char *const op = node->kind == NN__LSTM ? "LSTM" : node->kind == NN__GRU ? "GRU" : "RNN";
+  const int both = node->cell.bidirectional;
+  const char *const how = node->kind == NN__GRU       ? " linear_before_reset=1"
+                          : node->cell.relu && both   ? " activations=Relu,Relu,"
+                          : node->cell.relu           ? " activations=Relu,"
+                                                      : "";
+  nn_message t;
+  nn__onnx_ops(w, "Transpose x s0 perm=1,0,2");
+  for (int k = 0; k < node->cell.layers; k++) {
+    nn__onnx_gates(w, "W", k, 0, 1);
+    nn__onnx_gates(w, "R", k, 1, 1);
+    nn__onnx_gates(w, "B", k, 2, 2);
+    nn__words(&t, "%s s%d W%d R%d B%d r%d hidden_size=%d%s%s", op, k, k, k, k, k,
+              node->cell.hidden, how, both ? " direction=bidirectional" : "");
+    nn__onnx_ops(w, t.text);
+    if (both) /* [T,2,N,H] */
+      nn__words(&t, "Transpose r%d t%d perm=0,2,1,3;Reshape t%d @0,0,-1 s%d", k, k, k, k + 1);
+    else
+      nn__words(&t, "Squeeze r%d @1, s%d", k, k + 1);
+    nn__onnx_ops(w, t.text);
+  }
+  nn__words(&t, "Transpose s%d y perm=1,0,2", node->cell.layers);
+  nn__onnx_ops(w, t.text);
+}
+
+/* One operator, or a row: of a layer norm's two the one with weights, or that without. */
+static void nn__onnx_row_text(const nn__node *node, nn_message *t)
+{
+  for (int i = 0; i < NN__ONNX_KNOWN; i++) {
+    const struct nn__onnx_known *known = &nn__onnx_known[i];
+    if (known->make == nn__onnx_activation && known->how == (int)node->kind)
+      nn__words(t, "%s x %s y %s", known->type, node->kind == NN__CLAMP ? "#v #w" : "",
+                node->kind == NN__HARD_SIGMOID ? "alpha=#s"
+                : *known->attributes           ? "alpha=#v" : "");
+  }
+  for (int i = NN__ONNX_ROWS; i-- > 0;)
+    if (nn__onnx_row[i].kind == node->kind && (!node->no_bias || !t->text[0]))
+      nn__words(t, "%s", nn__onnx_row[i].ops);
+}
+
+/* The operators, in `t`, of layers whose numbers alone decide on them. */
+static void nn__onnx_text(const nn__onnx_writer *w, nn_message *t)
+{
+  const nn__node *node = w->node, *x = &w->m->node[node->in[0]];
+  const nn_conv2d_options *o = &node->window;
+  const int rank = node->rank, *dim = node->dim, *from = x->dim, columns = node->axis;
+  switch (node->kind) {
+  case NN__LINEAR:
+    nn__words(t, rank == 1       ? "Gemm x $0 %s y transB=1"
+                 : node->no_bias ? "Transpose $0 a perm=1,0;MatMul x a %s y"
+                                 : "Transpose $0 a perm=1,0;MatMul x a b;Add b %s y",
+              node->no_bias ? "" : "$1");
+    break;
+  case NN__GLOBAL_MAX:
+  case NN__GLOBAL_AVG: {
+    const int mean = node->kind == NN__GLOBAL_AVG;
+    if (x->rank == 2)
+      nn__words(t, "Reduce%s x y axes=1, keepdims=0", mean ? "Mean" : "Max");
+    else
+      nn__words(t, "Global%sPool x a;Flatten a y axis=1", mean ? "Average" : "Max");
+    break;
+  }
+  case NN__SOFTMAX: nn__words(t, "Softmax x y axis=%d", rank == 2 ? 2 : 1); break;
+  case NN__PRELU: nn__words(t, "PRelu x $0 y"); break;
+  case NN__BATCH_NORM:
+    nn__words(t, node->no_bias ? "BatchNormalization x @f1*%d @f0*%d $0 $1 y epsilon=#e"
+                               : "BatchNormalization x $0 $1 $2 $3 y epsilon=#e",
+              dim[rank == 2], dim[rank == 2]);
+    break;
+  case NN__FLATTEN: nn__words(t, "Flatten x y axis=1"); break;
+  case NN__RESHAPE:
+    nn__words(t, rank == 3   ? "Reshape x @0,%d,%d,%d y"
+                 : rank == 2 ? "Reshape x @0,%d,%d y" : "Reshape x @0,%d y",
+              dim[0], dim[1], dim[2]);
+    break;
+  case NN__TO_SEQUENCE:
+    nn__words(t, "Transpose x a perm=%s;Reshape a @0,%d,%d y", columns ? "0,3,1,2" : "0,2,1,3",
+              dim[0], dim[1]);
+    break;
+  case NN__TO_IMAGE:
+    nn__words(t, "Reshape x @0,%d,%d,%d a;Transpose a y perm=%s", from[0], dim[0],
+              from[1] / dim[0], columns ? "0,2,3,1" : "0,2,1,3");
+    break;
+  case NN__ADD: nn__words(t, "Add x z y"); break;
+  case NN__MULTIPLY:
+    if (rank == w->m->node[node->in[1]].rank)
+      nn__words(t, "Mul x z y");
+    else
+      nn__words(t, "Unsqueeze z %s a;Mul x a y", rank == 3 ? "@2,3" : "@1,");
+    break;
+  case NN__CONCAT:
+  case NN__JOIN: nn__words(t, "Concat x z y axis=%d", node->axis + 1); break;
+  case NN__EMBEDDING: nn__words(t, "Gather $0 x y axis=0"); break;
+  case NN__LAST_STEP: nn__words(t, "Gather x @-1 y axis=1"); break;
+  case NN__REVERSE:
+    nn__words(t, "Slice x @-1, @-9223372036854775807, @1, @-1, y");
+    break;
+  case NN__PADDED:
+    nn__words(t, "Pad x @0,0,%d,%d,0,0,%d,%d %s", o->pad_h, o->pad_w,
+              dim[1] - from[1] - o->pad_h, dim[2] - from[2] - o->pad_w,
+              nn__onnx_pooled(w) ? "a;Sum a y" : "y");
+    break;
+  case NN__SLICE:
+    nn__words(t, "Slice x @%d, @%d, @%d, y", node->begin, node->begin + dim[node->axis],
+              node->axis + 1);
+    break;
+  case NN__UPSAMPLE:
+  case NN__BILINEAR:
+    nn__words(t, "Resize x - @f1,1,%d,%d y mode=%s", o->stride_h, o->stride_w,
+              node->kind == NN__BILINEAR
+                  ? "linear coordinate_transformation_mode=half_pixel"
+                  : "nearest nearest_mode=floor coordinate_transformation_mode=asymmetric");
+    break;
+  default: nn__onnx_row_text(node, t);
+  }
+}
+
+static void nn__onnx_layer(nn__onnx_writer *w)
+{
+  const nn__node *node = w->node;
+  const nn__kind kind = node->kind;
+  const size_t own[3] = {kind == NN__PRELU ? (size_t)node->size : node->cols, 1, 1};
+  const int spread = kind == NN__NORMALISE || kind == NN__PRELU; /* over height and width */
+  nn_message t = {{0}};
+  w->turned = 0;
+  if (nn__is_cell(kind)) {
+    nn__onnx_cell(w);
+    return;
+  }
+  const int turn = node->rank == 2 && (kind == NN__CONV2D || kind == NN__MAX_POOL ||
+                   kind == NN__AVG_POOL || kind == NN__BATCH_NORM || kind == NN__GROUP_NORM);
+  if (turn) nn__onnx_ops(w, "Transpose x in perm=0,2,1");
+  w->turned = turn;
+  if (kind == NN__MAX_POOL || kind == NN__AVG_POOL) {
+    nn__onnx_write_pool(w);
+  } else if (kind == NN__GROUP_NORM) {
+    nn__onnx_groups(w);
+  } else {
+    for (int k = 0; k < node->params; k++)
+      nn__onnx_param(w, k, !spread ? 0 : node->rank == 3 ? 3 : 1, own);
+    if (kind == NN__CONV2D || kind == NN__CONV_TRANSPOSE) {
+      nn__onnx_convolve(w);
+    } else {
+      nn__onnx_text(w, &t);
+      nn__onnx_ops(w, t.text);
+    }
+  }
+  w->turned = 0;
+  if (turn) nn__onnx_ops(w, "Transpose out y perm=0,2,1");
+}
+
+/* A value at the border: an input (11) or the output (12) of the graph. */
+static void nn__onnx_border(nn__onnx_writer *w, int field, const nn__node *node)
+{
+  const size_t info = nn__pb_open(w, field);
+  nn__pb_string(w, 1, node->name);
+  const size_t type = nn__pb_open(w, 2), tensor = nn__pb_open(w, 1);
+  nn__pb_whole(w, 1, node->kind == NN__TOKENS ? NN__ONNX_INT64 : NN__ONNX_FLOAT);
+  const size_t shape = nn__pb_open(w, 2);
+  for (int i = -1; i < node->rank; i++) {
+    const size_t dim = nn__pb_open(w, 1);
+    if (i < 0 && !w->batch)
+      nn__pb_string(w, 2, "N");
+    else
+      nn__pb_whole(w, 1, i < 0 ? w->batch : node->dim[i]);
+    nn__pb_close(w, dim, 0);
+  }
+  nn__pb_close(w, shape, 0), nn__pb_close(w, tensor, 0), nn__pb_close(w, type, 0);
+  nn__pb_close(w, info, 0);
+  nn__onnx_flush(w);
+}
+
+/* The first layer that ONNX has no operators for; NULL: none. */
+static const nn__node *nn__onnx_unknown(const nn_model *m)
+{
+  for (int i = 0; i < m->nodes; i++) {
+    const nn__node *node = &m->node[i];
+    const int of_steps = node->rank == 2;
+    if (node->kind == NN__CUSTOM || node->kind == NN__FINAL_STATE ||
+        (of_steps && (node->kind == NN__PADDED || node->kind == NN__UPSAMPLE)) ||
+        (nn__is_cell(node->kind) && node->inputs > 1))
+      return node;
+  }
+  return NULL;
+}
+
+static void nn__onnx_graph(nn__onnx_writer *w)
+{
+  const nn_model *m = w->m;
+  nn__pb_string(w, 2, "nn");
+  nn__onnx_flush(w);
+  for (int i = 0; i < m->inputs; i++) nn__onnx_border(w, 11, &m->node[m->input[i]]);
+  for (int i = 0; i < m->nodes; i++) {
+    w->node = &m->node[i], w->lists = 0;
+    const nn__kind kind = w->node->kind;
+    if (nn__is_input(kind) || nn__is_loss(kind)) continue;
+    if (!nn__drops(kind))
+      nn__onnx_layer(w);
+    else if (i == m->output)
+      nn__onnx_ops(w, "Identity x y");
+  }
+  nn__onnx_border(w, 12, &m->node[m->output]);
+}
+
+/* The model's bytes, all but those of the graph. */
+static void nn__onnx_model(nn__onnx_writer *w, uint64_t graph)
+{
+  const char *key;
+  nn__pb_whole(w, 1, NN__ONNX_IR);
+  nn__pb_string(w, 2, "nn");
+  nn__pb_string(w, 3, NN_VERSION);
+  const size_t set = nn__pb_open(w, 8);
+  nn__pb_string(w, 1, "");
+  nn__pb_whole(w, 2, NN__ONNX_OPSET);
+  nn__pb_close(w, set, 0);
+  for (int i = 0; (key = nn_note_key(w->m, i)) != NULL; i++) {
+    const char *text = key + strlen(key) + 1;
+    const size_t entry = nn__pb_open(w, 14);
+    nn__pb_string(w, 1, key);
+    nn__pb_key(w, 2, 2);
+    nn__pb_varint(w, w->used, strlen(text));
+    nn__pb_close(w, entry, strlen(text));
+    nn__onnx_flush(w);
+    nn__onnx_out(w, text, strlen(text)); /* it may be long */
+  }
+  nn__pb_key(w, 7, 2);
+  nn__pb_varint(w, w->used, graph);
+  nn__onnx_flush(w);
+}
+
+nn_status nn_export_onnx(const nn_model *m, int batch, nn_write write, void *user)
+{
+  nn__onnx_writer w;
+  if (!m || !write || batch < 0) return NN_ERR_ARGUMENT;
+  if (!m->built || nn__absent(m)) return NN_ERR_STATE;
+  if (nn__onnx_unknown(m)) return NN_ERR_UNSUPPORTED;
+  memset(&w, 0, sizeof w);
+  w.m = m, w.batch = batch;
+  nn__onnx_graph(&w);
+  const uint64_t graph = w.size;
+  w.size = 0;
+  nn__onnx_model(&w, graph);
+  if (w.status == NN_OK && w.size + graph > INT32_MAX) w.status = NN_ERR_LIMIT;
+  if (w.status != NN_OK) return w.status;
+  w.write = write, w.user = user;
+  nn__onnx_model(&w, graph);
+  nn__onnx_graph(&w);
+  return w.status;
+}
+
+#ifndef NN_NO_STDIO
+static int nn__onnx_to_file(void *to, const void *bytes, size_t size)
+{
+  nn__writer *writer = to;
+  nn__write(writer, bytes, size);
+  return writer->status != NN_OK;
+}
+
+nn_status nn_save_onnx(nn_model *m, int batch, const char *path)
+{
+  nn__writer writer;
+  if (!m) return NN_ERR_ARGUMENT;
+  if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_save_onnx: not built");
+  const nn__param *absent = nn__absent(m);
+  const nn__node *unknown = nn__onnx_unknown(m);
+  if (absent)
+    return nn__error(m, NN_ERR_STATE, "nn_save_onnx: %s is not there yet (config.in_place)",
+                     absent->name);
+  if (batch < 0) return nn__error(m, NN_ERR_ARGUMENT, "nn_save_onnx: batch is %d", batch);
+  if (unknown)
+    return nn__error(m, NN_ERR_UNSUPPORTED, "nn_save_onnx: %s cannot be written: it %s",
+                     unknown->name, unknown->kind == NN__CUSTOM ? "is the program's own layer, "
+                     "which is no operator of ONNX" : nn__is_cell(unknown->kind) ? "begins from a "
+                     "given state" : unknown->kind == NN__FINAL_STATE ? "gives a final state"
+                     : "adds or repeats steps");
+  nn__write_begin(&writer, path, nn__message(m));
+  if (writer.status != NN_OK) return m->status = writer.status;
+  nn_status status = nn_export_onnx(m, batch, nn__onnx_to_file, &writer);
+  if (status == NN_OK || writer.status != NN_OK) {
+    status = nn__write_end(&writer);
+    return status == NN_OK ? status : (m->status = status);
+  }
+  nn__write_failed(&writer, "cannot write");
+  return nn__error(m, status, "nn_save_onnx: an ONNX file has less than 2 GiB");
 }
 #endif
 #endif

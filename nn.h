@@ -28,7 +28,8 @@
  *     bad value) sticks to the model, later calls do nothing, and nn_build returns it; nn_error has
  *     a sentence that names the layer and the shapes.
  *   Build:    nn_build takes one block of memory for everything (nn_plan tells its size, and
- *     nn_build_in uses yours). No call after it allocates, training included.
+ *     nn_build_in uses yours). No call after it allocates, training included (but
+ *     nn_export_c, while it works).
  *   Run:      step level: nn_forward, nn_loss, nn_backward, nn_step (nn_train is all four);
  *     fit level: nn_fit, nn_evaluate over an nn_dataset.
  *   Look:     nn_survey, nn_observe, nn_project, nn_occlusion, in the middle of training, too.
@@ -58,8 +59,9 @@
  *   Subnormal numbers (below 1.2e-38) are taken for 0 and made 0 in the engine's calls and threads:
  *   gradients and optimizers' averages fade through them, and many processors take a hundred cycles
  *   for each. Results are rounded to the nearest. The caller's floating-point mode is put back on
- *   return. Builds without SIMD kernels
- *   (NN_NO_SIMD, double, 32-bit x86 and ARM) keep subnormals and do not touch the mode.
+ *   return. Builds without SIMD kernels (NN_NO_SIMD, double), WebAssembly and, on 32-bit x86, what
+ *   the x87 computes (the scalar kernels) keep subnormals: they have no such mode, or do not touch
+ *   it. ARMv7's NEON takes them for 0 always.
  *   3x3 and 5x5 convolutions at stride 1 with 16 channels or more go through Winograd's transform:
  *   three to five times fewer products. With random weights and inputs, of outputs and of both
  *   gradients, an error stays below 1e-4 of their root mean square, and the errors' own root mean
@@ -99,6 +101,13 @@ extern "C" {
  * NN_NO_MALLOC      no malloc: models live in the caller's buffers or come from config.allocator.
  * NN_NO_TRAINING    no gradients, losses, optimizers or fitting: inference only, least code.
  * NN_NO_INSPECT     without the functions that look inside a net (@@INSPECT).
+ * NN_NO_EXPORT      without files of other programs (@@EXPORT, @@SOURCE, @@ONNX); nn_load_weights
+ *                   reads nn's own.
+ * NN_NO_MESSAGES    failures are told by their status alone: nn_error and nn_message hold
+ *                   nn_status_text of it. Saves some 10 KB of code on a Cortex-M.
+ * NN_NO_WINOGRAD    convolutions always by the direct sum, as config.direct_convolution asks.
+ * NN_NO_INIT        no initial values: parameters are 0 until a file or the caller brings them,
+ *                   nn_set_init has no effect, nn_reinitialise is NN_ERR_UNSUPPORTED.
  * NN_MALLOC(n), NN_FREE(p)   replace malloc and free; define both or neither.
  * NN_API            linkage of every public function. Default: extern, visible outside a shared
  *                   library even with -fvisibility=hidden; NN_API=extern leaves it to the compiler.
@@ -107,9 +116,10 @@ extern "C" {
  * NN_NO_WARNING     no warning where nn.c is compiled without optimisation (some 20 times slower).
  * NN__SELF          nn.c's name in quotes, for itself to include. Needed only if it was renamed and
  *                   the compiler has no __FILE_NAME__ (gcc has it from version 12, clang from 9).
- * NN_MAX_NODES      most layers of a model, 4 .. 4096 (default 256); about 400 bytes each in
- *                   nn_create.
- * NN_MAX_PARAMS     most parameter arrays of a model (default 512); about 100 bytes each.
+ * NN_MAX_NODES      most layers of a model, 4 .. 4096 (default 256); some 500 bytes each
+ *                   (300 for inference on 32 bits).
+ * NN_MAX_PARAMS     most parameter arrays of a model (default 512); some 130 bytes each. A model
+ *                   takes memory for all of them unless config.most_nodes, most_params say less.
  * NN_MAX_THREADS    most threads of a model (default 64).                                    */
 #ifndef NN_REAL
 #define NN_REAL float
@@ -131,7 +141,7 @@ extern "C" {
 #define NN_MAX_THREADS 64
 #endif
 #define NN_MAX_INPUTS 4 /* most input layers of a model */
-#define NN_NAME_SIZE 40 /* bytes of a layer's or parameter's name, with the closing zero */
+#define NN_NAME_SIZE 48 /* bytes of a layer's or parameter's name, with the closing zero */
 #define NN_MAX_CLASSES 65536
 
 typedef NN_REAL nn_real;
@@ -148,16 +158,23 @@ typedef NN_REAL nn_real;
 #define nn_create_in nn_create_in_double
 #define nn_load nn_load_double
 #define nn_load_memory nn_load_memory_double
+#define nn_load_in nn_load_in_double
 #define nn_open nn_open_double
 #define nn_open_memory nn_open_memory_double
 #define nn_load_weights nn_load_weights_double
 #define nn_load_weights_memory nn_load_weights_memory_double
+#define nn_load_onnx nn_load_onnx_double
+#define nn_load_onnx_memory nn_load_onnx_memory_double
 #define nn_predict_top nn_predict_top_double
 #define nn_get_state nn_get_state_double
 #define nn_set_state nn_set_state_double
 #define nn_gemm nn_gemm_double
 #define nn_normalise nn_normalise_double
 #define nn_cross_entropy_with nn_cross_entropy_with_double
+#define nn_loss_default nn_loss_default_double
+#define nn_loss_with nn_loss_with_double
+#define nn_custom nn_custom_double
+#define nn_custom_loss_with nn_custom_loss_with_double
 #define nn_forward nn_forward_double
 #define nn_output nn_output_double
 #define nn_read nn_read_double
@@ -171,6 +188,7 @@ typedef NN_REAL nn_real;
 #define nn_get_param nn_get_param_double
 #define nn_find_param nn_find_param_double
 #define nn_share_weights nn_share_weights_double
+#define nn_place_weights nn_place_weights_double
 #define nn_dataset_pixels nn_dataset_pixels_double
 #define nn_dataset_from_arrays nn_dataset_from_arrays_double
 #define nn_dataset_load nn_dataset_load_double
@@ -180,6 +198,9 @@ typedef NN_REAL nn_real;
 #define nn_dataset_moments nn_dataset_moments_double
 #define nn_dataset_split nn_dataset_split_double
 #define nn_gather nn_gather_double
+#define nn_int8_create nn_int8_create_double
+#define nn_int8_run nn_int8_run_double
+#define nn_int8_evaluate nn_int8_evaluate_double
 #define nn_fit_default nn_fit_default_double
 #define nn_fit nn_fit_double
 #define nn_resume nn_resume_double
@@ -251,8 +272,9 @@ typedef enum nn_isa {
   NN_ISA_SCALAR,
   NN_ISA_SSE2,
   NN_ISA_AVX2, /* with FMA */
-  NN_ISA_AVX512,
-  NN_ISA_NEON, /* aarch64 */
+  NN_ISA_AVX512, /* x86-64 alone */
+  NN_ISA_NEON, /* aarch64, ARMv7 */
+  NN_ISA_WASM, /* WebAssembly, compiled with -msimd128 */
   NN_ISA_COUNT
 } nn_isa;
 NN_API const char *nn_isa_name(nn_isa isa);           /* "auto", "scalar", "sse2", "avx2", ... */
@@ -285,6 +307,8 @@ NN_API nn_status nn_gemm(nn_context *c, int transpose_a, int transpose_b, size_t
 /* ======================================= @@LAYER ===========================================
  * Describing a model. */
 typedef struct nn_model nn_model;
+typedef struct nn_custom_layer nn_custom_layer;
+typedef struct nn_custom_loss nn_custom_loss;
 
 typedef struct nn_config {
   int batch;              /* most samples one call may carry, 1 .. 2^20; default 32 */
@@ -295,29 +319,41 @@ typedef struct nn_config {
   int least_memory;       /* 1: an inference model packs weights at each call, in space that layers
                              share, and not once, at the first forward; default 0 */
   int in_place;           /* 1: an inference model has no parameters of its own, but reads them
-                             where nn_load_memory, nn_load_weights_memory or nn_share_weights find
-                             them, and never writes them; default 0. Files of version 0.1.0 must be
-                             loaded and saved again first */
+                             where nn_load_memory, nn_load_in, nn_load_weights_memory,
+                             nn_share_weights or nn_place_weights find them, and never writes them;
+                             default 0. Files of version 0.1.0 must be loaded and saved again
+                             first */
   int keep_activations;   /* 1: every node keeps its own array, so that all can be looked at */
   int input_gradient;     /* 1: going back also computes the gradient of the inputs */
   int direct_convolution; /* 1: never by Winograd's transform: slower, nearer to the exact sum */
   nn_allocator allocator; /* default: NN_MALLOC, NN_FREE */
   size_t notes;           /* bytes of room for notes (nn_set_note), 0 .. 2^24; default 2048 */
+  /* The callers' own layers and losses that files may name (nn_custom, nn_custom_loss_with): arrays
+   * that must outlive the model, and how long they are; default none. */
+  const nn_custom_layer *custom_layers;
+  const nn_custom_loss *custom_losses;
+  int custom_layers_count, custom_losses_count;
+  /* Room in the model for so many layers, 2 .. NN_MAX_NODES, and parameter arrays, 1 ..
+   * NN_MAX_PARAMS; default 0: these. nn_model_size_for tells the bytes. */
+  int most_nodes, most_params;
 } nn_config;
 NN_API nn_config nn_config_default(void);
 
 /* An empty model; config may be NULL for the defaults, and is copied. NULL when out of memory or
- * when a value of config is out of range. nn_create_in uses the caller's memory of at least
- * nn_model_size() bytes, aligned for any object, which must outlive the model. */
+ * when a value of config is out of range, those of its custom layers and losses included, each of
+ * which needs a name of its own. nn_create_in uses the caller's memory of at least
+ * nn_model_size_for(config) bytes, aligned for any object, which must outlive the model.
+ * nn_model_size() is that of the default config, and enough for any; 0: a wrong config. */
 NN_API nn_model *nn_create(const nn_config *config);
 NN_API size_t nn_model_size(void);
+NN_API size_t nn_model_size_for(const nn_config *config); /* NULL: the default */
 NN_API nn_model *nn_create_in(void *memory, size_t size, const nn_config *config);
 NN_API void nn_destroy(nn_model *m); /* frees what the engine allocated; NULL is fine */
 
 /* Status and sentence of the last failed call that may change the model (one that takes it as const
  * says what is wrong by its status alone), "" when there was none; never NULL. While a model is
- * being described a builder's first error stays. To a built model a builder does nothing but set
- * these two. */
+ * being described a builder's first error stays, and later calls return it. To a built model a
+ * builder does nothing but set these two. */
 NN_API nn_status nn_model_status(const nn_model *m);
 NN_API const char *nn_error(const nn_model *m);
 
@@ -340,13 +376,32 @@ typedef struct nn_conv2d_options {
 NN_API int nn_conv2d(nn_model *m, int x, int out, int kernel, int stride, int pad);
 NN_API int nn_conv2d_with(nn_model *m, int x, const nn_conv2d_options *options);
 
+/* The same over the steps of a sequence, [T,F] -> [OT,out]; weight [out,F/groups,kernel]. Past a
+ * sample's own end it reads zeros, as before the first step. */
+typedef struct nn_conv1d_options {
+  int out, kernel, stride, pad, dilation, groups;
+  int no_bias;
+} nn_conv1d_options;
+NN_API int nn_conv1d(nn_model *m, int x, int out, int kernel, int stride, int pad);
+NN_API int nn_conv1d_with(nn_model *m, int x, const nn_conv1d_options *options);
+
+/* Transposed convolution (Zeiler et al. 2010; PyTorch), what a convolution's gradient does to dY:
+ * [C,H,W] -> [out,OH,OW], OH = (H - 1) stride_h - 2 pad_h + dilation_h (kh - 1) + output_pad_h + 1.
+ * Every x[c,i,j] adds w[c,o,u,v] times itself to y[o, i s + u d - p, j s + v d - p], and bias[o] is
+ * added to all. Parameters: weight [C,out/groups,kh,kw], bias [out]. Numbers as nn_conv2d's;
+ * output_pad below the stride or the dilation: more rows and columns at the end. */
+NN_API int nn_conv_transpose2d(nn_model *m, int x, int out, int kernel, int stride, int pad);
+NN_API int nn_conv_transpose2d_with(nn_model *m, int x, const nn_conv2d_options *options,
+                                    int output_pad_h, int output_pad_w);
+
 /* y = x W^T + b over the last axis: [F] -> [out], [T,F] -> [T,out]. weight [out,F], bias [out]. */
 NN_API int nn_linear(nn_model *m, int x, int out);
 NN_API int nn_linear_no_bias(nn_model *m, int x, int out);
 
 /* Pooling [C,H,W] -> [C,OH,OW], OH = (H + 2 pad - kernel)/stride + 1, rounded down; with ceil up,
  * less a window that would begin in the padding behind. kernel 1..32, pad at most kernel/2.
- * Max: padding never wins, a NaN does; among equals the first in row order gets the gradient.
+ * Max: padding never wins, a NaN does; the gradient goes to the first of equals in row order, and
+ * to the last of NaNs (PyTorch).
  * Average: padding counts as zeros (PyTorch's count_include_pad) unless exclude_pad.
  * Adaptive (He et al. 2014; PyTorch): output i of OH is the mean of the rows from floor(i H/OH) up
  * to ceil((i + 1) H/OH), columns likewise; OH, OW 1 or more. Global: [C,H,W] -> [C], or
@@ -359,22 +414,37 @@ NN_API int nn_max_pool2d(nn_model *m, int x, int kernel, int stride, int pad);
 NN_API int nn_max_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options);
 NN_API int nn_avg_pool2d(nn_model *m, int x, int kernel, int stride, int pad);
 NN_API int nn_avg_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options);
+/* The same over the steps of a sequence, [T,F] -> [OT,F], and each sample's own. */
+typedef struct nn_pool1d_options {
+  int kernel, stride, pad;
+  int ceil, exclude_pad;
+} nn_pool1d_options;
+NN_API int nn_max_pool1d(nn_model *m, int x, int kernel, int stride, int pad);
+NN_API int nn_max_pool1d_with(nn_model *m, int x, const nn_pool1d_options *options);
+NN_API int nn_avg_pool1d(nn_model *m, int x, int kernel, int stride, int pad);
+NN_API int nn_avg_pool1d_with(nn_model *m, int x, const nn_pool1d_options *options);
 NN_API int nn_adaptive_avg_pool2d(nn_model *m, int x, int height, int width);
+NN_API int nn_adaptive_avg_pool1d(nn_model *m, int x, int steps); /* [T,F] -> [steps,F] */
 NN_API int nn_global_max_pool(nn_model *m, int x);
 NN_API int nn_global_avg_pool(nn_model *m, int x);
 
 /* Zeros round an image, as many rows and columns as are told, 0 or more: [C,H,W] ->
- * [C,H+top+bottom,W+left+right]. Before a convolution or pool it is uneven padding (TensorFlow's
- * "same" at stride 2 on even sizes: top 0, bottom 1). */
+ * [C,H+top+bottom,W+left+right]. Before a convolution it is uneven padding (TensorFlow's "same" at
+ * stride 2 on even sizes: top 0, bottom 1). A pool takes the zeros for values. */
 NN_API int nn_pad2d(nn_model *m, int x, int top, int bottom, int left, int right);
-/* The part [C,height,width] of an image whose first pixel is (top, left). */
-NN_API int nn_crop2d(nn_model *m, int x, int top, int left, int height, int width);
-/* Each pixel as factor_h x factor_w equal ones (nearest neighbour). */
+NN_API int nn_pad1d(nn_model *m, int x, int before, int after); /* each sample's own steps */
+/* Each pixel as factor_h x factor_w ones: equal (nearest neighbour), or bilinear, between the two
+ * rows and columns whose centres are next (PyTorch's align_corners=False). */
 NN_API int nn_upsample2d(nn_model *m, int x, int factor_h, int factor_w);
+NN_API int nn_upsample1d(nn_model *m, int x, int factor); /* each step so many times */
+NN_API int nn_upsample2d_bilinear(nn_model *m, int x, int factor_h, int factor_w);
 
 /* Element by element; the shape stays. */
 NN_API int nn_relu(nn_model *m, int x);                     /* max(x, 0) */
 NN_API int nn_leaky_relu(nn_model *m, int x, double slope); /* x > 0 ? x : slope x; slope finite */
+/* x > 0 ? x : weight x, weight [1], or by_channel [channels or features], learnt from .25 on (He et
+ * al. 2015). */
+NN_API int nn_prelu(nn_model *m, int x, int by_channel);
 NN_API int nn_elu(nn_model *m, int x, double alpha); /* x > 0 ? x : alpha (exp(x) - 1), Clevert et
                                                         al. 2016; alpha finite */
 NN_API int nn_gelu(nn_model *m, int x);    /* x/2 (1 + erf(x/sqrt 2)), Hendrycks & Gimpel 2016 */
@@ -392,6 +462,8 @@ NN_API int nn_softmax(nn_model *m, int x); /* over channels or the last axis, sh
 /* While training, each element is dropped with probability rate (0 <= rate < 1) and the others are
  * scaled by 1/(1-rate) (Srivastava et al., JMLR 2014); a copy otherwise. Rate = 1 - "keep". */
 NN_API int nn_dropout(nn_model *m, int x, double rate);
+/* The same for whole channels (or features, over all steps) of a sample (Tompson et al. 2015). */
+NN_API int nn_dropout_channels(nn_model *m, int x, double rate);
 
 /* y = (x - mean[c]) scale[c] for each channel (of an image) or feature c, by numbers that belong
  * to the data: they are saved with the model and never trained. Behind an input it takes the
@@ -400,23 +472,53 @@ NN_API int nn_dropout(nn_model *m, int x, double rate);
  * buffers. */
 NN_API int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *scale);
 
-/* Batch norm (Ioffe & Szegedy 2015) over the batch (and all places of an image or steps of a
- * sequence up to each sample's end) for each channel or feature: y = (x - mean)/sqrt(var + 1e-5)
- * weight + bias. Training uses the batch's mean and biased variance and moves running_mean and
- * running_var (unbiased) by momentum .1; inference uses these. A training batch with one value a
+/* Norms: y = (x - mean)/sqrt(var + eps) weight + bias, var biased; eps 1e-5, or as told. Statistics
+ * of a sequence are taken up to each sample's end. A variance that overflows makes NaNs.
+ * Batch norm (Ioffe & Szegedy 2015) takes them over the batch (and all places of an image or steps
+ * of a sequence) for each channel or feature: training uses the batch's and moves running_mean and
+ * running_var (unbiased) by momentum .1, or as told; inference uses these, and so does training if
+ * frozen, which leaves them alone while weight and bias learn. A training batch with one value a
  * channel has no variance: NN_ERR_ARGUMENT from nn_forward; nn_fit leaves such a batch out, as the
- * last sample of an epoch may be. A variance that overflows makes NaNs. Layer norm (Ba et al.
- * 2016): the same over each sample's last axis, or over all of an image; weight and bias have the
- * shape that is normalised. */
+ * last sample of an epoch may be.
+ * Layer norm (Ba et al. 2016): over each sample's last axis, or all of an image; weight and bias
+ * have the shape that is normalised.
+ * Group norm (Wu & He 2018): over each sample's places or steps and as many channels or features as
+ * make one of `groups`; weight and bias [channels or features]. Instance norm (Ulyanov et al.
+ * 2016): a group each channel, without weight and bias. */
+typedef struct nn_norm_options {
+  double eps;      /* above 0, and 1.2e-38 or more in float */
+  double momentum; /* 0..1; of a batch norm that is not frozen; elsewhere 0 or .1 */
+  int groups;      /* divide the channels or features; group norm */
+  int no_affine;   /* 1: neither weight nor bias */
+  int frozen;      /* 1: see above; batch norm alone (NN_ERR_ARGUMENT) */
+} nn_norm_options;
 NN_API int nn_batch_norm(nn_model *m, int x);
+NN_API int nn_batch_norm_with(nn_model *m, int x, const nn_norm_options *options);
 NN_API int nn_layer_norm(nn_model *m, int x);
+NN_API int nn_layer_norm_with(nn_model *m, int x, const nn_norm_options *options);
+NN_API int nn_group_norm(nn_model *m, int x, int groups);
+NN_API int nn_group_norm_with(nn_model *m, int x, const nn_norm_options *options);
+NN_API int nn_instance_norm(nn_model *m, int x);
 
-NN_API int nn_flatten(nn_model *m, int x);       /* [C,H,W] or [T,F] -> [C H W] or [T F] */
+/* The same numbers in another shape, row by row as at the border; rank 1..3, the sizes' product
+ * that of x's. Flatten: [C,H,W] or [T,F] -> [C H W] or [T F]. */
+NN_API int nn_reshape(nn_model *m, int x, int rank, const int *dim);
+NN_API int nn_flatten(nn_model *m, int x);
+/* The columns of an image as steps, [C,H,W] -> [W, C H], feature c H + h, as a text reader wants it
+ * (Shi et al. 2015), or its rows, [H, C W], feature c W + w; and back, where channels divides the
+ * features. */
+NN_API int nn_image_to_sequence(nn_model *m, int x, int columns);
+NN_API int nn_sequence_to_image(nn_model *m, int x, int channels, int columns);
+/* count of an axis's places from begin on. axis: of the shape, 0 first, as [C,H,W], [T,F], [F]. */
+NN_API int nn_slice(nn_model *m, int x, int axis, int begin, int count);
 NN_API int nn_add(nn_model *m, int a, int b);    /* the same shape */
 /* Element by element: of the same shape, or b [C] a factor for each channel or feature of a, as
  * squeeze-and-excitation has it (Hu et al. 2018). */
 NN_API int nn_multiply(nn_model *m, int a, int b);
-NN_API int nn_concat(nn_model *m, int a, int b); /* along channels or features, a first */
+/* One after the other, a first: along channels or features, or any axis. The other sizes are the
+ * same. */
+NN_API int nn_concat(nn_model *m, int a, int b);
+NN_API int nn_concat_along(nn_model *m, int a, int b, int axis);
 /* Tokens [T] -> [T,width]; weight [vocabulary,width]. A token, up to its sample's end, that is not
  * a whole number in 0 .. vocabulary-1 makes nn_forward return NN_ERR_ARGUMENT. */
 NN_API int nn_embedding(nn_model *m, int x, int vocabulary, int width);
@@ -424,20 +526,26 @@ NN_API int nn_embedding(nn_model *m, int x, int vocabulary, int width);
 /* Recurrent layers [T,F] -> [T,hidden], the top layer's output at every step. Layer k has
  * weight_ih_lK [G hidden,in], weight_hh_lK [G hidden,hidden], bias_ih_lK, bias_hh_lK [G hidden],
  * G = 1, 4, 3. h0 = c0 = 0, or with carry what the call before left (its gradient stops there:
- * truncated back-propagation through time; nn_reset_state sets it to 0).
+ * truncated back-propagation through time; nn_reset_state sets it to 0), or what another layer
+ * gives (nn_gru_from).
  *   rnn:  h' = act(W x + b + U h + c), act = tanh (or relu)                    Elman 1990
  *   lstm: i,f,o = sigmoid(..), g = tanh(..); c' = f c + i g; h' = o tanh(c')
  *                              Hochreiter & Schmidhuber 1997, the forget gate of Gers et al. 1999
  *   gru:  r,z = sigmoid(..); n = tanh(W x + b + r (U h + c)); h' = (1-z) n + z h
  *                              Cho et al. 2014, but r applied after the product, as cuDNN has it
  * dropout: between layers (not after the last). Samples may be of different lengths
- * (nn_batch.lengths). */
+ * (nn_batch.lengths).
+ * bidirectional (Schuster & Paliwal 1997): [T, 2 hidden], at every step the forward direction's
+ * output, then that of a second cell, which begins at the sample's own last step and goes back.
+ * Layers above read both. The second cell's parameters have _reverse at the end of their names, as
+ * weight_ih_l0_reverse [G hidden,in]. */
 typedef struct nn_recurrent_options {
   int hidden;     /* 1 or more */
   int layers;     /* 1 .. 16; default 1 */
   double dropout; /* 0 <= rate < 1; default 0 */
-  int relu;       /* nn_rnn_with only: relu for tanh */
+  int relu;       /* nn_rnn_with alone (NN_ERR_ARGUMENT): relu for tanh */
   int carry;      /* keep the last state for the next forward call: 0 if that has another n */
+  int bidirectional; /* 1: see above; not with carry (NN_ERR_ARGUMENT) */
 } nn_recurrent_options;
 NN_API int nn_rnn(nn_model *m, int x, int hidden);
 NN_API int nn_lstm(nn_model *m, int x, int hidden);
@@ -445,12 +553,20 @@ NN_API int nn_gru(nn_model *m, int x, int hidden);
 NN_API int nn_rnn_with(nn_model *m, int x, const nn_recurrent_options *options);
 NN_API int nn_lstm_with(nn_model *m, int x, const nn_recurrent_options *options);
 NN_API int nn_gru_with(nn_model *m, int x, const nn_recurrent_options *options);
+/* The same from an initial state that the layer `state` gives, and through which a gradient goes
+ * back (an encoder and its decoder, Sutskever et al. 2014): a vector [S], S = layers directions
+ * hidden, which is PyTorch's h_0 of the sample, layer by layer and the reverse direction after the
+ * forward one; for lstm [2 S]: h_0, then c_0 (nn_concat joins two). Not with carry
+ * (NN_ERR_ARGUMENT). */
+NN_API int nn_rnn_from(nn_model *m, int x, int state, const nn_recurrent_options *options);
+NN_API int nn_lstm_from(nn_model *m, int x, int state, const nn_recurrent_options *options);
+NN_API int nn_gru_from(nn_model *m, int x, int state, const nn_recurrent_options *options);
+/* The final state of the rnn, lstm or gru x, each sample's at its own end (the reverse direction's
+ * at its first step), in the order of nn_gru_from's: PyTorch's h_n and c_n. Once for a layer. */
+NN_API int nn_final_state(nn_model *m, int x);
 /* [T,F] -> [F]: each sample's last step (its length's, where lengths are given). */
 NN_API int nn_last_step(nn_model *m, int x);
 NN_API int nn_reverse(nn_model *m, int x); /* [T,F]: each sample's own steps, the last one first */
-
-/* Names a layer: 1..23 letters, digits, '_', '-', '/', unique. Default: kind and number, conv1. */
-NN_API void nn_name(nn_model *m, int node, const char *name);
 
 /* How a layer's weights start (biases keep the default), Glorot & Bengio 2010, He et al. 2015,
  * Saxe et al. 2014. fan: inputs (fan_in) or outputs (fan_out) of one unit; value as stated, above 0
@@ -467,43 +583,189 @@ typedef enum nn_init {
 } nn_init;
 NN_API void nn_set_init(nn_model *m, int node, nn_init init, double value);
 
+/* A layer of the caller's, of one input or two, by callbacks. They see arrays in the border layout,
+ * [n, shape], whatever is inside; they are called in the thread that called the engine, and must
+ * not call it for the same model. Another status than NN_OK ends the call that asked, which returns
+ * it (NN_ERR_ARGUMENT for one above 0). For example y = s x, with s learned:
+ *
+ *     static nn_status shape(void *user, nn_custom_shape *s) {   // y is as x unless told otherwise
+ *       (void)user, s->params = 1, s->param[0].name = "s", s->param[0].rank = 1;
+ *       s->param[0].dim[0] = 1, s->param[0].init = NN_INIT_CONSTANT, s->param[0].value = 1;
+ *       return NN_OK; }
+ *     static nn_status forward(void *user, nn_custom_run *r) {
+ *       (void)user;
+ *       for (size_t i = 0; i < r->y_count; i++) r->y[i] = r->param[0][0] * r->x[0][i];
+ *       return NN_OK; }
+ *     static nn_status backward(void *user, nn_custom_run *r) {
+ *       (void)user;
+ *       for (size_t i = 0; i < r->y_count; i++) {
+ *         if (r->dx[0]) r->dx[0][i] = r->param[0][0] * r->dy[i];
+ *         if (r->dparam[0]) r->dparam[0][0] += r->dy[i] * r->x[0][i]; }
+ *       return NN_OK; }
+ *     static const nn_custom_layer scale = {"scale", shape, forward, backward, NULL};
+ *     int y = nn_custom(m, &x, 1, &scale);
+ *
+ * Files have the layer's name and its parameters, not its code nor `user`: nn_load and nn_open find
+ * it by its name in config.custom_layers, else NN_ERR_FORMAT and a sentence. Limits: no tokens go
+ * in, nothing is kept from forward to backward but x and y, or from call to call, and sequences
+ * keep their steps. */
+#define NN_CUSTOM_PARAMS 4
+typedef struct nn_custom_shape {
+  int inputs, in_rank[2], in_dim[2][3]; /* told: what the layer reads */
+  int rank, dim[3];                     /* what it gives: at first the shape of the first input */
+  int params;                           /* parameter arrays, 0 .. 4; at first 0 */
+  /* name: 1..15 letters, digits, '_', '-', there until nn_build; rank 1 .. 4; the sizes; how it
+   * starts, as nn_set_init has it (which goes before), fan_in: elements / dim[0]. */
+  struct {
+    const char *name;
+    int rank, dim[4];
+    nn_init init;
+    double value;
+  } param[NN_CUSTOM_PARAMS];
+} nn_custom_shape;
+typedef struct nn_custom_run {
+  int n, mode;                  /* samples; the nn_mode of the forward */
+  const nn_custom_shape *shape; /* names of parameters left out */
+  size_t x_count[2], y_count;   /* elements of all samples */
+  const int32_t *lengths;       /* [n], or NULL. Past a sample's end x is 0, y is made 0 */
+  const nn_real *x[2], *param[NN_CUSTOM_PARAMS];
+  nn_real *y;                   /* forward writes all of it; backward may read it */
+  /* Backward alone. dy: the gradient of y. dx[i]: of x[i], to be written, all of it; dparam[i]: to
+   * be added to; each NULL where it is not wanted. With two inputs it is called for each. */
+  const nn_real *dy;
+  nn_real *dx[2], *dparam[NN_CUSTOM_PARAMS];
+} nn_custom_run;
+struct nn_custom_layer {
+  const char *name; /* 1..23 letters, digits, '_', '-' */
+  nn_status (*shape)(void *user, nn_custom_shape *s); /* NULL: as the first input, no parameters */
+  nn_status (*forward)(void *user, nn_custom_run *r);
+  nn_status (*backward)(void *user, nn_custom_run *r); /* may be NULL in an inference model */
+  void *user;
+};
+/* inputs: `count` layers, 1 or 2. *layer must outlive the model. */
+NN_API int nn_custom(nn_model *m, const int *inputs, int count, const nn_custom_layer *layer);
+
+/* A loss of the caller's (nn_custom_loss_with), by a callback as for nn_custom. It gives each
+ * sample's loss and, where dx is not NULL, its derivatives by the sample's x, both 0 at first; the
+ * engine weighs the samples, divides by the sum of their weights and multiplies by the loss's own.
+ * Labels and values come unchecked. Files have its name and weight; a model that is only for
+ * inference does not need to find it in config.custom_losses (its nn_loss is NN_ERR_STATE then).
+ * For example the squared distance of x [2] from two values:
+ *
+ *     static nn_status distance(void *user, nn_custom_loss_run *r) {
+ *       (void)user;
+ *       for (size_t i = 0; i < 2 * (size_t)r->n; i++) {
+ *         const nn_real e = r->x[i] - r->values[i / 2 * r->values_each + i % 2];
+ *         r->loss[i / 2] += e * e;
+ *         if (r->dx) r->dx[i] = 2 * e; }
+ *       return NN_OK; }
+ *     static const nn_custom_loss pair = {"pair", 0, 2, distance, NULL};
+ *     nn_custom_loss_with(m, x, &pair, 1); */
+typedef struct nn_custom_loss_run {
+  int n, rank, dim[3];      /* samples, shape of x */
+  const nn_real *x;         /* [n, shape], border layout */
+  const int32_t *lengths;   /* [n], or NULL; dx past a sample's end has no effect */
+  const int32_t *labels;    /* [n, labels_each], or NULL */
+  const nn_real *values;    /* [n, values_each], or NULL */
+  size_t labels_each, values_each;
+  nn_real *loss, *dx;       /* [n]; [n, shape] or NULL */
+} nn_custom_loss_run;
+struct nn_custom_loss {
+  const char *name;   /* 1..23 letters, digits, '_', '-' */
+  int labels, values; /* how many of each it reads of a sample, 0 .. 2^20; 0: they may be NULL */
+  nn_status (*loss)(void *user, nn_custom_loss_run *r);
+  void *user;
+};
+
+/* Names a layer: 1..23 letters, digits, '_', '-', '/', unique. Default: kind and number, conv1. */
+NN_API void nn_name(nn_model *m, int node, const char *name);
+
 /* ======================================== @@OPTIM ========================================== */
 #ifndef NN_NO_TRAINING
 
-/* The loss, at most one, added last; each is a mean, and nn_output gives its input.
- * Cross-entropy of softmax over x = logits [K] or [T,K] with labels 0..K-1 (label -1: left out).
- *   With p = softmax(x), smoothing s in [0,1) and class weights w (K numbers, copied by nn_build;
- *   NULL = all 1) it is PyTorch's: the sum over rows of
- *     (1-s) w_label (-log p_label) + s/K sum_j w_j (-log p_j),  over the sum of w_label.
- *   With no labelled row the loss is 0 (PyTorch: NaN).
- * Mean squared error: mean of (x - y)^2 over all elements. Binary cross-entropy from logits:
- *   mean of max(x,0) - x y + log(1 + exp(-|x|)), y in [0,1], else NN_ERR_ARGUMENT.
- * All three leave out the steps past a sample's end, whose labels and targets are not read. */
+/* What training makes small: the sum of all losses, each times its weight. Losses are added last;
+ * the first is the main one: its input is nn_output, its rows are what `correct` and accuracy
+ * count. Another may stand on any layer, as the auxiliary heads of Szegedy et al. 2015.
+ *
+ * x = the loss's input. A row is a vector, a step of a sequence up to its sample's end, or a pixel.
+ * Each row has its sample's weight u (nn_batch.weights, else 1).
+ *   CROSS_ENTROPY of softmax over x = logits [K], [T,K] or [K,H,W] with a label in 0..K-1 for each
+ *     row, or one that leaves the row out: -1, or `ignored`. With p = softmax(x), smoothing s and
+ *     class weights w it is PyTorch's: the sum over rows of
+ *       u ((1-s) w_label (-log p_label) + s/K sum_j w_j (-log p_j)),  over the sum of u w_label.
+ *   The others compare every element x with a target y of the same place (nn_batch.values): the sum
+ *     of u l(x,y) over the sum of all elements' u, with l(x,y) =
+ *     SQUARED_ERROR         (x - y)^2
+ *     BINARY_CROSS_ENTROPY  (1 - y) x + (1 + (w_j - 1) y) log(1 + exp(-x)), from logits; y in
+ *                           [0,1], else NN_ERR_ARGUMENT; w_j: PyTorch's pos_weight of feature or
+ *                           channel j
+ *     HUBER                 |x - y| <= delta ? (x - y)^2/2 : delta (|x - y| - delta/2)   Huber 1964
+ *     ABSOLUTE_ERROR        |x - y|, with derivative 0 at 0
+ * Each is a mean, 0 where it would be divided by 0 (PyTorch: NaN); with `sum` the sum alone.
+ * A target that is NaN or, but for BINARY_CROSS_ENTROPY, infinite is taken: the loss becomes so,
+ * too, and nn_train returns NN_ERR_DIVERGED and names the targets. */
+typedef enum nn_loss_kind {
+  NN_CROSS_ENTROPY = 0, NN_SQUARED_ERROR, NN_BINARY_CROSS_ENTROPY, NN_HUBER, NN_ABSOLUTE_ERROR
+} nn_loss_kind;
+typedef struct nn_loss_options {
+  nn_loss_kind kind;
+  double weight;    /* of this loss among all: above 0; default 1 */
+  int sum;          /* 1: not divided, as PyTorch's reduction='sum'; default 0 */
+  /* Which of a sample's labels (or targets) are this loss's: as many as it has rows (or elements)
+   * from this one on, 0 .. 2^20; default 0. So losses share labels, unless told otherwise. */
+  int from;
+  double smoothing; /* CROSS_ENTROPY: 0 <= s < 1; default 0, as for the others */
+  /* CROSS_ENTROPY: [K] class weights; BINARY_CROSS_ENTROPY: [features or channels] pos_weight; 0 or
+   * more, copied by nn_build. NULL (the default): all 1 */
+  const nn_real *weights;
+  /* CROSS_ENTROPY: a label, of any value, that leaves a row out; default -1, as for the others */
+  int32_t ignored;
+  double delta;     /* HUBER: above 0; default 1; 0 or 1 for the others */
+} nn_loss_options;
+NN_API nn_loss_options nn_loss_default(nn_loss_kind kind);
+NN_API int nn_loss_with(nn_model *m, int x, const nn_loss_options *options);
+/* The same with the defaults but for what is given. */
 NN_API int nn_cross_entropy(nn_model *m, int x);
 NN_API int nn_cross_entropy_with(nn_model *m, int x, double smoothing, const nn_real *weights);
 NN_API int nn_mean_squared_error(nn_model *m, int x);
 NN_API int nn_binary_cross_entropy(nn_model *m, int x);
 
+/* A loss of the caller's (@@LAYER), which must outlive the model; weight: among all, above 0. */
+NN_API int nn_custom_loss_with(nn_model *m, int x, const nn_custom_loss *loss, double weight);
+
 /* rate(t) for step t = 0, 1, ..: during the first `warmup` steps rate (t+1)/warmup; then, with
- * u = t - warmup and U = total - warmup:
+ * u = t - warmup, U = total - warmup and p = min(u/U, 1):
  *   CONSTANT     rate                          STEP    rate gamma^floor(u/period)
  *   EXPONENTIAL  rate gamma^(u/period)         COSINE  floor + (rate - floor)(1 + cos(pi u/U))/2
  *   ONE_CYCLE    up from rate/25 to rate over the first 30 % of total, then down to rate/25e4, both
- *                along a cosine (Smith 2018; PyTorch's OneCycleLR, but the momentum stays); its
- *                warm-up is its own */
+ *                along a cosine (Smith 2018; PyTorch's OneCycleLR); its warm-up is its own
+ *   TRIANGULAR   up from floor to rate in `period` steps and down again in as many; the c-th time
+ *                (from 0) only gamma^c of the way, gamma 1 or less (Smith 2017; PyTorch's CyclicLR)
+ *   PLATEAU      rate, made gamma times as large, 0 < gamma < 1, but not less than floor, whenever
+ *                more than `period` validations in a row had no loss below (1 - threshold) times
+ *                the lowest (PyTorch's ReduceLROnPlateau); nn_fit or nn_plateau tells the losses
+ *   POLYNOMIAL   floor + (rate - floor)(1 - p)^gamma
+ * With momentum_high above 0 ONE_CYCLE and TRIANGULAR move the momentum (Adam's beta1) the other
+ * way: from momentum_high to momentum_low while the rate rises, and back. PyTorch's defaults are
+ * .85, .95 and .8, .9. 0 <= momentum_low <= momentum_high < 1; the optimizer's own momentum, above
+ * 0, is then without effect. */
 typedef enum nn_schedule_kind {
-  NN_CONSTANT = 0,
-  NN_STEP,
-  NN_EXPONENTIAL,
-  NN_COSINE,
-  NN_ONE_CYCLE
+  NN_CONSTANT = 0, NN_STEP, NN_EXPONENTIAL, NN_COSINE, NN_ONE_CYCLE, NN_TRIANGULAR, NN_PLATEAU,
+  NN_POLYNOMIAL
 } nn_schedule_kind;
 typedef struct nn_schedule {
   nn_schedule_kind kind;
-  int64_t warmup, total, period; /* in steps; total for COSINE and ONE_CYCLE, period for the rest */
+  /* In steps (PLATEAU's period: in validations); total for COSINE, ONE_CYCLE and POLYNOMIAL, period
+   * for the rest. */
+  int64_t warmup, total, period;
   double gamma, floor;
+  double threshold;                   /* PLATEAU: 0 <= threshold < 1 */
+  double momentum_low, momentum_high; /* both 0: the momentum stays */
 } nn_schedule;
+/* The rate, but for what a plateau has made of it (nn_rate knows), and the momentum or beta1. A
+ * period below 1, which nn_set_optimizer refuses, is taken for 1. */
 NN_API double nn_schedule_rate(const nn_schedule *s, double rate, int64_t step);
+NN_API double nn_schedule_momentum(const nn_schedule *s, double momentum, int64_t step);
 
 /* The formulas and eps placement are PyTorch's; g is the gradient (+ weight_decay w, but ADAMW).
  *   SGD      v = momentum v + g;  w -= rate (nesterov ? g + momentum v : v)
@@ -512,13 +774,10 @@ NN_API double nn_schedule_rate(const nn_schedule *s, double rate, int64_t step);
  *            momentum: v = momentum v + q, w -= rate v; else w -= rate q     Tieleman & Hinton 2012
  *   ADAM     m = b1 m + (1-b1) g; s = b2 s + (1-b2) g^2;
  *            w -= rate m/(1-b1^t) / (sqrt(s/(1-b2^t)) + eps), t = 1, 2, ..     Kingma & Ba 2015
+ *            amsgrad: the greatest s so far in place of s               Reddi, Kale & Kumar 2018
  *   ADAMW    w -= rate weight_decay w first, then as ADAM     Loshchilov & Hutter 2019 */
 typedef enum nn_optimizer_kind {
-  NN_SGD = 0,
-  NN_ADAGRAD,
-  NN_RMSPROP,
-  NN_ADAM,
-  NN_ADAMW
+  NN_SGD = 0, NN_ADAGRAD, NN_RMSPROP, NN_ADAM, NN_ADAMW
 } nn_optimizer_kind;
 typedef struct nn_optimizer {
   nn_optimizer_kind kind;
@@ -533,6 +792,12 @@ typedef struct nn_optimizer {
   double clip_value;           /* > 0: then clamp every element to +- this */
   nn_schedule schedule;        /* default NN_CONSTANT */
   int decay_weights_only;      /* 1: no weight decay of biases and norms; default 0 */
+  int amsgrad;                 /* 1: ADAM and ADAMW with AMSGrad, for one block of state more */
+  /* Above 0 (and below 1): a moving average of the parameters is kept, for one block more; after
+   * the first step it is them, after every other average a + (1 - average) w (Polyak & Juditsky
+   * 1992; PyTorch's AveragedModel). nn_fit validates with it, and saves it as best_path; see
+   * nn_swap_average. A norm's running statistics are not averaged. */
+  double average;
 } nn_optimizer;
 NN_API nn_optimizer nn_sgd(double rate, double momentum);     /* momentum 0: gradient descent */
 NN_API nn_optimizer nn_adagrad(double rate);                  /* eps 1e-10 */
@@ -541,10 +806,14 @@ NN_API nn_optimizer nn_adam(double rate);                     /* .9, .999, eps 1
 NN_API nn_optimizer nn_adamw(double rate);                    /* and weight decay .01 */
 
 /* Before nn_build: chooses the optimizer (default: SGD, rate .01). After it: changes numbers and
- * schedule freely; the kind only if it needs no more state than was built (NN_ERR_STATE), and then
- * its state starts from 0. */
+ * schedule freely; the kind or amsgrad only if it needs no more state than was built
+ * (NN_ERR_STATE), and then its state starts from 0; an average only if one was built. A plateau
+ * begins anew with another kind of schedule. */
 NN_API nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o);
 NN_API nn_status nn_get_optimizer(const nn_model *m, nn_optimizer *o);
+
+/* A validation's loss, for NN_PLATEAU (NN_ERR_STATE for other schedules); nn_fit calls it. */
+NN_API nn_status nn_plateau(nn_model *m, double loss);
 
 /* How a layer learns beside the others: factors of the optimizer's rate and weight decay, 0 or
  * more, default 1. node -1: all layers there are so far. Rate 0 freezes: the parameters stay,
@@ -568,16 +837,22 @@ NN_API nn_status nn_build_in(nn_model *m, void *memory, size_t size);
 NN_API nn_status nn_reinitialise(nn_model *m, uint64_t seed); /* as freshly built with this seed */
 
 /* What a step works on. x[i] belongs to the i-th input layer: n samples of its shape, batch first,
- * [N,C,H,W] for images. labels: [n] or [n,T] for the cross-entropy; values: [n, shape of the
- * loss's input] for the other losses. lengths: [n] in 1..T for sequences, NULL = all of full
- * length. Past a sample's end nothing is read, be it a value, token, label or target; every layer
- * gives zeros there and takes no gradient. */
+ * [N,C,H,W] for images. labels: [n], [n,T] or [n,H,W] for cross-entropies; values: [n, shape of
+ * the loss's input] for other losses; or, where losses have nn_loss_options.from, as many a sample
+ * as the last of them needs. lengths: [n] in 1..T for sequences, NULL = all of full length. Past a
+ * sample's end nothing is read, be it a value, token, label or target; every layer gives zeros
+ * there and takes no gradient. Layers that make fewer or more steps than they read make as many of
+ * a sample as if it were alone, and must make whole ones, one at least (NN_ERR_ARGUMENT); what
+ * joins two sequences side by side makes the steps that both have. A sequence that is made of an
+ * image or vector takes the length as it is. weights: [n], finite and 0 or more, how much each
+ * sample counts in the losses; NULL = 1. */
 typedef struct nn_batch {
   int n; /* 1 .. config.batch */
   const nn_real *x[NN_MAX_INPUTS];
   const int32_t *labels;
   const nn_real *values;
   const int32_t *lengths;
+  const nn_real *weights;
 } nn_batch;
 
 /* What a forward is for. TRAINING: dropout drops, batch norm uses the batch and moves its running
@@ -591,7 +866,8 @@ typedef enum nn_mode { NN_INFERENCE = 0, NN_TRAINING = 1, NN_INSPECTING = 2 } nn
 /* Runs the layers. training: an nn_mode; any other number is NN_TRAINING. The output (see
  * nn_output) stays until the next nn_forward. */
 NN_API nn_status nn_forward(nn_model *m, const nn_batch *b, int training);
-/* The output (the loss's input), [n, shape] in the border layout; NULL before nn_forward. */
+/* The output (the first loss's input, else the last layer), [n, shape] in the border layout; NULL
+ * before nn_forward. */
 NN_API const nn_real *nn_output(nn_model *m);
 /* Copies one node's output of the last forward, border layout, to [n, shape]. Always there for the
  * output node; for others only if built with keep_activations (NN_ERR_STATE otherwise, and for
@@ -612,15 +888,17 @@ NN_API nn_status nn_class_name(const nn_model *m, int label, char *name, size_t 
 
 /* The state that a layer with carry goes on from, by the layer's name: h (and c of an lstm; each
  * may be NULL) [layers, n, hidden], PyTorch's h_n and c_n. n: samples it belongs to, 0 if none was
- * left; setting takes 1 .. config.batch, and a NULL array as zeros. */
+ * left; setting takes 1 .. config.batch, and a NULL array as zeros. After a forward it is each
+ * sample's state at its own end: what an encoder ends with may be set as what a decoder begins
+ * with, sample by sample. No gradient goes from one to the other. */
 NN_API nn_status nn_get_state(nn_model *m, const char *layer, int *n, nn_real *h, nn_real *c);
 NN_API nn_status nn_set_state(nn_model *m, const char *layer, int n, const nn_real *h,
                               const nn_real *c);
 NN_API void nn_reset_state(nn_model *m); /* zeroes the state of layers that carry it */
 
 #ifndef NN_NO_TRAINING
-/* The loss of the last forward; loss may be NULL. correct (or NULL): rows whose greatest logit is
- * the label (cross-entropy), 0 for other losses. */
+/* The loss of the last forward: the weighted sum of all; loss may be NULL. correct (or NULL): rows
+ * of the first loss whose greatest logit is the label (cross-entropy), 0 for other losses. */
 NN_API nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
 /* Adds d loss / d parameter to the gradients, after a training forward and nn_loss. (After an
  * inspecting forward it makes the gradient of the inputs alone.) */
@@ -644,11 +922,53 @@ NN_API nn_status nn_step(nn_model *m);
  * was not finite first: the samples, the targets, a parameter, a layer's output or a gradient. Or
  * as nn_step's second case; nn_steps tells them apart, for then the step is counted. */
 NN_API nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct);
+
+/* Several processes, or threads with a model each, that train the same net, each on a share of a
+ * step's batch ("data parallel"). The engine knows no network: it asks `reduce` for sums. What it
+ * trains is what one process would train on the whole batch, to rounding: samples are divided by
+ * their place, so order, augmentation and dropout's masks stay; means, clipping and figures are
+ * those of all.
+ * Every rank has the same parameters and options, and makes the same calls in the same order:
+ *   nn_fit       is given the whole data set and takes its share of each batch, which is then by
+ *                default ranks times config.batch; any sizes are right.
+ *   nn_train     takes this rank's share, the same number of samples on each for one process's
+ *                masks; loss and correct are those of all. The calls that it is made of add up no
+ *                gradients; nn_forward for training adds up batch norms' sums.
+ *   nn_evaluate  divides a set among the ranks; the result is every rank's.
+ * A rank that fails, or whose callback stops nn_fit, ends it on all after the same step; the others
+ * have its status, and its number in nn_error. nn_fit writes files on rank 0 alone and calls
+ * on_save there; a run may be resumed with another number of ranks. NN_ERR_STATE where ranks begin
+ * nn_fit with different parameters; NN_ERR_UNSUPPORTED for layers that carry their state. */
+#define NN_MAX_RANKS 65536
+typedef struct nn_ranks {
+  int rank, ranks; /* this one, 0 .. ranks-1, and how many; up to 1: alone */
+  /* Begins to replace each of `count` numbers, float where bytes is sizeof(float), else double, by
+   * its sum over all ranks, where the same bits must arrive. It may return before that is done, and
+   * further ones may begin; all ranks begin them in the same order, with the same count and bytes.
+   * wait: until all are done; NULL where reduce does not return sooner. Both are called by the
+   * thread that called the engine. A status other than NN_OK ends the call at its next agreement,
+   * and every later one, until nn_set_ranks. */
+  nn_status (*reduce)(void *user, void *values, size_t count, size_t bytes);
+  nn_status (*wait)(void *user);
+  void *user;
+  /* 0: batch norms take the statistics of the whole step, which ranks add up in forward and in
+   * backward; 1: each rank's own, and running statistics are the mean of the ranks'. */
+  int own_norms;
+  size_t bucket; /* least gradients of a reduce, while backward goes on; 0: 65536 */
+} nn_ranks;
+/* For the next calls, copied; NULL: alone. Not saved with a model. */
+NN_API nn_status nn_set_ranks(nn_model *m, const nn_ranks *ranks);
 NN_API nn_real *nn_gradients(nn_model *m, size_t *count); /* all of them, in parameter order */
 NN_API void nn_zero_gradients(nn_model *m);
 NN_API int64_t nn_steps(const nn_model *m);               /* nn_step calls so far */
 NN_API double nn_rate(const nn_model *m);                 /* the rate the next nn_step will use */
 NN_API double nn_gradient_norm(nn_model *m); /* 2-norm over all parameters; finite if they are */
+/* Exchanges the parameters and their moving average (nn_optimizer.average), to evaluate or save it;
+ * a second call puts both back. In between nn_step, nn_set_optimizer and checkpoints are refused.
+ * Keep: the average becomes the parameters for good, and training goes on from there. A checkpoint
+ * has both. NN_ERR_STATE without an average, or before the first step. */
+NN_API nn_status nn_swap_average(nn_model *m);
+NN_API nn_status nn_keep_average(nn_model *m);
 #endif
 
 /* All parameters as one block, and a view of each. Buffers (batch norm's running statistics) come
@@ -672,6 +992,11 @@ NN_API nn_status nn_find_param(nn_model *m, const char *name, nn_param *p);
  * the whole sequence, or the same net in several threads. `from` must outlive m, and may not be
  * trained while m runs. NN_ERR_SHAPE, and nothing changes, where `from` has not all of m's. */
 NN_API nn_status nn_share_weights(nn_model *m, nn_model *from);
+/* The same from an array, which may be constant and must outlive m: all parameters in the order of
+ * nn_get_param, buffers last, `count` numbers in all (NN_ERR_SHAPE for another count), which lie at
+ * a multiple of their size (NN_ERR_ARGUMENT). It links none of the code that reads files, so it
+ * suits a chip, whose net is built by builder calls. */
+NN_API nn_status nn_place_weights(nn_model *m, const nn_real *values, size_t count);
 
 /* One layer, for listings. macs: multiply-adds of one sample's forward. */
 typedef struct nn_node_info {
@@ -754,7 +1079,7 @@ typedef struct nn_dataset {
   const int32_t *labels;  /* [count], or [count, label_size], or NULL */
   const nn_real *targets; /* [count, target_size] for the value losses, or NULL */
   size_t target_size;
-  size_t label_size;      /* T for a cross-entropy of [T,K]; 0 means 1 */
+  size_t label_size;      /* T for a cross-entropy of [T,K], H W of [K,H,W]; 0 means 1 */
   const int32_t *lengths; /* [count], or NULL */
   const int32_t *only;    /* [count]: sample i is number only[i] of the arrays; NULL: number i */
   /* In place of pixels, values, labels, targets and lengths, for what does not fit in memory: fills
@@ -767,6 +1092,8 @@ typedef struct nn_dataset {
                     nn_real *targets, int32_t *lengths);
   void *user;
   nn_array owned[2]; /* arrays it has taken over; all zero otherwise */
+  const nn_real *weights; /* [count], how much sample i counts in the losses, or NULL: 1; of fill's
+                             samples, too */
 } nn_dataset;
 /* count .. width, pixels and labels set, the rest empty. */
 NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels, int count,
@@ -818,7 +1145,8 @@ NN_API nn_status nn_dataset_split(const nn_dataset *d, double share, uint64_t se
 NN_API nn_status nn_dataset_moments(const nn_dataset *d, size_t count, nn_real *mean,
                                     nn_real *scale);
 
-/* Random changes of a training image, drawn from (seed, stream of the epoch, place): mirrored left
+/* Random changes of a training image, whose label they leave alone (so nn_fit refuses flip and
+ * shift where a loss compares pixels), drawn from (seed, stream of the epoch, place): mirrored left
  * to right with probability 1/2; moved by up to `shift` pixels each way; then a square of side
  * `cutout` at a random centre blanked (DeVries & Taylor 2017). Edges and the square get `fill`,
  * [channels] as nn_gather gives them; NULL: 0. The mean that nn_dataset_moments tells is the usual
@@ -842,8 +1170,8 @@ typedef struct nn_progress {
   int64_t place;      /* samples of the present epoch already used */
   double loss;        /* mean over the present epoch so far */
   double accuracy;    /* the same, 0..1 (cross-entropy only) */
-  /* what the two means are made of: losses times weights, and weights (rows, but for class weights
-   * the sum of w_label, and for the value losses elements); rows with a label, and right ones */
+  /* what the two means are made of: losses times weights, and weights (what the first loss's mean
+   * divides by, or, where that is a sum, 1); the first loss's rows with a label, and right ones */
   double loss_sum, weight;
   int64_t correct, rows;
   int64_t left_out, left_out_in_a_row; /* steps, of nn_fit_options.keep_going */
@@ -909,9 +1237,10 @@ typedef struct nn_peak {
 /* From the last forward, whose first sample is number `first` (0 .. 2^31 - 2^20 - 1). Set every
  * sample to -1 before the first batch. per_map: 1 or more. */
 NN_API nn_status nn_peaks_add(nn_model *m, int node, int first, int per_map, nn_peak *peaks);
-/* counts[label, answer] += 1 for each row of the last forward's output, [K] or [T,K], against
- * labels [n] or [n,T] in 0 .. K-1 (-1: left out; else NN_ERR_ARGUMENT and nothing is counted).
- * answer: the greatest, the first among equals. counts: K K numbers. */
+/* counts[label, answer] += 1 for each row of the last forward's output, [K], [T,K] or [K,H,W],
+ * against labels as the first loss reads them, or [n], [n,T] or [n,H,W] in 0 .. K-1 (-1: left out;
+ * else NN_ERR_ARGUMENT and nothing is counted). answer: the greatest, the first among equals.
+ * counts: K K numbers. */
 NN_API nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts);
 
 /* One pass over a data set in batches of config.batch: an inspecting forward, then on_batch, which
@@ -958,7 +1287,7 @@ NN_API nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlus
  * signal there (all zero but the unit in question), nn_input_gradient the result. All layers go
  * back along the derivatives of inference: a maximum to the place it came from (the deconvnet's
  * switches; overlapping windows add), a convolution through its transposed filters, batch norm by
- * w/sqrt(running_var + 1e-5), dropout unchanged. The rule is how a relu passes the signal s:
+ * weight/sqrt(running_var + eps), dropout unchanged. The rule is how a relu passes the signal s:
  *   GRADIENT   x > 0 ? s : 0            saliency     Simonyan, Vedaldi & Zisserman 2014
  *   DECONVNET  max(s, 0)                deconvnet    Zeiler & Fergus, ECCV 2014
  *   GUIDED     x > 0 ? max(s, 0) : 0    guided back-propagation     Springenberg et al. 2015
@@ -994,28 +1323,88 @@ typedef struct nn_load_result {
 } nn_load_result;
 NN_API nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,
                                 nn_load_result *out, nn_message *why);
+/* The same into the caller's memory of *size bytes, aligned for any object, which must outlive the
+ * model; nothing is allocated. Sets *size to the bytes that the model takes: its tables have room
+ * for the file's layers and arrays alone, unless config.most_nodes, most_params say otherwise. With
+ * memory NULL it only does that, and takes tables from config.allocator meanwhile. NN_ERR_MEMORY
+ * where *size is less; where it does not even hold the tables, *size becomes their bytes. */
+NN_API nn_status nn_load_in(void *memory, size_t *size, const void *bytes, size_t count,
+                            const nn_config *config, nn_load_result *out, nn_message *why);
 /* A file's layers as a description that is not built, to be changed: builder calls go on behind the
- * last layer, nn_set_optimizer, nn_set_learning, nn_build. The loss is left out: add one. Notes and
+ * last layer, nn_set_optimizer, nn_set_learning, nn_build. Losses are left out: add one. Notes and
  * training state stay in the file. What it would take to build has nn_load's limit, parameters
- * included. Errors: those of nn_load; NN_ERR_ARGUMENT for an unknown `until`. *out: the model, or
- * NULL after an error. */
+ * included. Errors: those of nn_load; NN_ERR_ARGUMENT for an unknown `until`; where options change
+ * layers, which then do not fit, NN_ERR_SHAPE or NN_ERR_ARGUMENT. *out: the model, or NULL after an
+ * error. */
 typedef struct nn_open_options {
   const char *until; /* the last layer to be kept, by name; NULL: all */
   int steps;         /* of sequences and tokens, in place of the file's; 0: the file's */
   int height, width; /* of images, likewise */
-  int carry;         /* 1: cells keep their state for the next call, also where the file's do not */
+  int carry;         /* 1: cells keep their state for the next call, also where the file's do not;
+                        not where one is bidirectional or has a state given (NN_ERR_ARGUMENT) */
 } nn_open_options;
 NN_API nn_status nn_open_memory(const void *bytes, size_t size, const nn_config *config,
                                 const nn_open_options *options, nn_model **out, nn_message *why);
 
-/* Fills a built model's arrays (buffers, too) from a file's by name; optimizer state is left
- * alone. from, to: names in the file that begin with `from` are taken to begin with `to`, others
- * are not taken; NULL: as they are. strict: NN_ERR_SHAPE, and nothing changes, unless every array
- * of the model is found in its shape. Without it what is found is filled in, and result (or NULL)
- * tells. */
+/* Bytes that nn_save_memory needs; progress NULL: a model, else a checkpoint. 0 on error. */
+NN_API size_t nn_save_size(const nn_model *m, const nn_progress *progress);
+NN_API nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *bytes,
+                                size_t size);
+#ifndef NN_NO_STDIO
+NN_API nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out,
+                         nn_message *why);
+NN_API nn_status nn_open(const char *path, const nn_config *config, const nn_open_options *options,
+                         nn_model **out, nn_message *why);
+NN_API nn_status nn_save(nn_model *m, const char *path);
+NN_API nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress,
+                                    const char *path);
+#endif
+/* CRC-32 (ISO-HDLC, that of zip and PNG) of size bytes, going on from crc (0 to start). */
+NN_API uint32_t nn_crc32(uint32_t crc, const void *bytes, size_t size);
+
+/* ======================================= @@EXPORT ==========================================
+ * Weights by name, out of files of nn's own and other programs', and into theirs. */
+
+/* Fills a built model's arrays (buffers, too) from those of a file by name; optimizer state is left
+ * alone. What the file is, its first bytes tell:
+ *   a model or checkpoint of nn;
+ *   safetensors (huggingface.co/docs/safetensors): F32, F64, F16 and BF16 are converted; the
+ *     metadata become notes, but "format", those that the model has already, those that may be no
+ *     note (nn_set_note) and those for which config.notes has no room;
+ *   npz (numpy.savez, not savez_compressed), below 4 GiB: <f4, <f8 and <f2 are converted.
+ * In the last two arrays of whole numbers may be there, but fill none; num_batches_tracked is left
+ * out, in any layer, and the mean and scale of nn_normalise may be missing: then they stay. All of
+ * a file is checked first: each offset, size, name, type and CRC-32, that no two arrays overlap, no
+ * name comes twice and, in safetensors, no byte belongs to none; at most 4096 arrays, or
+ * NN_MAX_PARAMS, with names of at most 255 bytes. With config.in_place the arrays must have this
+ * build's own type and lie at a multiple of its size, as must the file.
+ *
+ * from, to: names in the file that begin with `from` are taken to begin with `to`, others are not
+ * taken; NULL: as they are.
+ * strict: NN_ERR_SHAPE, and nothing changes, unless every array of the model is found in its shape.
+ * Without it what is found is filled in, and result (or NULL) tells.
+ * names: lines "name in the file=name in the model", for names that differ; others stay. Spaces
+ * round a name, empty lines and lines that begin with # do not count. NN_ERR_ARGUMENT for a line
+ * that names no array of the model, or none of the file, or one that has a line already; and with
+ * by_order. Quickest where the lines are in the file's order.
+ * by_order: layers are matched by their order, whatever they are called. Within a layer arrays are
+ * matched by what follows the last point of their names (weight, bias, running_mean, weight_ih_l0,
+ * ..) where it is one of these, else by their order, too. Every array of the file must meet one of
+ * the model in its shape, and every one of the model's (but mean and scale of nn_normalise, which
+ * go by name) one of the file: else NN_ERR_SHAPE names the first two that do not, and nothing
+ * changes. safetensors are sorted by name: where two layers of the model have the same shapes, the
+ * names of the file's layers must be the same but for numbers that grow, else NN_ERR_SHAPE.
+ * keras: the arrays have the layouts of Keras, channels last: Conv2D [kh,kw,in,out],
+ * DepthwiseConv2D [kh,kw,in,multiplier], Dense [in,out] (after nn_flatten of an image its inputs
+ * are pixel by pixel there), LSTM [in,4 hidden] with gates i,f,c,o, GRU [in,3 hidden] with z,r,h
+ * and reset_after, bias [2,3 hidden]. The one bias of other cells becomes bias_ih, and bias_hh 0.
+ * Not with config.in_place (NN_ERR_UNSUPPORTED).
+ * Errors: NN_ERR_FORMAT, NN_ERR_LIMIT, NN_ERR_UNSUPPORTED (compressed npz), each with the byte. */
 typedef struct nn_weights_options {
   const char *from, *to;
   int strict;
+  const char *names;
+  int by_order, keras;
 } nn_weights_options;
 typedef struct nn_weights {
   int found;    /* arrays of the model that were filled in */
@@ -1026,23 +1415,128 @@ typedef struct nn_weights {
 } nn_weights;
 NN_API nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
                                         const nn_weights_options *options, nn_weights *result);
-/* Bytes that nn_save_memory needs; progress NULL: a model, else a checkpoint. 0 on error. */
-NN_API size_t nn_save_size(const nn_model *m, const nn_progress *progress);
-NN_API nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *bytes,
-                                size_t size);
 #ifndef NN_NO_STDIO
-NN_API nn_status nn_load(const char *path, const nn_config *config, nn_load_result *out,
-                         nn_message *why);
-NN_API nn_status nn_open(const char *path, const nn_config *config, const nn_open_options *options,
-                         nn_model **out, nn_message *why);
 NN_API nn_status nn_load_weights(nn_model *m, const char *path, const nn_weights_options *options,
                                  nn_weights *result);
-NN_API nn_status nn_save(nn_model *m, const char *path);
-NN_API nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress,
-                                    const char *path);
 #endif
-/* CRC-32 (ISO-HDLC, that of zip and PNG) of size bytes, going on from crc (0 to start). */
-NN_API uint32_t nn_crc32(uint32_t crc, const void *bytes, size_t size);
+
+/* An array of a file of weights. */
+typedef struct nn_stored {
+  const char *name; /* UTF-8, on one line */
+  const char *type; /* "F32", "I64", ..: as safetensors calls it */
+  int rank;         /* 0..8; 0: a single number */
+  size_t dim[8], count;
+  const void *bytes; /* in the file's: numbers with their lowest byte first */
+  size_t size;
+} nn_stored;
+#ifndef NN_NO_EXPORT
+/* Calls `each` for every array of a file that nn_load_weights_memory reads, in the file's order;
+ * what it points to holds during that call. Non-zero from it stops: NN_STOPPED. Errors as above. */
+NN_API nn_status nn_list_weights(const void *bytes, size_t size,
+                                 int (*each)(void *user, const nn_stored *array), void *user,
+                                 nn_message *why);
+
+/* Takes the next bytes of what is written; 0 to go on, else the call ends with NN_ERR_IO. */
+typedef int (*nn_write)(void *user, const void *bytes, size_t size);
+
+/* Writes a model's arrays (buffers, too) for other programs, in the order of its layers, as this
+ * build has them: F32, or F64 in double precision. safetensors, whose metadata are the notes and
+ * "format": "pt", with numbers that begin at a multiple of 64 bytes; npz, below 4 GiB
+ * (NN_ERR_LIMIT), as numpy.load reads it. names: a table as in nn_weights_options, for the names in
+ * the file; NULL: as they are. NN_ERR_ARGUMENT for names that are wrong or come twice;
+ * NN_ERR_STATE before nn_build. No allocation; the same model gives the same bytes. */
+NN_API nn_status nn_export_safetensors(nn_model *m, const char *names, nn_write write, void *user);
+NN_API nn_status nn_export_npz(nn_model *m, const char *names, nn_write write, void *user);
+#ifndef NN_NO_STDIO
+NN_API nn_status nn_save_safetensors(nn_model *m, const char *names, const char *path);
+NN_API nn_status nn_save_npz(nn_model *m, const char *names, const char *path);
+#endif
+#endif
+
+#ifndef NN_NO_EXPORT
+/* ======================================= @@SOURCE ==========================================
+ * A model as C source, for a chip or any program: plain loops for exactly this net, in one file
+ * without the engine. */
+
+/* Writes a built model as a header in C99, which is C++ too, and calls nothing but expf, tanhf and
+ * sqrtf of <math.h>, where a layer needs them. With the prefix net it has
+ *     void net_run(const float *x, float *y)    one sample, laid out as at this file's border
+ * (x2, x3, x4: further inputs; tokens are floats, and one out of range is taken for 0), and, where
+ * the net can go on from step to step (one sequence or tokens in, cells of one direction and no
+ * layer that looks at other steps),
+ *     struct net_state                          what the net remembers of a stream
+ *     void net_reset(struct net_state *s)
+ *     void net_step(struct net_state *s, const float *x, float *y)   the next step; y: what net_run
+ *                                               would give (of the last step) if it were the end
+ * It computes what nn_forward does for inference on samples of full length (cells begin from 0, or
+ * from the state that a layer gives), but sums in another order: outputs agree within 1e-5 of their
+ * root mean square (tests run 300 random nets on x86-64, 60 of them on four other processors).
+ * Norms and scalings become a part of the weights beside them; activations, and pools whose windows
+ * lie apart, are done on the fly, so that the map before them is not stored; arrays that are not
+ * wanted at the same time share one place.
+ * That working memory, NET_FLOATS floats, is static, so one call runs at a time; define NET_MEMORY
+ * as the address of others ahead of the header to use those. All functions are static. The comment
+ * at the top has the layers, multiply-adds, bytes of weights and memory, and what the note
+ * "classes" calls the outputs.
+ * Takes memory from config.allocator while it works. Errors: NN_ERR_ARGUMENT (a prefix that is no
+ * name in C; a weight that is not finite), NN_ERR_STATE (not built), NN_ERR_UNSUPPORTED for layers
+ * of one's own, NN_ERR_LIMIT for arrays of 2 GiB, NN_ERR_MEMORY, NN_ERR_IO when `write` failed. */
+typedef struct nn_int8 nn_int8;
+typedef struct nn_c_sizes {
+  size_t weights, memory; /* bytes: constants; working memory, with the state of a stream */
+  double macs;            /* multiply-adds of a sample */
+} nn_c_sizes;
+typedef struct nn_c_options {
+  const char *prefix; /* of all names: a letter, up to 31 more, digits, '_'; NULL: "net" */
+  nn_int8 *int8;      /* of this model: in int8; NULL: in float */
+  nn_c_sizes *sizes;  /* is filled in; or NULL */
+} nn_c_options;
+NN_API nn_status nn_export_c(nn_model *m, const nn_c_options *options, nn_write write, void *user);
+#ifndef NN_NO_STDIO
+NN_API nn_status nn_save_c(nn_model *m, const nn_c_options *options, const char *path);
+#endif
+
+/* The same net in whole numbers, for C source by nn_c_options.int8: a quarter of the weights' and
+ * the memory's bytes, and no floating point but in the first and last step, and for the root of a
+ * layer or group norm's variance. The scheme is that of
+ * Jacob et al. 2018 (Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-
+ * Only Inference), as TensorFlow Lite's int8:
+ *   weights    w = scale[o] q, q in -127 .. 127, one scale for all weights of output o (a row of a
+ *              linear layer, a filter, a row of a gate)
+ *   numbers    x = scale (q - zero), q in -128 .. 127, one scale and zero for what a layer gives
+ *   sums       exact, in 32 bits; biases are 32-bit numbers in the sum's scale
+ *   rounding   of a sum to the next layer's byte: zero + floor(sum m / 2^shift + 1/2), limited to
+ *              -128 .. 127, with a 31-bit m for each output and a shift for each layer
+ *   relu       and clamp by the limits of the byte; other activations by a table of 256
+ *   cells      state in 16 bits (h in units of 2^-15, c of 2^-11 within 16); gates' sums in units
+ *              of 2^-12, sigmoid and tanh by a table of 65 numbers and lines between them
+ *   norms      from exact sums of numbers and squares; batch norms and scalings go into the weights
+ * All layers but those of one's own have such a form. A softmax at the end stays in float, where
+ * equal bytes would be equal shares.
+ * Ranges are measured: net m is run on the first three quarters of d's samples, which should be in
+ * random order; a thousand will do. Whole ranges are tried, and ranges without the outermost 1e-5,
+ * 1e-4 and 1e-3 of the numbers at each end; the last quarter decides, by right answers if it has a
+ * label for each row of the output (one below 0 is left out), then by the error of the outputs.
+ * Sequences are taken at full length. A range holds 0: numbers far from it for their spread lose
+ * their bits, and so do norms of numbers whose variance is far below eps. The relu of nn_rnn's
+ * inner layers is taken to range as that of the last one.
+ * The net, its parameters and config.allocator must outlive it. m: built with one input and
+ * config.keep_activations, for training or inference. Errors: NN_ERR_STATE, NN_ERR_UNSUPPORTED (two
+ * inputs, layers of one's own), NN_ERR_ARGUMENT or NN_ERR_SHAPE for the data, NN_ERR_ARGUMENT for
+ * weights or outputs that are not finite, NN_ERR_MEMORY. *out is NULL then. */
+NN_API nn_status nn_int8_create(nn_model *m, const nn_dataset *d, nn_int8 **out);
+NN_API void nn_int8_free(nn_int8 *q); /* before the model; NULL is fine */
+/* One sample, laid out as at this file's border: what the C source gives, to the bit (but of a
+ * softmax in float), by the same functions. */
+NN_API nn_status nn_int8_run(nn_int8 *q, const nn_real *x, nn_real *y);
+/* Both nets over a data set. */
+typedef struct nn_int8_result {
+  int64_t rows, right, right_int8; /* answers with a label; those that are right, float and int8 */
+  double error;                    /* of the int8 outputs: root mean square over the float ones' */
+  double cut;                      /* share of numbers beyond each end of the ranges */
+} nn_int8_result;
+NN_API nn_status nn_int8_evaluate(nn_int8 *q, const nn_dataset *d, nn_int8_result *result);
+#endif
 
 #ifndef NN_NO_TRAINING
 /* ========================================= @@FIT =========================================== */
@@ -1056,8 +1550,14 @@ typedef struct nn_evaluation {
 typedef struct nn_fit_options {
   int64_t epochs;   /* stop after these many whole epochs; 0 = do not stop by epochs */
   int64_t steps;    /* stop after these many steps; 0 = do not stop by steps */
-  int batch;        /* samples a step, 1 .. config.batch; 0 = those of progress, where a run goes
-                       on, else config.batch. The last batch of an epoch may be smaller */
+  /* Samples a step, 1 .. 2^20; 0 = those of progress, where a run goes on, else config.batch times
+   * the ranks. The last batch of an epoch may be smaller. More go through the model in parts, as
+   * equal as can be, whose gradients add up to that of the whole batch to rounding; what dropout
+   * and augmentation draw is the same. A batch norm takes the statistics of each part
+   * (NN_ERR_ARGUMENT where one has a single value). What the losses compare with is read ahead, so
+   * fill is called twice for each sample. NN_ERR_UNSUPPORTED in parts for layers that carry their
+   * state. */
+  int batch;
   int no_shuffle;   /* 1: in the order of the data set */
   nn_augment augment;
   nn_progress *progress; /* where to start from, and kept up to date; NULL = from the beginning */
@@ -1078,11 +1578,11 @@ typedef struct nn_fit_options {
   double (*clock)(void *user); /* seconds since any instant */
 
   /* Validation: NULL, or a set that is evaluated every so many steps (0: after every epoch), and
-   * after the last step. The best model so far (a higher accuracy for cross-entropy, else a lower
-   * loss; the lower loss among equals, then the earlier) is saved as best_path, where not NULL.
-   * patience: stop, with NN_OK, once so many validations in a row were no better; progress tells
-   * (not_better). 0: never. A loss that is not finite is no better, and NN_ERR_DIVERGED without
-   * keep_going. */
+   * after the last step, with the moving average where one is kept. NN_PLATEAU needs it. The best
+   * model so far (a higher accuracy for cross-entropy, else a lower loss; the lower loss among
+   * equals, then the earlier) is saved as best_path, where not NULL. patience: stop, with NN_OK,
+   * once so many validations in a row were no better; progress tells (not_better). 0: never. A loss
+   * that is not finite is no better, and NN_ERR_DIVERGED without keep_going. */
   const nn_dataset *validation;
   int64_t validate_every;
   const char *best_path;
@@ -1092,8 +1592,9 @@ typedef struct nn_fit_options {
    * NN_STOPPED, progress ready to go on. In this order: after every step, with its own figures (0
    * of what was left out); after every whole epoch; after a validation; before a checkpoint is
    * written, which notes may still get into. */
-  /* on_gradient stands between backward and step, and may look at the gradients (nn_gradient_norm),
-   * scale them or sum them over machines; an error that it gives ends nn_fit before the step. */
+  /* on_gradient stands between backward (of all parts of a batch) and step, and may look at the
+   * gradients (nn_gradient_norm), scale them or sum them over machines; an error that it gives ends
+   * nn_fit before the step, and is the model's, too. */
   nn_status (*on_gradient)(void *user, nn_model *m, const nn_progress *p);
   int (*on_step)(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step);
   int (*on_epoch)(void *user, nn_model *m, const nn_progress *p);
@@ -1124,10 +1625,52 @@ NN_API nn_status nn_resume(const char *path, const nn_config *config, nn_load_re
                            nn_message *why);
 #endif
 
-/* Loss and accuracy over a whole set, without training: means over all labelled rows at once, so
- * they do not depend on config.batch; with class weights the weighted mean. Layers with carry start
- * from 0 with every sample, and keep what they carry. */
+/* Loss and accuracy over a whole set, without training: the loss of the set as one batch, so it
+ * does not depend on config.batch; and right rows over labelled ones, none weighted. Layers with
+ * carry start from 0 with every sample, and keep what they carry. */
 NN_API nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result);
+#endif
+
+#ifndef NN_NO_EXPORT
+/* ========================================= @@ONNX ==========================================
+ * Models for ONNX Runtime and other programs, and from PyTorch's torch.onnx.export. */
+
+/* Writes a built model as an ONNX file: IR version 7, operator set 13, weights in float32. Inputs
+ * and output have the names of their layers and the shapes of the border, batch first; tokens are
+ * int64. batch: samples a run, or 0: free, a size called "N". It computes what nn_forward does for
+ * inference on samples of full length, from a state of 0 where layers carry one. Left out: dropout,
+ * the loss (the output is nn_output), lengths, carried state. Notes become metadata_props, class
+ * names (the note "classes") among them. Errors: NN_ERR_ARGUMENT, NN_ERR_STATE (not built),
+ * NN_ERR_UNSUPPORTED for layers that have no operators here: zeros and copies of steps, a cell's
+ * given and final state, layers of one's own; NN_ERR_LIMIT (2 GiB or more, which protobuf does not
+ * allow), NN_ERR_IO when `write` failed. */
+NN_API nn_status nn_export_onnx(const nn_model *m, int batch, nn_write write, void *user);
+
+/* A built model of a stranger's ONNX file, with its weights, for config (NULL: the default): to
+ * run, or to train once it has been saved and opened again (nn_open, a loss, nn_load_weights).
+ * Taken are operator sets 11 to 20: the operators that nn_export_onnx writes, and those that
+ * torch.onnx.export writes for PyTorch's layers where nn has them. Axes may be in any order and
+ * shape as long as each sample stays by itself: where a layer of nn wants another order, layers
+ * that move numbers are put between. A convolution's bias or a batch norm stay apart or joined as
+ * they come. What cannot be taken exactly is refused, NN_ERR_UNSUPPORTED: `why` names the first
+ * such operator, and the attribute or input that nn has not (LogSoftmax: leave it out, the loss
+ * takes logits). The first axis of an input is the samples': [N,C,H,W], [N,T,F] or [N,C,T], [N,F]
+ * and, of whole numbers, tokens [N,T]; there is one output, of at most three axes beside the
+ * samples. Sizes that the file leaves free are the options', which come before the file's, too
+ * (NULL: none; `until` must be NULL; `carry` not with cells that go back). Layers have the names of
+ * their weights ("conv1" of conv1.weight), inputs their own, where nn_name allows them. Text in
+ * metadata_props becomes notes. Numbers may be float32, float64 or float16; weights in other files
+ * are refused. All of the file is checked, and what its layers take is limited as nn_load's are.
+ * NN_ERR_FORMAT for what is no ONNX file, NN_ERR_SHAPE where the layers do not fit, NN_ERR_LIMIT,
+ * NN_ERR_MEMORY; NN_ERR_ARGUMENT for config.in_place. */
+NN_API nn_status nn_load_onnx_memory(const void *bytes, size_t size, const nn_config *config,
+                                     const nn_open_options *options, nn_model **out,
+                                     nn_message *why);
+#ifndef NN_NO_STDIO
+NN_API nn_status nn_save_onnx(nn_model *m, int batch, const char *path);
+NN_API nn_status nn_load_onnx(const char *path, const nn_config *config,
+                              const nn_open_options *options, nn_model **out, nn_message *why);
+#endif
 #endif
 
 #ifdef __cplusplus

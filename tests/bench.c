@@ -721,7 +721,7 @@ static void lenet_row(const char *name, int channels, int side, int batch, int t
 /* batch 1: the forward of one sequence; else a training step. */
 static void cell_row(int cell, int layers, int hidden, int batch) {
   static const char *const kinds[] = {"rnn", "lstm", "gru"};
-  nn_recurrent_options o = {0, 0, 0, 0, 0};
+  nn_recurrent_options o = {0, 0, 0, 0, 0, 0};
   char name[64], request[64];
   const int training = batch > 1;
   nn_config c = config_of(batch);
@@ -745,22 +745,26 @@ static void cell_row(int cell, int layers, int hidden, int batch) {
           m, batch, training ? run_training : run_forward, request, training ? 3 : 1, !training);
 }
 
-static void conv_row(int in, int out, int kernel, int side, int batch, int backward) {
+/* up: a transposed convolution at stride 2 */
+static void conv_row(int in, int out, int kernel, int side, int batch, int backward, int up) {
   char name[64], request[64];
   nn_config c = config_of(batch);
   nn_model *m;
   int first = in <= 3; /* a first layer: nobody needs the gradient of its input */
-  sprintf(name, "conv_%d_%d_k%d_%dx%d_b%d_%s", in, out, kernel, side, side, batch,
+  sprintf(name, "%sconv_%d_%d_k%d_%dx%d_b%d_%s", up ? "up" : "", in, out, kernel, side, side, batch,
           backward ? "bwd" : "fwd");
   if (!wanted(name)) return;
-  sprintf(request, "conv_%s:%d:%d:%d:%d:%d", backward ? "backward" : "forward", in, out, kernel,
-          side, batch);
+  sprintf(request, "%sconv_%s:%d:%d:%d:%d:%d", up ? "up" : "", backward ? "backward" : "forward",
+          in, out, kernel, side, batch);
   c.inference = !backward;
   c.input_gradient = backward && !first;
   m = nn_create(&c);
-  int x = nn_conv2d(m, nn_input_image(m, in, side, side), out, kernel, 1, kernel / 2);
+  int x = nn_input_image(m, in, side, side);
+  x = up ? nn_conv_transpose2d(m, x, out, kernel, 2, 1)
+         : nn_conv2d(m, x, out, kernel, 1, kernel / 2);
   if (backward) nn_mean_squared_error(m, x);
-  net_row(name, backward ? "convolution backward" : "convolution forward", m, batch,
+  net_row(name, up         ? backward ? "transposed convolution backward" : "transposed convolution"
+                : backward ? "convolution backward" : "convolution forward", m, batch,
           backward ? run_backward : run_forward, request, backward ? 2 : 1, !(backward && first));
 }
 
@@ -772,9 +776,10 @@ static void nets(void) {
   lenet_row("lenet_28_gray_one_image", 1, 28, 1, 0);
   for (int cell = 0; cell < 3; cell++) cell_row(cell, 1, 128, 1);
   for (int backward = 0; backward < 2; backward++) {
-    conv_row(1, 32, 5, 28, 100, backward);
-    conv_row(32, 64, 5, 14, 100, backward);
-    conv_row(64, 64, 3, 32, 64, backward);
+    conv_row(1, 32, 5, 28, 100, backward, 0);
+    conv_row(32, 64, 5, 14, 100, backward, 0);
+    conv_row(64, 64, 3, 32, 64, backward, 0);
+    conv_row(64, 32, 4, 16, 64, backward, 1);
   }
 }
 

@@ -13,6 +13,7 @@ one run. "CASE" is a kind and numbers joined by colons:
     lenet_train:CHANNELS:SIDE:BATCH    lenet_forward:CHANNELS:SIDE:BATCH
     cell_train:KIND:LAYERS:HIDDEN:BATCH    cell_forward:KIND:LAYERS:HIDDEN:BATCH
     conv_forward:IN:OUT:KERNEL:SIDE:BATCH    conv_backward: the same (parts: see conv)
+    upconv_forward, upconv_backward: the same, transposed
 """
 import ctypes
 import os
@@ -74,9 +75,11 @@ def timed(run):
     return many
 
 
-def conv(fan_in, out, kernel, side, batch, backward):
-    """Backward: the gradient of weights and bias, and of the input unless it is a first layer."""
-    net = nn.Conv2d(fan_in, out, kernel, 1, kernel // 2)
+def conv(fan_in, out, kernel, side, batch, backward, up):
+    """Backward: the gradient of weights and bias, and of the input unless it is a first layer. Up: a
+    transposed convolution at stride 2."""
+    net = nn.ConvTranspose2d(fan_in, out, kernel, 2, 1) if up else \
+        nn.Conv2d(fan_in, out, kernel, 1, kernel // 2)
     x = torch.rand(batch, fan_in, side, side, requires_grad=bool(backward and fan_in > 3))
     if not backward:
         return timed(forwarder(net, x))
@@ -106,8 +109,8 @@ def network(kind, numbers):
 
 def make(case):
     kind, *numbers = case.split(':')
-    if kind in ('conv_forward', 'conv_backward'):
-        return conv(*map(int, numbers), kind == 'conv_backward')
+    if 'conv_' in kind:
+        return conv(*map(int, numbers), kind.endswith('_backward'), kind.startswith('up'))
     net, x = network(kind, numbers)
     return timed(trainer(net, x) if kind.endswith('_train') else forwarder(net, x))
 

@@ -255,6 +255,7 @@ static void run_notes(const uint8_t *data, size_t size) {
   static char *words;
   static nn_model *m;
   static char text[1 << 16];
+  nn_message why;
   const size_t which = size ? data[0] % NOTES : 0;
   if (size == 0 || size > sizeof text - 1) return;
   memcpy(text, data + 1, size - 1);
@@ -276,7 +277,7 @@ static void run_notes(const uint8_t *data, size_t size) {
       if (add_result(&t, m) == DONE && !(t.accuracy.mean >= 0 && t.accuracy.mean <= 1))
         fuzz_fail("an accuracy out of its range", "");
       text_free(&t.log);
-      if (noted_settings(m, "m.nn", &s, &words) &&
+      if (noted_settings(m, &s, &words, &why) &&
           (!(number_of(&s, OPT_LR) > 0) || number_of(&s, OPT_BATCH) < 1))
         fuzz_fail("settings out of their range", "");
       fuzz_free(words);

@@ -25,10 +25,11 @@ import warnings
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch.nn import (AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv2d, ELU,
-                      Embedding, Flatten, GELU, GRU, Hardsigmoid, Hardswish, Hardtanh, LayerNorm,
-                      LeakyReLU, Linear, LSTM, MaxPool2d, ModuleDict, ReLU, RNN, Sigmoid, SiLU,
-                      Softmax, Softplus, Tanh)
+from torch.nn import (AdaptiveAvgPool2d, AvgPool2d, BatchNorm1d, BatchNorm2d, Conv1d, Conv2d,
+                      ConvTranspose2d, ELU, Embedding, Flatten, GELU, GroupNorm, GRU, Hardsigmoid,
+                      Hardswish, Hardtanh, InstanceNorm2d, LayerNorm, LeakyReLU, Linear, LSTM,
+                      MaxPool2d, ModuleDict, PReLU, ReLU, RNN, Sigmoid, SiLU, Softmax, Softplus,
+                      Tanh)
 
 FLOAT32 = '--float32' in sys.argv
 MAGIC = 0x316c676e  # "ngl1"
@@ -171,8 +172,8 @@ def run(case, inputs, modules=None, function=None, n=3):
 
 
 def train(case, spec, modules, optimizer, steps, n, batches=1, classes=10, function=None,
-          before_step=None, schedule=None):
-    """The cross-entropy before each of some steps over fixed batches."""
+          before_step=None, schedule=None, average=None):
+    """The cross-entropy before each of some steps over fixed batches; the parameters' average."""
     modules = ModuleDict(modules).to(DTYPE)
     function = function or (lambda L, x: chain(L, x))
     set_parameters(case, modules)
@@ -180,6 +181,8 @@ def train(case, spec, modules, optimizer, steps, n, batches=1, classes=10, funct
     labels = [integers('%s/labels%d' % (case, i), (n,), classes) for i in range(batches)]
     o = optimizer(list(modules.parameters()))
     s = schedule(o) if schedule else None
+    averaged = torch.optim.swa_utils.AveragedModel(
+        modules, avg_fn=lambda a, p, n: average * a + (1 - average) * p) if average else None
     losses = []
     for step in range(steps):
         o.zero_grad()
@@ -189,9 +192,13 @@ def train(case, spec, modules, optimizer, steps, n, batches=1, classes=10, funct
             before_step(list(modules.parameters()))
         losses.append(loss.item())
         o.step()
+        if averaged:
+            averaged.update_parameters(modules)
         if s:
             s.step()
     put(case + '/losses', losses)
+    for name, p in averaged.module.named_parameters() if averaged else ():
+        put(case + '/average ' + name, p)
 
 
 # --- The cases, in the order of test_torch.c ----------------------------------------------------
@@ -216,6 +223,42 @@ def convolutions():
     conv('conv_multiplier', image(4, 8, 8), 8, 3, 2, 1, groups=4)
     conv('conv_rectangular', image(4, 9, 12), 6, (2, 5), (2, 1), (1, 2), dilation=(1, 2), groups=2)
     conv('conv_no_bias', image(3, 6, 6), 4, 3, 1, 1, bias=False)
+
+
+def over_steps(layer):
+    return lambda L, x: L[layer](x.transpose(1, 2)).transpose(1, 2)
+
+
+def convolutions_of_steps():
+    def conv(case, steps, features, out, kernel, stride=1, pad=0, **more):
+        run(case, [sequence(steps, features)],
+            {'layer': Conv1d(features, out, kernel, stride, pad, **more)}, over_steps('layer'))
+    conv('conv1d', 9, 5, 7, 3, 1, 1)
+    conv('conv1d_stride', 10, 4, 9, 4, 2, bias=False)
+    conv('conv1d_dilated', 12, 6, 8, 3, 1, 2, dilation=2, groups=2)
+    conv('conv1d_depthwise', 8, 6, 6, 3, 1, 1, groups=6)
+    conv('conv1d_multiplier', 8, 4, 8, 2, 2, 1, groups=4)
+    run('conv1d_net', [sequence(12, 5)],
+        {'one': Conv1d(5, 8, 3, 1, 1), 'norm': BatchNorm1d(8), 'two': Conv1d(8, 6, 3)},
+        lambda L, x: F.relu(L['two'](F.max_pool1d(
+            L['norm'](F.relu(L['one'](x.transpose(1, 2)))), 2))).mean(2))
+
+
+def convolutions_transposed():
+    def conv(case, spec, out, kernel, stride=1, pad=0, more=0, groups=1, **rest):
+        run(case, [spec],
+            {'layer': ConvTranspose2d(spec[0][0], out, kernel, stride, pad, more, groups, **rest)})
+    conv('transpose', image(3, 5, 6), 4, 3, 2, 1, 1)
+    conv('transpose_2x2', image(4, 5, 3), 6, 2, 2)
+    conv('transpose_gaps', image(3, 4, 5), 2, (1, 2), (2, 3), 0, (1, 2), bias=False)
+    conv('transpose_groups', image(4, 5, 4), 6, (3, 2), (1, 2), (1, 0), (1, 0), 2, dilation=(2, 1))
+    conv('transpose_depthwise', image(6, 4, 5), 6, 4, 2, 1, 0, 6)
+    conv('transpose_dense', image(17, 9, 12), 20, 3, 1, 1)
+    run('transpose_relu', [image(3, 4, 4)],
+        {'layer': ConvTranspose2d(3, 5, 4, 2, 1, bias=False), 'norm': BatchNorm2d(5),
+         'relu': ReLU()})
+    run('transpose_relu_alone', [image(6, 3, 4)],
+        {'layer': ConvTranspose2d(6, 9, 3, 1, 1), 'relu': ReLU()})
 
 
 def linears():
@@ -243,8 +286,19 @@ def pools():
         {'layer': AvgPool2d((3, 2), (2, 3), (1, 1), True, False)})
     run('adaptive', [image(3, 7, 10)], {'layer': AdaptiveAvgPool2d((3, 4))})
     run('adaptive_up', [image(2, 3, 4)], {'layer': AdaptiveAvgPool2d((5, 1))})
+    run('adaptive_steps', [sequence(10, 4)], function=lambda L, x: F.adaptive_avg_pool1d(
+        x.transpose(1, 2), 3).transpose(1, 2))
     run('global_max_pool_steps', [sequence(5, 4)], function=lambda L, x: x.max(1)[0])
     run('global_avg_pool_steps', [sequence(5, 4)], function=lambda L, x: x.mean(1))
+    def steps(f):
+        return lambda L, x: f(x.transpose(1, 2)).transpose(1, 2)
+    run('max_pool_of_steps', [sequence(9, 5)],
+        function=steps(lambda x: F.max_pool1d(x, 3, 2, 1)))
+    run('max_pool_pairs', [sequence(8, 5)], function=steps(lambda x: F.max_pool1d(x, 2, 2)))
+    run('avg_pool_of_steps', [sequence(9, 5)],
+        function=steps(lambda x: F.avg_pool1d(x, 3, 2, 1)))
+    run('avg_pool_of_steps_ceil', [sequence(9, 5)],
+        function=steps(lambda x: F.avg_pool1d(x, 4, 3, 1, True, False)))
     run('global_max_pool', [image(5, 4, 6)],
         function=lambda L, x: F.max_pool2d(x, (4, 6)).flatten(1))
     run('global_avg_pool', [image(5, 4, 6)], function=lambda L, x: x.mean((2, 3)))
@@ -272,9 +326,39 @@ def activations():
 def moves():
     run('reverse', [sequence(5, 3)], function=lambda L, x: x.flip(1))
     run('pad2d', [image(3, 4, 5)], function=lambda L, x: F.pad(x, (3, 0, 1, 2)))
-    run('crop2d', [image(3, 6, 5)], function=lambda L, x: x[:, :, 1:5, 2:4])
+    run('pad1d', [sequence(4, 5)], function=lambda L, x: F.pad(x, (0, 0, 2, 1)))
+    run('upsample1d', [sequence(4, 5)], function=lambda L, x: F.interpolate(
+        x.transpose(1, 2), scale_factor=3, mode='nearest').transpose(1, 2))
+    run('slice_image', [image(5, 6, 7)], function=lambda L, x: x[:, 1:4, 1:5, 2:4])
+    run('slice_sequence', [sequence(6, 5)], function=lambda L, x: x[:, 1:5, 2:4])
+    run('slice_vector', [vector(9)], function=lambda L, x: x[:, 2:6])
+    run('concat_height', [image(3, 4, 5), image(3, 2, 5)],
+        function=lambda L, a, b: torch.cat((a, b), 2))
+    run('concat_width', [image(3, 4, 2), image(3, 4, 5)],
+        function=lambda L, a, b: torch.cat((a, b), 3))
+    run('concat_steps', [sequence(4, 3), sequence(2, 3)],
+        function=lambda L, a, b: torch.cat((a, b), 1))
+    run('columns', [image(3, 4, 5)], function=lambda L, x: x.permute(0, 3, 1, 2).flatten(2))
+    run('rows', [image(3, 4, 5)], function=lambda L, x: x.permute(0, 2, 1, 3).flatten(2))
+    run('from_columns', [sequence(5, 12)],
+        function=lambda L, x: x.reshape(-1, 5, 3, 4).permute(0, 2, 3, 1))
+    run('from_rows', [sequence(4, 15)],
+        function=lambda L, x: x.reshape(-1, 4, 3, 5).permute(0, 2, 1, 3))
+    run('reshape_image', [image(6, 4, 5)], function=lambda L, x: x.reshape(-1, 4, 10, 3))
+    run('reshape_steps', [sequence(6, 5)], function=lambda L, x: x.reshape(-1, 3, 10))
+    run('reshape_vector', [vector(24)], function=lambda L, x: x.reshape(-1, 2, 4, 3))
+    run('reshape_to_vector', [image(3, 4, 2)], function=lambda L, x: x.reshape(-1, 24))
+    run('text_reader', [image(1, 12, 14)],
+        {'conv': Conv2d(1, 4, 3, 1, 1), 'cell': GRU(24, 5, batch_first=True, bidirectional=True),
+         'fc': Linear(10, 6)},
+        lambda L, x: L['fc'](L['cell'](F.max_pool2d(F.relu(L['conv'](x)), 2).permute(0, 3, 1, 2)
+                                       .flatten(2))[0]))
     run('upsample2d', [image(3, 4, 5)],
         function=lambda L, x: F.interpolate(x, scale_factor=(2, 3), mode='nearest'))
+    for case, spec, factor in (('bilinear', image(3, 4, 5), (2, 3)),
+                               ('bilinear_of_one', image(9, 1, 4), (3, 4))):
+        run(case, [spec], function=lambda L, x: F.interpolate(
+            x, scale_factor=factor, mode='bilinear', align_corners=False))
     run('conv_same', [image(3, 8, 9)], {'layer': Conv2d(3, 5, 3, 2)},
         lambda L, x: L['layer'](F.pad(x, (1, 1, 0, 1))))
     run('multiply', [vector(5)], {'one': Linear(5, 4), 'two': Linear(5, 4)},
@@ -296,6 +380,26 @@ def norms():
     run('layer_norm', [vector(9)], {'layer': LayerNorm(9)})
     run('layer_norm_sequence', [sequence(4, 9)], {'layer': LayerNorm(9)})
     run('layer_norm_image', [image(3, 4, 5)], {'layer': LayerNorm([3, 4, 5])})
+
+
+def norms_with_options():
+    run('batch_norm_with', [image(5, 4, 3)], {'layer': BatchNorm2d(5, 0.5, 0.25)})
+    run('batch_norm_bare', [sequence(4, 3)],
+        {'fc': Linear(3, 5, bias=False), 'layer': BatchNorm1d(5, affine=False)},
+        lambda L, x: L['layer'](L['fc'](x).transpose(1, 2)).transpose(1, 2))
+    run('batch_norm_frozen', [image(5, 4, 3)], {'layer': BatchNorm2d(5, 1e-3, 0.25)},
+        lambda L, x: L['layer'].eval()(x))
+    run('conv_norm_bare', [image(3, 5, 4)],
+        {'conv': Conv2d(3, 6, 3, 1, 1), 'layer': BatchNorm2d(6, 1e-3, 0.25)},
+        lambda L, x: F.relu(L['layer'].eval()(L['conv'](x))))
+    run('layer_norm_with', [sequence(4, 9)], {'layer': LayerNorm(9, 0.125)})
+    run('group_norm', [image(6, 5, 4)], {'layer': GroupNorm(2, 6)})
+    run('group_norm_with', [sequence(5, 6)], {'layer': GroupNorm(3, 6, 0.01)}, over_steps('layer'))
+    run('group_norm_vector', [vector(8)], {'layer': GroupNorm(2, 8)})
+    run('instance_norm', [image(5, 4, 6)], {'layer': InstanceNorm2d(5)})
+    run('prelu', [image(5, 4, 3)], {'layer': PReLU()})
+    run('prelu_channels', [image(3, 4, 5)], {'conv': Conv2d(3, 7, 3, 1, 1), 'layer': PReLU(7)})
+    run('prelu_features', [sequence(4, 6)], {'layer': PReLU(6)}, over_steps('layer'))
 
 
 def shapes():
@@ -348,6 +452,23 @@ def cells():
     def packed_last(cell, x):
         return torch.stack([packed(cell, x)[i, k - 1] for i, k in enumerate(LENGTHS)])
 
+    def packed_state(L, x):
+        p = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor(LENGTHS), batch_first=True,
+                                                    enforce_sorted=False)
+        state = L['layer'](p)[1]
+        h = state[0] if isinstance(state, tuple) else state
+        return torch.cat((h[-2], h[-1]), 1)
+
+    def from_state(L, x, s):
+        """The state [N, S] in, the final one and all steps out, as nn_gru_from has them."""
+        p = torch.nn.utils.rnn.pack_padded_sequence(x, torch.tensor(LENGTHS), batch_first=True,
+                                                    enforce_sorted=False)
+        parts = s.reshape(len(x), -1, 4, CELL_HIDDEN).permute(1, 2, 0, 3).contiguous()
+        y, state = L['layer'](p, tuple(parts) if len(parts) > 1 else parts[0])
+        y = torch.nn.utils.rnn.pad_packed_sequence(y, batch_first=True)[0]
+        state = torch.stack(state if isinstance(state, tuple) else (state,))
+        return torch.cat((state.permute(2, 0, 1, 3).flatten(1), y.flatten(1)), 1)
+
     ways = [('', lambda L, x: L['layer'](x)[0]), ('_last', lambda L, x: last(L['layer'](x)[0])),
             ('_lengths', lambda L, x: packed(L['layer'], x)),
             ('_lengths_last', lambda L, x: packed_last(L['layer'], x))]
@@ -357,6 +478,19 @@ def cells():
                 cell = make(CELL_IN, CELL_HIDDEN, layers, batch_first=True, **options)
                 run('%s_%d%s' % (name, layers, way), [sequence(CELL_STEPS, CELL_IN)],
                     {'layer': cell}, function)
+        for layers in (1, 2):
+            for way, function in (ways[0], ways[2]):
+                cell = make(CELL_IN, CELL_HIDDEN, layers, batch_first=True, bidirectional=True,
+                            **options)
+                run('%s_%d_both%s' % (name, layers, way), [sequence(CELL_STEPS, CELL_IN)],
+                    {'layer': cell}, function)
+        run(name + '_h_n', [sequence(CELL_STEPS, CELL_IN)],
+            {'layer': make(CELL_IN, CELL_HIDDEN, 2, batch_first=True, bidirectional=True,
+                           **options)}, packed_state)
+        run(name + '_state', [sequence(CELL_STEPS, CELL_IN),
+                              vector(4 * CELL_HIDDEN * (1 + (make is LSTM)))],
+            {'layer': make(CELL_IN, CELL_HIDDEN, 2, batch_first=True, bidirectional=True,
+                           **options)}, from_state)
         run(name + '_wide', [sequence(4, 28)],
             {'layer': make(28, 40, 1, batch_first=True, **options)}, ways[1][1], n=9)
 
@@ -411,12 +545,79 @@ def losses():
         loss(case, shape, lambda x: F.binary_cross_entropy_with_logits(
             x, uniform(case + '/values', x.shape, 0.5) + 0.5), scale=scale)
 
+    # What nn_loss_options has: options is what F takes, and `weighted` weighs the samples.
+    def with_options(case, shape, function, weighted=False, probabilities=False, classes=0,
+                     ignored=-1, weights=0, **options):
+        def value(x):
+            if classes:
+                y = labels(case, (6,) + shape[1:], classes, False)
+                y[integers(case + '/ignored', y.shape, 3) == 0] = ignored
+                options.update(ignore_index=ignored)
+                total = (y != ignored).to(DTYPE)
+            else:
+                y = uniform(case + '/values', x.shape) * (0.5 if probabilities else 1)
+                y = y + 0.5 if probabilities else y
+                total = torch.ones_like(y)
+            if weights:
+                w = 1.25 + uniform(case + '/weights', (weights,))
+                options['weight' if classes else 'pos_weight'] = w if classes else \
+                    w.reshape((weights,) + (1,) * (len(shape) - 1))
+                total = total * w[y.clamp(0, weights - 1)] if classes else total
+            if not weighted:
+                return function(x, y, **options)
+            u = 1.25 + uniform(case + '/samples', (6,) + (1,) * (y.dim() - 1))
+            each = function(x, y, **dict(options, reduction='none')) * u
+            return each.sum() / ((total * u).sum() if options.get('reduction') != 'sum' else 1)
+        loss(case, shape, value)
+
+    ce, bce = F.cross_entropy, F.binary_cross_entropy_with_logits
+    with_options('ce_image', (5, 3, 4), ce, classes=5)
+    with_options('ce_image_ignored', (5, 3, 4), ce, classes=5, ignored=255, weights=5,
+                 label_smoothing=0.125)
+    with_options('ce_image_samples', (5, 3, 4), ce, True, classes=5, ignored=2, weights=5)
+    with_options('ce_samples', (7,), ce, True, classes=7, ignored=-100)
+    with_options('ce_sum', (7,), ce, classes=7, reduction='sum')
+    with_options('ce_sum_samples', (7,), ce, True, classes=7, reduction='sum')
+    with_options('mse_samples', (2, 3, 4), F.mse_loss, True)
+    with_options('mse_sum', (5,), F.mse_loss, reduction='sum')
+    with_options('bce_positive', (5,), bce, probabilities=True, weights=5)
+    with_options('bce_positive_image', (2, 3, 4), bce, True, probabilities=True, weights=2)
+    with_options('huber', (5,), F.huber_loss, delta=1.0)
+    with_options('huber_image', (2, 3, 4), F.huber_loss, True, delta=0.75)
+    with_options('l1', (5,), F.l1_loss)
+    with_options('l1_sum', (2, 3, 4), F.l1_loss, True, reduction='sum')
+
+
+def heads(L, x):
+    y = L['trunk'](x).tanh()
+    return L['main'](y), L['aux'](y), L['deep'](L['aux'](y).tanh())
+
+
+def several_losses():
+    """Three heads, one on another's input; labels shared, of their own, and targets."""
+    L = ModuleDict({'trunk': Linear(6, 8), 'main': Linear(8, 4), 'aux': Linear(8, 4),
+                    'deep': Linear(4, 3)}).to(DTYPE)
+    set_parameters('heads', L)
+    x = uniform('heads/x0', (5, 6)).requires_grad_(True)
+    y = integers('heads/labels', (5, 2), 4)
+    main, aux, deep = heads(L, x)
+    value = F.cross_entropy(main, y[:, 0]) + 0.3 * F.cross_entropy(aux, y[:, 0]) + \
+        0.5 * F.cross_entropy(aux, y[:, 1], reduction='sum') + \
+        2 * F.huber_loss(deep, uniform('heads/values', (5, 3)))
+    value.backward()
+    put('heads/loss', [value.item()])
+    put('heads/dx0', x.grad)
+    for name, p in L.named_parameters():
+        put('heads/d ' + name, p.grad)
+
 
 def optimizers():
     O = torch.optim
     clip_norm = lambda p: torch.nn.utils.clip_grad_norm_(p, 0.125)
     clip_value = lambda p: torch.nn.utils.clip_grad_value_(p, 0.015625)
     one_cycle = lambda o: O.lr_scheduler.OneCycleLR(o, 0.5, total_steps=101, cycle_momentum=False)
+    whole_cycle = lambda o: O.lr_scheduler.OneCycleLR(o, 0.125, total_steps=101)
+    triangles = lambda o: O.lr_scheduler.CyclicLR(o, 0.01, 0.25, 15, mode='triangular2')
     for case, make, more in [
             ('sgd', lambda p: O.SGD(p, 0.1), {}),
             ('sgd_decay', lambda p: O.SGD(p, 0.1, weight_decay=0.01), {}),
@@ -443,7 +644,14 @@ def optimizers():
             ('sgd_clip_norm', lambda p: O.SGD(p, 0.1, 0.9), {'before_step': clip_norm}),
             ('sgd_clip_value', lambda p: O.SGD(p, 0.1, 0.9), {'before_step': clip_value}),
             ('adam_clip_norm', lambda p: O.Adam(p, 0.01), {'before_step': clip_norm}),
-            ('sgd_one_cycle', lambda p: O.SGD(p, 0.5), {'schedule': one_cycle})]:
+            ('sgd_one_cycle', lambda p: O.SGD(p, 0.5), {'schedule': one_cycle}),
+            ('sgd_whole_cycle', lambda p: O.SGD(p, 0.125, 0.5), {'schedule': whole_cycle}),
+            ('adam_whole_cycle', lambda p: O.Adam(p, 0.125), {'schedule': whole_cycle}),
+            ('sgd_triangles', lambda p: O.SGD(p, 0.25, 0.5, nesterov=True),
+             {'schedule': triangles}),
+            ('amsgrad', lambda p: O.Adam(p, 0.05, (0.75, 0.875), amsgrad=True), {}),
+            ('amsgrad_w', lambda p: O.AdamW(p, 0.05, (0.75, 0.875), amsgrad=True), {}),
+            ('sgd_average', lambda p: O.SGD(p, 0.1, 0.9), {'average': 0.9375})]:
         train('optimizer_' + case, vector(6, scale=2.0),
               {'fc1': Linear(6, 8), 'tanh': Tanh(), 'fc2': Linear(8, 3)}, make, 100, 12, classes=3,
               **more)
@@ -467,12 +675,29 @@ def schedules():
 
     warnings.filterwarnings('ignore', 'The epoch parameter')  # SequentialLR's own doing
 
+    def plateau(case, steps, **options):
+        o = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 0.5)
+        s = L.ReduceLROnPlateau(o, **options)
+        out = []
+        for loss in 2 + unit(fnv1a(case + '/losses'), steps) / np.arange(1, steps + 1):
+            s.step(loss)
+            out.append(o.param_groups[0]['lr'])
+        put(case + '/rates', out)
+
+    plateau('schedule_plateau', 60, factor=0.5, patience=2, threshold=0.0625, min_lr=0.001)
+    plateau('schedule_plateau_eager', 20, factor=0.9, patience=0, threshold=0)
+
     rates('step', lambda o: L.StepLR(o, 7, 0.5), 40)
     rates('exponential', lambda o: L.ExponentialLR(o, 0.9), 40)
     rates('exponential_period', lambda o: L.ExponentialLR(o, 0.5 ** (1 / 8)), 40)
     rates('cosine', lambda o: L.CosineAnnealingLR(o, 40, 0.01), 41)
     rates('one_cycle', lambda o: L.OneCycleLR(o, 0.5, total_steps=40), 40)
     rates('one_cycle_odd', lambda o: L.OneCycleLR(o, 0.5, total_steps=37), 37)
+    rates('triangular', lambda o: L.CyclicLR(o, 0.125, 0.5, 6, mode='exp_range', gamma=1,
+                                             cycle_momentum=False), 40)
+    rates('triangular2', lambda o: L.CyclicLR(o, 0.125, 0.5, 5, mode='triangular2',
+                                              cycle_momentum=False), 40)
+    rates('polynomial', lambda o: L.PolynomialLR(o, 30, 2.0), 40)
     rates('warm_step', lambda o: warm(o, L.StepLR(o, 7, 0.5)), 40)
     rates('warm_cosine', lambda o: warm(o, L.CosineAnnealingLR(o, 35, 0.01)), 40)
 
@@ -615,8 +840,9 @@ def statistics():
 
 # --- The files ----------------------------------------------------------------------------------
 
-FILES = {'torch.bin': (convolutions, linears, pools, activations, moves, norms, shapes, nets, cells,
-                       losses, optimizers, schedules, whole),
+FILES = {'torch.bin': (convolutions, convolutions_of_steps, convolutions_transposed, linears, pools,
+                       activations, moves, norms, norms_with_options, shapes, nets, cells, losses,
+                       several_losses, optimizers, schedules, whole),
          'inspect.bin': (looks, statistics)}
 
 

@@ -35,13 +35,20 @@ refused() {
   fi
 }
 
-# The pixels are bytes of the program.
+# The pixels are noise, mostly dark and the same everywhere: 1 .. 126, which every awk prints as a
+# byte.
+LC_ALL=C awk 'BEGIN {
+  for (x = 1; n++ < 117600;) {
+    x = x * 16807 % 2147483647
+    printf "%c", x % 5 ? 1 : 1 + x % 126
+  }
+}' > noise
 word() { # a number as four big-endian bytes
   printf "\\$(printf %o $(($1 >> 24 & 255)))\\$(printf %o $(($1 >> 16 & 255)))"
   printf "\\$(printf %o $(($1 >> 8 & 255)))\\$(printf %o $(($1 & 255)))"
 }
 classes() { for ((i = 0; i < $1; i += 10)); do printf '\0\1\2\3\4\5\6\7\10\11'; done; }
-images() { printf '\0\0\10\3'; word "$1"; word 28; word 28; head -c $(($1 * 784)) "$nn"; }
+images() { printf '\0\0\10\3'; word "$1"; word 28; word 28; head -c $(($1 * 784)) noise; }
 labels() { printf '\0\0\10\1'; word "$1"; classes "$1"; }
 mkdir -p set/mnist
 images 100 > set/mnist/train-images-idx3-ubyte

@@ -63,6 +63,22 @@ fi
 printf '#include <tgmath.h>\n#include "nn.c"\n' > "$work/late.c"
 check 'after tgmath.h' $cc -std=c99 -O1 -w -I. -c -o "$work/late.o" "$work/late.c"
 
+# nn.h's examples. What they take for granted are the functions' arguments.
+example() { sed -n "/^ \*     $1/,/^ \*     $2/{s/^ \* *//;s, \*/\$,,;p}" nn.h; } # FIRST LAST
+{
+  printf '#include <stdio.h>\n#include "nn.h"\n'
+  echo 'void whole(nn_dataset train, nn_dataset test, nn_evaluation result) {'
+  example 'nn_config config' nn_destroy
+  echo '}'
+  example 'static nn_status shape' 'static const nn_custom_layer'
+  example 'static nn_status distance' 'static const nn_custom_loss'
+  echo 'int own(nn_model *m, int x) {'
+  example 'int y = nn_custom' '' | head -n 1
+  example nn_custom_loss_with '' | head -n 1
+  echo 'return y; }'
+} > "$work/examples.c"
+check "nn.h's examples" $cc $strict -Wconversion -I. -fsyntax-only "$work/examples.c"
+
 # Other names and places. The including file is called nn.c itself.
 mkdir -p "$work/part/deep"
 cp nn.h "$work/part" && cp nn.h "$work/part/deep"
@@ -96,6 +112,9 @@ if macros -ffast-math '' | grep -q __FAST_MATH__; then
 fi
 check 'NN_MAX_NODES above 4096' refused NN_MAX_NODES $syntax -DNN_MAX_NODES=4097 nn.c
 check 'NN_MAX_NODES of 4096' $syntax -DNN_MAX_NODES=4096 nn.c
+many() { $cc -std=c99 $quick -DNN_MAX_PARAMS=16384 -I. -o "$work/many" tests/test_fail.c -lm -lpthread &&
+  NN_TEST_ONLY=names_in_order "$work/many"; }
+check 'names of 16384 arrays in few walks' many
 check 'NN_REAL that is neither' refused NN_REAL $syntax -DNN_REAL=int nn.c
 check 'NN_MALLOC without NN_FREE' refused NN_FREE $syntax -DNN_MALLOC=malloc nn.c
 if macros -O1 '' | grep -q __OPTIMIZE__; then

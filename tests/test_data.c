@@ -305,7 +305,7 @@ static void crc32_is_that_of_zip(void)
 
 static void every_status_has_words(void)
 {
-  for (int i = -9; i <= 1; i++) {
+  for (int i = -9; i <= 2; i++) {
     CHECK(nn_status_text(i) != NULL && strlen(nn_status_text(i)) > 1);
     for (int j = -9; j < i; j++) CHECK(strcmp(nn_status_text(i), nn_status_text(j)) != 0);
   }
@@ -465,30 +465,30 @@ static void npy_malformed(void)
   } headers[] = {
     {"\n", "{ expected", NN_ERR_FORMAT},
     {"[]\n", "{ expected", NN_ERR_FORMAT},
-    {"{}\n", "missing", NN_ERR_FORMAT},
-    {"{'descr': '|u1'\n", ", or }", NN_ERR_FORMAT},
+    {"{}\n", "expected", NN_ERR_FORMAT},
+    {"{'descr': '|u1'\n", "} expected", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'shape': (3,)}\n", "missing", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'fortran_order': False}\n", "missing", NN_ERR_FORMAT},
-    {"{'descr': '|u1', 'descr': '|u1', 'shape': (3,)}\n", "again", NN_ERR_FORMAT},
+    {"{'descr': '|u1', 'descr': '|u1', 'shape': (3,)}\n", "each once", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'order': False, 'shape': (3,)}\n", "expected", NN_ERR_FORMAT},
     {"{descr: '|u1'}\n", "expected", NN_ERR_FORMAT},
     {"{'descr\": '|u1'}\n", "expected", NN_ERR_FORMAT},
     {"{'descr' '|u1'}\n", ": expected", NN_ERR_FORMAT},
-    {"{'descr': '|u1' 'fortran_order': False}\n", ", or }", NN_ERR_FORMAT},
+    {"{'descr': '|u1' 'fortran_order': False}\n", "} expected", NN_ERR_FORMAT},
     {"{'descr': '>f4', 'fortran_order': False, 'shape': (3,), }\n", "type", NN_ERR_FORMAT},
     {"{'descr': '<f2', 'fortran_order': False, 'shape': (3,), }\n", "type", NN_ERR_FORMAT},
     {"{'descr': '|O', 'fortran_order': False, 'shape': (3,), }\n", "type", NN_ERR_FORMAT},
     {"{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (3,), }\n", "type", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'fortran_order': True, 'shape': (3, 1), }\n", "Fortran", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'fortran_order': 0, 'shape': (3,), }\n", "True or False", NN_ERR_FORMAT},
-    {"{'descr': '|u1', 'fortran_order': False, 'shape': 3, }\n", "tuple", NN_ERR_FORMAT},
+    {"{'descr': '|u1', 'fortran_order': False, 'shape': 3, }\n", "( expected", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'fortran_order': False, 'shape': (3), }\n", "tuple", NN_ERR_FORMAT},
-    {"{'descr': '|u1', 'fortran_order': False, 'shape': (,), }\n", "tuple", NN_ERR_FORMAT},
-    {"{'descr': '|u1', 'fortran_order': False, 'shape': (3 1), }\n", "tuple", NN_ERR_FORMAT},
-    {"{'descr': '|u1', 'fortran_order': False, 'shape': (3,,), }\n", "tuple", NN_ERR_FORMAT},
-    {"{'descr': '|u1', 'fortran_order': False, 'shape': (-3,), }\n", "tuple", NN_ERR_FORMAT},
-    {"{'descr': '|u1', 'fortran_order': False, 'shape': (3, }\n", "tuple", NN_ERR_FORMAT},
-    {"{'descr': '|u1', 'fortran_order': False, 'shape': (3,\n", "tuple", NN_ERR_FORMAT},
+    {"{'descr': '|u1', 'fortran_order': False, 'shape': (,), }\n", "whole number", NN_ERR_FORMAT},
+    {"{'descr': '|u1', 'fortran_order': False, 'shape': (3 1), }\n", ") expected", NN_ERR_FORMAT},
+    {"{'descr': '|u1', 'fortran_order': False, 'shape': (3,,), }\n", "whole number", NN_ERR_FORMAT},
+    {"{'descr': '|u1', 'fortran_order': False, 'shape': (-3,), }\n", "whole number", NN_ERR_FORMAT},
+    {"{'descr': '|u1', 'fortran_order': False, 'shape': (3, }\n", "whole number", NN_ERR_FORMAT},
+    {"{'descr': '|u1', 'fortran_order': False, 'shape': (3,\n", "whole number", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }", "line end", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'fortran_order': False, 'shape': (3,), } x\n", "line end", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }\n\n", "line end", NN_ERR_FORMAT},
@@ -496,12 +496,12 @@ static void npy_malformed(void)
     {"{'descr': '|u1', 'fortran_order': False, 'shape': (2,), }\n", "promises 2", NN_ERR_FORMAT},
     {"{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }\n", "promises 12", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999999,), }\n",
-     "does not fit", NN_ERR_FORMAT},
+     "does not fit", NN_ERR_LIMIT},
     {"{'descr': '|u1', 'fortran_order': False, 'shape': (4294967296, 4294967296), }\n", "fit",
      NN_ERR_LIMIT},
     {"{'descr': '<f8', 'fortran_order': False, 'shape': (2305843009213693952,), }\n", "fit",
      NN_ERR_LIMIT},
-    {"{'descr': '|u1', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,3), }\n", "rank above 8",
+    {"{'descr': '|u1', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,3), }\n", "more than 8",
      NN_ERR_LIMIT},
   };
   static const bad_bytes table[] = {
@@ -524,9 +524,7 @@ static void npy_malformed(void)
     bad_bytes b;
     b.size = make_npy(bytes, 1 + (int)(i % 3), headers[i].header, "abc", 3);
     b.bytes = (const char *)bytes;
-    b.status = sizeof(size_t) < 8 && headers[i].status == NN_ERR_LIMIT ? NN_ERR_FORMAT
-                                                                        : headers[i].status;
-    if (strstr(headers[i].says, "rank")) b.status = NN_ERR_LIMIT;
+    b.status = headers[i].status;
     b.says = headers[i].says;
     refuse(nn_npy_parse, &b, 1);
   }
@@ -969,7 +967,7 @@ static void load_from_files(void)
     CHECK_INT(c.bytes, 0);
     put_file(path, bytes, 8 + n + 1);
     CHECK_STATUS(nn_idx_load(path, &allocator, &a, &why), NN_ERR_FORMAT);
-    CHECK_HAS(why.text, "test_data.idx: byte 8: ");
+    CHECK_HAS(why.text, "test_data.idx, byte 8: ");
     if (n == 0) continue;
     put_file(path, bytes, 8 + n - 1);
     CHECK_STATUS(nn_idx_load(path, &allocator, &a, &why), NN_ERR_FORMAT);
@@ -1022,9 +1020,9 @@ static void dataset_from_files(void)
     {BYTES("\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\3abc"), BYTES("\0\0\x0D\1\0\0\0\1\1\2\3\4"),
      "data.labels: labels are whole numbers"},
     {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcde"), BYTES("\0\0\x08\1\0\0\0\2\1\2"),
-     "data.images: byte 16"},
+     "data.images, byte 16"},
     {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1"),
-     "data.labels: byte 8"},
+     "data.labels, byte 8"},
   };
   nn_dataset d;
   nn_message why = {""};
@@ -1277,7 +1275,7 @@ static void dataset_from_cifar10(void)
   nn_allocator a = counting_allocator(&c, 100);
   put_cifar(2, RECORDS * 3073, 10);
   CHECK_STATUS(load_cifar(0, 1, &a, &d, &why), NN_ERR_FORMAT);
-  CHECK_HAS(why.text, "data_batch_3.bin: byte 9219: label 10 is not 0 .. 9");
+  CHECK_HAS(why.text, "data_batch_3.bin, byte 9219: label 10 is not 0 .. 9");
   CHECK_OK(load_cifar(1, 1, &a, &d, &why)); /* the tests are another file */
   nn_dataset_free(&d);
   for (size_t size = 0; size <= 3072; size += 3072) {

@@ -3,9 +3,10 @@
 #if !defined _WIN32 && !defined _POSIX_C_SOURCE
 #define _POSIX_C_SOURCE 200809L /* mkfifo */
 #endif
-#include "test.h"
+#include "graphs.h"
 
 #ifndef _WIN32
+#include <pthread.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #endif
@@ -21,7 +22,7 @@ int main(void) {
 /* ------------------------------------------------------------------------ nets and samples --- */
 
 enum { SAMPLES = 50, FEATURES = 6, STEPS = 5, CLASSES = 3, BATCH = 8, PER_EPOCH = 7 };
-enum { CLASSIFIER, SEQUENCES, VALUES, KINDS };
+enum { CLASSIFIER, SEQUENCES, VALUES, KINDS, TUNED = KINDS }; /* TUNED: values, to be validated */
 
 static struct {
   uint8_t pixels[SAMPLES * STEPS * FEATURES];
@@ -47,7 +48,7 @@ static nn_dataset arrays(int kind) {
   d.count = SAMPLES, d.channels = 1, d.height = kind == SEQUENCES ? STEPS : 1, d.width = FEATURES;
   d.values = data.values;
   d.label_size = 1, d.target_size = 2;
-  if (kind == VALUES) d.targets = data.targets;
+  if (kind >= VALUES) d.targets = data.targets;
   else d.labels = data.labels;
   if (kind == SEQUENCES) d.lengths = data.lengths;
   return d;
@@ -58,8 +59,17 @@ static void describe(nn_model *m, int kind) {
   int x = kind == SEQUENCES ? nn_last_step(m, nn_gru(m, nn_input_sequence(m, STEPS, FEATURES), 6))
                             : nn_relu(m, nn_linear(m, nn_input_vector(m, FEATURES), 9));
   x = nn_dropout(m, kind == CLASSIFIER ? nn_batch_norm(m, x) : x, .2);
-  if (kind == VALUES) nn_mean_squared_error(m, nn_linear(m, x, 2));
+  if (kind >= VALUES) nn_mean_squared_error(m, nn_linear(m, x, 2));
   else nn_cross_entropy(m, nn_linear(m, x, CLASSES));
+  if (kind == SEQUENCES) { /* all that an optimizer may keep */
+    adam.amsgrad = 1, adam.average = .75;
+    adam.schedule.kind = NN_ONE_CYCLE, adam.schedule.total = 12;
+    adam.schedule.momentum_low = .5, adam.schedule.momentum_high = .9;
+  } else if (kind == TUNED) {
+    adam = nn_sgd(.1, .5), adam.average = .5;
+    adam.schedule.kind = NN_PLATEAU, adam.schedule.gamma = .5, adam.schedule.period = 1;
+    adam.schedule.threshold = .25;
+  }
   nn_set_optimizer(m, &adam);
 }
 
@@ -225,18 +235,28 @@ static nn_fit_options run_of(const nn_dataset *validation, nn_progress *p, Seen 
 
 /* What the run that nothing happens to ends with. */
 typedef struct End {
-  uint32_t bits, best;
+  uint32_t bits, best, average;
+  double rate;
   nn_progress p;
 } End;
 static End end_of(nn_model *m, const nn_progress *p) {
   End e;
+  nn_optimizer o;
   memset(&e, 0, sizeof e);
-  e.bits = bits_of(m), e.best = crc_in(best), e.p = *p;
+  e.bits = bits_of(m), e.best = crc_in(best), e.p = *p, e.rate = nn_rate(m);
+  CHECK_OK(nn_get_optimizer(m, &o));
+  if (!(o.average > 0)) return e;
+  CHECK_OK(nn_swap_average(m));
+  e.average = bits_of(m);
+  CHECK(e.average != e.bits);
+  CHECK_OK(nn_swap_average(m));
+  CHECK(bits_of(m) == e.bits);
   return e;
 }
 static void same_end(const End *want, nn_model *m, const nn_progress *p) {
   const End e = end_of(m, p);
-  CHECK(e.bits == want->bits && e.best == want->best);
+  CHECK(e.bits == want->bits && e.best == want->best && e.average == want->average);
+  CHECK_NEAR(e.rate, want->rate, 0);
   CHECK_SAME(&e.p, &want->p, sizeof e.p);
 }
 
@@ -264,7 +284,7 @@ static void go_on(int kind, const nn_dataset *d, const nn_dataset *validation, c
 /* Stopped at any step and gone on with, from the last checkpoint or from the one before: the same
  * bits, best model and count of validations as the run that nothing happens to. */
 static void goes_on(void) {
-  for (int kind = 0; kind < KINDS; kind++) {
+  for (int kind = 0; kind <= TUNED; kind++) {
     static int32_t index[SAMPLES];
     const nn_dataset d = arrays(kind);
     nn_dataset train, validation;
@@ -277,6 +297,7 @@ static void goes_on(void) {
     CHECK_OK(nn_fit(m, &train, &o));
     CHECK(p.best_step > 0 && s.validations > 1);
     const End want = end_of(m, &p);
+    if (kind == TUNED) CHECK(want.rate < .1 && want.rate > 0); /* it has met a plateau */
     nn_destroy(m);
     for (int stop = 1; stop < p.step; stop++)
       for (int how = 0; how < 4; how++) { /* stopped; the last damaged, cut off, missing */
@@ -446,10 +467,157 @@ static void batch_goes_on(void) {
     c.batch = 2;
     CHECK_OK(nn_resume(path, &c, &r, NULL));
     o.steps = 11, o.progress = &r.progress;
-    CHECK_STATUS(nn_fit(r.model, &d, &o), NN_ERR_ARGUMENT); /* no room for them */
+    CHECK_OK(nn_fit(r.model, &d, &o)); /* in parts */
+    CHECK_INT(r.progress.batch, BATCH);
     nn_destroy(r.model), nn_destroy(whole);
     c = config();
     remove_files();
+  }
+}
+
+/* A batch in parts: the gradient, the figures and what dropout drops are those of the whole, to
+ * rounding; layers, losses and samples of every sort, weights, lengths, labels left out. */
+static int parts_net(nn_model *m, int kind) {
+  nn_recurrent_options o = {6, 2, .4, 0, 0, 0};
+  int x;
+  if (kind == 2)
+    return nn_dropout(m, nn_conv2d(m, nn_input_image(m, 1, STEPS, FEATURES), 3, 3, 1, 1), .3);
+  x = kind == 0 ? nn_linear(m, nn_dropout(m, nn_input_vector(m, STEPS * FEATURES), .3), 9)
+                : nn_dropout(m, nn_gru_with(m, nn_input_sequence(m, STEPS, FEATURES), &o), .3);
+  return nn_linear(m, nn_layer_norm(m, x), 3);
+}
+
+static nn_status keep_gradient(void *user, nn_model *m, const nn_progress *p) {
+  size_t count;
+  const nn_real *g = nn_gradients(m, &count);
+  (void)p;
+  memcpy(user, g, count * sizeof *g);
+  return NN_OK;
+}
+
+static void batch_in_parts(void) {
+  static const int rooms[] = {17, 16, 9, 4, 1};
+  nn_real weights[SAMPLES], targets[SAMPLES * 3 * STEPS * FEATURES];
+  int32_t labels[SAMPLES * STEPS * FEATURES];
+  test_fill(weights, SAMPLES, 5), test_fill(targets, COUNT(targets), 6);
+  for (int i = 0; i < SAMPLES; i++) weights[i] += 1;
+  for (int i = 0; i < (int)COUNT(labels); i++) labels[i] = i % 5 == 0 ? -1 : i * 7 % 3;
+  for (int kind = 0; kind < 3; kind++) {
+    nn_real want[2000], got[2000];
+    nn_evaluation e, whole;
+    uint32_t images[COUNT(rooms)];
+    memset(&whole, 0, sizeof whole);
+    for (size_t r = 0; r < COUNT(rooms); r++) {
+      nn_dataset d = arrays(kind == 1 ? SEQUENCES : CLASSIFIER);
+      nn_config c = config();
+      nn_optimizer sgd = nn_sgd(.1, .9);
+      nn_fit_options o = nn_fit_default();
+      nn_loss_options loss = nn_loss_default(NN_CROSS_ENTROPY);
+      nn_progress p;
+      const int rows = kind == 0 ? 1 : kind == 1 ? STEPS : STEPS * FEATURES;
+      size_t count;
+      memset(&p, 0, sizeof p);
+      d.height = STEPS, d.label_size = (size_t)rows, d.labels = labels, d.weights = weights;
+      d.targets = targets, d.target_size = (size_t)(3 * rows);
+      c.batch = rooms[r];
+      nn_model *m = nn_create(&c);
+      const int x = parts_net(m, kind);
+      loss.smoothing = .1;
+      nn_loss_with(m, x, &loss);
+      loss = nn_loss_default(NN_HUBER), loss.weight = .5, loss.sum = kind == 2;
+      nn_loss_with(m, x, &loss);
+      nn_set_optimizer(m, &sgd);
+      if (!CHECK_OK(nn_build(m))) fprintf(stderr, "    %s\n", nn_error(m));
+      o.batch = 17, o.epochs = 0, o.progress = &p, o.on_gradient = keep_gradient, o.user = got;
+      o.augment.cutout = kind == 2 ? 3 : 0;
+      nn_gradients(m, &count);
+      CHECK(count <= COUNT(got));
+      for (o.steps = 1; o.steps <= 4; o.steps++) { /* the last is of 16 samples, another epoch's */
+        CHECK_OK(nn_fit(m, &d, &o));
+        if (o.steps != 3) continue;
+        if (r == 0) memcpy(want, got, sizeof want);
+        CHECK_NEAR_ALL(got, want, count, 2e-5);
+      }
+      CHECK_INT(p.batch, 17);
+      CHECK_INT(p.step, 4);
+      CHECK_INT(p.rows > 0, 1);
+      e.loss = p.loss, e.correct = p.correct, e.rows = p.rows;
+      if (r == 0) whole = e;
+      CHECK_NEAR(e.loss, whole.loss, 1e-5);
+      CHECK_INT(e.rows, whole.rows);
+      images[r] = bits_of(m);
+      nn_destroy(m);
+      CHECK(r < 2 || images[r] != images[0]); /* other sums: this has been in parts */
+    }
+  }
+}
+
+/* What is refused or left out, and what a failure between two parts leaves. */
+static nn_status fails_at(void *user, const int32_t *index, int n, nn_real *x, int32_t *labels,
+                          nn_real *targets, int32_t *lengths) {
+  int *left = (int *)user;
+  const nn_dataset d = arrays(CLASSIFIER);
+  (void)targets, (void)lengths;
+  if (--*left == 0) return NN_ERR_IO;
+  return nn_gather(&d, index, n, NULL, NULL, x, labels);
+}
+
+static void parts_that_fail(void) {
+  nn_dataset d = arrays(CLASSIFIER);
+  nn_config c = config();
+  nn_fit_options o = nn_fit_default();
+  nn_progress p;
+  size_t count;
+  nn_model *m = nn_create(&c);
+  nn_recurrent_options carry = {3, 1, 0, 0, 1, 0};
+  nn_cross_entropy(m, nn_last_step(m, nn_gru_with(m, nn_input_sequence(m, 1, FEATURES), &carry)));
+  CHECK_OK(nn_build(m));
+  o.batch = BATCH + 1;
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_UNSUPPORTED);
+  CHECK_HAS(nn_error(m), "gru1 carries its state");
+  nn_destroy(m);
+  m = fresh(CLASSIFIER); /* with a batch norm: parts of 5 and 4; of 3, 3 and 2; never of 1 */
+  o.batch = 9, o.progress = &p, memset(&p, 0, sizeof p);
+  CHECK_OK(nn_fit(m, &d, &o));
+  CHECK_INT(p.step, 6);
+  o.batch = (1 << 20) + 1;
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
+  nn_destroy(m);
+  c = config(), c.batch = 2; /* parts of 2, 2, 2 and 1, of which a batch norm learns nothing */
+  m = nn_create(&c);
+  nn_cross_entropy(m, nn_linear(m, nn_batch_norm(m, nn_input_vector(m, FEATURES)), 3));
+  CHECK_OK(nn_build(m));
+  o.batch = 7, memset(&p, 0, sizeof p);
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "batch_norm1 cannot learn");
+  CHECK_HAS(nn_error(m), "of a batch of 7 in 4 parts one has a single sample");
+  CHECK_INT(p.step, 0);
+  nn_destroy(m);
+  for (int at = 1; at < 8; at++) { /* a call for each part, twice */
+    int left = at;
+    nn_model *whole = fresh(CLASSIFIER);
+    nn_dataset read = d;
+    read.values = NULL, read.labels = NULL, read.fill = fails_at, read.user = &left;
+    read.target_size = 0;
+    m = fresh(CLASSIFIER);
+    o = nn_fit_default(), o.batch = 20, o.epochs = 0, o.steps = 1, o.progress = &p;
+    memset(&p, 0, sizeof p);
+    const nn_status status = nn_fit(m, &read, &o);
+    CHECK_STATUS(status, at < 7 ? NN_ERR_IO : NN_OK);
+    if (status == NN_ERR_IO) {
+      CHECK_INT(p.step, 0);
+      for (size_t i = 0; i < (nn_gradients(m, &count), count); i++)
+        if (!CHECK(nn_gradients(m, NULL)[i] == 0)) break;
+    }
+    left = 0; /* from where it stands, dropout's masks included */
+    if (status == NN_ERR_IO) CHECK_OK(nn_fit(m, &read, &o));
+    memset(&p, 0, sizeof p);
+    CHECK_OK(nn_fit(whole, &d, &o));
+    nn_param a, b;
+    CHECK_OK(nn_find_param(m, "linear1.weight", &a));
+    CHECK_OK(nn_find_param(whole, "linear1.weight", &b));
+    CHECK_SAME(a.value, b.value, a.count * sizeof *a.value);
+    nn_destroy(m), nn_destroy(whole);
   }
 }
 
@@ -525,6 +693,7 @@ static void validates(void) {
         CHECK_INT(s.validated[k], cases[i].at[k]);
       CHECK_INT(s.validations, want);
       CHECK(bits_of(m) == bits_of(other));
+      if (kind == SEQUENCES) CHECK_OK(nn_swap_average(m));
       CHECK_OK(nn_evaluate(m, &half, &e));
       CHECK(s.loss[want - 1] == e.loss);
       nn_destroy(m), nn_destroy(other);
@@ -802,6 +971,269 @@ static nn_status fill_short(void *user, const int32_t *index, int n, nn_real *x,
   for (int i = 0; i < n; i++) labels[i] = 0, lengths[i] = *(int *)user;
   return NN_OK;
 }
+/* ------------------------------------------------------------------- losses over a data set --- */
+
+static const nn_loss_kind some_losses[3] = {NN_CROSS_ENTROPY, NN_HUBER, NN_CROSS_ENTROPY};
+
+/* What nn_evaluate gives is the loss of the whole set as one batch, whatever config.batch: of
+ * pixels, with an ignored label, samples' weights, three losses, one of them a sum; from arrays,
+ * from a callback and from a part of a set. */
+static nn_status fill_pixels(void *user, const int32_t *index, int n, nn_real *x, int32_t *labels,
+                             nn_real *targets, int32_t *lengths) {
+  const nn_dataset *d = (const nn_dataset *)user;
+  (void)lengths;
+  for (int i = 0; i < n; i++) {
+    memcpy(x + i * 12, d->values + index[i] * 12, 12 * sizeof *x);
+    memcpy(labels + i * 24, d->labels + index[i] * 24, 24 * sizeof *labels);
+    memcpy(targets + i * 36, d->targets + index[i] * 36, 36 * sizeof *targets);
+  }
+  return NN_OK;
+}
+
+static nn_model *pixels_model(int batch) {
+  nn_config c = test_config();
+  c.batch = batch;
+  nn_model *m = nn_create(&c);
+  const int x = nn_conv2d(m, nn_input_image(m, 1, 3, 4), 3, 3, 1, 1);
+  for (int k = 0; k < 3; k++) {
+    nn_loss_options o = nn_loss_default(some_losses[k]);
+    if (o.kind == NN_CROSS_ENTROPY) o.ignored = 7;
+    o.weight = 1 + k, o.sum = k == 1, o.from = k == 2 ? 12 : 0;
+    nn_loss_with(m, x, &o);
+  }
+  if (!CHECK_OK(nn_build(m))) fprintf(stderr, "    %s\n", nn_error(m));
+  return m;
+}
+
+static void losses_of_a_set(void) {
+  enum { N = 11 };
+  nn_real values[N * 12], targets[N * 36], weights[N];
+  int32_t labels[N * 24], only[N];
+  nn_dataset d, filled;
+  nn_evaluation e, part;
+  double want = 0;
+  memset(&d, 0, sizeof d);
+  test_fill(values, N * 12, 1), test_fill(targets, N * 36, 2), test_fill(weights, N, 3);
+  for (int i = 0; i < N; i++) weights[i] += (nn_real)1.5, only[i] = (i * 3 + 1) % N;
+  for (int i = 0; i < N * 24; i++) labels[i] = i % 7 == 2 ? 7 : i % 11 == 3 ? -1 : i * 5 % 3;
+  d.count = N, d.channels = 1, d.height = 3, d.width = 4, d.values = values;
+  d.labels = labels, d.label_size = 24, d.targets = targets, d.target_size = 36;
+  d.weights = weights;
+  filled = d, filled.values = NULL, filled.labels = NULL, filled.targets = NULL;
+  filled.fill = fill_pixels, filled.user = &d;
+  for (int batch = N; batch > 0; batch -= 5) {
+    nn_model *m = pixels_model(batch);
+    nn_batch b;
+    memset(&b, 0, sizeof b);
+    b.n = N, b.x[0] = values, b.labels = labels, b.values = targets, b.weights = weights;
+    CHECK_OK(nn_evaluate(m, &d, &e));
+    if (batch == N) {
+      int64_t correct = 0, rows = 0;
+      CHECK_OK(nn_forward(m, &b, 0));
+      CHECK_OK(nn_loss(m, &b, &want, &correct));
+      for (int i = 0; i < N * 24; i++) rows += i / 12 % 2 == 0 && labels[i] != 7 && labels[i] >= 0;
+      CHECK_INT(e.correct, correct);
+      CHECK_INT(e.rows, rows);
+    }
+    CHECK_NEAR(e.loss, want, 1e-6);
+    CHECK_OK(nn_evaluate(m, &filled, &part));
+    CHECK(part.loss == e.loss && part.correct == e.correct);
+    d.only = filled.only = only, d.count = filled.count = 4;
+    CHECK_OK(nn_evaluate(m, &d, &e));
+    CHECK_OK(nn_evaluate(m, &filled, &part));
+    CHECK(part.loss == e.loss && part.correct == e.correct);
+    d.only = filled.only = NULL, d.count = filled.count = N;
+#ifndef NN_NO_INSPECT
+    int64_t counts[9], all = 0, right = 0;
+    CHECK_OK(nn_evaluate(m, &d, &e));
+    CHECK_OK(nn_confusion(m, &d, counts));
+    for (int i = 0; i < 9; i++) all += counts[i], right += i % 4 == 0 ? counts[i] : 0;
+    CHECK_INT(all, e.rows);
+    CHECK_INT(right, e.correct);
+#endif
+    nn_destroy(m);
+  }
+  nn_model *m = pixels_model(4);
+  weights[3] = -1;
+  CHECK_STATUS(nn_evaluate(m, &d, &e), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "weight -1 of sample 3, must be 0 or more");
+  weights[3] = (nn_real)NAN;
+  CHECK_STATUS(nn_fit(m, &d, NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_evaluate(m, &filled, &e), NN_ERR_ARGUMENT); /* as it comes */
+  weights[3] = 1, labels[30] = 8;
+  CHECK_STATUS(nn_fit(m, &d, NULL), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "fit: label 8 of sample 1 is not in 0..2");
+  labels[30] = 7, d.label_size = 12;
+  CHECK_STATUS(nn_fit(m, &d, NULL), NN_ERR_SHAPE);
+  CHECK_HAS(nn_error(m), "12 label(s) a sample, the loss compares conv1 with 24");
+  d.label_size = 24, d.targets = NULL;
+  CHECK_STATUS(nn_fit(m, &d, NULL), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "no targets");
+  d.targets = targets;
+  nn_fit_options moved = nn_fit_default();
+  moved.augment.flip = 1;
+  CHECK_STATUS(nn_fit(m, &d, &moved), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "not what cross_entropy1 compares with");
+  moved.augment.flip = 0, moved.augment.cutout = 2;
+  CHECK_OK(nn_fit(m, &d, &moved));
+  for (int i = 0; i < N; i++) weights[i] = 0; /* nothing counts, and nothing moves */
+  nn_param p;
+  CHECK_OK(nn_get_param(m, 0, &p));
+  const nn_real before = p.value[0];
+  CHECK_OK(nn_fit(m, &d, NULL));
+  CHECK(p.value[0] == before);
+  CHECK_OK(nn_evaluate(m, &d, &e));
+  CHECK(e.loss == 0);
+  nn_destroy(m);
+}
+
+/* nn_fit validates with the average, saves that as the best model, and tells the plateau's losses.
+ */
+static int sees_average(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *e) {
+  const nn_dataset d = arrays(TUNED);
+  nn_evaluation own;
+  (void)p;
+  const uint32_t bits = bits_of(m);
+  CHECK_OK(nn_evaluate(m, &d, &own));
+  CHECK(own.loss > e->loss || own.loss < e->loss);
+  CHECK_OK(nn_swap_average(m));
+  CHECK_OK(nn_evaluate(m, &d, &own));
+  CHECK(own.loss >= e->loss && own.loss <= e->loss);
+  *(uint32_t *)user = bits_of(m);
+  CHECK_OK(nn_swap_average(m));
+  CHECK(bits_of(m) == bits);
+  return 0;
+}
+
+static void averages(void) {
+  const nn_dataset d = arrays(TUNED);
+  nn_fit_options o = nn_fit_default();
+  uint32_t average = 0;
+  nn_model *m = fresh(TUNED);
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "a plateau without a validation set");
+  CHECK_STATUS(nn_swap_average(m), NN_ERR_STATE);
+  CHECK_HAS(nn_error(m), "no step has been averaged");
+  o.epochs = 3, o.validation = &d, o.on_validation = sees_average, o.user = &average;
+#ifndef NN_NO_STDIO
+  o.best_path = best;
+#endif
+  CHECK_OK(nn_fit(m, &d, &o));
+#ifndef NN_NO_STDIO
+  nn_load_result r;
+  const nn_config c = config();
+  CHECK_OK(nn_load(best, &c, &r, NULL)); /* the third validation was the best */
+  CHECK(bits_of(r.model) == average);
+  CHECK_STATUS(nn_swap_average(r.model), NN_ERR_STATE);
+  CHECK_HAS(nn_error(r.model), "not built with nn_optimizer.average");
+  nn_destroy(r.model);
+  remove_files();
+#endif
+  /* swapped: nothing that would mix the two up */
+  nn_optimizer other = nn_sgd(.1, .5);
+  nn_progress p;
+  memset(&p, 0, sizeof p);
+  const uint32_t bits = bits_of(m);
+  CHECK_OK(nn_swap_average(m));
+  CHECK_STATUS(nn_step(m), NN_ERR_STATE);
+  CHECK_HAS(nn_error(m), "nn_swap_average");
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_STATE);
+  CHECK_STATUS(nn_set_optimizer(m, &other), NN_ERR_STATE);
+  CHECK(nn_save_size(m, &p) == 0);
+  CHECK(nn_save_size(m, NULL) > 0);
+  CHECK_OK(nn_swap_average(m));
+  CHECK(bits_of(m) == bits);
+  CHECK_OK(nn_keep_average(m));
+  CHECK(bits_of(m) == average);
+  CHECK_OK(nn_keep_average(m)); /* it is already */
+  CHECK(bits_of(m) == average);
+  CHECK_OK(nn_set_optimizer(m, &other)); /* averages no longer */
+  CHECK_STATUS(nn_keep_average(m), NN_ERR_STATE);
+  other.average = .5;
+  CHECK_OK(nn_set_optimizer(m, &other));
+  CHECK_STATUS(nn_plateau(m, 1), NN_ERR_STATE);
+  CHECK_OK(nn_step(m));
+  CHECK_OK(nn_swap_average(m)); /* as they are after the first step */
+  nn_destroy(m);
+  m = fresh(CLASSIFIER);
+  other = nn_adam(.1), other.average = .5;
+  CHECK_STATUS(nn_set_optimizer(m, &other), NN_ERR_STATE);
+  CHECK_HAS(nn_error(m), "no average was built");
+  other.average = 0, other.amsgrad = 1;
+  CHECK_STATUS(nn_set_optimizer(m, &other), NN_ERR_STATE);
+  nn_destroy(m);
+  CHECK_STATUS(nn_swap_average(NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_keep_average(NULL), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_plateau(NULL, 1), NN_ERR_ARGUMENT);
+}
+
+/* Layers and losses of one's own, in a whole run: in parts, evaluated, and when they fail: whatever
+ * call it is, nn_fit ends with their status, nothing has moved, and a second nn_fit goes on. */
+static void custom_fails(void) {
+  const nn_dataset d = arrays(SEQUENCES);
+  nn_dataset e = d;
+  static int left;
+  static const nn_custom_layer layer = {"mix", mix_shape, mix_forward, mix_backward, &left};
+  static const nn_custom_loss loss = {"half", 1, STEPS * FEATURES, half_square, &left};
+  static nn_real values[SAMPLES * STEPS * FEATURES];
+  test_fill(values, COUNT(values), 5);
+  e.targets = values, e.target_size = STEPS * FEATURES;
+  for (int at = 0; at < 16; at++) { /* 0: none; a part calls the layer 3 times, the loss once */
+    nn_config c = config();
+    nn_progress p;
+    nn_evaluation figures;
+    nn_fit_options o = nn_fit_default();
+    c.batch = 4;
+    nn_model *m = nn_create(&c);
+    const int x = nn_tanh(m, nn_linear(m, nn_input_sequence(m, STEPS, FEATURES), FEATURES));
+    const int in[2] = {x, nn_dropout(m, x, .2)};
+    nn_custom_loss_with(m, nn_custom(m, in, 2, &layer), &loss, 1);
+    if (!CHECK_OK(nn_build(m))) fprintf(stderr, "    %s\n", nn_error(m));
+    memset(&p, 0, sizeof p);
+    o.batch = 12, o.epochs = 0, o.steps = 1, o.progress = &p;
+    const uint32_t before = bits_of(m);
+    left = at;
+    const nn_status status = nn_fit(m, &e, &o);
+    CHECK_STATUS(status, at == 0 || at > 12 ? NN_OK
+                         : at % 4 == 1 || at % 4 == 2 ? NN_ERR_IO : NN_ERR_MEMORY);
+    if (status != NN_OK) {
+      CHECK(bits_of(m) == before);
+      CHECK_INT(p.step, 0);
+      for (int i = 0; i < 10; i++) CHECK(nn_gradients(m, NULL)[i] == 0);
+    }
+    left = 0;
+    nn_param w;
+    if (at == 0) {
+      CHECK_OK(nn_find_param(m, "custom1.s", &w));
+      for (size_t i = 0; i < w.count; i++) CHECK(w.value[i] != (nn_real).5); /* it has learned */
+      CHECK_OK(nn_evaluate(m, &e, &figures));
+      CHECK_INT(figures.rows, SAMPLES);
+      CHECK(figures.loss > 0 && figures.loss < 100);
+    } else if (status != NN_OK) {
+      CHECK_OK(nn_fit(m, &e, &o));
+      CHECK(bits_of(m) != before);
+    }
+    nn_destroy(m);
+  }
+}
+
+/* A sample of weight 2 counts as two. */
+static void weight_or_twice(void) {
+  nn_dataset d = arrays(CLASSIFIER);
+  nn_real weights[SAMPLES];
+  int32_t twice[SAMPLES + 10];
+  nn_evaluation one, two;
+  nn_model *m = fresh(CLASSIFIER);
+  for (int i = 0; i < SAMPLES; i++) weights[i] = i < 10 ? 2 : 1, twice[i] = i;
+  for (int i = 0; i < 10; i++) twice[SAMPLES + i] = i;
+  d.weights = weights;
+  CHECK_OK(nn_evaluate(m, &d, &one));
+  d.weights = NULL, d.only = twice, d.count = SAMPLES + 10;
+  CHECK_OK(nn_evaluate(m, &d, &two));
+  CHECK_NEAR(one.loss, two.loss, 1e-6);
+  nn_destroy(m);
+}
+
 static void nothing_to_learn(void) {
   for (int length = 1; length < 3; length++) {
     int own = length;
@@ -959,6 +1391,8 @@ static void gradients_between(void) {
     if (way == 1) { /* an error ends it, before the step */
       o.steps = 12, b.end_at = 11;
       CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_UNSUPPORTED);
+      CHECK_STATUS(nn_model_status(m), NN_ERR_UNSUPPORTED);
+      CHECK_HAS(nn_error(m), "fit: on_gradient: ");
       CHECK_INT(p.step, 10);
       CHECK_NEAR(nn_gradient_norm(m), 0, 0);
     }
@@ -966,6 +1400,409 @@ static void gradients_between(void) {
   }
   CHECK(bits[0] == bits[1]);
 }
+
+
+/* ------------------------------------------------------------- ranks: threads as processes --- */
+
+#if defined NN_NO_THREADS || defined _WIN32
+static void ranks_train(void) { SKIP("needs pthreads"); }
+static void ranks_end_together(void) { SKIP("needs pthreads"); }
+static void ranks_step_by_step(void) { SKIP("needs pthreads"); }
+#else
+
+enum { MOST_RANKS = 4, RANK_STEPS = 200, SUM_ROOM = 4096, QUEUE = 64 };
+enum { IMAGES, NORMED, TEXTS, NETS };
+
+/* Threads that add up what they have put into their room; there are two, taken in turn, so that one
+ * may be filled while a slower rank still reads the other. order: all asked for the same sums. */
+typedef struct Net {
+  pthread_mutex_t mutex;
+  pthread_cond_t met;
+  int ranks, here, order;
+  unsigned round;
+  size_t size[2][MOST_RANKS];
+  double room[2][MOST_RANKS][SUM_ROOM];
+} Net;
+static void meet(Net *n) {
+  pthread_mutex_lock(&n->mutex);
+  const unsigned round = n->round;
+  if (++n->here == n->ranks) n->here = 0, n->round++, pthread_cond_broadcast(&n->met);
+  while (n->round == round) pthread_cond_wait(&n->met, &n->mutex);
+  pthread_mutex_unlock(&n->mutex);
+}
+
+typedef struct Rank {
+  pthread_t thread;
+  Net *net;
+  int rank, kind, room, waits, own_norms, begun;
+  unsigned turn;
+  struct {
+    void *values;
+    size_t count, bytes;
+  } queue[QUEUE];
+  /* what nn_fit is given and gives */
+  uint64_t seed;
+  const nn_dataset *d;
+  nn_fit_options o;
+  nn_progress p;
+  const char *resume;
+  int64_t gradient_fails_at, stop_at;
+  int left; /* calls of the custom layer until one fails */
+  nn_status status;
+  nn_message said;
+  nn_evaluation e;
+  uint32_t bits;
+  nn_real loss[RANK_STEPS + 1];
+} Rank;
+
+/* Adds up all that has begun, in the order of the ranks, so that all get the same bits. */
+static nn_status add_all(void *user) {
+  Rank *r = (Rank *)user;
+  Net *n = r->net;
+  const unsigned turn = r->turn++ % 2;
+  double *own = n->room[turn][r->rank];
+  size_t at = 0, size = 0;
+  for (int k = 0; k < r->begun; k++)
+    for (size_t i = 0; i < r->queue[k].count && at < SUM_ROOM; i++, size += r->queue[k].bytes)
+      own[at++] = r->queue[k].bytes == sizeof(double) ? ((double *)r->queue[k].values)[i]
+                                                      : (double)((float *)r->queue[k].values)[i];
+  n->size[turn][r->rank] = size;
+  meet(n);
+  for (int k = 0; k < n->ranks; k++)
+    if (n->size[turn][k] != size || at == SUM_ROOM) {
+      pthread_mutex_lock(&n->mutex), n->order = 0, pthread_mutex_unlock(&n->mutex);
+      return NN_ERR_STATE;
+    }
+  at = 0;
+  for (int q = 0; q < r->begun; q++)
+    for (size_t i = 0; i < r->queue[q].count; i++, at++) {
+      double sum = 0;
+      for (int k = 0; k < n->ranks; k++) sum += n->room[turn][k][at];
+      if (r->queue[q].bytes == sizeof(double)) ((double *)r->queue[q].values)[i] = sum;
+      else ((float *)r->queue[q].values)[i] = (float)sum;
+    }
+  r->begun = 0;
+  return NN_OK;
+}
+static nn_status add_later(void *user, void *values, size_t count, size_t bytes) {
+  Rank *r = (Rank *)user;
+  if (r->begun == QUEUE) return NN_ERR_LIMIT;
+  r->queue[r->begun].values = values;
+  r->queue[r->begun].count = count, r->queue[r->begun++].bytes = bytes;
+  return r->waits ? NN_OK : add_all(user);
+}
+
+static nn_status on_rank_gradient(void *user, nn_model *m, const nn_progress *p) {
+  Rank *r = (Rank *)user;
+  return nn_gradient_norm(m) >= 0 && p->step + 1 == r->gradient_fails_at ? NN_ERR_LIMIT : NN_OK;
+}
+static int on_rank_step(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
+  Rank *r = (Rank *)user;
+  (void)m;
+  r->loss[p->step] = (nn_real)step->loss;
+  return p->step == r->stop_at;
+}
+
+static void describe_ranks(nn_model *m, Rank *r, nn_custom_layer *mix) {
+  nn_recurrent_options gru = {6, 2, .3, 0, 0, 0};
+  nn_optimizer adam = nn_adam(3e-3);
+  nn_custom_layer own = {"mix", mix_shape, mix_forward, mix_backward, &r->left};
+  int x = r->kind == TEXTS ? nn_input_sequence(m, STEPS, FEATURES)
+                           : nn_input_image(m, 1, STEPS, FEATURES);
+  *mix = own;
+  if (r->kind == TEXTS) {
+    x = nn_dropout(m, nn_gru_with(m, x, &gru), .2);
+  } else {
+    x = nn_conv2d(m, x, 4, 3, 1, 1);
+    x = nn_relu(m, r->kind == NORMED ? nn_batch_norm(m, x) : x);
+    x = nn_max_pool2d(m, x, 2, 2, 0);
+    x = r->kind == NORMED ? nn_batch_norm(m, nn_linear(m, nn_flatten(m, x), 8))
+                          : nn_dropout(m, nn_linear(m, nn_flatten(m, x), 12), .3);
+    if (r->kind == NORMED && r->left >= 0) {
+      const int in[2] = {x, nn_dropout(m, x, .2)};
+      x = nn_custom(m, in, 2, mix);
+    }
+    x = nn_tanh(m, x);
+  }
+  nn_cross_entropy(m, nn_linear(m, x, CLASSES));
+  adam.clip_norm = .5;
+  nn_set_optimizer(m, &adam);
+}
+
+static void *run_rank(void *arg) {
+  Rank *r = (Rank *)arg;
+  nn_config c = config();
+  nn_custom_layer mix;
+  nn_ranks ranks = {r->rank, r->net->ranks, add_later, r->waits ? add_all : NULL, r,
+                    r->own_norms, 50};
+  nn_model *m = NULL;
+  c.threads = 1, c.batch = r->room, c.seed = r->seed;
+  if (r->resume) {
+#ifndef NN_NO_STDIO
+    nn_load_result loaded;
+    r->status = nn_load(r->resume, &c, &loaded, &r->said);
+    m = loaded.model, r->p = loaded.progress;
+#endif
+  } else {
+    m = nn_create(&c);
+    describe_ranks(m, r, &mix);
+    r->status = nn_build(m);
+  }
+  r->o.progress = &r->p, r->o.user = r;
+  r->o.on_step = on_rank_step, r->o.on_gradient = r->gradient_fails_at ? on_rank_gradient : NULL;
+  if (m) {
+    nn_set_ranks(m, &ranks);
+    r->status = nn_fit(m, r->d, &r->o);
+    snprintf(r->said.text, sizeof r->said.text, "%s", nn_error(m));
+    if (r->status == NN_OK) r->status = nn_evaluate(m, r->d, &r->e);
+    r->bits = bits_of(m);
+  }
+  nn_destroy(m);
+  return NULL;
+}
+
+/* Runs so many ranks, each as the first but for its number; change: what one has of its own. */
+static void run_ranks(int count, Rank *rank, void (*change)(Rank *r)) {
+  static Net net;
+  memset(&net, 0, sizeof net);
+  pthread_mutex_init(&net.mutex, NULL), pthread_cond_init(&net.met, NULL);
+  net.ranks = count, net.order = 1;
+  for (int i = 0; i < count; i++) {
+    if (i) rank[i] = rank[0];
+    rank[i].net = &net, rank[i].rank = i;
+  }
+  for (int i = 0; i < count && change; i++) change(&rank[i]);
+  for (int i = 0; i < count; i++)
+    if (pthread_create(&rank[i].thread, NULL, run_rank, &rank[i])) exit(2);
+  for (int i = 0; i < count; i++) pthread_join(rank[i].thread, NULL);
+  CHECK(net.order);
+  pthread_mutex_destroy(&net.mutex), pthread_cond_destroy(&net.met);
+}
+
+/* Sixteen samples a step, and the last two or three of an epoch: not for every rank one. */
+static Rank rank_of(int kind, const nn_dataset *d) {
+  Rank r;
+  memset(&r, 0, sizeof r);
+  r.kind = kind, r.room = 16, r.waits = 1, r.d = d, r.o = nn_fit_default(), r.seed = 1;
+  r.left = -1;
+  r.o.epochs = 0, r.o.steps = RANK_STEPS, r.o.batch = 16;
+  r.o.augment.shift = kind != TEXTS, r.o.augment.flip = kind != TEXTS;
+  return r;
+}
+
+static nn_dataset rank_set(int kind) {
+  static int32_t labels[SAMPLES * STEPS];
+  static nn_real weights[SAMPLES];
+  nn_dataset d = arrays(kind == TEXTS ? SEQUENCES : CLASSIFIER);
+  d.height = STEPS;
+  if (kind == NORMED) d.count = 35; /* norms of two values are too near to a step function */
+  for (int i = 0; i < SAMPLES * STEPS; i++) labels[i] = i % 5 == 1 ? -1 : i * 7 / 3 % CLASSES;
+  for (int i = 0; i < SAMPLES; i++) weights[i] = (nn_real)(.5 + i % 3);
+  if (kind == TEXTS) d.labels = labels, d.label_size = STEPS, d.weights = weights;
+  return d;
+}
+
+/* 200 steps: one to four ranks learn what one process does, to rounding; all the same bits, again
+ * in a second run, in parts, and with sums that are made at once or later. */
+static void ranks_train(void) {
+  for (int kind = 0; kind < NETS; kind++) {
+    const nn_dataset d = rank_set(kind);
+    Rank one[MOST_RANKS], r[MOST_RANKS];
+    one[0] = rank_of(kind, &d);
+    run_ranks(1, one, NULL);
+    if (!CHECK_OK(one[0].status)) fprintf(stderr, "    %s\n", one[0].said.text);
+    for (int ranks = 2; ranks <= MOST_RANKS; ranks++) {
+      uint32_t bits = 0;
+      for (int again = 0; again < 1 + (ranks == 3); again++) {
+        r[0] = rank_of(kind, &d);
+        r[0].room = kind == NORMED ? 16 : 3, r[0].waits = !again;
+        run_ranks(ranks, r, NULL);
+        for (int i = 0; i < ranks; i++) {
+          if (!CHECK_OK(r[i].status)) fprintf(stderr, "    %s\n", r[i].said.text);
+          CHECK(r[i].bits == r[0].bits);
+          CHECK_SAME(&r[i].p, &r[0].p, sizeof r[i].p);
+        }
+        CHECK_NEAR_ALL(r[0].loss, one[0].loss, 20, 1e-5); /* and rounding grows with the steps */
+        CHECK_NEAR_ALL(r[0].loss, one[0].loss, RANK_STEPS + 1, 1e-3);
+        CHECK_NEAR(r[0].e.loss, one[0].e.loss, 1e-3);
+        CHECK_INT(r[0].e.rows, one[0].e.rows);
+        CHECK(again == 0 || bits == r[0].bits);
+        bits = r[0].bits;
+      }
+    }
+    CHECK(one[0].loss[RANK_STEPS - 1] < one[0].loss[1]);
+  }
+}
+
+static void change_seed(Rank *r) { r->seed += r->rank == 1; }
+static void change_gradient(Rank *r) { r->gradient_fails_at = r->rank == 2 ? 9 : 100; }
+static void change_stop(Rank *r) { r->stop_at = r->rank == 1 ? 9 : -1; }
+static void change_left(Rank *r) { r->left = r->rank == 1 ? r->left : 0; }
+static nn_status fill_of_rank(void *user, const int32_t *index, int n, nn_real *x, int32_t *labels,
+                              nn_real *targets, int32_t *lengths) {
+  nn_dataset d = arrays(CLASSIFIER);
+  (void)targets, (void)lengths;
+  d.height = STEPS;
+  for (int i = 0; i < n; i++)
+    if (index[i] == 7) return *(const nn_status *)user;
+  return nn_gather(&d, index, n, NULL, NULL, x, labels);
+}
+
+/* An error or a stop on one rank ends all after the same step, wherever it happens. */
+static void ranks_end_together(void) {
+  enum { RANKS = 3 };
+  static nn_status broken = NN_ERR_IO;
+  static nn_real values[SAMPLES * STEPS * FEATURES];
+  nn_dataset d = rank_set(NORMED), spoilt = d, read = d;
+  Rank r[MOST_RANKS];
+  memcpy(values, data.values, sizeof values);
+  values[7 * STEPS * FEATURES + 14] = (nn_real)NAN; /* in the middle: no shift moves it out */
+  spoilt.values = values;
+  read.values = NULL, read.labels = NULL, read.fill = fill_of_rank, read.user = &broken;
+  read.target_size = 0;
+#define ENDS(changes, change, want, part)                                  \
+  do {                                                                     \
+    r[0] = rank_of(NORMED, &d), changes, run_ranks(RANKS, r, change);      \
+    int said = 0;                                                          \
+    for (int i = 0; i < RANKS; i++) {                                      \
+      if (!CHECK_STATUS(r[i].status, want)) fprintf(stderr, "    %s\n", r[i].said.text); \
+      CHECK_SAME(&r[i].p, &r[0].p, sizeof r[i].p);                         \
+      CHECK(r[i].bits == r[0].bits || change == change_seed);              \
+      said += strstr(r[i].said.text, part) != NULL;                        \
+    }                                                                      \
+    CHECK(said > 0);                                                       \
+  } while (0)
+  ENDS((void)0, change_seed, NN_ERR_STATE, "begin with different parameters");
+  ENDS((void)0, change_gradient, NN_ERR_LIMIT, "rank 2 failed");
+  CHECK_INT(r[0].p.step, 8);
+  ENDS((void)0, change_stop, NN_STOPPED, "");
+  CHECK_INT(r[0].p.step, 9);
+  ENDS(r[0].d = &spoilt, NULL, NN_ERR_DIVERGED, "the samples given to");
+  ENDS((r[0].d = &spoilt, r[0].o.keep_going = 1, r[0].o.steps = 40), NULL, NN_OK, "");
+  CHECK_INT(r[0].p.left_out, 13); /* one of each epoch of three steps */
+  ENDS(r[0].d = &read, NULL, NN_ERR_IO, "failed: ");
+  for (int left = 1; left < 8; left++) {
+    ENDS((r[0].left = left, r[0].room = left % 2 ? 16 : 3), change_left,
+         left % 3 == 1 ? NN_ERR_IO : NN_ERR_MEMORY, "rank 1 failed");
+    CHECK(r[0].p.step < 3);
+  }
+  d = rank_set(TEXTS), d.count = 49;
+  r[0] = rank_of(TEXTS, &d), r[0].o.batch = 0, r[0].room = 5, r[0].o.steps = 6;
+  run_ranks(RANKS, r, NULL);
+  CHECK_OK(r[0].status);
+  CHECK_INT(r[0].p.batch, 15);
+#ifndef NN_NO_STDIO
+  { /* a stop elsewhere: rank 0 keeps what others go on from, as many as they are */
+    Rank one[MOST_RANKS];
+    d = rank_set(NORMED);
+    one[0] = rank_of(NORMED, &d), run_ranks(1, one, NULL);
+    ENDS((r[0].o.path = path, r[0].o.save_every = 50), change_stop, NN_STOPPED, "");
+    CHECK_INT(step_in(path), 9);
+    r[0] = rank_of(NORMED, &d), r[0].resume = path;
+    memcpy(r[0].loss, one[0].loss, sizeof r[0].loss);
+    run_ranks(4, r, NULL);
+    CHECK_OK(r[3].status);
+    CHECK_NEAR_ALL(r[3].loss, one[0].loss, RANK_STEPS + 1, 1e-3);
+    r[0] = rank_of(NORMED, &d), r[0].o.steps = 9, r[0].o.validation = &d;
+    r[0].o.path = "no/such/folder/file";
+    run_ranks(RANKS, r, NULL);
+    for (int i = 0; i < RANKS; i++) CHECK_STATUS(r[i].status, NN_ERR_IO);
+    CHECK_HAS(r[1].said.text, "rank 0 failed");
+    remove_files();
+  }
+#endif
+}
+
+/* nn_train on shares of a batch, with the norms' statistics shared or each rank's own; and what is
+ * refused. */
+typedef struct Share {
+  Rank rank;
+  nn_batch b;
+  int64_t correct;
+} Share;
+static void *train_share(void *arg) {
+  Share *s = (Share *)arg;
+  Rank *r = &s->rank;
+  nn_config c = config();
+  nn_custom_layer mix;
+  const nn_ranks ranks = {r->rank, r->net->ranks, add_later, add_all, r, r->own_norms, 0};
+  c.threads = 1, c.batch = 16;
+  nn_model *m = nn_create(&c);
+  describe_ranks(m, r, &mix);
+  r->status = nn_build(m);
+  if (r->status == NN_OK) r->status = nn_set_ranks(m, &ranks);
+  for (int i = 1; i <= 9 && r->status == NN_OK; i++) {
+    double loss = 0;
+    r->status = nn_train(m, i == r->gradient_fails_at ? NULL : &s->b, &loss, &s->correct);
+    r->loss[i] = (nn_real)loss;
+  }
+  r->bits = bits_of(m);
+  snprintf(r->said.text, sizeof r->said.text, "%s", nn_error(m));
+  nn_destroy(m);
+  return NULL;
+}
+static void train_shares(int count, Share *s, const Rank *rank) {
+  static Net net;
+  memset(&net, 0, sizeof net);
+  pthread_mutex_init(&net.mutex, NULL), pthread_cond_init(&net.met, NULL);
+  net.ranks = count, net.order = 1;
+  for (int i = 0; i < count; i++) {
+    const int first = 16 * i / count;
+    memset(&s[i], 0, sizeof s[i]);
+    s[i].rank = *rank, s[i].rank.net = &net, s[i].rank.rank = i;
+    if (i != 1) s[i].rank.gradient_fails_at = 0;
+    s[i].b.n = 16 * (i + 1) / count - first;
+    s[i].b.x[0] = data.values + first * STEPS * FEATURES, s[i].b.labels = data.labels + first;
+    if (pthread_create(&s[i].rank.thread, NULL, train_share, &s[i])) exit(2);
+  }
+  for (int i = 0; i < count; i++) pthread_join(s[i].rank.thread, NULL);
+  CHECK(net.order);
+  pthread_mutex_destroy(&net.mutex), pthread_cond_destroy(&net.met);
+}
+
+static void ranks_step_by_step(void) {
+  const nn_dataset d = rank_set(NORMED);
+  Share one[MOST_RANKS], s[MOST_RANKS];
+  for (int kind = IMAGES; kind <= NORMED; kind++) {
+    Rank rank = rank_of(kind, &d);
+    train_shares(1, one, &rank);
+    CHECK_OK(one[0].rank.status);
+    for (int ranks = 2; ranks <= 4; ranks += 2)
+      for (rank.own_norms = 0; rank.own_norms < 2; rank.own_norms++) {
+        train_shares(ranks, s, &rank);
+        for (int i = 0; i < ranks; i++) {
+          CHECK_OK(s[i].rank.status);
+          CHECK(s[i].rank.bits == s[0].rank.bits);
+          CHECK_INT(s[i].correct, s[0].correct);
+          CHECK_SAME(s[i].rank.loss, s[0].rank.loss, sizeof s[i].rank.loss);
+        }
+        if (kind == NORMED && rank.own_norms) { /* other statistics */
+          CHECK(fabs((double)(s[0].rank.loss[1] - one[0].rank.loss[1])) > 1e-3);
+          continue;
+        }
+        CHECK_NEAR_ALL(s[0].rank.loss, one[0].rank.loss, 10, 1e-5);
+        CHECK_INT(s[0].correct, one[0].correct);
+      }
+    rank = rank_of(kind, &d), rank.gradient_fails_at = 3;
+    train_shares(2, s, &rank);
+    CHECK_STATUS(s[0].rank.status, NN_ERR_ARGUMENT);
+    CHECK_STATUS(s[1].rank.status, NN_ERR_ARGUMENT);
+    CHECK_HAS(s[0].rank.said.text, "rank 1 failed");
+    CHECK(s[0].rank.loss[2] > 0 && s[0].rank.loss[3] == 0);
+  }
+  nn_model *m = fresh(CLASSIFIER);
+  const nn_ranks wrong[] = {{2, 2, add_later, NULL, NULL, 0, 0},
+                            {-1, 2, add_later, NULL, NULL, 0, 0},
+                            {0, -1, add_later, NULL, NULL, 0, 0},
+                            {0, 2, NULL, NULL, NULL, 0, 0},
+                            {0, NN_MAX_RANKS + 1, add_later, NULL, NULL, 0, 0}};
+  for (size_t i = 0; i < COUNT(wrong); i++)
+    CHECK_STATUS(nn_set_ranks(m, &wrong[i]), NN_ERR_ARGUMENT);
+  CHECK_OK(nn_set_ranks(m, NULL));
+  CHECK_STATUS(nn_set_ranks(NULL, NULL), NN_ERR_ARGUMENT);
+  nn_destroy(m);
+}
+#endif
 
 int main(void) {
   test_isa();
@@ -980,6 +1817,8 @@ int main(void) {
   RUN(newest_is_tmp);
   RUN(batch_goes_on);
   RUN(names_in_the_way);
+  RUN(batch_in_parts);
+  RUN(parts_that_fail);
   RUN(cannot_write);
   remove_files();
 #endif
@@ -991,9 +1830,16 @@ int main(void) {
   RUN(refused_options);
   RUN(read_or_arrays);
   RUN(reading_fails);
+  RUN(averages);
+  RUN(custom_fails);
+  RUN(losses_of_a_set);
+  RUN(weight_or_twice);
   RUN(nothing_to_learn);
   RUN(splits);
   RUN(part_or_copy);
+  RUN(ranks_train);
+  RUN(ranks_end_together);
+  RUN(ranks_step_by_step);
   return test_end("fit");
 }
 #endif

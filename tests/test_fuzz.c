@@ -43,8 +43,8 @@ static void judge(nn_status status, const nn_message *why) {
   heap.live = 0, heap.bytes = 0;
   for (const char *c = why->text; *c; c++)
     if (*c < ' ' || *c > '~') fuzz_fail("an error with an odd character", why->text);
-  if (strlen(why->text) < 12 || strlen(why->text) > 250) fuzz_fail("no sentence", why->text);
-  if (status != NN_ERR_MEMORY && !strstr(why->text, "byte "))
+  if (!test_told(why->text) || strlen(why->text) > 250) fuzz_fail("no sentence", why->text);
+  if (status != NN_ERR_MEMORY && !test_names(why->text, "byte "))
     fuzz_fail("an error without its place", why->text);
 }
 
@@ -216,12 +216,35 @@ static void run_model(const uint8_t *data, size_t size) {
 
 /* ---- models to start from: a few random layers, some as checkpoints after two steps ---- */
 
+static int random_shape(nn_model *m, int x, const nn_node_info *f) {
+  const int axis = up_to(f->rank - 1), begin = up_to(f->dim[axis] - 1);
+  int dim[3];
+  switch (up_to(3)) {
+  case 0: return nn_slice(m, x, axis, begin, 1 + up_to(f->dim[axis] - 1 - begin));
+  case 1: return nn_concat_along(m, x, x, axis);
+  case 2:
+    if (f->rank == 2) return nn_sequence_to_image(m, x, 1, up_to(1));
+    if (f->rank == 3) return nn_image_to_sequence(m, x, up_to(1));
+    return nn_slice(m, x, 0, begin, 1);
+  default:
+    dim[0] = f->dim[f->rank - 1], dim[1] = f->rank > 1 ? f->dim[0] : 1;
+    dim[2] = f->rank > 2 ? f->dim[1] : 1;
+    return nn_reshape(m, x, f->rank, dim);
+  }
+}
+
 static int random_layer(nn_model *m, int x) {
   nn_node_info info;
   nn_conv2d_options conv = {1 + up_to(4), 1 + up_to(3), 1 + up_to(3), 1 + up_to(2), 1 + up_to(2),
                             up_to(3),     up_to(3),     1 + up_to(1), 1 + up_to(1), 1, up_to(1)};
-  nn_recurrent_options cell = {1 + up_to(4), 1 + up_to(2), up_to(1) * .25, up_to(1), up_to(1)};
+  nn_recurrent_options cell = {1 + up_to(4), 1 + up_to(2), up_to(1) * .25, up_to(1), up_to(1), 0};
   const int kernel = 1 + up_to(3), stride = 1 + up_to(2), pad = up_to(kernel / 2);
+  nn_norm_options norm = {.25, .5, 1, up_to(1), up_to(1)};
+  cell.bidirectional = !cell.carry && up_to(1);
+  nn_recurrent_options gates = cell;
+  nn_norm_options plain = norm;
+  gates.relu = plain.frozen = 0, plain.momentum = 0;
+  if (norm.frozen) norm.momentum = .1;
   const nn_pool2d_options pool = {kernel, 1 + up_to(3), stride,    1 + up_to(2),
                                   pad,    up_to(1),     up_to(1), up_to(1)};
   if (nn_get_node(m, x, &info) != NN_OK) return -1;
@@ -233,30 +256,44 @@ static int random_layer(nn_model *m, int x) {
   case 4: return up_to(1) ? nn_tanh(m, x) : nn_hard_sigmoid(m, x);
   case 5: return nn_sigmoid(m, x);
   case 6: return nn_softmax(m, x);
-  case 7: return nn_dropout(m, x, .5);
-  case 8: return nn_batch_norm(m, x);
-  case 9: return nn_layer_norm(m, x);
+  case 7: return up_to(1) ? nn_dropout(m, x, .5) : nn_dropout_channels(m, x, .5);
+  case 8: return up_to(1) ? nn_batch_norm(m, x) : nn_batch_norm_with(m, x, &norm);
+  case 9:
+    if (up_to(1)) return up_to(1) ? nn_prelu(m, x, up_to(1)) : nn_instance_norm(m, x);
+    return up_to(1) ? nn_layer_norm_with(m, x, &plain) : nn_group_norm_with(m, x, &plain);
   case 10:
     if (info.rank == 2 && up_to(1)) return nn_reverse(m, x);
     if (info.rank == 3 && up_to(1)) return nn_upsample2d(m, x, kernel, stride);
+    if (info.rank == 3 && up_to(1)) return nn_upsample2d_bilinear(m, x, kernel, stride);
     return up_to(1) ? nn_add(m, x, x) : nn_multiply(m, x, x);
   case 11: return nn_concat(m, x, x);
-  case 12: return info.rank == 3 ? nn_conv2d_with(m, x, &conv) : nn_linear(m, x, 1 + up_to(5));
+  case 12:
+    if (info.rank == 2 && up_to(1)) return nn_conv1d(m, x, 1 + up_to(3), kernel, stride, pad);
+    if (info.rank == 3 && up_to(2) == 0)
+      return nn_conv_transpose2d_with(m, x, &conv, up_to(conv.stride_h - 1), 0);
+    return info.rank == 3 ? nn_conv2d_with(m, x, &conv) : nn_linear(m, x, 1 + up_to(5));
   case 13:
     if (info.rank == 3 && up_to(2) == 0) return nn_pad2d(m, x, up_to(2), stride, 0, kernel);
-    if (info.rank == 3 && up_to(1) == 0) return nn_crop2d(m, x, 0, up_to(1), 1, 1);
+    if (up_to(1)) return random_shape(m, x, &info);
     return info.rank == 1 ? nn_linear_no_bias(m, x, 1 + up_to(5)) : nn_flatten(m, x);
   case 14:
+    if (info.rank == 2 && up_to(1)) {
+      cell.layers = gates.layers = cell.bidirectional = gates.bidirectional = 1;
+      cell.carry = gates.carry = 0;
+      const int state = nn_final_state(m, nn_gru_with(m, x, &gates));
+      return nn_final_state(m, nn_rnn_from(m, x, state, &cell));
+    }
     conv.groups = info.dim[0];
     conv.out = info.dim[0];
     return info.rank == 3 ? nn_conv2d_with(m, x, &conv) : nn_rnn_with(m, x, &cell);
   case 15:
     if (info.rank == 3 && up_to(1)) return nn_max_pool2d_with(m, x, &pool);
-    return info.rank == 3 ? nn_max_pool2d(m, x, kernel, stride, pad) : nn_lstm_with(m, x, &cell);
+    if (info.rank == 2 && up_to(1)) return nn_max_pool1d(m, x, kernel, stride, pad);
+    return info.rank == 3 ? nn_max_pool2d(m, x, kernel, stride, pad) : nn_lstm_with(m, x, &gates);
   case 16:
     if (info.rank == 3 && up_to(1)) return nn_avg_pool2d_with(m, x, &pool);
     if (info.rank == 3 && up_to(1)) return nn_adaptive_avg_pool2d(m, x, kernel, stride);
-    return info.rank == 3 ? nn_avg_pool2d(m, x, kernel, stride, pad) : nn_gru_with(m, x, &cell);
+    return info.rank == 3 ? nn_avg_pool2d(m, x, kernel, stride, pad) : nn_gru_with(m, x, &gates);
   case 17: return info.rank == 3 || up_to(1) ? nn_global_max_pool(m, x) : nn_last_step(m, x);
   default: return info.rank == 3 || up_to(1) ? nn_global_avg_pool(m, x) : nn_last_step(m, x);
   }
@@ -294,6 +331,13 @@ static uint8_t *random_model(int checkpoint, size_t *size) {
       nn_cross_entropy_with(r.model, x, .1, weights);
     else
       up_to(1) ? nn_mean_squared_error(r.model, x) : nn_binary_cross_entropy(r.model, x);
+    while (up_to(2) == 0 && nn_model_status(r.model) == NN_OK) {
+      nn_loss_options o = nn_loss_default((nn_loss_kind)up_to(4));
+      if (o.kind == NN_CROSS_ENTROPY) o.smoothing = .25, o.ignored = up_to(1) ? -1 : 255;
+      if (o.kind == NN_BINARY_CROSS_ENTROPY) o.weights = weights;
+      o.weight = 1 + up_to(3), o.sum = up_to(1), o.from = up_to(2);
+      nn_loss_with(r.model, up_to(1) ? x : 0, &o);
+    }
   }
   nn_set_optimizer(r.model, &some[up_to(3)]);
   r.is_checkpoint = checkpoint;
@@ -492,6 +536,307 @@ static size_t change_cifar10(uint8_t *data, size_t size) {
   return change_bytes(data, size, 1);
 }
 
+/* ---- weights of other programs: safetensors, npz ---- */
+#ifndef NN_NO_EXPORT
+
+/* Two small nets, each with parameters of its own and in place, which are made once. The bytes
+ * themselves choose one of them, and how it takes them. */
+enum { NETS = 2 };
+static nn_model *net_for(int which, int in_place) {
+  static nn_model *net[NETS][2];
+  nn_model *m = net[which][in_place];
+  if (m) return m;
+  nn_config c = nn_config_default();
+  c.batch = BATCH, c.inference = 1, c.in_place = in_place;
+  c.allocator = counted(SIZE_MAX); /* from the next call of it on nothing may be allocated */
+  m = net[which][in_place] = nn_create(&c);
+  if (which == 0) {
+    const int x = nn_batch_norm(m, nn_conv2d(m, nn_input_image(m, 2, 4, 3), 2, 3, 1, 1));
+    nn_linear(m, nn_flatten(m, x), 3);
+  } else {
+    nn_linear(m, nn_last_step(m, nn_lstm(m, nn_gru(m, nn_input_sequence(m, 3, 2), 2), 2)), 2);
+  }
+  if (nn_build(m) != NN_OK) fuzz_fail("nn_build", nn_error(m));
+  heap.live = 0, heap.bytes = 0; /* it stays */
+  return m;
+}
+
+static const char table[] = "a = linear1.weight\n\xc3\xa4\"\\=linear1.bias";
+static const nn_weights_options ways[] = {
+    {.strict = 0}, {.by_order = 1},  {.keras = 1}, {.by_order = 1, .keras = 1},
+    {.strict = 1}, {.names = table}, {.from = "a", .to = "linear1"}};
+
+typedef struct Piece {
+  uint8_t *at;
+  size_t size, room;
+} Piece;
+static int append(void *user, const void *bytes, size_t size) {
+  Piece *p = (Piece *)user;
+  if (size > p->room - p->size) return 1;
+  memcpy(p->at + p->size, bytes, size);
+  p->size += size;
+  return 0;
+}
+
+static int keep_stored(void *user, const nn_stored *s) {
+  const uint8_t *p = (const uint8_t *)s->bytes;
+  size_t *left = (size_t *)user;
+  uint8_t sum = (uint8_t)strlen(s->name);
+  for (size_t i = 0; i < s->size; i++) sum ^= p[i];
+  touched = sum;
+  if (s->rank < 0 || s->rank > 8 || s->size > *left) fuzz_fail("not an array", s->name);
+  *left -= s->size; /* they do not overlap */
+  return 0;
+}
+
+static void judge_weights(nn_status status, const char *said) {
+  if (heap.broken) fuzz_fail("memory for weights", said);
+  heap.broken = 0;
+  if (status >= 0) return;
+  for (const char *c = said; *c; c++)
+    if ((unsigned char)*c < ' ' || *c == 127) fuzz_fail("an error with an odd character", said);
+  if (!test_told(said) || (!test_names(said, "byte ") && strncmp(said, "names, line ", 12)))
+    fuzz_fail("no sentence with its place", said);
+}
+
+static void load_weights(const uint8_t *data, size_t size) {
+  static uint8_t room[FUZZ_ROOM];
+  nn_message why;
+  size_t left = size;
+  const uint32_t crc = nn_crc32(0, data, size);
+  const nn_status listed = nn_list_weights(data, size, keep_stored, &left, &why);
+  judge_weights(listed, why.text);
+  enum { WAYS = sizeof ways / sizeof *ways }; /* and one more: in place */
+  const int which = (int)(crc % NETS), way = (int)(crc / NETS % (WAYS + 1)), in_place = way == WAYS;
+  const nn_weights_options *const o = in_place ? NULL : &ways[way];
+  nn_model *m = net_for(which, in_place);
+  nn_weights w;
+  heap.bound = 0;
+  const nn_status status = nn_load_weights_memory(m, data, size, o, &w);
+  const int lacks = status == NN_ERR_SHAPE && o && o->strict; /* a sentence about no byte */
+  judge_weights(lacks ? NN_OK : status, nn_error(m));
+  if (listed < 0 && status == NN_OK) fuzz_fail("loads, but cannot be listed", why.text);
+  if (status == NN_OK && !w.missing && !w.reshaped && !in_place) {
+    Piece all = {room, 0, FUZZ_ROOM / 2};
+    if (nn_export_safetensors(m, NULL, append, &all) != NN_OK ||
+        nn_load_weights_memory(m, room, all.size, &ways[4], &w) != NN_OK)
+      fuzz_fail("what was loaded cannot be written and loaded", nn_error(m));
+  }
+  if (nn_crc32(0, data, size) != crc) fuzz_fail("bytes written to", "");
+}
+
+/* Makes the CRCs of an npz right, as far as its headers can be followed. */
+static void mend_npz(uint8_t *data, size_t size) {
+  for (size_t at = 0; size > 46 && at < size - 46; at++) {
+    if (memcmp(data + at, "PK\1\2", 4)) continue;
+    const size_t offset = (size_t)(get(data + at + 38) >> 32);
+    const size_t bytes = (size_t)(get(data + at + 20) & 0xFFFFFFFF);
+    if (offset > size - 30 || memcmp(data + offset, "PK\3\4", 4)) continue;
+    const size_t begin = offset + 30 + data[offset + 26] + 256u * data[offset + 27] +
+                         data[offset + 28] + 256u * data[offset + 29];
+    if (begin > size || bytes > size - begin) continue;
+    const uint32_t crc = nn_crc32(0, data + begin, bytes);
+    put(data + at + 16, crc, 4), put(data + offset + 14, crc, 4);
+  }
+}
+
+static void run_safetensors(const uint8_t *data, size_t size) { load_weights(data, size); }
+static void run_npz(const uint8_t *data, size_t size) {
+  uint8_t *copy = (uint8_t *)test_memory(size);
+  memcpy(copy, data, size);
+  mend_npz(copy, size);
+  if (size && memcmp(copy, data, size)) load_weights(data, size);
+  load_weights(copy, size);
+  free(copy);
+}
+
+static size_t seed_weights(uint8_t *data, int npz) {
+  nn_model *m = net_for(up_to(NETS - 1), 0);
+  Piece all = {data, 0, FUZZ_ROOM / 2};
+  nn_set_note(m, "classes", up_to(1) ? "one\n\"two\"\\\xc3\xa4" : NULL);
+  const char *names = up_to(2) ? NULL : "a=linear1.weight\n\xc3\xa4\"\\=linear1.bias";
+  if ((npz ? nn_export_npz : nn_export_safetensors)(m, names, append, &all) != NN_OK)
+    fuzz_fail("a seed is not written", nn_error(m));
+  nn_set_note(m, "classes", NULL);
+  return all.size;
+}
+static size_t seed_safetensors(uint8_t *data) { return seed_weights(data, 0); }
+static size_t seed_npz(uint8_t *data) { return seed_weights(data, 1); }
+
+static size_t change_safetensors(uint8_t *data, size_t size) {
+  static const char *const words[] = {
+      "{", "}", "[", "]", ",", ":", "\"", "\\", "\\u0000", "\\ud83d\\udc08", "\\ud800", "\"F16\"",
+      "\"BF16\"", "\"F64\"", "\"I64\"", "\"U8\"", "\"dtype\"", "\"shape\"", "\"data_offsets\"",
+      "\"__metadata__\":{\"a\":\"b\"},", "num_batches_tracked", "0", "1", "-1", "1e3", " ", "\n",
+      "18446744073709551615", "4294967296", "\xc3\xa4", "\xff", "null", "linear1.weight"};
+  const size_t header = size < 8 || get(data) > size - 8 ? 0 : (size_t)get(data);
+  const size_t at = 8 + (header ? (size_t)up_to((int)header - 1) : 0);
+  const char *word = words[up_to((int)(sizeof words / sizeof *words) - 1)];
+  size_t n = strlen(word), now;
+  if (!header) return change_bytes(data, size, 40);
+  switch (up_to(6)) {
+  case 0: return change_bytes(data, size, 8 + header);
+  case 1:
+  case 2: /* a word more */
+    now = fuzz_insert(data, size, at, (const uint8_t *)word, n);
+    put(data, header + (now - size), 8);
+    return now;
+  case 3: /* some bytes fewer */
+    n = 1 + (size_t)up_to(15);
+    if (n > 8 + header - at) n = 8 + header - at;
+    put(data, header - n, 8);
+    return fuzz_remove(data, size, at, n);
+  case 4: /* another digit */
+    for (size_t i = at; i < 8 + header; i++)
+      if (data[i] >= '0' && data[i] <= '9') return data[i] = (uint8_t)('0' + up_to(9)), size;
+    return size;
+  case 5: /* a part of the header once more */
+    n = 1 + (size_t)up_to(200);
+    if (n > size - at) return size;
+    now = fuzz_insert(data, size, 8 + (size_t)up_to((int)header), data + at, n);
+    put(data, header + (now - size), 8);
+    return now;
+  default: return change_bytes(data, size, size);
+  }
+}
+
+static size_t change_archive(uint8_t *data, size_t size) {
+  const size_t reach = size < 600 ? size : 600; /* the directory */
+  const size_t at = size - reach + (reach ? (size_t)up_to((int)reach - 1) : 0);
+  if (up_to(2) == 0 && size - at >= 8) return put(data + at, hard_number(), 1 << up_to(3)), size;
+  if (up_to(2) == 0 && at < size) return data[at] = (uint8_t)(data[at] + up_to(4) - 2), size;
+  return up_to(1) ? change_npy(data, size) : change_bytes(data, size, 400);
+}
+
+/* ---- ONNX: messages within messages, see @@ONNX in nn.c ---- */
+
+static void run_onnx(const uint8_t *data, size_t size) {
+  const size_t each = size > (size_t)1 << 16 ? size << 12 : (size_t)1 << 28;
+  for (int inference = 0; inference < 2; inference++) {
+    nn_config c = config(inference);
+    nn_open_options options = {NULL, 0, 0, 0, 0};
+    nn_model *m = NULL;
+    nn_message why = {{0}};
+    if (inference) options.steps = 3, options.height = options.width = 4, options.carry = 1;
+    heap.bound = nn_model_size() + ((size_t)NN_MAX_NODES << 14) + BATCH * each;
+    const nn_status status = nn_load_onnx_memory(data, size, &c, &options, &m, &why);
+    judge(status, &why);
+    if ((status == NN_OK) != (m != NULL)) fuzz_fail("a model and an error, or neither", why.text);
+    heap.bound = SIZE_MAX;
+    if (m) {
+      nn_load_result none, again;
+      size_t saved_size = 0;
+      memset(&none, 0, sizeof none);
+      void *bytes = saved(m, &none, inference, &saved_size);
+      run(m, 0);
+      nn_destroy(m);
+      if (!bytes || nn_load_memory(bytes, saved_size, &c, &again, &why) != NN_OK)
+        fuzz_fail("what was read does not load when it is saved", why.text);
+      else
+        nn_destroy(again.model);
+      free(bytes);
+    }
+    if (heap.live) fuzz_fail("memory kept", "");
+    heap.live = 0, heap.bytes = 0;
+  }
+}
+
+static size_t seed_onnx(uint8_t *data) {
+  for (;;) {
+    nn_config c = config(1);
+    nn_load_result r;
+    size_t size = 0;
+    uint8_t *bytes = random_model(0, &size);
+    Piece p = {data, 0, FUZZ_ROOM / 2};
+    if (!bytes) continue;
+    nn_status status = nn_load_memory(bytes, size, &c, &r, NULL);
+    if (status == NN_OK) status = nn_export_onnx(r.model, up_to(2), append, &p);
+    if (r.model) nn_destroy(r.model);
+    free(bytes);
+    heap.live = 0, heap.bytes = 0;
+    if (status == NN_OK) return p.size;
+  }
+}
+
+static int varint(Piece *p, uint64_t value) {
+  uint8_t b[10];
+  size_t n = 0;
+  for (; value > 127; value >>= 7) b[n++] = (uint8_t)(value | 128);
+  b[n++] = (uint8_t)value;
+  return append(p, b, n);
+}
+static size_t take(const uint8_t *data, size_t size, uint64_t *value) { /* bytes; 0: none */
+  *value = 0;
+  for (size_t i = 0; i < size && i < 10; i++) {
+    *value |= (uint64_t)(data[i] & 127) << (7 * i);
+    if (data[i] < 128) return i + 1;
+  }
+  return 0;
+}
+static size_t field(const uint8_t *data, size_t size, uint64_t *key, size_t *body) { /* its bytes */
+  uint64_t value = 0;
+  const size_t head = take(data, size, key), wire = (size_t)(*key & 7);
+  const size_t more = head ? take(data + head, size - head, &value) : 0;
+  *body = head + (wire == 2 ? more : 0);
+  const size_t whole = wire == 0   ? head + more
+                       : wire == 2 ? (value > size ? 0 : head + more + (size_t)value)
+                                   : head + (wire == 1 ? 8 : 4);
+  return head && (wire == 1 || wire == 5 || more) && whole <= size ? whole : 0;
+}
+
+/* Copies a message with one field of it, or of a message within, changed, so that lengths fit. */
+static int edit(const uint8_t *data, size_t size, Piece *to, int depth) {
+  static const char *const words[] = {
+      "Add", "Sub", "Mul", "Div", "Conv", "Gemm", "MatMul", "Relu", "Reshape", "Transpose", "Shape",
+      "Gather", "Concat", "Slice", "Squeeze", "Unsqueeze", "Pad", "Resize", "LSTM", "GRU", "RNN",
+      "Constant", "ConstantOfShape", "Expand", "Identity", "Flatten", "ReduceMean", "Softmax",
+      "LayerNormalization", "BatchNormalization", "MaxPool", "AveragePool", "Sigmoid",
+      "ConvTranspose", "InstanceNormalization", "PRelu", "Split", "Equal", "Where", "ReduceMax",
+      "auto_pad", "SAME_UPPER", "count_include_pad", "ceil_mode", "output_padding", "keepdims",
+      "direction", "axes",
+      "axis", "perm", "pads", "input1", "relu1", "linear1.weight", "conv1", "bidirectional", ""};
+  uint64_t key = 0;
+  size_t at = 0, body = 0, count = 0, n;
+  while (at < size && (n = field(data + at, size - at, &key, &body)) != 0) at += n, count++;
+  const int chosen = count ? up_to((int)count - 1) : 0;
+  int i = 0, bad = 0;
+  for (at = 0; at < size && (n = field(data + at, size - at, &key, &body)) != 0; at += n, i++) {
+    const uint8_t *const from = data + at + body;
+    Piece inside = {NULL, 0, FUZZ_ROOM};
+    if (i != chosen || (key & 7) != 2) {
+      const int how = i == chosen ? up_to(4) : 0;
+      if (how == 1) continue;
+      bad |= how == 2 ? varint(to, key) || varint(to, hard_number()) : append(to, data + at, n);
+      if (how == 3) bad |= append(to, data + at, n);
+      continue;
+    }
+    inside.at = (uint8_t *)test_memory(FUZZ_ROOM);
+    const char *word = words[up_to((int)(sizeof words / sizeof *words) - 1)];
+    const int how = depth < 6 && up_to(3) ? 9 : up_to(5);
+    const size_t other = n > body ? (size_t)up_to((int)(n - body) - 1) : 0;
+    if (how == 9) bad |= edit(from, n - body, &inside, depth + 1);
+    else if (how < 2) bad |= append(&inside, word, strlen(word));
+    else if (how == 2) bad |= append(&inside, from, other);
+    else if (how == 3)
+      memcpy(inside.at, from, n - body), inside.size = change_bytes(inside.at, n - body, 64);
+    else bad |= append(&inside, from, n - body);
+    if (how != 5)
+      bad |= varint(to, key) || varint(to, inside.size) || append(to, inside.at, inside.size);
+    if (how == 4) bad |= append(to, data + at, n); /* twice; how 5: not at all */
+    free(inside.at);
+  }
+  return bad || append(to, data + at, size - at);
+}
+
+static size_t change_onnx(uint8_t *data, size_t size) {
+  static uint8_t room[FUZZ_ROOM];
+  Piece p = {room, 0, FUZZ_ROOM};
+  if (up_to(7) == 0 || edit(data, size, &p, 0)) return change_bytes(data, size, size);
+  memcpy(data, room, p.size);
+  return p.size;
+}
+#endif
+
 static const Target targets[] = {
     {"model", run_model, seed_plain_model, change_model},
 #ifndef NN_NO_TRAINING
@@ -500,6 +845,11 @@ static const Target targets[] = {
     {"idx", run_idx, seed_idx, change_idx},
     {"npy", run_npy, seed_npy, change_npy},
     {"cifar10", run_cifar10, seed_cifar10, change_cifar10},
+#ifndef NN_NO_EXPORT
+    {"safetensors", run_safetensors, seed_safetensors, change_safetensors},
+    {"npz", run_npz, seed_npz, change_archive},
+    {"onnx", run_onnx, seed_onnx, change_onnx},
+#endif
 };
 
 FUZZ_ENTRY(targets)

@@ -235,6 +235,47 @@ static void conv2d_usual(void) {
   }
 }
 
+static void conv1d_any(void) {
+  const int32_t lengths[3] = {5, 7, 4};
+  dice_state = 6;
+  for (int i = 0; i < 30; i++) {
+    const int groups = dice(0, 1) ? 1 : dice(2, 3), F = groups * dice(1, 3);
+    nn_conv1d_options o = {1, 1, 1, 0, 1, 1, 0};
+    nn_pool1d_options p = {2, 1, 1, 0, 0};
+    nn_batch b = batch_of(3);
+    nn_model *m = begin(3);
+    o.out = groups * dice(1, 3), o.kernel = dice(1, 3), o.stride = dice(1, 2), o.pad = dice(0, 2);
+    o.dilation = o.kernel < 3 ? dice(1, 2) : 1, o.groups = groups, o.no_bias = dice(0, 3) == 0;
+    p.stride = dice(1, 2), p.ceil = dice(0, 1), p.exclude_pad = dice(0, 1);
+    int x = nn_conv1d_with(m, nn_input_sequence(m, 7, F), &o);
+    if (i % 3 == 0) x = nn_relu(m, x);
+    if (i % 4 == 1) x = nn_max_pool1d_with(m, x, &p);
+    if (i % 4 == 2) x = nn_avg_pool1d_with(m, x, &p);
+    if (i % 2) b.lengths = lengths;
+    const int held = check(m, &b, 0, "conv1d");
+    nn_destroy(m);
+    if (!held) return;
+  }
+}
+
+static void conv_transpose_any(void) {
+  dice_state = 8;
+  for (int i = 0; i < 60; i++) {
+    const int groups = dice(0, 1) ? 1 : dice(2, 3), C = groups * dice(1, 3);
+    nn_conv2d_options o = {1, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0};
+    nn_model *m = begin(2);
+    o.groups = groups, o.out = i % 3 ? groups * dice(1, 3) : C, o.kernel_h = dice(1, 3);
+    o.kernel_w = dice(1, 4), o.stride_h = dice(1, 3), o.stride_w = dice(1, 2);
+    o.pad_h = dice(0, o.kernel_h / 2), o.pad_w = dice(0, o.kernel_w / 2);
+    o.dilation_h = dice(1, 2), o.no_bias = dice(0, 3) == 0;
+    const int high = dice(2, 5), wide = dice(2, 4), more = dice(0, o.stride_h - 1);
+    const int x = nn_conv_transpose2d_with(m, nn_input_image(m, C, high, wide), &o, more, 0);
+    if (i % 4 == 0) nn_relu(m, x);
+    if (i % 4 == 1) nn_upsample2d_bilinear(m, x, dice(1, 3), 2);
+    if (!check_layers(m, 2, "conv_transpose")) return;
+  }
+}
+
 static void pools(void) {
   /* windows side by side: over all, over all but the last rows, columns, the last and the first */
   static const int beside[][4] = {{2, 0, 6, 4}, {2, 0, 7, 4}, {2, 0, 4, 7}, {3, 1, 6, 9}};
@@ -296,6 +337,19 @@ static int leaky(nn_model *m, int x) { return nn_leaky_relu(m, x, .2); }
 static int elu(nn_model *m, int x) { return nn_elu(m, x, .7); }
 static int clamp(nn_model *m, int x) { return nn_clamp(m, x, -.31, .57); }
 static int drop(nn_model *m, int x) { return nn_dropout(m, x, .4); }
+static int drop_channels(nn_model *m, int x) { return nn_dropout_channels(m, x, .4); }
+static int prelu(nn_model *m, int x) { return nn_prelu(m, x, 0); }
+static int prelus(nn_model *m, int x) { return nn_prelu(m, x, 1); }
+static int one_group(nn_model *m, int x) { return nn_group_norm(m, x, 1); }
+static const nn_norm_options frozen = {.01, .1, 1, 0, 1}, bare = {.01, .1, 1, 1, 0};
+static int frozen_norm(nn_model *m, int x) { return nn_batch_norm_with(m, x, &frozen); }
+static int bare_norm(nn_model *m, int x) { return nn_batch_norm_with(m, x, &bare); }
+static int bare_layer(nn_model *m, int x) { return nn_layer_norm_with(m, x, &bare); }
+static int instances(nn_model *m, int x) { /* of one number: flat */
+  nn_node_info f;
+  nn_get_node(m, x, &f);
+  return f.rank > 1 ? nn_instance_norm(m, x) : nn_prelu(m, x, 1);
+}
 static int scaled(nn_model *m, int x) {
   static nn_real some[20];
   test_fill(some, COUNT(some), 8);
@@ -320,7 +374,11 @@ static void activations_and_norms(void) {
                 {"tanh", nn_tanh},         {"hard_swish", hard_swish},
                 {"sigmoid", nn_sigmoid},   {"softmax", nn_softmax},
                 {"dropout", drop},         {"batch_norm", nn_batch_norm},
-                {"normalise", scaled},     {"layer_norm", nn_layer_norm}};
+                {"normalise", scaled},     {"layer_norm", nn_layer_norm},
+                {"drop_channels", drop_channels}, {"prelu", prelu},
+                {"prelus", prelus},        {"group_norm", one_group},
+                {"instances", instances},  {"frozen_norm", frozen_norm},
+                {"bare_norm", bare_norm},  {"bare_layer", bare_layer}};
   int f, kind, C;
   for (f = 0; f < (int)COUNT(layers); f++)
     for (kind = 0; kind < 3; kind++)
@@ -332,7 +390,9 @@ static void activations_and_norms(void) {
           char what[60];
           sprintf(what, "%s kind %d C %d%s", layers[f].name, kind, C,
                   between ? " in the middle" : "");
-          if (layers[f].add == nn_layer_norm && C == 1 && kind < 2) { /* of one number: flat */
+          const int alone = layers[f].add == nn_layer_norm || layers[f].add == bare_layer;
+          if (C == 1 && ((alone && kind < 2) || (layers[f].add == one_group && kind == 0))) {
+            /* of one number: flat */
             nn_destroy(m);
             continue;
           }
@@ -385,6 +445,40 @@ static void linear_and_joins(void) {
     }
 }
 
+static void shapes(void) {
+  for (int kind = 0; kind < 3; kind++)
+    for (int axis = 0; axis <= kind; axis++) {
+      nn_model *m = begin(3);
+      int x = nn_tanh(m, kind == 0 ? nn_input_vector(m, 6) : input_of(m, kind, 5));
+      x = nn_concat_along(m, nn_slice(m, x, axis, 1, 1), x, axis);
+      nn_concat_along(m, nn_concat_along(m, x, x, axis), nn_slice(m, x, axis, 0, 2), axis);
+      if (!check_layers(m, 3, "slice and concat")) return;
+      m = begin(2);
+      x = input_of(m, kind, 4);
+      nn_reshape(m, nn_tanh(m, x), 2, (int[2]){2, kind == 0 ? 2 : kind == 1 ? 6 : 12});
+      if (!check_layers(m, 2, "reshape")) return;
+      if (kind != 2) continue;
+      m = begin(2);
+      x = nn_linear(m, nn_image_to_sequence(m, input_of(m, kind, 4), axis & 1), 10);
+      nn_conv2d(m, nn_sequence_to_image(m, x, 5, axis > 1), 2, 1, 1, 0);
+      if (!check_layers(m, 2, "steps of an image")) return;
+    }
+  const int32_t lengths[4] = {2, 6, 4, 2};
+  nn_batch b = batch_of(4);
+  nn_model *m = begin(4);
+  int x = nn_input_sequence(m, 6, 3);
+  b.lengths = lengths;
+  x = nn_linear(m, x, 4); /* whole steps of any length, both ways */
+  const int y = nn_concat_along(m, nn_slice(m, nn_linear(m, x, 4), 0, 1, 5), x, 0);
+  const int z = nn_adaptive_avg_pool1d(m, nn_pad1d(m, nn_upsample1d(m, y, 2), 1, 2), 3);
+  const int halves = nn_reshape(m, y, 2, (int[2]){22, 2});
+  const int wholes = nn_reshape(m, nn_tanh(m, halves), 2, (int[2]){11, 4});
+  nn_concat(m, nn_concat(m, nn_last_step(m, y), nn_last_step(m, nn_conv1d(m, z, 2, 2, 1, 0))),
+            nn_concat(m, nn_global_avg_pool(m, halves), nn_last_step(m, wholes)));
+  check(m, &b, 0, "shapes of different lengths");
+  nn_destroy(m);
+}
+
 static void embedding(void) {
   nn_model *m = begin(3);
   nn_linear(m, nn_embedding(m, nn_input_tokens(m, 6), 7, 5), 2);
@@ -398,7 +492,7 @@ static void embedding(void) {
 static void lengths_and_means(void) {
   const int32_t lengths[4] = {2, 4, 1, 3};
   for (int cell = 0; cell < CELLS; cell++) {
-    nn_recurrent_options o = {4, 1, 0, 0, 0};
+    nn_recurrent_options o = {4, 1, 0, 0, 0, 0};
     nn_batch b = batch_of(4);
     nn_model *m = begin(4);
     int x = nn_input_sequence(m, 4, 3), y;
@@ -406,7 +500,8 @@ static void lengths_and_means(void) {
     x = nn_batch_norm(m, nn_linear(m, x, 5));
     y = nn_batch_norm(m, add_cell(m, x, cell, &o));
     x = nn_concat(m, nn_layer_norm(m, x), nn_embedding(m, nn_input_tokens(m, 4), 7, 2));
-    nn_linear(m, nn_flatten(m, nn_concat(m, x, y)), 3);
+    y = nn_concat(m, nn_group_norm(m, nn_prelu(m, nn_concat(m, x, y), 1), cell < 2 ? 1 : 11), y);
+    nn_linear(m, nn_flatten(m, y), 3);
     const int held = check(m, &b, 0, "lengths and means");
     nn_destroy(m);
     if (!held) return;
@@ -423,25 +518,30 @@ static void cells(void) {
   for (cell = 0; cell < CELLS; cell++)
     for (i = 0; i < COUNT(shape); i++)
       for (layers = 1; layers <= 3; layers++)
-        for (how = layers == 3 ? 5 : 0; how < 8; how++) { /* bits: lengths, last step only, dropout
-                                                             or layers below */
+        /* bits: lengths, last step only, dropout or layers below, both ways, states in and out */
+        for (how = layers == 3 ? 5 : 0; how < (i < 2 ? 32 : 8); how++) {
           const int *s = shape[i];
           int n = s[0], T = s[1], F = s[2], k, x, held;
-          nn_recurrent_options o = {0, 0, 0, 0, 0};
+          nn_recurrent_options o = {0, 0, 0, 0, 0, 0};
           nn_model *m = begin(n);
           nn_batch b = batch_of(n);
           int32_t lengths[4];
           char what[100];
           sprintf(what, "cell %d n %d T %d F %d H %d layers %d how %d", cell, n, T, F, s[3], layers,
                   how);
-          o.hidden = s[3], o.layers = layers;
+          o.hidden = s[3], o.layers = layers, o.bidirectional = how / 8 % 2;
           x = nn_input_sequence(m, T, F);
           if (how & 4) {
             if (layers > 1) o.dropout = 0.3;
             else x = nn_tanh(m, nn_linear(m, x, F));
           }
+          const int steps = x;
           x = add_cell(m, x, cell, &o);
-          if (how & 2) x = nn_linear(m, nn_last_step(m, x), 2);
+          if (how & 16) x = add_cell_from(m, steps, nn_final_state(m, x), cell, &o);
+          const int end = how & 2 && how & 16 ? nn_final_state(m, x) : -1;
+          if (how & 2 && (end < 0 || layers > 1)) x = nn_last_step(m, x);
+          if (end >= 0) x = layers > 1 ? nn_concat(m, x, end) : end;
+          if (how & 2) x = nn_linear(m, x, 2);
           for (k = 0; k < n; k++) lengths[k] = 1 + (k * 3 + 1) % T;
           if (how & 1) b.lengths = lengths;
           held = check(m, &b, 0, what);
@@ -458,7 +558,7 @@ static void carried_state(void) {
   for (cell = 0; cell < CELLS; cell++) {
     enum { N = 2, T = 3, F = 2, H = 4 };
     nn_model *m = begin(N);
-    nn_recurrent_options o = {H, 2, 0, 0, 1};
+    nn_recurrent_options o = {H, 2, 0, 0, 1, 0};
     nn_real x1[N * T * F], x2[N * T * F], direction[N * T * H], *p, *g;
     nn_batch b1 = batch_of(N), b2 = batch_of(N);
     size_t count, i, j;
@@ -645,6 +745,174 @@ static void value_losses(void) {
       }
 }
 
+/* l(x,y) of nn.h, w: pos_weight. */
+static double element_oracle(const nn_loss_options *o, double x, double y, double w) {
+  const double e = fabs(x - y), p = 1 / (1 + exp(-x));
+  switch (o->kind) {
+    case NN_SQUARED_ERROR: return e * e;
+    case NN_HUBER: return e <= o->delta ? e * e / 2 : o->delta * (e - o->delta / 2);
+    case NN_ABSOLUTE_ERROR: return e;
+    default: return -w * y * log(p) - (1 - y) * log(1 - p);
+  }
+}
+
+/* The loss as nn.h defines it, of samples [n, C, places] (images) or [n, places, C]; each: labels
+ * or targets a sample. */
+static double loss_oracle(const nn_loss_options *o, const nn_batch *b, const nn_real *x, int C,
+                          int places, int image, int each) {
+  double sum = 0, total = 0;
+  for (int i = 0; i < b->n; i++)
+    for (int p = 0; p < places; p++) {
+      const double u = b->weights ? (double)b->weights[i] : 1;
+      double row[20], top = -INFINITY, z = 0;
+      if (b->lengths && p >= b->lengths[i]) continue;
+      for (int j = 0; j < C; j++) {
+        const int at = image ? j * places + p : p * C + j;
+        row[j] = (double)x[i * C * places + at];
+        top = fmax(top, row[j]);
+        if (o->kind == NN_CROSS_ENTROPY) continue;
+        const double y = (double)b->values[i * each + o->from + at];
+        sum += u * element_oracle(o, row[j], y, o->weights ? (double)o->weights[j] : 1);
+        total += u;
+      }
+      if (o->kind != NN_CROSS_ENTROPY) continue;
+      const int32_t label = b->labels[i * each + o->from + p];
+      if (label == -1 || label == o->ignored) continue;
+      for (int j = 0; j < C; j++) z += exp(row[j] - top);
+      for (int j = 0; j < C; j++)
+        sum += u * (o->weights ? (double)o->weights[j] : 1) * (log(z) + top - row[j]) *
+               (o->smoothing / C + (j == label ? 1 - o->smoothing : 0));
+      total += u * (o->weights ? (double)o->weights[label] : 1);
+    }
+  return o->weight * (o->sum ? sum : sum / total);
+}
+
+/* Two losses at once, of all kinds, shapes and options: on one node, or on two. */
+static void any_losses(void) {
+  enum { N = 3 };
+  dice_state = 11;
+  for (int i = 0; i < 120; i++) {
+    const int shape = dice(0, 2), C = dice(2, 9), places = shape == 0 ? 1 : shape == 1 ? 3 : 6;
+    const int apart = dice(0, 1), rows = N * 2 * places;
+    nn_model *m = begin(N);
+    nn_loss_options o[2];
+    nn_real weights[2][9], samples[N], *x = test_reals((size_t)(N * C * places));
+    nn_real *values = test_reals((size_t)(rows * C));
+    int32_t *labels = (int32_t *)test_memory((size_t)rows * sizeof *labels), lengths[N] = {2, 3, 1};
+    nn_batch b = batch_of(N);
+    char what[80];
+    int node[2], each[2] = {0, 0};
+    double loss = 0;
+    sprintf(what, "losses %d, shape %d, C %d, apart %d", i, shape, C, apart);
+    node[0] = node[1] = nn_relu(m, wide(m, input_of(m, shape, C)));
+    if (apart) node[1] = nn_tanh(m, node[0]);
+    for (int k = 0; k < 2; k++) {
+      const int share = dice(0, 1);
+      o[k] = nn_loss_default((nn_loss_kind)dice(0, 4));
+      const int labelled = o[k].kind == NN_CROSS_ENTROPY;
+      if (dice(0, 1)) o[k].weight = dice(1, 20) * .1;
+      o[k].sum = dice(0, 1);
+      if (o[k].kind == NN_HUBER) o[k].delta = .3 * dice(1, 4);
+      if (labelled) o[k].smoothing = .1 * dice(0, 2), o[k].ignored = dice(-2, C - 2);
+      test_fill(weights[k], 9, (uint32_t)i + 7);
+      for (int j = 0; j < 9; j++) weights[k][j] += 1;
+      const int weighted = labelled || o[k].kind == NN_BINARY_CROSS_ENTROPY;
+      if (dice(0, 1) && weighted) o[k].weights = weights[k];
+      if (k && share) o[k].from = places * (labelled ? 1 : C);
+      const int end = o[k].from + places * (labelled ? 1 : C);
+      if (end > each[labelled]) each[labelled] = end;
+      CHECK(nn_loss_with(m, node[k], &o[k]) > 0);
+    }
+    test_fill(values, (size_t)(rows * C), (uint32_t)i), test_fill(samples, N, (uint32_t)i + 1);
+    for (int k = 0; k < rows * C; k++) values[k] = (values[k] + 1) / 2;
+    for (int k = 0; k < N; k++) samples[k] = dice(0, 4) ? samples[k] + 1 : 0;
+    samples[2] = 1;
+    for (int k = 0; k < rows; k++) labels[k] = k % 5 == 1 ? -1 : dice(0, C - 1);
+    for (int k = 0; k < rows; k++) /* another value, which only the first loss leaves out */
+      if (o[0].kind == NN_CROSS_ENTROPY && o[1].kind != NN_CROSS_ENTROPY && k % 7 == 2)
+        labels[k] = o[0].ignored;
+    b.labels = labels, b.values = values;
+    if (dice(0, 1)) b.weights = samples;
+    if (shape == 1 && dice(0, 1)) b.lengths = lengths;
+    int held = check(m, &b, 1, what);
+    test_fill(x, (size_t)(N * C * places), (uint32_t)i + 3);
+    b.x[0] = x;
+    CHECK_OK(nn_forward(m, &b, 0));
+    CHECK_OK(nn_loss(m, &b, &loss, NULL));
+    double want = 0;
+    for (int k = 0; k < N * C * places; k++) x[k] = (nn_real)fmax(7 * (double)x[k], 0);
+    for (int k = 0; k < 2; k++) {
+      const int labelled = o[k].kind == NN_CROSS_ENTROPY;
+      for (int j = 0; k && apart && j < N * C * places; j++) x[j] = (nn_real)tanh((double)x[j]);
+      const double own = loss_oracle(&o[k], &b, x, C, places, shape == 2, each[labelled]);
+      want += own == own ? own : 0; /* 0/0 */
+    }
+    held = held && CHECK_NEAR(loss, want, 1e-12);
+    if (!held) fprintf(stderr, "    %s\n", what);
+    free(x), free(values), free(labels);
+    nn_destroy(m);
+    if (!held) return;
+  }
+}
+
+/* Layers of one's own on every shape, with lengths, on inputs and between layers; one that does
+ * what two built-in ones do, and a loss that is one. */
+static void custom(void) {
+  for (int i = 0; i < 24; i++) {
+    enum { N = 3 };
+    const int shape = i % 3, C = 2 + i / 6, between = i / 3 % 2;
+    const int size = C * (shape == 0 ? 1 : shape == 1 ? 3 : 6);
+    nn_model *m = begin(N), *twin = begin(N);
+    nn_custom_loss own = {"half", 1, 0, half_square, NULL};
+    nn_real x[N * 80], values[N * 80], samples[N] = {1, 2, (nn_real).5};
+    int32_t labels[N] = {1, -2, 3}, lengths[N] = {3, 1, 2};
+    nn_batch b = batch_of(N);
+    nn_param p, q;
+    double loss = 0, want = 0;
+    char what[40];
+    sprintf(what, "custom %d", i);
+    own.values = size;
+    test_fill(x, COUNT(x), 1), test_fill(values, COUNT(values), 2);
+    b.labels = labels, b.values = values, b.weights = samples;
+    if (shape == 1 && i % 4 == 1) b.lengths = lengths;
+    int y = input_of(m, shape, C);
+    if (between) y = nn_silu(m, y);
+    y = mix(m, y, between ? nn_tanh(m, y) : y);
+    if (i % 4 < 2) y = nn_relu(m, y);
+    CHECK(nn_custom_loss_with(m, y, &own, 1.5) > 0);
+    int held = check(m, &b, 1, what);
+    nn_destroy(m);
+    m = begin(N); /* the other layer, and both losses */
+    y = nn_gelu(m, input_of(m, shape, C));
+    y = nn_tanh(m, nn_custom(m, &y, 1, &sum_layer));
+    own.values = 3;
+    int z = nn_sigmoid(m, y);
+    nn_custom_loss_with(m, y, &own, 1.5);
+    nn_mean_squared_error(m, z);
+    held = held && check(m, &b, 1, what);
+    y = nn_gelu(twin, input_of(twin, shape, C));
+    y = nn_tanh(twin, nn_linear_no_bias(twin, nn_flatten(twin, y), 3));
+    z = nn_sigmoid(twin, y);
+    nn_loss_options o = nn_loss_default(NN_SQUARED_ERROR);
+    o.weight = .75;
+    nn_loss_with(twin, y, &o);
+    nn_mean_squared_error(twin, z);
+    CHECK_OK(nn_build(twin));
+    CHECK_OK(nn_find_param(m, "custom1.weight", &p));
+    CHECK_OK(nn_find_param(twin, "linear1.weight", &q));
+    memcpy(q.value, p.value, p.count * sizeof *p.value);
+    b.x[0] = x, b.lengths = NULL, labels[0] = labels[1] = labels[2] = 0;
+    CHECK_OK(nn_forward(m, &b, 1)), CHECK_OK(nn_forward(twin, &b, 1));
+    CHECK_NEAR_ALL(nn_output(m), nn_output(twin), N * 3, 1e-13);
+    CHECK_OK(nn_loss(m, &b, &loss, NULL)), CHECK_OK(nn_loss(twin, &b, &want, NULL));
+    CHECK_NEAR(loss, want, 1e-13);
+    CHECK_OK(nn_backward(m)), CHECK_OK(nn_backward(twin));
+    CHECK_NEAR_ALL(nn_input_gradient(m, 0), nn_input_gradient(twin, 0), N * size, 1e-13);
+    nn_destroy(m), nn_destroy(twin);
+    if (!held) return;
+  }
+}
+
 /* --------------------------------------------------------------------------- whole networks -- */
 
 static void networks(void) {
@@ -757,11 +1025,14 @@ int main(void) {
   RUN(conv2d_usual);
   RUN(conv2d_any);
   RUN(conv2d_small);
+  RUN(conv1d_any);
+  RUN(conv_transpose_any);
   RUN(pools);
   RUN(max_pool_ties);
   RUN(activations_and_norms);
   RUN(pieces_and_passes);
   RUN(linear_and_joins);
+  RUN(shapes);
   RUN(embedding);
   RUN(lengths_and_means);
   RUN(cells);
@@ -770,6 +1041,8 @@ int main(void) {
   RUN(cross_entropy_counts);
   RUN(losses_of_extremes);
   RUN(value_losses);
+  RUN(any_losses);
+  RUN(custom);
   RUN(networks);
   RUN(random_graphs);
   RUN(gradients_add_up);

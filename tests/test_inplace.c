@@ -31,7 +31,7 @@ enum { DENSE, GROUPED, DEPTHWISE, WINOGRAD3, WINOGRAD5, PLAIN_NORM, MANY, ONE_RN
 static int net(nn_model *m, int which) {
   int x;
   if (which >= ONE_RNN && which <= TWO_GRU) {
-    nn_recurrent_options o = {19, 1, 0, 0, 0};
+    nn_recurrent_options o = {19, 1, 0, 0, 0, 0};
     x = nn_input_sequence(m, 6, 7);
     o.layers = which == TWO_GRU ? 2 : 1;
     x = which == ONE_RNN    ? nn_rnn_with(m, x, &o)
@@ -352,7 +352,7 @@ static void wrong_places(void) {
 
 static nn_model *cell_of(const nn_config *c, int steps, int carry) {
   nn_model *m = nn_create(c);
-  nn_recurrent_options o = {24, 2, 0, 0, 0};
+  nn_recurrent_options o = {24, 2, 0, 0, 0, 0};
   int x;
   o.carry = carry;
   x = nn_gru_with(m, nn_input_sequence(m, steps, 7), &o);
@@ -482,6 +482,100 @@ static void read_only_memory(void) {
 static void read_only_memory(void) { SKIP("no mmap, or no threads in this build"); }
 #endif
 
+/* An array of all parameters in place, and a model with room for its own layers alone. */
+static void from_an_array(void) {
+  nn_config c = test_config();
+  nn_real x[3] = {1, 2, -1}, want[2];
+  const nn_real w[12] = {1, 0, 2, -1, 3, 1, (nn_real).5, (nn_real)-.5, 10, 20, 2, 3};
+  const nn_batch b = {1, {x}, NULL, NULL, NULL, NULL};
+  nn_model *m;
+  c.inference = c.in_place = 1, c.most_nodes = 3, c.most_params = 4;
+  CHECK(nn_model_size_for(&c) < nn_model_size() && nn_model_size_for(NULL) == nn_model_size());
+  m = nn_create(&c);
+  nn_normalise(m, nn_linear(m, nn_input_vector(m, 3), 2), w + 8, w + 10);
+  CHECK_STATUS(nn_place_weights(m, w, 12), NN_ERR_STATE);
+  CHECK_OK(nn_build(m));
+  CHECK_STATUS(nn_place_weights(m, NULL, 12), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_place_weights(m, w, 11), NN_ERR_SHAPE);
+  CHECK_STATUS(nn_place_weights(NULL, w, 12), NN_ERR_ARGUMENT);
+  const void *const odd = (const char *)w + sizeof *w / 2;
+  CHECK_STATUS(nn_place_weights(m, odd, 12), NN_ERR_ARGUMENT);
+  CHECK_HAS(nn_error(m), "values must lie at a multiple of");
+  CHECK_OK(nn_place_weights(m, w, 12));
+  CHECK_OK(nn_forward(m, &b, 0));
+  want[0] = (-1 + (nn_real).5 - 10) * 2, want[1] = (4 - (nn_real).5 - 20) * 3;
+  CHECK_NEAR_ALL(nn_output(m), want, 2, 1e-6);
+  nn_destroy(m);
+  c.in_place = 0, c.most_nodes = 2;
+  m = nn_create(&c);
+  nn_relu(m, nn_relu(m, nn_input_vector(m, 3)));
+  CHECK_STATUS(nn_build(m), NN_ERR_LIMIT);
+  nn_destroy(m);
+  c.most_nodes = 1;
+  CHECK(nn_model_size_for(&c) == 0 && nn_create(&c) == NULL);
+  c.most_nodes = NN_MAX_NODES + 1;
+  CHECK(nn_model_size_for(&c) == 0 && nn_create(&c) == NULL);
+}
+
+static void *refuse(void *user, size_t size) { return (void)user, (void)size, NULL; }
+static void ignore(void *user, void *at, size_t size) { (void)user, (void)at, (void)size; }
+
+/* A file into a block of the size told before: nothing is allocated, nothing written behind it, and
+ * the outputs are those of an allocated model, whether or not the weights stay in the file. */
+static void into_a_block(void) {
+  for (int which = 0; which < 2 * NETS; which++) {
+    nn_config c = test_config();
+    Bytes file = file_of(which / 2);
+    nn_real want[BATCH * CLASSES], got[BATCH * CLASSES];
+    nn_load_result r;
+    nn_message why;
+    size_t told = 0, size;
+    nn_model *m;
+    c.batch = BATCH, c.inference = 1, c.in_place = which % 2;
+    m = test_loaded(file, &c), run(m, BATCH, want);
+    CHECK_OK(nn_load_in(NULL, &told, file.at, file.size, &c, &r, &why));
+    CHECK(r.model == NULL && told > nn_memory(m) && told < nn_memory(m) + nn_model_size() / 2);
+    nn_destroy(m);
+    c.allocator = (nn_allocator){refuse, ignore, NULL};
+    unsigned char *const block = (unsigned char *)test_memory(told + 64);
+    size = told - 1;
+    CHECK_STATUS(nn_load_in(block, &size, file.at, file.size, &c, &r, &why), NN_ERR_MEMORY);
+    CHECK(r.model == NULL && size == told);
+    size = 64;
+    CHECK_STATUS(nn_load_in(block, &size, file.at, file.size, &c, &r, &why), NN_ERR_MEMORY);
+    CHECK(r.model == NULL && size > 64 && size < told);
+    CHECK_STATUS(nn_load_in(block, NULL, file.at, file.size, &c, &r, &why), NN_ERR_ARGUMENT);
+    c.most_nodes = -1;
+    CHECK_STATUS(nn_load_in(block, &size, file.at, file.size, &c, &r, &why), NN_ERR_ARGUMENT);
+    c.most_nodes = 0;
+    memset(block, 0x5A, told + 64);
+    size = told;
+    if (CHECK_OK(nn_load_in(block, &size, file.at, file.size, &c, &r, &why))) {
+      CHECK(size == told && (unsigned char *)r.model == block);
+      run(r.model, BATCH, got);
+      CHECK_SAME(got, want, sizeof got);
+      nn_destroy(r.model);
+    }
+    for (size = told; size < told + 64; size++) CHECK_INT(block[size], 0x5A);
+    free(block), free(file.at);
+  }
+}
+
+/* A layer's working space lies where other layers' activations are not: the second convolution's
+ * packed weights, the largest, in the place of the first one's output. */
+static void scratch_in_passing(void) {
+  nn_config c = test_config();
+  c.batch = c.threads = c.inference = c.in_place = c.least_memory = c.direct_convolution = 1;
+  c.notes = 0;
+  nn_model *m = nn_create(&c);
+  int x = nn_conv2d(m, nn_input_image(m, 1, 28, 28), 6, 5, 1, 2);
+  x = nn_max_pool2d(m, nn_relu(m, x), 2, 2, 0);
+  x = nn_conv2d(m, x, 16, 5, 1, 0);
+  nn_max_pool2d(m, nn_relu(m, x), 2, 2, 0);
+  CHECK(plan_of(m) <= (6 * 28 * 28 + 6 * 14 * 14 + 1024) * sizeof(nn_real));
+  nn_destroy(m);
+}
+
 int main(void) {
   test_isa();
   RUN(packs_once);
@@ -493,5 +587,8 @@ int main(void) {
   RUN(step_by_step);
   RUN(wrong_sharing);
   RUN(read_only_memory);
+  RUN(from_an_array);
+  RUN(into_a_block);
+  RUN(scratch_in_passing);
   return test_end("inplace");
 }

@@ -24,14 +24,13 @@ refused 2 "'filtres' is none of .*; did you mean filters" look filtres photo
 refused 2 'one argument too many' look filters photo digit
 refused 1 'nowhere: .*No such file' look filters nowhere
 refused 1 'photo/snapshots is neither the folder of a run nor a' look filters photo/snapshots
-refused 2 '--square: look filters does not take it' \
+refused 2 '--square goes only with WHAT occlusion.correspondence.all' \
   look filters photo --square 3
-refused 2 '--map: look saliency does not take it' \
+refused 2 '--map goes only with --layer' \
   look saliency photo --map 3
-refused 2 '--steps: look confusion does not take it' look confusion photo --steps 3
-refused 2 '--seeds: look all does not take it' look all photo --seeds 2
+refused 2 '--steps goes only with WHAT depth' look confusion photo --steps 3
+refused 2 'no option --seeds' look all photo --seeds 2
 refused 2 '--map goes only with --layer' look deconv photo --map 3
-refused 1 '--set is for a model that does not tell its images' look confusion photo --quiet --set mnist
 refused 1 '--images: more than 50' look saliency photo --quiet --images "$(seq -s , 51)"
 refused 1 'is not the number of a test image, 0 .. 199' look saliency photo --quick --quiet --images 1,200
 refused 1 "no layer 'relu9'" look deconv photo --quick --quiet --layer relu9
@@ -171,24 +170,6 @@ run cifar10 --size 28 --gray --maps1 4 --maps2 5 --hidden 8 --batch 20 --lr 1 --
 run look deconv dead --quick --quiet
 ok 'a dead map is told in its place' test $rc = 0 -a \
   "$(grep -c '"note":"not active","grids":\[null,null\]' dead/look-quick/deconv.html)" -gt 3
-
-# ---- nets trained anew; what is done is skipped ----
-run look ablation digit --quick --quiet
-ok 'ablation' test $rc = 0 -a "$(wc -l < digit/look-quick/ablation.csv)" = 12
-ok 'a layer left out is left out' test "$("$nn" info \
-  digit/look-quick/ablation/no-conv1/seed-1/best.nn | grep -c ' conv ')" = 1
-marks=$(stat -c %Y.%i digit/look-quick/ablation/*/seed-1/last.nn)
-rm -r digit/look-quick/ablation/no-conv
-run look ablation digit --quick --quiet
-ok 'what is missing is trained' test -s digit/look-quick/ablation/no-conv/seed-1/last.nn
-ok 'what is done is not done again' test "$(stat -c %Y.%i \
-  digit/look-quick/ablation/*/seed-1/last.nn | sort | comm -12 - <(sort <<< "$marks") | wc -l)" = 10
-run look kernels digit --quick --quiet --seed 01
-ok 'kernels, whatever the seed is written like' test $rc = 0 -a "$(wc -l < digit/look-quick/kernels.csv)" = 13
-"$nn" info digit/look-quick/kernels/11x11-stride-4/seed-1/best.nn > out
-ok 'a window of 11x11 at every fourth place' grep -Eq '^conv1 .* 6x7x7 ' out
-run look ablation row --quick --quiet
-ok 'ablation of a recurrent net' test $rc = 0 -a "$(wc -l < row/look-quick/ablation.csv)" = 9
 
 echo "look: $passed passed, $failed failed"
 [ $failed = 0 ]

@@ -206,7 +206,7 @@ static void open_whole(void) {
   nn_model *m = convolutional(&c, 3), *n = NULL;
   nn_weights w;
   nn_message why;
-  nn_weights_options strict = {NULL, NULL, 1};
+  nn_weights_options strict = {.strict = 1};
   test_fill(x, COUNT(x), 3);
   test_fill(nn_parameters(m, NULL), 10, 4);
   CHECK_OK(nn_forward(m, &b, 0));
@@ -237,7 +237,7 @@ static void open_until(void) {
   nn_message why;
   nn_param p, q;
   nn_open_options until = {"relu2", 0, 0, 0, 0};
-  nn_weights_options strict = {NULL, NULL, 1}, prefix = {"conv", "stem/conv", 0};
+  nn_weights_options strict = {.strict = 1}, prefix = {.from = "conv", .to = "stem/conv"};
   test_fill(x, COUNT(x), 3);
   const Bytes file = test_saved(m, NULL);
   CHECK_OK(nn_open_memory(file.at, file.size, &c, &until, &n, &why));
@@ -298,7 +298,7 @@ static void open_resized(void) {
       nn_last_step(m, nn_lstm(m, nn_embedding(m, nn_input_tokens(m, 4), 7, 3), 5));
     CHECK_OK(nn_build(m));
     const Bytes file = test_saved(m, NULL);
-    nn_weights_options strict = {NULL, NULL, 1};
+    nn_weights_options strict = {.strict = 1};
     CHECK_OK(nn_open_memory(file.at, file.size, &c, &size, &n, &why));
     CHECK_OK(nn_get_node(n, 0, &info));
     CHECK_INT(info.dim[kind == 0], kind ? 9 : 12);
@@ -319,7 +319,7 @@ static void open_resized(void) {
     CHECK_TEXT(w.first_reshaped, "linear1.weight");
     nn_destroy(n);
     size.height = 1;
-    CHECK_STATUS(nn_open_memory(file.at, file.size, &c, &size, &n, &why), NN_ERR_FORMAT);
+    CHECK_STATUS(nn_open_memory(file.at, file.size, &c, &size, &n, &why), NN_ERR_SHAPE);
     CHECK_HAS(why.text, "max_pool1");
     size.height = -1;
     CHECK_STATUS(nn_open_memory(file.at, file.size, &c, &size, &n, &why), NN_ERR_ARGUMENT);
@@ -364,7 +364,7 @@ static void files_by_path(void) {
   nn_model *m = convolutional(&c, 3), *n = NULL;
   nn_message why;
   nn_weights w;
-  nn_weights_options strict = {NULL, NULL, 1};
+  nn_weights_options strict = {.strict = 1};
   char path[200];
   const char *folder = getenv("BUILD");
   sprintf(path, "%.150s/test_model_%s.nn", folder ? folder : ".",
@@ -596,10 +596,10 @@ static void state_in_and_out(void) {
   c.batch = N;
   test_fill(x, COUNT(x), 3);
   for (int kind = 0; kind < 3; kind++) {
-    nn_recurrent_options o = {H, L, 0, 0, 0};
+    nn_recurrent_options o = {H, L, 0, 0, 0, 0};
     nn_model *m[3]; /* of T steps; two of one step, which carry */
     nn_open_options one_step = {NULL, 1, 0, 0, 1}, all_carry = {NULL, 0, 0, 0, 1};
-    nn_weights_options strict = {NULL, NULL, 1};
+    nn_weights_options strict = {.strict = 1};
     nn_message why;
     int n = 0;
     nn_model *plain = nn_create(&c);
@@ -652,6 +652,30 @@ static void state_in_and_out(void) {
   }
 }
 
+/* A net that cannot be as nn_open's options ask says so, and does not blame the file. */
+static void open_to_what_cannot_be(void) {
+  for (int way = 0; way < 3; way++) {
+    nn_config c = test_config();
+    nn_recurrent_options o = {3, 1, 0, 0, 0, way == 0};
+    const nn_open_options options = {NULL, way == 2 ? 2 : 0, 0, 0, way != 2};
+    nn_message why;
+    nn_model *m = nn_create(&c), *opened = m;
+    int x = nn_input_sequence(m, 4, 2);
+    if (way == 1) x = nn_gru_from(m, x, nn_linear(m, nn_last_step(m, x), 3), &o);
+    if (way != 1) x = nn_gru_with(m, x, &o);
+    if (way == 2) nn_slice(m, x, 0, 3, 1);
+    CHECK_OK(nn_build(m));
+    const Bytes file = test_saved(m, NULL);
+    nn_destroy(m);
+    CHECK_STATUS(nn_open_memory(file.at, file.size, &c, &options, &opened, &why), NN_ERR_ARGUMENT);
+    CHECK(opened == NULL);
+    CHECK_HAS(why.text, way == 0 ? "gru1: carry and bidirectional exclude each other" : way == 1
+                                 ? "gru1: carry and a state from linear1 exclude each other"
+                                 : "slice1: begin is 3, must be 0..1");
+    free(file.at);
+  }
+}
+
 int main(void) {
   test_isa();
   RUN(notes);
@@ -674,5 +698,6 @@ int main(void) {
   RUN(training);
 #endif
   RUN(state_in_and_out);
+  RUN(open_to_what_cannot_be);
   return test_end("model");
 }

@@ -68,9 +68,19 @@ addEventListener('load', () => {
   const all = (css, from = document) => [...from.querySelectorAll(css)];
   const own = JSON.parse(document.getElementById('data').textContent);
   const figures = (own.sections || []).flatMap(s => s && Array.isArray(s.figures) ? s.figures : [])
-    .filter(f => f && typeof f == 'object');
+    .filter(f => f && typeof f == 'object').flatMap(f => f.kind != 'logs' ? [f] : f.logs.length == 1
+      ? [['accuracy', 'percent', 'training', f.test], ['loss', 'loss', 'training', f.test],
+         ['rate', 'number', 'learning rate'], ['gradient_norm', 'number', 'before clipping']]
+        .map(([y, format, ...names]) => ({kind: 'curves', x: ['epoch', 'step', 'seconds'], format,
+          title: y, logy: /loss|norm/.test(y), series: names.map((name, i) => ({name, log: f.logs[0],
+            y: names.length < 2 ? y : (i ? 'test_' : 'train_') + y}))}))
+      : ['test_accuracy', 'test_loss', 'train_accuracy', 'train_loss'].map(y => ({kind: 'curves', title: y,
+          x: ['epoch', 'step', 'seconds'], format: /loss/.test(y) ? 'loss' : 'percent', logy:
+          /loss/.test(y), points: f.points, series: f.logs.map(name => ({name, log: name, y}))})));
   for (const f of figures.filter(g => g.kind == 'curves' && Array.isArray(g.rows))) {
     f.x = [f.columns[1][0]];
+    const xs = f.rows.map(r => r[1]);
+    f.logx = f.logx || Math.min(...xs) > 0 && Math.max(...xs) >= 10 * Math.min(...xs);
     f.format = f.columns[f.best][1];
     f.series = [...new Set(f.rows.map(r => r[0]))].map(name => ({name, x: f.rows.filter(r =>
       r[0] == name).map(r => r[1]), y: f.rows.filter(r => r[0] == name).map(r => r[f.best])}));
@@ -219,7 +229,8 @@ addEventListener('load', () => {
         b.click();
         const named = all('text', plot()).some(t => t.textContent.endsWith('logarithmic'));
         const pressed = b.getAttribute('aria-pressed') == 'true';
-        const flat = new Set(f.series.flatMap(s => usable(s).map(p => p[1]))).size < 3;
+        const seen = f.series.flatMap(s => usable(s).map(p => p[1])).filter(y => y > 0);
+        const flat = new Set(seen).size < 3 || Math.max(...seen) < 1.1 * Math.min(...seen);
         check('a logarithmic axis', !/NaN|Infinity/.test(paths()) && (b.textContent == 'log y'
           ? paths() != before || flat : named == pressed || !paths()), f.title + b.textContent);
         b.click();

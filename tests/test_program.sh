@@ -9,10 +9,10 @@ cd "$(dirname "$0")/.." || exit 1
 # ---- help and version ----
 run --help
 ok 'help exits 0 and is on stdout' test $rc = 0 -a -s out -a ! -s err
-for command in cifar10 mnist train demo experiment look info predict data; do
+for command in cifar10 mnist train demo experiment look info convert predict play data; do
   ok "help names $command" grep -q "^  $command " out
 done
-for command in cifar10 mnist train demo experiment look info predict data; do
+for command in cifar10 mnist train demo experiment look info convert predict play data; do
   "$nn" $command --help > help 2> err
   ok "$command --help" test $? = 0 -a -s help -a ! -s err
   "$nn" help $command | cmp -s - help
@@ -36,6 +36,7 @@ refused 2 'did you mean --optimizer' mnist --optmizer adam
 refused 2 'did you mean --epochs' mnist --epoch=3
 refused 2 'unknown option --frobnicate' mnist --frobnicate 1
 refused 2 'options begin with --' mnist -q
+refused 2 'unknown option --lr 3; options .* have no spaces' mnist '--lr 3' 5
 refused 2 'no option --gray' mnist --gray
 refused 2 'no option --cell' cifar10 --cell gru
 refused 2 'needs a value' mnist --lr
@@ -71,6 +72,16 @@ refused 2 'goes only with' mnist --pad1 1
 refused 2 '--images is missing' train
 refused 2 'usage: nn info' info
 refused 2 'usage: nn predict' predict model
+if grep -aq 'id="wasm"' "$nn"; then refused 1 'none.nn' play none.nn
+else refused 1 'built without the page.*make web' play none.nn; fi
+refused 2 'usage: nn convert' convert model
+refused 2 'net is missing: w.npz has weights alone' convert w.npz x.nn
+refused 2 'ends in one of .nn, .onnx, .safetensors, .npz, .h, /' convert model.nn model.txt
+refused 2 'names is for files of weights: model.nn and x.onnx are models' convert model.nn x.onnx --names names
+refused 2 'int8 is for C source: x.nn does not end in .h' convert model.nn x.nn --int8
+refused 2 'names and --by-order exclude each other' convert w.npz x.nn --net x --names names --by-order
+refused 2 'for weights that come in; model.onnx is a model' convert model.onnx x.nn --by-order
+refused 2 'for weights that come in; model.nn is a model' convert model.nn x.npz --keras
 NN_ISA=sse3 refused 2 'NN_ISA.*is none of' mnist
 case $(uname -m) in x86_64 | i?86) other=neon ;; *) other=sse2 ;; esac
 refused 2 'cannot run here' mnist --isa $other
@@ -134,7 +145,7 @@ rm -rf cut && cp -r set cut
 labels 50 | tr '\3' '\12' > cut/mnist/t10k-labels-idx1-ubyte
 refused 1 'label 10 of sample 3' mnist --data cut --quiet
 printf '\12' | dd of=cut/cifar-10-batches-bin/data_batch_2.bin bs=1 seek=3073 conv=notrunc 2> /dev/null
-refused 1 'data_batch_2.bin: byte 3073: label 10 is not 0 .. 9' cifar10 --data cut --quiet
+refused 1 'data_batch_2.bin, byte 3073: label 10 is not 0 .. 9' cifar10 --data cut --quiet
 cp set/mnist/train-labels-idx1-ubyte cut/mnist/t10k-labels-idx1-ubyte
 refused 1 't10k-labels.*: not one label, or row of labels, for each of the 50 images' mnist --data cut --quiet
 refused 1 'cannot be made' "${small[@]}" --out set/mnist/train-images-idx3-ubyte/sub
@@ -158,14 +169,89 @@ columns=step,epoch,train_loss,train_accuracy,test_loss,test_accuracy,rate,second
 ok 'log.csv has its columns' grep -qx $columns runs/lstm-001/log.csv
 ok 'and a gradient in each line' test "$(sed 1d runs/lstm-001/log.csv | awk -F, '!($9 > 0)')" = ''
 ok 'log.csv ends with the last step' grep -q '^26,2,' runs/lstm-001/log.csv
-ok 'the page has curves of loss, accuracy, rate and gradient' test \
-  "$(figures curves runs/lstm-001/report.html)" = 4
+ok 'the page has its curves' test "$(figures logs runs/lstm-001/report.html)" = 1
 ok 'the network, and what it answers' test "$(figures net runs/lstm-001/report.html)" = 1 -a \
   "$(figures pictures runs/lstm-001/report.html)" = 1 -a "$(figures heat runs/lstm-001/report.html)" = 1
 ok 'a finished one does not reload itself' sh -c '! grep -q "\"refresh\":5" "$1"' - \
   runs/lstm-001/report.html
 ok 'its tables are there without script' grep -q '^command  *nn mnist --cell lstm' \
   runs/lstm-001/report.html
+for form in nn onnx npz safetensors npy/; do
+  run convert runs/lstm-001 w.$form
+  ok "weights go out as $form" test $rc = 0 -a ! -s err -a "$(cat out)" = "w.$form: 6 arrays"
+  run info w.$form
+  ok "and info lists them" grep -Eq '^lstm1.weight_ih_l0 +64x28 +F32 +1,792 ' out
+  case $form in
+    nn | onnx) run convert w.$form back.nn ;;
+    *) run convert w.$form back.nn --net runs/lstm-001 ;;
+  esac
+  ok "the weights of $form are the run's" same_weights back.nn runs/lstm-001/best.nn
+done
+run predict runs/lstm-001 set/mnist/t10k-images-idx3-ubyte
+mv out answers
+run predict w.onnx set/mnist/t10k-images-idx3-ubyte
+ok 'an ONNX file answers as the run does' cmp out answers
+for form in npz safetensors npy; do
+  refused 1 "w.$form has weights alone.*: make .* by nn convert w.$form model.nn --net" predict w.$form noise
+done
+for words in 'look filters w.onnx' "${small[*]} --steps 1 --out onnx --from w.onnx"; do
+  # shellcheck disable=SC2086
+  refused 1 'w.onnx is an ONNX file: make a model of it by nn convert w.onnx model.nn' $words
+done
+run "${small[@]}" --cell lstm --steps 1 --lr 1e-9 --from w.safetensors --out from0
+ok '--from takes weights alone' grep -q '^nn: 6 arrays come from w.safetensors' err
+ok 'each array is a file' test "$(cd w.npy && echo *)" = "linear1.bias.npy linear1.weight.npy \
+lstm1.bias_hh_l0.npy lstm1.bias_ih_l0.npy lstm1.weight_hh_l0.npy lstm1.weight_ih_l0.npy"
+echo 'the/last=linear1.bias' > names
+refused 2 'ends in one of' convert runs/lstm-001 named
+run convert runs/lstm-001 named/ --names names
+ok 'a name may have a folder' test $rc = 0 -a -s named/the/last.npy -a ! -e named/linear1.bias.npy
+run convert named back.nn --net runs/lstm-001 --names names
+ok 'and comes back' same_weights back.nn runs/lstm-001/best.nn
+run convert runs/lstm-001 named
+ok 'files that were there are told of' grep -q '^nn: named has other npy files, too$' err
+run convert named x.nn --net runs/lstm-001 --by-order
+ok 'a folder has no order to go by' test $rc = 1 -a "$(grep -c 'by order: linear1.bias of the file' err)" = 1
+printf '../last=linear1.bias' > names
+refused 1 '^nn: ../last cannot be the name of a file' convert runs/lstm-001 away/ --names names
+ok 'so nothing is written elsewhere' test ! -e last.npy
+refused 1 'runs/lstm-001 holds a run: give another folder' convert w.npz runs/lstm-001 --net runs/lstm-001
+head -c 700 w.npy/lstm1.weight_hh_l0.npy > cut.npy && mkdir cut.d && mv cut.npy cut.d
+refused 1 'cut.d/cut.npy: .*cut short' info cut.d
+deep=deep/$(printf 'a/%.0s' {1..1500})
+mkdir -p "$deep"
+refused 1 'deep/a/a/.*: folders within folders, more than 64 deep' info deep
+rm -r deep
+base64 -d > two.onnx << 'B' # the sum of two vectors
+CAcSAm5uGgUwLjIuMEIECgAQDTp2EgJubloZCgZpbnB1dDESDwoNCAESCQoDEgFOCgIIAVoZCgZpbnB1dDISDwoNCA
+ESCQoDEgFOCgIIAQohIgNBZGQKBmlucHV0MQoGaW5wdXQyEgRhZGQxGgRhZGQxYhcKBGFkZDESDwoNCAESCQoDEgFO
+CgIIAQ==
+B
+refused 1 '^nn: two.onnx takes more than images: it has two inputs' predict two.onnx noise
+head -c 700 w.onnx > cut.onnx
+refused 1 'cut.onnx: .*ONNX' info cut.onnx
+refused 1 'cut.onnx: .*ONNX' convert cut.onnx x.nn
+run convert runs/lstm-001 w.h
+ok 'a net goes out as C source' test $rc = 0 -a ! -s err -a \
+  "$(cat out)" = 'w.h: 6 arrays'
+ok 'whose names begin with that of the file' grep -q '^static inline void w_step(struct w_state' w.h
+run convert w.npz back.nn --net runs/lstm-001 --by-order
+ok 'by order, too' same_weights back.nn runs/lstm-001/best.nn
+printf 'lstm1.weight_ih_l0=linear1.bias\nlinear1.bias=lstm1.weight_ih_l0' > names
+run convert w.npz x.nn --net runs/lstm-001 --names names
+ok 'names that do not fit are an error, after both lists' test $rc = 1 -a "$(grep -c '^lstm1.bias_ih_l0 ' out)" = 2
+ok 'which says what is missing' grep -q '^nn: w.npz: .*of another shape, first linear1.bias$' err
+for line in 'lstm.bias=linear1.bias' 'linear1.bias' 'linear1.bias=linear.bias' \
+  'linear1.bias=linear1.bias
+x=linear1.bias'; do
+  printf '%s' "$line" > names
+  run convert w.npz x.nn --net runs/lstm-001 --names names
+  ok "a table with a wrong line is an error: $line" test $rc = 1 -a "$(grep -c '^nn: w.npz: names, line ' err)" = 1
+done
+head -c 700 w.npz > cut.npz
+refused 1 'cut.npz: npz, byte 0: cut short' info cut.npz
+refused 1 'cut.npz: npz, byte 0: cut short' convert cut.npz x.nn --net runs/lstm-001
+ok 'and nothing is written' test ! -e x.nn
 run mnist --data set --batch 8 --hidden 16 --epochs 1 --cell mlp --out named/run
 ok 'progress says which data' grep -q '^data: IDX images of unknown origin, .*from set/mnist' err
 ok 'one line an epoch where stderr is no terminal' test "$(grep -c 'epoch 1/1' err)" = 1
@@ -201,13 +287,123 @@ run "${small[@]}" --cell cnn --optimizer sgd --lr 5 --steps 30 --maps1 4 --maps2
 ok 'a net that ended dead is named' grep -q 'the net is dead: relu[0-9] gives 0 for every image' out
 
 # ---- tests on the way are short, and the last one is whole ----
-run mnist --data set --quiet --cell mlp --batch 2 --steps 100 --hidden 8 --out sampled
+run mnist --data set --quiet --cell mlp --batch 2 --steps 100 --hidden 8 --lr .3 --warmup 100 --seed 4 \
+  --out sampled # the rate grows until it undoes what was learned
 ok 'tests on the way use a sample' awk -F, 'NR > 1 && $1 == 10 { exit !($6 * 4 == int($6 * 4 + 1e-9)) }' \
   sampled/log.csv
 ok 'which the result says' grep -q 'chosen by a sample of the test images' out
 accuracy=$(awk -F, 'END { printf "%.2f", 100 * $6 }' sampled/log.csv)
 run predict sampled/last.nn set/mnist/t10k-images-idx3-ubyte --labels set/mnist/t10k-labels-idx1-ubyte
 ok 'the last test is of all images' grep -q "^accuracy $accuracy %" out
+
+# ---- the log for other programs ----
+cat > events.py <<'PY'
+# Reads an events file by its format's descriptions, and log.jsonl, and compares them with log.csv.
+import csv, json, struct, sys
+folder = sys.argv[1]
+def crc32c(data):  # by its polynomial (RFC 3720), the highest power first, bits of bytes turned round
+    turn = lambda x, n: int(format(x, "0%db" % n)[::-1], 2)
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc ^= turn(byte, 8) << 24
+        for _ in range(8):
+            crc = (crc << 1 ^ (0x11EDC6F41 if crc >> 31 else 0)) & 0xFFFFFFFF
+    return turn(crc, 32) ^ 0xFFFFFFFF
+assert crc32c(b"123456789") == 0xE3069283
+def masked(data):
+    crc = crc32c(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+def fields(data):  # of a message of protobuf: number, value
+    at = 0
+    def varint():
+        nonlocal at
+        x = shift = 0
+        while True:
+            x |= (data[at] & 127) << shift
+            shift += 7
+            at += 1
+            if data[at - 1] < 128:
+                return x
+    while at < len(data):
+        key = varint()
+        size = {0: 0, 1: 8, 5: 4}.get(key & 7)
+        if key & 7 == 0:
+            yield key >> 3, varint()
+            continue
+        size = varint() if size is None else size
+        assert at + size <= len(data)
+        bits = data[at:at + size]
+        at += size
+        yield key >> 3, struct.unpack({1: "<d", 5: "<f"}[key & 7], bits)[0] if key & 7 != 2 else bits
+events, data = [], open(folder + "/events.out.tfevents.nn", "rb").read()
+while data:
+    size, crc = struct.unpack("<QI", data[:12])
+    assert crc == masked(data[:8])
+    event = data[12:12 + size]
+    assert len(event) == size and struct.unpack("<I", data[12 + size:16 + size])[0] == masked(event)
+    events.append(dict(fields(event)))
+    data = data[16 + size:]
+assert events[0][3] == b"brain.Event:2" and set(events[0]) == {1, 3}
+rows = list(csv.DictReader(open(folder + "/log.csv")))
+assert len(events) == len(rows) + 1 and len(rows) > 3
+tags = {"epoch": "epoch", "train_loss": "loss/train", "train_accuracy": "accuracy/train",
+        "test_loss": "loss/test", "test_accuracy": "accuracy/test", "rate": "learning rate",
+        "gradient_norm": "gradient norm"}
+float32 = lambda x: struct.unpack("<f", struct.pack("<f", x))[0]
+for row, event in zip(rows, events[1:]):
+    scalars = {}
+    for number, value in fields(event[5]):
+        value = dict(fields(value))
+        assert number == 1 and set(value) == {1, 2}
+        scalars[value[1].decode()] = value[2]
+    assert event[2] == int(row["step"])
+    assert abs(event[1] - events[0][1] - float(row["seconds"])) < 1e-3
+    assert scalars == {tags[k]: float32(float(v)) for k, v in row.items() if v and k in tags}, row
+lines = [json.loads(line) for line in open(folder + "/log.jsonl")]
+assert len(lines) == len(rows)
+for row, line in zip(rows, lines):
+    row = {k: float(v) for k, v in row.items() if v}
+    assert set(row) == set(line) and all(abs(line[k] - row[k]) <= 1e-6 * abs(row[k]) for k in row), row
+PY
+events() { python3 events.py "$1"; } # a compared run: its log in three forms is the same
+if command -v python3 > /dev/null; then
+  run "${small[@]}" --cell mlp --steps 60 --test-every 20 --tensorboard --jsonl --out board
+  ok '--tensorboard and --jsonl write what log.csv has' events board
+  printf '\0' | dd of=board/events.out.tfevents.nn bs=1 seek=300 conv=notrunc 2> /dev/null
+  ok 'a changed byte would be seen' eval '! events board 2> /dev/null'
+  head -c 200 noise >> board/events.out.tfevents.nn
+  head -c 200 noise >> board/log.jsonl
+  run mnist --resume board --quiet --steps 80
+  ok 'a resumed run writes them anew, and goes on' events board
+  ok 'with the steps from the start' test "$(grep -c '"step":' board/log.jsonl)" = 8
+  run "${small[@]}" --cell mlp --steps 30 --out plain
+  ok 'without them there are none' test ! -e plain/log.jsonl -a ! -e plain/events.out.tfevents.nn
+  run mnist --resume plain --quiet --steps 40 --tensorboard --jsonl
+  ok 'a run that goes on may begin to write them' events plain
+else
+  echo 'skipped the events file: no python3'
+fi
+
+# ---- schedules, by the rates that the log tells ----
+rate() { # rate STEP WORDS..: of a run's 20 steps with these options
+  rm -rf rated
+  run "${small[@]}" --cell mlp --lr .1 --steps 20 --test-every 1 --out rated "${@:2}"
+  awk -F, -v step="$1" '$1 == step {printf "%.4g", $7}' rated/log.csv
+}
+# After step n the log tells the rate of the next: index n of the formulas in nn.h.
+ok 'triangular: up from the floor' test "$(rate 2 --schedule triangular --period 4 --floor .02)" = 0.06
+ok 'to the rate' test "$(rate 4 --schedule triangular --period 4 --floor .02)" = 0.1
+ok 'and by gamma less the next time' test \
+  "$(rate 12 --schedule triangular --period 4 --floor .02 --gamma .5)" = 0.06
+ok 'polynomial: a straight line' test "$(rate 10 --schedule polynomial)" = 0.05
+ok 'or a power' test "$(rate 10 --schedule polynomial --gamma 2 --floor .02)" = 0.04
+ok 'cosine: to its floor' test "$(rate 10 --schedule cosine --floor .02)" = 0.06
+ok 'plateau: down where nothing gets better' test "$(rate 20 --schedule plateau --optimizer sgd \
+  --lr 1e-6 --period 1 --gamma .1 --floor 1e-7)" = 1e-07
+refused 2 'floor is above --lr' "${small[@]}" --schedule cosine --floor 1 --lr .1
+refused 2 'floor goes only with' "${small[@]}" --floor .1
+refused 2 'period goes only with' "${small[@]}" --schedule polynomial --period 3
+refused 1 'a plateau needs 0 < gamma < 1' "${small[@]}" --schedule plateau --gamma 1
 
 # ---- validation, patience, weights to begin with ----
 run "${small[@]}" --cell mlp --epochs 3 --validation .2 --out validated
@@ -309,6 +505,7 @@ ok 'each line has the losses of its own steps' awk -F, 'NR > 1 && $3 > 1e20 { hu
 test_set=set/mnist/t10k
 run info whole/best.nn
 ok 'info lists the layers' grep -Eq '^linear1 ' out
+ok 'none of which skips one' test "$(grep -c ' from [a-z]' out)" = 0
 bytes() { grep -o "[0-9,]* bytes of memory to $1" out | tr -cd 0-9; }
 parameters=$(sed -n 's/.* \([0-9,]*\) parameters, CRC.*/\1/p' out | tr -d ,)
 ok 'and the memory: parameters alone, or gradients and more as well' test \
@@ -320,7 +517,7 @@ ok 'info knows a checkpoint, its optimizer and its place' test "$(grep -Ec \
 run predict whole/best.nn $test_set-images-idx3-ubyte
 ok 'predict prints a line for each image, and the three best classes' test $rc = 0 -a \
   "$(grep -Ec '^\[[0-9]+\](  [0-9] [01]\.[0-9]{4}){3}$' out)" = 50
-ok 'and says what the model is for' grep -q 'whole/best.nn was trained on IDX images' err
+ok 'and no word beside them' test ! -s err
 run predict whole $test_set-images-idx3-ubyte --top 1
 ok 'a folder of a run stands for its best model' test $rc = 0 -a \
   "$(grep -Ec '^\[[0-9]+\](  [0-9] [01]\.[0-9]{4}){1}$' out)" = 50
@@ -503,6 +700,88 @@ rm -r $one && cp -r lone $one && mv $one/last.nn $one/last.nn.previous
 refused 1 'seed-1 holds a run with other options' "${held[@]}" --momentum .5 --optimizer rmsprop \
   --out rest --quiet
 
+# ---- what more strangers found ----
+rows=(mnist --data set --cell "rnn,gru" --hidden 8 --batch 8 --test-every 10 --quiet)
+run "${rows[@]}" --steps 20 --out grown
+run "${rows[@]}" --steps 30 --out grown
+ok 'rows that are done go on with more --steps' test $rc = 0 -a "$(grep -c '^0 of 2 runs' out)" = 1 -a \
+  "$(tail -n 1 grown/cell=rnn/seed-1/log.csv | cut -d , -f 1)" = 30
+run "${rows[@]}" --steps 30 --out anew
+ok 'to the bits of rows that had them from the start' same_weights grown/cell=gru/seed-1/last.nn \
+  anew/cell=gru/seed-1/last.nn
+refused 1 'holds a run with other options \(--steps\)' "${rows[@]}" --steps 20 --out grown
+run "${rows[@]}" --schedule cosine --steps 20 --out curved
+refused 1 'holds a run with other options \(--steps\)' "${rows[@]}" --schedule cosine --steps 30 --out curved
+run "${rows[@]}" --epochs 1 --out grown2
+run "${rows[@]}" --epochs 2 --out grown2
+ok 'and with more --epochs' test $rc = 0 -a "$(tail -n 1 grown2/cell=rnn/seed-1/log.csv | cut -d , -f 1)" = 26
+of_another_version() { # of_another_version MODEL: has an option in its note that nobody knows
+  local at body
+  LC_ALL=C sed -i 's/ --clip-norm / --clip-worm /' "$1"
+  at=$(grep -abo note "$1" | tail -n 1 | cut -d : -f 1)
+  body=$((12 + $(od -An -tu4 -j $((at + 4)) -N 4 "$1")))
+  tail -c +$((at + 1)) "$1" | head -c $body | gzip -nc | tail -c 8 | head -c 4 | # its CRC-32
+    dd of="$1" bs=1 seek=$((at + body)) conv=notrunc 2> /dev/null
+}
+of_another_version anew/cell=rnn/seed-1/last.nn
+run "${rows[@]}" --steps 30 --done --out anew
+ok 'a row of another version does not keep others from being shown' test $rc = 0 -a ! -s err -a \
+  "$(grep -Ec '^cell=rnn .* 0 \(other settings\) |^cell=gru .*% ' out)" = 2
+run "${rows[@]}" --steps 40 --out anew
+ok 'nor from being trained' test $rc = 0 -a "$(grep -Ec \
+  'cell=rnn/seed-1: left out: last.nn notes no command line of this version' err)" = 1 -a "$(tail -n 1 \
+  anew/cell=gru/seed-1/log.csv | cut -d , -f 1)" = 40
+cp -r anew/cell=rnn/seed-1 newer
+refused 1 'newer/last.nn: it notes a command line of another version: unknown option --clip-worm' \
+  mnist --resume newer
+run mnist --data set --quiet --cell rnn --hidden 4 --optimizer sgd --lr 10 --batch 8 --steps 100 --out collapsed
+ok 'a net that gives one class alone is named' grep -q '; the net is dead: it gives [0-9] for every image' out
+run mnist --data set --quiet --cell mlp --hidden 4 --lr 1e-9 --batch 8 --steps 100 --seed 2 --out equal
+ok 'one that has learned nothing, too' grep -q '; that is no better than chance,' out
+ok 'of equals the last model is the best, not the one that a sample chose' grep -q ' at step 100)' out
+for command in cifar10 mnist train demo experiment look; do
+  "$nn" $command --help > help
+  others="^($(tr ' ' '\n' <<< 'cifar10 mnist train demo experiment look' | grep -vx $command | paste -sd '|'))\$"
+  ok "$command --help explains the options of no other" awk -v others="$others" '/^  --/ { inside = 1 }
+    inside { for (i = 1; i <= NF; i++) { word = $i; if (sub(/:$/, "", word) && word ~ others) exit 1 } }' help
+done
+"$nn" cifar10 --help > help
+ok 'cifar10 --help has no recurrent layers' test "$(grep -c 'recurrent\|mlp' help)" = 0
+cp -r photos moved
+run train --images moved --cell mlp --hidden 4 --batch 4 --steps 10 --quiet --out away
+mv moved elsewhere2
+run train --resume away --steps 20 --images elsewhere2 --quiet
+ok 'a run goes on with its images, wherever they are' test $rc = 0 -a \
+  "$(tail -n 1 away/log.csv | cut -d , -f 1)" = 20
+digits=$(printf '.%070d' 1)
+refused 2 "lr: the value .00000000000000000.* has more than 63 bytes" mnist "--lr=$digits,1"
+run mnist --cell cnn --data set --kernel1 01,3 --maps1 2 --maps2 2 --hidden 4 --steps 2 --batch 8 --quiet --out zeros
+ok 'a row is named by the number' test $rc = 0 -a -d zeros/kernel1=1 -a -d zeros/kernel1=3
+mkdir -p tints/red tints/blue
+for ((i = 0; i < 12; i++)); do
+  for c in 'red \310\30\30' 'blue \30\30\310'; do
+    { printf 'P6\n8 8\n255\n'; for ((k = 0; k < 64; k++)); do printf "${c#* }"; done; } > tints/${c% *}/$i.ppm
+  done
+done
+refused 1 "trained on other data .* give its --images" train --resume away --steps 30 --images tints --quiet
+refused 2 'reads images of one channel: these have 3 \(--gray turns them gray\)' train --images tints \
+  --cell rnn --quiet
+run train --images tints --gray --cell rnn --hidden 4 --steps 40 --batch 4 --quiet --out tinted
+ok '--gray lets a recurrent cell read photos' test $rc = 0 -a "$(grep -c 'on tints: test accuracy 100' out)" = 1
+run predict tinted tints/red/1.ppm
+ok 'and predict' test $rc = 0 -a "$(grep -c 'red.ppm  *red\|1.ppm  red' out)" = 1
+{ npy '|u1' '60, 3, 8, 8'; head -c 11520 "$nn"; } > tones.npy
+run train --images tones.npy --labels sixty.npy --gray --cell gru --hidden 4 --steps 5 --batch 4 --quiet --out toned
+ok 'so does it arrays' test $rc = 0 -a "$("$nn" info toned | grep -c '^input.* 8x8 ')" = 1
+run predict toned tones.npy
+ok 'of both' test $rc = 0 -a "$(wc -l < out)" = 60 -a ! -s err
+if command -v script > /dev/null; then
+  echo "'$nn' mnist --data set --cell gru --batch 8 --steps 4000 --test-every 2000 --validation .2 --out live" > live.sh
+  TERM=xterm script -qec 'sh live.sh' typescript > out 2> err < /dev/null
+  ok 'the live line has the figure of the last test' grep -aEq \
+    'train [0-9.]+ %  validation [0-9.]+ %  [0-9.]+ s left' out
+fi
+
 # ---- the measures of its figures ----
 ok "$("$(dirname "$nn")/tests/figures" | tail -n 1)" "$(dirname "$nn")/tests/figures"
 
@@ -517,7 +796,7 @@ ok 'demo exits 0' test $rc = 0
 for name in LeNet5 RNN LSTM GRU; do
   ok "its table has $name" grep -q "^$name .*unknown origin" out
 done
-ok 'it writes report.html' test "$(figures curves shown/report.html)" = 4 -a -s shown/demo.csv
+ok 'it writes report.html' test "$(figures logs shown/report.html)" = 1 -a -s shown/demo.csv
 ok 'with the logs of all networks' test "$(grep -Eo '"(LeNet5|RNN|LSTM|GRU)":"step,epoch,' \
   shown/report.html | wc -l)" = 4
 ok 'its runs have ten tests' test "$(awk -F, 'NR > 1 && $6 != ""' shown/LeNet5/seed-1/log.csv |
@@ -552,7 +831,7 @@ row=runs/experiments-quick/A2-rnn/seed-1
 ok 'a done row has its files' test -s $row/last.nn -a -s $row/best.nn -a ! -e $row/last.nn.previous
 ok 'the table is a CSV file, too' test "$(grep -c '^A2-rnn,0.9034,\|^same-cnn,' \
   runs/experiments-quick/study2.csv)" = 2
-ok 'report.html has its figures' test "$(figures curves runs/experiments-quick/report.html)" = 8
+ok 'report.html has its figures' test "$(figures logs runs/experiments-quick/report.html)" = 2
 touch -d '1 day ago' $row/*
 run "${quick[@]}" --quiet --seeds 2
 ok 'what is done is not done again' grep -q '^2 of 4 runs were done before' out
@@ -588,6 +867,12 @@ ok 'with those of other studies' test "$(wc -l < runs/experiments-quick/study1.c
 run experiment same-cnn --done --out runs/experiments-quick
 ok 'a miniature is no row of the whole' test "$(grep -c '^same-cnn .* (other settings) ' out)" = 1 -a \
   ! -e runs/experiments-quick/study1.csv
+run experiment ablation,kernels --quick --data set --quiet --out without
+ok 'ablation and windows' test $rc = 0 -a "$(grep -c '^ablation-.*%\|^kernels-.*%' without/study3.csv out |
+  tr '\n' ' ')" = 'without/study3.csv:0 out:29 ' -a "$(wc -l < without/study3.csv)" = 30
+ok 'a layer left out is left out' test "$("$nn" info without/ablation-no-conv1/seed-1 | grep -c ' conv ')" = 1
+ok 'a window of 11x11 at every fourth place' test "$("$nn" info without/kernels-11x11-stride-4/seed-1 |
+  grep -Ec '^conv1 .* 32x7x7 ')" = 1
 row=(experiment A2-rnn-64 --data set --threads 1)
 run "${row[@]}" --out rows
 ok 'a row on other images is not compared' grep -q '^A2-rnn-64 .* other data ' out
@@ -665,7 +950,7 @@ sorted() { awk '/^cell=/ { if (n++ && $2 > last) exit 1; last = $2 }' out; }
 ok 'is sorted by test accuracy' sorted
 ok 'and a CSV file' test "$(wc -l < runs/sweep-mnist/sweep.csv)" = 5
 ok 'and a report, with a figure for each option' \
-  test "$(figures curves runs/sweep-mnist/report.html)" = 6
+  test "$(figures curves runs/sweep-mnist/report.html)" = 2
 run "${sweep[@]}" --cell=rnn,gru,lstm --lr .00123456:1e-1:2
 ok 'only what is new is run' grep -q '^8 of 12 runs were done before' out
 run "${sweep[@]}" --cell=rnn,gru --done --out none

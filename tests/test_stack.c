@@ -64,7 +64,7 @@ static void describe_image(nn_model *m, int direct) {
 }
 
 static void describe_tokens(nn_model *m) {
-  nn_recurrent_options o = {18, 2, .2, 0, 1};
+  nn_recurrent_options o = {18, 2, .2, 0, 1, 0};
   int x = nn_embedding(m, nn_input_tokens(m, STEPS), 7, 5);
   x = nn_gru_with(m, nn_lstm_with(m, nn_rnn_with(m, x, &o), &o), &o);
   nn_linear(m, nn_last_step(m, x), CLASSES);
@@ -139,6 +139,13 @@ static void life_of_images(int direct) {
     CHECK_OK(nn_save(m, data.path));
     CHECK_OK(nn_load(data.path, &c, &load, &why));
     nn_destroy(load.model);
+#ifndef NN_NO_EXPORT
+    const nn_weights_options order = {.by_order = 1};
+    CHECK_OK(nn_save_npz(m, NULL, data.path));
+    CHECK_OK(nn_load_weights(m, data.path, &order, NULL));
+    CHECK_OK(nn_save_safetensors(m, NULL, data.path));
+    CHECK_OK(nn_load_weights(m, data.path, NULL, NULL));
+#endif
 #ifndef NN_NO_TRAINING
     {
       nn_progress p;

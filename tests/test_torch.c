@@ -209,6 +209,44 @@ static void convolutions_with_options(void) {
   conv_with("conv_no_bias", 3, 6, 6, no_bias);
 }
 
+static void conv1d(const char *net, int steps, int features, nn_conv1d_options o) {
+  NET(net, 3, LAYER(nn_conv1d_with(m, SEQUENCE(steps, features), &o)))
+}
+
+static void transpose(const char *net, int c, int h, int w, nn_conv2d_options o, int pad_h,
+                      int pad_w) {
+  NET(net, 3, LAYER(nn_conv_transpose2d_with(m, IMAGE(c, h, w), &o, pad_h, pad_w)))
+}
+
+static void convolutions_of_steps(void) {
+  conv1d("conv1d", 9, 5, (nn_conv1d_options){7, 3, 1, 1, 1, 1, 0});
+  conv1d("conv1d_stride", 10, 4, (nn_conv1d_options){9, 4, 2, 0, 1, 1, 1});
+  conv1d("conv1d_dilated", 12, 6, (nn_conv1d_options){8, 3, 1, 2, 2, 2, 0});
+  conv1d("conv1d_depthwise", 8, 6, (nn_conv1d_options){6, 3, 1, 1, 1, 6, 0});
+  conv1d("conv1d_multiplier", 8, 4, (nn_conv1d_options){8, 2, 2, 1, 1, 4, 0});
+  NET("conv1d_net", 3, int x = named(m, "one", nn_conv1d(m, SEQUENCE(12, 5), 8, 3, 1, 1));
+      x = nn_relu(m, x); x = nn_max_pool1d(m, named(m, "norm", nn_batch_norm(m, x)), 2, 2, 0);
+      nn_global_avg_pool(m, nn_relu(m, named(m, "two", nn_conv1d(m, x, 6, 3, 1, 0)))))
+}
+
+static void convolutions_transposed(void) {
+  transpose("transpose", 3, 5, 6, (nn_conv2d_options){4, 3, 3, 2, 2, 1, 1, 1, 1, 1, 0}, 1, 1);
+  transpose("transpose_2x2", 4, 5, 3, (nn_conv2d_options){6, 2, 2, 2, 2, 0, 0, 1, 1, 1, 0}, 0, 0);
+  transpose("transpose_gaps", 3, 4, 5, (nn_conv2d_options){2, 1, 2, 2, 3, 0, 0, 1, 1, 1, 1}, 1, 2);
+  transpose("transpose_groups", 4, 5, 4, (nn_conv2d_options){6, 3, 2, 1, 2, 1, 0, 2, 1, 2, 0}, 1,
+            0);
+  transpose("transpose_depthwise", 6, 4, 5, (nn_conv2d_options){6, 4, 4, 2, 2, 1, 1, 1, 1, 6, 0},
+            0, 0);
+  transpose("transpose_dense", 17, 9, 12, (nn_conv2d_options){20, 3, 3, 1, 1, 1, 1, 1, 1, 1, 0}, 0,
+            0);
+  const nn_conv2d_options no_bias = {5, 4, 4, 2, 2, 1, 1, 1, 1, 1, 1};
+  NET("transpose_relu", 3,
+      int x = LAYER(nn_conv_transpose2d_with(m, IMAGE(3, 4, 4), &no_bias, 0, 0));
+      nn_relu(m, named(m, "norm", nn_batch_norm(m, x))))
+  NET("transpose_relu_alone", 3,
+      nn_relu(m, LAYER(nn_conv_transpose2d(m, IMAGE(6, 3, 4), 9, 3, 1, 1))))
+}
+
 static void linears(void) {
   NET("linear", 3, LAYER(nn_linear(m, VECTOR(7), 5)))
   NET("linear_sequence", 3, LAYER(nn_linear(m, SEQUENCE(4, 6), 3)))
@@ -238,8 +276,14 @@ static void pools(void) {
        (nn_pool2d_options){3, 2, 2, 3, 1, 1, 1, 1});
   NET("adaptive", 3, nn_adaptive_avg_pool2d(m, IMAGE(3, 7, 10), 3, 4))
   NET("adaptive_up", 3, nn_adaptive_avg_pool2d(m, IMAGE(2, 3, 4), 5, 1))
+  NET("adaptive_steps", 3, nn_adaptive_avg_pool1d(m, SEQUENCE(10, 4), 3))
   NET("global_max_pool_steps", 3, nn_global_max_pool(m, SEQUENCE(5, 4)))
   NET("global_avg_pool_steps", 3, nn_global_avg_pool(m, SEQUENCE(5, 4)))
+  NET("max_pool_of_steps", 3, nn_max_pool1d(m, SEQUENCE(9, 5), 3, 2, 1))
+  NET("max_pool_pairs", 3, nn_max_pool1d(m, SEQUENCE(8, 5), 2, 2, 0))
+  NET("avg_pool_of_steps", 3, nn_avg_pool1d(m, SEQUENCE(9, 5), 3, 2, 1))
+  NET("avg_pool_of_steps_ceil", 3, nn_pool1d_options o = {4, 3, 1, 1, 1};
+      nn_avg_pool1d_with(m, SEQUENCE(9, 5), &o))
   NET("global_max_pool", 3, nn_global_max_pool(m, IMAGE(5, 4, 6)))
   NET("global_avg_pool", 3, nn_global_avg_pool(m, IMAGE(5, 4, 6)))
 }
@@ -288,11 +332,56 @@ static void norms(void) {
   NET("layer_norm_image", 3, LAYER(nn_layer_norm(m, IMAGE(3, 4, 5))))
 }
 
+static void norms_with_options(void) {
+  const nn_norm_options batch = {.5, .25, 1, 0, 0}, bare = {1e-5, .1, 1, 1, 0};
+  const nn_norm_options frozen = {1e-3, .1, 1, 0, 1}, layer = {.125, 0, 1, 0, 0};
+  const nn_norm_options groups = {.01, 0, 3, 0, 0};
+  NET("batch_norm_with", 3, LAYER(nn_batch_norm_with(m, IMAGE(5, 4, 3), &batch)))
+  NET("batch_norm_bare", 3,
+      LAYER(nn_batch_norm_with(m, named(m, "fc", nn_linear_no_bias(m, SEQUENCE(4, 3), 5)), &bare)))
+  NET("batch_norm_frozen", 3, LAYER(nn_batch_norm_with(m, IMAGE(5, 4, 3), &frozen)))
+  NET("conv_norm_bare", 3,
+      nn_relu(m, LAYER(nn_batch_norm_with(m, named(m, "conv", nn_conv2d(m, IMAGE(3, 5, 4), 6, 3, 1,
+                                                                       1)), &frozen))))
+  NET("layer_norm_with", 3, LAYER(nn_layer_norm_with(m, SEQUENCE(4, 9), &layer)))
+  NET("group_norm", 3, LAYER(nn_group_norm(m, IMAGE(6, 5, 4), 2)))
+  NET("group_norm_with", 3, LAYER(nn_group_norm_with(m, SEQUENCE(5, 6), &groups)))
+  NET("group_norm_vector", 3, LAYER(nn_group_norm(m, VECTOR(8), 2)))
+  NET("instance_norm", 3, nn_instance_norm(m, IMAGE(5, 4, 6)))
+  NET("prelu", 3, LAYER(nn_prelu(m, IMAGE(5, 4, 3), 0)))
+  NET("prelu_channels", 3, LAYER(nn_prelu(m, named(m, "conv", nn_conv2d(m, IMAGE(3, 4, 5), 7, 3, 1,
+                                                                      1)), 1)))
+  NET("prelu_features", 3, LAYER(nn_prelu(m, SEQUENCE(4, 6), 1)))
+}
+
 static void moves(void) {
   NET("reverse", 3, nn_reverse(m, SEQUENCE(5, 3)))
+  NET("pad1d", 3, nn_pad1d(m, SEQUENCE(4, 5), 2, 1))
+  NET("upsample1d", 3, nn_upsample1d(m, SEQUENCE(4, 5), 3))
   NET("pad2d", 3, nn_pad2d(m, IMAGE(3, 4, 5), 1, 2, 3, 0))
-  NET("crop2d", 3, nn_crop2d(m, IMAGE(3, 6, 5), 1, 2, 4, 2))
+  NET("slice_image", 3, int x = IMAGE(5, 6, 7);
+      nn_slice(m, nn_slice(m, nn_slice(m, x, 1, 1, 4), 2, 2, 2), 0, 1, 3))
+  NET("slice_sequence", 3, nn_slice(m, nn_slice(m, SEQUENCE(6, 5), 0, 1, 4), 1, 2, 2))
+  NET("slice_vector", 3, nn_slice(m, VECTOR(9), 0, 2, 4))
+  NET("concat_height", 3, int a = IMAGE(3, 4, 5), b = IMAGE(3, 2, 5); nn_concat_along(m, a, b, 1))
+  NET("concat_width", 3, int a = IMAGE(3, 4, 2), b = IMAGE(3, 4, 5); nn_concat_along(m, a, b, 2))
+  NET("concat_steps", 3, int a = SEQUENCE(4, 3), b = SEQUENCE(2, 3); nn_concat_along(m, a, b, 0))
+  NET("columns", 3, nn_image_to_sequence(m, IMAGE(3, 4, 5), 1))
+  NET("rows", 3, nn_image_to_sequence(m, IMAGE(3, 4, 5), 0))
+  NET("from_columns", 3, nn_sequence_to_image(m, SEQUENCE(5, 12), 3, 1))
+  NET("from_rows", 3, nn_sequence_to_image(m, SEQUENCE(4, 15), 3, 0))
+  NET("reshape_image", 3, nn_reshape(m, IMAGE(6, 4, 5), 3, (int[3]){4, 10, 3}))
+  NET("reshape_steps", 3, nn_reshape(m, SEQUENCE(6, 5), 2, (int[2]){3, 10}))
+  NET("reshape_vector", 3, nn_reshape(m, VECTOR(24), 3, (int[3]){2, 4, 3}))
+  NET("reshape_to_vector", 3, nn_reshape(m, IMAGE(3, 4, 2), 1, (int[1]){24}))
+  NET("text_reader", 3,
+      int x = nn_relu(m, named(m, "conv", nn_conv2d(m, IMAGE(1, 12, 14), 4, 3, 1, 1)));
+      nn_recurrent_options o = {5, 1, 0, 0, 0, 1};
+      x = nn_image_to_sequence(m, nn_max_pool2d(m, x, 2, 2, 0), 1);
+      named(m, "fc", nn_linear(m, named(m, "cell", nn_gru_with(m, x, &o)), 6)))
   NET("upsample2d", 3, nn_upsample2d(m, IMAGE(3, 4, 5), 2, 3))
+  NET("bilinear", 3, nn_upsample2d_bilinear(m, IMAGE(3, 4, 5), 2, 3))
+  NET("bilinear_of_one", 3, nn_upsample2d_bilinear(m, IMAGE(9, 1, 4), 3, 4))
   NET("conv_same", 3, LAYER(nn_conv2d(m, nn_pad2d(m, IMAGE(3, 8, 9), 0, 1, 1, 1), 5, 3, 2, 0)))
   NET("multiply", 3, int x = VECTOR(5), a = named(m, "one", nn_linear(m, x, 4));
       nn_multiply(m, a, named(m, "two", nn_linear(m, x, 4))))
@@ -363,9 +452,11 @@ static void nets(void) {
 
 typedef int (*cell_builder)(nn_model *m, int x, const nn_recurrent_options *options);
 
-static void cell(const char *name, cell_builder build, int relu) {
+typedef int (*from_builder)(nn_model *m, int x, int state, const nn_recurrent_options *options);
+
+static void cell(const char *name, cell_builder build, from_builder from, int relu) {
   static const int32_t lengths[] = {6, 1, 4};
-  nn_recurrent_options o = {7, 1, 0, relu, 0};
+  nn_recurrent_options o = {7, 1, 0, relu, 0, 0};
   char net[64];
   for (o.layers = 1; o.layers <= 2; o.layers++)
     for (int way = 0; way < 4; way++) {
@@ -374,6 +465,23 @@ static void cell(const char *name, cell_builder build, int relu) {
       NET(net, 3, int x = LAYER(build(m, SEQUENCE(6, 5), &o)); if (way & 1) nn_last_step(m, x);
           special.lengths = way & 2 ? lengths : NULL)
     }
+  o.bidirectional = 1;
+  for (o.layers = 1; o.layers <= 2; o.layers++)
+    for (int ends = 0; ends < 2; ends++) {
+      sprintf(net, "%s_%d_both%s", name, o.layers, ends ? "_lengths" : "");
+      NET(net, 3, LAYER(build(m, SEQUENCE(6, 5), &o)); special.lengths = ends ? lengths : NULL)
+    }
+  sprintf(net, "%s_h_n", name);
+  o.layers = 2;
+  NET(net, 3, int x = LAYER(build(m, SEQUENCE(6, 5), &o));
+      nn_concat(m, nn_slice(m, nn_last_step(m, x), 0, 0, 7),
+                nn_slice(m, nn_last_step(m, nn_reverse(m, x)), 0, 7, 7));
+      special.lengths = lengths)
+  sprintf(net, "%s_state", name); /* in and out, and the steps between */
+  const int size = build == nn_lstm_with ? 56 : 28;
+  NET(net, 3, int x = SEQUENCE(6, 5), y = LAYER(from(m, x, VECTOR(size), &o));
+      nn_concat(m, nn_final_state(m, y), nn_flatten(m, y)); special.lengths = lengths)
+  o.bidirectional = 0;
   sprintf(net, "%s_wide", name);
   o.layers = 1, o.hidden = 40;
   NET(net, 9, nn_last_step(m, LAYER(build(m, SEQUENCE(4, 28), &o))))
@@ -382,10 +490,10 @@ static void cell(const char *name, cell_builder build, int relu) {
   NET(net, 3, LAYER(build(m, SEQUENCE(6, 5), &o)); special.carry = 1)
 }
 
-static void rnn(void) { cell("rnn", nn_rnn_with, 0); }
-static void rnn_relu(void) { cell("rnn_relu", nn_rnn_with, 1); }
-static void lstm(void) { cell("lstm", nn_lstm_with, 0); }
-static void gru(void) { cell("gru", nn_gru_with, 0); }
+static void rnn(void) { cell("rnn", nn_rnn_with, nn_rnn_from, 0); }
+static void rnn_relu(void) { cell("rnn_relu", nn_rnn_with, nn_rnn_from, 1); }
+static void lstm(void) { cell("lstm", nn_lstm_with, nn_lstm_from, 0); }
+static void gru(void) { cell("gru", nn_gru_with, nn_gru_from, 0); }
 
 /* ----------------------------------- losses and optimizers ----------------------------------- */
 
@@ -449,6 +557,98 @@ static void value_loss(const char *net, int (*build)(nn_model *m, int x), int as
   nn_destroy(m);
 }
 
+/* A loss with the options o, drawn weights [weights] of classes or features where that is not 0,
+ * and of samples. */
+static void loss_with(const char *net, int features, int image, nn_loss_options o, int weights,
+                      int samples) {
+  nn_model *m = begin(6, 0);
+  nn_real more[8], each[6];
+  const int labelled = o.kind == NN_CROSS_ENTROPY, binary = o.kind == NN_BINARY_CROSS_ENTROPY;
+  draw(more, (size_t)weights, key_of(net, "weights", ""), 1, 1.25);
+  draw(each, 6, key_of(net, "samples", ""), 1, 1.25);
+  if (weights) o.weights = more;
+  nn_loss_with(
+      m, identity(m, inputs_scaled(4, image ? IMAGE(features, 3, 4) : VECTOR(features))), &o);
+  if (built(m, net)) {
+    nn_batch b = draw_batch(m, net, "x", 6);
+    nn_node_info f;
+    CHECK_OK(nn_get_node(m, 0, &f));
+    const size_t count = 6 * node_size(m, 0), rows = count / (size_t)f.dim[0];
+    int32_t *labels = draw_labels(net, "labels", rows, f.dim[0]);
+    int32_t *ignored = draw_labels(net, "ignored", rows, 3);
+    nn_real *values = test_reals(count);
+    for (size_t i = 0; i < rows; i++)
+      if (ignored[i] == 0) labels[i] = o.ignored;
+    draw(values, count, key_of(net, "values", ""), binary ? .5 : 1, binary ? .5 : 0);
+    if (labelled) b.labels = labels;
+    else b.values = values;
+    if (samples) b.weights = each;
+    compare_loss(m, net, &b, 0);
+    free(labels), free(ignored), free(values);
+    free_batch(&b);
+  }
+  nn_destroy(m);
+}
+
+static void loss_options(void) {
+  nn_loss_options ce = nn_loss_default(NN_CROSS_ENTROPY), mse = nn_loss_default(NN_SQUARED_ERROR);
+  nn_loss_options bce = nn_loss_default(NN_BINARY_CROSS_ENTROPY), o;
+  nn_loss_options huber = nn_loss_default(NN_HUBER), l1 = nn_loss_default(NN_ABSOLUTE_ERROR);
+  loss_with("ce_image", 5, 1, ce, 0, 0);
+  o = ce, o.ignored = 255, o.smoothing = .125;
+  loss_with("ce_image_ignored", 5, 1, o, 5, 0);
+  o = ce, o.ignored = 2;
+  loss_with("ce_image_samples", 5, 1, o, 5, 1);
+  o = ce, o.ignored = -100;
+  loss_with("ce_samples", 7, 0, o, 0, 1);
+  ce.sum = mse.sum = 1;
+  loss_with("ce_sum", 7, 0, ce, 0, 0);
+  loss_with("ce_sum_samples", 7, 0, ce, 0, 1);
+  loss_with("mse_sum", 5, 0, mse, 0, 0);
+  mse.sum = 0;
+  loss_with("mse_samples", 2, 1, mse, 0, 1);
+  loss_with("bce_positive", 5, 0, bce, 5, 0);
+  loss_with("bce_positive_image", 2, 1, bce, 2, 1);
+  loss_with("huber", 5, 0, huber, 0, 0);
+  huber.delta = .75;
+  loss_with("huber_image", 2, 1, huber, 0, 1);
+  loss_with("l1", 5, 0, l1, 0, 0);
+  l1.sum = 1;
+  loss_with("l1_sum", 2, 1, l1, 0, 1);
+}
+
+static void several_losses(void) {
+  nn_model *m = begin(5, 0);
+  nn_loss_options o = nn_loss_default(NN_CROSS_ENTROPY);
+  const int x = nn_tanh(m, named(m, "trunk", nn_linear(m, inputs_scaled(1, VECTOR(6)), 8)));
+  const int y = named(m, "main", nn_linear(m, x, 4)), aux = named(m, "aux", nn_linear(m, x, 4));
+  const int deep = named(m, "deep", nn_linear(m, nn_tanh(m, aux), 3));
+  nn_cross_entropy(m, y);
+  o.weight = .3;
+  nn_loss_with(m, aux, &o);
+  o.weight = .5, o.sum = 1, o.from = 1;
+  nn_loss_with(m, aux, &o);
+  o = nn_loss_default(NN_HUBER), o.weight = 2;
+  nn_loss_with(m, deep, &o);
+  if (built(m, "heads")) {
+    nn_batch b = draw_batch(m, "heads", "x", 5);
+    int32_t *labels = draw_labels("heads", "labels", 10, 4);
+    nn_real values[15];
+    draw(values, 15, key_of("heads", "values", ""), 1, 0);
+    b.labels = labels, b.values = values;
+    CHECK_INT(nn_output_node(m), y);
+    compare_loss(m, "heads", &b, 0);
+    for (int i = 0; i < nn_param_count(m); i++) {
+      nn_param p;
+      if (CHECK_OK(nn_get_param(m, i, &p)))
+        expect_near("heads", "d ", p.name, p.gradient, p.count, TOLERANCE);
+    }
+    free(labels);
+    free_batch(&b);
+  }
+  nn_destroy(m);
+}
+
 static void losses(void) {
   cross_entropy("ce", 0, 10, 0, 0, 4);
   cross_entropy("ce_far", 0, 10, 0, 0, 64);
@@ -498,6 +698,12 @@ static void train(const char *net, int (*build)(nn_model *m), nn_optimizer o, in
     }
     expect_near(net, "losses", "", losses_seen, (size_t)steps,
                 !strcmp(net, "lenet_adam") && !direct_convolution ? WINOGRAD_ADAM : TOLERANCE);
+    if (o.average > 0) CHECK_OK(nn_swap_average(m));
+    for (int i = 0; i < nn_param_count(m) && o.average > 0; i++) {
+      nn_param p;
+      if (CHECK_OK(nn_get_param(m, i, &p)))
+        expect_near(net, "average ", p.name, p.value, p.count, TOLERANCE);
+    }
     for (int i = 0; i < batches; i++) free_batch(&b[i]), free(labels[i]);
     free(losses_seen);
   }
@@ -566,6 +772,22 @@ static void optimizers(void) {
   one_cycle.schedule.kind = NN_ONE_CYCLE;
   one_cycle.schedule.total = 101;
   train("optimizer_sgd_one_cycle", small_net, one_cycle, 100, 12, 1, 3);
+  nn_optimizer o = nn_sgd(.125, .5);
+  o.schedule.kind = NN_ONE_CYCLE, o.schedule.total = 101;
+  o.schedule.momentum_low = .85, o.schedule.momentum_high = .95;
+  train("optimizer_sgd_whole_cycle", small_net, o, 100, 12, 1, 3);
+  o.kind = NN_ADAM, o.momentum = 0;
+  train("optimizer_adam_whole_cycle", small_net, o, 100, 12, 1, 3);
+  o = nn_sgd(.25, .5), o.nesterov = 1, o.schedule.kind = NN_TRIANGULAR, o.schedule.period = 15;
+  o.schedule.gamma = .5, o.schedule.floor = .01;
+  o.schedule.momentum_low = .8, o.schedule.momentum_high = .9;
+  train("optimizer_sgd_triangles", small_net, o, 100, 12, 1, 3);
+  o = nn_adam(.05), o.beta1 = .75, o.beta2 = .875, o.amsgrad = 1;
+  train("optimizer_amsgrad", small_net, o, 100, 12, 1, 3);
+  o.kind = NN_ADAMW, o.weight_decay = .01;
+  train("optimizer_amsgrad_w", small_net, o, 100, 12, 1, 3);
+  o = nn_sgd(.1, .9), o.average = .9375;
+  train("optimizer_sgd_average", small_net, o, 100, 12, 1, 3);
 }
 
 static void schedule(const char *net, nn_schedule s, int steps) {
@@ -574,19 +796,44 @@ static void schedule(const char *net, nn_schedule s, int steps) {
   expect_near(net, "rates", "", rates, (size_t)steps, 1e-6);
 }
 
+static nn_schedule schedule_of(nn_schedule_kind kind, int warmup, int total, int period,
+                               double gamma, double low) {
+  nn_schedule s;
+  memset(&s, 0, sizeof s);
+  s.kind = kind, s.warmup = warmup, s.total = total, s.period = period;
+  s.gamma = gamma, s.floor = low;
+  return s;
+}
+
+static void plateau(const char *net, nn_schedule s, double threshold, int steps) {
+  nn_config c = test_config();
+  nn_model *m = nn_create(&c);
+  nn_optimizer o = nn_sgd(.5, 0);
+  nn_real rates[64];
+  o.schedule = s, o.schedule.threshold = threshold;
+  CHECK_OK(nn_set_optimizer(m, &o));
+  for (int i = 0; i < steps; i++) {
+    CHECK_OK(nn_plateau(m, 2 + unit(key_of(net, "losses", ""), (size_t)i) / (i + 1)));
+    rates[i] = (nn_real)nn_rate(m);
+  }
+  expect_near(net, "rates", "", rates, (size_t)steps, 1e-6);
+  nn_destroy(m);
+}
+
 static void schedules(void) {
-  nn_schedule step = {NN_STEP, 0, 0, 7, .5, 0}, exponential = {NN_EXPONENTIAL, 0, 0, 1, .9, 0};
-  nn_schedule period = {NN_EXPONENTIAL, 0, 0, 8, .5, 0}, cosine = {NN_COSINE, 0, 40, 0, 0, .01};
-  nn_schedule cycle = {NN_ONE_CYCLE, 0, 40, 0, 0, 0}, odd = {NN_ONE_CYCLE, 0, 37, 0, 0, 0};
-  nn_schedule warm_step = {NN_STEP, 5, 0, 7, .5, 0}, warm_cosine = {NN_COSINE, 5, 40, 0, 0, .01};
-  schedule("schedule_step", step, 40);
-  schedule("schedule_exponential", exponential, 40);
-  schedule("schedule_exponential_period", period, 40);
-  schedule("schedule_cosine", cosine, 41);
-  schedule("schedule_one_cycle", cycle, 40);
-  schedule("schedule_one_cycle_odd", odd, 37);
-  schedule("schedule_warm_step", warm_step, 40);
-  schedule("schedule_warm_cosine", warm_cosine, 40);
+  schedule("schedule_step", schedule_of(NN_STEP, 0, 0, 7, .5, 0), 40);
+  schedule("schedule_exponential", schedule_of(NN_EXPONENTIAL, 0, 0, 1, .9, 0), 40);
+  schedule("schedule_exponential_period", schedule_of(NN_EXPONENTIAL, 0, 0, 8, .5, 0), 40);
+  schedule("schedule_cosine", schedule_of(NN_COSINE, 0, 40, 0, 0, .01), 41);
+  schedule("schedule_one_cycle", schedule_of(NN_ONE_CYCLE, 0, 40, 0, 0, 0), 40);
+  schedule("schedule_one_cycle_odd", schedule_of(NN_ONE_CYCLE, 0, 37, 0, 0, 0), 37);
+  schedule("schedule_warm_step", schedule_of(NN_STEP, 5, 0, 7, .5, 0), 40);
+  schedule("schedule_warm_cosine", schedule_of(NN_COSINE, 5, 40, 0, 0, .01), 40);
+  schedule("schedule_triangular", schedule_of(NN_TRIANGULAR, 0, 0, 6, 1, .125), 40);
+  schedule("schedule_triangular2", schedule_of(NN_TRIANGULAR, 0, 0, 5, .5, .125), 40);
+  schedule("schedule_polynomial", schedule_of(NN_POLYNOMIAL, 0, 30, 0, 2, 0), 40);
+  plateau("schedule_plateau", schedule_of(NN_PLATEAU, 0, 0, 2, .5, .001), .0625, 60);
+  plateau("schedule_plateau_eager", schedule_of(NN_PLATEAU, 0, 0, 0, .9, 0), 0, 20);
 }
 #endif
 
@@ -613,7 +860,7 @@ static void lenets(void) {
 static int gray(nn_model *m) { return lenet(m, 1, 28); }
 
 static int rows_net(nn_model *m, cell_builder build, int relu) {
-  nn_recurrent_options o = {64, 2, 0, relu, 0};
+  nn_recurrent_options o = {64, 2, 0, relu, 0, 0};
   int x = nn_last_step(m, named(m, "cell", build(m, SEQUENCE(28, 28), &o)));
   return named(m, "fc", nn_linear(m, x, 10));
 }
@@ -641,12 +888,15 @@ int main(void) {
   load_goldens("torch.bin");
   RUN(convolutions);
   RUN(convolutions_with_options);
+  RUN(convolutions_of_steps);
+  RUN(convolutions_transposed);
   RUN(linears);
   RUN(pools);
   RUN(activations);
   RUN(softmaxes);
   RUN(moves);
   RUN(norms);
+  RUN(norms_with_options);
   RUN(shapes);
   RUN(nets);
   RUN(rnn);
@@ -656,6 +906,8 @@ int main(void) {
   RUN(lenets);
 #ifndef NN_NO_TRAINING
   RUN(losses);
+  RUN(loss_options);
+  RUN(several_losses);
   RUN(optimizers);
   RUN(schedules);
   RUN(lenet_training);

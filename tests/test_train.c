@@ -109,9 +109,9 @@ static int fit(nn_model *m, const nn_dataset *d, int64_t steps) {
 
 /* --------------------------------------------------------------- optimizers and schedules ---- */
 
-/* One step of the formulas in nn.h. s and v are the state. */
+/* One step of the formulas in nn.h. s, v and most are the state. */
 static void step_oracle(const nn_optimizer *o, double rate, int t, double g, double *w, double *s,
-                        double *v) {
+                        double *v, double *most) {
   if (o->kind == NN_ADAMW) *w -= rate * o->weight_decay * *w;
   else g += o->weight_decay * *w;
   switch (o->kind) {
@@ -132,7 +132,8 @@ static void step_oracle(const nn_optimizer *o, double rate, int t, double g, dou
     default:
       *v = o->beta1 * *v + (1 - o->beta1) * g;
       *s = o->beta2 * *s + (1 - o->beta2) * g * g;
-      *w -= rate * *v / (1 - pow(o->beta1, t)) / (sqrt(*s / (1 - pow(o->beta2, t))) + o->eps);
+      *most = o->amsgrad ? fmax(*most, *s) : *s;
+      *w -= rate * *v / (1 - pow(o->beta1, t)) / (sqrt(*most / (1 - pow(o->beta2, t))) + o->eps);
       break;
   }
 }
@@ -152,7 +153,8 @@ static nn_model *plain_model(int n, const nn_optimizer *o) {
 
 static int optimizer_case(int n, const nn_optimizer *o, int steps, const char *what) {
   nn_model *m = plain_model(n, o);
-  double *w = (double *)test_memory((size_t)n * 3 * sizeof(double)), *s = w + n, *v = s + n;
+  double *w = (double *)test_memory((size_t)n * 5 * sizeof(double)), *s = w + n, *v = s + n;
+  double *most = v + n, *average = most + n;
   nn_real *g, *p;
   int t, i, held = m != NULL;
   size_t count;
@@ -171,7 +173,8 @@ static int optimizer_case(int n, const nn_optimizer *o, int steps, const char *w
     for (i = 0; i < n; i++) {
       double x = (double)g[i] * scale;
       if (o->clip_value > 0) x = fmax(-o->clip_value, fmin(o->clip_value, x));
-      step_oracle(o, rate, t, x, &w[i], &s[i], &v[i]);
+      step_oracle(o, rate, t, x, &w[i], &s[i], &v[i], &most[i]);
+      average[i] = t == 1 ? w[i] : o->average * average[i] + (1 - o->average) * w[i];
     }
     CHECK_OK(nn_step(m));
     CHECK_INT(nn_steps(m), t);
@@ -179,6 +182,11 @@ static int optimizer_case(int n, const nn_optimizer *o, int steps, const char *w
       held = CHECK(g[i] == 0) && CHECK_NEAR(p[i], w[i], is_float ? 2e-6 * (1 + t / 4) : 1e-11);
       if (!held) fprintf(stderr, "    %s: parameter %d of %d, step %d\n", what, i, n, t);
     }
+    if (!(o->average > 0)) continue;
+    CHECK_OK(nn_swap_average(m));
+    for (i = 0; i < n && held; i++)
+      held = CHECK_NEAR(p[i], average[i], is_float ? 2e-6 * (1 + t / 4) : 1e-11);
+    CHECK_OK(nn_swap_average(m));
   }
   free(w);
   nn_destroy(m);
@@ -187,7 +195,7 @@ static int optimizer_case(int n, const nn_optimizer *o, int steps, const char *w
 
 static void optimizers(void) {
   static const int sizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 70001};
-  nn_optimizer o[14];
+  nn_optimizer o[16];
   size_t i, k, n = 0;
   o[n++] = nn_sgd(0.1, 0);
   o[n++] = nn_sgd(0.1, 0.9);
@@ -205,6 +213,8 @@ static void optimizers(void) {
   o[n] = nn_sgd(0.1, 0.9), o[n].clip_norm = 0.5, o[n++].clip_value = 0.2;
   o[n] = nn_adam(0.01), o[n].clip_value = 0.3, o[n].schedule.kind = NN_COSINE;
   o[n].schedule.total = 30, o[n].schedule.warmup = 5, o[n++].schedule.floor = 1e-3;
+  o[n] = nn_adam(0.01), o[n].beta2 = .75, o[n].amsgrad = 1, o[n++].average = .75;
+  o[n] = nn_adamw(0.01), o[n].beta2 = .5, o[n++].amsgrad = 1;
   CHECK(n == COUNT(o));
   for (i = 0; i < n; i++)
     for (k = 0; k < COUNT(sizes); k++) {
@@ -264,6 +274,26 @@ static void wrong_optimizers(void) {
   REFUSED(o.schedule.kind = NN_COSINE);
   REFUSED(o.schedule.warmup = -1);
   REFUSED(o.momentum = 0; o.nesterov = 1);
+  REFUSED(o.amsgrad = 1);
+  REFUSED(o.average = 1);
+  REFUSED(o.average = -.1);
+  REFUSED(o.average = NAN);
+  REFUSED(o.schedule.kind = NN_PLATEAU);
+  REFUSED(o.schedule.kind = NN_PLATEAU; o.schedule.gamma = 1);
+  REFUSED(o.schedule.kind = NN_PLATEAU; o.schedule.gamma = .5; o.schedule.floor = 1);
+  REFUSED(o.schedule.threshold = 1);
+  REFUSED(o.schedule.threshold = NAN);
+  REFUSED(o.schedule.kind = NN_TRIANGULAR; o.schedule.gamma = 1);
+  REFUSED(o.schedule.kind = NN_TRIANGULAR; o.schedule.period = 5);
+  REFUSED(o.schedule.kind = NN_TRIANGULAR; o.schedule.period = 5; o.schedule.gamma = 2);
+  REFUSED(o.schedule.kind = NN_POLYNOMIAL; o.schedule.gamma = 1);
+  REFUSED(o.schedule.kind = NN_POLYNOMIAL; o.schedule.total = 9);
+  REFUSED(o.schedule.kind = NN_POLYNOMIAL; o.schedule.total = 9; o.schedule.gamma = NAN);
+  REFUSED(o.schedule.momentum_low = .8; o.schedule.momentum_high = .9);
+  REFUSED(o.schedule.kind = NN_ONE_CYCLE; o.schedule.total = 9; o.schedule.momentum_high = 1);
+  REFUSED(o.schedule.kind = NN_ONE_CYCLE; o.schedule.total = 9; o.schedule.momentum_low = .1);
+  REFUSED(o.momentum = 0; o.schedule.kind = NN_ONE_CYCLE; o.schedule.total = 9;
+          o.schedule.momentum_high = .9);
 #undef REFUSED
   CHECK_STATUS(nn_set_optimizer(m, NULL), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_set_optimizer(NULL, &good), NN_ERR_ARGUMENT);
@@ -292,6 +322,13 @@ static void schedules(void) {
   nn_schedule s;
   int64_t t;
   memset(&s, 0, sizeof s);
+  for (int kind = NN_CONSTANT; kind <= NN_POLYNOMIAL; kind++) /* one that no optimizer takes */
+    for (t = 0; t < 5; t++) {
+      s.kind = (nn_schedule_kind)kind, s.momentum_high = .5;
+      const double rate = nn_schedule_rate(&s, 0.5, t), momentum = nn_schedule_momentum(&s, .5, t);
+      CHECK(rate - rate == 0 && momentum - momentum == 0);
+    }
+  s.kind = NN_CONSTANT, s.momentum_high = 0;
   for (t = 0; t < 200; t += 7) CHECK_NEAR(nn_schedule_rate(&s, 0.5, t), 0.5, 0);
   CHECK_NEAR(nn_schedule_rate(NULL, 0.5, 3), 0.5, 0);
   s.warmup = 10, s.period = 20, s.gamma = 0.5, s.total = 110;
@@ -304,6 +341,16 @@ static void schedules(void) {
     s.kind = NN_COSINE, s.floor = 0.1;
     CHECK_NEAR(nn_schedule_rate(&s, 3, t),
                t < 10 ? 3 * ramp : 0.1 + 2.9 * (1 + cos(3.14159265358979 * part)) / 2, 1e-13);
+    s.kind = NN_POLYNOMIAL, s.gamma = 1.5;
+    CHECK_NEAR(nn_schedule_rate(&s, 3, t), t < 10 ? 3 * ramp : 0.1 + 2.9 * pow(1 - part, 1.5),
+               1e-13);
+    s.kind = NN_TRIANGULAR, s.gamma = 0.5, s.momentum_low = .25, s.momentum_high = .75;
+    const double turn = fmod(fmax(u, 0), 40), up = pow(.5, floor(fmax(u, 0) / 40)) *
+                                                   (turn < 20 ? turn : 40 - turn) / 20;
+    CHECK_NEAR(nn_schedule_rate(&s, 3, t), t < 10 ? 3 * ramp : 0.1 + 2.9 * up, 1e-13);
+    CHECK_NEAR(nn_schedule_momentum(&s, .9, t), .75 - .5 * up, 1e-13);
+    s.momentum_low = s.momentum_high = 0;
+    CHECK_NEAR(nn_schedule_momentum(&s, .9, t), .9, 0);
     s.kind = NN_CONSTANT;
     CHECK_NEAR(nn_schedule_rate(&s, 3, t), t < 10 ? 3 * ramp : 3, 1e-15);
   }
@@ -501,7 +548,7 @@ static void dropout(void) {
 static void dropout_between_cells(void) {
   nn_config c = test_config();
   nn_model *m = nn_create(&c);
-  nn_recurrent_options o = {40, 2, 0.5, 0, 0};
+  nn_recurrent_options o = {40, 2, 0.5, 0, 0, 0};
   nn_real x[32 * 3 * 4], plain[32 * 3 * 40];
   nn_batch b;
   const nn_real *y;
@@ -639,7 +686,7 @@ static void fit_counts(void) {
   w.stop_at = 9, o.steps = 100;
   CHECK_STATUS(nn_fit(m, &d, &o), NN_STOPPED);
   CHECK(p.step == 9 && p.epoch == 1 && p.place == 64);
-  o.batch = 17;
+  o.batch = (1 << 20) + 1;
   CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
   o.batch = -1;
   CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_ARGUMENT);
@@ -733,7 +780,7 @@ static void diverged(void) {
 /* State that was carried into a refused step does not bring its NaN into the next. */
 static void diverged_with_carry(void) {
   enum { N = 2, T = 3, F = 4 };
-  nn_recurrent_options o = {5, 2, 0, 0, 1};
+  nn_recurrent_options o = {5, 2, 0, 0, 1, 0};
   nn_config c = test_config();
   nn_real good[N * T * F], bad[N * T * F];
   int32_t label[N] = {0, 1};
@@ -1083,6 +1130,46 @@ static int count_epochs(void *user, nn_model *m, const nn_progress *p) {
   return 0;
 }
 
+/* Images of a large mean and a small deviation: the mean is as exact as one number can be, and what
+ * goes back adds up to 0 in each channel. */
+static void batch_norm_far_from_zero(void) {
+  enum { N = 4, SIDE = 16, C = 3, PLANE = SIDE * SIDE, COUNT = N * C * PLANE };
+  nn_config c = test_config();
+  nn_real *x = malloc(COUNT * sizeof *x), *dy = malloc(COUNT * sizeof *dy);
+  nn_batch b;
+  nn_param p;
+  nn_model *m;
+  int i, k, n;
+  memset(&b, 0, sizeof b);
+  c.batch = b.n = N, c.input_gradient = 1;
+  m = nn_create(&c);
+  nn_batch_norm(m, nn_input_image(m, C, SIDE, SIDE));
+  CHECK_OK(nn_build(m));
+  test_fill(x, COUNT, 5), test_fill(dy, COUNT, 6);
+  for (i = 0; i < COUNT; i++) x[i] = 100 + x[i];
+  b.x[0] = x;
+  CHECK_OK(nn_forward(m, &b, 1));
+  CHECK_OK(nn_find_param(m, "batch_norm1.running_mean", &p));
+  for (k = 0; k < C; k++) {
+    double mean = 0;
+    for (n = 0; n < N; n++)
+      for (i = 0; i < PLANE; i++) mean += (double)x[(n * C + k) * PLANE + i] / (N * PLANE);
+    CHECK(fabs(10 * (double)p.value[k] - mean) < 1e-5); /* 100 has units of 8e-6 */
+  }
+  CHECK_OK(nn_backward_from(m, dy));
+  for (k = 0; k < C; k++) {
+    double sum = 0, size = 0;
+    for (n = 0; n < N; n++)
+      for (i = 0; i < PLANE; i++) {
+        const double g = (double)nn_input_gradient(m, 0)[(n * C + k) * PLANE + i];
+        sum += g, size += fabs(g);
+      }
+    CHECK(fabs(sum) < 1e-6 * size);
+  }
+  nn_destroy(m);
+  free(x), free(dy);
+}
+
 /* Batch norm of one value a channel is refused; nn_fit leaves such an end of an epoch out, and what
  * it learns is what it learns from a set without that sample. */
 static void batch_norm_of_one(void) {
@@ -1157,7 +1244,7 @@ static void batch_norm_of_one(void) {
 static void evaluation_carries_nothing(void) {
   enum { N = 12, T = 3, F = 2, H = 4 };
   nn_real x[N * T * F], t[N * T * H];
-  nn_recurrent_options r = {H, 2, 0, 0, 1};
+  nn_recurrent_options r = {H, 2, 0, 0, 1, 0};
   nn_dataset d;
   test_fill(x, COUNT(x), 1), test_fill(t, COUNT(t), 2);
   memset(&d, 0, sizeof d);
@@ -1249,6 +1336,70 @@ static void batch_norm_overflows(void) {
   CHECK_OK(nn_find_param(m, "batch_norm1.running_var", &p));
   CHECK(p.value[0] == 1);
   nn_destroy(m);
+}
+
+/* A NaN that a layer or loss of the caller's makes is said to be its own. */
+typedef struct Fault {
+  int forward, backward, loss, slope;
+} Fault;
+static nn_status faulty_forward(void *user, nn_custom_run *r) {
+  for (size_t i = 0; i < r->y_count; i++) r->y[i] = r->x[0][i];
+  if (((Fault *)user)->forward) r->y[0] = (nn_real)NAN;
+  return NN_OK;
+}
+static nn_status faulty_backward(void *user, nn_custom_run *r) {
+  for (size_t i = 0; i < r->y_count && r->dx[0]; i++) r->dx[0][i] = r->dy[i];
+  if (((Fault *)user)->backward && r->dx[0]) r->dx[0][0] = (nn_real)INFINITY;
+  return NN_OK;
+}
+static nn_status faulty_loss(void *user, nn_custom_loss_run *r) {
+  r->loss[0] = ((Fault *)user)->loss ? (nn_real)NAN : r->x[0];
+  if (((Fault *)user)->slope && r->dx) r->dx[0] = (nn_real)NAN;
+  return NN_OK;
+}
+static void whose_fault(void) {
+  for (int way = 0; way < 5; way++) {
+    Fault fault = {way == 1, way == 2, way == 3, way == 4};
+    const nn_custom_layer layer = {"odd", NULL, faulty_forward, faulty_backward, &fault};
+    const nn_custom_loss loss = {"strange", 0, 0, faulty_loss, &fault};
+    nn_config c = test_config();
+    nn_real x[6];
+    nn_batch b;
+    memset(&b, 0, sizeof b);
+    test_fill(x, 6, 1);
+    b.n = 2, b.x[0] = x;
+    nn_model *m = nn_create(&c);
+    int y = nn_linear(m, nn_input_vector(m, 3), 2);
+    y = nn_custom(m, &y, 1, &layer);
+    nn_custom_loss_with(m, nn_linear(m, y, 2), &loss, 1);
+    CHECK_OK(nn_build(m));
+    const nn_status status = nn_train(m, &b, NULL, NULL);
+    CHECK_STATUS(status, way ? NN_ERR_DIVERGED : NN_OK);
+    if (way) CHECK_HAS(nn_error(m), way < 3 ? "the callback of custom1 (odd) makes a NaN"
+                                            : "the callback of custom_loss1 (strange) makes a NaN");
+    if (way) CHECK_HAS(nn_error(m), way % 2 ? "the loss is nan" : "the gradient of linear");
+    nn_destroy(m);
+  }
+}
+
+/* The labels that may be left out are named. */
+static void ignored_is_named(void) {
+  for (int own = 0; own < 2; own++) {
+    nn_config c = test_config();
+    nn_loss_options o = nn_loss_default(NN_CROSS_ENTROPY);
+    nn_real x[2] = {1, 2};
+    const int32_t label = 7;
+    nn_batch b;
+    memset(&b, 0, sizeof b);
+    b.n = 1, b.x[0] = x, b.labels = &label;
+    if (own) o.ignored = 255;
+    nn_model *m = nn_create(&c);
+    nn_loss_with(m, nn_linear(m, nn_input_vector(m, 2), 3), &o);
+    CHECK_OK(nn_build(m));
+    CHECK_STATUS(nn_train(m, &b, NULL, NULL), NN_ERR_ARGUMENT);
+    CHECK_HAS(nn_error(m), own ? "is not in 0..2 (or -1 or 255)" : "is not in 0..2 (or -1)");
+    nn_destroy(m);
+  }
 }
 
 /* What cannot be learned from is named: targets that are no probabilities or not finite, and 0/0.
@@ -1360,7 +1511,7 @@ static void off_passes_nothing(void) {
   b.n = 1, b.x[0] = x;
   for (int i = 0; i < F; i++) x[i] = (nn_real)(i % 2 ? 1 : -1), d[i] = (nn_real)(i % 2 ? 1 : NAN);
   for (int cell = 0; cell < 2; cell++) {
-    nn_recurrent_options o = {F, 1, 0, 1, 0};
+    nn_recurrent_options o = {F, 1, 0, 1, 0, 0};
     nn_model *m = nn_create(&c);
     if (cell) nn_rnn_with(m, nn_input_sequence(m, 1, F), &o);
     else nn_relu(m, nn_input_vector(m, F));
@@ -1419,12 +1570,18 @@ static void infinite_input(void) {
     }
 }
 
-/* Whether this build reaches the processor's mode for subnormal numbers. */
-#if (defined __x86_64__ || defined _M_X64 || defined __aarch64__) && !defined NN_NO_SIMD && \
-    !defined __TINYC__
-enum { FLUSHES = sizeof(nn_real) == 4 };
+/* Whether the mode for subnormal numbers rules what the kernels of test_isa compute: the x87 has no
+ * such mode. */
+#if defined NN_NO_SIMD || defined __TINYC__
+#define FLUSHES 0
+#elif defined __x86_64__ || defined _M_X64 || defined __aarch64__ || defined __ARM_NEON || \
+    (defined __i386__ && defined __SSE2_MATH__)
+#define FLUSHES (sizeof(nn_real) == 4)
+#elif defined __i386__
+#define FLUSHES \
+  (sizeof(nn_real) == 4 && test_isa() != NN_ISA_SCALAR && nn_isa_available(NN_ISA_SSE2))
 #else
-enum { FLUSHES = 0 };
+#define FLUSHES nn_isa_available(NN_ISA_NEON) /* ARMv7, where the system says whether it is there */
 #endif
 
 static int keeps_subnormals(void) { /* whether this thread does */
@@ -2217,10 +2374,13 @@ int main(void) {
   RUN(padding_is_ignored);
   RUN(padding_has_no_loss);
   RUN(batch_norm_of_lengths);
+  RUN(batch_norm_far_from_zero);
   RUN(batch_norm_of_one);
   RUN(evaluation_carries_nothing);
   RUN(norms_of_any_size);
   RUN(batch_norm_overflows);
+  RUN(whose_fault);
+  RUN(ignored_is_named);
   RUN(odd_targets);
   RUN(labels_past_the_end);
   RUN(dropped_is_zero);
