@@ -2099,6 +2099,21 @@ static int knows_data(nn_model *m, uint32_t crc) {
   return data && strstr(data, word_of("\n%08lx", (unsigned long)crc).text);
 }
 
+/* Reads a note's words; 0 where they are no command line of this version, which `unread` tells. */
+static int read_note(struct settings *s, int count, const char **words, struct unread *unread) {
+  nn_isa isa;
+  s->unread = unread;
+  if (setjmp(unread->back)) return 0;
+  read_words(s, count, words);
+  s->operand = NULL;
+  /* kernels that cannot run here are no reason to end */
+  if (is_set(s, OPT_ISA) &&
+      (nn_isa_find(s->v[OPT_ISA].text, &isa) || !nn_isa_available(isa))) s->v[OPT_ISA].text = "";
+  complete(s);
+  s->unread = NULL;
+  return 1;
+}
+
 /* The settings of the run that a model is of, from its note; its words stay in *words, which the
  * caller frees. 0 if it notes none that this version understands, and why. */
 static int noted_settings(nn_model *m, struct settings *s, char **words, nn_message *why) {
@@ -2114,21 +2129,10 @@ static int noted_settings(nn_model *m, struct settings *s, char **words, nn_mess
   const struct command *c = count > 1 ? find_command(list[1]) : NULL;
   if (!c || !(c->bit & TRAIN)) return 0;
   set_standards(s, c);
-  s->unread = &unread;
-  if (setjmp(unread.back)) {
-    snprintf(why->text, sizeof why->text, "it notes a command line of another version: %.180s",
-             unread.why.text);
-    return 0;
-  }
-  read_words(s, count - 2, list + 2);
-  s->operand = NULL;
-  if (is_set(s, OPT_ISA)) { /* kernels that cannot run here are no reason to end */
-    nn_isa isa;
-    if (nn_isa_find(s->v[OPT_ISA].text, &isa) || !nn_isa_available(isa)) s->v[OPT_ISA].text = "";
-  }
-  complete(s);
-  s->unread = NULL;
-  return 1;
+  if (read_note(s, count - 2, list + 2, &unread)) return 1;
+  snprintf(why->text, sizeof why->text, "it notes a command line of another version: %.180s",
+           unread.why.text);
+  return 0;
 }
 
 /* ---- steps and tests ---- */

@@ -12380,7 +12380,7 @@ nn_status nn_occlusion_size(nn_model *m, const nn_occlusion_options *o, int *hei
 nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_options *o,
                        nn_real *probability, nn_real *activity, int32_t *predicted)
 {
-  int size[3], height, width;
+  int size[3] = {0}, height, width;
   if (!m || nn__occlusion_image(m, o, size) || nn_occlusion_size(m, o, &height, &width))
     return m ? m->status : NN_ERR_ARGUMENT;
   const nn__node *out = &m->node[m->output], *x = NULL;
@@ -19566,7 +19566,7 @@ static int nn__onnx_flat(nn__onnx_reader *r, nn__onnx_view *v)
 {
   const unsigned all = nn__onnx_every(v);
   const nn__onnx_view x = *v;
-  int64_t dim[NN__ONNX_RANK];
+  int64_t dim[NN__ONNX_RANK] = {0};
   if (v->sort == NN__ONNX_LAYER) return nn__onnx_as(r, v, 1, &all);
   for (int i = 0; i < x.rank; i++) dim[i] = nn__onnx_size(&x, i);
   double *made = nn__onnx_made(r, v, x.rank, dim);
