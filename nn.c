@@ -5007,10 +5007,7 @@ static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t plac
   return x->rank == 2 ? place * n + sample : sample * x->rows + place;
 }
 
-static nn_real *nn__value(nn_model *m, int param)
-{
-  return m->param[param].value;
-}
+static nn_real *nn__value(nn_model *m, int param) { return m->param[param].value; }
 static nn_real *nn__grad(nn_model *m, int param) { return m->gradient + m->param[param].offset; }
 
 /* Work that is split by elements or by rows: pieces of a fixed size, so that the split (and with it
@@ -5253,7 +5250,7 @@ static size_t nn__steps_after(const nn_model *m, const nn__node *node)
   if (node->kind == NN__SLICE && node->axis == 0)
     return steps > (size_t)node->begin ? nn__min(steps - (size_t)node->begin, node->rows) : 0;
   if (node->kind == NN__RESHAPE) /* whole ones */
-    return steps * node->rows % x->rows ? 0 : steps * node->rows / x->rows;
+    return steps * x->cols % node->cols ? 0 : steps * x->cols / node->cols;
   return b->rank == 2 ? nn__min(steps, b->steps) : steps;
 }
 
@@ -6850,7 +6847,6 @@ static void nn__cell_join(const nn__cell *q, nn_real *to, const nn_real *w, cons
   }
 }
 
-
 static int nn__past_end(const nn__cell *q, size_t t, size_t sample)
 {
   return t > nn__last_of(q->node, sample);
@@ -7723,6 +7719,9 @@ static int nn__adaptive(nn_model *m, int x, int rank, int height, int width)
   if (!node || !nn__in_range(m, node, rank == 2 ? "steps" : "height", height, 1, NN__MAX_SIZE) ||
       !nn__in_range(m, node, "width", width, 1, rank == 2 ? 1 : NN__MAX_SIZE))
     return -1;
+  if (nn__times(nn__image_height(node) + 1, (size_t)height) == SIZE_MAX ||
+      nn__times(nn__image_width(node) + 1, (size_t)width) == SIZE_MAX) /* see nn__window */
+    return nn__fail(m, NN_ERR_LIMIT, "%s: the pooling is too large", node->name);
   const nn_conv2d_options window = {1, height, width, 0, 0, 0, 0, 1, 1, 1, 0};
   node->window = window; /* stride 0, see nn__window; the kernel is the output's size */
   nn__set_places(m, node, (int)node->cols, height, width);
@@ -9275,7 +9274,6 @@ static void nn__point(nn_model *m)
 static nn_status nn__plan(nn_model *m)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (m->broken == NN_ERR_MEMORY) m->broken = NN_OK; /* not the description's fault: once more */
   if (m->built) return nn__error(m, NN_ERR_STATE, "nn_build: built already");
   if (m->broken != NN_OK) return m->broken;
   if (!m->inputs || m->nodes < 2)
@@ -9544,18 +9542,20 @@ static nn_status nn__build_at(nn_model *m, void *memory)
 {
   const nn_status status = nn__pool_start(&m->context.pool, m->config.threads);
   if (status != NN_OK)
-    return nn__fail(m, status, "nn_build: cannot start %d threads", m->config.threads), m->broken;
+    return nn__error(m, status, "nn_build: cannot start %d threads", m->config.threads);
   m->block = memory, m->block_size = m->plan_size;
   nn__layout(m, nn__aligned(memory));
   nn__point(m);
   m->built = 1;
-  for (int i = 0; i < m->params; i++) {
-    nn__node *node = &m->node[m->param[i].node];
-    const nn_real *from = node->kind == NN__NORMALISE ? node->constants[i - node->param] : NULL;
-    if (from && nn__value(m, i)) memcpy(nn__value(m, i), from, m->param[i].count * sizeof *from);
-  }
   nn__reset(m);
-  if (!m->config.in_place) nn__initialise(m, m->config.seed);
+  if (m->config.in_place) return NN_OK;
+  nn__initialise(m, m->config.seed);
+  for (int i = 0; i < m->params; i++) { /* facts are not drawn; without them mean 0, scale 1 */
+    const nn__node *node = &m->node[m->param[i].node];
+    if (node->kind != NN__NORMALISE) continue;
+    const nn_real *from = node->constants[i - node->param], none = (nn_real)(i - node->param);
+    for (size_t k = 0; k < m->param[i].count; k++) m->param[i].value[k] = from ? from[k] : none;
+  }
   return NN_OK;
 }
 
@@ -9564,8 +9564,7 @@ nn_status nn_build_in(nn_model *m, void *memory, size_t size)
   const nn_status status = nn__plan(m);
   if (status != NN_OK) return status;
   if (memory && size >= m->plan_size) return nn__build_at(m, memory);
-  nn__fail(m, NN_ERR_MEMORY, "nn_build_in: needs %zu bytes, got %zu", m->plan_size, size);
-  return m->broken;
+  return nn__error(m, NN_ERR_MEMORY, "nn_build_in: needs %zu bytes, got %zu", m->plan_size, size);
 }
 
 nn_status nn_build(nn_model *m)
@@ -9574,8 +9573,7 @@ nn_status nn_build(nn_model *m)
   if (status != NN_OK) return status;
   const size_t size = m->plan_size;
   void *memory = nn__allocate(&m->config.allocator, size);
-  if (!memory)
-    return nn__fail(m, NN_ERR_MEMORY, "nn_build: no %zu bytes of memory", size), m->broken;
+  if (!memory) return nn__error(m, NN_ERR_MEMORY, "nn_build: no %zu bytes of memory", size);
   status = nn__build_at(m, memory);
   m->owns_block = status == NN_OK;
   if (status != NN_OK) nn__release(&m->config.allocator, memory, size);
@@ -10643,16 +10641,20 @@ nn_status nn_set_note(nn_model *m, const char *key, const char *text)
                      key, bad);
   const char *old = nn_note(m, key);
   const size_t length = strlen(key) + 1, gone = old ? length + strlen(old) + 1 : 0;
-  const size_t used = m->notes_used - gone;
-  if (text && length + size + 1 > m->notes_size - used)
+  char name[32]; /* the key may lie in what moves; a text that does is added before */
+  memcpy(name, key, length);
+  const int lies = (uintptr_t)(const void *)text - (uintptr_t)m->notes < m->notes_size;
+  const size_t left = m->notes_size - m->notes_used + (lies ? 0 : gone);
+  if (text && length + size + 1 > left)
     return nn__error(m, NN_ERR_LIMIT, "note %s: needs %zu bytes, %zu of config.notes are left", key,
-                     length + size + 1, m->notes_size - used);
+                     length + size + 1, left);
+  if (text && lies) nn__add_note(m, name, text, size);
   if (old) { /* what follows moves up */
     char *at = m->notes + (old - m->notes) - length;
     memmove(at, at + gone, (size_t)(m->notes + m->notes_used - (at + gone)));
-    m->notes_used = used;
+    m->notes_used -= gone;
   }
-  if (text) nn__add_note(m, key, text, size);
+  if (text && !lies) nn__add_note(m, name, text, size);
   return NN_OK;
 }
 
@@ -12043,7 +12045,7 @@ double nn_moments_deviation(const nn_moments *s) { return sqrt(nn_moments_varian
 
 static int nn__is_range(double low, double high)
 {
-  return fabs(low) <= 1e300 && fabs(high) <= 1e300 && low < high; /* so the width is finite */
+  return fabs(low) <= 1e300 && fabs(high) <= 1e300 && high - low >= 1e-300; /* so is 1/width */
 }
 
 nn_status nn_histogram_range(nn_histogram *h, double low, double high)
@@ -12160,7 +12162,10 @@ nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts)
     return nn__error(m, NN_ERR_ARGUMENT, "confusion: %s", labels ? "no counts" : "no labels");
   if (!m->ran) return nn__error(m, NN_ERR_STATE, "confusion: no forward before it");
   const nn__node *out = &m->node[m->output];
-  const size_t n = (size_t)m->n, classes = out->cols;
+  const size_t n = (size_t)m->n, classes = out->cols, each = nn__answers_each(m, 1);
+  if (each < out->rows)
+    return nn__error(m, NN_ERR_SHAPE, "confusion: the losses read %zu label(s) a sample, %s "
+                     "answers %zu times", each, out->name, out->rows);
   /* a cross-entropy that is the first loss tells which labels are the output's */
   const int told = m->loss >= 0 && nn__is_labelled(m->node[m->loss].kind);
   const nn__node *loss = told ? &m->node[m->loss] : NULL;
@@ -12676,7 +12681,7 @@ static void nn__io_class_weights(nn__io *s, nn__node *node)
 {
   nn_real *to = (nn_real *)(uintptr_t)(const void *)node->weights; /* in the model's own block */
   int count = node->has_weights ? (int)node->cols : 0;
-  nn__io_int(s, "the number of class weights", &count, 0, NN_MAX_CLASSES);
+  nn__io_int(s, "the number of class weights", &count, 0, INT_MAX);
   if (!s->reading) nn__io_reals(s, to, (size_t)count);
   for (int i = 0; i < count && s->reading && s->status == NN_OK; i++) {
     nn_real w = 0;
@@ -18610,10 +18615,14 @@ static nn_status nn__fit_alike(nn__fit *f, nn_status status)
   nn_model *m = f->m;
   nn__all all = {0};
   if (nn__ranks(m) == 1) return status;
-  const int64_t options[] = {f->o->epochs, f->o->steps, f->o->no_shuffle, f->batch, f->train->count,
-                             (int64_t)m->config.seed, m->steps, m->ranks.own_norms, m->ranks.ranks};
-  uint32_t crc = nn_crc32(0, m->value, m->values * sizeof *m->value);
-  crc = nn_crc32(nn_crc32(crc, f->p, sizeof *f->p), options, sizeof options);
+  uint32_t crc = 0;
+  if (status == NN_OK) { /* else there may be no parameters, and no data set */
+    const int64_t options[] = {f->o->epochs, f->o->steps, f->o->no_shuffle, f->batch,
+                               f->train->count, (int64_t)m->config.seed, m->steps,
+                               m->ranks.own_norms, m->ranks.ranks};
+    crc = nn_crc32(0, m->value, m->values * sizeof *m->value);
+    crc = nn_crc32(nn_crc32(crc, f->p, sizeof *f->p), options, sizeof options);
+  }
   all.rows = crc;
   if ((status = nn__agree(m, status, &all)) != NN_OK) return status;
   const int alike = all.rows == (double)crc * m->ranks.ranks;

@@ -1214,9 +1214,9 @@ typedef struct nn_histogram {
   double low, high;
   int64_t bin[NN_HISTOGRAM_BINS], below, above, nans;
 } nn_histogram;
-/* Empties h and sets its range. NN_ERR_ARGUMENT unless low < high, both within +-1e300; of the
- * other two, for a histogram without a range, or to merge two of different ranges, with a count
- * below 0, or whose counts do not add up in an int64_t. */
+/* Empties h and sets its range. NN_ERR_ARGUMENT unless high is above low by 1e-300 or more and both
+ * are within +-1e300; of the other two, for a histogram without a range, or to merge two of
+ * different ranges, with a count below 0, or whose counts do not add up in an int64_t. */
 NN_API nn_status nn_histogram_range(nn_histogram *h, double low, double high);
 NN_API nn_status nn_histogram_add(nn_histogram *h, const nn_real *x, size_t count);
 NN_API nn_status nn_histogram_merge(nn_histogram *to, const nn_histogram *from);
@@ -1240,7 +1240,7 @@ NN_API nn_status nn_peaks_add(nn_model *m, int node, int first, int per_map, nn_
 /* counts[label, answer] += 1 for each row of the last forward's output, [K], [T,K] or [K,H,W],
  * against labels as the first loss reads them, or [n], [n,T] or [n,H,W] in 0 .. K-1 (-1: left out;
  * else NN_ERR_ARGUMENT and nothing is counted). answer: the greatest, the first among equals.
- * counts: K K numbers. */
+ * counts: K K numbers. NN_ERR_SHAPE where the losses read fewer labels than the output has rows. */
 NN_API nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts);
 
 /* One pass over a data set in batches of config.batch: an inspecting forward, then on_batch, which
@@ -1331,11 +1331,11 @@ NN_API nn_status nn_load_memory(const void *bytes, size_t size, const nn_config 
 NN_API nn_status nn_load_in(void *memory, size_t *size, const void *bytes, size_t count,
                             const nn_config *config, nn_load_result *out, nn_message *why);
 /* A file's layers as a description that is not built, to be changed: builder calls go on behind the
- * last layer, nn_set_optimizer, nn_set_learning, nn_build. Losses are left out: add one. Notes and
- * training state stay in the file. What it would take to build has nn_load's limit, parameters
- * included. Errors: those of nn_load; NN_ERR_ARGUMENT for an unknown `until`; where options change
- * layers, which then do not fit, NN_ERR_SHAPE or NN_ERR_ARGUMENT. *out: the model, or NULL after an
- * error. */
+ * last layer, nn_set_optimizer, nn_set_learning, nn_build. Losses are left out: add one. Notes,
+ * training state and parameters stay in the file: built, an nn_normalise has mean 0 and scale 1
+ * until nn_load_weights. What it would take to build has nn_load's limit, parameters included.
+ * Errors: those of nn_load; NN_ERR_ARGUMENT for an unknown `until`; where options change layers,
+ * which then do not fit, NN_ERR_SHAPE or NN_ERR_ARGUMENT. *out: the model; NULL after an error. */
 typedef struct nn_open_options {
   const char *until; /* the last layer to be kept, by name; NULL: all */
   int steps;         /* of sequences and tokens, in place of the file's; 0: the file's */

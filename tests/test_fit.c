@@ -1640,6 +1640,7 @@ static void change_seed(Rank *r) { r->seed += r->rank == 1; }
 static void change_gradient(Rank *r) { r->gradient_fails_at = r->rank == 2 ? 9 : 100; }
 static void change_stop(Rank *r) { r->stop_at = r->rank == 1 ? 9 : -1; }
 static void change_left(Rank *r) { r->left = r->rank == 1 ? r->left : 0; }
+static void change_set(Rank *r) { r->d = r->rank == 1 ? NULL : r->d; }
 static nn_status fill_of_rank(void *user, const int32_t *index, int n, nn_real *x, int32_t *labels,
                               nn_real *targets, int32_t *lengths) {
   nn_dataset d = arrays(CLASSIFIER);
@@ -1677,6 +1678,7 @@ static void ranks_end_together(void) {
   ENDS((void)0, change_seed, NN_ERR_STATE, "begin with different parameters");
   ENDS((void)0, change_gradient, NN_ERR_LIMIT, "rank 2 failed");
   CHECK_INT(r[0].p.step, 8);
+  ENDS((void)0, change_set, NN_ERR_ARGUMENT, "rank 1 failed");
   ENDS((void)0, change_stop, NN_STOPPED, "");
   CHECK_INT(r[0].p.step, 9);
   ENDS(r[0].d = &spoilt, NULL, NN_ERR_DIVERGED, "the samples given to");

@@ -374,6 +374,32 @@ static void confusion_of_steps(void) {
   nn_destroy(m);
 }
 
+#ifndef NN_NO_TRAINING
+/* Labels are of another loss, which has fewer rows than the output. */
+static void confusion_of_too_few_labels(void) {
+  nn_config c = test_config();
+  c.batch = 2;
+  nn_model *m = nn_create(&c);
+  const nn_real x[10] = {0};
+  int32_t *const labels = (int32_t *)calloc(2, sizeof *labels); /* valgrind sees more read */
+  int64_t counts[4] = {0};
+  const int out = nn_linear(m, nn_input_sequence(m, 5, 1), 2);
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  b.n = 2, b.x[0] = x;
+  const int last = nn_last_step(m, out);
+  nn_mean_squared_error(m, out);
+  nn_cross_entropy(m, last);
+  if (!built(m)) return;
+  CHECK_OK(nn_forward(m, &b, NN_INSPECTING));
+  CHECK_STATUS(nn_confusion_add(m, labels, counts), NN_ERR_SHAPE);
+  CHECK_HAS(nn_error(m), "the losses read 1 label(s) a sample, linear1 answers 5 times");
+  for (int i = 0; i < 4; i++) CHECK_INT(counts[i], 0);
+  free(labels);
+  nn_destroy(m);
+}
+#endif
+
 static nn_status survey_steps(void *user, nn_model *m, const nn_batch *b, int first) {
   int *seen = (int *)user;
   (void)m;
@@ -1134,6 +1160,7 @@ static void bad_statistics(void) {
   CHECK_STATUS(nn_histogram_range(&h, 0, NAN), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_histogram_range(&h, 0, INFINITY), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_histogram_range(&h, -1.7e308, 1.7e308), NN_ERR_ARGUMENT);
+  CHECK_STATUS(nn_histogram_range(&h, 0, 1e-308), NN_ERR_ARGUMENT); /* 1/width is infinite */
   CHECK_OK(nn_histogram_range(&h, 0, 1));
   CHECK_STATUS(nn_histogram_add(NULL, &x, 1), NN_ERR_ARGUMENT);
   CHECK_STATUS(nn_histogram_add(&h, NULL, 1), NN_ERR_ARGUMENT);
@@ -1350,6 +1377,9 @@ int main(void) {
   RUN(fewer_samples_than_peaks);
   RUN(confusion_is_a_naive_one);
   RUN(confusion_of_steps);
+#ifndef NN_NO_TRAINING
+  RUN(confusion_of_too_few_labels);
+#endif
   RUN(a_survey_sees_every_sample_and_can_stop);
   RUN(receptive_fields);
   RUN(fields_of_all);

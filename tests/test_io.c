@@ -321,6 +321,19 @@ static void losses(void) {
     free(one.at);
     nn_destroy(m);
   }
+  { /* weights of more features than a cross-entropy has classes */
+    enum { FEATURES = NN_MAX_CLASSES + 1 };
+    nn_real *const w = (nn_real *)malloc(FEATURES * sizeof *w);
+    for (int i = 0; i < FEATURES; i++) w[i] = 2;
+    c.batch = 1, m = nn_create(&c);
+    o = nn_loss_default(NN_BINARY_CROSS_ENTROPY), o.weights = w;
+    nn_loss_with(m, nn_input_vector(m, FEATURES), &o);
+    CHECK_OK(nn_build(m));
+    one = test_saved(m, NULL);
+    nn_destroy(m);
+    nn_destroy(m = test_loaded(one, &c));
+    free(one.at), free(w);
+  }
 #endif
 }
 
@@ -738,6 +751,18 @@ static void no_initial_values(void) {
   loaded = test_loaded(file, &c);
   CHECK_SAME(nn_parameters(loaded, &count), w, count * sizeof *w);
   nn_destroy(m), nn_destroy(loaded), free(file.at);
+  { /* but what the caller brings */
+    const nn_real mean = 3, scale = 4;
+    nn_param p;
+    m = nn_create(&c);
+    nn_normalise(m, nn_input_vector(m, 1), &mean, &scale);
+    CHECK_OK(nn_build(m));
+    CHECK_OK(nn_find_param(m, "normalise1.mean", &p));
+    CHECK_SAME(p.value, &mean, sizeof mean);
+    CHECK_OK(nn_find_param(m, "normalise1.scale", &p));
+    CHECK_SAME(p.value, &scale, sizeof scale);
+    nn_destroy(m);
+  }
 #endif
 }
 

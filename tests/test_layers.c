@@ -1720,6 +1720,29 @@ static void wrong_lengths(void) {
   nn_destroy(m);
 }
 
+/* Places times places are more than 32 bits hold. */
+static void long_axes(void) {
+  enum { LONG = 1 << 16 };
+  nn_real *x = (nn_real *)malloc(2 * LONG * sizeof *x);
+  const int32_t length = LONG / 2 + 1;
+  nn_batch b;
+  for (int i = 0; i < 2 * LONG; i++) x[i] = (nn_real)i;
+  memset(&b, 0, sizeof b);
+  b.n = 1, b.x[0] = x, b.lengths = &length;
+  nn_model *m = begin(1, INFERENCE);
+  nn_last_step(m, nn_reshape(m, nn_input_sequence(m, LONG, 2), 2, (int[2]){2 * LONG, 1}));
+  if (ready(m) && CHECK_OK(nn_forward(m, &b, 0))) CHECK_NEAR(nn_output(m)[0], LONG + 1, 0);
+  nn_destroy(m);
+  b.lengths = NULL;
+  m = begin(1, INFERENCE);
+  nn_adaptive_avg_pool2d(m, nn_input_image(m, 1, LONG, 1), LONG, 1);
+  if (sizeof(size_t) == 4) CHECK_STATUS(nn_build(m), NN_ERR_LIMIT);
+  else if (ready(m) && CHECK_OK(nn_forward(m, &b, 0)))
+    CHECK_SAME(nn_output(m), x, LONG * sizeof *x);
+  nn_destroy(m);
+  free(x);
+}
+
 /* ---------------------------------------------------------------------------- whole networks -- */
 
 /* A net with a layer of nearly every kind. */
@@ -2009,7 +2032,7 @@ static int loss_of(nn_model *m, nn_loss_kind kind, double weight, int from, doub
 
 /* What a custom layer's description may not be; `wrong` says what its shape does. */
 enum { NO_RANK = 1, NO_SIZE, MANY_PARAMS, NO_NAME, ONE_NAME, NO_PARAM_SIZE, LONG_NAME, NO_INIT,
-       RANK_5, FAILS, LARGE, INFINITE };
+       RANK_5, FAILS, LARGE, INFINITE, NO_MEMORY };
 static int wrong;
 static nn_status wrong_shape(void *user, nn_custom_shape *s) {
   static const char *const names[2] = {"a", "b"};
@@ -2028,7 +2051,7 @@ static nn_status wrong_shape(void *user, nn_custom_shape *s) {
   if (wrong == INFINITE) s->param[1].init = NN_INIT_CONSTANT, s->param[1].value = INFINITY;
   if (wrong == LARGE)
     for (int i = 0; i < 4; i++) s->param[1].rank = 4, s->param[1].dim[i] = 1 << 20;
-  return wrong == FAILS ? NN_ERR_SHAPE : NN_OK;
+  return wrong == FAILS ? NN_ERR_SHAPE : wrong == NO_MEMORY ? NN_ERR_MEMORY : NN_OK;
 }
 static nn_status nothing(void *user, nn_custom_run *r) { return (void)user, (void)r, NN_OK; }
 static int custom_with(nn_model *m, int what, const char *name) {
@@ -2069,6 +2092,8 @@ static void wrong_custom(void) {
   REFUSED(e, "a parameter is too large", "", "", custom_with(m, LARGE, "own"));
   REFUSED(NN_ERR_SHAPE, "custom1: the shape of own: shapes do", "", "",
           custom_with(m, FAILS, "own"));
+  REFUSED(NN_ERR_MEMORY, "custom1: the shape of own: out of", "", "", /* no net without the layer */
+          nn_linear(m, custom_with(m, NO_MEMORY, "own"), 2));
   REFUSED(NN_ERR_SHAPE, "tokens", "", "", mix(m, nn_input_tokens(m, 3), 0));
 #ifndef NN_NO_TRAINING
   static nn_custom_loss loss = {"half", 1, 0, half_square, NULL};
@@ -2592,6 +2617,7 @@ int main(void) {
   RUN(recurrent_widths);
   RUN(recurrent_carry);
   RUN(wrong_lengths);
+  RUN(long_axes);
   RUN(batch_sizes);
   RUN(inference_and_training_agree);
   RUN(same_bits_for_any_threads);

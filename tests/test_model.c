@@ -63,6 +63,27 @@ static void notes(void) {
   nn_destroy(m);
 }
 
+/* Keys and texts that are the notes' own. */
+static void notes_of_notes(void) {
+  const nn_config c = test_config();
+  nn_model *m = nn_create(&c);
+  nn_linear(m, nn_input_vector(m, 2), 3);
+  CHECK_OK(nn_build(m));
+  CHECK_OK(nn_set_note(m, "a", "one"));
+  CHECK_OK(nn_set_note(m, "bb", "two"));
+  CHECK_OK(nn_set_note(m, "ccc", "three"));
+  CHECK_OK(nn_set_note(m, nn_note_key(m, 0), "new"));
+  CHECK_TEXT(nn_note(m, "a"), "new");
+  CHECK_OK(nn_set_note(m, "bb", nn_note(m, "ccc")));
+  CHECK_TEXT(nn_note(m, "bb"), "three");
+  CHECK_OK(nn_set_note(m, "ccc", nn_note(m, "ccc") + 1));
+  CHECK_TEXT(nn_note(m, "ccc"), "hree");
+  CHECK_OK(nn_set_note(m, nn_note_key(m, 0), NULL));
+  CHECK(nn_note(m, "a") == NULL && nn_note_key(m, 2) == NULL);
+  CHECK_TEXT(nn_note(m, "bb"), "three");
+  nn_destroy(m);
+}
+
 static void wrong_notes(void) {
   static const char *const keys[] = {"", "a b", "-a", ".", "k\xc3\xa4se", "a\n",
                                      "a2345678901234567890123456789012"};
@@ -224,6 +245,31 @@ static void open_whole(void) {
   CHECK_OK(nn_forward(n, &b, 0));
   CHECK_SAME(nn_output(n), want, sizeof want);
   nn_destroy(n);
+  nn_destroy(m);
+  free(file.at);
+}
+
+/* The numbers of an nn_normalise stay in the file, too; until they come it changes nothing. */
+static void open_normalised(void) {
+  nn_config c = test_config();
+  const nn_real mean[2] = {1, 2}, scale[2] = {3, 4}, x[2] = {5, 6};
+  nn_batch b = batch_of(1, x, NULL);
+  nn_model *m = nn_create(&c), *n = NULL;
+  nn_message why;
+  nn_normalise(m, nn_input_vector(m, 2), mean, scale);
+  CHECK_OK(nn_build(m));
+  const Bytes file = test_saved(m, NULL);
+  for (int loaded = 0; loaded < 2; loaded++) {
+    CHECK_OK(nn_open_memory(file.at, file.size, &c, NULL, &n, &why));
+    CHECK_OK(nn_build(n));
+    if (loaded) CHECK_OK(nn_load_weights_memory(n, file.at, file.size, NULL, NULL));
+    CHECK_OK(nn_forward(n, &b, 0));
+    for (int i = 0; i < 2; i++) {
+      const nn_real want = loaded ? (x[i] - mean[i]) * scale[i] : x[i];
+      CHECK_NEAR(nn_output(n)[i], want, 1e-6);
+    }
+    nn_destroy(n);
+  }
   nn_destroy(m);
   free(file.at);
 }
@@ -679,11 +725,13 @@ static void open_to_what_cannot_be(void) {
 int main(void) {
   test_isa();
   RUN(notes);
+  RUN(notes_of_notes);
   RUN(wrong_notes);
   RUN(notes_in_files);
   RUN(damaged_notes);
   RUN(top_classes);
   RUN(open_whole);
+  RUN(open_normalised);
   RUN(open_until);
   RUN(open_resized);
   RUN(damaged_files);
