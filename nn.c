@@ -9301,9 +9301,8 @@ static nn_status nn__plan(nn_model *m)
 nn_status nn_plan(nn_model *m, size_t *bytes)
 {
   if (!m || !bytes) return nn__error(m, NN_ERR_ARGUMENT, "nn_plan: bytes is NULL");
-  *bytes = 0;
   const nn_status status = nn__plan(m);
-  if (status == NN_OK) *bytes = m->plan_size;
+  *bytes = status == NN_OK ? m->plan_size : 0;
   return status;
 }
 
@@ -9446,6 +9445,7 @@ static void nn__reset(nn_model *m)
 #ifndef NN_NO_TRAINING
   if (m->gradient) memset(m->gradient, 0, m->values * sizeof(nn_real));
   for (int i = 0; i < m->slots; i++) memset(m->slot[i], 0, m->values * sizeof(nn_real));
+  if (m->average) memset(m->average, 0, m->values * sizeof(nn_real));
   m->averaged = 0, m->swapped = 0;
   nn__reset_plateau(m);
 #endif

@@ -337,6 +337,37 @@ static void losses(void) {
 #endif
 }
 
+/* What was in the memory that a model is built in gets into no checkpoint, of step 0 either. */
+static void nothing_of_the_memory(void) {
+#ifdef NN_NO_TRAINING
+  SKIP("built without training");
+#else
+  const nn_config c = test_config();
+  nn_optimizer o = nn_adam(.1);
+  const nn_progress progress = {0};
+  nn_recurrent_options cell = {3, 1, 0, 0, 1, 0};
+  Bytes file[2];
+  o.amsgrad = 1, o.average = .9;
+  for (int k = 0; k < 2; k++) {
+    nn_model *m = nn_create(&c);
+    size_t size;
+    nn_cross_entropy(m, nn_last_step(m, nn_batch_norm(m, nn_lstm_with(m, nn_input_sequence(m, 2, 3),
+                                                                      &cell))));
+    nn_set_optimizer(m, &o);
+    CHECK_OK(nn_plan(m, &size));
+    void *const memory = malloc(size);
+    memset(memory, k ? 0x55 : 0xAA, size);
+    CHECK_OK(nn_build_in(m, memory, size));
+    file[k] = test_saved(m, &progress);
+    nn_destroy(m);
+    free(memory);
+  }
+  CHECK_INT(file[0].size, file[1].size);
+  CHECK_SAME(file[0].at, file[1].at, file[0].size);
+  free(file[0].at), free(file[1].at);
+#endif
+}
+
 /* A file names layers and losses of the caller's; config has them, or the file is refused. */
 static void custom(void) {
   nn_config c = test_config(), without;
@@ -791,6 +822,7 @@ int main(void) {
   RUN(round_trip);
   RUN(checkpoints);
   RUN(losses);
+  RUN(nothing_of_the_memory);
   RUN(custom);
   RUN(wrong_arguments);
   RUN(truncated);
