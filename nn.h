@@ -871,7 +871,7 @@ NN_API nn_status nn_forward(nn_model *m, const nn_batch *b, int training);
 NN_API const nn_real *nn_output(nn_model *m);
 /* Copies one node's output of the last forward, border layout, to [n, shape]. Always there for the
  * output node; for others only if built with keep_activations (NN_ERR_STATE otherwise, and for
- * tokens, which are the caller's). */
+ * tokens, which are the caller's); for inputs only while what x points to stays. */
 NN_API nn_status nn_read(nn_model *m, int node, nn_real *to);
 /* Forward, then each sample's most probable class to labels [n] (or NULL) and the softmax of the
  * output to probabilities [n,K] (or NULL); of nn_softmax itself a copy. The output must be a
