@@ -302,7 +302,11 @@ static int read_number(const char *s, double *value) {
 #define STBI_ONLY_BMP
 #define STBI_ONLY_PNM
 #define STBI_NO_STDIO
-#define STBI_MAX_DIMENSIONS 16384
+/* No array of a decoder may be larger than this: a small file may be a bomb. */
+static size_t picture_room;
+#define STBI_MALLOC(size) ((size) > picture_room ? NULL : malloc(size))
+#define STBI_REALLOC(p, size) ((size) > picture_room ? NULL : realloc(p, size))
+#define STBI_FREE free
 #include <stb/stb_image.h>
 
 /* The signal that asks the program to stop, 0 while there is none: its only global variable. The
@@ -335,9 +339,7 @@ static lock *take_folder(const char *folder, int *taken) {
   *taken = !f && errno == EACCES;
   return f;
 }
-static void leave_folder(lock *l) {
-  if (l) fclose(l);
-}
+static void leave_folder(lock *l) { if (l) fclose(l); }
 #else
 static const char separators[] = "/";
 /* A file that grows past the user's limit is an error like a full disk, not the end. */
@@ -362,9 +364,7 @@ static lock *take_folder(const char *folder, int *taken) {
   if (*taken) closedir(d);
   return *taken ? NULL : d; /* some disks know no locks */
 }
-static void leave_folder(lock *l) {
-  if (l) closedir(l);
-}
+static void leave_folder(lock *l) { if (l) closedir(l); }
 #endif
 
 /* Ranks of one program: mpirun starts several, and MPI adds up. Rank 0 is the program, the others
@@ -913,21 +913,24 @@ static nn_array read_array(const char *path) {
 static int read_picture(const struct text *file, int dim[3], nn_dataset *to, int was[2]) {
   const stbi_uc *bytes = (const stbi_uc *)file->data;
   const int size = file->size < INT32_MAX ? (int)file->size : 0;
-  int w, h, c;
+  int w, h, c, scans = 0;
+  picture_room = 1 << 16; /* for its tables */
   if (!stbi_info_from_memory(bytes, size, &w, &h, &c)) return 0;
-  if (w < 1 || h < 1 || w > (1 << 24) / h || dim[0] > 4) return 0; /* the size is an attack's */
+  if (h < 0 && h > -(1 << 24)) h = -h; /* a BMP's top row comes first */
+  /* Each scan of a JPEG, a few bytes maybe, takes as long as all its pixels; ten are usual. */
+  for (int i = 1; i < size && *bytes == 255; i++) scans += bytes[i - 1] == 255 && bytes[i] == 0xDA;
+  if (w < 1 || h < 1 || w > (1 << 24) / h || scans > 500 || dim[0] > 4) return 0;
   if (!dim[0]) dim[0] = c >= 3 ? 3 : 1;
   if (!dim[1]) dim[1] = dim[2] = (int)fmin(fmin(w, h), 64);
-  stbi_uc *from = stbi_load_from_memory(bytes, size, &w, &h, &c, dim[0]);
-  if (!from) return 0;
   /* What is cut out, and how often its pixels are repeated so that it is no smaller than dim. */
   const int tall = (int)fmax(fmin(h, (double)w * dim[1] / dim[2]), 1);
   const int wide = (int)fmax(fmin(w, (double)h * dim[2] / dim[1]), 1);
   const int times = 1 + (int)fmax((dim[1] - 1) / tall, (dim[2] - 1) / wide);
-  if ((double)tall * times * wide * times > 1 << 24) {
-    stbi_image_free(from);
-    return 0;
-  }
+  if ((double)tall * times * wide * times > 1 << 24) return 0;
+  /* Rows of four 16-bit numbers a pixel, in an array that doubles; a JPEG's whole blocks. */
+  picture_room += 2 * file->size + 16 * (size_t)(w + 32) * (size_t)(h + 32);
+  stbi_uc *from = stbi_load_from_memory(bytes, size, &w, &h, &c, dim[0]);
+  if (!from) return 0;
   const int rows = tall * times, columns = wide * times, plane = rows * columns;
   const size_t count = (size_t)dim[0] * (size_t)plane;
   uint8_t *pixels = allocate(count, 1);
@@ -937,8 +940,7 @@ static int read_picture(const struct text *file, int dim[3], nn_dataset *to, int
     pixels[i] = from[(y * w + x) * dim[0] + (int)(i / (size_t)plane)];
   }
   stbi_image_free(from);
-  nn_transform shrink = {0};
-  shrink.height = dim[1], shrink.width = dim[2];
+  const nn_transform shrink = {.height = dim[1], .width = dim[2]};
   *to = nn_dataset_pixels(pixels, NULL, 1, dim[0], rows, columns);
   to->owned[0].data = pixels;
   if (nn_dataset_transform(to, &shrink, NULL)) fail("out of memory");
@@ -989,7 +991,7 @@ static void load_own(struct data *d, nn_dataset *to, const struct settings *s, e
   nn_message why;
   if (!is_folder(path)) {
     if (!is_set(s, labels))
-      refuse(s, "--%s is missing: the classes of %s", options[labels].name, path);
+      refuse(s, "--%s is missing: %s is no folder of images", options[labels].name, path);
     if (nn_dataset_load(path, s->v[labels].text, NULL, to, &why)) fail("%s", why.text);
     if (t.gray && to->channels > 1 && nn_dataset_transform(to, &t, &why))
       fail("%s: --gray: %s", path, why.text);
@@ -2362,10 +2364,7 @@ static int on_save(void *user, nn_model *m, const nn_progress *p) {
 }
 
 /* Its clock, which it asks after a checkpoint: training goes on. */
-static double clock_of(void *user) {
-  struct run *r = user;
-  return r->mark = now();
-}
+static double clock_of(void *user) { return ((struct run *)user)->mark = now(); }
 
 /* nn_fit of a run, of which all ranks take a share, beginning with a copy of rank 0's model. */
 static nn_status run_fit(struct run *r) {
@@ -2618,7 +2617,7 @@ static void resume_settings(struct run *r, const struct settings *typed, char **
   nn_message why;
   path_of(r->folder, "%s", typed->v[OPT_RESUME].text);
   if (!holds_run(r->folder)) fail("%s is not the folder of a run: last.nn is missing", r->folder);
-  if (load_last(r->folder, &loaded, &why)) fail("%s", why.text);
+  if (load_last(r->folder, &loaded, &why)) fail("%s; nor can last.nn.previous be read", why.text);
   if (!noted_settings(loaded.model, s, words, &why)) fail("%s/last.nn: %s", r->folder, why.text);
   nn_destroy(loaded.model);
   if (s->command != typed->command)
@@ -3265,6 +3264,8 @@ static void add_combinations(struct study *st) {
   }
   const double most = wanted && wanted < all ? wanted : all;
   if (most > 10000 || all > UINT32_MAX) refuse(typed, "%.0f combinations are too many", all);
+  if (wanted && all == 1)
+    refuse(typed, "--random draws among an option's values: give one a list or LOW:HIGH");
   if (wanted > all) note("--random %d: there are only %.0f combinations", wanted, all);
   for (uint32_t k = 0; k < most; k++) {
     struct text name = {0}, line = {0};
@@ -4450,7 +4451,7 @@ static int convert_command(const struct settings *s) {
   if (comes_in && !is_set(s, OPT_NET))
     refuse(s, "--net is missing: %s has weights alone; for which net?", from);
   if (!comes_in && (is_set(s, OPT_NET) || by_order || o.keras))
-    refuse(s, "--net, --by-order and --keras are for weights that come in; %s is a model", from);
+    refuse(s, "--net, --by-order and --keras are for a file of weights, which %s is not", from);
   if (is_set(s, OPT_INT8) && form != TO_C)
     refuse(s, "--int8 is for C source: %s does not end in .h", to);
   if (is_set(s, OPT_NAMES) && by_order) refuse(s, "--names and --by-order exclude each other");
@@ -4552,7 +4553,7 @@ struct predictor {
   nn_model *m;
   nn_node_info in;
   int dim[3], classes, several; /* several: more than one file */
-  int in_folder, right, labelled;
+  int in_folder, shown, right, labelled;
   char fitted[400]; /* the first picture that was not of the model's size, and its own */
 };
 
@@ -4585,6 +4586,7 @@ static void predict_set(struct predictor *p, const nn_dataset *d, const char *na
       putchar('\n');
     }
   }
+  p->shown += d->count;
   free(x), free(found);
 }
 
@@ -4667,6 +4669,7 @@ static int predict_command(struct settings *s) {
   for (int i = 1; i < s->operands; i++)
     if ((p.in_folder = is_folder(s->operand[i])) != 0) each_file(s->operand[i], predict_file, &p);
     else predict_file(&p, s->operand[i]);
+  if (!p.shown) fail("%s: no images are there", s->operand[1]);
   if (p.labelled)
     printf("accuracy %s (%d of %d)\n", percent((double)p.right / p.labelled).text, p.right,
            p.labelled);
@@ -4690,7 +4693,7 @@ static int run(const struct command *c, int count, char **argv, const char **wor
   if (c->bit == PREDICT) return predict_command(&s);
   if (c->bit == LOOK) return look_command(&s);
   if (c->bit == PLAYS) return play_command(&s);
-  int several = whole_of(&s, OPT_SEEDS) > 1 || is_set(&s, OPT_DONE);
+  int several = whole_of(&s, OPT_SEEDS) > 1 || is_set(&s, OPT_DONE) || is_set(&s, OPT_RANDOM);
   for (int o = 0; o < OPTION_COUNT; o++) several |= s.v[o].several;
   return several ? sweep_command(&s, typed) : run_command(&s);
 }

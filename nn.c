@@ -13274,7 +13274,9 @@ static void nn__io_header(nn__io *s, size_t size)
   s->section = "header";
   nn__io_bytes(s, magic, sizeof magic);
   if (memcmp(magic, nn__io_magic, sizeof magic))
-    s->at = 0, nn__io_fail(s, NN_ERR_FORMAT, "not a model or checkpoint of nn");
+    s->at = 0, nn__io_fail(s, NN_ERR_FORMAT, memcmp(magic, "PK\3\4", 4)
+                           ? "not a model or checkpoint of nn"
+                           : "a zip archive (npz, torch.save's), not a model or checkpoint of nn");
   nn__io_whole(s, 4, "the byte-order mark", &mark, NN__IO_MARK, NN__IO_MARK);
   nn__io_int(s, "the version", &version, 1, INT_MAX);
   if (version > NN__IO_VERSION)
@@ -14135,7 +14137,10 @@ static void nn__open_npz(nn__bundle *b, size_t size)
   b->end = s->at = size - back;
   nn__zip_end(s, last);
   const uint64_t all = last[NN__Z_ALL], bytes = last[NN__Z_BYTES], begin = last[NN__Z_BEGIN];
-  if (all == 0xFFFF || bytes == nn__zip_64 || begin == nn__zip_64)
+  if (b->end >= 20 && !memcmp(s->from + b->end - 20, "PK\6\7", 4)) /* a record of zip64 */
+    nn__io_fail(s, NN_ERR_UNSUPPORTED, "an archive as torch.save writes, which is not read: "
+                                       "save the weights by numpy.savez or as safetensors");
+  else if (all == 0xFFFF || bytes == nn__zip_64 || begin == nn__zip_64)
     nn__io_fail(s, NN_ERR_LIMIT, "an archive of 4 GiB or 65535 files or more");
   else if (last[NN__Z_DISKS] || last[NN__Z_HERE] != all || begin > b->end ||
            bytes != b->end - begin || !all != !bytes)

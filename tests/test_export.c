@@ -948,6 +948,14 @@ static void archives(void) {
   append(&b, "PK\5", 3);
   CHECK_OK(load(m, &b, NULL, &w));
   free(b.at);
+  b = small_npz(); /* with the records of zip64 before the end's, as torch.save has them */
+  unsigned char end[22], zip64[76] = "PK\6\6";
+  memcpy(end, b.at + b.size - 22, 22), memcpy(zip64 + 56, "PK\6\7", 4);
+  b.size -= 22;
+  append(&b, zip64, 76), append(&b, end, 22);
+  CHECK(load(m, &b, NULL, NULL) == NN_ERR_UNSUPPORTED);
+  CHECK_HAS(nn_error(m), "as torch.save writes, which is not read");
+  free(b.at);
   nn_destroy(m), nn_destroy(before);
 }
 

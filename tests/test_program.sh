@@ -80,8 +80,8 @@ refused 2 'ends in one of .nn, .onnx, .safetensors, .npz, .h, /' convert model.n
 refused 2 'names is for files of weights: model.nn and x.onnx are models' convert model.nn x.onnx --names names
 refused 2 'int8 is for C source: x.nn does not end in .h' convert model.nn x.nn --int8
 refused 2 'names and --by-order exclude each other' convert w.npz x.nn --net x --names names --by-order
-refused 2 'for weights that come in; model.onnx is a model' convert model.onnx x.nn --by-order
-refused 2 'for weights that come in; model.nn is a model' convert model.nn x.npz --keras
+refused 2 'for a file of weights, which model.onnx is not' convert model.onnx x.nn --by-order
+refused 2 'for a file of weights, which model.nn is not' convert model.nn x.npz --keras
 NN_ISA=sse3 refused 2 'NN_ISA.*is none of' mnist
 case $(uname -m) in x86_64 | i?86) other=neon ;; *) other=sse2 ;; esac
 refused 2 'cannot run here' mnist --isa $other
@@ -613,8 +613,44 @@ ok 'and standard input' test "$(cut -d ' ' -f 2- out)" = "$(head -n 1 three | cu
 run predict whole/best.nn large.pgm
 ok 'pictures of another size are fitted, in one line' test $rc = 0 -a "$(grep -c \
   'large.pgm has 56 x 60 pixels: pictures are cut and scaled to 28 x 28' err)" = 1
+# Four rows of four pixels, which unpack to 100 million bytes.
+png() { printf '\211PNG\r\n\032\n'; word 13; printf IHDR; word 4; word 4; printf '\10\0\0\0\0----'; }
+gzip -9 < <(head -c 100000000 /dev/zero) | tail -c +11 > deflated
+{ png; word $(($(wc -c < deflated) + 2)); printf 'IDATx\1'; cat deflated; printf -- '----'
+  word 0; printf 'IEND----'; } > bomb.png
+refused 1 'bomb.png is no picture' predict whole/best.nn bomb.png
+gzip -9 < <(head -c 20 /dev/zero) | tail -c +11 > deflated
+{ png; word $(($(wc -c < deflated) + 2)); printf 'IDATx\1'; cat deflated; printf -- '----'
+  word 0; printf 'IEND----'; } > small.png
+run predict whole/best.nn small.png
+ok 'a PNG is read' test $rc = 0
+mkdir -p none/inner
+refused 1 'none: no images are there' predict whole/best.nn none
+jpeg() { # jpeg SCANS: four pixels by as many, each scan after the first a bit of their mean
+  printf '\xff\xd8\xff\xdb\0\x43\0'; head -c 64 /dev/zero | tr '\0' '\1'
+  printf '\xff\xc2\0\x0b\x08\0\4\0\4\1\1\x11\0\xff\xc4\0\x14\0\1'; head -c 16 /dev/zero
+  printf '\xff\xda\0\x08\1\1\0\0\0\1\x7f'
+  for ((i = 1; i < $1; i++)); do printf '\xff\xda\0\x08\1\1\0\0\0\x10'; done
+  printf '\xff\xd9'
+}
+jpeg 20 > few.jpg && jpeg 501 > scans.jpg
+run predict whole/best.nn few.jpg
+ok 'a JPEG of many scans is read' test $rc = 0
+refused 1 'scans.jpg is no picture' predict whole/best.nn scans.jpg
+bmp() { # bmp HEIGHT BYTE..: two columns of gray pixels
+  printf 'BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\2\0\0\0'"$1"'\1\0\x18\0'; head -c 24 /dev/zero
+  shift
+  for row; do printf "\\x$row\\x$row\\x$row\\x$row\\x$row\\x$row\\0\\0"; done
+}
+mkdir -p bitmaps && bmp '\2\0\0\0' 10 f0 > bitmaps/up.bmp && bmp '\xfe\xff\xff\xff' f0 10 > bitmaps/down.bmp
+run predict whole/best.nn bitmaps
+ok 'a BMP may begin with its top row' test $rc = 0 -a \
+  "$(cut -d ' ' -f 2- out | sort | uniq -c | sed 's/ *\([0-9]*\).*/\1/')" = 2
 echo 'no picture' > text
 refused 1 'text is no picture, npy, IDX or CIFAR-10 file' predict whole/best.nn text
+mkdir broken && head -c 100 whole/last.nn | tee broken/last.nn > broken/last.nn.previous
+refused 1 'last.nn: .*cut short; nor can last.nn.previous be read' mnist --data set --resume broken
+refused 2 'labels is missing: nosuch is no folder' train --images nosuch
 for bytes in 0 10 500 3000; do
   head -c $bytes whole/best.nn > cut.nn
   refused 1 'cut.nn' info cut.nn
@@ -974,6 +1010,8 @@ refused 2 "cell 'rnn,grru': 'grru' is none of .*did you mean gru" mnist --cell=r
 refused 2 "augment 'flip, shift=2/flip': 'flip, shift=2' is not made of" mnist '--augment=flip, shift=2/flip'
 run "${sweep[@]}" --cell=rnn,gru --random 5 --out few
 ok 'more than there are is told' grep -q '^nn: --random 5: there are only 2 combinations$' err
+refused 2 'random draws among' mnist --data set --random 5
+refused 2 'random draws among' "${sweep[@]}" --random 5
 
 echo "program: $passed passed, $failed failed"
 [ $failed = 0 ]
