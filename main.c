@@ -2533,8 +2533,8 @@ static void make_model(struct run *r, nn_config *c) {
   if (is_weights(from) && !is_folder(from)) path_of(path, "%s", from);
   else model_path(path, from);
   need_own(path);
-  need_regular(path);
   must(r->m, nn_load_weights(r->m, path, NULL, &w));
+  if (!w.found) fail("--from %s: its arrays are not this net's (nn info lists them)", from);
   note("%d arrays come from %s; %d are not in it and %d have another shape%s%s", w.found, from,
        w.missing, w.reshaped, w.reshaped ? ", as " : "", w.first_reshaped);
 }
@@ -4451,7 +4451,7 @@ static int convert_command(const struct settings *s) {
   if (comes_in && !is_set(s, OPT_NET))
     refuse(s, "--net is missing: %s has weights alone; for which net?", from);
   if (!comes_in && (is_set(s, OPT_NET) || by_order || o.keras))
-    refuse(s, "--net, --by-order and --keras are for a file of weights, which %s is not", from);
+    refuse(s, "--net, --by-order and --keras take .safetensors, .npz and npy files, not %s", from);
   if (is_set(s, OPT_INT8) && form != TO_C)
     refuse(s, "--int8 is for C source: %s does not end in .h", to);
   if (is_set(s, OPT_NAMES) && by_order) refuse(s, "--names and --by-order exclude each other");

@@ -99,6 +99,7 @@ extern "C" {
  *                   Where there are no POSIX threads (bare metal, wasm) nn.c sets it by itself.
  * NN_NO_SIMD        only the portable scalar kernels; no intrinsics, no inline assembly.
  * NN_NO_MALLOC      no malloc: models live in the caller's buffers or come from config.allocator.
+ *                   What is given no allocator, but needs one, is out of memory (NN_ERR_MEMORY).
  * NN_NO_TRAINING    no gradients, losses, optimizers or fitting: inference only, least code.
  * NN_NO_INSPECT     without the functions that look inside a net (@@INSPECT).
  * NN_NO_EXPORT      without files of other programs (@@EXPORT, @@SOURCE, @@ONNX); nn_load_weights
@@ -1371,7 +1372,7 @@ NN_API uint32_t nn_crc32(uint32_t crc, const void *bytes, size_t size);
  *   safetensors (huggingface.co/docs/safetensors): F32, F64, F16 and BF16 are converted; the
  *     metadata become notes, but "format", those that the model has already, those that may be no
  *     note (nn_set_note) and those for which config.notes has no room;
- *   npz (numpy.savez, not savez_compressed), below 4 GiB: <f4, <f8 and <f2 are converted.
+ *   npz (numpy.savez; not savez_compressed, torch.save), below 4 GiB: <f4, <f8, <f2 are converted.
  * In the last two arrays of whole numbers may be there, but fill none; num_batches_tracked is left
  * out, in any layer, and the mean and scale of nn_normalise may be missing: then they stay. All of
  * a file is checked first: each offset, size, name, type and CRC-32, that no two arrays overlap, no
@@ -1615,11 +1616,11 @@ NN_API nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_optio
 #ifndef NN_NO_STDIO
 /* Loads the last checkpoint that nn_fit kept under `path`; where that is damaged or missing the one
  * before it: out->previous is then 1, and why says what was wrong with the last (else it is empty).
- * NN_ABSENT where there is neither: a run that begins. Where neither is whole, the last one's error
- * and a sentence about both. NN_ERR_STATE for a model that is no checkpoint. Other errors are those
- * of nn_load, without a look at the one before; pipes and folders are left alone. Call it only from
- * the process that goes on with the run, for it cleans up: where `path` is damaged or missing, a
- * whole path.tmp, whose writer was killed before the last renaming, becomes `path`; a damaged
+ * NN_ABSENT and a sentence where there is neither: a run that begins. Where neither is whole, the
+ * last one's error and a sentence about both. NN_ERR_STATE for a model that is no checkpoint. Other
+ * errors are those of nn_load, without a look at the one before; pipes and folders are left alone.
+ * Call it only from the process that goes on, for it cleans up: where `path` is damaged or missing,
+ * a whole path.tmp, whose writer was killed before the last renaming, becomes `path`; a damaged
  * `path` becomes path.damaged, or the next checkpoint would make it path.previous. */
 NN_API nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *out,
                            nn_message *why);

@@ -80,8 +80,8 @@ refused 2 'ends in one of .nn, .onnx, .safetensors, .npz, .h, /' convert model.n
 refused 2 'names is for files of weights: model.nn and x.onnx are models' convert model.nn x.onnx --names names
 refused 2 'int8 is for C source: x.nn does not end in .h' convert model.nn x.nn --int8
 refused 2 'names and --by-order exclude each other' convert w.npz x.nn --net x --names names --by-order
-refused 2 'for a file of weights, which model.onnx is not' convert model.onnx x.nn --by-order
-refused 2 'for a file of weights, which model.nn is not' convert model.nn x.npz --keras
+refused 2 'npz and npy files, not model.onnx' convert model.onnx x.nn --by-order
+refused 2 'npz and npy files, not model.nn' convert model.nn x.npz --keras
 NN_ISA=sse3 refused 2 'NN_ISA.*is none of' mnist
 case $(uname -m) in x86_64 | i?86) other=neon ;; *) other=sse2 ;; esac
 refused 2 'cannot run here' mnist --isa $other
@@ -648,6 +648,8 @@ ok 'a BMP may begin with its top row' test $rc = 0 -a \
   "$(cut -d ' ' -f 2- out | sort | uniq -c | sed 's/ *\([0-9]*\).*/\1/')" = 2
 echo 'no picture' > text
 refused 1 'text is no picture, npy, IDX or CIFAR-10 file' predict whole/best.nn text
+printf 'PK\3\4 and so on' > net.pt
+refused 1 'net.pt: .*a zip archive .*, not a model' info net.pt
 mkdir broken && head -c 100 whole/last.nn | tee broken/last.nn > broken/last.nn.previous
 refused 1 'last.nn: .*cut short; nor can last.nn.previous be read' mnist --data set --resume broken
 refused 2 'labels is missing: nosuch is no folder' train --images nosuch
@@ -701,6 +703,8 @@ refused 1 'nofile: No such file' mnist --data set --from nofile --steps 2 --out 
 ok 'and nothing was made' test ! -e unborn
 run mnist --data set --cell gru --hidden 8 --from pairs --steps 2 --batch 8 --quiet --out born
 ok '--from takes the folder of a run' test $rc = 0 -a "$(grep -c 'arrays come from pairs;' err)" = 1
+refused 1 'from pairs: its arrays are not this net' mnist --data set --cell mlp --from pairs \
+  --steps 2 --quiet --out no
 refused 1 'born is at step 2 already, and so cannot be one of 1' mnist --resume born --data set \
   --steps 1 --quiet
 refused 2 '--epochs and --steps exclude each other' mnist --resume born --data set --steps 9 --epochs 2
