@@ -18261,7 +18261,9 @@ nn_status nn_save_c(nn_model *m, const nn_c_options *options, const char *path)
 static nn_status nn__check_dataset(nn_model *m, const nn_dataset *d, const char *who)
 {
   if (!m->built || m->loss < 0 || m->inputs != 1)
-    return nn__error(m, NN_ERR_STATE, "%s: needs a built model with a loss and one input", who);
+    return nn__error(m, NN_ERR_STATE, "%s: the model %s", who,
+                     !m->built ? "is not built" : m->loss < 0 ? "has no loss"
+                                                              : "has more than one input");
   nn_status status = nn__check_samples(m, d, who);
   if (status != NN_OK) return status;
   for (int labelled = 0; labelled < 2; labelled++) {

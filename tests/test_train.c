@@ -716,8 +716,13 @@ static void fit_counts(void) {
     CHECK_OK(nn_build(m));
     o = nn_fit_default();
     CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_STATE);
+    if (!i) CHECK_HAS(nn_error(m), "fit: the model has no loss");
     nn_destroy(m);
   }
+  m = nn_create(&c);
+  CHECK_STATUS(nn_fit(m, &d, &o), NN_ERR_STATE);
+  CHECK_HAS(nn_error(m), "fit: the model is not built");
+  nn_destroy(m);
 }
 
 /* The loss over a set is the mean over its samples, whatever the batches. */
