@@ -7644,6 +7644,8 @@ static int nn__pool_layer(nn_model *m, const nn__layer *row, int x, int rank,
   if (!options) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
   const nn_pool2d_options o = *options;
   const nn__node *in = &m->node[x];
+  if (o.exclude_pad && row->kind == NN__MAX_POOL)
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: exclude_pad is of average pools alone", node->name);
   if (!nn__in_range(m, node, "kernel", o.kernel_h, 1, NN__MAX_WINDOW) ||
       !nn__in_range(m, node, "kernel", o.kernel_w, 1, NN__MAX_WINDOW) ||
       !nn__in_range(m, node, "stride", o.stride_h, 1, NN__MAX_SIZE) ||
@@ -7665,7 +7667,7 @@ static int nn__pool_layer(nn_model *m, const nn__layer *row, int x, int rank,
   const nn_conv2d_options window = {1, o.kernel_h, o.kernel_w, o.stride_h, o.stride_w, o.pad_h,
                                     o.pad_w, 1, 1, 1, 0};
   node->window = window;
-  node->ceil = o.ceil != 0, node->exclude_pad = row->kind == NN__AVG_POOL && o.exclude_pad;
+  node->ceil = o.ceil != 0, node->exclude_pad = o.exclude_pad != 0;
   nn__set_places(m, node, (int)in->cols, oh, ow);
   return nn__added(m);
 }
@@ -7799,6 +7801,9 @@ static int nn__norm_layer(nn_model *m, const nn__layer *row, int x, const nn_nor
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: momentum is %g, but no running statistics move (0, or "
                     "the default, %g)", node->name, o->momentum, nn__usual_norm.momentum);
   if (groups && !nn__in_range(m, node, "groups", o->groups, 1, NN__MAX_SIZE)) return -1;
+  if (!groups && o->groups != 0 && o->groups != nn__usual_norm.groups)
+    return nn__fail(m, NN_ERR_ARGUMENT, "%s: groups is %d, but of group norm alone (0 or 1 "
+                    "elsewhere)", node->name, o->groups);
   if (groups && node->cols % (size_t)o->groups)
     return nn__fail(m, NN_ERR_SHAPE, "%s: groups %d must divide the channels %zu", node->name,
                     o->groups, node->cols);
@@ -12871,9 +12876,10 @@ static int nn__add_described(nn_model *m, const nn__node *d)
   case NN__LINEAR: return nn__linear(m, x, d->size, d->no_bias);
   case NN__MAX_POOL:
   case NN__AVG_POOL: {
+    const int average = d->kind == NN__AVG_POOL; /* else a file's exclude_pad means nothing */
     const nn_pool2d_options o = {w->kernel_h, w->kernel_w, w->stride_h, w->stride_w,
-                                 w->pad_h,    w->pad_w,    d->ceil,     d->exclude_pad};
-    if (d->kind == NN__AVG_POOL && !w->stride_h && !w->stride_w)
+                                 w->pad_h,    w->pad_w,    d->ceil,     average && d->exclude_pad};
+    if (average && !w->stride_h && !w->stride_w)
       return nn__adaptive(m, x, of_steps, w->kernel_h, w->kernel_w);
     return nn__pool_layer(m, nn__rows[d->kind], x, of_steps, &o);
   }
@@ -20269,7 +20275,7 @@ static int nn__onnx_channel_norm(nn__onnx_reader *r, nn__onnx_view *y)
   if (y->rank < 2 || !nn__onnx_samples(y, 0))
     return nn__onnx_refuse(r, "its input must be [N,C,..], N the samples");
   options.eps = nn__onnx_is(r, "epsilon");
-  options.groups = nn__onnx_narrow((double)nn__onnx_size(y, 1));
+  if (instance) options.groups = nn__onnx_narrow((double)nn__onnx_size(y, 1));
   if (!nn__onnx_by(r, y, 2, 1) ||
       !nn__onnx_built(r, y, nn__norm_layer(r->m, nn__rows[r->how], y->node, &options)))
     return 0;

@@ -359,7 +359,8 @@ NN_API nn_status nn_model_status(const nn_model *m);
 NN_API const char *nn_error(const nn_model *m);
 
 /* Every builder below returns the new node's number, or -1 after an error. Shapes leave out the
- * batch: [C,H,W] an image, [T,F] a sequence, [F] a vector. Numbers named in a range are checked. */
+ * batch: [C,H,W] an image, [T,F] a sequence, [F] a vector. A number outside the range named, and an
+ * option that this kind of layer lacks, other than 0 or its default, are NN_ERR_ARGUMENT. */
 NN_API int nn_input_image(nn_model *m, int channels, int height, int width);
 NN_API int nn_input_sequence(nn_model *m, int steps, int features);
 NN_API int nn_input_vector(nn_model *m, int features);
@@ -409,7 +410,7 @@ NN_API int nn_linear_no_bias(nn_model *m, int x, int out);
  * [T,F] -> [F] over each sample's own steps. */
 typedef struct nn_pool2d_options {
   int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
-  int ceil, exclude_pad;
+  int ceil, exclude_pad; /* exclude_pad: of averages */
 } nn_pool2d_options;
 NN_API int nn_max_pool2d(nn_model *m, int x, int kernel, int stride, int pad);
 NN_API int nn_max_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options);
@@ -489,9 +490,9 @@ NN_API int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *
 typedef struct nn_norm_options {
   double eps;      /* above 0, and 1.2e-38 or more in float */
   double momentum; /* 0..1; of a batch norm that is not frozen; elsewhere 0 or .1 */
-  int groups;      /* divide the channels or features; group norm */
+  int groups;      /* 1 or more, divide the channels or features; of group norm; elsewhere 0 or 1 */
   int no_affine;   /* 1: neither weight nor bias */
-  int frozen;      /* 1: see above; batch norm alone (NN_ERR_ARGUMENT) */
+  int frozen;      /* 1: see above; of batch norm */
 } nn_norm_options;
 NN_API int nn_batch_norm(nn_model *m, int x);
 NN_API int nn_batch_norm_with(nn_model *m, int x, const nn_norm_options *options);
@@ -544,7 +545,7 @@ typedef struct nn_recurrent_options {
   int hidden;     /* 1 or more */
   int layers;     /* 1 .. 16; default 1 */
   double dropout; /* 0 <= rate < 1; default 0 */
-  int relu;       /* nn_rnn_with alone (NN_ERR_ARGUMENT): relu for tanh */
+  int relu;       /* 1: relu for tanh; of rnn */
   int carry;      /* keep the last state for the next forward call: 0 if that has another n */
   int bidirectional; /* 1: see above; not with carry (NN_ERR_ARGUMENT) */
 } nn_recurrent_options;

@@ -23,7 +23,7 @@ typedef struct Attack {
 #define GRAPH "GRPH(i2 " VECTOR LINEAR ") "
 #define ARRAYS "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 z60) "
 #define GOOD CONF GRAPH ARRAYS
-/* A layer after an image, with the fields given; arrays are never reached. */
+/* A layer after an image, with the fields given, and no arrays. */
 #define ON_IMAGE(kind, fields) \
   CONF "GRPH(i2 " IMAGE "=" kind " =l i0 d0 i1 i0 " fields ") PARM(i0) ;"
 #define ON_STEPS(kind, fields) \
@@ -44,6 +44,14 @@ static const Attack attacks_table[] = {
     {"no notes", GOOD "note(i0) ;", NULL},
     {"weights that are NaN and infinite",
      CONF GRAPH "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 rnan rinf r-inf z48) ;", NULL},
+    {"a layer norm with a momentum, from before it was refused",
+     ON_IMAGE("layer_norm_with", "d1 d.5 i1 i0"), NULL},
+    {"a group norm with a momentum", ON_IMAGE("group_norm", "d1 d.5 i1 i0 i3"), NULL},
+    {"a frozen batch norm with a momentum",
+     CONF "GRPH(i2 " IMAGE "=batch_norm_with =l i0 d0 i1 i0 d1 d.5 i1 i1) "
+     "PARM(i2 =l.running_mean i1 i3 =l.running_var i1 i3 z24) ;", NULL},
+    {"a maximum that leaves padding out", ON_IMAGE("max_pool_with", "i2 i1 i1 i2 i1 i1 i0 i1"),
+     NULL},
     {"numbers of eight bytes",
      CONF GRAPH "PARM(i2 =out.weight i2 i3 i4 =out.bias i1 i3 d1 dnan d1e300 z96) ; @16 i8 !",
      NULL},

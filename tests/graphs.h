@@ -234,8 +234,8 @@ static int graph_layer_on(nn_model *m, int x) {
     nn_pool1d_options o = {2, 1, 1, 0, 0};
     c.out *= dice(1, 2), c.kernel = dice(2, 3), c.stride = dice(1, 2), c.no_bias = dice(0, 1);
     c.groups = dice(0, 1) ? channels : 1;
-    o.kernel = c.kernel, o.stride = c.stride, o.ceil = dice(0, 1), o.exclude_pad = dice(0, 1);
-    kernel = dice(0, 3);
+    o.kernel = c.kernel, o.stride = c.stride, o.ceil = dice(0, 1), kernel = dice(0, 3);
+    if (kernel == 1) o.exclude_pad = dice(0, 1);
     return kernel == 0 ? nn_max_pool1d_with(m, x, &o) : kernel == 1 ? nn_avg_pool1d_with(m, x, &o)
                                                                     : nn_conv1d_with(m, x, &c);
   }
@@ -268,8 +268,10 @@ static int graph_layer_on(nn_model *m, int x) {
   if (dice(0, 5) == 0) {
     nn_pool2d_options o = {kernel, 1, stride, 1, pad, 0, 0, 0};
     o.kernel_w = dice(1, kernel), o.stride_w = dice(1, 3), o.pad_w = dice(0, o.kernel_w / 2);
-    o.ceil = dice(0, 1), o.exclude_pad = dice(0, 1);
-    return dice(0, 1) ? nn_max_pool2d_with(m, x, &o) : nn_avg_pool2d_with(m, x, &o);
+    o.ceil = dice(0, 1);
+    if (dice(0, 1)) return nn_max_pool2d_with(m, x, &o);
+    o.exclude_pad = dice(0, 1);
+    return nn_avg_pool2d_with(m, x, &o);
   }
   switch (dice(0, 6)) {
     case 0: return nn_max_pool2d(m, x, kernel, stride, pad);

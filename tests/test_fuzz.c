@@ -246,7 +246,9 @@ static int random_layer(nn_model *m, int x) {
   gates.relu = plain.frozen = 0, plain.momentum = 0;
   if (norm.frozen) norm.momentum = .1;
   const nn_pool2d_options pool = {kernel, 1 + up_to(3), stride,    1 + up_to(2),
-                                  pad,    up_to(1),     up_to(1), up_to(1)};
+                                  pad,    up_to(1),     up_to(1), 0};
+  nn_pool2d_options mean = pool;
+  mean.exclude_pad = up_to(1);
   if (nn_get_node(m, x, &info) != NN_OK) return -1;
   switch (up_to(info.rank == 1 ? 13 : 18)) {
   case 0: return up_to(1) ? nn_relu(m, x) : nn_clamp(m, x, -1, 2);
@@ -291,7 +293,7 @@ static int random_layer(nn_model *m, int x) {
     if (info.rank == 2 && up_to(1)) return nn_max_pool1d(m, x, kernel, stride, pad);
     return info.rank == 3 ? nn_max_pool2d(m, x, kernel, stride, pad) : nn_lstm_with(m, x, &gates);
   case 16:
-    if (info.rank == 3 && up_to(1)) return nn_avg_pool2d_with(m, x, &pool);
+    if (info.rank == 3 && up_to(1)) return nn_avg_pool2d_with(m, x, &mean);
     if (info.rank == 3 && up_to(1)) return nn_adaptive_avg_pool2d(m, x, kernel, stride);
     return info.rank == 3 ? nn_avg_pool2d(m, x, kernel, stride, pad) : nn_gru_with(m, x, &gates);
   case 17: return info.rank == 3 || up_to(1) ? nn_global_max_pool(m, x) : nn_last_step(m, x);

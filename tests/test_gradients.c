@@ -246,7 +246,7 @@ static void conv1d_any(void) {
     nn_model *m = begin(3);
     o.out = groups * dice(1, 3), o.kernel = dice(1, 3), o.stride = dice(1, 2), o.pad = dice(0, 2);
     o.dilation = o.kernel < 3 ? dice(1, 2) : 1, o.groups = groups, o.no_bias = dice(0, 3) == 0;
-    p.stride = dice(1, 2), p.ceil = dice(0, 1), p.exclude_pad = dice(0, 1);
+    p.stride = dice(1, 2), p.ceil = dice(0, 1), p.exclude_pad = i % 4 == 2 && dice(0, 1);
     int x = nn_conv1d_with(m, nn_input_sequence(m, 7, F), &o);
     if (i % 3 == 0) x = nn_relu(m, x);
     if (i % 4 == 1) x = nn_max_pool1d_with(m, x, &p);
@@ -296,7 +296,7 @@ static void pools(void) {
     nn_pool2d_options o = {kernel, kernel, stride, stride, pad, pad, 0, 0};
     if (i < 200 && i % 2) {
       o.kernel_w = dice(1, kernel), o.pad_w = dice(0, o.kernel_w / 2), o.stride_w = dice(1, 3);
-      o.ceil = dice(0, 1), o.exclude_pad = dice(0, 1);
+      o.ceil = dice(0, 1), o.exclude_pad = kind == 1 && dice(0, 1);
     }
     if (kind == 0) nn_max_pool2d_with(m, x, &o);
     if (kind == 1) nn_avg_pool2d_with(m, x, &o);

@@ -46,7 +46,7 @@ static void images(nn_model *m) {
   nn_conv2d_options o = {4, 3, 2, 2, 1, 1, 0, 1, 2, 2, 1};
   const nn_norm_options norm = {.25, .1, 1, 1, 1}, bare = {.25, 0, 1, 1, 0};
   const nn_norm_options own = {.25, .5, 1, 0, 0};
-  const nn_pool2d_options pool = {3, 2, 1, 1, 1, 0, 1, 1};
+  const nn_pool2d_options pool = {3, 2, 1, 1, 1, 0, 1, 0}, averages = {2, 2, 1, 1, 1, 1, 0, 1};
   static const nn_real mean[2] = {(nn_real).25, -3}, scale[2] = {2, (nn_real).125};
   int x = nn_normalise(m, nn_input_image(m, 2, 8, 7), mean, scale), y, z;
   x = nn_conv2d(m, x, 4, 3, 1, 1);
@@ -56,7 +56,7 @@ static void images(nn_model *m) {
   y = nn_silu(m, nn_conv2d_with(m, x, &o));
   y = nn_dropout_channels(m, nn_instance_norm(m, y), .5);
   z = nn_gelu(m, nn_max_pool2d(m, nn_max_pool2d_with(m, x, &pool), 2, 2, 0));
-  y = nn_adaptive_avg_pool2d(m, nn_avg_pool2d(m, y, 2, 1, 1), 3, 4);
+  y = nn_adaptive_avg_pool2d(m, nn_avg_pool2d_with(m, y, &averages), 3, 4);
   nn_conv2d_options back = {4, 2, 1, 2, 1, 1, 0, 1, 2, 2, 1};
   y = nn_conv_transpose2d_with(m, nn_upsample2d_bilinear(m, y, 1, 2), &back, 1, 1);
   y = nn_adaptive_avg_pool2d(m, y, 3, 4);

@@ -1330,13 +1330,13 @@ static void own_steps(void) {
       y = nn_concat(m, y, nn_concat(m, nn_global_avg_pool(m, two), nn_last_step(m, two)));
       y = nn_concat(m, y, nn_global_max_pool(m, pairs));
       const nn_conv1d_options deep = {F, 2, 1, 1, 1, F, 0};
-      const nn_pool1d_options pool = {3, 2, 1, 1, 1};
+      const nn_pool1d_options most_of = {3, 2, 1, 1, 0}, mean_of = {3, 2, 1, 1, 1};
       int z = nn_relu(m, nn_conv1d(m, in, 7, 3, 2, 1));
       y = nn_concat(m, y, nn_last_step(m, nn_conv1d(m, z, F + 7, 1, 1, 0)));
-      z = nn_max_pool1d_with(m, nn_conv1d_with(m, in, &deep), &pool);
+      z = nn_max_pool1d_with(m, nn_conv1d_with(m, in, &deep), &most_of);
       y = nn_concat(m, y, nn_concat(m, nn_last_step(m, z), nn_global_avg_pool(m, z)));
       z = nn_avg_pool1d(m, in, 2, 2, 1);
-      y = nn_concat(m, y, nn_concat(m, nn_last_step(m, nn_avg_pool1d_with(m, in, &pool)),
+      y = nn_concat(m, y, nn_concat(m, nn_last_step(m, nn_avg_pool1d_with(m, in, &mean_of)),
                                     nn_last_step(m, z)));
       const int own[3] = {nn_pad1d(m, nn_pad1d(m, in, 2, 0), 0, 1), nn_upsample1d(m, in, 3),
                           nn_adaptive_avg_pool1d(m, in, 3)};
@@ -2153,6 +2153,16 @@ static void wrong_values(void) {
           nn_layer_norm_with(m, vector(m), &moves));
   REFUSED(e, "group_norm1: momentum is 0.2", "", "", nn_group_norm_with(m, vector(m), &moves));
   REFUSED(e, "batch_norm1: momentum is 0.2", "", "", nn_batch_norm_with(m, vector(m), &stays));
+  const nn_norm_options grouped = {1e-5, .1, 2, 0, 0};
+  REFUSED(e, "batch_norm1: groups is 2, but of group", "", "",
+          nn_batch_norm_with(m, vector(m), &grouped));
+  REFUSED(e, "layer_norm1: groups is 2", "", "", nn_layer_norm_with(m, vector(m), &grouped));
+  const nn_pool2d_options inside = {2, 2, 1, 1, 1, 1, 0, 1};
+  const nn_pool1d_options of_steps = {2, 1, 1, 0, 1};
+  REFUSED(e, "max_pool1: exclude_pad is of average", "", "",
+          nn_max_pool2d_with(m, image(m), &inside));
+  REFUSED(e, "max_pool1: exclude_pad is of average", "", "",
+          nn_max_pool1d_with(m, nn_input_sequence(m, 3, 4), &of_steps));
   nn_recurrent_options relu = {4, 1, 0, 1, 0, 0};
   REFUSED(e, "gru1: relu is of", "", "", nn_gru_with(m, nn_input_sequence(m, 3, 4), &relu));
   REFUSED(e, "options are NULL", "", "", nn_group_norm_with(m, vector(m), NULL));

@@ -303,7 +303,7 @@ static void same_weights(void) {
   static nn_real x[MOST];
   const nn_config c = plain();
   const nn_recurrent_options both = {4, 1, 0, 0, 0, 1};
-  const nn_norm_options norm = {1e-3, .1, 3, 0, 0};
+  const nn_norm_options norm = {1e-3, .1, 3, 0, 0}, whole = {1e-3, .1, 0, 0, 0};
   const nn_conv2d_options wide = {4, 2, 3, 2, 1, 1, 0, 1, 1, 2, 0};
   const nn_real mean[4] = {1, 2, 3, 4}, scale[4] = {4, 3, 2, 1};
   nn_model *m = nn_create(&c), *back = NULL;
@@ -315,7 +315,7 @@ static void same_weights(void) {
   y = nn_group_norm_with(m, y, &norm);
   y = nn_normalise(m, nn_conv_transpose2d_with(m, y, &wide, 1, 0), mean, scale);
   y = nn_lstm_with(m, nn_image_to_sequence(m, y, 1), &both);
-  y = nn_layer_norm_with(m, nn_conv1d(m, y, 5, 3, 1, 1), &norm);
+  y = nn_layer_norm_with(m, nn_conv1d(m, y, 5, 3, 1, 1), &whole);
   y = nn_gru_with(m, nn_linear(m, y, 3), &both);
   y = nn_rnn_with(m, nn_linear_no_bias(m, y, 3), &both);
   nn_linear(m, nn_flatten(m, y), 4);
