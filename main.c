@@ -2286,8 +2286,8 @@ static void write_report(struct run *r) {
   json(&head, ",'facts':[");
   if (ended)
     json(&head, "['test accuracy','percent',$n,'at the end'],['best','percent',$n,$s]",
-         r->last.accuracy, r->of_best.accuracy, r->chosen_name);
-  json(&head, ",['time','seconds',$n,'training, tests left out'],['parameters','count',$n],"
+         r->last.accuracy, r->of_best.accuracy, word_of("chosen by %.40s", r->chosen_name).text);
+  json(&head, ",['time','seconds',$n,'without tests'],['parameters','count',$n],"
        "['samples a second','text',$s]]", r->seconds, (double)parameter_count(r->m),
        samples_per_second(r).text);
   section(&p, "training", "Training", NULL, 0);
@@ -3021,7 +3021,7 @@ static int show_trials(struct study *st, int study, const char *id, const char *
   }
   text_add(&full, "%s%s%s", title, is_set(st->typed, OPT_MINIATURE)
            ? ". A miniature (--quick), which proves nothing" : "", st->said);
-  if (rows) section(&st->page, id, title, NULL, 0);
+  if (rows) section(&st->page, id, studies[study].title ? title : "Results", NULL, 0);
   if (rows)
     show_table(&st->page, &to, full.data, id, study == DEMO_ROWS ? ON_STDOUT | COLOURED : ON_STDOUT,
                links, study == SWEEP);
@@ -3423,7 +3423,7 @@ static int depths_of(nn_model *m, int nodes[NN_MAX_NODES]) {
   int count = 0;
   for (int i = 0; i <= nn_output_node(m); i++) {
     const nn_node_info n = node_of(m, i);
-    int from = n.inputs == 1 && n.params && strcmp(n.kind, "normalise") ? n.input[0] : -1;
+    int from = n.inputs == 1 && n.params ? n.input[0] : -1;
     while (from > 0 && strstr("flatten dropout normalise", node_of(m, from).kind))
       from = node_of(m, from).input[0];
     if (from >= 0 && !(count && nodes[count - 1] == from)) nodes[count++] = from;

@@ -10545,7 +10545,8 @@ nn_status nn_get_node(const nn_model *m, int index, nn_node_info *info)
   info->inputs = node->inputs, info->rank = node->rank;
   memcpy(info->input, node->in, sizeof info->input);
   memcpy(info->dim, node->dim, sizeof info->dim);
-  for (int i = 0; i < node->params; i++) info->params += m->param[node->param + i].count;
+  for (int i = node->param; i < node->param + node->params; i++)
+    if (!m->param[i].buffer) info->params += m->param[i].count;
   info->macs = nn__macs(m, node);
   return NN_OK;
 }

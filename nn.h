@@ -1000,7 +1000,7 @@ NN_API nn_status nn_share_weights(nn_model *m, nn_model *from);
  * suits a chip, whose net is built by builder calls. */
 NN_API nn_status nn_place_weights(nn_model *m, const nn_real *values, size_t count);
 
-/* One layer, for listings. macs: multiply-adds of one sample's forward. */
+/* One layer, for listings. params: those that are trained; macs: multiply-adds of one sample. */
 typedef struct nn_node_info {
   const char *kind, *name;
   int inputs, input[2];

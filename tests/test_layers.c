@@ -2535,6 +2535,8 @@ static void describes_itself(void) {
   CHECK_NEAR(info.macs, 6 * 8 * 6 * 27, 0);
   CHECK_INT(info.inputs, 1);
   CHECK_INT(info.input[0], 0);
+  CHECK_OK(nn_get_node(m, conv + 1, &info));
+  CHECK_INT(info.params, 6 + 6); /* its running statistics are not trained */
   CHECK_OK(nn_get_node(m, lin, &info));
   CHECK_TEXT(info.name, "linear1");
   CHECK_TEXT(info.kind, "linear");

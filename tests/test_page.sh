@@ -104,6 +104,10 @@ addEventListener('load', () => {
     check('the title', hostile || all('h1')[0].textContent == own.title, all('h1')[0].textContent);
     check('the window\'s title', hostile ? document.title != 'hacked' : document.title == own.title,
           document.title);
+    const said_before = all('h2, figure h3').filter(h => !hostile && [own.title, h.matches('h3') &&
+      h.closest('section').querySelector('h2').textContent].some(t => h.textContent == t ||
+      h.textContent.startsWith(t + '. '))).map(h => h.textContent);
+    check('no title twice', !said_before.length, said_before);
     const listed = all('nav a').length;
     check('a contents list', listed == all('main section').length, listed);
     const odd = document.body.innerText.match(/.{0,30}(NaN|undefined|\[object|Infinity).{0,20}/);
