@@ -367,7 +367,7 @@ NN_API int nn_input_vector(nn_model *m, int features);
 NN_API int nn_input_tokens(nn_model *m, int steps); /* whole numbers, for nn_embedding: [T] */
 
 /* Cross-correlation [C,H,W] -> [out,OH,OW],
- * OH = (H + 2 pad_h - dilation_h (kh - 1) - 1)/stride_h + 1.
+ * OH = (H + 2 pad_h - dilation_h (kh - 1) - 1)/stride_h + 1, rounded down; OW likewise.
  * y[o,i,j] = bias[o] + sum over c,u,v of w[o,c,u,v] x[c, i s + u d - p, j s + v d - p].
  * Parameters: weight [out,C/groups,kh,kw], bias [out]. groups divides C and out; groups = C is the
  * depthwise convolution. Every field 1 or more but pad (0 or more) and no_bias. */
@@ -401,7 +401,7 @@ NN_API int nn_linear(nn_model *m, int x, int out);
 NN_API int nn_linear_no_bias(nn_model *m, int x, int out);
 
 /* Pooling [C,H,W] -> [C,OH,OW], OH = (H + 2 pad - kernel)/stride + 1, rounded down; with ceil up,
- * less a window that would begin in the padding behind. kernel 1..32, pad at most kernel/2.
+ * less a window that would begin in the padding behind. kernel 1..32, stride >= 1, pad 0..kernel/2.
  * Max: padding never wins, a NaN does; the gradient goes to the first of equals in row order, and
  * to the last of NaNs (PyTorch).
  * Average: padding counts as zeros (PyTorch's count_include_pad) unless exclude_pad.
@@ -435,8 +435,8 @@ NN_API int nn_global_avg_pool(nn_model *m, int x);
  * stride 2 on even sizes: top 0, bottom 1). A pool takes the zeros for values. */
 NN_API int nn_pad2d(nn_model *m, int x, int top, int bottom, int left, int right);
 NN_API int nn_pad1d(nn_model *m, int x, int before, int after); /* each sample's own steps */
-/* Each pixel as factor_h x factor_w ones: equal (nearest neighbour), or bilinear, between the two
- * rows and columns whose centres are next (PyTorch's align_corners=False). */
+/* Each pixel becomes factor_h x factor_w of them, factors 1 or more: copies (nearest neighbour), or
+ * bilinear, between the rows and columns whose centres are next (PyTorch's align_corners=False). */
 NN_API int nn_upsample2d(nn_model *m, int x, int factor_h, int factor_w);
 NN_API int nn_upsample1d(nn_model *m, int x, int factor); /* each step so many times */
 NN_API int nn_upsample2d_bilinear(nn_model *m, int x, int factor_h, int factor_w);
@@ -468,20 +468,19 @@ NN_API int nn_dropout(nn_model *m, int x, double rate);
 NN_API int nn_dropout_channels(nn_model *m, int x, double rate);
 
 /* y = (x - mean[c]) scale[c] for each channel (of an image) or feature c, by numbers that belong
- * to the data: they are saved with the model and never trained. Behind an input it takes the
- * samples as they are stored; nn_dataset_moments tells both. mean, scale: [channels or features],
- * finite, copied by nn_build, so they must stay until then; parameters of these names among the
- * buffers. */
+ * to the data: they are saved with the model, as buffers of these names, and never trained. Behind
+ * an input x is what nn_gather gives (bytes as 0..1); nn_dataset_moments measures both. mean and
+ * scale: [channels or features], finite, copied by nn_build, so they must stay until then. */
 NN_API int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *scale);
 
 /* Norms: y = (x - mean)/sqrt(var + eps) weight + bias, var biased; eps 1e-5, or as told. Statistics
  * of a sequence are taken up to each sample's end. A variance that overflows makes NaNs.
  * Batch norm (Ioffe & Szegedy 2015) takes them over the batch (and all places of an image or steps
  * of a sequence) for each channel or feature: training uses the batch's and moves running_mean and
- * running_var (unbiased) by momentum .1, or as told; inference uses these, and so does training if
- * frozen, which leaves them alone while weight and bias learn. A training batch with one value a
- * channel has no variance: NN_ERR_ARGUMENT from nn_forward; nn_fit leaves such a batch out, as the
- * last sample of an epoch may be.
+ * running_var (unbiased) towards them, r += momentum (batch's - r), momentum .1 or as told;
+ * inference uses these, and so does training if frozen, which leaves them alone while weight and
+ * bias learn. A training batch with one value a channel has no variance: NN_ERR_ARGUMENT from
+ * nn_forward; nn_fit leaves such a batch out, as the last sample of an epoch may be.
  * Layer norm (Ba et al. 2016): over each sample's last axis, or all of an image; weight and bias
  * have the shape that is normalised.
  * Group norm (Wu & He 2018): over each sample's places or steps and as many channels or features as
@@ -506,9 +505,9 @@ NN_API int nn_instance_norm(nn_model *m, int x);
  * that of x's. Flatten: [C,H,W] or [T,F] -> [C H W] or [T F]. */
 NN_API int nn_reshape(nn_model *m, int x, int rank, const int *dim);
 NN_API int nn_flatten(nn_model *m, int x);
-/* The columns of an image as steps, [C,H,W] -> [W, C H], feature c H + h, as a text reader wants it
- * (Shi et al. 2015), or its rows, [H, C W], feature c W + w; and back, where channels divides the
- * features. */
+/* columns 1: the columns of an image as steps, [C,H,W] -> [W, C H], feature c H + h, as a reader of
+ * text wants it (Shi et al. 2015); 0: its rows, [H, C W], feature c W + w. And back, where channels
+ * divides the features. */
 NN_API int nn_image_to_sequence(nn_model *m, int x, int columns);
 NN_API int nn_sequence_to_image(nn_model *m, int x, int channels, int columns);
 /* count of an axis's places from begin on. axis: of the shape, 0 first, as [C,H,W], [T,F], [F]. */
@@ -521,8 +520,8 @@ NN_API int nn_multiply(nn_model *m, int a, int b);
  * same. */
 NN_API int nn_concat(nn_model *m, int a, int b);
 NN_API int nn_concat_along(nn_model *m, int a, int b, int axis);
-/* Tokens [T] -> [T,width]; weight [vocabulary,width]. A token, up to its sample's end, that is not
- * a whole number in 0 .. vocabulary-1 makes nn_forward return NN_ERR_ARGUMENT. */
+/* Tokens [T] -> [T,width]; weight [vocabulary,width], both 1 or more. A token, up to its sample's
+ * end, that is not a whole number in 0 .. vocabulary-1 makes nn_forward return NN_ERR_ARGUMENT. */
 NN_API int nn_embedding(nn_model *m, int x, int vocabulary, int width);
 
 /* Recurrent layers [T,F] -> [T,hidden], the top layer's output at every step. Layer k has
@@ -543,10 +542,10 @@ NN_API int nn_embedding(nn_model *m, int x, int vocabulary, int width);
  * weight_ih_l0_reverse [G hidden,in]. */
 typedef struct nn_recurrent_options {
   int hidden;     /* 1 or more */
-  int layers;     /* 1 .. 16; default 1 */
-  double dropout; /* 0 <= rate < 1; default 0 */
+  int layers;     /* 1 .. 16; 0 means 1 */
+  double dropout; /* 0 <= rate < 1; without effect on one layer */
   int relu;       /* 1: relu for tanh; of rnn */
-  int carry;      /* keep the last state for the next forward call: 0 if that has another n */
+  int carry;      /* 1: the next forward call goes on from the last state; from 0 with another n */
   int bidirectional; /* 1: see above; not with carry (NN_ERR_ARGUMENT) */
 } nn_recurrent_options;
 NN_API int nn_rnn(nn_model *m, int x, int hidden);
@@ -757,10 +756,11 @@ typedef enum nn_schedule_kind {
 } nn_schedule_kind;
 typedef struct nn_schedule {
   nn_schedule_kind kind;
-  /* In steps (PLATEAU's period: in validations); total for COSINE, ONE_CYCLE and POLYNOMIAL, period
-   * for the rest. */
+  /* In steps, 0 .. 2^53 (PLATEAU's period: in validations). COSINE, ONE_CYCLE and POLYNOMIAL need a
+   * total above warmup; STEP, EXPONENTIAL and TRIANGULAR a period of 1 or more; ONE_CYCLE has no
+   * warmup. */
   int64_t warmup, total, period;
-  double gamma, floor;
+  double gamma, floor;                /* of kinds that name them: gamma > 0, 0 <= floor <= rate */
   double threshold;                   /* PLATEAU: 0 <= threshold < 1 */
   double momentum_low, momentum_high; /* both 0: the momentum stays */
 } nn_schedule;
@@ -784,14 +784,14 @@ typedef enum nn_optimizer_kind {
 typedef struct nn_optimizer {
   nn_optimizer_kind kind;
   double rate;                 /* > 0 */
-  double momentum;             /* >= 0; SGD and RMSPROP */
-  double alpha, beta1, beta2;  /* [0,1) */
+  double momentum;             /* >= 0; used by SGD and RMSPROP */
+  double alpha, beta1, beta2;  /* [0,1); alpha used by RMSPROP, the others by ADAM and ADAMW */
   double eps;                  /* >= 0; with 0 a gradient that was always 0 gives 0/0 = NaN */
   double weight_decay;         /* >= 0 */
-  int nesterov;                /* SGD with momentum only */
-  double clip_norm;            /* > 0: where the 2-norm of all gradients is above this, they are
-                                  multiplied by clip_norm/(norm + 1e-6), as in PyTorch */
-  double clip_value;           /* > 0: then clamp every element to +- this */
+  int nesterov;                /* 1: see above; only with SGD and a momentum above 0 */
+  double clip_norm;            /* > 0 (0: none): where the 2-norm of all gradients is above it, they
+                                  are multiplied by clip_norm/(norm + 1e-6), as in PyTorch */
+  double clip_value;           /* > 0 (0: none): then clamp every element to +- this */
   nn_schedule schedule;        /* default NN_CONSTANT */
   int decay_weights_only;      /* 1: no weight decay of biases and norms; default 0 */
   int amsgrad;                 /* 1: ADAM and ADAMW with AMSGrad, for one block of state more */
@@ -810,7 +810,7 @@ NN_API nn_optimizer nn_adamw(double rate);                    /* and weight deca
 /* Before nn_build: chooses the optimizer (default: SGD, rate .01). After it: changes numbers and
  * schedule freely; the kind or amsgrad only if it needs no more state than was built
  * (NN_ERR_STATE), and then its state starts from 0; an average only if one was built. A plateau
- * begins anew with another kind of schedule. */
+ * begins anew with another kind of schedule. NN_ERR_ARGUMENT for a number out of its range. */
 NN_API nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o);
 NN_API nn_status nn_get_optimizer(const nn_model *m, nn_optimizer *o);
 
@@ -1550,8 +1550,8 @@ typedef struct nn_evaluation {
 
 #define NN_MOST_LEFT_OUT 100
 typedef struct nn_fit_options {
-  int64_t epochs;   /* stop after these many whole epochs; 0 = do not stop by epochs */
-  int64_t steps;    /* stop after these many steps; 0 = do not stop by steps */
+  int64_t epochs;   /* stop after so many whole epochs; 0 = do not stop by epochs */
+  int64_t steps;    /* or so many steps; 0 = not by steps. Both 0 need patience or a callback */
   /* Samples a step, 1 .. 2^20; 0 = those of progress, where a run goes on, else config.batch times
    * the ranks. The last batch of an epoch may be smaller. More go through the model in parts, as
    * equal as can be, whose gradients add up to that of the whole batch to rounding; what dropout
