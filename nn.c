@@ -18921,8 +18921,12 @@ typedef struct nn__onnx_reader {
   nn__onnx_op *op;
   nn__onnx_attr *attr; /* of the operator at work; one more, of nothing */
   int *link;
-  double *room;        /* for what is worked out */
-  size_t room_size, room_used;
+  struct nn__onnx_made { /* numbers that are worked out: arrays of their own */
+    struct nn__onnx_made *next;
+    size_t count;
+    double number[1];
+  } *made;
+  size_t room;         /* for numbers that may still be worked out */
   int values, ops, links, output, how; /* how: of the operator's row */
 } nn__onnx_reader;
 enum { NN__ONNX_MOST = 32 * NN_MAX_NODES }; /* values, and operators; four inputs each on average */
@@ -19091,6 +19095,16 @@ static void nn__onnx_tidy(nn__onnx_view *v, int any)
   v->atoms = left;
 }
 
+/* v as it was before it was spread out. */
+static nn__onnx_view nn__onnx_unspread(const nn__onnx_view *v)
+{
+  nn__onnx_view own = *v;
+  for (int i = 0; i < own.atoms; i++)
+    if (!own.atom[i].stride) own.atom[i].size = 1;
+  nn__onnx_tidy(&own, 0);
+  return own;
+}
+
 /* Axes that come or go, none with atoms. */
 static void nn__onnx_move_axes(nn__onnx_view *v, int from, int by)
 {
@@ -19175,20 +19189,25 @@ static int64_t nn__onnx_rows(nn__onnx_view *v, int rank, const int64_t *dim)
   return count;
 }
 
-/* Room for numbers that are worked out, row by row; NULL and a sentence where it is full. */
-static double *nn__onnx_made(nn__onnx_reader *r, nn__onnx_view *v, int rank, const int64_t *dim)
+/* Memory for numbers that are worked out, row by row, all 0; NULL and a sentence where there is
+ * none. */
+static double *nn__onnx_make_room(nn__onnx_reader *r, nn__onnx_view *v, int rank,
+                                  const int64_t *dim)
 {
-  double *made = r->room + r->room_used;
   const int64_t count = nn__onnx_rows(v, rank, dim);
-  const size_t left = r->room_size - r->room_used;
-  if (count < 0 || (uint64_t)count > left) {
+  const size_t size = sizeof *r->made + (size_t)count * sizeof(double);
+  struct nn__onnx_made *made = NULL;
+  if (count < 0 || (uint64_t)count > r->room)
     nn__onnx_fail(r, NN_ERR_LIMIT, "constants of %lld numbers are worked out, %zu are the most",
-                  (long long)count, left);
-    return NULL;
-  }
-  v->type = NN__ONNX_MADE, v->data = made;
-  r->room_used += (size_t)count;
-  return made;
+                  (long long)count, r->room);
+  else if ((made = nn__allocate(&r->m->config.allocator, size)) == NULL)
+    nn__onnx_fail(r, NN_ERR_MEMORY, "no %zu bytes of memory", size);
+  if (!made) return NULL;
+  memset(made, 0, size);
+  made->next = r->made, made->count = (size_t)count;
+  r->made = made, r->room -= (size_t)count;
+  v->type = NN__ONNX_MADE, v->data = made->number;
+  return made->number;
 }
 
 /* A TensorProto; its name. */
@@ -19235,7 +19254,7 @@ static nn__pb nn__onnx_read_tensor(nn__onnx_reader *r, nn__pb p, nn__onnx_view *
                   bytes / wide);
   v->data = data.at;
   if (!packed || numbers > 64 || r->status != NN_OK) return name;
-  double *to = nn__onnx_made(r, v, (int)rank, dim);
+  double *to = nn__onnx_make_room(r, v, (int)rank, dim);
   for (size_t i = 0; to && i < numbers; i++) to[i] = (double)list[i];
   return name;
 }
@@ -19253,9 +19272,7 @@ static int nn__onnx_reals_only(const nn__onnx_view *v)
 /* Whether all numbers of a constant are one and the same. */
 static int nn__onnx_all(const nn__onnx_view *v, double value)
 {
-  nn__onnx_view t = *v;
-  for (int i = 0; i < t.atoms; i++)
-    if (!t.atom[i].stride) t.atom[i].size = 1; /* spread out */
+  const nn__onnx_view t = nn__onnx_unspread(v);
   const int64_t count = nn__onnx_count(&t);
   for (int64_t i = 0; i < count; i++)
     if (!(nn__onnx_at(&t, i) == value)) return 0;
@@ -19441,20 +19458,21 @@ static int nn__onnx_reshaped(nn__onnx_reader *r, int x, int rank, const int64_t 
 static int nn__onnx_as(nn__onnx_reader *r, nn__onnx_view *v, int rank, const unsigned *mask)
 {
   int64_t to[3] = {1, 1, 1}, size[NN__ONNX_ATOMS], stride[NN__ONNX_ATOMS], tail = 1;
-  int now[NN__ONNX_ATOMS], n = 0, x = v->node;
+  int now[NN__ONNX_ATOMS], n = 0, x = v->node, spread = 0;
   if (r->status != NN_OK) return 0;
   for (int k = 0; k < rank; k++)
     for (int i = 0; i < v->atoms; i++) {
       const struct nn__onnx_atom *p = &v->atom[i];
       if (!(mask[k] >> p->axis & 1) || p->stride == NN__ONNX_SAMPLES) continue;
-      to[k] *= p->size;
+      to[k] *= p->size, spread |= !p->stride;
       if (n && stride[n - 1] == p->size * p->stride) size[--n] *= p->size;
       else size[n] = p->size;
       stride[n] = p->stride, now[n] = n, n++;
     }
   const nn__node *node = &r->m->node[x];
   if ((size_t)(to[0] * to[1] * to[2]) != node->rows * node->cols)
-    return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "the samples must be an axis of their own");
+    return nn__onnx_refuse(r, spread ? "a layer that is spread out; nn takes it as a factor alone"
+                                     : "the samples must be an axis of their own");
   for (int i = 1; i < n; i++) /* blocks, as they lie now */
     for (int j = i; j > 0 && stride[now[j]] > stride[now[j - 1]]; j--) {
       const int other = now[j];
@@ -19592,7 +19610,7 @@ static int nn__onnx_flat(nn__onnx_reader *r, nn__onnx_view *v)
   int64_t dim[NN__ONNX_RANK] = {0};
   if (v->sort == NN__ONNX_LAYER) return nn__onnx_as(r, v, 1, &all);
   for (int i = 0; i < x.rank; i++) dim[i] = nn__onnx_size(&x, i);
-  double *made = nn__onnx_made(r, v, x.rank, dim);
+  double *made = nn__onnx_make_room(r, v, x.rank, dim);
   for (int64_t i = 0; made && i < nn__onnx_count(&x); i++) made[i] = nn__onnx_at(&x, i);
   return made != NULL;
 }
@@ -19777,7 +19795,8 @@ static int nn__onnx_reshape(nn__onnx_reader *r, nn__onnx_view *y)
                        "a shape that mixes samples, or that is of other numbers");
 }
 
-/* Spreads a constant out along axes of size 1, to `rank` sizes, of which 1 asks for nothing. */
+/* Spreads a constant, or a layer that is to be a factor, out along axes of size 1, to `rank` sizes,
+ * of which 1 asks for nothing. */
 static int nn__onnx_spread(nn__onnx_reader *r, nn__onnx_view *v, int rank, const double *to)
 {
   double most = 1;
@@ -19786,11 +19805,14 @@ static int nn__onnx_spread(nn__onnx_reader *r, nn__onnx_view *v, int rank, const
   nn__onnx_move_axes(v, 0, rank - v->rank);
   for (int i = 0; i < rank; i++) {
     const double own = (double)nn__onnx_size(v, i);
+    const int each = nn__onnx_samples(v, i), free = to[i] >= NN__ONNX_N;
     int k = 0;
     if (to[i] == 1 || to[i] == own) continue;
-    if (to[i] >= NN__ONNX_N && (own == 1 || own == (double)r->batch)) continue; /* each sample's */
-    if (own != 1 || to[i] < 0 || (most *= to[i] + 1) > 1e9 || v->atoms == NN__ONNX_ATOMS)
-      return nn__onnx_refuse(r, "constants of shapes that do not fit");
+    if (v->sort == NN__ONNX_LAYER ? each && (free || to[i] == (double)r->batch)
+                                  : free && (own == 1 || own == (double)r->batch))
+      continue; /* each sample's */
+    if (own != 1 || each || to[i] < 0 || (most *= to[i] + 1) > 1e9 || v->atoms == NN__ONNX_ATOMS)
+      return nn__onnx_refuse(r, "shapes that do not fit");
     while (k < v->atoms && v->atom[k].axis < i) k++;
     memmove(v->atom + k + 1, v->atom + k, sizeof *v->atom * (size_t)(v->atoms++ - k));
     v->atom[k].size = (int64_t)to[i], v->atom[k].stride = 0, v->atom[k].axis = i;
@@ -19806,7 +19828,7 @@ static int nn__onnx_expand(nn__onnx_reader *r, nn__onnx_view *y)
   if (value.at) {
     nn__onnx_read_tensor(r, value, y);
   } else if (r->how) {
-    double *made = nn__onnx_made(r, y, 0, NULL);
+    double *made = nn__onnx_make_room(r, y, 0, NULL);
     if (made) *made = 0, y->real = 1;
   }
   if (r->status != NN_OK) return 0;
@@ -19843,7 +19865,7 @@ static int nn__onnx_shape(nn__onnx_reader *r, nn__onnx_view *y)
   const int first = (int)fmin(fmax(from < 0 ? from + rank : from, 0), rank);
   const int end = (int)fmin(fmax(to < 0 ? to + rank : to, 0), rank);
   const int64_t count = end > first ? end - first : 0;
-  double *made = nn__onnx_made(r, y, 1, &count);
+  double *made = nn__onnx_make_room(r, y, 1, &count);
   for (int i = 0; made && i < (int)count; i++)
     made[i] = nn__onnx_whole_size(&x, first + i, NN__ONNX_N);
   y->real = 0;
@@ -19871,7 +19893,7 @@ static int nn__onnx_calculate(nn__onnx_reader *r, nn__onnx_view *y)
   }
   for (int k = 0; k < ins; k++)
     if (!nn__onnx_spread(r, &in[k], rank, to)) return 0;
-  double *made = nn__onnx_made(r, y, rank, dim);
+  double *made = nn__onnx_make_room(r, y, rank, dim);
   for (int64_t i = 0; made && i < nn__onnx_count(&in[0]); i++) {
     const double a = nn__onnx_at(&in[0], i), b = nn__onnx_at(&in[1], i);
     if (!real && how == '/' && b == 0) return nn__onnx_refuse(r, "a division by 0");
@@ -19893,20 +19915,30 @@ static int nn__onnx_calculate(nn__onnx_reader *r, nn__onnx_view *y)
   return made != NULL;
 }
 
-/* Constants in a row. */
-static int nn__onnx_append(nn__onnx_reader *r, nn__onnx_view *y)
+/* Constants side by side along an axis. */
+static int nn__onnx_append(nn__onnx_reader *r, nn__onnx_view *y, int axis)
 {
-  int64_t all = 0;
+  const int rank = y->rank;
+  int64_t dim[NN__ONNX_RANK], all = 0, behind = 1;
+  for (int i = 0; i < rank; i++) dim[i] = nn__onnx_size(y, i);
   for (int k = 0; k < r->work->ins; k++) {
-    if (nn__onnx_in(r, k)->rank != 1) return nn__onnx_refuse(r, "constants of more than one axis");
-    all += nn__onnx_count(nn__onnx_in(r, k));
-  }
-  double *made = nn__onnx_made(r, y, 1, &all);
-  for (int k = 0; made && k < r->work->ins; k++) {
     const nn__onnx_view *v = nn__onnx_in(r, k);
-    for (int64_t i = 0; i < nn__onnx_count(v); i++) *made++ = nn__onnx_at(v, i);
+    for (int i = 0; i < rank; i++)
+      if (v->rank != rank || (i != axis && nn__onnx_size(v, i) != dim[i]))
+        return nn__onnx_refuse(r, "constants that do not lie side by side");
+    all += (int64_t)fmin((double)nn__onnx_size(v, axis), INT_MAX);
   }
-  return made != NULL;
+  dim[axis] = all;
+  double *made = nn__onnx_make_room(r, y, rank, dim);
+  const int64_t count = made ? nn__onnx_count(y) : 0;
+  for (int i = axis + 1; i < rank; i++) behind *= dim[i];
+  for (int64_t from = 0; from * all * behind < count; from++)
+    for (int k = 0; k < r->work->ins; k++) {
+      const nn__onnx_view *v = nn__onnx_in(r, k);
+      const int64_t part = nn__onnx_size(v, axis) * behind;
+      for (int64_t i = 0; i < part; i++) *made++ = nn__onnx_at(v, from * part + i);
+    }
+  return r->status == NN_OK;
 }
 
 /* ---- operators with windows ----------------------------------------------------------------- */
@@ -20168,6 +20200,14 @@ static int nn__onnx_scale(nn__onnx_reader *r, nn__onnx_view *y,
   return r->status == NN_OK;
 }
 
+/* A layer times a number. */
+static int nn__onnx_scaled(nn__onnx_reader *r, nn__onnx_view *y, double by)
+{
+  if (!nn__onnx_built(r, y, nn__normalise_layer(r->m, y->node, NULL, NULL))) return 0;
+  nn__onnx_take(r, y->node, 0, 0, NULL, 0), nn__onnx_take(r, y->node, 1, 0, NULL, by);
+  return r->status == NN_OK;
+}
+
 /* Two layers of one shape, or a layer and a factor for each channel, or a layer and a constant. */
 static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
 {
@@ -20192,13 +20232,17 @@ static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
     return 1;
   }
   nn__onnx_view a = *first, b = *other;
-  if (nn__onnx_count(&a) < nn__onnx_count(&b) && how == '*') a = *other, b = *first;
+  const nn__onnx_view least = nn__onnx_unspread(&a);
+  if (how == '*' && nn__onnx_count(&least) < nn__onnx_count(&b)) a = *other, b = *first;
   if (a.rank < b.rank) nn__onnx_move_axes(&a, 0, b.rank - a.rank);
   if (b.rank < a.rank) nn__onnx_move_axes(&b, 0, a.rank - b.rank);
+  const nn__onnx_view wide = b;
+  if (how == '*') b = nn__onnx_unspread(&b);
   for (int i = 0; i < a.rank; i++) {
-    const int64_t size = nn__onnx_size(&b, i), one = size == 1 && how == '*';
-    set |= (unsigned)(size != nn__onnx_size(&a, i)) << i;
-    if (nn__onnx_samples(&a, i) != nn__onnx_samples(&b, i) || (set >> i & 1 && !one))
+    const int64_t size = nn__onnx_size(&a, i), other_size = nn__onnx_size(&wide, i);
+    set |= (unsigned)(size != nn__onnx_size(&b, i)) << i;
+    if (nn__onnx_samples(&a, i) != nn__onnx_samples(&b, i) ||
+        (size != other_size && (how != '*' || other_size != 1)))
       return nn__onnx_refuse(r, "two layers of these shapes; nn adds equal ones, and multiplies "
                              "them, or one by a factor a channel");
   }
@@ -20213,10 +20257,7 @@ static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
     if (!rank) mask[0] = nn__onnx_every(&a), rank = 1;
     if (!nn__onnx_as(r, &a, rank, mask) || !nn__onnx_as(r, &b, rank, mask)) return 0;
   }
-  if (how == '-') {
-    if (!nn__onnx_built(r, &b, nn__normalise_layer(r->m, b.node, NULL, NULL))) return 0;
-    nn__onnx_take(r, b.node, 0, 0, NULL, 0), nn__onnx_take(r, b.node, 1, 0, NULL, -1);
-  }
+  if (how == '-' && !nn__onnx_scaled(r, &b, -1)) return 0;
   *y = a;
   return nn__onnx_built(r, y, how == '*' ? nn_multiply(r->m, a.node, b.node)
                                          : nn_add(r->m, a.node, b.node));
@@ -20313,7 +20354,7 @@ static int nn__onnx_last_norm(nn__onnx_reader *r, nn__onnx_view *y)
                              nn__onnx_is(r, "epsilon"));
 }
 
-/* The mean or maximum over some axes; the global pools have them from axis 2 on. */
+/* The mean, sum or maximum over some axes; the global pools have them from axis 2 on. */
 static int nn__onnx_reduce(nn__onnx_reader *r, nn__onnx_view *y)
 {
   const int global = *r->work->type.at == 'G', keep = global || nn__onnx_is(r, "keepdims") != 0;
@@ -20327,8 +20368,11 @@ static int nn__onnx_reduce(nn__onnx_reader *r, nn__onnx_view *y)
   if (rank != 3 || nn__onnx_broad(y, set) != (mask[1] | mask[2]))
     mask[0] = set, mask[1] = every & ~set, rank = 2;
   if (!nn__onnx_as(r, y, rank, mask)) return 0;
+  const double count = nn__pb_is(r->work->type, "ReduceSum") ? (double)nn__onnx_sizes(y, set) : 1;
   y->dims = 1, y->mask[0] = every & ~set;
-  if (!nn__onnx_became(r, y, nn__global_pool(r->m, nn__rows[r->how], y->node))) return 0;
+  if (!nn__onnx_became(r, y, nn__global_pool(r->m, nn__rows[r->how], y->node)) ||
+      (count != 1 && !nn__onnx_scaled(r, y, count)))
+    return 0;
   for (int i = y->rank; i-- > 0 && !keep;)
     if (set >> i & 1) nn__onnx_move_axes(y, i + 1, -1);
   return 1;
@@ -20340,7 +20384,7 @@ static int nn__onnx_concat(nn__onnx_reader *r, nn__onnx_view *y)
   for (int i = 0; i < r->work->ins; i++) layers += nn__onnx_in(r, i)->sort == NN__ONNX_LAYER;
   const int axis = nn__onnx_axis(r, nn__onnx_is(r, "axis"), y->rank);
   if (axis < 0) return 0;
-  if (!layers) return nn__onnx_append(r, y);
+  if (!layers) return nn__onnx_append(r, y, axis);
   if (layers < r->work->ins) return nn__onnx_refuse(r, "nn joins what layers give alone");
   const int k = nn__onnx_apart(r, y, axis);
   for (int i = 1; i < r->work->ins && k >= 0; i++) {
@@ -20659,6 +20703,7 @@ static const struct nn__onnx_known {
     {"GlobalAveragePool", nn__onnx_reduce, NN__GLOBAL_AVG, 1, "x", ""},
     {"ReduceMax", nn__onnx_reduce, NN__GLOBAL_MAX, 1, "x?i", NN__ONNX_REDUCE},
     {"ReduceMean", nn__onnx_reduce, NN__GLOBAL_AVG, 1, "x?i", NN__ONNX_REDUCE},
+    {"ReduceSum", nn__onnx_reduce, NN__GLOBAL_AVG, 1, "x?i", NN__ONNX_REDUCE},
     {"Softmax", nn__onnx_softmax, 0, 1, "x", "axis=-1"},
     {"BatchNormalization", nn__onnx_channel_norm, NN__BATCH_NORM, 1, "xcccc",
      "epsilon=#e momentum training_mode!0"},
@@ -20691,7 +20736,7 @@ static const struct nn__onnx_known {
     {"Equal", nn__onnx_calculate, '=', 1, "kk", ""},
     {"Where", nn__onnx_calculate, '?', 1, "kkk", ""},
     {"Shape", nn__onnx_shape, 0, 1, "a", "start=0 end=9"},
-    {"Expand", nn__onnx_expand, 0, 1, "ki", "shape%1"},
+    {"Expand", nn__onnx_expand, 0, 1, "ai", "shape%1"},
     {"ConstantOfShape", nn__onnx_expand, 1, 1, "k", "shape%0 value"},
     {"Identity", nn__onnx_same, 0, 1, "a", ""},
     {"Dropout", nn__onnx_same, 0, 1, "x?-k", "ratio seed"},
@@ -21011,9 +21056,8 @@ static void nn__onnx_read_graph(nn__onnx_reader *r, size_t size)
   const size_t fills = (NN_MAX_PARAMS + 1) * sizeof *r->fill;
   const size_t attrs = (NN__ONNX_ATTRS + 1) * sizeof *r->attr;
   const size_t ops = (size_t)r->ops * sizeof *r->op;
-  const size_t room = nn__min(size, 1 << 15) + 256; /* numbers that may be worked out */
   const size_t links = (size_t)r->links * sizeof *r->link;
-  const size_t all = values + fills + attrs + ops + room * sizeof *r->room + links;
+  const size_t all = values + fills + attrs + ops + links;
   const nn_allocator allocator = r->m->config.allocator;
   char *memory = nn__allocate(&allocator, all);
   if (!memory) {
@@ -21024,14 +21068,19 @@ static void nn__onnx_read_graph(nn__onnx_reader *r, size_t size)
   r->value = (nn__onnx_value *)(void *)memory;
   r->fill = (nn__onnx_fill *)(void *)(memory + values);
   r->attr = (nn__onnx_attr *)(void *)(memory + values + fills);
-  r->room = (double *)(void *)(memory + values + fills + attrs), r->room_size = room;
-  r->op = (nn__onnx_op *)(void *)(memory + all - links - ops);
+  r->op = (nn__onnx_op *)(void *)(memory + values + fills + attrs);
   r->link = (int *)(void *)(memory + all - links);
   r->values = r->ops = r->links = 0;
+  r->room = size + 256; /* a cell's weights may be put together twice, of four bytes a number */
   nn__onnx_walk(r);
   nn__onnx_needs(r);
   nn__onnx_read_ops(r);
   nn__onnx_build(r, size);
+  while (r->made) {
+    struct nn__onnx_made *const made = r->made;
+    r->made = made->next;
+    nn__release(&allocator, made, sizeof *made + made->count * sizeof(double));
+  }
   nn__release(&allocator, memory, all);
 }
 
