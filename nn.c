@@ -19760,6 +19760,24 @@ static int nn__onnx_deal(nn__onnx_view *v, int count, const double *to, double s
   return at == v->atoms;
 }
 
+/* Blocks of b b channels become squares of pixels: channels are [C,b,b] or, in mode DCR, [b,b,C]. */
+static int nn__onnx_to_space(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  static const int order[2][6] = {{0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}};
+  static const int axis[6] = {0, 1, 2, 2, 3, 3};
+  const int last = nn__onnx_is(r, "mode") == 0;
+  const double b = nn__onnx_is(r, "blocksize"), c = (double)nn__onnx_size(y, 1) / (b * b);
+  const double to[] = {NN__ONNX_N, last ? b : c, b, last ? c : b, (double)nn__onnx_size(y, 2),
+                       (double)nn__onnx_size(y, 3)};
+  nn__onnx_tidy(y, 1);
+  if (y->rank != 4 || !(b >= 1 && b <= NN__MAX_SIZE) || !nn__onnx_deal(y, 6, to, NN__ONNX_N))
+    return nn__onnx_refuse(r, "its input must be [N,C,H,W], N the samples, C blocks of channels");
+  nn__onnx_permute(y, order[!last]);
+  for (int i = 0; i < y->atoms; i++) y->atom[i].axis = axis[y->atom[i].axis];
+  y->rank = 4;
+  return 1;
+}
+
 /* Reshape and Flatten: sizes, of which 0 is the size of before and -1 the rest. */
 static int nn__onnx_reshape(nn__onnx_reader *r, nn__onnx_view *y)
 {
@@ -20206,6 +20224,11 @@ static int nn__onnx_scaled(nn__onnx_reader *r, nn__onnx_view *y, double by)
   if (!nn__onnx_built(r, y, nn__normalise_layer(r->m, y->node, NULL, NULL))) return 0;
   nn__onnx_take(r, y->node, 0, 0, NULL, 0), nn__onnx_take(r, y->node, 1, 0, NULL, by);
   return r->status == NN_OK;
+}
+
+static int nn__onnx_negative(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  return nn__onnx_scaled(r, y, -1);
 }
 
 /* Two layers of one shape, or a layer and a factor for each channel, or a layer and a constant. */
@@ -20733,6 +20756,7 @@ static const struct nn__onnx_known {
     {"Mul", nn__onnx_two, '*', 1, "aa", ""},
     {"Div", nn__onnx_two, '/', 1, "aa", ""},
     {"Sum", nn__onnx_two, '+', 1, "x*", ""},
+    {"Neg", nn__onnx_negative, 0, 1, "x", ""},
     {"Equal", nn__onnx_calculate, '=', 1, "kk", ""},
     {"Where", nn__onnx_calculate, '?', 1, "kkk", ""},
     {"Shape", nn__onnx_shape, 0, 1, "a", "start=0 end=9"},
@@ -20746,6 +20770,7 @@ static const struct nn__onnx_known {
     {"Unsqueeze", nn__onnx_squeeze, 1, 1, "a?i", "axes@1"},
     {"Flatten", nn__onnx_reshape, 1, 1, "a", "axis=1"},
     {"Reshape", nn__onnx_reshape, 0, 1, "ai", "shape%1 allowzero!0"},
+    {"DepthToSpace", nn__onnx_to_space, 0, 1, "x", "blocksize=0 mode:DCR|CRD"},
     {"Slice", nn__onnx_slice, 0, 1, "aii?ii", "starts@1 ends@2 axes@3 steps@4"},
     {"Split", nn__onnx_split, 0, INT_MAX, "x?i", "axis=0 split@1 num_outputs"},
     {"Concat", nn__onnx_concat, 0, 1, "a*", "axis=1"},

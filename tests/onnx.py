@@ -61,6 +61,13 @@ def nets():
         gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, channels, 1), nn.Hardsigmoid())
         return Lambda(lambda self, x: x * self.gate(x), gate=gate)
 
+    def squeezed_as(self, x):  # the first squeeze-and-excitation's way of a factor
+        return x * self.gate(x.mean((2, 3))).view(x.size(0), x.size(1), 1, 1).expand_as(x)
+
+    def attended(self, x):  # steps by their weights
+        y = self.cell(x)[0]
+        return self.out((torch.softmax(self.score(y), 1) * y).sum(1))
+
     def cell(kind, layers, both, how, **more):
         made = kind(12, 20, layers, batch_first=True, bidirectional=both, **more)
         out = nn.Linear(20 * (1 + both), 5)
@@ -152,6 +159,9 @@ def nets():
                     - x[:, 2:3] / 3, conv=nn.Conv2d(3, 8, 3, padding=1), out=nn.Conv2d(4, 1, 1))
     tokens = Lambda(lambda self, x: self.out(torch.relu(self.conv(self.table(x).permute(0, 2, 1))).max(2)[0]),
                     table=nn.Embedding(11, 6), conv=nn.Conv1d(6, 5, 3), out=nn.Linear(5, 2))
+    pixels = nn.Sequential(nn.Conv2d(3, 12, 3, padding=1), Lambda(squeezed_as, gate=nn.Sequential(nn.Linear(12, 12), nn.Sigmoid())),
+                           nn.PixelShuffle(2), nn.Conv2d(3, 8, 1), nn.PixelUnshuffle(2), nn.Conv2d(32, 2, 1))
+    attention = Lambda(attended, cell=nn.LSTM(5, 6, batch_first=True), score=nn.Linear(6, 1), out=nn.Linear(6, 2))
     seed = torch.Generator().manual_seed(1)
     rand = lambda *shape: torch.rand(*shape, generator=seed) - .5
     yield 'lenet5', lenet, rand(3, 1, 28, 28)
@@ -166,7 +176,8 @@ def nets():
             ('crnn', crnn, (1, 8, 20)), ('crnn_flat', crnn_flat, (1, 8, 20)), ('crnn_mean', crnn_mean, (1, 8, 20)),
             ('unet', small_unet, (2, 12, 16)), ('autoencoder', auto, (1, 28, 28)), ('conv1d', conv1d, (3, 30)),
             ('conv1d_steps', conv1d_steps, (9, 5)), ('groupnorm', groups, (3, 9, 8)), ('layernorm', layer, (7, 6)),
-            ('whole', whole, (2, 7, 8)), ('chained', chained, (2, 8, 8)), ('halves', halves, (3, 6, 5))):
+            ('whole', whole, (2, 7, 8)), ('chained', chained, (2, 8, 8)), ('halves', halves, (3, 6, 5)),
+            ('pixels', pixels, (3, 4, 6)), ('attention', attention, (7, 5))):
         yield name, net, rand(3, *shape)
     for kind in nn.RNN, nn.GRU, nn.LSTM:
         net = Lambda(states, cell=both(kind, 12), out=nn.Linear(14, 5))
@@ -183,7 +194,8 @@ def nets():
 
 
 def export(folder):
-    """Nets by four operator sets, with the batch fixed and free; of the many cells each by one."""
+    """Nets by four operator sets, the batch fixed and free, with constants folded and not; of the many cells
+    each by one."""
     import os
     import struct
     import warnings
@@ -209,7 +221,8 @@ def export(folder):
             axes = {'x': {0: 'N'}, 'y': {0: 'N'}} if free else None
             kept = torch.onnx.TrainingMode.PRESERVE if opset == 13 else torch.onnx.TrainingMode.EVAL
             torch.onnx.export(net, x, path + '.onnx', opset_version=opset, input_names=['x'], output_names=['y'],
-                              dynamic_axes=axes, training=kept)
+                              dynamic_axes=axes, training=kept, do_constant_folding=opset < 16,
+                              keep_initializers_as_inputs=opset == 11)
             with open(path + '.bin', 'wb') as f:
                 f.write(struct.pack('<I', x.shape[0]) + x.float().numpy().tobytes() + y.numpy().tobytes())
             count += 1
@@ -261,6 +274,7 @@ def operators():
             name = '%s-%d' % (''.join(map(str, axes)), keep)
             yield one('mean-over-' + name, image, 'ReduceMean', axes=axes, keepdims=keep)
             yield one('most-over-' + name, image, 'ReduceMax', axes=axes, keepdims=keep)
+            yield one('sum-over-' + name, image, 'ReduceSum', whole(*axes), keepdims=keep)
     for i, shape in enumerate(((), (1,), (4, 1, 1), (7,), (6, 1), (6, 7), (4, 1, 7), (4, 6, 7), (1, 4, 1, 1))):
         for op in 'Add', 'Sub', 'Mul', 'Div':
             yield one('%s-%d' % (op, i), image, op, np.float32(1) + real(*shape))
@@ -304,6 +318,20 @@ def operators():
         yield one('resize-1d-%d' % i, steps, 'Resize', None, np.array([1, 1, 3], np.float32), **more)
         yield one('resize-to-%d' % i, image, 'Resize', None, None, whole(3, 4, 24, 14), **more)
     yield one('pad', image, 'Pad', whole(0, 0, 1, 0, 0, 0, 2, 3))
+    yield one('negative', image, 'Neg')
+    for mode in 'DCR', 'CRD':
+        yield one('to-space-' + mode, (3, 12, 2, 3), 'DepthToSpace', blocksize=2, mode=mode)
+        yield 'to-space-again-' + mode, 13, (3, 32, 2, 3), [('DepthToSpace', ('x',), ('a',), {'blocksize': 2, 'mode': mode}),
+                                                            ('DepthToSpace', ('a',), ('y',), {'blocksize': 2, 'mode': mode})]
+    for i, shape in enumerate(((0, 4, 1, 1), (0, 4, 1, 7), (0, 1, 6, 1))):  # a factor that is spread out, first and last
+        axes = [k for k in (1, 2, 3) if shape[k] == 1]
+        for back in 0, 1:
+            yield 'factor-%d-%d' % (i, back), 13, image, [
+                ('ReduceMean', ('x',), ('m',), {'axes': axes}), ('Shape', ('x',), ('s',), {}), ('Expand', ('m', 's'), ('a',), {}),
+                ('Mul', ('xa', 'ax')[back], ('y',), {})]
+    yield 'joined', 13, image, [
+        ('Concat', (real(4, 2, 7), real(4, 1, 7), real(4, 3, 7)), ('a',), {'axis': 1}),
+        ('Concat', (real(2, 6, 1), real(2, 6, 1)), ('b',), {'axis': 0}), ('Add', ('a', 'b'), ('c',), {}), ('Add', ('x', 'c'), ('y',), {})]
     for op, gates in ('RNN', 1), ('LSTM', 4), ('GRU', 3):
         for way in 'forward', 'reverse', 'bidirectional':
             d, more = 2 if way == 'bidirectional' else 1, dict(direction=way, hidden_size=5)

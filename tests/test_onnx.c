@@ -633,6 +633,17 @@ static const struct {
            "5{1'coordinate_transformation_mode' 4'align_corners'}}" Y
            "5{1:4 2:1 8's' 9<0000803f0000803f0000004000000040>}"),
      "its attribute coordinate_transformation_mode; nn has half_pixel|"},
+    {"a layer that is spread out, and added",
+     MODEL(STEPS "1{1'x' 2'm' 4'ReduceMean' 5{1'axes' 8:1}} 1{1'x' 2's' 4'Shape'} "
+           "1{1'm' 1's' 2'e' 4'Expand'} 1{1'x' 1'e' 2'y' 4'Add'}" Y), "takes it as a factor alone"},
+    {"samples that are spread out",
+     MODEL(X "1{1'x' 1's' 2'y' 4'Expand'}" Y "5{1:2 2:7 7:3 7:2 8's'}"), "shapes that do not fit"},
+    {"no places for a pixel's channels",
+     MODEL(IMAGE "1{1'x' 2'y' 4'DepthToSpace' 5{1'blocksize' 3:2}}" Y), "C blocks of channels"},
+    {"constants of two heights",
+     MODEL(X "1{1'a' 1'b' 2'c' 4'Concat' 5{1'axis' 3:1}} 1{1'x' 1'c' 2'y' 4'Add'}" Y
+           "5{1:1 1:2 2:1 8'a' 9<" ONE_TWO ">} 5{1:2 1:1 2:1 8'b' 9<" ONE_TWO ">}"),
+     "do not lie side by side"},
     {"layers of two shapes",
      MODEL(STEPS "1{1'x' 2'm' 4'ReduceMean' 5{1'axes' 8:1}} 1{1'x' 1'm' 2'y' 4'Add'}" Y),
      "two layers of these shapes"},
