@@ -18921,12 +18921,12 @@ typedef struct nn__onnx_reader {
   nn__onnx_op *op;
   nn__onnx_attr *attr; /* of the operator at work; one more, of nothing */
   int *link;
-  struct nn__onnx_made { /* numbers that are worked out: arrays of their own */
-    struct nn__onnx_made *next;
-    size_t count;
-    double number[1];
-  } *made;
-  size_t room;         /* for numbers that may still be worked out */
+  struct nn__onnx_block { /* the reader's memory */
+    struct nn__onnx_block *next;
+    size_t size;
+    double memory[1];
+  } *block;
+  size_t room;         /* for so many numbers that are worked out */
   int values, ops, links, output, how; /* how: of the operator's row */
 } nn__onnx_reader;
 enum { NN__ONNX_MOST = 32 * NN_MAX_NODES }; /* values, and operators; four inputs each on average */
@@ -19189,25 +19189,29 @@ static int64_t nn__onnx_rows(nn__onnx_view *v, int rank, const int64_t *dim)
   return count;
 }
 
-/* Memory for numbers that are worked out, row by row, all 0; NULL and a sentence where there is
- * none. */
-static double *nn__onnx_make_room(nn__onnx_reader *r, nn__onnx_view *v, int rank,
-                                  const int64_t *dim)
+/* Memory for `count` things of `each` bytes, all 0; NULL and a sentence where there is none. */
+static void *nn__onnx_memory(nn__onnx_reader *r, int64_t count, size_t each)
+{
+  const size_t size = sizeof *r->block + (size_t)count * each;
+  if (r->status != NN_OK) return NULL;
+  struct nn__onnx_block *block = nn__allocate(&r->m->config.allocator, size);
+  if (!block) return nn__onnx_fail(r, NN_ERR_MEMORY, "no %zu bytes of memory", size), NULL;
+  memset(block, 0, size);
+  block->next = r->block, block->size = size, r->block = block;
+  return block->memory;
+}
+
+/* The same for numbers that are worked out, row by row. */
+static double *nn__onnx_made(nn__onnx_reader *r, nn__onnx_view *v, int rank, const int64_t *dim)
 {
   const int64_t count = nn__onnx_rows(v, rank, dim);
-  const size_t size = sizeof *r->made + (size_t)count * sizeof(double);
-  struct nn__onnx_made *made = NULL;
+  double *made = NULL;
   if (count < 0 || (uint64_t)count > r->room)
     nn__onnx_fail(r, NN_ERR_LIMIT, "constants of %lld numbers are worked out, %zu are the most",
                   (long long)count, r->room);
-  else if ((made = nn__allocate(&r->m->config.allocator, size)) == NULL)
-    nn__onnx_fail(r, NN_ERR_MEMORY, "no %zu bytes of memory", size);
-  if (!made) return NULL;
-  memset(made, 0, size);
-  made->next = r->made, made->count = (size_t)count;
-  r->made = made, r->room -= (size_t)count;
-  v->type = NN__ONNX_MADE, v->data = made->number;
-  return made->number;
+  else if ((made = nn__onnx_memory(r, count, sizeof *made)) != NULL)
+    v->type = NN__ONNX_MADE, v->data = made, r->room -= (size_t)count;
+  return made;
 }
 
 /* A TensorProto; its name. */
@@ -19254,7 +19258,7 @@ static nn__pb nn__onnx_read_tensor(nn__onnx_reader *r, nn__pb p, nn__onnx_view *
                   bytes / wide);
   v->data = data.at;
   if (!packed || numbers > 64 || r->status != NN_OK) return name;
-  double *to = nn__onnx_make_room(r, v, (int)rank, dim);
+  double *to = nn__onnx_made(r, v, (int)rank, dim);
   for (size_t i = 0; to && i < numbers; i++) to[i] = (double)list[i];
   return name;
 }
@@ -19610,7 +19614,7 @@ static int nn__onnx_flat(nn__onnx_reader *r, nn__onnx_view *v)
   int64_t dim[NN__ONNX_RANK] = {0};
   if (v->sort == NN__ONNX_LAYER) return nn__onnx_as(r, v, 1, &all);
   for (int i = 0; i < x.rank; i++) dim[i] = nn__onnx_size(&x, i);
-  double *made = nn__onnx_make_room(r, v, x.rank, dim);
+  double *made = nn__onnx_made(r, v, x.rank, dim);
   for (int64_t i = 0; made && i < nn__onnx_count(&x); i++) made[i] = nn__onnx_at(&x, i);
   return made != NULL;
 }
@@ -19846,7 +19850,7 @@ static int nn__onnx_expand(nn__onnx_reader *r, nn__onnx_view *y)
   if (value.at) {
     nn__onnx_read_tensor(r, value, y);
   } else if (r->how) {
-    double *made = nn__onnx_make_room(r, y, 0, NULL);
+    double *made = nn__onnx_made(r, y, 0, NULL);
     if (made) *made = 0, y->real = 1;
   }
   if (r->status != NN_OK) return 0;
@@ -19883,7 +19887,7 @@ static int nn__onnx_shape(nn__onnx_reader *r, nn__onnx_view *y)
   const int first = (int)fmin(fmax(from < 0 ? from + rank : from, 0), rank);
   const int end = (int)fmin(fmax(to < 0 ? to + rank : to, 0), rank);
   const int64_t count = end > first ? end - first : 0;
-  double *made = nn__onnx_make_room(r, y, 1, &count);
+  double *made = nn__onnx_made(r, y, 1, &count);
   for (int i = 0; made && i < (int)count; i++)
     made[i] = nn__onnx_whole_size(&x, first + i, NN__ONNX_N);
   y->real = 0;
@@ -19911,7 +19915,7 @@ static int nn__onnx_calculate(nn__onnx_reader *r, nn__onnx_view *y)
   }
   for (int k = 0; k < ins; k++)
     if (!nn__onnx_spread(r, &in[k], rank, to)) return 0;
-  double *made = nn__onnx_make_room(r, y, rank, dim);
+  double *made = nn__onnx_made(r, y, rank, dim);
   for (int64_t i = 0; made && i < nn__onnx_count(&in[0]); i++) {
     const double a = nn__onnx_at(&in[0], i), b = nn__onnx_at(&in[1], i);
     if (!real && how == '/' && b == 0) return nn__onnx_refuse(r, "a division by 0");
@@ -19947,7 +19951,7 @@ static int nn__onnx_append(nn__onnx_reader *r, nn__onnx_view *y, int axis)
     all += (int64_t)fmin((double)nn__onnx_size(v, axis), INT_MAX);
   }
   dim[axis] = all;
-  double *made = nn__onnx_make_room(r, y, rank, dim);
+  double *made = nn__onnx_made(r, y, rank, dim);
   const int64_t count = made ? nn__onnx_count(y) : 0;
   for (int i = axis + 1; i < rank; i++) behind *= dim[i];
   for (int64_t from = 0; from * all * behind < count; from++)
@@ -20197,35 +20201,33 @@ static int nn__onnx_axes_of(nn__onnx_reader *r, const nn__onnx_view *v, const nn
 }
 
 /* A layer and constants, one for all or one for each place of some axes: (x - mean) scale, which
- * are inputs of the operator, or -1. 0 where they are not of the same axes. */
-static int nn__onnx_scale(nn__onnx_reader *r, nn__onnx_view *y,
-                          const int in[2], int *node)
+ * are inputs of the operator, or -1: 0 and 1. Where they come from; NULL where they are not of the
+ * same axes. */
+static nn__onnx_fill *nn__onnx_scale(nn__onnx_reader *r, nn__onnx_view *y, int mean, int scale)
 {
+  const int in[2] = {mean, scale};
   const nn__onnx_view *c[2];
   unsigned set[2] = {0, 0};
   for (int k = 0; k < 2; k++) {
     c[k] = in[k] < 0 ? NULL : nn__onnx_in(r, in[k]);
     if (c[k] && !nn__onnx_reals_only(c[k]))
-      return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its input %d must be reals that do not change",
-                           in[k]);
-    if (c[k] && !nn__onnx_axes_of(r, y, c[k], &set[k])) return 0;
+      nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its input %d must be reals that do not change", in[k]);
+    if (c[k] && !nn__onnx_axes_of(r, y, c[k], &set[k])) return NULL;
   }
-  if (set[0] && set[1] && set[0] != set[1]) return 0;
-  if ((set[0] | set[1]) && !nn__onnx_by(r, y, set[0] | set[1], 1)) return 0;
-  if (!nn__onnx_built(r, y, nn__normalise_layer(r->m, y->node, NULL, NULL))) return 0;
+  if (set[0] && set[1] && set[0] != set[1]) return NULL;
+  if ((set[0] | set[1]) && !nn__onnx_by(r, y, set[0] | set[1], 1)) return NULL;
+  if (!nn__onnx_built(r, y, nn__normalise_layer(r->m, y->node, NULL, NULL))) return NULL;
   for (int k = 0; k < 2; k++) nn__onnx_take(r, y->node, k, in[k], c[k], k);
-  *node = y->node;
-  return r->status == NN_OK;
+  return r->status == NN_OK ? &r->fill[r->m->node[y->node].param] : NULL;
 }
 
 /* A layer times a number. */
 static int nn__onnx_scaled(nn__onnx_reader *r, nn__onnx_view *y, double by)
 {
-  if (!nn__onnx_built(r, y, nn__normalise_layer(r->m, y->node, NULL, NULL))) return 0;
-  nn__onnx_take(r, y->node, 0, 0, NULL, 0), nn__onnx_take(r, y->node, 1, 0, NULL, by);
-  return r->status == NN_OK;
+  nn__onnx_fill *f = nn__onnx_scale(r, y, -1, -1);
+  if (f) f[1].shift = by;
+  return f != NULL;
 }
-
 static int nn__onnx_negative(nn__onnx_reader *r, nn__onnx_view *y)
 {
   return nn__onnx_scaled(r, y, -1);
@@ -20238,17 +20240,15 @@ static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
   const nn__onnx_view *first = nn__onnx_in(r, 0), *other = nn__onnx_in(r, 1);
   const int second = first->sort != NN__ONNX_LAYER; /* which is the layer */
   unsigned set = 0, mask[3];
-  int node;
   if (r->work->ins != 2) /* a Sum */
     return r->work->ins == 1 || nn__onnx_refuse(r, "more than two inputs");
   if (second && other->sort != NN__ONNX_LAYER) return nn__onnx_calculate(r, y);
   if (how == '/' && (second || other->sort == NN__ONNX_LAYER))
     return nn__onnx_refuse(r, "nn divides by constants alone");
   if (second || other->sort != NN__ONNX_LAYER) {
-    const int in[2] = {times ? -1 : !second, times ? !second : -1};
     *y = *nn__onnx_in(r, second);
-    if (!nn__onnx_scale(r, y, in, &node)) return 0;
-    nn__onnx_fill *f = &r->fill[r->m->node[node].param];
+    nn__onnx_fill *f = nn__onnx_scale(r, y, times ? -1 : !second, times ? !second : -1);
+    if (!f) return 0;
     if (how == '+') f->scale = -1;
     if (how == '/') f[1].invert = 1;
     if (how == '-' && second) f[1].shift = -1;
@@ -20332,26 +20332,30 @@ static int nn__onnx_softmax(nn__onnx_reader *r, nn__onnx_view *y)
   return nn__onnx_by(r, y, set, 1) && nn__onnx_built(r, y, nn_softmax(r->m, y->node));
 }
 
+/* A norm over, or of, a set of axes; its parameters are `count` inputs from 1 on. */
+static int nn__onnx_norm(nn__onnx_reader *r, nn__onnx_view *y, nn__kind kind, unsigned set,
+                         const nn_norm_options *options, int count)
+{
+  if (!nn__onnx_by(r, y, set, kind != NN__LAYER_NORM) ||
+      !nn__onnx_built(r, y, nn__norm_layer(r->m, nn__rows[kind], y->node, options)))
+    return 0;
+  for (int k = 0; k < count; k++) nn__onnx_take(r, y->node, k, k + 1, nn__onnx_in(r, k + 1), 0);
+  return r->status == NN_OK;
+}
+
 /* Batch norm, instance norm: of axis 1. */
 static int nn__onnx_channel_norm(nn__onnx_reader *r, nn__onnx_view *y)
 {
-  const int instance = r->how == NN__GROUP_NORM;
   nn_norm_options options = nn__usual_norm;
   if (y->rank < 2 || !nn__onnx_samples(y, 0))
     return nn__onnx_refuse(r, "its input must be [N,C,..], N the samples");
   options.eps = nn__onnx_is(r, "epsilon");
   if (instance) options.groups = nn__onnx_narrow((double)nn__onnx_size(y, 1));
-  if (!nn__onnx_by(r, y, 2, 1) ||
-      !nn__onnx_built(r, y, nn__norm_layer(r->m, nn__rows[r->how], y->node, &options)))
-    return 0;
-  for (int k = 0; k < (instance ? 2 : 4); k++)
-    nn__onnx_take(r, y->node, k, k + 1, nn__onnx_in(r, k + 1), 0);
-  return 1;
+  return nn__onnx_norm(r, y, (nn__kind)r->how, 2, &options, instance ? 2 : 4);
 }
 
 /* Layer norm over a set of axes; inputs 1 and 2 are its weights, if it has some. */
-static int nn__onnx_layer_norm(nn__onnx_reader *r, nn__onnx_view *y,
-                               unsigned set, double eps)
+static int nn__onnx_layer_norm(nn__onnx_reader *r, nn__onnx_view *y, unsigned set, double eps)
 {
   nn_norm_options options = nn__usual_norm;
   options.eps = eps, options.no_affine = r->work->ins < 2;
@@ -20362,12 +20366,7 @@ static int nn__onnx_layer_norm(nn__onnx_reader *r, nn__onnx_view *y,
     if (c && own != nn__onnx_broad(y, set))
       return nn__onnx_refuse(r, "weights of a shape that is not what it goes over");
   }
-  if (!nn__onnx_by(r, y, set, 0) ||
-      !nn__onnx_built(r, y, nn_layer_norm_with(r->m, y->node, &options)))
-    return 0;
-  for (int k = 0; k < 2 && !options.no_affine; k++)
-    nn__onnx_take(r, y->node, k, k + 1, nn__onnx_in(r, k + 1), 0);
-  return 1;
+  return nn__onnx_norm(r, y, NN__LAYER_NORM, set, &options, options.no_affine ? 0 : 2);
 }
 static int nn__onnx_last_norm(nn__onnx_reader *r, nn__onnx_view *y)
 {
@@ -20584,21 +20583,9 @@ static int nn__onnx_fits(const nn__onnx_reader *r, const nn__onnx_op *o, const c
   return 1;
 }
 
-/* (x - mean) scale, or / scale. */
-static int nn__onnx_normalised(nn__onnx_reader *r, nn__onnx_view *y,
-                               int divides)
-{
-  static const int in[2] = {1, 2};
-  int node;
-  if (!nn__onnx_scale(r, y, in, &node)) return 0;
-  r->fill[r->m->node[node].param + 1].invert = divides;
-  return 1;
-}
-
 /* A group norm: the axes of x become [N,groups,-1] and, behind an instance norm that changes
  * nothing more, x's again. in: x, weight, bias or -1, and the instance norm's. */
-static int nn__onnx_groups_row(nn__onnx_reader *r, nn__onnx_view *y,
-                               nn__onnx_op *const found[])
+static int nn__onnx_groups_row(nn__onnx_reader *r, nn__onnx_view *y, nn__onnx_op *const found[])
 {
   nn_norm_options options = nn__usual_norm;
   nn__onnx_view mid = *y, end;
@@ -20626,12 +20613,7 @@ static int nn__onnx_groups_row(nn__onnx_reader *r, nn__onnx_view *y,
   if (!nn__onnx_attributes(r, found[1], "epsilon=#e")) return 0;
   options.eps = nn__onnx_is(r, "epsilon"), options.groups = (int)groups;
   options.no_affine = !affine;
-  if (!nn__onnx_by(r, y, 2, 1) ||
-      !nn__onnx_built(r, y, nn_group_norm_with(r->m, y->node, &options)))
-    return 0;
-  for (int k = 0; k < 2 && affine; k++)
-    nn__onnx_take(r, y->node, k, k + 1, nn__onnx_in(r, k + 1), 0);
-  return 1;
+  return nn__onnx_norm(r, y, NN__GROUP_NORM, 2, &options, 2 * affine);
 }
 
 /* A layer norm by its means over axes. */
@@ -20683,7 +20665,12 @@ NN__APART int nn__onnx_match(nn__onnx_reader *r, int first, const struct nn__onn
   switch (row->kind) {
   case NN__LAYER_NORM: done = nn__onnx_norm_row(r, y, found, b.eps); break;
   case NN__GROUP_NORM: done = nn__onnx_groups_row(r, y, found); break;
-  case NN__NORMALISE: done = nn__onnx_normalised(r, y, *found[1]->type.at == 'D'); break;
+  case NN__NORMALISE: {
+    nn__onnx_fill *f = nn__onnx_scale(r, y, 1, 2);
+    if (f) f[1].invert = *found[1]->type.at == 'D';
+    done = f != NULL;
+    break;
+  }
   case NN__LINEAR: r->how = 0, done = nn__onnx_product(r, y); break;
   default:
     done = (row->kind != NN__HARD_SWISH || nn__onnx_attributes(r, &o, "alpha=#d beta=#h")) &&
@@ -21072,41 +21059,26 @@ NN__APART void nn__onnx_build(nn__onnx_reader *r, size_t size)
     nn__onnx_pour(r, &m->param[i], &r->fill[i]);
 }
 
-/* Memory for what the graph has; 0 where there is none. */
 static void nn__onnx_read_graph(nn__onnx_reader *r, size_t size)
 {
-  nn__onnx_survey(r);
-  if (r->status != NN_OK) return;
-  const size_t values = (size_t)r->values * sizeof *r->value;
-  const size_t fills = (NN_MAX_PARAMS + 1) * sizeof *r->fill;
-  const size_t attrs = (NN__ONNX_ATTRS + 1) * sizeof *r->attr;
-  const size_t ops = (size_t)r->ops * sizeof *r->op;
-  const size_t links = (size_t)r->links * sizeof *r->link;
-  const size_t all = values + fills + attrs + ops + links;
   const nn_allocator allocator = r->m->config.allocator;
-  char *memory = nn__allocate(&allocator, all);
-  if (!memory) {
-    r->status = nn__say(r->why, NN_ERR_MEMORY, "no %zu bytes of memory", all);
-    return;
-  }
-  memset(memory, 0, all);
-  r->value = (nn__onnx_value *)(void *)memory;
-  r->fill = (nn__onnx_fill *)(void *)(memory + values);
-  r->attr = (nn__onnx_attr *)(void *)(memory + values + fills);
-  r->op = (nn__onnx_op *)(void *)(memory + values + fills + attrs);
-  r->link = (int *)(void *)(memory + all - links);
+  nn__onnx_survey(r);
+  r->value = nn__onnx_memory(r, r->values, sizeof *r->value);
+  r->op = nn__onnx_memory(r, r->ops, sizeof *r->op);
+  r->link = nn__onnx_memory(r, r->links, sizeof *r->link);
+  r->fill = nn__onnx_memory(r, NN_MAX_PARAMS + 1, sizeof *r->fill);
+  r->attr = nn__onnx_memory(r, NN__ONNX_ATTRS + 1, sizeof *r->attr);
   r->values = r->ops = r->links = 0;
   r->room = size + 256; /* a cell's weights may be put together twice, of four bytes a number */
   nn__onnx_walk(r);
   nn__onnx_needs(r);
   nn__onnx_read_ops(r);
   nn__onnx_build(r, size);
-  while (r->made) {
-    struct nn__onnx_made *const made = r->made;
-    r->made = made->next;
-    nn__release(&allocator, made, sizeof *made + made->count * sizeof(double));
+  while (r->block) {
+    struct nn__onnx_block *const block = r->block;
+    r->block = block->next;
+    nn__release(&allocator, block, block->size);
   }
-  nn__release(&allocator, memory, all);
 }
 
 nn_status nn_load_onnx_memory(const void *bytes, size_t size, const nn_config *config,
@@ -21222,15 +21194,19 @@ static void nn__pb_whole(nn__onnx_writer *w, int field, int64_t value)
   nn__pb_varint(w, w->used, (uint64_t)value);
 }
 
-static void nn__pb_real(nn__onnx_writer *w, int field, double value)
+/* Numbers of 8 and of 4 bytes. */
+static void nn__pb_bits(nn__onnx_writer *w, uint64_t bits, int bytes)
+{
+  unsigned char b[8];
+  for (int i = 0; i < bytes; i++) b[i] = (unsigned char)(bits >> 8 * i & 255);
+  nn__pb_insert(w, w->used, b, (size_t)bytes);
+}
+static void nn__pb_float(nn__onnx_writer *w, double value)
 {
   const float narrow = (float)value;
-  unsigned char b[4];
   uint32_t bits;
   memcpy(&bits, &narrow, sizeof bits);
-  for (int i = 0; i < 4; i++) b[i] = (unsigned char)(bits >> 8 * i & 255);
-  nn__pb_key(w, field, 5);
-  nn__pb_insert(w, w->used, b, sizeof b);
+  nn__pb_bits(w, bits, 4);
 }
 
 static void nn__pb_string(nn__onnx_writer *w, int field, const char *text)
@@ -21299,18 +21275,11 @@ static void nn__onnx_array(nn__onnx_writer *w, const char *name, int type, int r
 
 static void nn__onnx_reals(nn__onnx_writer *w, const nn_real *x, size_t count)
 {
-  enum { NN__ONNX_PART = 64 };
-  for (size_t done = 0; done < count; done += NN__ONNX_PART) {
-    unsigned char bytes[4 * NN__ONNX_PART];
-    const size_t part = nn__min(NN__ONNX_PART, count - done);
-    for (size_t i = 0; i < part; i++) {
-      const float narrow = (float)x[done + i];
-      uint32_t bits;
-      memcpy(&bits, &narrow, sizeof bits);
-      for (int k = 0; k < 4; k++) bytes[4 * i + (size_t)k] = (unsigned char)(bits >> 8 * k & 255);
-    }
-    nn__onnx_out(w, bytes, 4 * part);
+  for (size_t i = 0; i < count; i++) {
+    if (w->used + 4 > sizeof w->part) nn__onnx_flush(w);
+    nn__pb_float(w, (double)x[i]);
   }
+  nn__onnx_flush(w);
 }
 
 /* Parameter k of the layer, in its own shape or another of as many numbers. */
@@ -21343,12 +21312,11 @@ static void nn__onnx_constant(nn__onnx_writer *w, const char *word)
   w->lists++;
   while (*at) {
     const int64_t value = nn__onnx_whole(&at);
-    const nn_real same = (nn_real)value;
-    unsigned char bytes[8];
-    for (int i = 0; i < 8; i++) bytes[i] = (unsigned char)((uint64_t)value >> 8 * i & 255);
-    for (int64_t i = often ? nn__onnx_whole(&at) : 1; i > 0; i--)
-      if (real) nn__onnx_reals(w, &same, 1);
-      else nn__onnx_out(w, bytes, sizeof bytes);
+    for (int64_t i = often ? nn__onnx_whole(&at) : 1; i > 0; i--) {
+      if (real) nn__pb_float(w, (double)value);
+      else nn__pb_bits(w, (uint64_t)value, 8);
+      nn__onnx_flush(w);
+    }
   }
 }
 
@@ -21362,7 +21330,8 @@ static void nn__onnx_attribute(nn__onnx_writer *w, char *word)
   *value++ = 0;
   nn__pb_string(w, 1, word);
   if (*value == '#') {
-    nn__pb_real(w, 2, nn__onnx_number(w->node, value[1]));
+    nn__pb_key(w, 2, 5);
+    nn__pb_float(w, nn__onnx_number(w->node, value[1]));
     type = NN__ONNX_A_FLOAT;
   } else if (*value == '*') {
     for (int i = w->node->rank == 3 ? 1 : w->node->rank; i <= w->node->rank; i++)
