@@ -19054,6 +19054,16 @@ static int nn__onnx_samples(const nn__onnx_view *v, int axis)
   return 0;
 }
 
+/* Whether two have the same axes and sizes, but for those of one axis, or -1. */
+static int nn__onnx_alike(const nn__onnx_view *a, const nn__onnx_view *b, int but)
+{
+  int alike = a->rank == b->rank;
+  for (int i = 0; i < a->rank && alike; i++)
+    alike = nn__onnx_samples(a, i) == nn__onnx_samples(b, i) &&
+            (i == but || nn__onnx_size(a, i) == nn__onnx_size(b, i));
+  return alike;
+}
+
 /* Size along an axis as operators see it, where so many are the samples. */
 static double nn__onnx_whole_size(const nn__onnx_view *v, int axis, double samples)
 {
@@ -19940,27 +19950,20 @@ static int nn__onnx_calculate(nn__onnx_reader *r, nn__onnx_view *y)
 /* Constants side by side along an axis. */
 static int nn__onnx_append(nn__onnx_reader *r, nn__onnx_view *y, int axis)
 {
-  const int rank = y->rank;
   int64_t dim[NN__ONNX_RANK], all = 0, behind = 1;
-  for (int i = 0; i < rank; i++) dim[i] = nn__onnx_size(y, i);
-  for (int k = 0; k < r->work->ins; k++) {
-    const nn__onnx_view *v = nn__onnx_in(r, k);
-    for (int i = 0; i < rank; i++)
-      if (v->rank != rank || (i != axis && nn__onnx_size(v, i) != dim[i]))
-        return nn__onnx_refuse(r, "constants that do not lie side by side");
-    all += (int64_t)fmin((double)nn__onnx_size(v, axis), INT_MAX);
-  }
-  dim[axis] = all;
-  double *made = nn__onnx_made(r, y, rank, dim);
+  for (int k = 0; k < r->work->ins; k++)
+    all += (int64_t)fmin((double)nn__onnx_size(nn__onnx_in(r, k), axis), INT_MAX);
+  for (int i = 0; i < y->rank; i++) dim[i] = i == axis ? all : nn__onnx_size(y, i);
+  double *made = nn__onnx_made(r, y, y->rank, dim);
   const int64_t count = made ? nn__onnx_count(y) : 0;
-  for (int i = axis + 1; i < rank; i++) behind *= dim[i];
+  for (int i = axis + 1; i < y->rank; i++) behind *= dim[i];
   for (int64_t from = 0; from * all * behind < count; from++)
     for (int k = 0; k < r->work->ins; k++) {
       const nn__onnx_view *v = nn__onnx_in(r, k);
       const int64_t part = nn__onnx_size(v, axis) * behind;
       for (int64_t i = 0; i < part; i++) *made++ = nn__onnx_at(v, from * part + i);
     }
-  return r->status == NN_OK;
+  return made != NULL;
 }
 
 /* ---- operators with windows ----------------------------------------------------------------- */
@@ -20403,19 +20406,18 @@ static int nn__onnx_reduce(nn__onnx_reader *r, nn__onnx_view *y)
 static int nn__onnx_concat(nn__onnx_reader *r, nn__onnx_view *y)
 {
   int layers = 0;
-  for (int i = 0; i < r->work->ins; i++) layers += nn__onnx_in(r, i)->sort == NN__ONNX_LAYER;
   const int axis = nn__onnx_axis(r, nn__onnx_is(r, "axis"), y->rank);
-  if (axis < 0) return 0;
+  for (int i = 0; i < r->work->ins && axis >= 0; i++) {
+    layers += nn__onnx_in(r, i)->sort == NN__ONNX_LAYER;
+    if (!nn__onnx_alike(nn__onnx_in(r, i), y, axis))
+      nn__onnx_fail(r, NN_ERR_SHAPE, "its input %d does not lie beside the others", i);
+  }
+  if (r->status != NN_OK) return 0;
   if (!layers) return nn__onnx_append(r, y, axis);
   if (layers < r->work->ins) return nn__onnx_refuse(r, "nn joins what layers give alone");
   const int k = nn__onnx_apart(r, y, axis);
   for (int i = 1; i < r->work->ins && k >= 0; i++) {
     nn__onnx_view b = *nn__onnx_in(r, i);
-    int fits = b.rank == y->rank;
-    for (int j = 0; j < y->rank && fits; j++)
-      fits = nn__onnx_samples(y, j) == nn__onnx_samples(&b, j) &&
-             (j == axis || nn__onnx_size(y, j) == nn__onnx_size(&b, j));
-    if (!fits) return nn__onnx_fail(r, NN_ERR_SHAPE, "layers that do not lie side by side");
     if (!nn__onnx_as(r, &b, y->dims, y->mask) ||
         !nn__onnx_became(r, y, nn_concat_along(r->m, y->node, b.node, k)))
       return 0;
@@ -20590,10 +20592,10 @@ static int nn__onnx_groups_row(nn__onnx_reader *r, nn__onnx_view *y, nn__onnx_op
   nn_norm_options options = nn__usual_norm;
   nn__onnx_view mid = *y, end;
   const nn__onnx_view *scale = nn__onnx_in(r, 3), *shift = nn__onnx_in(r, 4);
-  const int rank = y->rank, affine = r->work->in[1] >= 0;
+  const int affine = r->work->in[1] >= 0;
   unsigned set = 2;
   r->how = 0;
-  if (!nn__onnx_all(scale, 1) || !nn__onnx_all(shift, 0) || rank < 2) return 0;
+  if (!nn__onnx_all(scale, 1) || !nn__onnx_all(shift, 0) || y->rank < 2) return 0;
   if (!nn__onnx_attributes(r, found[0], "shape%1 allowzero!0") || !nn__onnx_reshape(r, &mid))
     return 0;
   const int64_t groups = nn__onnx_size(&mid, 1);
@@ -20602,12 +20604,9 @@ static int nn__onnx_groups_row(nn__onnx_reader *r, nn__onnx_view *y, nn__onnx_op
       nn__onnx_size(y, 1) % groups)
     return 0;
   end = mid;
-  if (!nn__onnx_attributes(r, found[2], "shape%1 allowzero!0") || !nn__onnx_reshape(r, &end))
+  if (!nn__onnx_attributes(r, found[2], "shape%1 allowzero!0") || !nn__onnx_reshape(r, &end) ||
+      !nn__onnx_alike(&end, y, -1))
     return 0;
-  for (int i = 0; i < rank; i++)
-    if (end.rank != rank || nn__onnx_size(&end, i) != nn__onnx_size(y, i) ||
-        nn__onnx_samples(&end, i) != nn__onnx_samples(y, i))
-      return 0;
   for (int k = 1; k < 3 && affine; k++)
     if (!nn__onnx_axes_of(r, y, nn__onnx_in(r, k), &set) || set != nn__onnx_broad(y, 2)) return 0;
   if (!nn__onnx_attributes(r, found[1], "epsilon=#e")) return 0;

@@ -643,7 +643,7 @@ static const struct {
     {"constants of two heights",
      MODEL(X "1{1'a' 1'b' 2'c' 4'Concat' 5{1'axis' 3:1}} 1{1'x' 1'c' 2'y' 4'Add'}" Y
            "5{1:1 1:2 2:1 8'a' 9<" ONE_TWO ">} 5{1:2 1:1 2:1 8'b' 9<" ONE_TWO ">}"),
-     "do not lie side by side"},
+     "its input 1 does not lie beside"},
     {"layers of two shapes",
      MODEL(STEPS "1{1'x' 2'm' 4'ReduceMean' 5{1'axes' 8:1}} 1{1'x' 1'm' 2'y' 4'Add'}" Y),
      "two layers of these shapes"},
