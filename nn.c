@@ -20231,10 +20231,6 @@ static int nn__onnx_scaled(nn__onnx_reader *r, nn__onnx_view *y, double by)
   if (f) f[1].shift = by;
   return f != NULL;
 }
-static int nn__onnx_negative(nn__onnx_reader *r, nn__onnx_view *y)
-{
-  return nn__onnx_scaled(r, y, -1);
-}
 
 /* Two layers of one shape, or a layer and a factor for each channel, or a layer and a constant. */
 static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
@@ -20742,7 +20738,6 @@ static const struct nn__onnx_known {
     {"Mul", nn__onnx_two, '*', 1, "aa", ""},
     {"Div", nn__onnx_two, '/', 1, "aa", ""},
     {"Sum", nn__onnx_two, '+', 1, "x*", ""},
-    {"Neg", nn__onnx_negative, 0, 1, "x", ""},
     {"Equal", nn__onnx_calculate, '=', 1, "kk", ""},
     {"Where", nn__onnx_calculate, '?', 1, "kkk", ""},
     {"Shape", nn__onnx_shape, 0, 1, "a", "start=0 end=9"},
@@ -21291,6 +21286,14 @@ static void nn__onnx_param(nn__onnx_writer *w, int k, int rank, const size_t *di
   nn__onnx_reals(w, p->value, p->count);
 }
 
+/* A number of a list; of h/w both, one after the other, or in a sequence h alone. */
+static int64_t nn__onnx_listed(const nn__onnx_writer *w, const char **at)
+{
+  const int64_t value = nn__onnx_whole(at);
+  if (**at == '/' && ++*at && w->node->rank == 2) nn__onnx_whole(at);
+  return value;
+}
+
 /* A word that begins with '#' or '@': the constant that it stands for. */
 static void nn__onnx_constant(nn__onnx_writer *w, const char *word)
 {
@@ -21300,23 +21303,20 @@ static void nn__onnx_constant(nn__onnx_writer *w, const char *word)
   size_t count = 0;
   nn_message name;
   for (const char *c = at; *c && word[0] == '@'; count++)
-    if (nn__onnx_whole(&c), often) count = (size_t)nn__onnx_whole(&c) - 1;
+    if (nn__onnx_listed(w, &c), often) count = (size_t)nn__onnx_whole(&c) - 1;
   nn__onnx_array(w, nn__onnx_name(w, word, w->lists, &name), real ? NN__ONNX_FLOAT : NN__ONNX_INT64,
                  word[0] == '@' && (often || strchr(word, ',')), &count);
-  if (word[0] == '#') {
-    const nn_real value = (nn_real)nn__onnx_number(w->node, word[1]);
-    nn__onnx_reals(w, &value, 1);
-    return;
-  }
-  w->lists++;
-  while (*at) {
-    const int64_t value = nn__onnx_whole(&at);
+  if (word[0] == '#') nn__pb_float(w, nn__onnx_number(w->node, word[1]));
+  else w->lists++;
+  while (word[0] == '@' && *at) {
+    const int64_t value = nn__onnx_listed(w, &at);
     for (int64_t i = often ? nn__onnx_whole(&at) : 1; i > 0; i--) {
       if (real) nn__pb_float(w, (double)value);
       else nn__pb_bits(w, (uint64_t)value, 8);
       nn__onnx_flush(w);
     }
   }
+  nn__onnx_flush(w);
 }
 
 static void nn__onnx_attribute(nn__onnx_writer *w, char *word)
@@ -21324,7 +21324,7 @@ static void nn__onnx_attribute(nn__onnx_writer *w, char *word)
   enum { NN__ONNX_A_FLOAT = 1, NN__ONNX_A_INT, NN__ONNX_A_STRING, NN__ONNX_A_INTS = 7,
          NN__ONNX_A_STRINGS };
   const size_t start = nn__pb_open(w, 5);
-  char *value = strchr(word, '='), *comma = strchr(word, ',');
+  char *value = strchr(word, '='), *comma = strpbrk(word, ",/");
   int type = comma ? NN__ONNX_A_INTS : NN__ONNX_A_INT;
   *value++ = 0;
   nn__pb_string(w, 1, word);
@@ -21344,7 +21344,7 @@ static void nn__onnx_attribute(nn__onnx_writer *w, char *word)
     }
     if (type == NN__ONNX_A_STRING) nn__pb_string(w, 4, value);
   } else {
-    for (const char *at = value; *at;) nn__pb_whole(w, comma ? 8 : 3, nn__onnx_whole(&at));
+    for (const char *at = value; *at;) nn__pb_whole(w, comma ? 8 : 3, nn__onnx_listed(w, &at));
   }
   nn__pb_whole(w, 20, type);
   nn__pb_close(w, start, 0);
@@ -21409,18 +21409,14 @@ static int nn__onnx_pooled(const nn__onnx_writer *w)
   return 0;
 }
 
-/* An operator with a window of these sizes, in an image, or in a sequence one wide. `more`: further
- * attributes. */
+/* An operator with a window of these sizes, height/width, of which a sequence has the height alone.
+ * `more`: further attributes. */
 static void nn__onnx_windowed(nn__onnx_writer *w, const char *op, const char *more,
                             const nn_conv2d_options *o, int behind_h, int behind_w)
 {
   nn_message t;
-  if (w->node->rank == 3)
-    nn__words(&t, "%s kernel_shape=%d,%d strides=%d,%d pads=%d,%d,%d,%d%s", op, o->kernel_h,
-              o->kernel_w, o->stride_h, o->stride_w, o->pad_h, o->pad_w, behind_h, behind_w, more);
-  else
-    nn__words(&t, "%s kernel_shape=%d, strides=%d, pads=%d,%d%s", op, o->kernel_h, o->stride_h,
-              o->pad_h, behind_h, more);
+  nn__words(&t, "%s kernel_shape=%d/%d strides=%d/%d pads=%d/%d,%d/%d%s", op, o->kernel_h,
+            o->kernel_w, o->stride_h, o->stride_w, o->pad_h, o->pad_w, behind_h, behind_w, more);
   nn__onnx_ops(w, t.text);
 }
 
@@ -21431,13 +21427,10 @@ static void nn__onnx_convolve(nn__onnx_writer *w)
   const int back = node->kind == NN__CONV_TRANSPOSE;
   nn_message op, more;
   nn__words(&op, "Conv%s x $0 %s y", back ? "Transpose" : "", o->no_bias ? "" : "$1");
-  if (node->rank == 2)
-    nn__words(&more, " dilations=%d, group=%d", o->dilation_h, o->groups);
-  else if (back)
+  nn__words(&more, " dilations=%d/%d group=%d", o->dilation_h, o->dilation_w, o->groups);
+  if (back)
     nn__words(&more, " dilations=%d,%d group=%d output_padding=%d,%d", o->dilation_h,
               o->dilation_w, o->groups, node->output_pad_h, node->output_pad_w);
-  else
-    nn__words(&more, " dilations=%d,%d group=%d", o->dilation_h, o->dilation_w, o->groups);
   nn__onnx_windowed(w, op.text, more.text, o, o->pad_h, o->pad_w);
 }
 
@@ -21470,11 +21463,7 @@ static void nn__onnx_write_pool(nn__onnx_writer *w)
   if (average && !node->exclude_pad && (o.pad_h || o.pad_w)) {
     counts = " count_include_pad=1";
     if (behind[0] > o.pad_h || behind[1] > o.pad_w) { /* what is behind the padding does not */
-      if (image)
-        nn__words(&t, "Pad x @0,0,%d,%d,0,0,%d,%d b;Sum b a", o.pad_h, o.pad_w, o.pad_h,
-                  o.pad_w);
-      else
-        nn__words(&t, "Pad x @0,0,%d,0,0,%d b;Sum b a", o.pad_h, o.pad_h);
+      nn__words(&t, "Pad x @0,0,%d/%d,0,0,%d/%d b;Sum b a", o.pad_h, o.pad_w, o.pad_h, o.pad_w);
       nn__onnx_ops(w, t.text);
       behind[0] -= o.pad_h, behind[1] -= o.pad_w, o.pad_h = o.pad_w = 0;
       op = "AveragePool a y", counts = "";

@@ -318,7 +318,6 @@ def operators():
         yield one('resize-1d-%d' % i, steps, 'Resize', None, np.array([1, 1, 3], np.float32), **more)
         yield one('resize-to-%d' % i, image, 'Resize', None, None, whole(3, 4, 24, 14), **more)
     yield one('pad', image, 'Pad', whole(0, 0, 1, 0, 0, 0, 2, 3))
-    yield one('negative', image, 'Neg')
     for mode in 'DCR', 'CRD':
         yield one('to-space-' + mode, (3, 12, 2, 3), 'DepthToSpace', blocksize=2, mode=mode)
         yield 'to-space-again-' + mode, 13, (3, 32, 2, 3), [('DepthToSpace', ('x',), ('a',), {'blocksize': 2, 'mode': mode}),
