@@ -19778,7 +19778,6 @@ static int nn__onnx_deal(nn__onnx_view *v, int count, const double *to, double s
 static int nn__onnx_to_space(nn__onnx_reader *r, nn__onnx_view *y)
 {
   static const int order[2][6] = {{0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}};
-  static const int axis[6] = {0, 1, 2, 2, 3, 3};
   const int last = nn__onnx_is(r, "mode") == 0;
   const double b = nn__onnx_is(r, "blocksize"), c = (double)nn__onnx_size(y, 1) / (b * b);
   const double to[] = {NN__ONNX_N, last ? b : c, b, last ? c : b, (double)nn__onnx_size(y, 2),
@@ -19787,8 +19786,7 @@ static int nn__onnx_to_space(nn__onnx_reader *r, nn__onnx_view *y)
   if (y->rank != 4 || !(b >= 1 && b <= NN__MAX_SIZE) || !nn__onnx_deal(y, 6, to, NN__ONNX_N))
     return nn__onnx_refuse(r, "its input must be [N,C,H,W], N the samples, C blocks of channels");
   nn__onnx_permute(y, order[!last]);
-  for (int i = 0; i < y->atoms; i++) y->atom[i].axis = axis[y->atom[i].axis];
-  y->rank = 4;
+  nn__onnx_move_axes(y, 3, -1), nn__onnx_move_axes(y, 4, -1); /* [N,C,H b,W b] */
   return 1;
 }
 
@@ -19857,12 +19855,8 @@ static int nn__onnx_expand(nn__onnx_reader *r, nn__onnx_view *y)
 {
   const nn__onnx_attr *shape = nn__onnx_get(r, "shape");
   const nn__pb value = nn__onnx_get(r, "value")->tensor;
-  if (value.at) {
-    nn__onnx_read_tensor(r, value, y);
-  } else if (r->how) {
-    double *made = nn__onnx_made(r, y, 0, NULL);
-    if (made) *made = 0, y->real = 1;
-  }
+  if (value.at) nn__onnx_read_tensor(r, value, y);
+  else if (r->how) nn__onnx_made(r, y, 0, NULL), y->real = 1;
   if (r->status != NN_OK) return 0;
   if (r->how && nn__onnx_count(y) != 1) return nn__onnx_refuse(r, "a value that is not one number");
   if (r->how) y->rank = 0;
@@ -20203,10 +20197,11 @@ static int nn__onnx_axes_of(nn__onnx_reader *r, const nn__onnx_view *v, const nn
   return 1;
 }
 
-/* A layer and constants, one for all or one for each place of some axes: (x - mean) scale, which
- * are inputs of the operator, or -1: 0 and 1. Where they come from; NULL where they are not of the
- * same axes. */
-static nn__onnx_fill *nn__onnx_scale(nn__onnx_reader *r, nn__onnx_view *y, int mean, int scale)
+/* A layer and constants, one for all or one for each place of some axes: (x - mean) scale or, if
+ * told, (x - mean)/scale, which are inputs of the operator, or -1: 0 and 1. Where they come from;
+ * NULL where they are not of the same axes. */
+static nn__onnx_fill *nn__onnx_scale(nn__onnx_reader *r, nn__onnx_view *y, int mean, int scale,
+                                     int divides)
 {
   const int in[2] = {mean, scale};
   const nn__onnx_view *c[2];
@@ -20220,14 +20215,14 @@ static nn__onnx_fill *nn__onnx_scale(nn__onnx_reader *r, nn__onnx_view *y, int m
   if (set[0] && set[1] && set[0] != set[1]) return NULL;
   if ((set[0] | set[1]) && !nn__onnx_by(r, y, set[0] | set[1], 1)) return NULL;
   if (!nn__onnx_built(r, y, nn__normalise_layer(r->m, y->node, NULL, NULL))) return NULL;
-  for (int k = 0; k < 2; k++) nn__onnx_take(r, y->node, k, in[k], c[k], k);
+  for (int k = 0; k < 2; k++) nn__onnx_take(r, y->node, k, in[k], c[k], k)->invert = k && divides;
   return r->status == NN_OK ? &r->fill[r->m->node[y->node].param] : NULL;
 }
 
 /* A layer times a number. */
 static int nn__onnx_scaled(nn__onnx_reader *r, nn__onnx_view *y, double by)
 {
-  nn__onnx_fill *f = nn__onnx_scale(r, y, -1, -1);
+  nn__onnx_fill *f = nn__onnx_scale(r, y, -1, -1, 0);
   if (f) f[1].shift = by;
   return f != NULL;
 }
@@ -20246,10 +20241,10 @@ static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
     return nn__onnx_refuse(r, "nn divides by constants alone");
   if (second || other->sort != NN__ONNX_LAYER) {
     *y = *nn__onnx_in(r, second);
-    nn__onnx_fill *f = nn__onnx_scale(r, y, times ? -1 : !second, times ? !second : -1);
+    nn__onnx_fill *f = nn__onnx_scale(r, y, times ? -1 : !second, times ? !second : -1,
+                                      how == '/');
     if (!f) return 0;
     if (how == '+') f->scale = -1;
-    if (how == '/') f[1].invert = 1;
     if (how == '-' && second) f[1].shift = -1;
     return 1;
   }
@@ -20660,12 +20655,7 @@ NN__APART int nn__onnx_match(nn__onnx_reader *r, int first, const struct nn__onn
   switch (row->kind) {
   case NN__LAYER_NORM: done = nn__onnx_norm_row(r, y, found, b.eps); break;
   case NN__GROUP_NORM: done = nn__onnx_groups_row(r, y, found); break;
-  case NN__NORMALISE: {
-    nn__onnx_fill *f = nn__onnx_scale(r, y, 1, 2);
-    if (f) f[1].invert = *found[1]->type.at == 'D';
-    done = f != NULL;
-    break;
-  }
+  case NN__NORMALISE: done = !!nn__onnx_scale(r, y, 1, 2, *found[1]->type.at == 'D'); break;
   case NN__LINEAR: r->how = 0, done = nn__onnx_product(r, y); break;
   default:
     done = (row->kind != NN__HARD_SWISH || nn__onnx_attributes(r, &o, "alpha=#d beta=#h")) &&
@@ -21029,10 +21019,7 @@ NN__APART void nn__onnx_build(nn__onnx_reader *r, size_t size)
   r->here = r->graph.at;
   if (r->status != NN_OK) return;
   nn__onnx_view *const v = &r->value[r->output].v;
-  if (v->sort != NN__ONNX_LAYER) {
-    nn__onnx_refuse(r, "the output is no layer's");
-    return;
-  }
+  if (v->sort != NN__ONNX_LAYER) nn__onnx_refuse(r, "the output is no layer's");
   for (int i = v->rank; i-- > 1 && v->rank > 4;) /* nn has three axes beside the samples */
     if (nn__onnx_size(v, i) == 1 && !nn__onnx_samples(v, i)) nn__onnx_move_axes(v, i + 1, -1);
   if (v->rank > 4 || !nn__onnx_samples(v, 0))
@@ -21236,10 +21223,8 @@ static const char *nn__onnx_name(const nn__onnx_writer *w, const char *word, int
                                  nn_message *to)
 {
   const nn__node *node = w->node;
-  if (w->turned && (!strcmp(word, "x") || !strcmp(word, "y"))) {
-    nn__words(to, "%s.%s", node->name, word[0] == 'x' ? "in" : "out");
-    return to->text;
-  }
+  if (w->turned && !strcmp(word, "x")) word = "in";
+  if (w->turned && !strcmp(word, "y")) word = "out";
   if (!strcmp(word, "x") || !strcmp(word, "z"))
     return nn__onnx_source(w->m, node->in[word[0] == 'z']);
   if (!strcmp(word, "y")) return node->name;
@@ -21513,10 +21498,9 @@ static void nn__onnx_cell(nn__onnx_writer *w)
   const nn__node *node = w->node;
   const char *const op = node->kind == NN__LSTM ? "LSTM" : node->kind == NN__GRU ? "GRU" : "RNN";
   const int both = node->cell.bidirectional;
-  const char *const how = node->kind == NN__GRU       ? " linear_before_reset=1"
-                          : node->cell.relu && both   ? " activations=Relu,Relu,"
-                          : node->cell.relu           ? " activations=Relu,"
-                                                      : "";
+  const char *const how = node->kind == NN__GRU ? " linear_before_reset=1"
+                          : !node->cell.relu    ? ""
+                          : both ? " activations=Relu,Relu," : " activations=Relu,";
   nn_message t;
   nn__onnx_ops(w, "Transpose x s0 perm=1,0,2");
   for (int k = 0; k < node->cell.layers; k++) {
@@ -21635,28 +21619,21 @@ static void nn__onnx_layer(nn__onnx_writer *w)
   const size_t own[3] = {kind == NN__PRELU ? (size_t)node->size : node->cols, 1, 1};
   const int spread = kind == NN__NORMALISE || kind == NN__PRELU; /* over height and width */
   nn_message t = {{0}};
-  w->turned = 0;
-  if (nn__is_cell(kind)) {
-    nn__onnx_cell(w);
-    return;
-  }
   const int turn = node->rank == 2 && (kind == NN__CONV2D || kind == NN__MAX_POOL ||
                    kind == NN__AVG_POOL || kind == NN__BATCH_NORM || kind == NN__GROUP_NORM);
   if (turn) nn__onnx_ops(w, "Transpose x in perm=0,2,1");
   w->turned = turn;
-  if (kind == NN__MAX_POOL || kind == NN__AVG_POOL) {
+  if (nn__is_cell(kind)) {
+    nn__onnx_cell(w);
+  } else if (kind == NN__MAX_POOL || kind == NN__AVG_POOL) {
     nn__onnx_write_pool(w);
   } else if (kind == NN__GROUP_NORM) {
     nn__onnx_groups(w);
   } else {
     for (int k = 0; k < node->params; k++)
       nn__onnx_param(w, k, !spread ? 0 : node->rank == 3 ? 3 : 1, own);
-    if (kind == NN__CONV2D || kind == NN__CONV_TRANSPOSE) {
-      nn__onnx_convolve(w);
-    } else {
-      nn__onnx_text(w, &t);
-      nn__onnx_ops(w, t.text);
-    }
+    if (kind == NN__CONV2D || kind == NN__CONV_TRANSPOSE) nn__onnx_convolve(w);
+    else nn__onnx_text(w, &t), nn__onnx_ops(w, t.text);
   }
   w->turned = 0;
   if (turn) nn__onnx_ops(w, "Transpose out y perm=0,2,1");
