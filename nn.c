@@ -3799,17 +3799,49 @@ typedef struct nn__piece {
  * of backward: the gradient of its output, where a second user's is made before it is added. */
 enum { NN__Y, NN__KEEP, NN__DY, NN__EXTRA, NN__PIECES = NN__TRAINS ? 4 : 2 };
 
+/* What is small and often read comes first: a chip's short instructions reach no byte beyond the
+ * 31st from the start, and no word beyond the 124th. */
 struct nn__node {
-  /* the description */
   const nn__layer *row;
   nn__kind kind;
-  int inputs, in[2];
-  char name[24];
-  int rank, dim[3];           /* shape at the border, batch left out */
+  nn_init init;
+  unsigned char inputs, rank, params;
+  /* the plan */
+  unsigned char fused;        /* a relu that its input's finish has already done */
+  unsigned char masked;       /* and that the maxima after it go back through on their own */
+  unsigned char relu;         /* convolution, linear: finish with a relu */
+  unsigned char folded;       /* a batch norm that is part of the convolution before it */
+  unsigned char lossy;        /* whether a loss reads it */
+  unsigned char wanted;       /* whether its gradient is: something below it is trained */
+  unsigned char started, toward; /* going back: its gradient has been written to; present input */
+  int16_t users;              /* nodes that read it */
+  int16_t share;              /* the node whose arrays this one uses in place, or -1 */
+  int16_t norm;               /* convolution: the batch norm folded into it, or -1 */
+  int in[2];                  /* its `inputs` */
+  int param;                  /* the first of its `params` arrays, or -1 */
+  int dim[3];                 /* shape at the border, of `rank` sizes, batch left out */
+  size_t rows, cols;          /* the matrix of one sample; shape inside */
+  NN__ONE_OF(
+    nn__piece piece[NN__PIECES]; /* until the build */
+    NN__ALL_OF(               /* and after it */
+      nn_real *y, *dy;        /* output and its gradient */
+      nn_real *extra;         /* where a second user's gradient is made before it is added */
+      nn_real *keep;          /* what forward leaves to backward */
+      nn_real *packed;        /* inference: the weights as products read them; or NULL */
+      int32_t *lengths;       /* a sequence's, of each sample; NULL: all are whole */
+      int32_t *lengths_room;
+      size_t steps;           /* scratch of nn__steps_of */
+    )
+  )
+  /* reals: of `packed`; wanted for backward; while it runs, an inference layer's behind those kept;
+   * of each thread */
+  size_t packed_size, keep_size, scratch, thread_scratch;
+  /* the rest of the description */
+  double init_value;
   NN__ONE_OF(                 /* by kind: of another they are anything */
     NN__ALL_OF(               /* convolution, pooling, padding, upsampling */
       nn_conv2d_options window; /* of a sequence one column wide */
-      int output_pad_h, output_pad_w, ceil, exclude_pad;
+      NN__ONE_OF(NN__ALL_OF(int output_pad_h, output_pad_w;) NN__ALL_OF(int ceil, exclude_pad;))
     )
     NN__ALL_OF(               /* a cell */
       nn_recurrent_options cell;
@@ -3821,60 +3853,35 @@ struct nn__node {
     NN__ALL_OF(               /* slice, join: of the shape; to_sequence, to_image: 1 by columns */
       int axis, begin;
     )
-    NN__ALL_OF(               /* what calls back has a name in files */
-      char code[24];
+    NN__ALL_OF(               /* functions, dropout, norms, linear, prelu, embedding */
+      double value, second;   /* slope, lower and upper limit, drop rate; of norms eps, momentum */
+      int size;               /* linear: out; embedding: vocabulary; group norm: groups; prelu:
+                                 weights */
+      int no_bias;            /* linear; norms: neither weight nor bias */
+      int frozen;             /* batch norm: the running statistics while training, too */
+      nn_real eps;            /* batch norm's, of value */
+    )
+    NN__ALL_OF(               /* losses and what calls back */
+      double scale;           /* its weight in the sum of all */
+      NN__ONE_OF(
+        double soft;          /* cross-entropy: smoothing; Huber: delta */
+        char code[24];        /* what calls back has a name in files */
+      )
       NN__ONE_OF(
         const nn_custom_layer *custom;
-        NN__ALL_OF(           /* a loss */
-          double scale;       /* its weight in the sum of all */
-          const nn_custom_loss *custom_loss; /* NULL in a model for inference that lacks it */
-          const nn_real *weights; /* of classes or positives, in the block, or the caller's */
-          int has_weights, summed, from; /* whether it is no mean; where its answers begin */
-          int32_t ignored;    /* the label that is left out beside -1 */
-        )
+        const nn_custom_loss *custom_loss; /* NULL in a model for inference that lacks it */
       )
+      const nn_real *weights; /* of classes or positives, in the block, or the caller's */
+      int has_weights;        /* in a file: how many */
+      int summed, from;       /* whether it is no mean; where its answers begin */
+      int32_t ignored;        /* the label that is left out beside -1 */
     )
     const nn_real *constants[2]; /* normalise: the caller's mean and scale, until the build */
   )
-  int size;                   /* linear: out; embedding: vocabulary; group norm: groups; prelu:
-                                 weights */
-  int no_bias;                /* linear; norms: neither weight nor bias */
-  int frozen;                 /* batch norm: the running statistics while training, too */
-  double value, second;       /* slope, lower and upper limit, drop rate, smoothing, delta; of norms
-                                 eps and momentum */
-  nn_real eps;                /* batch norm's, of value */
-  nn_init init;
-  double init_value;
+  char name[24];
 #ifndef NN_NO_TRAINING
-  double rate, decay;         /* factors of the optimizer's rate and weight decay; rate 0: frozen */
-#endif
-  /* what follows from it */
-  size_t rows, cols;          /* the matrix of one sample; shape inside */
-  int16_t users;              /* nodes that read it */
-  int param, params;          /* first parameter and how many */
-  int32_t *lengths;           /* a sequence's, of each sample; NULL: all are whole */
-  int32_t *lengths_room;
-  size_t steps;               /* scratch of nn__steps_of */
-  /* the plan */
-  int16_t share;              /* the node whose arrays this one uses in place, or -1 */
-  int16_t norm;               /* convolution: the batch norm folded into it, or -1 */
-  unsigned char fused;        /* a relu that its input's finish has already done */
-  unsigned char masked;       /* and that the maxima after it go back through on their own */
-  unsigned char relu;         /* convolution, linear: finish with a relu */
-  unsigned char folded;       /* a batch norm that is part of the convolution before it */
-  unsigned char lossy;        /* whether a loss reads it */
-  unsigned char wanted;       /* whether the gradient of its output is */
-  unsigned char started, toward; /* going back: its gradient has been written to; present input */
-  nn__piece piece[NN__PIECES];
-  size_t keep_size, scratch, thread_scratch; /* reals wanted for backward; while it runs, */
-                              /* an inference layer's behind those kept; of each thread */
-  nn_real *y, *dy;            /* output and its gradient */
-  nn_real *keep;              /* what forward leaves to backward */
-  nn_real *packed;            /* inference: the weights as products read them; or NULL */
-  size_t packed_size;
-#ifndef NN_NO_TRAINING
-  nn_real *extra;             /* where a second user's gradient is made before it is added */
   nn_real *border;            /* an input's gradient as the caller sees it, if layouts differ */
+  double rate, decay;         /* factors of the optimizer's rate and weight decay; rate 0: frozen */
   /* a loss, of the last nn_loss: the sum over its rows and what a mean divides that by; the same of
    * several calls; and what to divide by in place of its own where it sees a part of a batch */
   double sum, total, sums, totals, whole;
@@ -3885,10 +3892,12 @@ struct nn__node {
 };
 
 typedef struct nn__param {
-  char name[NN_NAME_SIZE];
+  const char *name; /* once built */
   const char *what; /* "weight", .. */
-  int layer;        /* of a cell: layer, or layer times 2 + whether reverse; else -1 */
-  int node, rank, dim[4];
+  int dim[4];
+  int16_t node;
+  signed char layer; /* of a cell: layer, or layer times 2 + whether reverse; else -1 */
+  unsigned char rank;
   int buffer;       /* running statistics: not trained */
 #ifndef NN_NO_INIT
   nn_init init;     /* of a custom layer's, where nn_set_init says nothing else */
@@ -3901,10 +3910,10 @@ typedef struct nn__param {
 struct nn_model {
   nn_config config;
   nn_status status, broken;   /* of the last failed call; the description's first error */
+  unsigned char owns_model, owns_block, built;
 #ifndef NN_NO_MESSAGES
   nn_message message;         /* that goes with status */
 #endif
-  int owns_model, owns_block, built;
   nn__node *node;             /* both behind this: config.most_nodes, config.most_params */
   nn__param *param;
   int nodes, params;
@@ -3913,10 +3922,9 @@ struct nn_model {
   nn_context context;         /* kernels, threads and packing space of its own */
   /* the block */
   void *block;
-  size_t block_size, plan_size;
-  nn_real *value, *gradient, *slot[3], *buffer; /* parameters, .., running statistics */
-  nn_real *average;           /* of the parameters, or NULL */
-  size_t values, buffers;     /* elements */
+  size_t plan_size;
+  nn_real *value, *gradient, *buffer; /* parameters, .., running statistics */
+  size_t values, buffers, names_size; /* elements of these; bytes of the parameters' names */
   nn_real *shared;            /* activations, gradients and kept values, by nn__piece offsets */
   nn_real *scratch, *thread_scratch;
   size_t scratch_size, thread_scratch_size, shared_size;
@@ -3926,24 +3934,26 @@ struct nn_model {
   size_t notes_size, notes_used;
   int32_t *stage_labels, *lengths, *stage_lengths;
   nn_real *stage_values, *stage_weights;
-  int has_lengths;
   /* the run */
-  int shown;                  /* the last output is in border */
-  int packed;                 /* what nodes keep packed is of the present parameters */
-  int exposed;                /* a caller has a pointer to them, */
+  unsigned char has_lengths;
+  unsigned char shown;        /* the last output is in border */
+  unsigned char packed;       /* what nodes keep packed is of the present parameters */
+  unsigned char exposed;      /* a caller has a pointer to them, */
   uint64_t fingerprint;       /* so this is what they were when they were packed */
   /* the last forward: samples; done (2: and backward, too); an nn_mode; nn_loss done since */
-  int n, ran, training, lost;
+  int n;
+  unsigned char ran, training, lost;
+  unsigned char fresh;        /* cells start from 0 and leave what they carry alone */
   nn_status failure;          /* of a layer of the present forward or backward */
   const nn__node *blamed;     /* whose callback has since made a NaN or infinity of finite ones */
-  int fresh;                  /* cells start from 0 and leave what they carry alone */
-  int64_t loss_rows;          /* of the last nn_loss: the first loss's rows that had a label */
   uint64_t draws;             /* training forwards so far: the stream of dropout */
   int whole_n, first_n;       /* nn_fit: samples of the batch that this is a part of, 0: none; and
                                  those before it */
 #ifndef NN_NO_TRAINING
   nn_optimizer optimizer;
+  nn_real *slot[3], *average; /* its state; of the parameters, or NULL */
   int slots;
+  int64_t loss_rows;          /* of the last nn_loss: the first loss's rows that had a label */
   nn_ranks ranks;
   nn_status reduced;          /* of what ranks.reduce and ranks.wait gave: the first error stays */
   size_t unreduced;           /* backward: gradients that no bucket has yet; 0: there are none */
@@ -6461,7 +6471,7 @@ static int64_t nn__cross_entropy_loss(nn_model *m, nn__node *node, const nn_batc
 {
   const nn__node *x = &m->node[node->in[0]];
   const size_t n = (size_t)b->n, rows = n * x->rows, classes = x->cols;
-  const double s = node->value, smooth = s / (double)classes, share = nn__row_share(node);
+  const double s = node->soft, smooth = s / (double)classes, share = nn__row_share(node);
   const nn_real *w = node->weights;
   double all = 0;
   int64_t correct = 0;
@@ -6554,7 +6564,7 @@ static nn_status nn__check_answers(nn_model *m, const int32_t *labels, const nn_
 /* The loss of v against the target t in column j, and its derivative; the formulas are nn.h's. */
 static double nn__element_loss(const nn__node *node, double v, double t, size_t j, double *slope)
 {
-  const double e = v - t, size = fabs(e), delta = node->value;
+  const double e = v - t, size = fabs(e), delta = node->soft;
   switch (node->kind) {
   case NN__SQUARED_ERROR: *slope = 2 * e; return e * e;
   case NN__ABSOLUTE_ERROR: *slope = e > 0 ? 1 : e < 0 ? -1 : e; return size;
@@ -7320,7 +7330,7 @@ static int nn__too_large(size_t reals) { return reals >= SIZE_MAX / sizeof(nn_re
 /* Sets a node's shape, at the border and inside, and checks that a batch of it can be counted. */
 static int nn__set_shape(nn_model *m, nn__node *node, int rank, int a, int b, int c)
 {
-  node->rank = rank;
+  node->rank = (unsigned char)rank;
   node->dim[0] = a, node->dim[1] = b, node->dim[2] = c;
   node->rows = rank == 3 ? nn__times((size_t)b, (size_t)c) : rank == 2 ? (size_t)a : 1;
   node->cols = rank == 2 ? (size_t)b : (size_t)a;
@@ -7346,7 +7356,8 @@ static nn__node *nn__begin(nn_model *m, const nn__layer *row, int inputs, int a,
   const int in[2] = {a, b};
   nn__node *node = &m->node[m->nodes];
   memset(node, 0, sizeof *node);
-  node->row = row, node->kind = kind, node->inputs = inputs, node->share = -1, node->param = -1;
+  node->row = row, node->kind = kind, node->inputs = (unsigned char)inputs;
+  node->share = -1, node->param = -1;
 #ifndef NN_NO_TRAINING
   node->rate = node->decay = 1;
 #endif
@@ -7394,7 +7405,8 @@ static void nn__add_param(nn_model *m, nn__node *node, const char *what, int lay
   const size_t dim[4] = {a, b, c, d};
   p->count = 1;
   for (int i = 0; i < rank; i++) p->dim[i] = (int)dim[i], p->count *= dim[i];
-  p->what = what, p->layer = layer, p->node = m->nodes, p->rank = rank;
+  p->what = what, p->layer = (signed char)layer;
+  p->node = (int16_t)m->nodes, p->rank = (unsigned char)rank;
   if (node->param < 0) node->param = m->params;
   node->params++;
   m->params++;
@@ -8359,10 +8371,10 @@ static int nn__loss(nn_model *m, int x, const nn__node *d)
   if (labelled && in->cols > NN_MAX_CLASSES)
     return nn__fail(m, NN_ERR_SHAPE, "%s: takes %d classes at most, but %s gives %s", node->name,
                     NN_MAX_CLASSES, in->name, nn__shape(in, &t));
-  if (!(huber ? d->value > 0 && nn__finite(d->value) : d->value >= 0 && d->value < 1) ||
-      (!labelled && !huber && d->value > 0))
+  if (!(huber ? d->soft > 0 && nn__finite(d->soft) : d->soft >= 0 && d->soft < 1) ||
+      (!labelled && !huber && d->soft > 0))
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: %s is %g, must be %s", node->name,
-                    huber ? "delta" : "smoothing", d->value,
+                    huber ? "delta" : "smoothing", d->soft,
                     huber ? "above 0" : labelled ? "0 <= s < 1" : "0 but for a cross-entropy");
   if (!nn__weighs(m, node, d->scale) ||
       !nn__in_range(m, node, "from", d->from, 0, NN__MAX_SIZE))
@@ -8371,7 +8383,7 @@ static int nn__loss(nn_model *m, int x, const nn__node *d)
     if (!weighted || !(d->weights[i] >= 0) || !nn__finite((double)d->weights[i]))
       return nn__fail(m, NN_ERR_ARGUMENT, "%s: class weight %zu is %g, must be %s", node->name, i,
                       (double)d->weights[i], weighted ? "0 or more" : "of a cross-entropy");
-  node->value = d->value, node->scale = d->scale, node->weights = d->weights;
+  node->soft = d->soft, node->scale = d->scale, node->weights = d->weights;
   node->summed = d->summed, node->from = d->from, node->ignored = d->ignored;
   node->has_weights = d->weights != NULL;
   return nn__added(m);
@@ -8421,7 +8433,7 @@ int nn_loss_with(nn_model *m, int x, const nn_loss_options *options)
   if (!huber && options->delta != 0 && options->delta != 1)
     odd = "delta is of a Huber loss (0 or 1 elsewhere)";
   if (odd) return nn__fail(m, NN_ERR_ARGUMENT, "nn_loss_with: %s", odd);
-  d.value = huber ? options->delta : options->smoothing;
+  d.soft = huber ? options->delta : options->smoothing;
   d.scale = options->weight, d.summed = options->sum != 0, d.from = options->from;
   d.weights = options->weights, d.ignored = options->ignored;
   return nn__loss(m, x, &d);
@@ -8700,11 +8712,7 @@ static int nn__good_tables(const nn_config *c)
   const nn_custom_layer *a = c->custom_layers;
   const nn_custom_loss *b = c->custom_losses;
   const int layers = a ? c->custom_layers_count : 0, losses = b ? c->custom_losses_count : 0;
-#ifdef NN_NO_TRAINING
-  const int inference = 1;
-#else
-  const int inference = c->inference;
-#endif
+  const int inference = !NN__TRAINS || c->inference;
   int good = c->custom_layers_count >= 0 && c->custom_losses_count >= 0;
   for (int i = 0; i < layers && good; i++) {
     good = !nn__wrong_layer(&a[i], inference);
@@ -8767,7 +8775,7 @@ void nn_destroy(nn_model *m)
   if (!m) return;
   const nn_allocator allocator = m->config.allocator;
   if (m->built) nn__pool_stop(&m->context.pool);
-  if (m->owns_block) nn__release(&allocator, m->block, m->block_size);
+  if (m->owns_block) nn__release(&allocator, m->block, m->plan_size);
   if (m->owns_model)
     nn__release(&allocator, m, nn_model_size_for(&m->config));
   else
@@ -8782,26 +8790,40 @@ const char *nn_error(const nn_model *m)
 
 /* ---- parameters --------------------------------------------------------------------------- */
 
-/* Names and places of all parameters: within each sort in the order of the layers. */
+/* Writes a parameter's name, "conv1.weight"; returns its bytes, with the closing zero. */
+static size_t nn__param_name(const nn_model *m, const nn__param *p, char *name)
+{
+  const nn__node *node = &m->node[p->node];
+  nn__text t = {name, NN_NAME_SIZE, 0};
+  nn__put_string(&t, node->name), nn__put_char(&t, '.'), nn__put_string(&t, p->what);
+  if (p->layer >= 0) {
+    const int both = (int)nn__directions(node);
+    nn__put_string(&t, "_l"), nn__put_signed(&t, p->layer / both);
+    if (p->layer % both) nn__put_string(&t, "_reverse");
+  }
+  name[t.used++] = 0;
+  return t.used;
+}
+
+/* Places of all parameters: within each sort in the order of the layers. */
 static void nn__place_params(nn_model *m)
 {
-  m->values = m->buffers = 0;
+  m->values = m->buffers = m->names_size = 0;
   for (int i = 0; i < m->params && m->broken == NN_OK; i++) {
     nn__param *p = &m->param[i];
     size_t *end = p->buffer ? &m->buffers : &m->values;
-    nn_message text = {{0}};
-    const int both = (int)nn__directions(&m->node[p->node]);
-    if (p->layer >= 0)
-      nn__words(&text, "%s.%s_l%d%s", m->node[p->node].name, p->what, p->layer / both,
-                p->layer % both ? "_reverse" : "");
-    else
-      nn__words(&text, "%s.%s", m->node[p->node].name, p->what);
-    memcpy(p->name, text.text, sizeof p->name - 1);
+    char name[NN_NAME_SIZE];
+    m->names_size += nn__param_name(m, p, name);
     p->offset = *end;
     *end += p->count;
     if (nn__too_large(*end))
       nn__fail(m, NN_ERR_LIMIT, "the parameters of the model are too many");
   }
+}
+
+static void nn__borrow(nn__param *p, const void *at) /* only ever read */
+{
+  p->value = (nn_real *)(uintptr_t)at;
 }
 
 /* The index-th parameter of the public list: trained ones, then buffers. */
@@ -8982,9 +9004,6 @@ static const nn__layer *const nn__rows[NN__KIND_COUNT] = {
  * node i; END is after all. */
 static int nn__time_back(const nn_model *m, int node) { return 2 * m->nodes - node; }
 
-/* Whether the gradient of this node is ever wanted: something below it is trained. */
-static int nn__wants_gradient(const nn_model *m, int i) { return m->node[i].wanted; }
-
 /* Layers that can write their output over their input. While training their gradient must do so
  * likewise: backward needs no x, and what made x does not need it either. */
 static int nn__in_place(const nn_model *m, int i)
@@ -9024,23 +9043,30 @@ static void nn__lives(nn_model *m, int i, int which, int from, int to)
   if (fresh || to > p->last) p->last = to;
 }
 
-/* First fit, the largest first: each piece at the lowest place where it meets no piece that lives
- * at the same time. Returns the size of the region. */
-static size_t nn__place(const nn_model *m)
+static nn__piece *nn__node_piece(const void *m, int k)
+{
+  return &((const nn_model *)m)->node[k / NN__PIECES].piece[k % NN__PIECES];
+}
+
+/* First fit, the largest first: each of `count` pieces, which `piece` finds, at the lowest place
+ * where it meets no piece that lives at the same time. Returns the size of the region. */
+static size_t nn__place(nn__piece *(*piece)(const void *of, int k), const void *of, int count)
 {
   size_t end = 0;
   for (;;) {
     nn__piece *next = NULL;
-    for (int i = 0; i < NN__PIECES * m->nodes; i++) {
-      nn__piece *p = &m->node[i / NN__PIECES].piece[i % NN__PIECES];
-      if (p->last >= p->first && p->offset == SIZE_MAX && (!next || p->size > next->size)) next = p;
+    for (int k = 0; k < count; k++) {
+      nn__piece *p = piece(of, k);
+      if (p->size && p->last >= p->first && p->offset == SIZE_MAX &&
+          (!next || p->size > next->size))
+        next = p;
     }
     if (!next) return end;
     size_t at = 0;
     for (int moved = 1; moved;) {
       moved = 0;
-      for (int i = 0; i < NN__PIECES * m->nodes; i++) {
-        const nn__piece *p = &m->node[i / NN__PIECES].piece[i % NN__PIECES];
+      for (int k = 0; k < count; k++) {
+        const nn__piece *p = piece(of, k);
         if (p == next || p->last < p->first || p->offset == SIZE_MAX) continue;
         if (p->first > next->last || p->last < next->first) continue;
         if (at < p->offset + p->size && p->offset < at + next->size)
@@ -9110,7 +9136,7 @@ static void nn__plan_pieces(nn_model *m)
   }
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
-    const int wanted = nn__wants_gradient(m, i), back = nn__time_back(m, i);
+    const int wanted = node->wanted, back = nn__time_back(m, i);
     const int needs = nn__kind_needs[node->kind];
     if (!nn__is_loss(node->kind)) {
       /* an input is copied in before anything runs */
@@ -9136,13 +9162,13 @@ static void nn__plan_pieces(nn_model *m)
         nn__lives(m, in, NN__Y, i, nn__is_loss(node->kind) ? end : i);
         if (wanted && (needs & NN__NEEDS_X)) nn__lives(m, in, NN__Y, i, back);
       }
-      if (nn__wants_gradient(m, in) && !nn__is_loss(node->kind)) {
+      if (x->wanted && !nn__is_loss(node->kind)) {
         nn__lives(m, in, NN__DY, back, back);
         if (x->users > 1) nn__lives(m, in, NN__EXTRA, back, nn__time_back(m, in));
       }
     }
   }
-  m->shared_size = nn__place(m);
+  m->shared_size = nn__place(nn__node_piece, m, NN__PIECES * m->nodes);
 }
 
 /* Packing space for the products of all layers. Those of cells find their operands packed. */
@@ -9192,6 +9218,31 @@ static size_t nn__input_size(const nn_model *m) /* reals of one sample of the fi
 }
 #endif
 
+static nn_real *nn__at(const nn_model *m, const nn__node *node, int which)
+{
+  const nn__piece *p = &node->piece[which];
+  return p->last >= p->first ? m->shared + p->offset : NULL;
+}
+
+/* Where each parameter and each node's arrays are, once the block is there: of the nodes in place
+ * of their pieces. */
+static void nn__point(nn_model *m, char *names)
+{
+  for (int i = 0; i < m->params; i++) {
+    nn__param *p = &m->param[i];
+    p->name = names, names += nn__param_name(m, p, names);
+    p->value = m->config.in_place ? NULL : (p->buffer ? m->buffer : m->value) + p->offset;
+  }
+  for (int i = 0; i < m->nodes; i++) {
+    nn__node *node = &m->node[i];
+    const nn__node *owner = node->share < 0 ? NULL : &m->node[node->share]; /* one before it */
+    nn_real *at[NN__EXTRA + 1] = {NULL};
+    for (int k = 0; k < NN__PIECES; k++) at[k] = nn__at(m, node, k);
+    node->y = owner ? owner->y : at[NN__Y], node->dy = owner ? owner->dy : at[NN__DY];
+    node->keep = at[NN__KEEP], node->extra = at[NN__EXTRA], node->lengths = NULL;
+  }
+}
+
 /* The one layout function: counts (base NULL) or carves up the block; 0: too much to count. */
 static size_t nn__layout(nn_model *m, char *base)
 {
@@ -9216,13 +9267,9 @@ static size_t nn__layout(nn_model *m, char *base)
   m->border = nn__same_layout(out) ? NULL : nn__carve(&c, batch * out->rows * out->cols, real);
   m->lengths = nn__carve(&c, batch, sizeof(int32_t));
   m->notes = nn__carve(&c, m->notes_size, 1);
+  char *const names = nn__carve(&c, m->names_size, 1);
 #if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT /* what goes through a data set */
-#ifdef NN_NO_TRAINING
-  const int lossy = 0;
-#else
-  const int lossy = m->loss >= 0;
-#endif
-  if (m->inputs == 1 && (lossy || m->config.keep_activations)) {
+  if (m->inputs == 1 && ((NN__TRAINS && m->loss >= 0) || m->config.keep_activations)) {
     m->stage = nn__carve(&c, batch * nn__input_size(m), real);
     m->stage_lengths = nn__carve(&c, batch, sizeof(int32_t));
     m->stage_weights = nn__carve(&c, batch, real);
@@ -9230,14 +9277,16 @@ static size_t nn__layout(nn_model *m, char *base)
     m->stage_labels = nn__carve(&c, batch * nn__answers_each(m, 1), sizeof(int32_t));
   }
 #endif
+  if (base) nn__point(m, names);
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
     if (nn__is_cell(node->kind) && node->cell.carry) {
       node->state_size = (size_t)node->cell.layers * 2 * batch * node->cols;
       node->state = nn__carve(&c, node->state_size, real);
     }
-    if (node->rank == 2) node->lengths_room = nn__carve(&c, batch, sizeof(int32_t));
-    node->packed = node->packed_size ? nn__carve(&c, node->packed_size, real) : NULL;
+    int32_t *const lengths = node->rank == 2 ? nn__carve(&c, batch, sizeof(int32_t)) : NULL;
+    nn_real *const packed = node->packed_size ? nn__carve(&c, node->packed_size, real) : NULL;
+    if (base) node->lengths_room = lengths, node->packed = packed;
 #ifndef NN_NO_TRAINING
     if (node->kind == NN__INPUT && m->config.input_gradient && !nn__same_layout(node))
       node->border = nn__carve(&c, batch * node->rows * node->cols, real);
@@ -9249,31 +9298,6 @@ static size_t nn__layout(nn_model *m, char *base)
     }
   }
   return c.overflow ? 0 : c.used;
-}
-
-static nn_real *nn__at(const nn_model *m, const nn__node *node, int which)
-{
-  const nn__piece *p = &node->piece[which];
-  return p->last >= p->first ? m->shared + p->offset : NULL;
-}
-
-/* Where each parameter and each node's arrays are, once the block is there. */
-static void nn__point(nn_model *m)
-{
-  for (int i = 0; i < m->params; i++) {
-    nn__param *p = &m->param[i];
-    p->value = m->config.in_place ? NULL : (p->buffer ? m->buffer : m->value) + p->offset;
-  }
-  for (int i = 0; i < m->nodes; i++) {
-    nn__node *node = &m->node[i];
-    const nn__node *root = &m->node[nn__root(m, i)];
-    node->y = nn__at(m, root, NN__Y);
-    node->keep = nn__at(m, node, NN__KEEP);
-#ifndef NN_NO_TRAINING
-    node->dy = nn__at(m, root, NN__DY);
-    node->extra = nn__at(m, node, NN__EXTRA);
-#endif
-  }
 }
 
 static nn_status nn__plan(nn_model *m)
@@ -9548,9 +9572,8 @@ static nn_status nn__build_at(nn_model *m, void *memory)
   const nn_status status = nn__pool_start(&m->context.pool, m->config.threads);
   if (status != NN_OK)
     return nn__error(m, status, "nn_build: cannot start %d threads", m->config.threads);
-  m->block = memory, m->block_size = m->plan_size;
+  m->block = memory;
   nn__layout(m, nn__aligned(memory));
-  nn__point(m);
   m->built = 1;
   nn__reset(m);
   if (m->config.in_place) return NN_OK;
@@ -9886,7 +9909,7 @@ nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct
   if (status != NN_OK) return m->status = status;
   if (loss) *loss = value;
   if (correct) *correct = right;
-  m->lost = open;
+  m->lost = open != 0;
   return NN_OK;
 }
 
@@ -9920,7 +9943,7 @@ static nn_status nn__backward_all(nn_model *m, int from)
     if (node->dy && !idle) nn__clear_past_ends(node, n, node->dy);
     for (int k = 0; k < (node->inputs > 0 ? node->inputs : 1); k++) {
       nn__node *x = nn__in(m, node, k);
-      const int wanted = nn__wants_gradient(m, node->in[k]);
+      const int wanted = x->wanted;
       const int walks = nn__is_cell(node->kind) && node->inputs > 1; /* the state needs the steps */
       if (!wanted && !(k == 0 && (walks || (learning && nn__is_trained(node))))) continue;
       nn_real *dx = !wanted ? NULL : x->started ? x->extra : x->dy;
@@ -10516,8 +10539,7 @@ nn_status nn_place_weights(nn_model *m, const nn_real *values, size_t count)
                      "bytes", sizeof *values);
   for (int i = 0; i < m->params; i++) {
     nn__param *p = &m->param[i];
-    const nn_real *at = values + (p->buffer ? m->values : 0) + p->offset;
-    p->value = (nn_real *)(uintptr_t)(const void *)at; /* only ever read */
+    nn__borrow(p, values + (p->buffer ? m->values : 0) + p->offset);
   }
   m->ran = m->packed = 0;
   return NN_OK;
@@ -12696,7 +12718,7 @@ static void nn__io_class_weights(nn__io *s, nn__node *node)
       nn__io_fail(s, NN_ERR_FORMAT, "class weight %d is %g, must be 0 or more", i, (double)w);
     if (to) to[i] = w;
   }
-  if (s->reading) node->size = count;
+  if (s->reading) node->has_weights = count;
 }
 
 /* Kinds that have learned more since version 0.1.0: with "_with" behind the kind a file tells all
@@ -12726,7 +12748,7 @@ static void nn__io_loss(nn__io *s, nn__node *d, int with)
 {
   uint64_t ignored = (uint32_t)d->ignored;
   if (s->reading) d->scale = 1, d->ignored = -1;
-  if (with || nn__is_labelled(d->kind)) nn__io_double(s, &d->value), nn__io_class_weights(s, d);
+  if (with || nn__is_labelled(d->kind)) nn__io_double(s, &d->soft), nn__io_class_weights(s, d);
   if (!with) return;
   nn__io_double(s, &d->scale);
   nn__io_flag(s, &d->summed);
@@ -12776,7 +12798,9 @@ static void nn__io_fields(nn__io *s, nn__node *d, int with)
   switch (d->kind) {
   case NN__INPUT:
   case NN__RESHAPE:
-    nn__io_int(s, "the rank", &d->rank, 1, 3);
+    i = d->rank;
+    nn__io_int(s, "the rank", &i, 1, 3);
+    d->rank = (unsigned char)i;
     for (i = 0; i < d->rank; i++) nn__io_size(s, &d->dim[i]);
     break;
   case NN__TOKENS: nn__io_size(s, &d->dim[0]); break;
@@ -12848,14 +12872,14 @@ static void nn__io_fields(nn__io *s, nn__node *d, int with)
 /* A layer's description. */
 static void nn__io_node(nn__io *s, nn__node *d)
 {
-  int init = (int)d->init;
+  int init = (int)d->init, inputs = d->inputs;
   const int with = nn__io_kind(s, d);
   if (s->status != NN_OK) return;
   nn__io_text(s, "a name", d->name, sizeof d->name);
   nn__io_int(s, "the initialisation", &init, 0, NN_INIT_CONSTANT);
-  d->init = (nn_init)init;
   nn__io_double(s, &d->init_value);
-  nn__io_int(s, "the number of inputs", &d->inputs, 0, 2);
+  nn__io_int(s, "the number of inputs", &inputs, 0, 2);
+  d->init = (nn_init)init, d->inputs = (unsigned char)inputs;
   for (int i = 0; i < d->inputs; i++) nn__io_size(s, &d->in[i]);
   nn__io_fields(s, d, with);
 }
@@ -12964,13 +12988,13 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
   node->init = s->open ? d->init : NN_INIT_CONSTANT, node->init_value = s->open ? d->init_value : 0;
   if (node->inputs != d->inputs)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d inputs, takes %d", d->name, d->inputs, node->inputs);
-  if (!nn__is_loss(node->kind) || !d->size) return;
+  if (!nn__is_loss(node->kind) || !d->has_weights) return;
   node->has_weights = 1;
   if (!nn__is_labelled(node->kind) && node->kind != NN__BINARY_CROSS_ENTROPY)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights, of a loss that has none", d->name,
-                d->size);
-  if ((size_t)d->size != node->cols)
-    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights for %zu classes", d->name, d->size,
+                d->has_weights);
+  if ((size_t)d->has_weights != node->cols)
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights for %zu classes", d->name, d->has_weights,
                 node->cols);
 }
 
@@ -13027,11 +13051,6 @@ static nn_status nn__borrowable(const void *at, int wide, nn_message *why)
   return NN_OK;
 }
 
-static void nn__borrow(nn__param *p, const void *at) /* only ever read */
-{
-  p->value = (nn_real *)(uintptr_t)at;
-}
-
 static void nn__io_params(nn__io *s)
 {
   nn_model *m = s->m;
@@ -13042,15 +13061,18 @@ static void nn__io_params(nn__io *s)
   for (int k = 0; k < count && s->status == NN_OK; k++) {
     const size_t start = s->at;
     const nn__param *own = nn__listed(m, k);
-    nn__param p = *own;
-    nn__io_text(s, "a name", p.name, sizeof p.name);
-    nn__io_int(s, "the rank", &p.rank, 1, 4);
-    for (int i = 0; i < p.rank; i++) nn__io_size(s, &p.dim[i]);
-    if (!strcmp(p.name, own->name) && p.rank == own->rank && !memcmp(p.dim, own->dim, sizeof p.dim))
-      continue;
+    char wanted[NN_NAME_SIZE], name[NN_NAME_SIZE];
+    int rank = own->rank, dim[4];
+    nn__param_name(m, own, wanted), nn__param_name(m, own, name);
+    memcpy(dim, own->dim, sizeof dim);
+    nn__io_text(s, "a name", name, sizeof name);
+    nn__io_int(s, "the rank", &rank, 1, 4);
+    for (int i = 0; i < rank; i++) nn__io_size(s, &dim[i]);
+    const int same = !strcmp(name, wanted);
+    if (same && rank == own->rank && !memcmp(dim, own->dim, sizeof dim)) continue;
     s->at = start;
-    nn__io_fail(s, NN_ERR_FORMAT, "array %d is %s, where the layers have %s%s", k, p.name,
-                own->name, strcmp(p.name, own->name) ? "" : " of another shape");
+    nn__io_fail(s, NN_ERR_FORMAT, "array %d is %s, where the layers have %s%s", k, name, wanted,
+                same ? " of another shape" : "");
   }
   for (int k = 0; k < count && s->status == NN_OK; k++) {
     nn__param *p = nn__listed(m, k);
@@ -15820,7 +15842,10 @@ static void nn__c_live(nn__c *c)
     if (nn__is_cell(node->kind) && s->layer >= 0)
       s->state.size = (size_t)node->cell.hidden *
                       (size_t)((node->kind == NN__LSTM ? 2 : 1) + (c->q != NULL));
-    if (c->stream || c->q) s->state.offset = c->states, c->states += s->state.size;
+    if (c->stream || c->q) { /* they outlive the working memory */
+      s->state.offset = c->states, s->state.last = -1;
+      c->states += s->state.size;
+    }
     for (int q = 0; q < 2 && !s->gone; q++)
       if (s->in[q] >= 0) {
         nn__piece *x = &c->step[s->in[q]].y;
@@ -15845,38 +15870,10 @@ static void nn__c_live(nn__c *c)
     }
 }
 
-static nn__piece *nn__c_piece(const nn__c *c, int k)
+static nn__piece *nn__c_piece(const void *c, int k)
 {
-  return k % 2 ? &c->step[k / 2].state : &c->step[k / 2].y;
-}
-
-/* First fit, the largest first, as nn__place. */
-static void nn__c_put(nn__c *c)
-{
-  for (;;) {
-    nn__piece *next = NULL;
-    for (int k = 0; k < 2 * c->steps; k++) {
-      nn__piece *p = nn__c_piece(c, k);
-      if (p->size && p->offset == SIZE_MAX && (!next || p->size > next->size)) next = p;
-    }
-    if (!next) break;
-    size_t at = 0;
-    for (int moved = 1; moved;) {
-      moved = 0;
-      for (int k = 0; k < 2 * c->steps; k++) {
-        const nn__piece *p = nn__c_piece(c, k);
-        if (!p->size || p->offset == SIZE_MAX || ((c->stream || c->q) && k % 2) ||
-            p->first > next->last ||
-            p->last < next->first || at >= p->offset + p->size || p->offset >= at + next->size)
-          continue;
-        at = p->offset + p->size, moved = 1;
-      }
-    }
-    next->offset = at;
-    c->memory = nn__max(c->memory, at + next->size);
-  }
-  for (int k = 0; k < c->steps; k++)
-    if (c->step[k].share >= 0) c->step[k].y.offset = c->step[c->step[k].share].y.offset;
+  nn__c_step *s = &((const nn__c *)c)->step[k / 2];
+  return k % 2 ? &s->state : &s->y;
 }
 
 static int nn__c_same_act(const nn__node *a, const nn__node *b)
@@ -15906,7 +15903,9 @@ static void nn__c_plan(nn__c *c)
   if (c->last < 0 || c->q || (c->stream && c->step[c->last].head != (m->node[m->output].rank != 2)))
     nn__c_step_of(c, m->output, -1, c->last), c->last = c->steps - 1;
   nn__c_live(c);
-  nn__c_put(c);
+  c->memory = nn__place(nn__c_piece, c, 2 * c->steps);
+  for (int k = 0; k < c->steps; k++)
+    if (c->step[k].share >= 0) c->step[k].y.offset = c->step[c->step[k].share].y.offset;
 }
 
 static nn_status nn__c_room(nn__c *c, size_t *size)
@@ -20340,6 +20339,7 @@ static int nn__onnx_norm(nn__onnx_reader *r, nn__onnx_view *y, nn__kind kind, un
 /* Batch norm, instance norm: of axis 1. */
 static int nn__onnx_channel_norm(nn__onnx_reader *r, nn__onnx_view *y)
 {
+  const int instance = r->how == NN__GROUP_NORM;
   nn_norm_options options = nn__usual_norm;
   if (y->rank < 2 || !nn__onnx_samples(y, 0))
     return nn__onnx_refuse(r, "its input must be [N,C,..], N the samples");
@@ -21531,7 +21531,8 @@ static void nn__onnx_row_text(const nn__node *node, nn_message *t)
                 : *known->attributes           ? "alpha=#v" : "");
   }
   for (int i = NN__ONNX_ROWS; i-- > 0;)
-    if (nn__onnx_row[i].kind == node->kind && (!node->no_bias || !t->text[0]))
+    if (nn__onnx_row[i].kind == node->kind &&
+        (node->kind != NN__LAYER_NORM || !node->no_bias || !t->text[0]))
       nn__words(t, "%s", nn__onnx_row[i].ops);
 }
 

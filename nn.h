@@ -117,10 +117,10 @@ extern "C" {
  * NN_NO_WARNING     no warning where nn.c is compiled without optimisation (some 20 times slower).
  * NN__SELF          nn.c's name in quotes, for itself to include. Needed only if it was renamed and
  *                   the compiler has no __FILE_NAME__ (gcc has it from version 12, clang from 9).
- * NN_MAX_NODES      most layers of a model, 4 .. 4096 (default 256); some 500 bytes each
- *                   (300 for inference on 32 bits).
- * NN_MAX_PARAMS     most parameter arrays of a model (default 512); some 130 bytes each. A model
- *                   takes memory for all of them unless config.most_nodes, most_params say less.
+ * NN_MAX_NODES      most layers of a model, 4 .. 4096 (default 256); some 400 bytes each
+ *                   (200 for inference on 32 bits).
+ * NN_MAX_PARAMS     most parameter arrays of a model (default 512); some 80 bytes each (44).
+ *                   Memory for all is taken unless config.most_nodes, most_params say less.
  * NN_MAX_THREADS    most threads of a model (default 64).                                    */
 #ifndef NN_REAL
 #define NN_REAL float
