@@ -15118,7 +15118,8 @@ typedef enum nn__c_fact {
   NN__C_SHARED = 'R',   /* pool whose windows share the image out */
   NN__C_STRIDDEN = 'S',
   NN__C_BARE_NORM = 'W',
-  NN__C_MATH = 'H',     /* function of <math.h> */
+  NN__C_MATH = 'H',     /* function of <math.h>, */
+  NN__C_ROOT = 'T',     /* one that stays with mathematics of its own */
   NN__C_RELU_CELL = 'K',
   NN__C_INT8 = 'I'
 } nn__c_fact;
@@ -15237,14 +15238,47 @@ static const char *nn__c_float(nn__c *c, double x, const char *what, char to[NN_
 
 /* The functions of the text, each written only if a layer calls it, after those that it calls. */
 typedef enum nn__c_helper {
-  NN__C_SIGMOID, NN__C_GELU, NN__C_SOFTPLUS, NN__C_ACT, NN__C_EACH, NN__C_WINDOW, NN__C_DOT,
-  NN__C_CONV, NN__C_TURNED, NN__C_POOL, NN__C_LINEAR, NN__C_FILL, NN__C_COPY, NN__C_ADD,
-  NN__C_MULTIPLY, NN__C_SCALE, NN__C_PRELU, NN__C_SOFTMAX, NN__C_NORM, NN__C_EMBED, NN__C_BLEND,
-  NN__C_GATE, NN__C_RNN, NN__C_LSTM, NN__C_GRU, NN__C_HELPERS
+  NN__C_EXP, NN__C_SIGMOID, NN__C_GELU, NN__C_SOFTPLUS, NN__C_ACT, NN__C_EACH, NN__C_WINDOW,
+  NN__C_DOT, NN__C_CONV, NN__C_TURNED, NN__C_POOL, NN__C_LINEAR, NN__C_FILL, NN__C_COPY,
+  NN__C_ADD, NN__C_MULTIPLY, NN__C_SCALE, NN__C_PRELU, NN__C_SOFTMAX, NN__C_NORM, NN__C_EMBED,
+  NN__C_BLEND, NN__C_GATE, NN__C_RNN, NN__C_LSTM, NN__C_GRU, NN__C_HELPERS
 } nn__c_helper;
 
 static const char *const nn__c_helpers[NN__C_HELPERS] = {
-    "static float $_sigmoid(float x) { return 1 / (1 + expf(-x)); }\n\n",
+    "#ifdef NN_C_OWN_MATH\n"
+    "#include <stdint.h>\n\n"
+    "/* exp(x) - less = 2^n (exp(r) - 1) + 2^n - less, n = round(x/ln 2), |r| <= ln 2 / 2, r in\n"
+    " * two parts (Cody & Waite), exp(r) - 1 = r + r^2 Q(r), Q the minimax polynomial of degree 4\n"
+    " * (error 3e-9). Infinity from 88.3 on, -less below -87. */\n"
+    "static float $_power(float x, float less)\n"
+    "{\n"
+    "  static const float fit[5] = {1.38143182e-3f, 8.36885162e-3f, 4.16684002e-2f,\n"
+    "                               1.66665196e-1f, 4.99999940e-1f};\n"
+    "  union {\n"
+    "    uint32_t bits;\n"
+    "    float number;\n"
+    "  } two;\n"
+    "  if (!(x < 88.3f)) return x * 3e38f; /* a NaN stays one */\n"
+    "  if (x < -87) return 0 - less;\n"
+    "  const int32_t n = (int32_t)(x * 1.44269504f + (x < 0 ? -0.5f : 0.5f));\n"
+    "  const float r = x - (float)n * 0.693359375f + (float)n * 2.12194440e-4f;\n"
+    "  float q = 0;\n"
+    "  for (int k = 0; k < 5; k++) q = q * r + fit[k];\n"
+    "  two.bits = (uint32_t)(n + 127) << 23;\n"
+    "  return two.number * (q * r * r + r) + (two.number - less);\n"
+    "}\n"
+    "static inline float $_expf(float x) { return $_power(x, 0); }\n"
+    "static inline float $_tanhf(float x) /* e/(e + 2), e = exp(2 x) - 1 */\n"
+    "{\n"
+    "  const float e = $_power(x < -10 ? -20 : x > 10 ? 20 : 2 * x, 1);\n"
+    "  return e / (e + 2);\n"
+    "}\n"
+    "#else\n"
+    "#define $_expf expf\n"
+    "#define $_tanhf tanhf\n"
+    "#endif\n\n",
+
+    "static float $_sigmoid(float x) { return 1 / (1 + $_expf(-x)); }\n\n",
 
     "/* x/2 (1 + erf(x/sqrt 2)): erfc by a Chebyshev fit, relative error 1.2e-7 (Press et al.,\n"
     " * Numerical Recipes, 6.2) */\n"
@@ -15256,7 +15290,7 @@ static const char *const nn__c_helpers[NN__C_HELPERS] = {
     "  const float z = (x < 0 ? -x : x) * 0.70710678f, t = 1 / (1 + 0.5f * z);\n"
     "  float sum = 0;\n"
     "  for (int k = 0; k < 10; k++) sum = sum * t + fit[k];\n"
-    "  const float tail = 0.5f * t * expf(sum - z * z); /* erfc(z)/2 */\n"
+    "  const float tail = 0.5f * t * $_expf(sum - z * z); /* erfc(z)/2 */\n"
     "  return x * (x < 0 ? tail : 1 - tail);\n"
     "}\n\n",
 
@@ -15264,7 +15298,7 @@ static const char *const nn__c_helpers[NN__C_HELPERS] = {
     " * is 2 (s + s^3/3 + s^5/5 + ..) */\n"
     "static float $_softplus(float x)\n"
     "{\n"
-    "  const float e = expf(x < 0 ? x : -x), s = e / (2 + e);\n"
+    "  const float e = $_expf(x < 0 ? x : -x), s = e / (2 + e);\n"
     "  float sum = 0;\n"
     "  for (int k = 15; k > 0; k -= 2) sum = sum * s * s + 1 / (float)k;\n"
     "  return (x < 0 ? 0 : x) + 2 * s * sum;\n"
@@ -15488,7 +15522,7 @@ static const char *const nn__c_helpers[NN__C_HELPERS] = {
     "  float most = x[0], sum = 0;\n"
     "  for (int k = 1; k < n; k++)\n"
     "    if (x[k * next] > most) most = x[k * next];\n"
-    "  for (int k = 0; k < n; k++) sum += y[k * next] = expf(x[k * next] - most);\n"
+    "  for (int k = 0; k < n; k++) sum += y[k * next] = $_expf(x[k * next] - most);\n"
     "  for (int k = 0; k < n; k++) y[k * next] /= sum;\n"
     "}\n\n",
 
@@ -15561,8 +15595,8 @@ static const char *const nn__c_helpers[NN__C_HELPERS] = {
     "{\n"
     "  for (int j = 0; j < hidden; j++) {\n"
     "    const float sum = $_gate(j, x, h, w, u, b, c, in, hidden);\n"
-    "k|    y[j] = tanhf(sum);\n"
-    "K|    y[j] = !relu ? tanhf(sum) : sum < 0 ? 0 : sum;\n"
+    "k|    y[j] = $_tanhf(sum);\n"
+    "K|    y[j] = !relu ? $_tanhf(sum) : sum < 0 ? 0 : sum;\n"
     "  }\n"
     "  for (int j = 0; j < hidden; j++) h[j] = y[j];\n"
     "}\n\n",
@@ -15577,10 +15611,10 @@ static const char *const nn__c_helpers[NN__C_HELPERS] = {
     "  for (int j = 0; j < hidden; j++) {\n"
     "    const float i = $_sigmoid($_gate(j, x, h, w, u, b, c, in, hidden));\n"
     "    const float f = $_sigmoid($_gate(j + hidden, x, h, w, u, b, c, in, hidden));\n"
-    "    const float g = tanhf($_gate(j + 2 * hidden, x, h, w, u, b, c, in, hidden));\n"
+    "    const float g = $_tanhf($_gate(j + 2 * hidden, x, h, w, u, b, c, in, hidden));\n"
     "    const float o = $_sigmoid($_gate(j + 3 * hidden, x, h, w, u, b, c, in, hidden));\n"
     "    s[j] = f * s[j] + i * g;\n"
-    "    y[j] = o * tanhf(s[j]);\n"
+    "    y[j] = o * $_tanhf(s[j]);\n"
     "  }\n"
     "  for (int j = 0; j < hidden; j++) h[j] = y[j];\n"
     "}\n\n",
@@ -15595,7 +15629,7 @@ static const char *const nn__c_helpers[NN__C_HELPERS] = {
     "    const int k = j + 2 * hidden;\n"
     "    const float r = $_sigmoid($_gate(j, x, h, w, u, b, c, in, hidden));\n"
     "    const float z = $_sigmoid($_gate(j + hidden, x, h, w, u, b, c, in, hidden));\n"
-    "    const float n = tanhf($_dot(b[k], w + k * in, x, in) +\n"
+    "    const float n = $_tanhf($_dot(b[k], w + k * in, x, in) +\n"
     "                          r * $_dot(c[k], u + k * hidden, h, hidden));\n"
     "    y[j] = (1 - z) * n + z * h[j];\n"
     "  }\n"
@@ -15603,16 +15637,22 @@ static const char *const nn__c_helpers[NN__C_HELPERS] = {
     "}\n\n",
 };
 
+static void nn__c_root(nn__c *c, int holds)
+{
+  nn__c_note(c, NN__C_MATH, holds), nn__c_note(c, NN__C_ROOT, holds);
+}
+
 /* A function is called: it and those that it calls are wanted. */
 static void nn__c_call(nn__c *c, nn__c_helper helper)
 {
   c->helpers |= (uint32_t)1 << helper;
   switch (helper) {
+  case NN__C_EXP: nn__c_note(c, NN__C_MATH, 1); break;
+  case NN__C_NORM: nn__c_root(c, 1); break;
   case NN__C_SIGMOID:
   case NN__C_GELU:
   case NN__C_SOFTPLUS:
-  case NN__C_SOFTMAX:
-  case NN__C_NORM: nn__c_note(c, NN__C_MATH, 1); break;
+  case NN__C_SOFTMAX: nn__c_call(c, NN__C_EXP); break;
   case NN__C_EACH: nn__c_call(c, NN__C_ACT); break;
   case NN__C_CONV:
   case NN__C_TURNED: nn__c_call(c, NN__C_WINDOW); break;
@@ -15624,7 +15664,7 @@ static void nn__c_call(nn__c *c, nn__c_helper helper)
     nn__c_call(c, NN__C_GATE);
     break;
   case NN__C_RNN:
-    nn__c_note(c, NN__C_MATH, 1);
+    nn__c_call(c, NN__C_EXP);
     nn__c_call(c, NN__C_GATE);
     break;
   default: break;
@@ -15634,20 +15674,20 @@ static void nn__c_call(nn__c *c, nn__c_helper helper)
 /* Activations as expressions: %s the layer's number, then its second. */
 static const struct nn__c_act {
   nn__kind kind;
-  int helper; /* that it calls; NN__C_HELPERS: none, one more: of <math.h> */
+  int helper; /* that it calls; NN__C_HELPERS: none */
   const char *text;
 } nn__c_acts[] = {
     {NN__RELU, NN__C_HELPERS, "x < 0 ? 0 : x"},
     {NN__LEAKY_RELU, NN__C_HELPERS, "x > 0 ? x : %s * x"},
     /* exp(x) - 1 = 2 t/(1 - t), t = tanh(x/2), which near 0 keeps all digits */
-    {NN__ELU, NN__C_HELPERS + 1, "x > 0 ? x : %s * 2 * tanhf(x / 2) / (1 - tanhf(x / 2))"},
+    {NN__ELU, NN__C_EXP, "x > 0 ? x : %s * 2 * $_tanhf(x / 2) / (1 - $_tanhf(x / 2))"},
     {NN__GELU, NN__C_GELU, "$_gelu(x)"},
     {NN__SILU, NN__C_SIGMOID, "x * $_sigmoid(x)"},
     {NN__SOFTPLUS, NN__C_SOFTPLUS, "$_softplus(x)"},
     {NN__HARD_SIGMOID, NN__C_HELPERS, "x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6"},
     {NN__HARD_SWISH, NN__C_HELPERS, "x < -3 ? 0 : x > 3 ? x : x * (x + 3) / 6"},
     {NN__CLAMP, NN__C_HELPERS, "x < %s ? %s : x > %s ? %s : x"},
-    {NN__TANH, NN__C_HELPERS + 1, "tanhf(x)"},
+    {NN__TANH, NN__C_EXP, "$_tanhf(x)"},
     {NN__SIGMOID, NN__C_SIGMOID, "$_sigmoid(x)"},
 };
 
@@ -17145,7 +17185,6 @@ static void nn__c_act_text(nn__c *c)
     const struct nn__c_act *row = nn__c_acts;
     while (row->kind != node->kind) row++;
     if (row->helper < NN__C_HELPERS) nn__c_call(c, (nn__c_helper)row->helper);
-    nn__c_note(c, NN__C_MATH, row->helper > NN__C_HELPERS);
     nn__c_float(c, node->value, node->name, v), nn__c_float(c, node->second, node->name, w);
     nn__c_say(c, "  case %d: return ", ++number);
     nn__c_say(c, row->text, v, v, w, w);
@@ -17945,6 +17984,7 @@ static void nn__q_call(nn__c *c, const nn__q_op *o)
   const struct nn__q_row *row = &nn__q_rows[o->kernel];
   char number[NN__C_NUMBER];
   int wide = 0;
+  nn__c_root(c, o->kernel == NN__Q_NORM);
   nn__c_say(c, "  $_%s(", row->name);
   for (const char *a = row->arguments; *a; a++) {
     const nn__q_array *array = &o->a[(unsigned)(*a - 'a') < NN__Q_ARRAYS ? *a - 'a' : 0];
@@ -18115,6 +18155,9 @@ static void nn__c_about(nn__c *c)
   nn__c_say(c, " * %llu multiply-adds, ", (unsigned long long)nn__c_macs(c));
   nn__c_say(c, "%zu bytes of weights, %zu bytes of memory beside x and y\n *\n", c->weights,
             nn__c_bytes(c));
+  if (c->helpers >> NN__C_EXP & 1)
+    nn__c_text(c, " * It calls expf and tanhf of the C library; with NN_C_OWN_MATH defined ahead\n"
+                  " * of it, its own, whose relative errors are below 9e-8 and 1.8e-7.\n *\n");
   nn__c_text(c,
              "I| * Weights and the numbers between layers are bytes: scale (byte - zero), with a\n"
              "I| * scale for the weights of each output, and one for what each layer gives. Sums\n"
@@ -18151,7 +18194,8 @@ static void nn__c_write(nn__c *c)
   nn__c_about(c);
   nn__c_text(c, " */\n#ifndef $_H\n#define $_H\n#ifdef @_OUTPUT\n"
                 "#error \"another net's prefix differs from $ in capitals alone\"\n#endif\n"
-                "H|\nH|#include <math.h>\nI|#include <stdint.h>\n\n");
+                "H|\nHt|#ifndef NN_C_OWN_MATH\nH|#include <math.h>\nHt|#endif\n"
+                "I|#include <stdint.h>\n\n");
   for (int k = 0; k < m->inputs; k++) {
     const nn__node *x = &m->node[m->input[k]];
     nn_message number = {""};
