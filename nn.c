@@ -15078,7 +15078,8 @@ typedef struct nn__c {
   int dry, calls;    /* nothing is written yet; calls are, and not constants */
   uint32_t facts, helpers;
   size_t weights;         /* bytes */
-  size_t memory, states;  /* numbers: floats, or bytes and halves */
+  size_t memory, states, patch; /* numbers: floats, or bytes and halves; patch: the most that
+                                   an output of a convolution looks at, in int8 */
   nn_status status;
   nn_message why;
   const nn__c_step *now; /* the step that is written, */
@@ -15886,6 +15887,8 @@ static void nn__c_live(nn__c *c)
       s->state.offset = c->states, s->state.last = -1;
       c->states += s->state.size;
     }
+    if (c->q && (node->kind == NN__CONV2D || nn__c_is_affine(node->kind)))
+      c->patch = nn__max(c->patch, c->m->param[node->param].count / node->cols);
     for (int q = 0; q < 2 && !s->gone; q++)
       if (s->in[q] >= 0) {
         nn__piece *x = &c->step[s->in[q]].y;
@@ -16128,49 +16131,54 @@ struct nn__q_window {
       step_h, step_w, shift, x_zero, y_zero;
 };)
 
-NN__Q(conv,
-static int32_t nn__q_sum(int32_t sum, const int8_t *w, const int8_t *x, const int16_t *zeros,
-                         const struct nn__q_window *s, int i, int j)
+NN__Q(sum,
+static int32_t nn__q_sum(int32_t sum, const int8_t *w, const int16_t *h, int n)
 {
-  const int d = s->dilation_w;
-  i = i * s->stride_h - s->pad_h;
-  j = j * s->stride_w - s->pad_w;
-  const int begin = j < 0 ? (d - 1 - j) / d : 0;
-  const int end = j + (s->kernel_w - 1) * d < s->wide ? s->kernel_w : (s->wide - j + d - 1) / d;
+  for (; n > 0; n--) sum += (int32_t)*w++ * *h++;
+  return sum;
+})
+
+NN__Q(conv,
+static void nn__q_gather(int16_t *h, const int8_t *x, const int16_t *zeros,
+                        const struct nn__q_window *s, int i, int j)
+{
   for (int c = 0; c < s->channels; c++) {
     const int zero = zeros ? zeros[c] : s->x_zero;
     for (int u = 0; u < s->kernel_h; u++) {
       const int row = i + u * s->dilation_h;
-      if (row >= 0 && row < s->high)
-        sum = nn__q_dot(sum, w + begin, x + c * s->x_channel + row * s->x_row + j + begin * d,
-                        end - begin, d, zero);
-      w += s->kernel_w;
+      for (int v = 0; v < s->kernel_w; v++) {
+        const int column = j + v * s->dilation_w;
+        const int inside = row >= 0 && row < s->high && column >= 0 && column < s->wide;
+        *h++ = (int16_t)(inside ? x[row * s->x_row + column] - zero : 0);
+      }
     }
+    x += s->x_channel;
   }
-  return sum;
 }
-static void nn__q_conv(int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b,
+static void nn__q_conv(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int32_t *b,
                        const int32_t *m, const int8_t *table, const int16_t *zeros,
                        const struct nn__q_window *s)
 {
-  for (int o = 0; o < s->out; o++) {
-    const int first = o / (s->out / s->groups) * s->channels;
-    const int16_t *const own = zeros ? zeros + first : zeros;
-    for (int i = 0; i < s->out_h; i++) {
-      for (int j = 0; j < s->out_w; j++) {
-        int best = -128;
-        for (int p = 0; p < s->pool_h; p++) {
-          for (int q = 0; q < s->pool_w; q++) {
-            const int32_t sum = nn__q_sum(b[o], w, x + first * s->x_channel, own, s,
-                                          i * s->step_h + p, j * s->step_w + q);
-            const int v = nn__q_out(sum, m[o], table, s->shift, s->y_zero);
-            if (v > best) best = v;
-          }
+  const int taps = s->channels * s->kernel_h * s->kernel_w;
+  const int group = s->out / s->groups;
+  for (int first = 0; first < s->out; first += group) {
+    for (int i = 0; i < s->out_h * s->pool_h; i++) {
+      for (int j = 0; j < s->out_w * s->pool_w; j++) {
+        const int row = i / s->pool_h * s->step_h + i % s->pool_h;
+        const int column = j / s->pool_w * s->step_w + j % s->pool_w;
+        const int fresh = i % s->pool_h + j % s->pool_w == 0;
+        int8_t *to = y + first * s->y_channel + i / s->pool_h * s->y_row + j / s->pool_w;
+        nn__q_gather(h, x, zeros, s, row * s->stride_h - s->pad_h, column * s->stride_w - s->pad_w);
+        for (int o = first; o < first + group; o++) {
+          const int8_t v = nn__q_out(nn__q_sum(b[o], w + o * taps, h, taps), m[o], table, s->shift,
+                                     s->y_zero);
+          if (fresh || v > *to) *to = v;
+          to += s->y_channel;
         }
-        y[o * s->y_channel + i * s->y_row + j] = (int8_t)best;
       }
     }
-    w += s->channels * s->kernel_h * s->kernel_w;
+    x += s->channels * s->x_channel;
+    if (zeros) zeros += s->channels;
   }
 })
 
@@ -16435,9 +16443,7 @@ static int32_t nn__q_ahead(int j, const int8_t *x, const int8_t *w, const int16_
 static int32_t nn__q_back(int j, const int16_t *h, const int8_t *u, const int16_t *m,
                           const struct nn__q_cell *s)
 {
-  int32_t sum = 0;
-  u += j * s->hidden;
-  for (int k = 0; k < s->hidden; k++) sum += (int32_t)u[k] * h[k];
+  const int32_t sum = nn__q_sum(0, u + j * s->hidden, h, s->hidden);
   return nn__q_fixed((int64_t)sum * m[s->gates * s->hidden + j], s->h_shift);
 }
 static void nn__q_end(int8_t *y, int16_t *h, int32_t factor, const struct nn__q_cell *s)
@@ -16541,8 +16547,8 @@ static void nn__q_clear(int16_t *h, int n)
 /* ---- int8: the steps ---------------------------------------------------------------------- */
 
 typedef enum nn__q_kernel {
-  NN__Q_BYTE, NN__Q_FIXED, NN__Q_TAKE, NN__Q_GIVE, NN__Q_EACH, NN__Q_DOT, NN__Q_OUT,
-  NN__Q_WINDOW, NN__Q_CONV,
+  NN__Q_BYTE, NN__Q_FIXED, NN__Q_TAKE, NN__Q_GIVE, NN__Q_EACH, NN__Q_DOT, NN__Q_SUM,
+  NN__Q_OUT, NN__Q_WINDOW, NN__Q_CONV,
   NN__Q_TURNED, NN__Q_LINEAR, NN__Q_POOL, NN__Q_COPY, NN__Q_FILL, NN__Q_ADD, NN__Q_MULTIPLY,
   NN__Q_PRELU, NN__Q_SHARES, NN__Q_NORM, NN__Q_EMBED, NN__Q_BLEND, NN__Q_CELL, NN__Q_RNN,
   NN__Q_LSTM, NN__Q_GRU, NN__Q_BEGIN, NN__Q_FINAL, NN__Q_CLEAR, NN__Q_KERNELS
@@ -16567,12 +16573,14 @@ static const struct nn__q_row {
     {"give", "Yx0f1", 0, nn__q_text_give, "/* Floats from bytes. */\n"},
     {"each", "yxa0", 0, nn__q_text_each, "/* A function of each number, by its table. */\n"},
     {"dot", "", 0, nn__q_text_dot, "/* sum + the sum over k of w[k] (x[next k] - zero) */\n"},
+    {"sum", "", 0, nn__q_text_sum, "/* sum + the sum over k of w[k] h[k] */\n"},
     {"out", "", NN__Q_BIT(FIXED), nn__q_text_out,
      "/* The byte of a sum: zero + sum m / 2^shift; then by the activation's table, if any. */\n"},
     {"window", "", 0, nn__q_text_window, "/* A convolution's sizes; channels: of one group. */\n"},
-    {"conv", "yxabcdes", NN__Q_BIT(WINDOW) | NN__Q_BIT(DOT) | NN__Q_BIT(OUT), nn__q_text_conv,
-     "/* One sum of a convolution: of w[c][u][v] (x[c][i + u][j + v] - zero) inside of the edges;\n"
-     " * and all of them, of each window that is pooled only the largest. */\n"},
+    {"conv", "ypxabcdes", NN__Q_BIT(WINDOW) | NN__Q_BIT(SUM) | NN__Q_BIT(OUT), nn__q_text_conv,
+     "/* A convolution: what all outputs at one place look at, h[c][u][v] = x[c][i + u][j + v] -\n"
+     " * zero, 0 beyond the edges; then the sum of w h for each; of a window that is pooled only\n"
+     " * the largest. */\n"},
     {"turned", "yxabcs", NN__Q_BIT(WINDOW) | NN__Q_BIT(OUT), nn__q_text_turned,
      "/* A transposed convolution: y[o][i][j] is the sum of those w[c][o][u][v] (x[c] - zero)\n"
      " * whose x lies at ((i + pad - u)/stride, (j + pad - v)/stride). */\n"},
@@ -16598,7 +16606,7 @@ static const struct nn__q_row {
     {"blend", "yx01234", 0, nn__q_text_blend,
      "/* An image `down` times as high, `across` as wide: each number lies between the two rows\n"
      " * and columns whose centres are next. */\n"},
-    {"cell", "", NN__Q_BIT(FIXED) | NN__Q_BIT(DOT), nn__q_text_cell,
+    {"cell", "", NN__Q_BIT(FIXED) | NN__Q_BIT(DOT) | NN__Q_BIT(SUM), nn__q_text_cell,
      "/* Cells: gates' sums in units of 2^-12, which a table of 1/(1 + exp(-p)), p = 0, 1/8 .. 8,\n"
      " * makes numbers in units of 2^-15, as the state h is; tanh p = 2 sigmoid 2p - 1. */\n"},
     {"rnn", "yhxabcdt0s", NN__Q_BIT(CELL), nn__q_text_rnn,
@@ -16652,7 +16660,7 @@ static void nn__q_run_op(const nn_int8 *q, const nn__q_op *o, int8_t *m, int16_t
 {
   int8_t *const y = m + o->y;
   const int8_t *const x = m + o->x, *const z = m + o->z;
-  int16_t *const h = states + o->h;
+  int16_t *const h = states + o->h, *const patch = states + q->c.states;
   const nn__q_size *const n = o->n;
   const void *const a = o->a[0].at, *const b = o->a[1].at, *const c = o->a[2].at;
   const void *const d = o->a[3].at, *const e = o->a[4].at, *const s = n, *const rest = n + 1;
@@ -16661,7 +16669,7 @@ static void nn__q_run_op(const nn_int8 *q, const nn__q_op *o, int8_t *m, int16_t
   case NN__Q_TAKE: nn__q_take(y, in, n[0], o->real, n[1]); break;
   case NN__Q_GIVE: nn__q_give(out, x, n[0], o->real, n[1]); break;
   case NN__Q_EACH: nn__q_each(y, x, a, n[0]); break;
-  case NN__Q_CONV: nn__q_conv(y, x, a, b, c, d, e, s); break;
+  case NN__Q_CONV: nn__q_conv(y, patch, x, a, b, c, d, e, s); break;
   case NN__Q_TURNED: nn__q_turned(y, x, a, b, c, s); break;
   case NN__Q_LINEAR: nn__q_linear(y, x, a, b, c, d, n[0], n[1], n[2], n[3], n[4], n[5]); break;
   case NN__Q_POOL: nn__q_pool(y, x, n[0], rest); break;
@@ -17722,7 +17730,7 @@ static void nn__q_sample(nn_int8 *q, int thread, const nn_real *x, nn_real *y)
   const nn__node *in = &m->node[m->input[0]], *out = &m->node[m->output];
   const size_t ins = nn__input_size(m), outs = out->rows * out->cols;
   char *const memory = q->work + (size_t)thread * q->each;
-  char *const behind = memory + nn__q_align(c->memory) + nn__q_align(2 * c->states);
+  char *const behind = memory + nn__q_align(c->memory) + nn__q_align(2 * (c->states + c->patch));
   float *const from = (float *)(void *)behind;
   float *const to = from + ins;
   for (size_t k = 0; k < ins; k++) from[k] = (float)x[k];
@@ -17813,7 +17821,7 @@ static nn_status nn__q_begin_net(nn_int8 *q, const nn_dataset *d)
   const size_t scratch = doubles * sizeof(double) + nodes * NN__Q_BINS * sizeof *q->bins;
   nn__c_plan(&q->c);
   if (q->c.status != NN_OK) return q->c.status;
-  q->each = nn__q_align(q->c.memory) + nn__q_align(2 * q->c.states) +
+  q->each = nn__q_align(q->c.memory) + nn__q_align(2 * (q->c.states + q->c.patch)) +
             nn__q_align((nn__input_size(m) + out->rows * out->cols) * sizeof(float));
   q->low = nn__allocate(from, scratch), q->work = nn__allocate(from, threads * q->each);
   if (!q->low || !q->work) {
@@ -17997,6 +18005,7 @@ static void nn__q_call(nn__c *c, const nn__q_op *o)
     else if (*a == 'z') nn__c_say(c, "m + %zu", o->z);
     else if (*a == 'h') nn__c_say(c, "h + %zu", o->h);
     else if (*a == 's') nn__c_say(c, "&$_~n_sizes%s", o->tail);
+    else if (*a == 'p') nn__c_text(c, "$_patch");
     else if (*a == 't') nn__c_text(c, "$_gates");
     else if (*a == 'f') nn__c_text(c, nn__c_float(c, (double)o->real, "a scale", number));
     else if (*a >= '0' && *a <= '9') nn__c_say(c, "%lld", (long long)o->n[*a - '0']);
@@ -18100,6 +18109,7 @@ static void nn__c_functions(nn__c *c)
                   "I|static int8_t $_memory[@_BYTES];\n"
                   "#define @_MEMORY $_memory\n#endif\n\n");
   }
+  if (c->patch) nn__c_say(c, "static int16_t $_patch[%zu];\n\n", c->patch);
   if (c->stream) {
     nn__c_stream(c);
     return;
@@ -18119,7 +18129,7 @@ static void nn__c_functions(nn__c *c)
 
 static size_t nn__c_bytes(const nn__c *c)
 {
-  return c->q ? c->memory + 2 * c->states : 4 * (c->memory + c->states);
+  return c->q ? c->memory + 2 * (c->states + c->patch) : 4 * (c->memory + c->states);
 }
 
 static double nn__c_macs(const nn__c *c)
