@@ -15887,7 +15887,8 @@ static void nn__c_live(nn__c *c)
       s->state.offset = c->states, s->state.last = -1;
       c->states += s->state.size;
     }
-    if (c->q && (node->kind == NN__CONV2D || nn__c_is_affine(node->kind)))
+    const int affine = nn__c_is_affine(node->kind);
+    if (c->q && !s->gone && s->layer >= 0 && (node->kind == NN__CONV2D || affine))
       c->patch = nn__max(c->patch, c->m->param[node->param].count / node->cols);
     for (int q = 0; q < 2 && !s->gone; q++)
       if (s->in[q] >= 0) {
@@ -16074,12 +16075,10 @@ typedef int32_t nn__q_size; /* in C source as small as the largest allows */
 NN__Q(fixed,
 static int32_t nn__q_fixed(int64_t v, int shift)
 {
-  const uint64_t above = (uint64_t)1 << 62;
-  const uint64_t half = (uint64_t)1 << (shift - 1);
-  const uint64_t shifted = ((uint64_t)v + above + half) >> shift;
-  const int64_t whole = (int64_t)shifted - (int64_t)(above >> shift);
-  const int64_t most = 268435456;
-  return (int32_t)(whole < -most ? -most : whole > most ? most : whole);
+  const int64_t sign = v < 0 ? -1 : 0;
+  const int64_t size = (v ^ sign) >> (shift - 1);
+  const int32_t twice = (int32_t)(size < 536870911 ? size : 536870911) ^ (int32_t)sign;
+  return (int32_t)((uint32_t)(twice + 1073741825) >> 1) - 536870912;
 })
 
 NN__Q(byte,
@@ -16108,12 +16107,10 @@ static void nn__q_each(int8_t *y, const int8_t *x, const int8_t *table, int n)
 })
 
 NN__Q(dot,
-static int32_t nn__q_dot(int32_t sum, const int8_t *w, const int8_t *x, int n, int next, int zero)
+static int32_t nn__q_dot(int32_t sum, const int8_t *w, const int8_t *x, int n, int zero)
 {
-  for (; n > 0; n--) {
-    sum += (int32_t)*w++ * (*x - zero);
-    x += next;
-  }
+  do sum += (int32_t)*w++ * (*x++ - zero);
+  while (--n > 0);
   return sum;
 })
 
@@ -16134,7 +16131,8 @@ struct nn__q_window {
 NN__Q(sum,
 static int32_t nn__q_sum(int32_t sum, const int8_t *w, const int16_t *h, int n)
 {
-  for (; n > 0; n--) sum += (int32_t)*w++ * *h++;
+  do sum += (int32_t)*w++ * *h++;
+  while (--n > 0);
   return sum;
 })
 
@@ -16189,7 +16187,7 @@ static void nn__q_linear(int8_t *y, const int8_t *x, const int8_t *w, const int3
 {
   for (; rows > 0; rows--) {
     for (int o = 0; o < out; o++)
-      *y++ = nn__q_out(nn__q_dot(b[o], w + o * in, x, in, 1, x_zero), m[o], table, shift, y_zero);
+      *y++ = nn__q_out(nn__q_dot(b[o], w + o * in, x, in, x_zero), m[o], table, shift, y_zero);
     x += in;
   }
 })
@@ -16422,29 +16420,35 @@ static int16_t nn__q_half(int32_t v)
 {
   return (int16_t)(v < -32767 ? -32767 : v > 32767 ? 32767 : v);
 }
-static int32_t nn__q_sigmoid(int32_t p, const int16_t *table)
+static int32_t nn__q_sigmoid(int32_t p)
 {
-  const int32_t size = p < 0 ? -p : p;
-  const int32_t at = size < 32767 ? size : 32767;
-  const int16_t *const t = table + at / 512;
-  const int32_t v = t[0] + ((int32_t)(t[1] - t[0]) * (at % 512) + 256) / 512;
+  const uint32_t size = (uint32_t)(p < 0 ? -p : p);
+  const uint32_t n = (size < 65535 ? size : 65535) * 47274;
+  const uint32_t f = n / 4096 % 32768;
+  const uint32_t e = 32768 - f * (22664 - f * (7576 - f * 1296 / 32768) / 32768) / 32768;
+  const uint32_t below = 65536 + (2 * e >> n / 134217728);
+  const int32_t v = (int32_t)((2147483648u + below / 2) / below);
   return p < 0 ? 32768 - v : v;
 }
-static int32_t nn__q_tanh(int32_t p, const int16_t *table)
+static int32_t nn__q_tanh(int32_t p) { return 2 * nn__q_sigmoid(2 * p) - 32768; }
+static int32_t nn__q_ahead(int j, const int8_t *x, const int8_t *w, const int16_t *b,
+                           const int8_t *m, const struct nn__q_cell *s)
 {
-  return 2 * nn__q_sigmoid(2 * p, table) - 32768;
+  const int32_t sum = nn__q_dot(0, w + j * s->in, x, s->in, s->x_zero);
+  return b[j] * s->b_unit + nn__q_fixed((int64_t)sum * (m[j] * 256 + 32768), s->shift);
 }
-static int32_t nn__q_ahead(int j, const int8_t *x, const int8_t *w, const int16_t *m,
-                           const struct nn__q_cell *s)
-{
-  const int32_t sum = nn__q_dot(0, w + j * s->in, x, s->in, 1, s->x_zero);
-  return nn__q_fixed((int64_t)sum * m[j], s->shift);
-}
-static int32_t nn__q_back(int j, const int16_t *h, const int8_t *u, const int16_t *m,
+static int32_t nn__q_back(int j, const int16_t *h, const int8_t *u, const int8_t *m,
                           const struct nn__q_cell *s)
 {
   const int32_t sum = nn__q_sum(0, u + j * s->hidden, h, s->hidden);
-  return nn__q_fixed((int64_t)sum * m[s->gates * s->hidden + j], s->h_shift);
+  m += s->gates * s->hidden;
+  return nn__q_fixed((int64_t)sum * (m[j] * 256 + 32768), s->h_shift);
+}
+static int32_t nn__q_gate(int j, const int8_t *x, const int16_t *h, const int8_t *w,
+                          const int8_t *u, const int16_t *b, const int8_t *m,
+                          const struct nn__q_cell *s)
+{
+  return nn__q_ahead(j, x, w, b, m, s) + nn__q_back(j, h, u, m, s);
 }
 static void nn__q_end(int8_t *y, int16_t *h, int32_t factor, const struct nn__q_cell *s)
 {
@@ -16456,17 +16460,14 @@ static void nn__q_end(int8_t *y, int16_t *h, int32_t factor, const struct nn__q_
 
 NN__Q(rnn,
 static void nn__q_rnn(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int8_t *u,
-                      const int16_t *b, const int16_t *m, const int16_t *table, int32_t factor,
-                      const struct nn__q_cell *s)
+                      const int16_t *b, const int8_t *m, int32_t factor, const struct nn__q_cell *s)
 {
   for (int t = 0; t < s->steps; t++) {
     const int at = s->reverse ? s->steps - 1 - t : t;
     const int8_t *const own = x + at * s->x_step;
     for (int j = 0; j < s->hidden; j++) {
-      const int32_t sum = b[j] * s->b_unit + nn__q_ahead(j, own, w, m, s) +
-                          nn__q_back(j, h, u, m, s);
-      h[s->hidden + j] =
-          nn__q_half(!s->relu ? nn__q_tanh(sum, table) : sum < 0 ? 0 : sum);
+      const int32_t sum = nn__q_gate(j, own, h, w, u, b, m, s);
+      h[s->hidden + j] = nn__q_half(!s->relu ? nn__q_tanh(sum) : sum < 0 ? 0 : sum);
     }
     nn__q_end(y + at * s->y_step, h, factor, s);
   }
@@ -16474,7 +16475,7 @@ static void nn__q_rnn(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, c
 
 NN__Q(lstm,
 static void nn__q_lstm(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int8_t *u,
-                       const int16_t *b, const int16_t *m, const int16_t *table, int32_t factor,
+                       const int16_t *b, const int8_t *m, int32_t factor,
                        const struct nn__q_cell *s)
 {
   const int n = s->hidden;
@@ -16483,16 +16484,12 @@ static void nn__q_lstm(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, 
     const int at = s->reverse ? s->steps - 1 - t : t;
     const int8_t *const own = x + at * s->x_step;
     for (int j = 0; j < n; j++) {
-      int32_t sum[4];
-      for (int k = 0; k < 4; k++)
-        sum[k] = b[k * n + j] * s->b_unit + nn__q_ahead(k * n + j, own, w, m, s) +
-                 nn__q_back(k * n + j, h, u, m, s);
-      const int32_t i = nn__q_sigmoid(sum[0], table);
-      const int32_t f = nn__q_sigmoid(sum[1], table);
-      const int32_t g = nn__q_tanh(sum[2], table);
-      const int32_t o = nn__q_sigmoid(sum[3], table);
+      const int32_t i = nn__q_sigmoid(nn__q_gate(j, own, h, w, u, b, m, s));
+      const int32_t f = nn__q_sigmoid(nn__q_gate(n + j, own, h, w, u, b, m, s));
+      const int32_t g = nn__q_tanh(nn__q_gate(2 * n + j, own, h, w, u, b, m, s));
+      const int32_t o = nn__q_sigmoid(nn__q_gate(3 * n + j, own, h, w, u, b, m, s));
       c[j] = nn__q_half(nn__q_fixed((int64_t)f * c[j] * 16 + (int64_t)i * g, 19));
-      h[n + j] = nn__q_half(nn__q_fixed((int64_t)o * nn__q_tanh(2 * (int32_t)c[j], table), 15));
+      h[n + j] = nn__q_half(nn__q_fixed((int64_t)o * nn__q_tanh(2 * (int32_t)c[j]), 15));
     }
     nn__q_end(y + at * s->y_step, h, factor, s);
   }
@@ -16500,25 +16497,19 @@ static void nn__q_lstm(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, 
 
 NN__Q(gru,
 static void nn__q_gru(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int8_t *u,
-                      const int16_t *b, const int16_t *m, const int16_t *table, int32_t factor,
-                      const struct nn__q_cell *s)
+                      const int16_t *b, const int8_t *m, int32_t factor, const struct nn__q_cell *s)
 {
   const int n = s->hidden;
   for (int t = 0; t < s->steps; t++) {
     const int at = s->reverse ? s->steps - 1 - t : t;
     const int8_t *const own = x + at * s->x_step;
     for (int j = 0; j < n; j++) {
-      int32_t gate[2];
-      for (int k = 0; k < 2; k++)
-        gate[k] = nn__q_sigmoid(b[k * n + j] * s->b_unit +
-                                nn__q_ahead(k * n + j, own, w, m, s) +
-                                nn__q_back(k * n + j, h, u, m, s), table);
+      const int32_t r = nn__q_sigmoid(nn__q_gate(j, own, h, w, u, b, m, s));
+      const int32_t z = nn__q_sigmoid(nn__q_gate(n + j, own, h, w, u, b, m, s));
       const int32_t past = b[3 * n + j] * s->b_unit + nn__q_back(2 * n + j, h, u, m, s);
-      const int32_t sum = b[2 * n + j] * s->b_unit + nn__q_ahead(2 * n + j, own, w, m, s) +
-                          nn__q_fixed((int64_t)gate[0] * past, 15);
-      const int32_t fresh = nn__q_tanh(sum, table);
-      const int64_t mixed = (int64_t)gate[1] * h[j] + (int64_t)(32768 - gate[1]) * fresh;
-      h[n + j] = nn__q_half(nn__q_fixed(mixed, 15));
+      const int32_t fresh = nn__q_tanh(nn__q_ahead(2 * n + j, own, w, b, m, s) +
+                                       nn__q_fixed((int64_t)r * past, 15));
+      h[n + j] = nn__q_half(nn__q_fixed(z * h[j] + (32768 - z) * fresh, 15));
     }
     nn__q_end(y + at * s->y_step, h, factor, s);
   }
@@ -16557,7 +16548,7 @@ typedef enum nn__q_kernel {
 
 /* What each is called, what stands ahead of it in C source, what it calls, and its arguments: y, x,
  * z and h are places, X and Y the caller's arrays, a .. e the step's arrays, s its sizes in a
- * struct, digits and on from : single ones of them, f a float, t the gates' table. */
+ * struct, digits and on from : single ones of them, f a float, p what a convolution gathers. */
 static const struct nn__q_row {
   const char *name, *arguments;
   uint32_t calls;
@@ -16565,14 +16556,14 @@ static const struct nn__q_row {
 } nn__q_rows[NN__Q_KERNELS] = {
     {"byte", "", 0, nn__q_text_byte, "/* The nearest number that is a byte. */\n"},
     {"fixed", "", NN__Q_BIT(BYTE), nn__q_text_fixed,
-     "/* v / 2^shift to the nearest whole number, the greater one of two, within 2^28. Shifted as\n"
-     " * a number above 0, which C defines to the bit. */\n"},
+     "/* v / 2^shift to the nearest whole number, the greater one of two, within 2^28. What is\n"
+     " * shifted is never below 0: ~(~v >> n) rounds down as v >> n. */\n"},
     {"take", "yX0f1", NN__Q_BIT(BYTE), nn__q_text_take,
      "/* Bytes from floats: zero + x/scale, to the nearest, halves away from 0; twice: 2/scale.\n"
      " * (One product and a conversion, which no compiler may join with anything.) */\n"},
     {"give", "Yx0f1", 0, nn__q_text_give, "/* Floats from bytes. */\n"},
     {"each", "yxa0", 0, nn__q_text_each, "/* A function of each number, by its table. */\n"},
-    {"dot", "", 0, nn__q_text_dot, "/* sum + the sum over k of w[k] (x[next k] - zero) */\n"},
+    {"dot", "", 0, nn__q_text_dot, "/* sum + the sum over k of w[k] (x[k] - zero) */\n"},
     {"sum", "", 0, nn__q_text_sum, "/* sum + the sum over k of w[k] h[k] */\n"},
     {"out", "", NN__Q_BIT(FIXED), nn__q_text_out,
      "/* The byte of a sum: zero + sum m / 2^shift; then by the activation's table, if any. */\n"},
@@ -16607,19 +16598,20 @@ static const struct nn__q_row {
      "/* An image `down` times as high, `across` as wide: each number lies between the two rows\n"
      " * and columns whose centres are next. */\n"},
     {"cell", "", NN__Q_BIT(FIXED) | NN__Q_BIT(DOT) | NN__Q_BIT(SUM), nn__q_text_cell,
-     "/* Cells: gates' sums in units of 2^-12, which a table of 1/(1 + exp(-p)), p = 0, 1/8 .. 8,\n"
-     " * makes numbers in units of 2^-15, as the state h is; tanh p = 2 sigmoid 2p - 1. */\n"},
-    {"rnn", "yhxabcdt0s", NN__Q_BIT(CELL), nn__q_text_rnn,
+     "/* Cells: gates' sums p in units of 2^-12; 1/(1 + exp(-p)) = 1/(1 + 2^-i 2^-f), i + f =\n"
+     " * p/ln 2 and 2^-f a polynomial, within two units of 2^-15, as the state h is;\n"
+     " * tanh p = 2 sigmoid 2p - 1. */\n"},
+    {"rnn", "yhxabcd0s", NN__Q_BIT(CELL), nn__q_text_rnn,
      "/* A simple cell: h = act(w x + u h + b) */\n"},
-    {"lstm", "yhxabcdt0s", NN__Q_BIT(CELL), nn__q_text_lstm,
+    {"lstm", "yhxabcd0s", NN__Q_BIT(CELL), nn__q_text_lstm,
      "/* LSTM, gates i, f, g, o: c = f c + i g, in units of 2^-11; h = o tanh c */\n"},
-    {"gru", "yhxabcdt0s", NN__Q_BIT(CELL), nn__q_text_gru,
+    {"gru", "yhxabcd0s", NN__Q_BIT(CELL), nn__q_text_gru,
      "/* GRU, gates r, z, n: n = tanh(w x + b + r (u h + c)); h = (1 - z) n + z h */\n"},
     {"begin", "hx0123", NN__Q_BIT(CELL), nn__q_text_begin, "/* A cell's state from bytes. */\n"},
     {"final", "yh0123", NN__Q_BIT(CELL), nn__q_text_final, "/* And back. */\n"},
     {"clear", "h0", 0, nn__q_text_clear, ""}};
 
-enum { NN__Q_SIZES = 28, NN__Q_ARRAYS = 5, NN__Q_GATES = 65, NN__Q_BINS = 1024 };
+enum { NN__Q_SIZES = 28, NN__Q_ARRAYS = 5, NN__Q_BINS = 1024 };
 
 typedef struct nn__q_array {
   const char *suffix; /* NULL: there is none */
@@ -16649,7 +16641,6 @@ struct nn_int8 {
   double *most, *sum, *quantum, *bias;   /* of the weights of each output of a layer */
   uint32_t *bins;
   char *work;
-  int16_t gates[NN__Q_GATES];
   double cut; /* share of outputs beyond each end of a range */
 };
 
@@ -16664,7 +16655,6 @@ static void nn__q_run_op(const nn_int8 *q, const nn__q_op *o, int8_t *m, int16_t
   const nn__q_size *const n = o->n;
   const void *const a = o->a[0].at, *const b = o->a[1].at, *const c = o->a[2].at;
   const void *const d = o->a[3].at, *const e = o->a[4].at, *const s = n, *const rest = n + 1;
-  const int16_t *const t = q->gates;
   switch (o->kernel) {
   case NN__Q_TAKE: nn__q_take(y, in, n[0], o->real, n[1]); break;
   case NN__Q_GIVE: nn__q_give(out, x, n[0], o->real, n[1]); break;
@@ -16686,9 +16676,9 @@ static void nn__q_run_op(const nn_int8 *q, const nn__q_op *o, int8_t *m, int16_t
   case NN__Q_NORM: nn__q_norm(y, x, a, b, o->real, s); break;
   case NN__Q_EMBED: nn__q_embed(y, in, a, n[0], n[1], n[2]); break;
   case NN__Q_BLEND: nn__q_blend(y, x, n[0], n[1], n[2], n[3], n[4]); break;
-  case NN__Q_RNN: nn__q_rnn(y, h, x, a, b, c, d, t, n[0], rest); break;
-  case NN__Q_LSTM: nn__q_lstm(y, h, x, a, b, c, d, t, n[0], rest); break;
-  case NN__Q_GRU: nn__q_gru(y, h, x, a, b, c, d, t, n[0], rest); break;
+  case NN__Q_RNN: nn__q_rnn(y, h, x, a, b, c, d, n[0], rest); break;
+  case NN__Q_LSTM: nn__q_lstm(y, h, x, a, b, c, d, n[0], rest); break;
+  case NN__Q_GRU: nn__q_gru(y, h, x, a, b, c, d, n[0], rest); break;
   case NN__Q_BEGIN: nn__q_begin(h, x, n[0], n[1], n[2], n[3]); break;
   case NN__Q_FINAL: nn__q_final(y, h, n[0], n[1], n[2], n[3]); break;
   case NN__Q_CLEAR: nn__q_clear(h, n[0]); break;
@@ -16766,36 +16756,71 @@ static nn__q_size nn__q_factor(double factor, int shift)
   return (nn__q_size)nn__q_round(ldexp(factor, shift), 2147483647);
 }
 
-/* Weights as bytes: those of output o are w quantum[o]. A quantum is as small as the largest weight
- * allows, and so large that no sum of products, of numbers up to `reach` off their zero, and no
- * bias of bias[o]/unit, comes near 2^31. */
-static void nn__q_weights(nn__c *c, const nn__c_step *s, nn__c_what what, int param, size_t each,
-                          size_t outputs, double reach, double unit, const double *bias,
-                          nn__q_op *o, int array, const char *suffix)
+static size_t nn__q_output(const nn__c *c, const nn__c_step *s, size_t each, size_t at)
+{
+  return each ? at / each : nn__c_weight_at(c, s, at).out;
+}
+
+/* The quantum of each output, of which its weights will be multiples up to 127: as small as the
+ * largest weight allows, and so large that no sum of products, of numbers up to `reach` off their
+ * zero, and no bias of bias[o]/unit, comes near 2^31. */
+static void nn__q_quanta(nn__c *c, const nn__c_step *s, nn__c_what what, int param, size_t each,
+                         size_t outputs, double reach, double unit, const double *bias)
 {
   nn_int8 *const q = c->q;
   const size_t count = c->m->param[c->m->node[s->node].param + param].count;
-  int8_t *const w = nn__q_array_of(c, o, array, suffix, count, 1);
-  if (!w) return;
   for (size_t i = 0; i < outputs; i++) q->most[i] = q->sum[i] = 0;
-  for (int pass = 0; pass < 2; pass++) {
-    for (size_t i = 0; i < count; i++) {
-      const size_t out = each ? i / each : nn__c_weight_at(c, s, i).out;
-      const double v = nn__c_value(c, s, what, param, i);
-      if (pass) w[i] = (int8_t)nn__q_round(v / q->quantum[out], 127);
-      if (!(fabs(v) <= q->most[out])) q->most[out] = fabs(v);
-      q->sum[out] += fabs(v);
+  for (size_t i = 0; i < count; i++) {
+    const size_t out = nn__q_output(c, s, each, i);
+    const double v = fabs(nn__c_value(c, s, what, param, i));
+    if (!(v <= q->most[out])) q->most[out] = v;
+    q->sum[out] += v;
+  }
+  for (size_t i = 0; i < outputs; i++) {
+    const double b = bias ? fabs(bias[i]) / unit : 0, sums = q->sum[i] * reach;
+    if (!nn__finite(q->sum[i] + b))
+      nn__c_fail(c, NN_ERR_ARGUMENT, c->m->node[s->node].name, "is not finite");
+    double quantum = q->most[i] / 127;
+    if (quantum < sums / 1073741824) quantum = sums / 1073741824;
+    if (quantum < b / 1073741824) quantum = b / 1073741824;
+    q->quantum[i] = quantum > 1e-30 ? quantum : 1;
+  }
+}
+
+/* Makes the quanta of a cell's rows a little larger, so that `scale` times each is a number up to
+ * 255 in units of 2^(8 - *shift); m: that number - 128. Of the next four the one with which the
+ * rounding errors of a row's weights add up to least, for inputs far from 0 multiply their sum. */
+static void nn__q_factors(nn__c *c, const nn__c_step *s, nn__c_what what, int param, size_t each,
+                          size_t rows, double scale, int8_t *m, int *shift)
+{
+  nn_int8 *const q = c->q;
+  for (size_t i = 0; i < rows; i++) q->quantum[i] *= q->most[i] > 0 ? scale : 0;
+  *shift = nn__q_shift(q->quantum, rows, 16);
+  for (size_t i = 0; i < rows; i++) {
+    const double unit = ldexp(1, 8 - *shift) / scale, least = q->quantum[i] / (unit * scale);
+    const int first = least < 1 ? 1 : least > 255 ? 255 : (int)ceil(least);
+    double best = 0;
+    for (int byte = first; byte < first + 4 && byte < 256; byte++) {
+      double off = 0;
+      for (size_t k = 0; k < each; k++) {
+        const double w = nn__c_value(c, s, what, param, i * each + k) / (byte * unit);
+        off += w - (double)nn__q_round(w, 127);
+      }
+      if (byte > first && fabs(off) * byte >= best) continue;
+      best = fabs(off) * byte, m[i] = (int8_t)(byte - 128), q->quantum[i] = byte * unit;
     }
-    for (size_t i = 0; i < outputs && !pass; i++) {
-      const double b = bias ? fabs(bias[i]) / unit : 0, sums = q->sum[i] * reach;
-      if (!nn__finite(q->sum[i] + b))
-        nn__c_fail(c, NN_ERR_ARGUMENT, c->m->node[s->node].name, "is not finite");
-      double quantum = q->most[i] / 127;
-      if (quantum < sums / 1073741824) quantum = sums / 1073741824;
-      if (quantum < b / 1073741824) quantum = b / 1073741824;
-      q->quantum[i] = quantum > 1e-30 ? quantum : 1;
-    }
-    if (c->status != NN_OK) return;
+  }
+}
+
+/* Weights as bytes, in quanta of their output. */
+static void nn__q_weights(nn__c *c, const nn__c_step *s, nn__c_what what, int param, size_t each,
+                          nn__q_op *o, int array, const char *suffix)
+{
+  const size_t count = c->m->param[c->m->node[s->node].param + param].count;
+  int8_t *const w = nn__q_array_of(c, o, array, suffix, count, 1);
+  for (size_t i = 0; w && i < count && c->status == NN_OK; i++) {
+    const double quantum = c->q->quantum[nn__q_output(c, s, each, i)];
+    w[i] = (int8_t)nn__q_round(nn__c_value(c, s, what, param, i) / quantum, 127);
   }
 }
 
@@ -16885,8 +16910,9 @@ static void nn__q_product(nn__c *c, nn__c_step *s)
   for (size_t i = 0; i < outputs; i++)
     q->bias[i] = nn__c_value(c, s, norm ? NN__C_SHIFT : NN__C_BIAS, 1, i);
   const double reach = scaled ? nn__q_zeros(c, s, o, from) : 256;
-  nn__q_weights(c, s, norm ? NN__C_FACTOR : NN__C_WEIGHT, 0, (size_t)norm, outputs, reach,
-                from->scale, q->bias, o, 0, "weight");
+  const nn__c_what what = norm ? NN__C_FACTOR : NN__C_WEIGHT;
+  nn__q_quanta(c, s, what, 0, (size_t)norm, outputs, reach, from->scale, q->bias);
+  nn__q_weights(c, s, what, 0, (size_t)norm, o, 0, "weight");
   int32_t *const b = nn__q_array_of(c, o, 1, "bias", outputs, 4);
   int32_t *const m = nn__q_array_of(c, o, 2, "factor", outputs, 4);
   if (c->status != NN_OK) return;
@@ -16934,7 +16960,6 @@ static void nn__q_pooling(nn__c *c, nn__c_step *s)
 static void nn__q_cell(nn__c *c, const nn__c_step *s, nn__q_op *o, size_t in, int way, double unit,
                        double h_unit, int x_step, int y_step)
 {
-  nn_int8 *const q = c->q;
   const nn__node *node = &c->m->node[s->node];
   const nn__c_step *from = &c->step[s->in[0]];
   const int gru = node->kind == NN__GRU, gates = gru ? 3 : node->kind == NN__LSTM ? 4 : 1;
@@ -16943,7 +16968,7 @@ static void nn__q_cell(nn__c *c, const nn__c_step *s, nn__q_op *o, size_t in, in
   const double y_factor = 1 / (h_unit * s->scale);
   const int y_shift = nn__q_shift(&y_factor, 1, 31);
   int16_t *const b = nn__q_array_of(c, o, 2, "bias", (rows + (gru ? hidden : 0)), 2);
-  int16_t *const m = nn__q_array_of(c, o, 3, "factor", 2 * rows, 2);
+  int8_t *const m = nn__q_array_of(c, o, 3, "factor", 2 * rows, 1);
   int shift[2], b_unit = 1;
   double most = 0;
   if (!b || !m) return;
@@ -16962,15 +16987,15 @@ static void nn__q_cell(nn__c *c, const nn__c_step *s, nn__q_op *o, size_t in, in
     b[i] = (int16_t)nn__q_round(own * unit / b_unit, 32767);
     if (apart) b[i + hidden] = (int16_t)nn__q_round(past * unit / b_unit, 32767);
   }
-  for (int back = 0; back < 2; back++) {
-    nn__q_weights(c, s, s->layer || back ? NN__C_PLAIN : NN__C_WEIGHT, param + back,
-                  back ? hidden : in, rows, back ? 32768 : 256, 1, NULL, o, back,
-                  back ? "weight_hh" : "weight_ih");
+  for (size_t back = 0; back < 2; back++) {
+    const nn__c_what what = s->layer || back ? NN__C_PLAIN : NN__C_WEIGHT;
+    const size_t each = back ? hidden : in;
+    nn__q_quanta(c, s, what, param + (int)back, each, rows, back ? 32768 : 256, 1, NULL);
     if (c->status != NN_OK) return;
-    for (size_t i = 0; i < rows; i++) q->quantum[i] *= back ? unit / h_unit : from->scale * unit;
-    shift[back] = nn__q_shift(q->quantum, rows, 15);
-    for (size_t i = 0; i < rows; i++)
-      m[(size_t)back * rows + i] = (int16_t)nn__q_factor(q->quantum[i], shift[back]);
+    nn__q_factors(c, s, what, param + (int)back, each, rows,
+                  back ? unit / h_unit : from->scale * unit, m + back * rows, &shift[back]);
+    nn__q_weights(c, s, what, param + (int)back, each, o, (int)back,
+                  back ? "weight_hh" : "weight_ih");
   }
   const int sizes[] = {(int)in, (int)hidden, gates, c->stream ? 1 : node->dim[0], x_step, y_step,
                        way, node->cell.relu, shift[0], shift[1], y_shift, from->zero, s->zero,
@@ -17831,8 +17856,6 @@ static nn_status nn__q_begin_net(nn_int8 *q, const nn_dataset *d)
     q->high = q->low + nodes, q->least = q->high + nodes, q->greatest = q->least + nodes;
     q->most = q->greatest + nodes, q->sum = q->most + widest, q->quantum = q->sum + widest;
     q->bias = q->quantum + widest, q->bins = (uint32_t *)(q->bias + widest);
-    for (int k = 0; k < NN__Q_GATES; k++)
-      q->gates[k] = (int16_t)nn__q_round(32768 / (1 + exp(-k / 8.)), 32767);
     q->c.status = nn__q_calibrate(q, d);
   }
   nn__release(from, q->low, scratch);
@@ -17942,12 +17965,6 @@ static void nn__q_functions(nn__c *c)
   for (int k = NN__Q_KERNELS; k-- > 0;)
     if (wanted >> k & 1) wanted |= nn__q_rows[k].calls;
   nn__c_say(c, "typedef %s $_size;\n\n", c->largest < 32768 ? "short" : "int32_t");
-  if (wanted & NN__Q_BIT(CELL)) {
-    nn__c_say(c, "static const int16_t $_gates[%d] = {", NN__Q_GATES);
-    for (int k = 0; k < NN__Q_GATES; k++)
-      nn__c_comma(c, (size_t)k, 12), nn__c_say(c, "%d", c->q->gates[k]);
-    nn__c_text(c, "\n};\n\n");
-  }
   for (int k = 0; k < NN__Q_KERNELS; k++) {
     if (!(wanted >> k & 1)) continue;
     nn__c_text(c, nn__q_rows[k].about);
@@ -18006,7 +18023,6 @@ static void nn__q_call(nn__c *c, const nn__q_op *o)
     else if (*a == 'h') nn__c_say(c, "h + %zu", o->h);
     else if (*a == 's') nn__c_say(c, "&$_~n_sizes%s", o->tail);
     else if (*a == 'p') nn__c_text(c, "$_patch");
-    else if (*a == 't') nn__c_text(c, "$_gates");
     else if (*a == 'f') nn__c_text(c, nn__c_float(c, (double)o->real, "a scale", number));
     else if (*a >= '0' && *a <= '9') nn__c_say(c, "%lld", (long long)o->n[*a - '0']);
     else if (!array->suffix) nn__c_text(c, "0");
@@ -18167,7 +18183,7 @@ static void nn__c_about(nn__c *c)
             nn__c_bytes(c));
   if (c->helpers >> NN__C_EXP & 1)
     nn__c_text(c, " * It calls expf and tanhf of the C library; with NN_C_OWN_MATH defined ahead\n"
-                  " * of it, its own, whose relative errors are below 9e-8 and 1.8e-7.\n *\n");
+                  " * of it, its own, whose relative errors are below 9e-8 and 1.9e-7.\n *\n");
   nn__c_text(c,
              "I| * Weights and the numbers between layers are bytes: scale (byte - zero), with a\n"
              "I| * scale for the weights of each output, and one for what each layer gives. Sums\n"

@@ -1462,7 +1462,7 @@ NN_API nn_status nn_save_npz(nn_model *m, const char *names, const char *path);
 
 /* Writes a built model as a header in C99, which is C++ too, and calls nothing but expf, tanhf and
  * sqrtf of <math.h>, where a layer needs them; where NN_C_OWN_MATH is defined ahead of it, it has
- * the first two itself, within 9e-8 and 1.8e-7 of each result. With the prefix net it has
+ * the first two itself, within 9e-8 and 1.9e-7 of each result. With the prefix net it has
  *     void net_run(const float *x, float *y)    one sample, laid out as at this file's border
  * (x2, x3, x4: further inputs; tokens are floats, and one out of range is taken for 0), and, where
  * the net can go on from step to step (one sequence or tokens in, cells of one direction and no
@@ -1512,7 +1512,7 @@ NN_API nn_status nn_save_c(nn_model *m, const nn_c_options *options, const char 
  *              -128 .. 127, with a 31-bit m for each output and a shift for each layer
  *   relu       and clamp by the limits of the byte; other activations by a table of 256
  *   cells      state in 16 bits (h in units of 2^-15, c of 2^-11 within 16); gates' sums in units
- *              of 2^-12, sigmoid and tanh by a table of 65 numbers and lines between them
+ *              of 2^-12; 8-bit m; sigmoid by a power of 2, a cubic and a division (within 2^-14)
  *   norms      from exact sums of numbers and squares; batch norms and scalings go into the weights
  * All layers but those of one's own have such a form. A softmax at the end stays in float, where
  * equal bytes would be equal shares.
