@@ -15255,10 +15255,7 @@ static const char *const nn__c_helpers[NN__C_HELPERS] = {
     "{\n"
     "  static const float fit[5] = {1.38143182e-3f, 8.36885162e-3f, 4.16684002e-2f,\n"
     "                               1.66665196e-1f, 4.99999940e-1f};\n"
-    "  union {\n"
-    "    uint32_t bits;\n"
-    "    float number;\n"
-    "  } two;\n"
+    "  union { uint32_t bits; float number; } two;\n"
     "  if (!(x < 88.3f)) return x * 3e38f; /* a NaN stays one */\n"
     "  if (x < -87) return 0 - less;\n"
     "  const int32_t n = (int32_t)(x * 1.44269504f + (x < 0 ? -0.5f : 0.5f));\n"
@@ -15638,18 +15635,13 @@ static const char *const nn__c_helpers[NN__C_HELPERS] = {
     "}\n\n",
 };
 
-static void nn__c_root(nn__c *c, int holds)
-{
-  nn__c_note(c, NN__C_MATH, holds), nn__c_note(c, NN__C_ROOT, holds);
-}
-
 /* A function is called: it and those that it calls are wanted. */
 static void nn__c_call(nn__c *c, nn__c_helper helper)
 {
   c->helpers |= (uint32_t)1 << helper;
   switch (helper) {
   case NN__C_EXP: nn__c_note(c, NN__C_MATH, 1); break;
-  case NN__C_NORM: nn__c_root(c, 1); break;
+  case NN__C_NORM: nn__c_note(c, NN__C_MATH, 1), nn__c_note(c, NN__C_ROOT, 1); break;
   case NN__C_SIGMOID:
   case NN__C_GELU:
   case NN__C_SOFTPLUS:
@@ -18009,7 +18001,8 @@ static void nn__q_call(nn__c *c, const nn__q_op *o)
   const struct nn__q_row *row = &nn__q_rows[o->kernel];
   char number[NN__C_NUMBER];
   int wide = 0;
-  nn__c_root(c, o->kernel == NN__Q_NORM);
+  nn__c_note(c, NN__C_MATH, o->kernel == NN__Q_NORM);
+  nn__c_note(c, NN__C_ROOT, o->kernel == NN__Q_NORM);
   nn__c_say(c, "  $_%s(", row->name);
   for (const char *a = row->arguments; *a; a++) {
     const nn__q_array *array = &o->a[(unsigned)(*a - 'a') < NN__Q_ARRAYS ? *a - 'a' : 0];
