@@ -19836,7 +19836,7 @@ static int nn__onnx_deal(nn__onnx_view *v, int count, const double *to, double s
   return at == v->atoms;
 }
 
-/* Blocks of b b channels become squares of pixels: channels are [C,b,b] or, in mode DCR, [b,b,C]. */
+/* Blocks of b b channels become squares of pixels: [C,b,b] or, in mode DCR, [b,b,C]. */
 static int nn__onnx_to_space(nn__onnx_reader *r, nn__onnx_view *y)
 {
   static const int order[2][6] = {{0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}};
@@ -20310,13 +20310,12 @@ static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
     if (how == '-' && second) f[1].shift = -1;
     return 1;
   }
-  nn__onnx_view a = *first, b = *other;
-  const nn__onnx_view least = nn__onnx_unspread(&a);
-  if (how == '*' && nn__onnx_count(&least) < nn__onnx_count(&b)) a = *other, b = *first;
+  nn__onnx_view a = *first, b = *other, wide = nn__onnx_unspread(first);
+  if (how == '*' && nn__onnx_count(&wide) < nn__onnx_count(&b)) a = *other, b = *first;
   if (a.rank < b.rank) nn__onnx_move_axes(&a, 0, b.rank - a.rank);
   if (b.rank < a.rank) nn__onnx_move_axes(&b, 0, a.rank - b.rank);
-  const nn__onnx_view wide = b;
-  if (how == '*') b = nn__onnx_unspread(&b);
+  wide = b;
+  if (how == '*') b = nn__onnx_unspread(&wide);
   for (int i = 0; i < a.rank; i++) {
     const int64_t size = nn__onnx_size(&a, i), other_size = nn__onnx_size(&wide, i);
     set |= (unsigned)(size != nn__onnx_size(&b, i)) << i;
