@@ -9027,17 +9027,12 @@ static int nn__in_place(const nn_model *m, int i)
   }
 }
 
-static int nn__root(const nn_model *m, int i)
-{
-  while (m->node[i].share >= 0) i = m->node[i].share;
-  return i;
-}
-
 /* A piece of node i, or of the one whose arrays it uses, is in use from one time to another. */
 static void nn__lives(nn_model *m, int i, int which, int from, int to)
 {
   if (which >= NN__PIECES) return;
-  nn__piece *p = &m->node[which == NN__Y || which == NN__DY ? nn__root(m, i) : i].piece[which];
+  while ((which == NN__Y || which == NN__DY) && m->node[i].share >= 0) i = m->node[i].share;
+  nn__piece *p = &m->node[i].piece[which];
   const int fresh = p->last < p->first;
   if (fresh || from < p->first) p->first = from;
   if (fresh || to > p->last) p->last = to;
@@ -9218,12 +9213,6 @@ static size_t nn__input_size(const nn_model *m) /* reals of one sample of the fi
 }
 #endif
 
-static nn_real *nn__at(const nn_model *m, const nn__node *node, int which)
-{
-  const nn__piece *p = &node->piece[which];
-  return p->last >= p->first ? m->shared + p->offset : NULL;
-}
-
 /* Where each parameter and each node's arrays are, once the block is there: of the nodes in place
  * of their pieces. */
 static void nn__point(nn_model *m, char *names)
@@ -9237,7 +9226,8 @@ static void nn__point(nn_model *m, char *names)
     nn__node *node = &m->node[i];
     const nn__node *owner = node->share < 0 ? NULL : &m->node[node->share]; /* one before it */
     nn_real *at[NN__EXTRA + 1] = {NULL};
-    for (int k = 0; k < NN__PIECES; k++) at[k] = nn__at(m, node, k);
+    for (int k = 0; k < NN__PIECES; k++)
+      if (node->piece[k].last >= node->piece[k].first) at[k] = m->shared + node->piece[k].offset;
     node->y = owner ? owner->y : at[NN__Y], node->dy = owner ? owner->dy : at[NN__DY];
     node->keep = at[NN__KEEP], node->extra = at[NN__EXTRA], node->lengths = NULL;
   }
@@ -21802,16 +21792,13 @@ nn_status nn_export_onnx(const nn_model *m, int batch, nn_write write, void *use
 }
 
 #ifndef NN_NO_STDIO
-static int nn__onnx_to_file(void *to, const void *bytes, size_t size)
+static nn_status nn__onnx_named(nn_model *m, const char *batch, nn_write write, void *user)
 {
-  nn__writer *writer = to;
-  nn__write(writer, bytes, size);
-  return writer->status != NN_OK;
+  return nn_export_onnx(m, *(const int *)(const void *)batch, write, user);
 }
 
 nn_status nn_save_onnx(nn_model *m, int batch, const char *path)
 {
-  nn__writer writer;
   if (!m) return NN_ERR_ARGUMENT;
   if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_save_onnx: not built");
   const nn__param *absent = nn__absent(m);
@@ -21826,14 +21813,8 @@ nn_status nn_save_onnx(nn_model *m, int batch, const char *path)
                      "which is no operator of ONNX" : nn__is_cell(unknown->kind) ? "begins from a "
                      "given state" : unknown->kind == NN__FINAL_STATE ? "gives a final state"
                      : "adds or repeats steps");
-  nn__write_begin(&writer, path, nn__message(m));
-  if (writer.status != NN_OK) return m->status = writer.status;
-  nn_status status = nn_export_onnx(m, batch, nn__onnx_to_file, &writer);
-  if (status == NN_OK || writer.status != NN_OK) {
-    status = nn__write_end(&writer);
-    return status == NN_OK ? status : (m->status = status);
-  }
-  nn__write_failed(&writer, "cannot write");
+  const nn_status status = nn__export_file(m, (const void *)&batch, path, nn__onnx_named);
+  if (status != NN_ERR_LIMIT) return status;
   return nn__error(m, status, "nn_save_onnx: an ONNX file has less than 2 GiB");
 }
 #endif

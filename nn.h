@@ -444,8 +444,8 @@ NN_API int nn_upsample2d_bilinear(nn_model *m, int x, int factor_h, int factor_w
 /* Element by element; the shape stays. */
 NN_API int nn_relu(nn_model *m, int x);                     /* max(x, 0) */
 NN_API int nn_leaky_relu(nn_model *m, int x, double slope); /* x > 0 ? x : slope x; slope finite */
-/* x > 0 ? x : weight x, weight [1], or by_channel [channels or features], learnt from .25 on (He et
- * al. 2015). */
+/* x > 0 ? x : weight x, weight [1] or, by_channel, [channels or features]; it begins with .25 (He
+ * et al. 2015). */
 NN_API int nn_prelu(nn_model *m, int x, int by_channel);
 NN_API int nn_elu(nn_model *m, int x, double alpha); /* x > 0 ? x : alpha (exp(x) - 1), Clevert et
                                                         al. 2016; alpha finite */
@@ -516,8 +516,7 @@ NN_API int nn_add(nn_model *m, int a, int b);    /* the same shape */
 /* Element by element: of the same shape, or b [C] a factor for each channel or feature of a, as
  * squeeze-and-excitation has it (Hu et al. 2018). */
 NN_API int nn_multiply(nn_model *m, int a, int b);
-/* One after the other, a first: along channels or features, or any axis. The other sizes are the
- * same. */
+/* One after the other, a first: along channels or features, or any axis; other sizes are equal. */
 NN_API int nn_concat(nn_model *m, int a, int b);
 NN_API int nn_concat_along(nn_model *m, int a, int b, int axis);
 /* Tokens [T] -> [T,width]; weight [vocabulary,width], both 1 or more. A token, up to its sample's
@@ -789,8 +788,8 @@ typedef struct nn_optimizer {
   double eps;                  /* >= 0; with 0 a gradient that was always 0 gives 0/0 = NaN */
   double weight_decay;         /* >= 0 */
   int nesterov;                /* 1: see above; only with SGD and a momentum above 0 */
-  double clip_norm;            /* > 0 (0: none): where the 2-norm of all gradients is above it, they
-                                  are multiplied by clip_norm/(norm + 1e-6), as in PyTorch */
+  double clip_norm;            /* > 0 (0: none): gradients of a larger 2-norm, all together, are
+                                  multiplied by clip_norm/(norm + 1e-6), as in PyTorch */
   double clip_value;           /* > 0 (0: none): then clamp every element to +- this */
   nn_schedule schedule;        /* default NN_CONSTANT */
   int decay_weights_only;      /* 1: no weight decay of biases and norms; default 0 */
@@ -1501,9 +1500,8 @@ NN_API nn_status nn_save_c(nn_model *m, const nn_c_options *options, const char 
 
 /* The same net in whole numbers, for C source by nn_c_options.int8: a quarter of the weights' and
  * the memory's bytes, and no floating point but in the first and last step, and for the root of a
- * layer or group norm's variance. The scheme is that of
- * Jacob et al. 2018 (Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-
- * Only Inference), as TensorFlow Lite's int8:
+ * layer or group norm's variance. The scheme is Jacob et al.'s (2018, Quantization and Training
+ * of Neural Networks for Efficient Integer-Arithmetic-Only Inference), as TensorFlow Lite's int8:
  *   weights    w = scale[o] q, q in -127 .. 127, one scale for all weights of output o (a row of a
  *              linear layer, a filter, a row of a gate)
  *   numbers    x = scale (q - zero), q in -128 .. 127, one scale and zero for what a layer gives

@@ -70,7 +70,8 @@ static const Attack attacks_table[] = {
 
     /* the header */
     {"nothing", "<0", "header, byte 0: cut short"},
-    {"another file", "@0 x504b0304", "header, byte 0: not a model or checkpoint of nn"},
+    {"another file", "@0 x50414b31", "header, byte 0: not a model or checkpoint of nn"},
+    {"an archive", "@0 x504b0304", "header, byte 0: a zip archive (npz, torch.save's), not a"},
     {"a text-mode transfer", GOOD "; @3 x0a", "header, byte 0: not a model or checkpoint of nn"},
     {"swapped bytes", GOOD "; @8 x01020304 !", "header, byte 8: the byte-order mark is"},
     {"a future version", GOOD "; @12 i2 !", "header, byte 12: version 2 of the format"},
