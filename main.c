@@ -309,8 +309,8 @@ static size_t picture_room;
 #define STBI_FREE free
 #include <stb/stb_image.h>
 
-/* The signal that asks the program to stop, 0 while there is none: its only global variable. The
- * second signal of a kind ends the program at once. */
+/* The signal that asks the program to stop, 0 while there is none. The second signal of a kind ends
+ * the program at once. */
 static volatile sig_atomic_t stop_signal;
 static void on_signal(int number) {
   stop_signal = number;

@@ -1699,18 +1699,19 @@ NN__INLINE void NN__(finish_tile)(V acc[MR][NV], int mr, int nv, nn_real *c, siz
   const V alpha = v_set(f->alpha), beta = v_set(f->beta);
   const int reads = f->beta != 0;
   if (f->across) {
-    nn_real tile[MR * NR];
+    nn_real columns[MR * VW]; /* a vector's at a time: the stack may be small */
     NN__UNROLL
-    for (int i = 0; i < mr; i++)
+    for (int v = 0; v < nv; v++) {
       NN__UNROLL
-      for (int v = 0; v < nv; v++) v_store(tile + i * NR + v * VW, acc[i][v]);
-    for (size_t j = 0; j < n && j < (size_t)nv * VW; j++)
-      for (size_t i = 0; i < m && i < (size_t)mr; i++) {
-        nn_real *to = c + j * ldc + i, x = f->alpha * tile[i * NR + j];
-        if (reads) x += f->beta * *to;
-        if (f->bias) x += f->bias[i];
-        *to = f->relu && x < 0 ? 0 : x;
-      }
+      for (int i = 0; i < mr; i++) v_store(columns + i * VW, acc[i][v]);
+      for (size_t j = 0; j < VW && (size_t)v * VW + j < n; j++)
+        for (size_t i = 0; i < m && i < (size_t)mr; i++) {
+          nn_real *to = c + ((size_t)v * VW + j) * ldc + i, x = f->alpha * columns[i * VW + j];
+          if (reads) x += f->beta * *to;
+          if (f->bias) x += f->bias[i];
+          *to = f->relu && x < 0 ? 0 : x;
+        }
+    }
     return;
   }
   if (m == (size_t)mr && n == (size_t)nv * VW && f->alpha == 1 && !f->bias && !f->relu) {

@@ -72,9 +72,9 @@
  *
  * STACK
  *   No function of an optimised build (gcc -O2 or -Os; x86-64, ARM) takes more than 2 KB of stack,
- *   and no call more than 8 KB with all that it calls: 6 KB as measured with gcc and clang up to
- *   AVX2. Threads of the engine's own have the system's default stacks. Without optimisation it is
- *   several times as much.
+ *   and no call more than 8 KB with all that it calls: up to 7.5 KB as measured with gcc and clang
+ *   on x86-64. Threads of the engine's own have the system's default stacks. It is several times as
+ *   much without optimisation.
  *
  * LICENSE: MIT, see the end of nn.c.
  */
