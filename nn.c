@@ -3739,8 +3739,8 @@ void nn_context_destroy(nn_context *c)
   K(TO_IMAGE, "to_image", 0, turn, no)                                                            \
   K(ADD, "add", NN__OVER, add, no)                                                                \
   K(MULTIPLY, "multiply", NN__NEEDS_X, multiply, no)                                              \
-  K(CONCAT, "concat", 0, join, no)                                                                \
-  K(JOIN, "join", 0, join, no)                                                                    \
+  K(CONCAT, "concat", 0, move, no)                                                                \
+  K(JOIN, "join", 0, move, no)                                                                    \
   K(EMBEDDING, "embedding", NN__NEEDS_X, embedding, no)                                           \
   K(RNN, "rnn", 0, cell, cell)                                                                    \
   K(LSTM, "lstm", 0, cell, cell)                                                                  \
@@ -5012,6 +5012,48 @@ static const nn_real *nn__from(nn_model *m, const nn__node *node, const nn_real 
 }
 static nn_real *nn__to(const nn__node *node, nn_real *dx) { return dx ? dx : node->y; }
 
+/* A layer's work, shared out by samples. */
+typedef struct nn__job nn__job;
+typedef void nn__sample_work(const nn__job *j, size_t sample);
+struct nn__job {
+  nn_model *m;
+  const nn__node *node, *x; /* the layer; the input that it reads, or goes back to */
+  size_t n;
+  const nn_real *from;      /* x's output; back: the gradient of the layer's */
+  nn_real *to;              /* the layer's output; back: the gradient of x's, or NULL */
+  int back;
+  nn__sample_work *work;
+};
+
+/* Whether it goes back; in a build without training that is known not to be. */
+static int nn__goes_back(const nn__job *j) { return NN__TRAINS && j->back; }
+
+static void nn__sample_task(void *arg, size_t sample, int thread)
+{
+  const nn__job *j = arg;
+  (void)thread;
+  j->work(j, sample);
+}
+
+static void nn__by_sample(nn_model *m, const nn__node *node, size_t n, int back, nn_real *to,
+                          nn__sample_work *work)
+{
+  const nn__node *x = nn__in(m, node, back ? node->toward : 0);
+  nn__job j = {m, node, x, n, back ? node->dy : x->y, to, back, work};
+  nn__parallel(&m->context.pool, n, nn__sample_task, &j);
+}
+
+/* The layers of which nn__NAME_sample does all of a sample, both ways. */
+#define NN__BY_SAMPLE(name)                                                                       \
+  static void nn__##name##_forward(nn_model *m, nn__node *node, size_t n)                         \
+  {                                                                                               \
+    nn__by_sample(m, node, n, 0, node->y, nn__##name##_sample);                                   \
+  }                                                                                               \
+  static void nn__##name##_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)           \
+  {                                                                                               \
+    nn__by_sample(m, node, n, 1, dx, nn__##name##_sample);                                        \
+  }
+
 /* Row of the inside of `x` that has a sample's step or pixel. */
 static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t place)
 {
@@ -5206,19 +5248,10 @@ NN__BOTH_WAYS(dropout)
 
 /* The same for whole channels of a sample (Tompson et al. 2015): to = factor from, where a factor
  * for each channel of each sample is in `keep`, drawn by the forward. */
-typedef struct nn__drop_job {
-  const nn__node *node;
-  size_t n;
-  const nn_real *from;
-  nn_real *to;
-} nn__drop_job;
-
-static void nn__drop_channels_task(void *arg, size_t sample, int thread)
+static void nn__drop_channels_sample(const nn__job *j, size_t sample)
 {
-  const nn__drop_job *j = arg;
   const nn__node *node = j->node;
   const nn_real *factor = node->keep + sample * node->cols;
-  (void)thread;
   for (size_t p = 0; p < node->rows; p++) {
     const size_t at = nn__row_at(node, j->n, sample, p) * node->cols;
     for (size_t c = 0; c < node->cols; c++) /* what is dropped is 0, be it infinite */
@@ -5229,15 +5262,16 @@ static void nn__drop_channels_task(void *arg, size_t sample, int thread)
 static void nn__drop_channels_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const nn__node factors = {.rank = 1, .rows = 1, .cols = node->cols}; /* those of a sample */
-  nn__drop_job j = {node, n, nn__from(m, node, dx), nn__to(node, dx)};
+  const nn_real *from = nn__from(m, node, dx);
+  nn_real *const to = nn__to(node, dx);
   if (!nn__learning(m) || !(node->value > 0)) {
-    if (j.to != j.from) memcpy(j.to, j.from, n * node->rows * node->cols * sizeof *j.to);
+    if (to != from) memcpy(to, from, n * node->rows * node->cols * sizeof *to);
     return;
   }
   for (size_t i = 0; i < n * node->cols && !dx; i++) node->keep[i] = 1;
   if (!dx)
     nn__drop_out(m, node->keep, node->keep, &factors, n, node->value, nn__site(m, node, 0));
-  nn__parallel(&m->context.pool, n, nn__drop_channels_task, &j);
+  nn__by_sample(m, node, n, dx != NULL, to, nn__drop_channels_sample);
 }
 NN__BOTH_WAYS(drop_channels)
 
@@ -5280,6 +5314,12 @@ static size_t nn__steps_of(nn_model *m, const nn__node *x, size_t length)
 static size_t nn__last_of(const nn__node *x, size_t sample)
 {
   return (x->lengths ? (size_t)x->lengths[sample] : x->rows) - 1;
+}
+
+/* The height of its image, or how many steps are its own. */
+static size_t nn__own_height(const nn__node *x, size_t sample)
+{
+  return x->lengths ? (size_t)x->lengths[sample] : nn__image_height(x);
 }
 
 /* The lengths of the last forward's samples, or NULL where all are whole. */
@@ -5696,16 +5736,9 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
  * keep has its mean, 1/deviation, p and q by column, and q of backward, sums of dy and of
  * (x - mean) dy. */
 enum { NN__GROUP_ROWS = 7 };
-typedef struct nn__group_job {
-  nn_model *m;
-  const nn__node *node;
-  size_t n;
-  const nn_real *x;
-  nn_real *to; /* y; back: dx, or NULL */
-} nn__group_job;
 
 /* sum[cols] over a sample's own rows, of what the kernel sum_rows adds up. */
-static void nn__sample_sums(const nn__group_job *j, size_t sample, nn_real *sum, const nn_real *x,
+static void nn__sample_sums(const nn__job *j, size_t sample, nn_real *sum, const nn_real *x,
                             const nn_real *mean, const nn_real *y)
 {
   const nn__node *node = j->node;
@@ -5720,16 +5753,16 @@ static void nn__sample_sums(const nn__group_job *j, size_t sample, nn_real *sum,
 }
 
 /* The kernel affine_rows over all of a sample's rows. */
-static void nn__sample_affine(const nn__group_job *j, size_t sample, const nn_real *x,
-                              const nn_real *y, const nn_real *mean, const nn_real *p,
-                              const nn_real *q, const nn_real *r)
+static void nn__sample_affine(const nn__job *j, size_t sample, const nn_real *y,
+                              const nn_real *mean, const nn_real *p, const nn_real *q,
+                              const nn_real *r)
 {
   const nn__node *node = j->node;
   const size_t step = nn__pixel_step(node, j->n), together = step == node->cols ? node->rows : 1;
   for (size_t i = 0; i < node->rows; i += together) {
     const size_t at = sample * nn__image_step(node) + i * step;
-    NN__DO(j->m->context.kernels, affine_rows)(j->to + at, x + at, y ? y + at : NULL, mean, p, q, r,
-                                               together, node->cols);
+    NN__DO(j->m->context.kernels, affine_rows)(j->to + at, j->from + at, y ? y + at : NULL, mean,
+                                               p, q, r, together, node->cols);
   }
 }
 
@@ -5746,37 +5779,33 @@ static void nn__group_sums(const nn__node *node, nn_real *to, const nn_real *sum
   }
 }
 
-static void nn__group_norm_task(void *arg, size_t sample, int thread)
+static void nn__group_norm_sample(const nn__job *j, size_t sample)
 {
-  const nn__group_job *j = arg;
   const nn__node *node = j->node;
   const size_t cols = node->cols, counted = nn__last_of(node, sample) + 1;
   const nn__wide share = (nn__wide)node->size / ((nn__wide)counted * (nn__wide)cols);
   nn_real *mean = node->keep + sample * NN__GROUP_ROWS * cols, *inverse = mean + cols;
-  (void)thread;
-  nn__sample_sums(j, sample, mean, j->x, NULL, NULL);
+  nn__sample_sums(j, sample, mean, j->from, NULL, NULL);
   nn__group_sums(node, mean, mean, NULL, share);
-  nn__sample_sums(j, sample, inverse, j->x, mean, j->x);
+  nn__sample_sums(j, sample, inverse, j->from, mean, j->from);
   nn__group_sums(node, inverse, inverse, NULL, share);
   for (size_t i = 0; i < cols; i++) {
     const nn__wide variance = (nn__wide)inverse[i], eps = (nn__wide)node->value;
     inverse[i] = (nn_real)(1 / NN__WIDE_SQRT(variance + eps) + (variance - variance));
   }
   nn__norm_factors(j->m, node, mean);
-  nn__sample_affine(j, sample, j->x, NULL, NULL, inverse + cols, NULL, inverse + 2 * cols);
+  nn__sample_affine(j, sample, NULL, NULL, inverse + cols, NULL, inverse + 2 * cols);
 }
 
 static void nn__group_norm_forward(nn_model *m, nn__node *node, size_t n)
 {
-  nn__group_job j = {m, node, n, nn__in(m, node, 0)->y, node->y};
-  nn__parallel(&m->context.pool, n, nn__group_norm_task, &j);
+  nn__by_sample(m, node, n, 0, node->y, nn__group_norm_sample);
 }
 
 /* With xhat = (x - mean) inverse and means over the group: dx = inverse (w dy - mean(w dy) -
  * xhat mean(w dy xhat)) = p dy + q (x - mean) + r. */
-static void nn__group_norm_back_task(void *arg, size_t sample, int thread)
+static void nn__group_norm_back_sample(const nn__job *j, size_t sample)
 {
-  const nn__group_job *j = arg;
   const nn__node *node = j->node;
   const size_t cols = node->cols, counted = nn__last_of(node, sample) + 1;
   const nn__wide share = (nn__wide)node->size / ((nn__wide)counted * (nn__wide)cols);
@@ -5784,9 +5813,8 @@ static void nn__group_norm_back_task(void *arg, size_t sample, int thread)
   nn_real *const p = node->keep + (sample * NN__GROUP_ROWS + 2) * cols, *const r = p + cols;
   nn_real *const q = r + cols, *const sum = q + cols, *const sum_hat = sum + cols;
   const nn_real *w = nn__norm_weight(j->m, node);
-  (void)thread;
-  nn__sample_sums(j, sample, sum, node->dy, NULL, NULL);
-  nn__sample_sums(j, sample, sum_hat, j->x, mean, node->dy);
+  nn__sample_sums(j, sample, sum, j->from, NULL, NULL);
+  nn__sample_sums(j, sample, sum_hat, j->x->y, mean, j->from);
   if (!j->to) return;
   nn__group_sums(node, r, sum, w, share);
   nn__group_sums(node, q, sum_hat, w, share);
@@ -5794,14 +5822,13 @@ static void nn__group_norm_back_task(void *arg, size_t sample, int thread)
     q[i] *= -inverse[i] * inverse[i] * inverse[i];
     r[i] *= -inverse[i];
   }
-  nn__sample_affine(j, sample, node->dy, j->x, mean, p, q, r);
+  nn__sample_affine(j, sample, j->x->y, mean, p, q, r);
 }
 
 static void nn__group_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  nn__group_job j = {m, node, n, nn__in(m, node, 0)->y, dx};
   const size_t cols = node->cols;
-  nn__parallel(&m->context.pool, n, nn__group_norm_back_task, &j);
+  nn__by_sample(m, node, n, 1, dx, nn__group_norm_back_sample);
   for (size_t i = 0; i < n && nn__learns(m, node) && !node->no_bias; i++) {
     const nn_real *inverse = node->keep + (i * NN__GROUP_ROWS + 1) * cols;
     const nn_real *sum = inverse + 4 * cols, *sum_hat = sum + cols;
@@ -5928,37 +5955,29 @@ static int nn__same_layout(const nn__node *node)
   return node->rows == 1 || (node->rank == 3 && node->cols == 1);
 }
 
-typedef struct nn__border_job {
-  const nn__kernels *kernels;
-  const nn_real *from;
-  nn_real *to;
-  size_t rows, cols;
-} nn__border_job;
-
-static void nn__border_task(void *arg, size_t i, int thread)
+static void nn__border_sample(const nn__job *j, size_t sample)
 {
-  const nn__border_job *j = arg;
-  const size_t at = i * j->rows * j->cols;
-  (void)thread;
-  NN__DO(j->kernels, transpose)(j->to + at, j->rows, j->from + at, j->cols, j->rows, j->cols);
+  const nn__node *node = j->node;
+  const size_t rows = node->rows, cols = node->cols, size = cols * sizeof *j->to;
+  const size_t out = sample * rows * cols;
+  if (node->rank == 3) {
+    const size_t high = j->back ? cols : rows, wide = j->back ? rows : cols;
+    NN__DO(j->m->context.kernels, transpose)(j->to + out, high, j->from + out, wide, high, wide);
+  }
+  for (size_t t = 0; t < rows && node->rank == 2; t++) { /* [n, T, F] and [T, n, F] */
+    const size_t border = out + t * cols, inside = (t * j->n + sample) * cols;
+    memcpy(j->to + (j->back ? inside : border), j->from + (j->back ? border : inside), size);
+  }
 }
 
 static void nn__copy_border(nn_model *m, const nn__node *node, size_t n, nn_real *to,
                             const nn_real *from, int inwards)
 {
-  const size_t rows = node->rows, cols = node->cols;
-  if (nn__same_layout(node)) {
-    memcpy(to, from, n * rows * cols * sizeof *to);
-  } else if (node->rank == 3) {
-    nn__border_job j = {m->context.kernels, from, to, inwards ? cols : rows, inwards ? rows : cols};
-    nn__parallel(&m->context.pool, n, nn__border_task, &j);
-  } else { /* [n, T, F] and [T, n, F] */
-    for (size_t i = 0; i < n; i++)
-      for (size_t t = 0; t < rows; t++) {
-        const size_t out = (i * rows + t) * cols, in = (t * n + i) * cols;
-        memcpy(to + (inwards ? in : out), from + (inwards ? out : in), cols * sizeof *to);
-      }
-  }
+  nn__job j = {m, node, NULL, n, from, to, inwards, nn__border_sample};
+  if (nn__same_layout(node))
+    memcpy(to, from, n * node->rows * node->cols * sizeof *to);
+  else
+    nn__parallel(&m->context.pool, n, nn__sample_task, &j);
 }
 
 /* Flatten and reshape read the border layout of one node as that of another. */
@@ -6015,40 +6034,33 @@ static void nn__embedding_backward(nn_model *m, nn__node *node, size_t n, nn_rea
     }
 }
 
-/* The layers that move rows, or a part of each: which place of its input a place of theirs has;
- * SIZE_MAX: none, so zeros. */
-static size_t nn__moved_from(const nn_model *m, const nn__node *node, size_t sample, size_t place)
+/* The layers that move rows, or a part of each: which place of input k a place of theirs has;
+ * SIZE_MAX: none. A joined input lies behind the first one, steps at that one's own end. */
+static size_t nn__moved_from(const nn__job *j, int k, size_t sample, size_t place)
 {
-  const nn__node *x = &m->node[node->in[0]];
+  const nn__node *node = j->node, *a = nn__in(j->m, node, 0), *x = nn__in(j->m, node, k);
   const nn_conv2d_options *o = &node->window;
-  const size_t last = x->rank == 2 ? nn__last_of(x, sample) : 0, begin = (size_t)node->begin;
-  if (node->kind == NN__LAST_STEP) return last;
-  if (node->rank == 2 && (node->kind == NN__PADDED || node->kind == NN__UPSAMPLE)) {
-    const int shift = node->kind == NN__PADDED, before = shift && place < (size_t)o->pad_h;
-    place = shift ? place - (size_t)o->pad_h : place / (size_t)o->stride_h;
-    return !before && place <= last ? place : SIZE_MAX;
+  const size_t wide = nn__image_width(x), all = nn__image_width(node);
+  const size_t high = nn__own_height(x, sample);
+  const int down = node->rank > 1 && node->axis == (node->rank == 3), across = node->axis == 2;
+  size_t row = place / all, column = place % all; /* what would be below 0 is too large, too */
+  switch (node->kind) {
+  case NN__LAST_STEP: row = high - 1; break;
+  case NN__REVERSE: row = high - 1 - row; break;
+  case NN__UPSAMPLE: row /= (size_t)o->stride_h, column /= (size_t)o->stride_w; break;
+  case NN__PADDED: row -= (size_t)o->pad_h, column -= (size_t)o->pad_w; break;
+  case NN__SLICE:
+    if (down) row += (size_t)node->begin;
+    if (across) column += (size_t)node->begin;
+    break;
+  case NN__JOIN:
+    if (k && down) row -= nn__own_height(a, sample);
+    if (k && across) column -= nn__image_width(a);
+    break;
+  default: break; /* side by side */
   }
-  if (node->kind == NN__REVERSE) return place <= last ? last - place : SIZE_MAX;
-  if (node->rank == 2 && node->axis == 0) return place + begin <= last ? place + begin : SIZE_MAX;
-  if (node->rank < 3) return place;
-  const size_t wide = (size_t)x->dim[2], top = (size_t)o->pad_h, left = (size_t)o->pad_w;
-  const size_t row = place / (size_t)node->dim[2], column = place % (size_t)node->dim[2];
-  if (node->kind == NN__UPSAMPLE)
-    return row / (size_t)o->stride_h * wide + column / (size_t)o->stride_w;
-  if (node->kind == NN__SLICE)
-    return (row + (node->axis == 1 ? begin : 0)) * wide + column + (node->axis == 2 ? begin : 0);
-  if (row < top || row - top >= (size_t)x->dim[1] || column < left || column - left >= wide)
-    return SIZE_MAX;
-  return (row - top) * wide + column - left;
+  return row < high && column < wide ? row * wide + column : SIZE_MAX;
 }
-
-typedef struct nn__move {
-  const nn_model *m;
-  const nn__node *node;
-  size_t n;
-  nn_real *x; /* read; back: its gradient */
-  int back;
-} nn__move;
 
 /* Which of the columns of its input is a slice's first: the last axis, but an image's channels. */
 static size_t nn__first_column(const nn__node *node)
@@ -6057,101 +6069,55 @@ static size_t nn__first_column(const nn__node *node)
   return node->kind == NN__SLICE && node->axis == columns ? (size_t)node->begin : 0;
 }
 
-static void nn__move_task(void *arg, size_t sample, int thread)
+/* A row of dx has the sum of what was made of it; of a join, which takes each once, it is a copy. */
+static void nn__move_sample(const nn__job *j, size_t sample)
 {
-  const nn__move *j = arg;
-  const nn__node *node = j->node, *x = &j->m->node[node->in[0]];
-  const size_t cols = node->cols, size = cols * sizeof *j->x, skip = nn__first_column(node);
-  (void)thread;
-  for (size_t p = 0; p < x->rows && j->back; p++)
-    memset(j->x + nn__row_at(x, j->n, sample, p) * x->cols, 0, x->cols * sizeof *j->x);
-  for (size_t p = 0; p < node->rows; p++) {
-    const size_t from = nn__moved_from(j->m, node, sample, p);
-    const size_t at = nn__row_at(node, j->n, sample, p) * cols;
-    if (from == SIZE_MAX) {
-      if (!j->back) memset(node->y + at, 0, size);
-      continue;
-    }
-    nn_real *const row = j->x + nn__row_at(x, j->n, sample, from) * x->cols + skip;
-    if (j->back) NN__DO(j->m->context.kernels, add)(row, row, node->dy + at, cols);
-    else memcpy(node->y + at, row, size);
-  }
-}
-
-static void nn__move_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  nn__move j = {m, node, n, dx ? dx : nn__in(m, node, 0)->y, dx != NULL};
-  nn__parallel(&m->context.pool, n, nn__move_task, &j);
-}
-NN__BOTH_WAYS(move)
-
-/* Rows of one input side by side with those of the other, or along steps, height or width after
- * them: where row p of input `which` lies. Steps follow at the first one's own end. */
-static size_t nn__joined_at(const nn_model *m, const nn__node *node, int which, size_t sample,
-                            size_t p)
-{
-  const nn__node *a = &m->node[node->in[0]], *x = &m->node[node->in[which]];
-  if (node->kind == NN__CONCAT) return p;
-  if (node->rank == 2) return p + (which ? nn__last_of(a, sample) + 1 : 0);
-  const size_t wide = (size_t)x->dim[2], row = p / wide, column = p % wide;
-  const size_t after = which ? (size_t)a->dim[node->axis] : 0;
-  return (row + (node->axis == 1 ? after : 0)) * (size_t)node->dim[2] + column +
-         (node->axis == 2 ? after : 0);
-}
-
-/* From both inputs or, `dx` not NULL, back to one. */
-static void nn__join_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  for (int k = dx ? node->toward : 0; k <= (dx ? node->toward : 1); k++) {
-    const nn__node *x = nn__in(m, node, k);
-    const size_t skip = k && node->kind == NN__CONCAT ? nn__in(m, node, 0)->cols : 0;
-    for (size_t i = 0; i < n; i++)
-      for (size_t p = 0; p <= nn__last_of(x, i); p++) {
-        const size_t own = nn__row_at(x, n, i, p) * x->cols;
-        const size_t row = nn__row_at(node, n, i, nn__joined_at(m, node, k, i, p));
-        const size_t at = row * node->cols + skip;
-        if (dx) memcpy(dx + own, node->dy + at, x->cols * sizeof *dx);
-        else memcpy(node->y + at, x->y + own, x->cols * sizeof *dx);
+  const nn__node *node = j->node;
+  const int joins = node->inputs > 1, back = nn__goes_back(j);
+  for (int k = back ? node->toward : 0; k <= (back ? node->toward : node->inputs - 1); k++) {
+    const nn__node *x = nn__in(j->m, node, k);
+    const size_t width = nn__min(x->cols, node->cols), size = width * sizeof *j->to;
+    nn_real *const in = (back ? j->to : x->y) + nn__first_column(node);
+    const size_t beside = k && node->kind == NN__CONCAT ? nn__in(j->m, node, 0)->cols : 0;
+    for (size_t p = 0; p < x->rows && back && !joins; p++)
+      memset(j->to + nn__row_at(x, j->n, sample, p) * x->cols, 0, x->cols * sizeof *j->to);
+    for (size_t p = 0; p < node->rows; p++) {
+      const size_t from = nn__moved_from(j, k, sample, p);
+      const size_t at = nn__row_at(node, j->n, sample, p) * node->cols + beside;
+      if (from == SIZE_MAX) {
+        if (!back && k == 0) memset(node->y + at, 0, size);
+        continue;
       }
+      nn_real *const row = in + nn__row_at(x, j->n, sample, from) * x->cols;
+      if (!back)
+        memcpy(node->y + at, row, size);
+      else if (joins)
+        memcpy(row, node->dy + at, size);
+      else
+        NN__DO(j->m->context.kernels, add)(row, row, node->dy + at, width);
+    }
   }
 }
-NN__BOTH_WAYS(join)
-
-typedef struct nn__turn_job {
-  const nn__kernels *kernels;
-  const nn__node *image, *steps;
-  size_t n;
-  int columns, to_image;
-  const nn_real *from;
-  nn_real *to;
-} nn__turn_job;
+NN__BY_SAMPLE(move)
 
 /* A sample's steps are the rows, or columns, of its image; step t holds [C,W] or [C,H] of it, which
  * lies there the other way round. */
-static void nn__turn_task(void *arg, size_t sample, int thread)
+static void nn__turn_sample(const nn__job *j, size_t sample)
 {
-  const nn__turn_job *j = arg;
-  const size_t c = j->image->cols, h = (size_t)j->image->dim[1], w = (size_t)j->image->dim[2];
-  const size_t each = j->columns ? h : w, next = j->columns ? w * c : c; /* pixels of a step */
-  (void)thread;
-  for (size_t t = 0; t < j->steps->rows; t++) {
-    const size_t pixel = sample * h * w * c + t * (j->columns ? c : w * c);
-    const size_t step = nn__row_at(j->steps, j->n, sample, t) * j->steps->cols;
-    if (j->to_image)
-      NN__DO(j->kernels, transpose)(j->to + pixel, next, j->from + step, each, c, each);
+  const nn__node *node = j->node, *image = node->kind == NN__TO_IMAGE ? node : j->x;
+  const nn__node *steps = image == node ? j->x : node;
+  const size_t c = image->cols, h = (size_t)image->dim[1], w = (size_t)image->dim[2];
+  const size_t each = node->axis ? h : w, next = node->axis ? w * c : c; /* pixels of a step */
+  for (size_t t = 0; t < steps->rows; t++) {
+    const size_t pixel = sample * h * w * c + t * (node->axis ? c : w * c);
+    const size_t step = nn__row_at(steps, j->n, sample, t) * steps->cols;
+    if ((image == node) != nn__goes_back(j))
+      NN__DO(j->m->context.kernels, transpose)(j->to + pixel, next, j->from + step, each, c, each);
     else
-      NN__DO(j->kernels, transpose)(j->to + step, each, j->from + pixel, next, each, c);
+      NN__DO(j->m->context.kernels, transpose)(j->to + step, each, j->from + pixel, next, each, c);
   }
 }
-
-static void nn__turn_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  const nn__node *x = nn__in(m, node, 0), *image = node->kind == NN__TO_IMAGE ? node : x;
-  nn__turn_job j = {m->context.kernels, image, image == node ? x : node, n, node->axis,
-                    (image == node) != (dx != NULL), nn__from(m, node, dx), nn__to(node, dx)};
-  nn__parallel(&m->context.pool, n, nn__turn_task, &j);
-}
-NN__BOTH_WAYS(turn)
+NN__BY_SAMPLE(turn)
 
 /* Row or column i of an image `factor` times as large lies between two of the image (PyTorch's
  * align_corners = False): the first, and the share of the one after it. */
@@ -6163,82 +6129,52 @@ static size_t nn__between(size_t i, size_t factor, size_t size, nn_real *share)
   return first;
 }
 
-/* Forward: y from x; back (dx not NULL): the same shares of dy added to dx. */
-typedef struct nn__blend_job {
-  const nn__kernels *kernels;
-  const nn__node *x, *node;
-  nn_real *dx;
-} nn__blend_job;
-
-static void nn__blend_task(void *arg, size_t sample, int thread)
+/* Forward: y from x; back: the same shares of dy added to dx. */
+static void nn__blend_sample(const nn__job *j, size_t sample)
 {
-  const nn__blend_job *j = arg;
   const nn__node *x = j->x, *node = j->node;
-  const size_t h = nn__image_height(x), w = nn__image_width(x), c = x->cols, each = node->rows * c;
-  nn_real *const dx = j->dx ? j->dx + sample * h * w * c : NULL;
-  (void)thread;
-  if (dx) memset(dx, 0, h * w * c * sizeof *dx);
-  else memset(node->y + sample * each, 0, each * sizeof *dx);
+  const nn__kernels *k = j->m->context.kernels;
+  const size_t h = nn__image_height(x), w = nn__image_width(x), c = x->cols;
+  const size_t small = h * w * c, large = node->rows * c;
+  const int back = nn__goes_back(j);
+  const nn_real *from = j->from + sample * (back ? large : small);
+  nn_real *const to = j->to + sample * (back ? small : large);
+  memset(to, 0, (back ? small : large) * sizeof *to);
   for (size_t p = 0; p < node->rows; p++) {
     nn_real low, right;
     const size_t row = p / nn__image_width(node), column = p % nn__image_width(node);
     const size_t top = nn__between(row, (size_t)node->window.stride_h, h, &low);
     const size_t left = nn__between(column, (size_t)node->window.stride_w, w, &right);
-    for (size_t k = 0; k < 4; k++) {
-      const nn_real share = (k / 2 ? low : 1 - low) * (k % 2 ? right : 1 - right);
-      const size_t at = ((top + k / 2) * w + left + k % 2) * c, to = sample * each + p * c;
+    for (size_t q = 0; q < 4; q++) {
+      const nn_real share = (q / 2 ? low : 1 - low) * (q % 2 ? right : 1 - right);
+      const size_t at = ((top + q / 2) * w + left + q % 2) * c;
       if (share == 0) continue; /* of what may not be there */
-      if (dx) NN__DO(j->kernels, axpy)(dx + at, share, node->dy + to, c);
-      else NN__DO(j->kernels, axpy)(node->y + to, share, x->y + sample * h * w * c + at, c);
+      NN__DO(k, axpy)(to + (back ? at : p * c), share, from + (back ? p * c : at), c);
     }
   }
 }
-
-static void nn__blend_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  nn__blend_job j = {m->context.kernels, nn__in(m, node, 0), node, dx};
-  nn__parallel(&m->context.pool, n, nn__blend_task, &j);
-}
-
-NN__BOTH_WAYS(blend)
-
-/* to = from b, where b, or `to`, may be one row a sample, as the channels' scale of
- * squeeze-and-excitation. */
-typedef struct nn__factors {
-  const nn__node *node, *by, *of; /* the product; whose y is b; whose rows `to` has */
-  size_t n;
-  const nn_real *from;
-  nn_real *to;
-} nn__factors;
+NN__BY_SAMPLE(blend)
 
 static size_t nn__factor_row(const nn__node *b, size_t n, size_t sample, size_t place)
 {
   return nn__row_at(b, n, sample, b->rank == 1 ? 0 : place) * b->cols;
 }
 
-static void nn__multiply_task(void *arg, size_t sample, int thread)
+/* y = a b; da = dy b; db = dy a. b, or what is made, may be one row a sample, as the channels' scale
+ * of squeeze-and-excitation: db is then summed over the rows that it has met. */
+static void nn__multiply_sample(const nn__job *j, size_t sample)
 {
-  const nn__factors *f = arg;
-  const nn__node *node = f->node;
-  (void)thread;
+  const nn__node *node = j->node, *other = nn__in(j->m, node, j->back ? !node->toward : 1);
+  const nn__node *made = j->back ? j->x : node;
   for (size_t p = 0; p < node->rows; p++) {
-    const nn_real *x = f->from + nn__row_at(node, f->n, sample, p) * node->cols;
-    const nn_real *by = f->by->y + nn__factor_row(f->by, f->n, sample, p);
-    nn_real *to = f->to + nn__factor_row(f->of, f->n, sample, p);
-    const int add = p > 0 && f->of->rank == 1;
-    for (size_t c = 0; c < node->cols; c++) to[c] = add ? x[c] * by[c] + to[c] : x[c] * by[c];
+    const nn_real *from = j->from + nn__row_at(node, j->n, sample, p) * node->cols;
+    const nn_real *by = other->y + nn__factor_row(other, j->n, sample, p);
+    nn_real *to = j->to + nn__factor_row(made, j->n, sample, p);
+    const int add = p > 0 && made->rank == 1;
+    for (size_t c = 0; c < node->cols; c++) to[c] = add ? from[c] * by[c] + to[c] : from[c] * by[c];
   }
 }
-
-/* y = a b; da = dy b; db = dy a, summed over the rows that one of b has met */
-static void nn__multiply_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  const int other = dx && node->toward ? 0 : 1;
-  nn__factors f = {node, nn__in(m, node, other), dx ? nn__in(m, node, !other) : node, n,
-                   nn__from(m, node, dx), nn__to(node, dx)};
-  nn__parallel(&m->context.pool, n, nn__multiply_task, &f);
-}
-NN__BOTH_WAYS(multiply)
+NN__BY_SAMPLE(multiply)
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
