@@ -160,6 +160,11 @@
 #else
 #define NN__TRAINS 1
 #endif
+#ifdef NN_NO_EXPORT
+#define NN__EXPORTS 0 /* what other programs' files need is called by nothing, and dropped */
+#else
+#define NN__EXPORTS 1
+#endif
 #ifdef __OPTIMIZE_SIZE__
 #define NN__SMALL 1 /* less code rather than more speed, as -Os asks for */
 #else
@@ -13683,20 +13688,11 @@ nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress, const cha
  * message names the byte. A file is checked whole before anything of it is used: offsets, sizes,
  * types and CRCs while the list is read; then that no name comes twice and no two arrays share a
  * byte. */
-#ifndef NN_NO_EXPORT
 enum { NN__MOST_ARRAYS = NN_MAX_PARAMS > 4096 ? NN_MAX_PARAMS : 4096 };
-enum { NN__MOST_HEADER = 100000000, NN__LONGEST_NAME = 255 };
+enum { NN__MOST_HEADER = 100000000, NN__LONGEST_NAME = NN__EXPORTS ? 255 : NN_NAME_SIZE - 1 };
 /* To put names in order without memory for all of them, the list is read again for every NN__GROUP
  * of it: 64 times at most, and 16 in a build that allows more than 4096 arrays. */
 enum { NN__GROUP = NN_MAX_PARAMS > 1024 ? NN_MAX_PARAMS / 16 : 64 };
-#endif
-
-static int nn__type_number(const char *name)
-{
-  int type = 1;
-  while (type < NN__STORED_TYPES && strcmp(nn__stored_type[type].name, name)) type++;
-  return type;
-}
 
 /* One of the numbers, the lowest byte first. A half has 5 bits of exponent and 10 of fraction; a
  * bfloat16 is the upper half of a float. */
@@ -13712,7 +13708,6 @@ static nn_real nn__stored_number(const unsigned char *p, int type)
   return nn__real_of(sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13, 4);
 }
 
-#ifndef NN_NO_EXPORT
 /* The least keys of a list from `low` on. To see all keys in order, the list is read again for each
  * group, which begins at the greatest key of the group before. */
 typedef struct nn__group {
@@ -13745,7 +13740,6 @@ static int nn__group_next(nn__group *g)
   g->low = g->item[NN__GROUP - 1].key, g->count = 0;
   return 1;
 }
-#endif
 
 /* A file of weights, and the array of it that was read last. */
 typedef struct nn__bundle {
@@ -13753,33 +13747,42 @@ typedef struct nn__bundle {
   nn__file file;        /* its io is the cursor in the list; of our own files in the numbers, and */
   nn__io list;          /* this one is in the list */
   int count, index;     /* arrays, or what the list has beside them, in all and so far */
+  nn_type type;
   nn_stored now;
-#ifndef NN_NO_EXPORT
   size_t begin, end;    /* the list; in an npz numbers end where it begins */
   size_t data, numbers; /* safetensors: where the numbers begin, and their bytes */
-  size_t metadata;      /* safetensors: where its value begins; 0: not seen yet */
+  nn_model *notes;      /* takes the metadata of safetensors; or NULL */
   nn__group *group;
   char text[NN__LONGEST_NAME + 1];
-#else
-  char text[NN_NAME_SIZE];
-#endif
 } nn__bundle;
+
+/* The array whose numbers begin at `bytes`. */
+static void nn__is_now(nn__bundle *b, const nn_array *a, const unsigned char *bytes)
+{
+  const nn_stored now = {b->text, nn__stored_type[a->type].name, a->rank, {0}, a->count, bytes,
+                         a->count * nn__stored_type[a->type].size};
+  b->type = a->type, b->now = now;
+  memcpy(b->now.dim, a->dim, sizeof a->dim);
+}
 
 /* ---- our own files ------------------------------------------------------------------------ */
 
 /* An array in PARM's list: its name and shape. */
-static void nn__own_entry(nn__bundle *b, nn__io *at)
+static nn_array nn__own_entry(nn__bundle *b, nn__io *at)
 {
-  nn_stored *const now = &b->now;
+  nn_array a = nn__no_array;
+  size_t bytes;
+  a.type = b->file.io.wide == 4 ? NN_F32 : NN_F64;
   nn__io_text(at, "a name", b->text, NN_NAME_SIZE);
-  nn__io_int(at, "the rank", &now->rank, 1, 4);
-  for (int i = 0; i < now->rank; i++) {
+  nn__io_int(at, "the rank", &a.rank, 1, 4);
+  for (int i = 0; i < a.rank; i++) {
     int dim = 0;
     nn__io_size(at, &dim);
-    now->dim[i] = (size_t)dim;
+    a.dim[i] = (size_t)dim;
   }
-  if (!nn__sizes_of(now->rank, now->dim, 1, &now->count, &now->size))
+  if (!nn__sizes_of(a.rank, a.dim, nn__type_size(a.type), &a.count, &bytes))
     nn__io_fail(at, NN_ERR_LIMIT, "%s is too large", b->text);
+  return a;
 }
 
 static void nn__own_rewind(nn__bundle *b)
@@ -13795,15 +13798,12 @@ static void nn__own_rewind(nn__bundle *b)
 static void nn__own_next(nn__bundle *b)
 {
   nn__io *const s = &b->file.io;
-  nn__own_entry(b, &b->list);
+  const nn_array a = nn__own_entry(b, &b->list);
   if (s->status == NN_OK) s->status = b->list.status;
-  b->now.type = nn__stored_type[s->wide == 4 ? NN__TYPE_F32 : NN__TYPE_F64].name;
-  b->now.bytes = s->from + s->at;
-  b->now.size = b->now.count * (size_t)s->wide; /* once what follows has seen that they are there */
-  nn__io_reals(s, NULL, b->now.count);
+  nn__is_now(b, &a, s->from + s->at);
+  nn__io_reals(s, NULL, a.count);
 }
 
-#ifndef NN_NO_EXPORT
 /* ---- JSON, as much as safetensors has: objects of known depth, so nothing recurses ----------- */
 
 /* The four digits of a \u; what is none is 0x110000, which is no character. */
@@ -13898,16 +13898,28 @@ static void nn__check_name(nn__bundle *b, size_t length, uint64_t salt)
     nn__group_add(b->group, nn__hash(b->text, length, 0xCBF29CE484222325u + salt), 0);
 }
 
-/* {"key":"text",..}, the metadata: only gone past here. */
+/* {"key":"text",..}, the metadata: what the model b->notes does not have yet becomes a note there,
+ * where it may be one and there is room. "format" is about the file. */
 static void nn__json_texts(nn__bundle *b)
 {
   nn__io *const s = &b->file.io;
+  nn_model *const m = b->notes;
   nn__expect(s, '{');
   if (nn__take(s, '}')) return;
   do {
-    nn__check_name(b, nn__json_string(s, b->text, sizeof b->text), 1);
+    const size_t length = nn__json_string(s, b->text, sizeof b->text);
+    nn__check_name(b, length, 1);
     nn__expect(s, ':');
-    nn__json_string(s, NULL, 0);
+    const size_t start = s->at, size = nn__json_string(s, NULL, 0);
+    const size_t room = m ? m->notes_size - m->notes_used : 0;
+    if (length > 31 || length + 2 > room || size > room - length - 2 || !nn__good_key(b->text) ||
+        !strcmp(b->text, "format") || nn_note(m, b->text))
+      continue;
+    char *const text = m->notes + m->notes_used + length + 1;
+    memcpy(m->notes + m->notes_used, b->text, length + 1);
+    s->at = start;
+    nn__json_string(s, text, size + 1);
+    if (nn__bad_text(text, size) == size) m->notes_used += length + size + 2;
   } while (s->status == NN_OK && nn__take(s, ','));
   nn__expect(s, '}');
 }
@@ -13915,10 +13927,10 @@ static void nn__json_texts(nn__bundle *b)
 static void nn__next_tensor(nn__bundle *b)
 {
   nn__io *const s = &b->file.io;
-  nn_stored *const now = &b->now;
-  size_t place[2] = {0, 0};
-  int first = b->index == 0;
-  for (;; first = 0) {
+  nn_array a = nn__no_array; /* {"dtype":"F32","shape":[3,4],"data_offsets":[0,48]} */
+  size_t place[2] = {0, 0}, size;
+  int first = b->index == 0, metadata = 1;
+  for (; metadata; first = 0) {
     if (nn__take(s, '}')) {
       while (s->at < s->end && s->from[s->at] == ' ') s->at++;
       if (s->at < s->end) nn__io_fail(s, NN_ERR_FORMAT, "only spaces may follow the header's }");
@@ -13926,30 +13938,21 @@ static void nn__next_tensor(nn__bundle *b)
       return;
     }
     if (!first && !nn__take(s, ',')) nn__io_fail(s, NN_ERR_FORMAT, ", or } expected");
-    const size_t length = nn__json_string(s, b->text, sizeof b->text);
+    nn__check_name(b, nn__json_string(s, b->text, sizeof b->text), 0);
     nn__expect(s, ':');
     if (s->status != NN_OK) return;
-    if (strcmp(b->text, "__metadata__")) {
-      nn__check_name(b, length, 0);
-      break;
-    }
-    if (b->metadata) nn__io_fail(s, NN_ERR_FORMAT, "__metadata__ twice");
-    b->metadata = s->at;
-    nn__json_texts(b);
-    if (s->status != NN_OK) return;
+    metadata = !strcmp(b->text, "__metadata__");
+    if (metadata) nn__json_texts(b);
   }
-  nn_array a = nn__no_array; /* {"dtype":"F32","shape":[3,4],"data_offsets":[0,48]} */
   nn__describe(s, &a, place);
-  now->type = nn__stored_type[a.type].name, now->rank = a.rank;
-  memcpy(now->dim, a.dim, sizeof a.dim);
-  if (!nn__sizes_of(a.rank, a.dim, nn__stored_type[a.type].size, &now->count, &now->size))
+  if (!nn__sizes_of(a.rank, a.dim, nn__stored_type[a.type].size, &a.count, &size))
     nn__io_fail(s, NN_ERR_LIMIT, "a shape of more numbers than fit in memory");
-  if (place[0] > place[1] || place[1] > b->numbers || place[1] - place[0] != now->size)
+  if (place[0] > place[1] || place[1] > b->numbers || place[1] - place[0] != size)
     nn__io_fail(s, NN_ERR_FORMAT, "data_offsets %zu and %zu for %zu bytes, in a file with %zu",
-                place[0], place[1], now->size, b->numbers);
+                place[0], place[1], size, b->numbers);
   if (s->status != NN_OK) return;
-  now->bytes = s->from + b->data + place[0];
-  if (b->group && b->group->places && now->size) nn__group_add(b->group, place[0], place[1]);
+  nn__is_now(b, &a, s->from + b->data + place[0]);
+  if (b->group && b->group->places && size) nn__group_add(b->group, place[0], place[1]);
 }
 
 static void nn__open_safetensors(nn__bundle *b, size_t size)
@@ -14070,9 +14073,7 @@ static void nn__next_npy(nn__bundle *b)
     nn__io_fail(s, NN_ERR_FORMAT, "damaged: its CRC-32 does not match");
   else
     nn__npy_head(&file, size, &a), nn__check_count(&file, size, &a), s->status = file.status;
-  b->now.type = nn__stored_type[a.type].name, b->now.rank = a.rank, b->now.count = a.count;
-  memcpy(b->now.dim, a.dim, sizeof a.dim);
-  b->now.bytes = file.from + file.at, b->now.size = size - file.at;
+  nn__is_now(b, &a, file.from + file.at);
   s->at = next, s->end = b->end;
 }
 
@@ -14103,19 +14104,18 @@ static void nn__open_npz(nn__bundle *b, size_t size)
     nn__io_fail(s, NN_ERR_FORMAT, "a directory that is not where its end says");
   b->begin = (size_t)begin, b->count = (int)all;
 }
-#endif
 
 /* ---- a list of arrays --------------------------------------------------------------------- */
 
 static void nn__rewind(nn__bundle *b)
 {
   b->index = 0;
-  if (b->form == NN__OWN) nn__own_rewind(b);
-#ifndef NN_NO_EXPORT
-  if (b->form == NN__OWN) return;
-  b->file.io.at = b->begin, b->file.io.end = b->end, b->metadata = 0;
+  if (!NN__EXPORTS || b->form == NN__OWN) {
+    nn__own_rewind(b);
+    return;
+  }
+  b->file.io.at = b->begin, b->file.io.end = b->end;
   if (b->form == NN__SAFETENSORS) b->count = INT_MAX; /* until it is seen */
-#endif
 }
 
 /* 1: b->now is the next array. 0: there is none left, or something is wrong with it. */
@@ -14123,22 +14123,18 @@ static int nn__next(nn__bundle *b)
 {
   nn__io *const s = &b->file.io;
   if (s->status != NN_OK || b->index >= b->count) return 0;
-  b->now.name = b->text;
-  if (b->form == NN__OWN) nn__own_next(b);
-#ifndef NN_NO_EXPORT
-  if (b->form == NN__SAFETENSORS) nn__next_tensor(b);
-  if (b->form == NN__NPZ) nn__next_npy(b);
+  if (!NN__EXPORTS || b->form == NN__OWN) nn__own_next(b);
+  else if (b->form == NN__SAFETENSORS) nn__next_tensor(b);
+  else nn__next_npy(b);
   if (b->index == b->count) return 0;
   if (b->index >= NN__MOST_ARRAYS && b->form != NN__OWN)
     nn__io_fail(s, NN_ERR_LIMIT, "more than %d arrays", NN__MOST_ARRAYS);
   if (b->form == NN__NPZ && b->index + 1 == b->count && s->status == NN_OK && s->at != s->end)
     nn__io_fail(s, NN_ERR_FORMAT, "%zu bytes behind the directory's last file", s->end - s->at);
-#endif
   b->index++;
   return s->status == NN_OK;
 }
 
-#ifndef NN_NO_EXPORT
 /* That no name comes twice; or that no two arrays share a byte, and in safetensors no byte belongs
  * to none. */
 static void nn__check_apart(nn__bundle *b, int places)
@@ -14170,23 +14166,20 @@ static void nn__check_apart(nn__bundle *b, int places)
                 (unsigned long long)(b->numbers - end));
   b->group = NULL;
 }
-#endif
 
 /* A file's list, wholly checked. */
 static nn_status nn__bundle_of(nn__bundle *b, const void *bytes, size_t size, nn_message *why)
 {
   memset(b, 0, sizeof *b);
   b->form = bytes ? nn__form_of(bytes, size) : NN__OWN;
-  if (b->form == NN__OWN) return nn__file_of(&b->file, bytes, size, why);
-#ifndef NN_NO_EXPORT
+  if (!NN__EXPORTS || b->form == NN__OWN) return nn__file_of(&b->file, bytes, size, why);
   nn__io *const s = &b->file.io;
   s->reading = 1, s->from = bytes, s->end = size, s->why = why;
   if (b->form == NN__SAFETENSORS) nn__open_safetensors(b, size);
   else nn__open_npz(b, size);
   nn__check_apart(b, 0);
   nn__check_apart(b, 1);
-#endif
-  return b->file.io.status;
+  return s->status;
 }
 
 #ifndef NN_NO_EXPORT
@@ -14202,6 +14195,7 @@ nn_status nn_list_weights(const void *bytes, size_t size,
     if (each(user, &b.now)) return NN_STOPPED;
   return b.file.io.status;
 }
+#endif
 
 /* ---- names -------------------------------------------------------------------------------- */
 
@@ -14253,7 +14247,6 @@ static const char *nn__other_name(nn__names *names, const char *name, int side, 
     }
   return NULL;
 }
-#endif
 
 /* How an array of the model was found. */
 enum { NN__BY_NAME = 1, NN__BY_TABLE };
@@ -14268,13 +14261,11 @@ static int nn__array_named(const nn_model *m, const char *name, size_t length, i
   return -1;
 }
 
-#ifndef NN_NO_EXPORT
 /* The first thing that is wrong with a table. taken: NULL; or, after a file was read, for each
- * array of the model NN__BY_TABLE where the file has what its line says. named: zeros, which become
- * 1 for each array that the table names. */
-static nn_status nn__check_names(nn_model *m, const char *table, const unsigned char *taken,
-                                 unsigned char named[NN_MAX_PARAMS])
+ * array of the model NN__BY_TABLE where the file has what its line says. */
+static nn_status nn__check_names(nn_model *m, const char *table, const unsigned char *taken)
 {
+  unsigned char named[NN_MAX_PARAMS] = {0};
   nn__name_line line;
   line.number = 0;
   for (int k = 0; table && nn__next_line(&table, &line); k++) {
@@ -14399,7 +14390,6 @@ static void nn__misfit(nn__bundle *b, const nn__param *p)
               b->text, nn__dims_text(&there, b->now.rank, b->now.dim), p->name,
               nn__dims_text(&here, p->rank, nn__dims_of(p, dim)));
 }
-#endif
 
 /* ---- where numbers go --------------------------------------------------------------------- */
 
@@ -14425,7 +14415,6 @@ static int nn__same_shape(const nn__param *p, const nn_stored *now, nn__strides 
   return 1;
 }
 
-#ifndef NN_NO_EXPORT
 static int nn__has_shape(const nn_stored *now, int rank, size_t a, size_t b, size_t c, size_t d)
 {
   const size_t dim[4] = {a, b, c, d};
@@ -14477,14 +14466,13 @@ static int nn__keras_shape(const nn_model *m, const nn__param *p, const nn_store
   if (image) to->plane = image->rows, to->channels = image->cols, to->flat = p->rank - 1;
   return same;
 }
-#endif
 
-/* Fills a model's array. */
-static void nn__take_numbers(nn_real *to, const nn__param *p, const nn_stored *now, int type,
+/* Fills a model's array, or memory of its size. */
+static void nn__take_numbers(nn_real *to, const nn__param *p, const nn__bundle *b,
                              const nn__strides *l)
 {
-  const unsigned char *const from = now->bytes;
-  const size_t wide = nn__stored_type[type].size;
+  const unsigned char *const from = b->now.bytes;
+  const size_t wide = nn__stored_type[b->type].size;
   for (size_t i = 0; i < p->count; i++) {
     size_t rest = i, place = l->start;
     for (int k = p->rank; k-- > 0; rest /= (size_t)p->dim[k]) {
@@ -14493,7 +14481,7 @@ static void nn__take_numbers(nn_real *to, const nn__param *p, const nn_stored *n
       if (l->plane && k == l->flat) x = x % l->plane * l->channels + x / l->plane;
       place += x * l->stride[k];
     }
-    to[i] = nn__stored_number(from + place * wide, type);
+    to[i] = nn__stored_number(from + place * wide, (int)b->type);
   }
 }
 
@@ -14527,11 +14515,11 @@ static void nn__note_first(char *first, const char *name)
 /* Whether a model's array can be filled from the numbers that the file has for it. */
 static void nn__check_usable(nn__bundle *b, const nn_model *m, const nn__param *p)
 {
-  const int type = nn__type_number(b->now.type), wide = nn__stored_type[type].size;
+  const int wide = nn__stored_type[b->type].size;
   nn_message reason;
   const nn_status bad =
       m->config.in_place ? nn__borrowable(b->now.bytes, wide, &reason) : NN_OK;
-  if (type < NN__TYPE_F32 || type > NN__TYPE_BF16)
+  if ((int)b->type < NN__TYPE_F32 || (int)b->type > NN__TYPE_BF16)
     nn__io_fail(&b->file.io, NN_ERR_FORMAT, "not F32, F64, F16 or BF16: %s, from %s", p->name,
                 b->text);
   else if (bad != NN_OK)
@@ -14539,18 +14527,17 @@ static void nn__check_usable(nn__bundle *b, const nn_model *m, const nn__param *
 }
 
 /* pair: the second bias of a cell of Keras's, which has one; or -1. */
-static void nn__fill_array(nn_model *m, int own, int pair, const nn_stored *now, nn__strides *l)
+static void nn__fill_array(nn_model *m, int own, int pair, const nn__bundle *b, nn__strides *l)
 {
   const nn__param *const p = &m->param[own];
-  const int type = nn__type_number(now->type);
   if (m->config.in_place) {
-    nn__borrow(&m->param[own], now->bytes);
+    nn__borrow(&m->param[own], b->now.bytes);
     return;
   }
-  nn__take_numbers(nn__value(m, own), p, now, type, l);
+  nn__take_numbers(nn__value(m, own), p, b, l);
   l->start = p->count; /* the second row of a GRU's two */
   if (pair >= 0 && l->gate)
-    nn__take_numbers(nn__value(m, pair), p, now, type, l);
+    nn__take_numbers(nn__value(m, pair), p, b, l);
   else if (pair >= 0)
     memset(nn__value(m, pair), 0, p->count * sizeof(nn_real));
 }
@@ -14561,93 +14548,53 @@ static void nn__match_arrays(nn__bundle *b, nn_model *m, const nn_weights_option
                              nn_weights *w)
 {
   nn__io *const s = &b->file.io;
+  const int by_order = NN__EXPORTS && o->by_order;
   unsigned char found[NN_MAX_PARAMS] = {0};
   nn__strides layout;
   int own = -1;
-#ifndef NN_NO_EXPORT
   char layer[NN__LONGEST_NAME + 1] = "";
   nn__names names = {o->names, o->names};
-#endif
   nn__rewind(b);
   while (nn__next(b)) {
-    const nn_stored *const now = &b->now;
-    const int first = own + 1;
-    int pair = -1, fits, how = NN__BY_NAME;
-    own = -1;
-#ifndef NN_NO_EXPORT
-    const char *const end = strrchr(b->text, '.');
-    if (b->form != NN__OWN && !strcmp(end ? end + 1 : b->text, "num_batches_tracked")) continue;
-    if (o->by_order) own = nn__in_order(b, m, found, layer);
-    if (s->status != NN_OK) return;
+    const char *const dot = strrchr(b->text, '.'), *const role = dot ? dot + 1 : b->text;
+    const int first = own + 1, foreign = NN__EXPORTS && b->form != NN__OWN;
+    int pair = -1, how = NN__BY_NAME;
     size_t size;
-    const char *const other = nn__other_name(&names, b->text, 0, &size);
-    if (other) own = nn__array_named(m, other, size, first), how = NN__BY_TABLE;
-#endif
-    if (!o->by_order && how == NN__BY_NAME) own = nn__own_array(m, b->text, o, first);
+    if (foreign && !strcmp(role, "num_batches_tracked")) continue;
+    const char *const other = NN__EXPORTS ? nn__other_name(&names, b->text, 0, &size) : NULL;
+    if (by_order) own = nn__in_order(b, m, found, layer);
+    else if (other) own = nn__array_named(m, other, size, first), how = NN__BY_TABLE;
+    else own = nn__own_array(m, b->text, o, first);
+    if (s->status != NN_OK) return;
     const nn__param *const p = own >= 0 ? &m->param[own] : NULL;
     if (p && found[own])
       nn__io_fail(s, NN_ERR_FORMAT, "two arrays for %s, from %s", p->name, b->text);
-    fits = p && nn__same_shape(p, now, &layout);
-#ifndef NN_NO_EXPORT
-    if (p && o->keras) {
-      fits = nn__keras_shape(m, p, now, &layout);
+    int fits = p && nn__same_shape(p, &b->now, &layout);
+    if (NN__EXPORTS && p && o->keras) {
+      fits = nn__keras_shape(m, p, &b->now, &layout);
       if (p->layer >= 0 && !strcmp(p->what, "bias_ih")) pair = own + 1; /* has no array there */
     }
-    if (o->by_order && !fits) nn__misfit(b, p);
-#endif
+    if (by_order && !fits) nn__misfit(b, p);
     if (s->status != NN_OK) return;
     if (p) found[own] = (unsigned char)how;
     if (pair >= 0) found[pair] = NN__BY_NAME;
-    if (fits && fill) nn__fill_array(m, own, pair, now, &layout);
+    if (fits && fill) nn__fill_array(m, own, pair, b, &layout);
     if (fits && !fill) nn__check_usable(b, m, p);
     if (fill) continue;
     if (fits) w->found += 1 + (pair >= 0);
     else if (p) w->reshaped++, nn__note_first(w->first_reshaped, p->name);
     else w->unused++, nn__note_first(w->first_unused, b->text);
   }
-#ifndef NN_NO_EXPORT
-  unsigned char named[NN_MAX_PARAMS] = {0};
-  if (s->status == NN_OK && !fill) s->status = nn__check_names(m, o->names, found, named);
-#endif
-  for (int i = 0; i < m->params && !fill && s->status == NN_OK; i++) {
-    if (found[i]) continue;
-#ifndef NN_NO_EXPORT
-    if ((b->form != NN__OWN || o->by_order) && nn__is_constant(m, i) && !m->config.in_place)
-      continue;
-    if (o->by_order)
+  if (fill) return;
+  if (NN__EXPORTS && s->status == NN_OK) s->status = nn__check_names(m, o->names, found);
+  for (int i = 0; i < m->params && s->status == NN_OK; i++) {
+    const int fixed = NN__EXPORTS && (b->form != NN__OWN || by_order) && !m->config.in_place;
+    if (found[i] || (fixed && nn__is_constant(m, i))) continue;
+    if (by_order)
       nn__io_fail(s, NN_ERR_SHAPE, "by order: the file has no array left for %s", m->param[i].name);
-#endif
     w->missing++, nn__note_first(w->first_missing, m->param[i].name);
   }
 }
-
-#ifndef NN_NO_EXPORT
-/* The metadata of safetensors as notes that the model does not have yet, where they may be notes
- * and there is room. "format" is about the file. */
-static void nn__take_metadata(nn__bundle *b, nn_model *m)
-{
-  nn__io *const s = &b->file.io;
-  char key[33];
-  if (!b->metadata) return;
-  s->at = b->metadata;
-  nn__expect(s, '{');
-  if (nn__take(s, '}')) return;
-  do {
-    const size_t length = nn__json_string(s, key, sizeof key);
-    nn__expect(s, ':');
-    const size_t start = s->at, size = nn__json_string(s, NULL, 0);
-    const size_t room = m->notes_size - m->notes_used;
-    if (length > 31 || !nn__good_key(key) || !strcmp(key, "format") || nn_note(m, key) ||
-        length + 2 > room || size > room - length - 2)
-      continue;
-    char *const text = m->notes + m->notes_used + length + 1;
-    memcpy(m->notes + m->notes_used, key, length + 1);
-    s->at = start;
-    nn__json_string(s, text, size + 1);
-    if (nn__bad_text(text, size) == size) m->notes_used += length + size + 2;
-  } while (nn__take(s, ','));
-}
-#endif
 
 nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
                                  const nn_weights_options *options, nn_weights *result)
@@ -14660,16 +14607,13 @@ nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
   if (!options) options = &plain;
   memset(result, 0, sizeof *result);
   if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_load_weights: not built");
-#ifdef NN_NO_EXPORT
-  if (options->names || options->by_order || options->keras)
+  if (!NN__EXPORTS && (options->names || options->by_order || options->keras))
     return nn__error(m, NN_ERR_UNSUPPORTED, "nn_load_weights: built with NN_NO_EXPORT");
-#else
   if (options->keras && m->config.in_place)
     return nn__error(m, NN_ERR_UNSUPPORTED,
                      "nn_load_weights: Keras has other layouts, which cannot be used in place");
   if (options->by_order && options->names)
     return nn__error(m, NN_ERR_ARGUMENT, "nn_load_weights: names, or by_order, which needs none");
-#endif
   if (nn__bundle_of(&b, bytes, size, nn__message(m)) != NN_OK) return m->status = b.file.io.status;
   nn__match_arrays(&b, m, options, 0, result);
   if (b.file.io.status != NN_OK) return m->status = b.file.io.status;
@@ -14678,10 +14622,8 @@ nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
                                       "%s%s", result->missing, result->missing ? ", first " : "",
                      result->first_missing, result->reshaped, result->reshaped ? ", first " : "",
                      result->first_reshaped);
+  b.notes = m;
   nn__match_arrays(&b, m, options, 1, result);
-#ifndef NN_NO_EXPORT
-  nn__take_metadata(&b, m);
-#endif
   m->ran = m->packed = 0; /* what is there was made of other weights */
   return NN_OK;
 }
@@ -14735,12 +14677,6 @@ static nn_status nn__exporter(nn__io *s, nn__export *e, nn_model *m, nn_write wr
   return absent ? nn__error(m, NN_ERR_STATE, "export: %s " NN__ABSENT, absent->name) : NN_OK;
 }
 
-static nn_status nn__export_end(nn__io *s, const nn__export *e)
-{
-  if (e->failed) return nn__error(s->m, NN_ERR_IO, "export: the caller's write failed");
-  return s->status == NN_OK ? NN_OK : (s->m->status = s->status);
-}
-
 static void nn__io_put(nn__io *s, const char *text, size_t length) /* text is only read */
 {
   nn__io_bytes(s, (void *)(uintptr_t)(const void *)text, length);
@@ -14755,34 +14691,19 @@ static const char *nn__name_out(const nn_model *m, int param, nn__names *names, 
   return other ? other : m->param[param].name;
 }
 
-/* What the next array is called in a file: those of the table, then those that it does not name.
- * NULL: there is none left. */
-static const char *nn__each_name(const nn_model *m, const unsigned char *named, const char **table,
-                                 int *param, size_t *length)
-{
-  nn__name_line line;
-  line.number = 0;
-  if (nn__next_line(table, &line)) return *length = line.length[0], line.name[0];
-  while (*param < m->params && named[*param]) ++*param;
-  if (*param == m->params) return NULL;
-  *length = strlen(m->param[*param].name);
-  return m->param[(*param)++].name;
-}
-
 /* That the names in the file are UTF-8 and differ. */
 static nn_status nn__check_names_out(nn_model *m, const char *table)
 {
-  unsigned char named[NN_MAX_PARAMS] = {0};
+  nn__names names = {table, table};
   nn__group g;
   uint64_t twice = 0; /* the hash of a name that comes twice */
-  if (nn__check_names(m, table, NULL, named) != NN_OK) return m->status;
+  if (nn__check_names(m, table, NULL) != NN_OK) return m->status;
   if (!table) return NN_OK;
   g.low = 0, g.count = 0, g.places = 0;
   do {
-    const char *at = table, *name;
-    size_t length;
-    int param = 0;
-    while ((name = nn__each_name(m, named, &at, &param, &length)) != NULL) {
+    for (int i = 0; i < m->params; i++) {
+      size_t length;
+      const char *const name = nn__name_out(m, i, &names, &length);
       const uint64_t key = nn__hash(name, length, 0xCBF29CE484222325u);
       nn_message text = {{0}};
       memcpy(text.text, name, nn__min(length, sizeof text.text - 1));
@@ -14843,24 +14764,20 @@ static void nn__safetensors_header(nn__io *s, const char *table)
   nn__io_word(s, "}");
 }
 
-nn_status nn_export_safetensors(nn_model *m, const char *names, nn_write write, void *user)
+static void nn__safetensors_write(nn__io *s, const char *table)
 {
-  nn__io s;
-  nn__export e;
-  if (nn__exporter(&s, &e, m, write, user) != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
-  if (nn__check_names_out(m, names) != NN_OK) return m->status;
-  nn__io count = s;
+  const nn_model *m = s->m;
+  nn__io count = *s;
   count.sink = NULL;
-  nn__safetensors_header(&count, names);
-  const size_t length = nn__round_up(8 + count.at, NN__ALIGN) - 8; /* the numbers lie aligned */
-  if (length > NN__MOST_HEADER) return nn__error(m, NN_ERR_LIMIT, "export: a header of %zu bytes",
-                                                 length);
-  uint64_t bytes = length;
-  nn__io_uint(&s, &bytes, 8);
-  nn__safetensors_header(&s, names);
-  while (s.at < 8 + length) nn__io_word(&s, " ");
-  for (int i = 0; i < m->params; i++) nn__io_reals(&s, m->param[i].value, m->param[i].count);
-  return nn__export_end(&s, &e);
+  nn__safetensors_header(&count, table);
+  const size_t begin = nn__round_up(8 + count.at, NN__ALIGN); /* of the numbers */
+  uint64_t length = begin - 8;
+  if (length > NN__MOST_HEADER)
+    nn__io_fail(s, NN_ERR_LIMIT, "a header of %zu bytes", begin - 8);
+  nn__io_uint(s, &length, 8);
+  nn__safetensors_header(s, table);
+  while (s->status == NN_OK && s->at < begin) nn__io_word(s, " ");
+  for (int i = 0; i < m->params; i++) nn__io_reals(s, m->param[i].value, m->param[i].count);
 }
 
 /* Writes an array's npy file, with its header in the archive; or `directory`, its entry there. */
@@ -14904,9 +14821,13 @@ static void nn__npz_write(nn__io *s, const char *table)
   const uint64_t count = (uint64_t)m->params;
   uint64_t last[NN__Z_END_WORDS] = {0, count, count, s->at - begin, begin, 0};
   nn__zip_end(s, last);
+  if (s->at >= nn__zip_64 || count >= 0xFFFF)
+    nn__io_fail(s, NN_ERR_LIMIT, "%zu bytes are too many for an npz", s->at);
 }
 
-nn_status nn_export_npz(nn_model *m, const char *names, nn_write write, void *user)
+/* A file that `walk` writes: first to nowhere, where it finds what it cannot write. */
+static nn_status nn__export_arrays(nn_model *m, const char *names, nn_write write, void *user,
+                                   void (*walk)(nn__io *s, const char *table))
 {
   nn__io s;
   nn__export e;
@@ -14914,11 +14835,21 @@ nn_status nn_export_npz(nn_model *m, const char *names, nn_write write, void *us
   if (nn__check_names_out(m, names) != NN_OK) return m->status;
   nn__io count = s;
   count.sink = NULL;
-  nn__npz_write(&count, names);
-  if (count.at >= nn__zip_64 || m->params >= 0xFFFF)
-    return nn__error(m, NN_ERR_LIMIT, "export: %zu bytes are too many for an npz", count.at);
-  nn__npz_write(&s, names);
-  return nn__export_end(&s, &e);
+  walk(&count, names);
+  s.status = count.status;
+  if (s.status == NN_OK) walk(&s, names);
+  if (e.failed) return nn__error(m, NN_ERR_IO, "export: the caller's write failed");
+  return s.status == NN_OK ? NN_OK : (m->status = s.status);
+}
+
+nn_status nn_export_safetensors(nn_model *m, const char *names, nn_write write, void *user)
+{
+  return nn__export_arrays(m, names, write, user, nn__safetensors_write);
+}
+
+nn_status nn_export_npz(nn_model *m, const char *names, nn_write write, void *user)
+{
+  return nn__export_arrays(m, names, write, user, nn__npz_write);
 }
 
 #ifndef NN_NO_STDIO

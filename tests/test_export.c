@@ -717,7 +717,7 @@ static const Case cases[] = {
     {"unused names twice", "{" ARRAY("x", "U8", "[1]", "[36,37]") ","
      ARRAY("x", "U8", "[3]", "[37,40]") "," WEIGHT "," BIAS "}", 10, "of the same name"},
     {"metadata twice", "{\"__metadata__\":{},\"__metadata__\":{}," WEIGHT "," BIAS "}", 9,
-     "__metadata__ twice"},
+     "two arrays, or keys, of the same name"},
     {"a key of metadata twice",
      "{\"__metadata__\":{\"a\":\"b\",\"a\":\"c\"}," WEIGHT "," BIAS "}", 9, "of the same name"},
     {"metadata that are no object", "{\"__metadata__\":[]," WEIGHT "}", 6, "{ expected"},
