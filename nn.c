@@ -247,8 +247,14 @@
 #endif
 #endif
 
-/* From NN__TARGET to NN__TARGET_END a function may use these instructions. */
+#if NN__MSVC
+#define NN__PRAGMA(text) __pragma(text)
+#elif defined __TINYC__ /* 0.9.27 has no _Pragma: an includer's macros named as in @@VEC go */
+#define NN__PRAGMA(text)
+#else
 #define NN__PRAGMA(text) _Pragma(#text)
+#endif
+/* From NN__TARGET to NN__TARGET_END a function may use these instructions. */
 #if NN__GCC
 #define NN__TARGET(set) NN__PRAGMA(GCC push_options) NN__PRAGMA(GCC target(set))
 #define NN__TARGET_END NN__PRAGMA(GCC pop_options)
@@ -2823,38 +2829,14 @@ NN__TARGET_END
 #elif !defined NN__REFUSED
 /* First reading: one instance after the other. The includer's macros of the same names are put away
  * meanwhile; instance 0 forgets them, and each of the others forgets its own. */
-#pragma push_macro("VW")
-#pragma push_macro("MR")
-#pragma push_macro("MR2")
-#pragma push_macro("MR3")
-#pragma push_macro("NV")
-#pragma push_macro("NR")
-#pragma push_macro("V")
-#pragma push_macro("M")
-#pragma push_macro("v_load")
-#pragma push_macro("v_store")
-#pragma push_macro("v_part")
-#pragma push_macro("v_put")
-#pragma push_macro("v_set")
-#pragma push_macro("v_zero")
-#pragma push_macro("v_add")
-#pragma push_macro("v_sub")
-#pragma push_macro("v_mul")
-#pragma push_macro("v_div")
-#pragma push_macro("v_sqrt")
-#pragma push_macro("v_fma")
-#pragma push_macro("v_max")
-#pragma push_macro("v_min")
-#pragma push_macro("v_gt")
-#pragma push_macro("v_eq")
-#pragma push_macro("v_pick")
-#pragma push_macro("v_round")
-#pragma push_macro("v_exp2i")
-#pragma push_macro("v_zip_low")
-#pragma push_macro("v_zip_high")
-#pragma push_macro("v_sum")
-#pragma push_macro("v_get")
-#pragma push_macro("v_give")
+#define NN__NAMES(DO)                                                                             \
+  DO(VW) DO(MR) DO(MR2) DO(MR3) DO(NV) DO(NR) DO(V) DO(M) DO(v_load) DO(v_store) DO(v_part)       \
+  DO(v_put) DO(v_set) DO(v_zero) DO(v_add) DO(v_sub) DO(v_mul) DO(v_div) DO(v_sqrt) DO(v_fma)     \
+  DO(v_max) DO(v_min) DO(v_gt) DO(v_eq) DO(v_pick) DO(v_round) DO(v_exp2i) DO(v_zip_low)          \
+  DO(v_zip_high) DO(v_sum) DO(v_get) DO(v_give)
+#define NN__PUT_AWAY(name) NN__PRAGMA(push_macro(#name))
+#define NN__PUT_BACK(name) NN__PRAGMA(pop_macro(#name))
+NN__NAMES(NN__PUT_AWAY)
 #define NN__INSTANCE 0
 #include NN__SELF
 #ifdef NN__INSTANCE
@@ -2881,38 +2863,7 @@ NN__TARGET_END
 #include NN__SELF
 #endif
 #endif
-#pragma pop_macro("VW")
-#pragma pop_macro("MR")
-#pragma pop_macro("MR2")
-#pragma pop_macro("MR3")
-#pragma pop_macro("NV")
-#pragma pop_macro("NR")
-#pragma pop_macro("V")
-#pragma pop_macro("M")
-#pragma pop_macro("v_load")
-#pragma pop_macro("v_store")
-#pragma pop_macro("v_part")
-#pragma pop_macro("v_put")
-#pragma pop_macro("v_set")
-#pragma pop_macro("v_zero")
-#pragma pop_macro("v_add")
-#pragma pop_macro("v_sub")
-#pragma pop_macro("v_mul")
-#pragma pop_macro("v_div")
-#pragma pop_macro("v_sqrt")
-#pragma pop_macro("v_fma")
-#pragma pop_macro("v_max")
-#pragma pop_macro("v_min")
-#pragma pop_macro("v_gt")
-#pragma pop_macro("v_eq")
-#pragma pop_macro("v_pick")
-#pragma pop_macro("v_round")
-#pragma pop_macro("v_exp2i")
-#pragma pop_macro("v_zip_low")
-#pragma pop_macro("v_zip_high")
-#pragma pop_macro("v_sum")
-#pragma pop_macro("v_get")
-#pragma pop_macro("v_give")
+NN__NAMES(NN__PUT_BACK)
 #ifndef NN__REFUSED
 #define NN__KERNELS_READ /* not before the instances are through, so they end here */
 #endif
