@@ -12382,59 +12382,28 @@ nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule rule)
  *             know a tag skips it if its first letter is small and refuses the file if it is not.
  *
  *   CONF  u64 seed
- *   GRPH  u32 number of layers; each:
- *         text kind (as in NN__KINDS), text name, u32 nn_init, f64 its value,
- *         u32 number of inputs, u32 each of them: a layer before this one; then, by kind,
- *           input              u32 rank, rank times u32 size
- *           tokens             u32 steps
- *           conv               u32 out, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w,
- *                              dilation_h, dilation_w, groups, flag no_bias
- *           conv_transpose     the same, u32 output_pad_h, output_pad_w
- *           linear             u32 out, flag no_bias
- *           pad u32 top, bottom, left, right; upsample, bilinear u32 factors of height and width
- *           reshape u32 rank, sizes; to_sequence flag columns; to_image u32 channels, flag columns
- *           slice u32 axis, begin, count; join u32 axis
- *           max_pool, avg_pool u32 kernel, stride, pad
- *           max_pool_with, avg_pool_with u32 kernel, stride, pad of the height, then of the width;
- *           flags ceil, exclude_pad; strides 0: adaptive, and the kernel is the size of the output
- *           batch_norm_with, layer_norm_with f64 eps, momentum, flags no_affine, frozen; group_norm
- *           the same, u32 groups; prelu flag: a weight each channel
- *           leaky_relu         f64 slope
- *           dropout            f64 rate; so dropout_channels
- *           embedding          u32 vocabulary, width
- *           rnn, lstm, gru     u32 hidden, layers, f64 dropout, flag relu (rnn alone), u32 1 with
- *                              carry, 2 bidirectional, else 0
- *           cross_entropy      f64 smoothing, u32 number of class weights (or 0), real each
- *           custom             text name of its nn_custom_layer
- *           custom_loss        text name of its nn_custom_loss, f64 its weight
- *           losses with "_with" after their kind, and then all of them: f64 smoothing or delta, u32
- *           number of weights (or 0), real each, f64 its weight, flag sum, u32 from, u32 ignored
+ *   GRPH  u32 number of layers, each as nn__io_node has it: text kind (as in NN__KINDS, "_with"
+ *         behind it as nn__io_kind says), text name, u32 nn_init, f64 its value, u32 number of
+ *         inputs, u32 each of them: a layer before this one; then, by kind, nn__io_fields
  *   pads  zeros, so that the reals of PARM, which follows, lie at a multiple of 64 bytes
  *   PARM  u32 number of arrays, the trained ones before the running statistics; each: text name,
  *         u32 rank, rank times u32 size; then the reals of all of them in the same order
  * and in a checkpoint, all three or none:
- *   OPTM  u32 nn_optimizer_kind, f64 rate, momentum, alpha, beta1, beta2, eps, weight_decay,
- *         clip_norm, clip_value, flag nesterov, u32 nn_schedule_kind, u64 warmup, total, period,
- *         f64 gamma, floor, u64 steps done, u64 of them those in the state, u32 number of state
- *         blocks (what the optimizer needs);
- *         each block: a real for every trained real of PARM
+ *   OPTM  nn__io_optimizer: what version 0.1.0 had, then a real for every trained real of PARM for
+ *         each block of the optimizer's state
  *   STAT  u64 training passes done (the stream of dropout); for each layer with carry, in order:
  *         u32 samples n (0: no state), for each of its layers real h [n,hidden], lstm c [n,hidden]
- *   PROG  (nn_progress) u64 step, epoch, place, correct, rows, f64 loss, accuracy, loss_sum,
- *         weight, and, but in files of version 0.1.0, u64 left_out, left_out_in_a_row, best_step,
- *         validated, not_better, f64 best_loss, best_accuracy, u64 samples a step
- *   GRUP  only where layers differ (nn_set_learning): u32 number of layers, for each f64 its
- *         factors of rate and weight decay; flag decay_weights_only
- *   TUNE  only where there is something of it: flag amsgrad, f64 average, threshold, momentum_low,
- *         momentum_high, f64 a plateau's lowest loss and factor of the rate, u64 validations since
- *         it, u64 steps in the average; of amsgrad and of the average, if there, a real for every
- *         trained real of PARM
+ *   PROG  nn_progress, by nn__progress_field
+ *   GRUP  only where layers differ (nn_set_learning): nn__io_groups
+ *   TUNE  only where there is something of it: nn__io_tuning; of amsgrad and of the average, if
+ *         there, a real for every trained real of PARM
  * and in both, where there are any:
  *   note  u32 number of notes; each: text key, u32 bytes of its text, the text in UTF-8
- * Enumerations are the numbers in nn.h; counts in u64 are at most 2^53. A checkpoint is taken
- * between steps: gradients that no nn_step has used yet are not in it. Going on from it gives the
- * same bits if the ISA is the same, and no state was carried for more samples than config.batch:
- * such a state is dropped.
+ * Those functions go through the fields in the file's order. nn__io_double is an f64, nn__io_count
+ * a u64, nn__io_int, nn__io_size and nn__io_flag are a u32. Enumerations are the numbers in nn.h;
+ * counts in u64 are at most 2^53. A checkpoint is taken between steps: gradients that no nn_step
+ * has used yet are not in it. Going on from it gives the same bits if the ISA is the same, and no
+ * state was carried for more samples than config.batch: such a state is dropped.
  *
  * LOADING. The sections are found and their CRCs checked. Then they are walked with no place to put
  * anything: layers go through the builder calls, which check every number and shape, and the arrays
@@ -12624,7 +12593,7 @@ static int nn__is_plain(const nn__node *d)
     return d->value == nn__usual_norm.eps && d->second == nn__usual_norm.momentum && !d->no_bias &&
            !d->frozen;
   return w->kernel_h == w->kernel_w && w->stride_h == w->stride_w && w->pad_h == w->pad_w &&
-         w->stride_h && !d->ceil && !d->exclude_pad; /* stride 0: adaptive */
+         w->stride_h && !d->ceil && !d->exclude_pad; /* stride 0: adaptive, to kernel_h x kernel_w */
 }
 
 static void nn__io_loss(nn__io *s, nn__node *d, int with)
@@ -12721,7 +12690,7 @@ static void nn__io_fields(nn__io *s, nn__node *d, int with)
     nn__io_flag(s, &i);
     d->size = i;
     break;
-  case NN__PADDED:
+  case NN__PADDED: /* top, bottom, left, right */
     nn__io_sizes(s, (int *[]){&w->pad_h, &w->kernel_h, &w->pad_w, &w->kernel_w, NULL});
     break;
   case NN__BILINEAR:
@@ -12971,8 +12940,10 @@ static void nn__io_params(nn__io *s)
 
 #ifdef NN_NO_TRAINING
 /* These sections are checked like all others, but not looked into. */
-static void nn__io_optimizer(nn__io *s) { (void)s; }
-static void nn__io_tuning(nn__io *s) { (void)s; }
+#define nn__io_optimizer NULL
+#define nn__io_tuning NULL
+#define nn__io_state NULL
+#define nn__io_groups NULL
 #else
 /* What was read since `start` must be an optimizer. */
 static void nn__io_check_optimizer(nn__io *s, const nn_optimizer *o, size_t start)
@@ -13039,7 +13010,6 @@ static void nn__io_tuning(nn__io *s)
   if (o.amsgrad) nn__io_reals(s, m->slot[2], m->values);
   if (o.average > 0) nn__io_reals(s, m->average, m->values);
 }
-#endif
 
 static void nn__io_state(nn__io *s)
 {
@@ -13063,11 +13033,8 @@ static void nn__io_state(nn__io *s)
 /* How layers differ from each other in training. */
 static void nn__io_groups(nn__io *s)
 {
-#ifdef NN_NO_TRAINING
-  (void)s;
-#else
   nn_model *m = s->m;
-  int count = m->nodes;
+  int count = m->nodes, weights_only = m->optimizer.decay_weights_only;
   nn__io_int(s, "the number of layers", &count, m->nodes, m->nodes);
   for (int i = 0; i < count && s->status == NN_OK; i++) {
     double factor[2] = {m->node[i].rate, m->node[i].decay};
@@ -13079,13 +13046,10 @@ static void nn__io_groups(nn__io *s)
     }
     if (s->reading && s->status == NN_OK) m->node[i].rate = factor[0], m->node[i].decay = factor[1];
   }
-  int weights_only = m->optimizer.decay_weights_only;
   nn__io_flag(s, &weights_only);
   if (s->reading) m->optimizer.decay_weights_only = weights_only;
-#endif
 }
 
-#ifndef NN_NO_TRAINING
 static int nn__has_groups(const nn_model *m)
 {
   int has = m->optimizer.decay_weights_only;
@@ -13301,21 +13265,18 @@ static nn_status nn__file_of(nn__file *f, const void *bytes, size_t size, nn_mes
   return f->io.status;
 }
 
-static void nn__walk_section(nn__file *f, int k)
+/* To the beginning of a section's body. */
+static void nn__enter_section(nn__file *f, int k)
 {
-  nn__io *s = &f->io;
-  if (s->status != NN_OK) return;
-  s->section = nn__section[k].tag, s->at = f->begin[k], s->end = f->end[k];
-  nn__section[k].walk(s);
+  f->io.section = nn__section[k].tag, f->io.at = f->begin[k], f->io.end = f->end[k];
 }
 
 /* How many layers or arrays a section begins with, for a table that holds just them. */
 static int nn__announced(nn__file *f, int section, int least, int most)
 {
-  nn__io *s = &f->io;
   int count = 0;
-  s->section = nn__section[section].tag, s->at = f->begin[section], s->end = f->end[section];
-  nn__io_int(s, "a number", &count, 0, INT_MAX);
+  nn__enter_section(f, section);
+  nn__io_int(&f->io, "a number", &count, 0, INT_MAX);
   return count < least ? least : count > most ? most : count;
 }
 
@@ -13364,76 +13325,69 @@ static void nn__io_build(nn__io *s, void *memory, size_t *room)
 }
 
 /* room: NULL, or to be set to the bytes that the model takes, and how many memory has; where memory
- * is NULL it is only set. */
+ * is NULL it is only set. open: NULL; or the layers alone are described, changed as that has it. */
 static nn_status nn__load(void *memory, size_t *room, const void *bytes, size_t size,
-                          const nn_config *config, nn_load_result *out, nn_message *why)
+                          const nn_config *config, const nn_open_options *open,
+                          nn_load_result *out, nn_message *why)
 {
   nn__file f;
   nn__io *const s = &f.io;
-  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
+  const int sizes = room && !memory, once = open || sizes;
   memset(out, 0, sizeof *out);
   nn_status status = nn__file_of(&f, bytes, size, why);
   if (status == NN_OK) status = nn__file_model(&f, config, memory, room);
   if (status != NN_OK) return status;
-  for (int walk = 0; walk < 2; walk++) { /* checks, then fills */
-    for (int k = 0; k < NN__SECTIONS && s->status == NN_OK; k++) {
+  s->open = open;
+  for (int fills = 0; fills < 2 - once; fills++) { /* at first only checks */
+    for (int k = 0; k < (open ? NN__GRAPH + 1 : NN__SECTIONS) && s->status == NN_OK; k++) {
       if (!f.end[k] || (nn__section[k].training && s->m->config.inference)) continue;
-      nn__walk_section(&f, k);
-      if (s->at != s->end) nn__io_fail(s, NN_ERR_FORMAT, "%zu bytes too many", s->end - s->at);
+      nn__enter_section(&f, k);
+      nn__section[k].walk(s);
+      if (s->at != s->end && !open)
+        nn__io_fail(s, NN_ERR_FORMAT, "%zu bytes too many", s->end - s->at);
     }
-    s->section = nn__section[NN__GRAPH].tag, s->at = f.begin[NN__GRAPH];
-    if (s->status == NN_OK && !walk) nn__io_afford(s, size, 1);
-    if (s->status == NN_OK && !walk) nn__io_build(s, memory, room);
-    if (room && !memory) break;
+    if (open && open->until && nn_find_node(s->m, open->until) < 0)
+      nn__io_fail(s, NN_ERR_ARGUMENT, "no layer %s", open->until);
+    if (fills || s->status != NN_OK) break;
+    nn__enter_section(&f, NN__GRAPH);
+    if (!open || s->m->nodes > 1) nn__io_afford(s, size, !open);
+    if (!open && s->status == NN_OK) nn__io_build(s, memory, room);
   }
-  if (s->status != NN_OK || (room && !memory)) {
-    nn_destroy(s->m);
-    return s->status;
-  }
-  out->model = s->m, out->is_checkpoint = s->checkpoint, out->progress = s->progress;
-  return NN_OK;
+  if (s->status == NN_OK && !sizes)
+    out->model = s->m, out->is_checkpoint = s->checkpoint, out->progress = s->progress;
+  else nn_destroy(s->m);
+  return s->status;
 }
 
 nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,
                          nn_load_result *out, nn_message *why)
 {
-  return nn__load(NULL, NULL, bytes, size, config, out, why);
+  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
+  return nn__load(NULL, NULL, bytes, size, config, NULL, out, why);
 }
 
 nn_status nn_load_in(void *memory, size_t *size, const void *bytes, size_t count,
                      const nn_config *config, nn_load_result *out, nn_message *why)
 {
-  if (!size) return nn__say(why, NN_ERR_ARGUMENT, "no size of the memory given");
-  return nn__load(memory, size, bytes, count, config, out, why);
+  if (!size || !out)
+    return nn__say(why, NN_ERR_ARGUMENT, "no %s", size ? "result to load into"
+                                                       : "size of the memory given");
+  return nn__load(memory, size, bytes, count, config, NULL, out, why);
 }
-
-/* ---- opening: a description to be changed --------------------------------------------------- */
 
 nn_status nn_open_memory(const void *bytes, size_t size, const nn_config *config,
                          const nn_open_options *options, nn_model **out, nn_message *why)
 {
   static const nn_open_options whole; /* all zero */
-  nn__file f;
+  nn_load_result described;
   if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no place for the model");
   *out = NULL;
   if (!options) options = &whole;
   if (options->steps < 0 || options->height < 0 || options->width < 0)
     return nn__say(why, NN_ERR_ARGUMENT, "steps, height and width must be 0 or more");
-  nn_status status = nn__file_of(&f, bytes, size, why);
-  if (status == NN_OK) status = nn__file_model(&f, config, NULL, NULL);
-  if (status != NN_OK) return status;
-  f.io.open = options;
-  nn__walk_section(&f, 0);
-  nn__walk_section(&f, NN__GRAPH);
-  if (f.io.status == NN_OK && options->until && nn_find_node(f.io.m, options->until) < 0)
-    nn__io_fail(&f.io, NN_ERR_ARGUMENT, "no layer %s", options->until);
-  f.io.at = f.begin[NN__GRAPH];
-  if (f.io.status == NN_OK && f.io.m->nodes > 1) nn__io_afford(&f.io, size, 0);
-  if (f.io.status == NN_OK)
-    *out = f.io.m;
-  else
-    nn_destroy(f.io.m);
-  return f.io.status;
+  const nn_status status = nn__load(NULL, NULL, bytes, size, config, options, &described, why);
+  *out = described.model;
+  return status;
 }
 
 /* ---- saving ------------------------------------------------------------------------------- */
@@ -13469,31 +13423,25 @@ static void nn__io_padding(nn__io *s)
   nn__io_bytes(s, (void *)(uintptr_t)(const void *)zeros, s->padding); /* only read */
 }
 
-/* All of the file, to the sink; or, without one, only checked and counted. */
-static void nn__io_write(nn__io *s)
+/* All of the file, which takes `size` bytes, to the sink; or, without one, only checked and counted:
+ * s->at is then the size. */
+static void nn__io_write(nn__io *s, size_t size)
 {
-  size_t length[NN__SECTIONS], size = NN__IO_HEADER;
-  for (int k = 0; k < NN__SECTIONS; k++) {
-    if (k == NN__ARRAYS) size += NN__IO_AROUND; /* of the padding before it */
-    if (!nn__io_writes(s, k)) continue;
-    nn__io count = *s;
-    count.sink = NULL, count.at = 0, count.section = nn__section[k].tag;
-    nn__section[k].walk(&count);
-    s->status = count.status;
-    if (s->status != NN_OK) return;
-    length[k] = count.at;
-    size += NN__IO_AROUND + length[k];
-    if (k != NN__ARRAYS) continue;
-    const size_t numbers = (s->m->values + s->m->buffers) * sizeof(nn_real);
-    s->padding = nn__round_up(size - 4 - numbers, NN__ALIGN) - (size - 4 - numbers);
-    size += s->padding;
-  }
   s->at = 0, s->crc = 0;
   nn__io_header(s, size);
-  for (int k = 0; k < NN__SECTIONS; k++) {
+  for (int k = 0; k < NN__SECTIONS && s->status == NN_OK; k++) {
     if (!nn__io_writes(s, k)) continue;
-    if (k == NN__ARRAYS) nn__io_section(s, "pads", s->padding, nn__io_padding);
-    nn__io_section(s, nn__section[k].tag, length[k], nn__section[k].walk);
+    nn__io body = *s;
+    body.sink = NULL, body.at = 0, body.section = nn__section[k].tag;
+    nn__section[k].walk(&body);
+    s->status = body.status;
+    if (k == NN__ARRAYS) {
+      const size_t numbers = (s->m->values + s->m->buffers) * sizeof(nn_real);
+      const size_t at = s->at + 2 * NN__IO_AROUND - 4 + body.at - numbers;
+      s->padding = nn__round_up(at, NN__ALIGN) - at;
+      nn__io_section(s, "pads", s->padding, nn__io_padding);
+    }
+    nn__io_section(s, nn__section[k].tag, body.at, nn__section[k].walk);
   }
 }
 
@@ -13514,7 +13462,7 @@ static nn_status nn__io_saver(nn__io *s, const nn_model *m, const nn_progress *p
   s->m = (nn_model *)(uintptr_t)(const void *)m; /* only ever read */
   s->wide = (int)sizeof(nn_real), s->why = why;
   if (progress) s->checkpoint = 1, s->progress = *progress;
-  nn__io_write(s);
+  nn__io_write(s, 0);
   return s->status;
 }
 
@@ -13542,7 +13490,7 @@ nn_status nn_save_memory(nn_model *m, const nn_progress *progress, void *bytes, 
   if (status != NN_OK) return m->status = status;
   unsigned char *at = bytes;
   s.sink = nn__io_to_memory, s.to = &at;
-  nn__io_write(&s);
+  nn__io_write(&s, s.at);
   return NN_OK;
 }
 
@@ -13614,7 +13562,7 @@ static nn_status nn__save(nn_model *m, const nn_progress *progress, const char *
     nn__write_begin(&writer, path, nn__message(m));
     writer.keeps = keeps;
     s.sink = nn__io_to_file, s.to = &writer;
-    nn__io_write(&s);
+    nn__io_write(&s, s.at);
     status = nn__write_end(&writer);
   }
   return status == NN_OK ? status : (m->status = status);
