@@ -8618,16 +8618,31 @@ static int nn__good_tables(const nn_config *c)
   return good;
 }
 
+/* Whether a model can be made for a config; then its threads are counted, and the kernels chosen. */
+static nn_status nn__check_config(nn_config *c, const nn__kernels **kernels, nn_message *why)
+{
+  if (c->most_nodes < 0 || c->most_nodes > NN_MAX_NODES || c->most_params < 0 ||
+      c->most_params > NN_MAX_PARAMS)
+    return nn__say(why, NN_ERR_ARGUMENT, "config: most_nodes %d, most_params %d: must be 0..%d and "
+                   "0..%d", c->most_nodes, c->most_params, NN_MAX_NODES, NN_MAX_PARAMS);
+  if (!nn__good_tables(c))
+    return nn__say(why, NN_ERR_ARGUMENT, "config: a custom layer or loss lacks a name of its own or "
+                   "a callback");
+  const int counts = c->batch >= 1 && c->batch <= NN__MAX_BATCH && c->notes <= NN__MOST_NOTES;
+  const nn_status usable = counts ? nn__choose(c->isa, &c->threads, kernels) : NN_ERR_ARGUMENT;
+  if (usable == NN_OK) return NN_OK;
+  return nn__say(why, usable, "config: batch %d, threads %d, isa %d or notes %zu: %s", c->batch,
+                 c->threads, (int)c->isa, c->notes, nn_status_text(usable));
+}
+
 nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
 {
   nn_config c = config ? *config : nn_config_default();
   const nn__kernels *kernels;
-  int threads = c.threads;
   const size_t wanted = nn_model_size_for(&c);
-  if (!memory || !wanted || size < wanted || c.batch < 1 || c.batch > NN__MAX_BATCH) return NULL;
-  if (c.notes > NN__MOST_NOTES) return NULL;
-  if (nn__choose(c.isa, &threads, &kernels) != NN_OK) return NULL;
-  if (!c.allocator.allocate != !c.allocator.release || !nn__good_tables(&c)) return NULL;
+  if (!memory || !wanted || size < wanted || !c.allocator.allocate != !c.allocator.release ||
+      nn__check_config(&c, &kernels, NULL) != NN_OK)
+    return NULL;
   nn_model *m = memory;
   memset(m, 0, sizeof *m);
   if (!c.most_nodes) c.most_nodes = NN_MAX_NODES;
@@ -8635,7 +8650,6 @@ nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
   m->node = (nn__node *)(void *)((char *)memory + nn__nodes_at());
   m->param = (nn__param *)(void *)((char *)memory + nn__params_at(c.most_nodes));
   m->config = c;
-  m->config.threads = threads;
   m->config.isa = kernels->isa;
   m->context.kernels = kernels;
   m->context.pool.threads = 1;
@@ -8656,10 +8670,8 @@ nn_model *nn_create(const nn_config *config)
   const size_t size = nn_model_size_for(config);
   void *memory = size ? nn__allocate(allocator, size) : NULL;
   nn_model *m = nn_create_in(memory, size, config);
-  if (m)
-    m->owns_model = 1;
-  else if (memory)
-    nn__release(allocator, memory, size);
+  if (m) m->owns_model = 1;
+  else nn__release(allocator, memory, size);
   return m;
 }
 
@@ -8980,19 +8992,15 @@ static void nn__plan_sharing(nn_model *m)
     }
   }
   for (int i = 0; i < m->nodes; i++) {
-    nn__node *node = &m->node[i];
+    nn__node *node = &m->node[i], *x = nn__in(m, node, 0);
     node->share = (int16_t)(nn__in_place(m, i) ? node->in[0] : -1);
+    if (node->kind == NN__MAX_POOL && x->fused && x->users == 1) x->masked = 1;
     if (node->share < 0) continue;
-    nn__node *maker = &m->node[node->share];
-    if (node->kind == NN__BATCH_NORM && maker->kind == NN__CONV2D && nn__packs_once(m))
-      node->folded = 1, maker->norm = (int16_t)i;
-    if (maker->folded) maker = &m->node[maker->share];
+    if (node->kind == NN__BATCH_NORM && x->kind == NN__CONV2D && nn__packs_once(m))
+      node->folded = 1, x->norm = (int16_t)i;
+    nn__node *const maker = x->folded ? &m->node[x->share] : x;
     if (node->kind == NN__RELU && (nn__is_conv(maker->kind) || maker->kind == NN__LINEAR))
       node->fused = maker->relu = 1;
-  }
-  for (int i = 0; i < m->nodes; i++) {
-    nn__node *x = m->node[i].kind == NN__MAX_POOL ? &m->node[m->node[i].in[0]] : NULL;
-    if (x && x->fused && x->users == 1) x->masked = 1;
   }
 }
 
@@ -9003,15 +9011,17 @@ static void nn__plan_pieces(nn_model *m)
   const size_t most = SIZE_MAX / sizeof(nn_real); /* more than nn__carve will count */
   const int training = !m->config.inference, keep_all = m->config.keep_activations;
   nn__plan_sharing(m);
+  m->scratch_size = m->thread_scratch_size = 0;
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
     node->keep_size = node->scratch = node->thread_scratch = node->packed_size = 0;
     if (node->row->room) node->row->room(m, node);
-    node->keep_size = nn__round_up(node->keep_size, 16);
-    node->scratch = nn__round_up(node->scratch, 16);
-    node->thread_scratch = nn__round_up(node->thread_scratch, 16);
-    size_t keep = node->keep_size;
-    if (!training) keep += node->scratch + nn__min(nn__times(node->thread_scratch, threads), most);
+    size_t keep = node->keep_size = nn__round_up(node->keep_size, 16);
+    const size_t scratch = node->scratch = nn__round_up(node->scratch, 16);
+    const size_t each = node->thread_scratch = nn__round_up(node->thread_scratch, 16);
+    if (training) m->scratch_size = nn__max(m->scratch_size, scratch);
+    if (training) m->thread_scratch_size = nn__max(m->thread_scratch_size, each);
+    else keep += scratch + nn__min(nn__times(each, threads), most);
     const size_t y = nn__all_of(m, node), size[4] = {y, keep, y, y};
     for (int k = 0; k < NN__PIECES; k++) {
       const nn__piece unused = {nn__round_up(size[k], 16), SIZE_MAX, 0, -1};
@@ -9019,14 +9029,10 @@ static void nn__plan_pieces(nn_model *m)
     }
     node->wanted = training && (node->kind == NN__INPUT ? m->config.input_gradient
                                                         : nn__is_trained(node));
-    for (int k = 0; k < node->inputs; k++)
-      if (m->node[node->in[k]].wanted) node->wanted = 1;
-  }
-  for (int i = 0; i < count; i++) {
-    nn__node *node = &m->node[i];
+    for (int k = 0; k < node->inputs; k++) node->wanted |= nn__in(m, node, k)->wanted;
     const int wanted = node->wanted, back = nn__time_back(m, i);
-    const int needs = nn__kind_needs[node->kind];
-    if (!nn__is_loss(node->kind)) {
+    const int needs = nn__kind_needs[node->kind], loss = nn__is_loss(node->kind);
+    if (!loss) {
       /* an input is copied in before anything runs */
       if (!nn__is_input(node->kind) || !nn__same_layout(node))
         nn__lives(m, i, NN__Y, nn__is_input(node->kind) ? 0 : i, i);
@@ -9041,16 +9047,15 @@ static void nn__plan_pieces(nn_model *m)
       }
     }
     if (node->piece[NN__KEEP].size)
-      nn__lives(m, i, NN__KEEP, node->folded ? node->in[0] : i,
-                nn__is_loss(node->kind) ? end : training && wanted ? back : i);
+      nn__lives(m, i, NN__KEEP, node->folded ? node->in[0] : i, loss ? end : wanted ? back : i);
     for (int k = 0; k < node->inputs; k++) {
       const int in = node->in[k];
       const nn__node *x = &m->node[in];
       if (!nn__is_input(x->kind) || !nn__same_layout(x)) {
-        nn__lives(m, in, NN__Y, i, nn__is_loss(node->kind) ? end : i);
+        nn__lives(m, in, NN__Y, i, loss ? end : i);
         if (wanted && (needs & NN__NEEDS_X)) nn__lives(m, in, NN__Y, i, back);
       }
-      if (x->wanted && !nn__is_loss(node->kind)) {
+      if (x->wanted && !loss) {
         nn__lives(m, in, NN__DY, back, back);
         if (x->users > 1) nn__lives(m, in, NN__EXTRA, back, nn__time_back(m, in));
       }
@@ -9199,11 +9204,6 @@ static nn_status nn__plan(nn_model *m)
   if (m->broken != NN_OK) return m->broken;
   nn__plan_pieces(m);
   nn__reserve_products(m);
-  m->scratch_size = m->thread_scratch_size = 0;
-  for (int i = 0; i < m->nodes && !m->config.inference; i++) {
-    m->scratch_size = nn__max(m->scratch_size, m->node[i].scratch);
-    m->thread_scratch_size = nn__max(m->thread_scratch_size, m->node[i].thread_scratch);
-  }
   m->plan_size = nn__layout(m, NULL);
   if (m->plan_size) m->plan_size += NN__ALIGN; /* so that any address will do */
   else nn__fail(m, NN_ERR_LIMIT, "nn_build: the model's memory cannot be counted");
@@ -13286,23 +13286,10 @@ static nn_status nn__file_model(nn__file *f, const nn_config *config, void *memo
 {
   nn_config c = config ? *config : nn_config_default();
   const nn__kernels *kernels;
-  const nn_status usable = c.batch < 1 || c.batch > NN__MAX_BATCH || c.notes > NN__MOST_NOTES
-                               ? NN_ERR_ARGUMENT
-                               : nn__choose(c.isa, &c.threads, &kernels);
-#ifndef NN_NO_TRAINING
-  if (c.in_place && !c.inference)
+  if (NN__TRAINS && c.in_place && !c.inference)
     return nn__say(f->io.why, NN_ERR_ARGUMENT, "config.in_place needs config.inference");
-#endif
-  if (c.most_nodes < 0 || c.most_nodes > NN_MAX_NODES || c.most_params < 0 ||
-      c.most_params > NN_MAX_PARAMS)
-    return nn__say(f->io.why, NN_ERR_ARGUMENT, "config: most_nodes %d, most_params %d: must be "
-                   "0..%d and 0..%d", c.most_nodes, c.most_params, NN_MAX_NODES, NN_MAX_PARAMS);
-  if (!nn__good_tables(&c))
-    return nn__say(f->io.why, NN_ERR_ARGUMENT, "config: a custom layer or loss lacks a name of its "
-                   "own or a callback");
-  if (usable != NN_OK)
-    return nn__say(f->io.why, usable, "config: batch %d, threads %d, isa %d or notes %zu: %s",
-                   c.batch, c.threads, (int)c.isa, c.notes, nn_status_text(usable));
+  const nn_status usable = nn__check_config(&c, &kernels, f->io.why);
+  if (usable != NN_OK) return usable;
   if (room && !c.most_nodes) c.most_nodes = nn__announced(f, NN__GRAPH, 2, NN_MAX_NODES);
   if (room && !c.most_params) c.most_params = nn__announced(f, NN__ARRAYS, 1, NN_MAX_PARAMS);
   if (f->io.status != NN_OK) return f->io.status;
@@ -13333,6 +13320,7 @@ static nn_status nn__load(void *memory, size_t *room, const void *bytes, size_t 
   nn__file f;
   nn__io *const s = &f.io;
   const int sizes = room && !memory, once = open || sizes;
+  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
   memset(out, 0, sizeof *out);
   nn_status status = nn__file_of(&f, bytes, size, why);
   if (status == NN_OK) status = nn__file_model(&f, config, memory, room);
@@ -13362,16 +13350,13 @@ static nn_status nn__load(void *memory, size_t *room, const void *bytes, size_t 
 nn_status nn_load_memory(const void *bytes, size_t size, const nn_config *config,
                          nn_load_result *out, nn_message *why)
 {
-  if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
   return nn__load(NULL, NULL, bytes, size, config, NULL, out, why);
 }
 
 nn_status nn_load_in(void *memory, size_t *size, const void *bytes, size_t count,
                      const nn_config *config, nn_load_result *out, nn_message *why)
 {
-  if (!size || !out)
-    return nn__say(why, NN_ERR_ARGUMENT, "no %s", size ? "result to load into"
-                                                       : "size of the memory given");
+  if (!size) return nn__say(why, NN_ERR_ARGUMENT, "no size of the memory given");
   return nn__load(memory, size, bytes, count, config, NULL, out, why);
 }
 
