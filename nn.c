@@ -4755,21 +4755,6 @@ typedef struct nn__axis {
   size_t size, out, kernel, stride, pad;
 } nn__axis;
 
-typedef struct nn__pool_job {
-  const nn__kernels *kernels;
-  size_t h, w, c, ow;
-  nn__axis down, across;
-  const nn_real *x, *y, *dy;
-  nn_real *out, *dx;
-  int max;
-  int exclude_pad;
-  int relu; /* backward: past the relu before it, too */
-  /* Steps of each sample, and of what comes of it; NULL: all. Where samples and their pixels begin,
-   * in reals, of input and output. */
-  const int32_t *lengths, *out_lengths;
-  size_t first, step, out_first, out_step;
-} nn__pool_job;
-
 enum { NN__MAX_WINDOW = 32 }; /* largest pooling kernel */
 
 /* Windows along one axis, 0 when none fits; with `ceil` one more for what is left over, if it
@@ -4779,25 +4764,6 @@ static int nn__pool_size(int size, int pad, int kernel, int stride, int ceil)
   const int out = nn__out_size(size, pad, kernel, 1, stride);
   const size_t left = ((size_t)size + 2 * (size_t)pad - (size_t)kernel) % (size_t)stride;
   return out + (ceil && out && left && (int64_t)out * stride < (int64_t)size + pad);
-}
-
-static nn__pool_job nn__pool_of(const nn_model *m, const nn__node *node, const nn__node *x)
-{
-  const nn_conv2d_options *o = &node->window;
-  nn__pool_job p;
-  memset(&p, 0, sizeof p);
-  p.kernels = m->context.kernels;
-  p.c = x->cols, p.h = nn__image_height(x), p.w = nn__image_width(x), p.ow = nn__image_width(node);
-  const nn__axis down = {p.h, nn__image_height(node), (size_t)o->kernel_h, (size_t)o->stride_h,
-                         (size_t)o->pad_h};
-  const nn__axis across = {p.w, p.ow, (size_t)o->kernel_w, (size_t)o->stride_w, (size_t)o->pad_w};
-  p.down = down, p.across = across;
-  p.max = node->kind == NN__MAX_POOL || node->kind == NN__GLOBAL_MAX;
-  p.exclude_pad = node->exclude_pad;
-  p.first = nn__image_step(x), p.step = nn__pixel_step(x, (size_t)m->n);
-  p.out_first = nn__image_step(node), p.out_step = nn__pixel_step(node, (size_t)m->n);
-  p.lengths = x->lengths, p.out_lengths = node->lengths;
-  return p;
 }
 
 /* The part of output i's window that lies inside, at least one pixel, for the padding is half a
@@ -4815,76 +4781,10 @@ static size_t nn__window(const nn__axis *a, size_t i, size_t *length, size_t *wh
   return inside - a->pad;
 }
 
-/* The steps of a sample of its own, as if there were no more. */
-static nn__axis nn__own_axis(const nn__pool_job *p, size_t sample)
-{
-  nn__axis down = p->down;
-  if (p->lengths) down.size = (size_t)p->lengths[sample];
-  if (p->out_lengths) down.out = (size_t)p->out_lengths[sample];
-  return down;
-}
-
-/* Of output pixel (i,j); and the share of each pixel in an average. */
-static size_t nn__window_at(const nn__pool_job *p, const nn__axis *down, size_t i, size_t j,
-                            size_t *rows, size_t *cols, nn_real *share)
-{
-  size_t high, wide;
-  const size_t top = nn__window(down, i, rows, &high);
-  const size_t left = nn__window(&p->across, j, cols, &wide);
-  *share = 1 / (nn_real)(p->exclude_pad ? *rows * *cols : high * wide);
-  return (top * p->w + left) * p->step;
-}
-
-static void nn__pool_forward_task(void *arg, size_t image, int thread)
-{
-  const nn__pool_job *p = arg;
-  const nn_real *x = p->x + image * p->first;
-  nn_real *y = p->out + image * p->out_first;
-  const nn__axis down = nn__own_axis(p, image);
-  const size_t row = p->w * p->step;
-  (void)thread;
-  for (size_t i = 0; i < down.out; i++)
-    for (size_t j = 0; j < p->ow; j++, y += p->out_step) {
-      size_t rows, cols;
-      nn_real share;
-      const nn_real *at = x + nn__window_at(p, &down, i, j, &rows, &cols, &share);
-      if (p->max)
-        NN__DO(p->kernels, max_window)(y, at, row, rows, cols, p->c);
-      else
-        NN__DO(p->kernels, sum_window)(y, at, row, rows, cols, p->c, share);
-    }
-}
-
 /* Whether windows lie side by side, so that they write every pixel once. */
 static int nn__tiled(const nn__axis *a)
 {
   return !a->pad && a->kernel == a->stride && a->out * a->stride == a->size;
-}
-
-static void nn__pool_backward_task(void *arg, size_t image, int thread)
-{
-  const nn__pool_job *p = arg;
-  const nn_real *x = p->x + image * p->first, *y = p->y + image * p->out_first;
-  const nn_real *dy = p->dy + image * p->out_first;
-  nn_real *dx = p->dx + image * p->first;
-  const nn__axis down = nn__own_axis(p, image);
-  const size_t row = p->w * p->step;
-  (void)thread;
-  const int add = !p->max || p->lengths || !nn__tiled(&down) || !nn__tiled(&p->across);
-  for (size_t i = 0; i < p->h && add; i++)
-    for (size_t j = 0; j < p->w; j++) memset(dx + i * row + j * p->step, 0, p->c * sizeof *dx);
-  for (size_t i = 0; i < down.out; i++)
-    for (size_t j = 0; j < p->ow; j++, y += p->out_step, dy += p->out_step) {
-      size_t rows, cols;
-      nn_real share;
-      const size_t at = nn__window_at(p, &down, i, j, &rows, &cols, &share);
-      if (p->max)
-        NN__DO(p->kernels, max_window_back)(dx + at, x + at, row, rows, cols, y, dy, p->c, add,
-                                            p->relu);
-      for (size_t r = 0; r < rows && !p->max; r++)
-        for (size_t q = 0; q < cols; q++)
-          NN__DO(p->kernels, axpy)(dx + at + r * row + q * p->step, share, dy, p->c);
-    }
 }
 
 /* ========================================= @@OPS ===========================================
@@ -4931,22 +4831,6 @@ static int nn__goes_by_gradient(const nn_model *m)
 #else
   return (void)m, 1;
 #endif
-}
-
-static void nn__pool_forward(nn_model *m, nn__node *node, size_t n)
-{
-  nn__pool_job p = nn__pool_of(m, node, nn__in(m, node, 0));
-  p.x = nn__in(m, node, 0)->y, p.out = node->y;
-  nn__parallel(&m->context.pool, n, nn__pool_forward_task, &p);
-}
-
-static void nn__pool_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  const nn__node *x = nn__in(m, node, 0);
-  nn__pool_job p = nn__pool_of(m, node, x);
-  p.x = x->y, p.y = node->y, p.dy = node->dy, p.dx = dx;
-  p.relu = x->masked && nn__goes_by_gradient(m);
-  nn__parallel(&m->context.pool, n, nn__pool_backward_task, &p);
 }
 
 /* The way back of some layers is the way there with dy in place of x: one function does both,
@@ -5302,6 +5186,48 @@ static void nn__clear_past_ends(const nn__node *x, size_t n, nn_real *at)
     for (size_t t = (size_t)x->lengths[i]; t < x->rows; t++)
       memset(at + (t * n + i) * x->cols, 0, x->cols * sizeof *at);
 }
+
+/* ---- pooling ------------------------------------------------------------------------------ */
+
+/* Windows over a sample's image or over its own steps, as if there were no more. */
+static void nn__pool_sample(const nn__job *j, size_t sample)
+{
+  const nn__node *node = j->node, *x = j->x;
+  const nn_conv2d_options *o = &node->window;
+  const nn__kernels *k = j->m->context.kernels;
+  const nn__axis down = {nn__own_height(x, sample), nn__own_height(node, sample),
+                         (size_t)o->kernel_h, (size_t)o->stride_h, (size_t)o->pad_h};
+  const nn__axis across = {nn__image_width(x), nn__image_width(node), (size_t)o->kernel_w,
+                           (size_t)o->stride_w, (size_t)o->pad_w};
+  const size_t c = x->cols, pixel = nn__pixel_step(x, j->n), row = across.size * pixel;
+  const size_t first = sample * nn__image_step(x);
+  const int max = node->kind == NN__MAX_POOL || node->kind == NN__GLOBAL_MAX;
+  const int back = nn__goes_back(j), relu = x->masked && nn__goes_by_gradient(j->m);
+  const int add = !max || x->lengths || !nn__tiled(&down) || !nn__tiled(&across);
+  for (size_t r = 0; r < nn__image_height(x) && back && add; r++)
+    for (size_t q = 0; q < across.size; q++)
+      memset(j->to + first + r * row + q * pixel, 0, c * sizeof *j->to);
+  size_t out = sample * nn__image_step(node);
+  for (size_t i = 0; i < down.out; i++)
+    for (size_t q = 0; q < across.out; q++, out += nn__pixel_step(node, j->n)) {
+      size_t rows, cols, high, wide; /* of the window; with the padding that it covers */
+      const size_t top = nn__window(&down, i, &rows, &high);
+      const size_t left = nn__window(&across, q, &cols, &wide);
+      const size_t at = first + top * row + left * pixel;
+      const nn_real share = 1 / (nn_real)(node->exclude_pad ? rows * cols : high * wide);
+      if (max && back)
+        NN__DO(k, max_window_back)(j->to + at, x->y + at, row, rows, cols, node->y + out,
+                                   j->from + out, c, add, relu);
+      else if (max)
+        NN__DO(k, max_window)(j->to + out, j->from + at, row, rows, cols, c);
+      else if (!back)
+        NN__DO(k, sum_window)(j->to + out, j->from + at, row, rows, cols, c, share);
+      for (size_t r = 0; r < rows && back && !max; r++)
+        for (size_t s = 0; s < cols; s++)
+          NN__DO(k, axpy)(j->to + at + r * row + s * pixel, share, j->from + out, c);
+    }
+}
+NN__BY_SAMPLE(pool)
 
 /* ---- sums of columns ---------------------------------------------------------------------- */
 
@@ -5990,32 +5916,53 @@ static void nn__embedding_backward(nn_model *m, nn__node *node, size_t n, nn_rea
     }
 }
 
-/* The layers that move rows, or a part of each: which place of input k a place of theirs has;
- * SIZE_MAX: none. A joined input lies behind the first one, steps at that one's own end. */
-static size_t nn__moved_from(const nn__job *j, int k, size_t sample, size_t place)
+/* The layers that move rows, or a part of each: which places of input k the next ones of theirs,
+ * `count` from `place` on, have. Here a sequence is one row of an image. A joined input lies behind
+ * the first one, steps at that one's own end. */
+typedef struct nn__moved {
+  int none;
+  size_t from, step, count; /* the first one's place; from one's to the next one's: 1, 0 or -1 */
+} nn__moved;
+
+static size_t nn__row_length(const nn__node *x, size_t sample)
 {
-  const nn__node *node = j->node, *a = nn__in(j->m, node, 0), *x = nn__in(j->m, node, k);
+  return x->rank == 2 ? nn__own_height(x, sample) : nn__image_width(x);
+}
+
+static nn__moved nn__moved_from(const nn__job *j, int k, size_t sample, size_t place)
+{
+  const nn__node *node = j->node, *x = nn__in(j->m, node, k);
   const nn_conv2d_options *o = &node->window;
-  const size_t wide = nn__image_width(x), all = nn__image_width(node);
-  const size_t high = nn__own_height(x, sample);
-  const int down = node->rank > 1 && node->axis == (node->rank == 3), across = node->axis == 2;
+  const int steps = node->rank == 2, down = node->rank == 3 && node->axis == 1;
+  const int across = node->rank > 1 && node->axis == (steps ? 0 : 2);
+  const size_t high = x->rank == 2 ? 1 : nn__image_height(x), wide = nn__row_length(x, sample);
+  const size_t all = steps ? node->rows : nn__image_width(node);
+  const size_t factor = (size_t)(steps ? o->stride_h : o->stride_w), left = all - place % all;
   size_t row = place / all, column = place % all; /* what would be below 0 is too large, too */
+  nn__moved moved = {0, 0, 1, left};
   switch (node->kind) {
-  case NN__LAST_STEP: row = high - 1; break;
-  case NN__REVERSE: row = high - 1 - row; break;
-  case NN__UPSAMPLE: row /= (size_t)o->stride_h, column /= (size_t)o->stride_w; break;
-  case NN__PADDED: row -= (size_t)o->pad_h, column -= (size_t)o->pad_w; break;
+  case NN__LAST_STEP: column = wide - 1; break;
+  case NN__REVERSE: column = wide - 1 - column, moved.step = SIZE_MAX; break;
+  case NN__PADDED:
+    row -= (size_t)(steps ? 0 : o->pad_h), column -= (size_t)(steps ? o->pad_h : o->pad_w);
+    break;
+  case NN__UPSAMPLE:
+    moved.step = 0, moved.count = factor - column % factor;
+    row /= (size_t)o->stride_h, column /= factor;
+    break;
   case NN__SLICE:
-    if (down) row += (size_t)node->begin;
-    if (across) column += (size_t)node->begin;
+    row += down ? (size_t)node->begin : 0, column += across ? (size_t)node->begin : 0;
     break;
   case NN__JOIN:
-    if (k && down) row -= nn__own_height(a, sample);
-    if (k && across) column -= nn__image_width(a);
+    if (k && down) row -= nn__image_height(nn__in(j->m, node, 0));
+    if (k && across) column -= nn__row_length(nn__in(j->m, node, 0), sample);
     break;
   default: break; /* side by side */
   }
-  return row < high && column < wide ? row * wide + column : SIZE_MAX;
+  moved.none = row >= high || column >= wide, moved.from = row * wide + column;
+  if (moved.step == 1) moved.count = nn__min(left, column < wide ? wide - column : 0 - column);
+  if (moved.step == SIZE_MAX && !moved.none) moved.count = nn__min(left, column + 1);
+  return moved;
 }
 
 /* Which of the columns of its input is a slice's first: the last axis, but an image's channels. */
@@ -6025,7 +5972,7 @@ static size_t nn__first_column(const nn__node *node)
   return node->kind == NN__SLICE && node->axis == columns ? (size_t)node->begin : 0;
 }
 
-/* A row of dx has the sum of what was made of it; of a join, which takes each once, it is a copy. */
+/* dx has the sum of what was made of each row; a join takes each once, so it is a copy. */
 static void nn__move_sample(const nn__job *j, size_t sample)
 {
   const nn__node *node = j->node;
@@ -6034,23 +5981,27 @@ static void nn__move_sample(const nn__job *j, size_t sample)
     const nn__node *x = nn__in(j->m, node, k);
     const size_t width = nn__min(x->cols, node->cols), size = width * sizeof *j->to;
     nn_real *const in = (back ? j->to : x->y) + nn__first_column(node);
-    const size_t beside = k && node->kind == NN__CONCAT ? nn__in(j->m, node, 0)->cols : 0;
+    nn_real *const out = (back ? node->dy : node->y) +
+                         (k && node->kind == NN__CONCAT ? nn__in(j->m, node, 0)->cols : 0);
     for (size_t p = 0; p < x->rows && back && !joins; p++)
       memset(j->to + nn__row_at(x, j->n, sample, p) * x->cols, 0, x->cols * sizeof *j->to);
-    for (size_t p = 0; p < node->rows; p++) {
-      const size_t from = nn__moved_from(j, k, sample, p);
-      const size_t at = nn__row_at(node, j->n, sample, p) * node->cols + beside;
-      if (from == SIZE_MAX) {
-        if (!back && k == 0) memset(node->y + at, 0, size);
-        continue;
+    for (size_t p = 0, i; p < node->rows; p += i) {
+      const nn__moved moved = nn__moved_from(j, k, sample, p);
+      for (i = 0; i < moved.count; i++) {
+        nn_real *const to = out + nn__row_at(node, j->n, sample, p + i) * node->cols;
+        if (moved.none) {
+          if (!back && !joins) memset(to, 0, size);
+          continue;
+        }
+        const size_t from = moved.from + i * moved.step;
+        nn_real *const row = in + nn__row_at(x, j->n, sample, from) * x->cols;
+        if (!back)
+          memcpy(to, row, size);
+        else if (joins)
+          memcpy(row, to, size);
+        else
+          NN__DO(j->m->context.kernels, add)(row, row, to, width);
       }
-      nn_real *const row = in + nn__row_at(x, j->n, sample, from) * x->cols;
-      if (!back)
-        memcpy(node->y + at, row, size);
-      else if (joins)
-        memcpy(row, node->dy + at, size);
-      else
-        NN__DO(j->m->context.kernels, add)(row, row, node->dy + at, width);
     }
   }
 }
@@ -6116,8 +6067,8 @@ static size_t nn__factor_row(const nn__node *b, size_t n, size_t sample, size_t 
   return nn__row_at(b, n, sample, b->rank == 1 ? 0 : place) * b->cols;
 }
 
-/* y = a b; da = dy b; db = dy a. b, or what is made, may be one row a sample, as the channels' scale
- * of squeeze-and-excitation: db is then summed over the rows that it has met. */
+/* y = a b; da = dy b; db = dy a. b, or what is made, may be one row a sample, as the channels'
+ * scale of squeeze-and-excitation: db is then summed over the rows that it has met. */
 static void nn__multiply_sample(const nn__job *j, size_t sample)
 {
   const nn__node *node = j->node, *other = nn__in(j->m, node, j->back ? !node->toward : 1);
