@@ -71,29 +71,25 @@
  * what follows from it. */
 #ifdef __cplusplus
 #error "nn.c is C, not C++: compile it with a C compiler (cc -O2 -c nn.c); C++ includes nn.h alone"
-#define NN__REFUSED
 #elif defined __FAST_MATH__ || defined __ASSOCIATIVE_MATH__ || defined _M_FP_FAST || \
     (defined __FINITE_MATH_ONLY__ && __FINITE_MATH_ONLY__ > 0)
 #error "compile nn.c without -Ofast and -ffast-math: they remove its checks for NaN and infinity"
-#define NN__REFUSED
 #elif defined NN_MALLOC != defined NN_FREE
 #error "define both NN_MALLOC and NN_FREE or neither"
-#define NN__REFUSED
 #elif defined NN_NO_MALLOC && defined NN_MALLOC
 #error "NN_NO_MALLOC and NN_MALLOC contradict each other"
-#define NN__REFUSED
 #elif NN_MAX_NODES < 4 || NN_MAX_NODES > 4096 /* see nn__site */
 #error "NN_MAX_NODES must be 4 .. 4096"
-#define NN__REFUSED
 #elif NN_MAX_PARAMS < 4 || NN_MAX_THREADS < 1
 #error "NN_MAX_PARAMS must be 4 or more, NN_MAX_THREADS 1 or more"
-#define NN__REFUSED
 #elif NN__PASTE(NN__REAL_, NN_REAL) == 2
 #define NN__DOUBLE 1
 #elif NN__PASTE(NN__REAL_, NN_REAL) == 1
 #define NN__DOUBLE 0
 #else
 #error "NN_REAL must be float or double"
+#endif
+#ifndef NN__DOUBLE
 #define NN__REFUSED
 #endif
 #if !defined NN_MALLOC && !defined NN_NO_MALLOC
@@ -11078,9 +11074,21 @@ nn_status nn_npy_load(const char *path, const nn_allocator *allocator, nn_array 
   return nn__load_array(path, nn__npy_head, allocator, out, why);
 }
 
+enum { NN__LONGEST_PATH = 1019 }; /* of a file to write, in bytes: it lies on the stack */
+typedef struct nn__beside {
+  char path[NN__LONGEST_PATH + sizeof ".previous"];
+} nn__beside;
+/* The name of a file beside `path`, which is not too long. */
+static const char *nn__beside_of(nn__beside *b, const char *path, const char *suffix)
+{
+  const size_t length = strlen(path);
+  memcpy(b->path, path, length);
+  memcpy(b->path + length, suffix, strlen(suffix) + 1);
+  return b->path;
+}
+
 /* A file that appears under its name only when it is whole and on the disk. After a failure the
  * temporary file is gone and later calls do nothing, so the caller checks nn__write_end alone. */
-enum { NN__LONGEST_PATH = 1019 }; /* of a file to write, in bytes: it lies on the stack */
 typedef struct nn__writer {
   const char *path;
   nn_message *why;
@@ -11088,7 +11096,7 @@ typedef struct nn__writer {
   FILE *file;
   int taken; /* what nn__take_file gave */
   int keeps; /* 1: the file that is there becomes path.previous */
-  char temporary[NN__LONGEST_PATH + sizeof ".tmp"];
+  nn__beside temporary;
 } nn__writer;
 
 /* Gives up: the old file stays as it was. */
@@ -11096,7 +11104,7 @@ static void nn__write_stop(nn__writer *w)
 {
   if (w->file) fclose(w->file);
   w->file = NULL;
-  nn__remove(w->temporary);
+  nn__remove(w->temporary.path);
   nn__give_file(w->taken);
 }
 
@@ -11117,15 +11125,14 @@ static void nn__write_begin(nn__writer *w, const char *path, nn_message *why)
   else if (!nn__regular(path)) /* to rename over a device or a directory would replace or fail */
     w->status = nn__say(why, NN_ERR_IO, "%s: not a regular file", nn__path_end(path));
   if (w->status != NN_OK) return;
-  memcpy(w->temporary, path, length);
-  memcpy(w->temporary + length, ".tmp", sizeof ".tmp");
+  const char *const temporary = nn__beside_of(&w->temporary, path, ".tmp");
   errno = 0;
-  w->taken = nn__take_file(w->temporary, path);
+  w->taken = nn__take_file(temporary, path);
   if (w->taken < 0) {
-    w->status = nn__file_failed(why, w->temporary, "cannot write");
+    w->status = nn__file_failed(why, temporary, "cannot write");
     return;
   }
-  w->file = nn__fopen(w->temporary, 1);
+  w->file = nn__fopen(temporary, 1);
   if (w->file == NULL) nn__write_failed(w, "cannot write");
 }
 
@@ -11134,18 +11141,6 @@ static void nn__write(nn__writer *w, const void *bytes, size_t size)
   if (w->status != NN_OK || size == 0) return;
   errno = 0;
   if (fwrite(bytes, 1, size, w->file) != size) nn__write_failed(w, "cannot write");
-}
-
-typedef struct nn__beside {
-  char path[NN__LONGEST_PATH + sizeof ".previous"];
-} nn__beside;
-/* The name of a file beside `path`, which is not too long. */
-static const char *nn__beside_of(nn__beside *b, const char *path, const char *suffix)
-{
-  const size_t length = strlen(path);
-  memcpy(b->path, path, length);
-  memcpy(b->path + length, suffix, strlen(suffix) + 1);
-  return b->path;
 }
 
 static nn_status nn__write_end(nn__writer *w)
@@ -11164,9 +11159,9 @@ static nn_status nn__write_end(nn__writer *w)
   else if (w->keeps && nn__exists(path) &&
            !nn__replace(path, nn__beside_of(&previous, path, ".previous")))
     nn__write_failed(w, "cannot rename the old file to .previous");
-  else if (nn__replace(w->temporary, path)) {
+  else if (nn__replace(w->temporary.path, path)) {
     nn__give_file(w->taken);
-    nn__sync_folder(w->temporary);
+    nn__sync_folder(w->temporary.path);
   } else if (!w->keeps) nn__write_failed(w, "cannot rename the new file to this name");
   else { /* .tmp is one of the two that are whole, and nn_resume finds it */
     w->status = nn__file_failed(w->why, path, "cannot rename .tmp to this name");
@@ -11412,22 +11407,19 @@ nn_status nn_dataset_load(const char *images, const char *labels, const nn_alloc
 }
 
 /* Opens the k-th file of CIFAR-10 in a folder (5: the tests): its path and number of records. */
-static nn_status nn__cifar10_open(const char *folder, int k, char *path, FILE **f,
+static nn_status nn__cifar10_open(const char *folder, int k, nn__beside *to, FILE **f,
                                   size_t *records, nn_message *why)
 {
-  static const char *const names[6] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
-                                       "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
-  const size_t length = strlen(folder), end = strlen(names[k]) + 1;
+  static const char *const names[6] = {
+      "/data_batch_1.bin", "/data_batch_2.bin", "/data_batch_3.bin",
+      "/data_batch_4.bin", "/data_batch_5.bin", "/test_batch.bin"};
   size_t size = 0;
-  if (length + 1 + end > NN__LONGEST_PATH + 1)
+  if (strlen(folder) + strlen(names[k]) > NN__LONGEST_PATH)
     return nn__say(why, NN_ERR_LIMIT, "%s: a path that is too long", nn__path_end(folder));
-  memcpy(path, folder, length);
-  path[length] = '/';
-  memcpy(path + length + 1, names[k], end);
+  const char *const path = nn__beside_of(to, folder, names[k]);
   const nn_status status = nn__open(path, SIZE_MAX, f, &size, why);
-  if (status != NN_OK) return status;
   *records = size / NN__CIFAR10;
-  if (size && size % NN__CIFAR10 == 0) return NN_OK;
+  if (status != NN_OK || (size && size % NN__CIFAR10 == 0)) return status;
   fclose(*f);
   return nn__say(why, NN_ERR_FORMAT, "%s: %zu bytes are not whole records of 3073: cut short?",
                  nn__path_end(path), size);
@@ -11438,8 +11430,8 @@ static nn_status nn__cifar10_open(const char *folder, int k, char *path, FILE **
 static nn_status nn__cifar10_load(const char *folder, int test, int gray, uint8_t *record,
                                   nn_array *x, nn_array *y, nn_message *why)
 {
-  char *const path = (char *)record + NN__CIFAR10;
   const nn_allocator allocator = x->allocator;
+  nn__beside path;
   size_t dim[4] = {0, gray ? 1 : 3, 32, 32}, records[6] = {0};
   uint8_t *pixels = NULL;
   nn_status status = NN_OK;
@@ -11447,12 +11439,12 @@ static nn_status nn__cifar10_load(const char *folder, int test, int gray, uint8_
     size_t done = 0, now = 0;
     for (int k = test ? 5 : 0; k < (test ? 6 : 5) && status == NN_OK; k++) {
       FILE *f = NULL;
-      status = nn__cifar10_open(folder, k, path, &f, &now, why);
+      status = nn__cifar10_open(folder, k, &path, &f, &now, why);
       if (status != NN_OK) return status;
       if (!fill) records[k] = now, dim[0] += now;
       for (size_t i = 0; fill && i < records[k] && status == NN_OK; i++) {
-        status = nn__read(f, path, i * NN__CIFAR10, record, NN__CIFAR10, why);
-        if (status == NN_OK) status = nn__cifar10_label(record, i, nn__path_end(path), why);
+        status = nn__read(f, path.path, i * NN__CIFAR10, record, NN__CIFAR10, why);
+        if (status == NN_OK) status = nn__cifar10_label(record, i, nn__path_end(path.path), why);
         ((int32_t *)y->data)[done++] = *record;
         pixels = nn__cifar10_image(pixels, record, gray);
       }
@@ -11461,7 +11453,8 @@ static nn_status nn__cifar10_load(const char *folder, int test, int gray, uint8_
     if (fill || status != NN_OK) continue;
     size_t bytes = dim[0] * sizeof(int32_t);
     if (dim[0] > INT_MAX)
-      return nn__say(why, NN_ERR_LIMIT, "%s: %zu images are too many", nn__path_end(path), dim[0]);
+      return nn__say(why, NN_ERR_LIMIT, "%s: %zu images are too many", nn__path_end(folder),
+                     dim[0]);
     if (nn__new_bytes(x, 4, dim, &allocator) || nn__new_bytes(y, 1, &bytes, &allocator))
       return nn__say(why, NN_ERR_MEMORY, "CIFAR-10: out of memory for %zu images", dim[0]);
     y->type = NN_I32, y->dim[0] = y->count = dim[0], pixels = x->data;
@@ -11473,10 +11466,10 @@ nn_status nn_dataset_load_cifar10(const char *folder, int test, int gray,
                                   const nn_allocator *allocator, nn_dataset *out, nn_message *why)
 {
   if (!folder || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
-  const size_t room = NN__CIFAR10 + NN__LONGEST_PATH + 1; /* a record and a path: no stack for it */
+  const size_t size = NN__CIFAR10; /* no stack for it */
   nn_array x = nn__no_array, y = x, record = x;
   memset(out, 0, sizeof *out);
-  nn_status status = nn__new_bytes(&record, 1, &room, allocator);
+  nn_status status = nn__new_bytes(&record, 1, &size, allocator);
   if (status != NN_OK) return nn__say(why, status, "CIFAR-10: out of memory");
   x.allocator = record.allocator;
   status = nn__cifar10_load(folder, test, gray, record.data, &x, &y, why);
