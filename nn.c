@@ -12416,8 +12416,9 @@ static void nn__io_int(nn__io *s, const char *what, int *x, int low, int high)
 }
 static void nn__io_flag(nn__io *s, int *x)
 {
-  *x = *x != 0;
-  nn__io_int(s, "a flag", x, 0, 1);
+  int flag = *x != 0;
+  nn__io_int(s, "a flag", &flag, 0, 1);
+  if (s->reading) *x = flag;
 }
 static void nn__io_size(nn__io *s, int *x) { nn__io_int(s, "a size", x, 0, INT_MAX); }
 static void nn__io_sizes(nn__io *s, int *const *x) /* up to a NULL */
@@ -12786,12 +12787,11 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d inputs, takes %d", d->name, d->inputs, node->inputs);
   if (!nn__is_loss(node->kind) || !d->has_weights) return;
   node->has_weights = 1;
-  if (!nn__is_labelled(node->kind) && node->kind != NN__BINARY_CROSS_ENTROPY)
-    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights, of a loss that has none", d->name,
-                d->has_weights);
-  if ((size_t)d->has_weights != node->cols)
-    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights for %zu classes", d->name, d->has_weights,
-                node->cols);
+  const int has = nn__is_labelled(node->kind) || node->kind == NN__BINARY_CROSS_ENTROPY;
+  const size_t takes = has ? node->cols : 0;
+  if ((size_t)d->has_weights != takes)
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights, takes %zu", d->name, d->has_weights,
+                takes);
 }
 
 /* A layer as the options of nn_open have it: inputs of other sizes, cells that carry. */
@@ -12889,36 +12889,34 @@ static void nn__io_params(nn__io *s)
 #define nn__io_state NULL
 #define nn__io_groups NULL
 #else
-/* What was read since `start` must be an optimizer. */
-static void nn__io_check_optimizer(nn__io *s, const nn_optimizer *o, size_t start)
+/* What was read since `start` must have made an optimizer. */
+static void nn__io_check_optimizer(nn__io *s, size_t start)
 {
-  const char *wrong = nn__bad_optimizer(o);
+  const char *wrong = nn__bad_optimizer(&s->m->optimizer);
   if (wrong) s->at = start, nn__io_fail(s, NN_ERR_FORMAT, "%s", wrong);
 }
 
 static void nn__io_optimizer(nn__io *s)
 {
   nn_model *m = s->m;
-  nn_optimizer o = m->optimizer;
+  nn_optimizer *const o = &m->optimizer;
   const size_t start = s->at;
-  int kind = (int)o.kind, schedule = (int)o.schedule.kind;
+  int kind = (int)o->kind, schedule = (int)o->schedule.kind;
   nn__io_int(s, "the optimizer", &kind, 0, NN_ADAMW);
-  nn__io_doubles(s, (double *[]){&o.rate, &o.momentum, &o.alpha, &o.beta1, &o.beta2, &o.eps,
-                                 &o.weight_decay, &o.clip_norm, &o.clip_value, NULL});
-  nn__io_flag(s, &o.nesterov);
+  nn__io_doubles(s, (double *[]){&o->rate, &o->momentum, &o->alpha, &o->beta1, &o->beta2, &o->eps,
+                                 &o->weight_decay, &o->clip_norm, &o->clip_value, NULL});
+  nn__io_flag(s, &o->nesterov);
   nn__io_int(s, "the schedule", &schedule, 0, NN_POLYNOMIAL);
-  nn__io_count(s, "warmup", &o.schedule.warmup);
-  nn__io_count(s, "total", &o.schedule.total);
-  nn__io_count(s, "period", &o.schedule.period);
-  nn__io_doubles(s, (double *[]){&o.schedule.gamma, &o.schedule.floor, NULL});
-  o.kind = (nn_optimizer_kind)kind, o.schedule.kind = (nn_schedule_kind)schedule;
-  nn__io_check_optimizer(s, &o, start);
+  nn__io_count(s, "warmup", &o->schedule.warmup);
+  nn__io_count(s, "total", &o->schedule.total);
+  nn__io_count(s, "period", &o->schedule.period);
+  nn__io_doubles(s, (double *[]){&o->schedule.gamma, &o->schedule.floor, NULL});
+  o->kind = (nn_optimizer_kind)kind, o->schedule.kind = (nn_schedule_kind)schedule;
+  nn__io_check_optimizer(s, start);
   nn__io_count(s, "the number of steps", &m->steps);
   nn__io_count(s, "the steps in the state", &m->state_steps);
-  int slots = nn__slots(&o) < 2 ? nn__slots(&o) : 2; /* amsgrad's is in TUNE */
+  int slots = nn__slots(o) < 2 ? nn__slots(o) : 2; /* amsgrad's is in TUNE */
   nn__io_int(s, "the number of state blocks", &slots, slots, slots);
-  if (s->status != NN_OK) return;
-  if (s->reading) m->optimizer = o;
   for (int i = 0; i < slots; i++) nn__io_reals(s, m->slot[i], m->values);
 }
 
@@ -12933,26 +12931,20 @@ static int nn__has_tuning(const nn_model *m)
 static void nn__io_tuning(nn__io *s)
 {
   nn_model *m = s->m;
-  nn_optimizer o = m->optimizer;
-  double best = m->plateau_best, scale = m->plateau_scale;
-  int64_t bad = m->plateau_bad, averaged = m->averaged;
+  nn_optimizer *const o = &m->optimizer;
   const size_t start = s->at;
-  nn__io_flag(s, &o.amsgrad);
-  nn__io_doubles(s, (double *[]){&o.average, &o.schedule.threshold, &o.schedule.momentum_low,
-                                 &o.schedule.momentum_high, NULL});
-  nn__io_check_optimizer(s, &o, start);
-  nn__io_doubles(s, (double *[]){&best, &scale, NULL});
-  if (best != best || !(scale > 0 && scale <= 1))
-    nn__io_fail(s, NN_ERR_FORMAT, "a plateau's loss %g, factor %g", best, scale);
-  nn__io_count(s, "validations no lower", &bad);
-  nn__io_count(s, "the steps in the average", &averaged);
-  if (s->status != NN_OK) return;
-  if (s->reading) {
-    m->optimizer = o, m->averaged = averaged;
-    m->plateau_best = best, m->plateau_scale = scale, m->plateau_bad = bad;
-  }
-  if (o.amsgrad) nn__io_reals(s, m->slot[2], m->values);
-  if (o.average > 0) nn__io_reals(s, m->average, m->values);
+  nn__io_flag(s, &o->amsgrad);
+  nn__io_doubles(s, (double *[]){&o->average, &o->schedule.threshold, &o->schedule.momentum_low,
+                                 &o->schedule.momentum_high, NULL});
+  nn__io_check_optimizer(s, start);
+  nn__io_doubles(s, (double *[]){&m->plateau_best, &m->plateau_scale, NULL});
+  if (m->plateau_best != m->plateau_best || !(m->plateau_scale > 0 && m->plateau_scale <= 1))
+    nn__io_fail(s, NN_ERR_FORMAT, "a plateau's loss %g, factor %g", m->plateau_best,
+                m->plateau_scale);
+  nn__io_count(s, "validations no lower", &m->plateau_bad);
+  nn__io_count(s, "the steps in the average", &m->averaged);
+  if (o->amsgrad) nn__io_reals(s, m->slot[2], m->values);
+  if (o->average > 0) nn__io_reals(s, m->average, m->values);
 }
 
 static void nn__io_state(nn__io *s)
@@ -12978,20 +12970,18 @@ static void nn__io_state(nn__io *s)
 static void nn__io_groups(nn__io *s)
 {
   nn_model *m = s->m;
-  int count = m->nodes, weights_only = m->optimizer.decay_weights_only;
+  int count = m->nodes;
   nn__io_int(s, "the number of layers", &count, m->nodes, m->nodes);
   for (int i = 0; i < count && s->status == NN_OK; i++) {
-    double factor[2] = {m->node[i].rate, m->node[i].decay};
+    double *const factor[] = {&m->node[i].rate, &m->node[i].decay};
     for (int k = 0; k < 2; k++) {
-      nn__io_double(s, &factor[k]);
-      if (!(factor[k] >= 0) || !nn__finite(factor[k]))
+      nn__io_double(s, factor[k]);
+      if (!(*factor[k] >= 0) || !nn__finite(*factor[k]))
         nn__io_fail(s, NN_ERR_FORMAT, "%s: a factor of %g, must be 0 or more", m->node[i].name,
-                    factor[k]);
+                    *factor[k]);
     }
-    if (s->reading && s->status == NN_OK) m->node[i].rate = factor[0], m->node[i].decay = factor[1];
   }
-  nn__io_flag(s, &weights_only);
-  if (s->reading) m->optimizer.decay_weights_only = weights_only;
+  nn__io_flag(s, &m->optimizer.decay_weights_only);
 }
 
 static int nn__has_groups(const nn_model *m)
@@ -18446,27 +18436,10 @@ static nn_status nn__load_checkpoint(const char *path, const nn_config *config,
   return nn__say(why, NN_ERR_STATE, "%s: a model, not a checkpoint", nn__path_end(path));
 }
 
-/* The one before, as the last has failed for the reason in why. beside: room for a name. */
-static nn_status nn__resume_previous(const char *path, const nn_config *config, nn_status failed,
-                                     nn__beside *beside, nn_load_result *out, nn_message *why)
-{
-  nn_message reason = *why, other;
-  const int there = nn__exists(path);
-  const char *previous = nn__beside_of(beside, path, ".previous");
-  if (!there && !nn__exists(previous))
-    return nn__say(why, NN_ABSENT, "%s: no checkpoint yet", nn__path_end(path));
-  const nn_status status = nn__load_checkpoint(previous, config, out, &other);
-  if (status != NN_OK)
-    return nn__say(why, nn__is_damage(status) ? failed : status, "%s; %s", reason.text, other.text);
-  out->previous = 1;
-  if (there) nn__replace(path, nn__beside_of(beside, path, ".damaged"));
-  return NN_OK;
-}
-
 nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *out,
                     nn_message *why)
 {
-  nn_message own;
+  nn_message own, reason, other;
   nn__beside beside;
   if (!why) why = &own;
   if (out) memset(out, 0, sizeof *out);
@@ -18474,23 +18447,29 @@ nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *o
   if (!*path || strlen(path) > NN__LONGEST_PATH)
     return nn__say(why, NN_ERR_LIMIT, "a path of %zu bytes: 1 to %d are allowed", strlen(path),
                    NN__LONGEST_PATH);
-  nn_status status = nn__load_checkpoint(path, config, out, why);
-  if (nn__is_damage(status) && nn__regular(path)) { /* perhaps killed ahead of a renaming */
-    nn_message other;
-    const int there = nn__exists(path);
-    const nn_status found =
-        nn__load_checkpoint(nn__beside_of(&beside, path, ".tmp"), config, out, &other);
-    if (found == NN_OK && there) {
-      nn__replace(path, nn__beside_of(&beside, path, ".damaged"));
-      nn__beside_of(&beside, path, ".tmp");
-    }
-    if (found == NN_OK) nn__replace(beside.path, path);
-    if (found == NN_OK || (!nn__is_damage(found) && found != NN_ERR_STATE))
-      status = found, *why = other;
-  }
+  const nn_status status = nn__load_checkpoint(path, config, out, why);
   if (status == NN_OK) why->text[0] = 0;
   if (!nn__is_damage(status) || !nn__regular(path)) return status;
-  return nn__resume_previous(path, config, status, &beside, out, why);
+  const int there = nn__exists(path);
+  nn_status found = nn__load_checkpoint(nn__beside_of(&beside, path, ".tmp"), config, out, &other);
+  if (found == NN_OK) { /* killed ahead of a renaming */
+    why->text[0] = 0;
+  } else if (!nn__is_damage(found) && found != NN_ERR_STATE) {
+    *why = other;
+    return found;
+  } else {
+    const char *previous = nn__beside_of(&beside, path, ".previous");
+    if (!there && !nn__exists(previous))
+      return nn__say(why, NN_ABSENT, "%s: no checkpoint yet", nn__path_end(path));
+    found = nn__load_checkpoint(previous, config, out, &other);
+    reason = *why;
+    if (found != NN_OK)
+      return nn__say(why, nn__is_damage(found) ? status : found, "%s; %s", reason.text, other.text);
+    out->previous = 1;
+  }
+  if (there) nn__replace(path, nn__beside_of(&beside, path, ".damaged"));
+  if (!out->previous) nn__replace(nn__beside_of(&beside, path, ".tmp"), path);
+  return NN_OK;
 }
 #endif
 #endif
