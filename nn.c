@@ -18575,16 +18575,16 @@ typedef struct nn__field {
   nn__pb body;    /* wire 2 */
 } nn__field;
 
-enum { NN__ONNX_RANK = 8, NN__ONNX_ATOMS = 16, NN__ONNX_ATTRS = 8 };
+enum { NN__ONNX_RANK = 8, NN__ONNX_ATTRS = 8 };
 #define NN__ONNX_N 1180591620717411303424. /* 2^70, the number of samples in sizes that are worked
                                               out: a file's own numbers are less */
-#define NN__ONNX_SAMPLES INT64_MAX         /* the stride of the samples' atom, whose size is 1 */
 
-/* A value of the graph: what a layer gives, for one sample, or numbers that do not change. Its axes
- * are made of atoms, which stand in the file's order and lie in the layer's or the array's memory
- * `stride` numbers apart; an axis without an atom has size 1. So operators that transpose, squeeze,
- * join or split axes, or spread numbers out, only change the atoms; a layer that wants its axes in
- * an order and shape gets them from nn__onnx_as. */
+/* A value of the graph: what a layer gives, for one sample, or numbers that do not change. An axis
+ * has `size` places for a sample, `stride` numbers apart in the layer's or the array's memory.
+ * after: 0, or, of the axis with the samples, how many of its places stand behind them: [T N] has
+ * size T and 1, [N T] has T. So operators that transpose, squeeze, split or join axes, or spread
+ * numbers out (stride 0), only change what stands here; a layer that wants its axes in an order and
+ * shape gets them from nn__onnx_as. */
 typedef enum nn__onnx_sort { NN__ONNX_NOTHING, NN__ONNX_LAYER, NN__ONNX_TENSOR } nn__onnx_sort;
 typedef struct nn__onnx_view {
   nn__onnx_sort sort;
@@ -18594,12 +18594,12 @@ typedef struct nn__onnx_view {
   int type, real;           /* of numbers: of their bytes; whether they stand for no whole ones */
   const void *data;         /* NULL: of a type that is not read */
   int64_t start;
-  int rank, atoms;
-  struct nn__onnx_atom {
-    int64_t size, stride;
-    int axis;
-  } atom[NN__ONNX_ATOMS];
+  int rank;
+  struct nn__onnx_places {
+    int64_t size, stride, after;
+  } axis[NN__ONNX_RANK];
 } nn__onnx_view;
+static const struct nn__onnx_places nn__onnx_one = {1, 0, 0};
 
 typedef struct nn__onnx_value {
   nn__onnx_view v;
@@ -18721,6 +18721,7 @@ static int nn__pb_next(nn__onnx_reader *r, nn__pb *p, nn__field *f)
   memset(f, 0, sizeof *f);
   int held = nn__pb_take(p, &key) && key >> 3 && key < (uint64_t)1 << 32;
   f->number = (int)(key >> 3), f->wire = (int)(key & 7);
+  f->body.at = f->body.end = p->at;
   if (held && f->wire == 0) {
     held = nn__pb_take(p, &f->value);
   } else if (held && f->wire == 2) {
@@ -18765,49 +18766,35 @@ static size_t nn__pb_list(nn__onnx_reader *r, const nn__field *f, int64_t *to, s
   return count;
 }
 
-/* ---- values: axes and atoms ----------------------------------------------------------------- */
-
-/* Numbers of a sample along an axis, and whether the samples are among the axis's atoms. */
-static int64_t nn__onnx_size(const nn__onnx_view *v, int axis)
-{
-  int64_t size = 1;
-  for (int i = 0; i < v->atoms; i++) size *= v->atom[i].axis == axis ? v->atom[i].size : 1;
-  return size;
-}
-static int nn__onnx_samples(const nn__onnx_view *v, int axis)
-{
-  for (int i = 0; i < v->atoms; i++)
-    if (v->atom[i].axis == axis && v->atom[i].stride == NN__ONNX_SAMPLES) return 1;
-  return 0;
-}
+/* ---- values: axes --------------------------------------------------------------------------- */
 
 /* Whether two have the same axes and sizes, but for those of one axis, or -1. */
 static int nn__onnx_alike(const nn__onnx_view *a, const nn__onnx_view *b, int but)
 {
   int alike = a->rank == b->rank;
   for (int i = 0; i < a->rank && alike; i++)
-    alike = nn__onnx_samples(a, i) == nn__onnx_samples(b, i) &&
-            (i == but || nn__onnx_size(a, i) == nn__onnx_size(b, i));
+    alike = !a->axis[i].after == !b->axis[i].after &&
+            (i == but || a->axis[i].size == b->axis[i].size);
   return alike;
 }
 
 /* Size along an axis as operators see it, where so many are the samples. */
 static double nn__onnx_whole_size(const nn__onnx_view *v, int axis, double samples)
 {
-  return (double)nn__onnx_size(v, axis) * (nn__onnx_samples(v, axis) ? samples : 1);
+  return (double)v->axis[axis].size * (v->axis[axis].after ? samples : 1);
 }
 
 /* Sizes of a set of axes, for one sample; those of them with more than one place; all axes. */
 static int64_t nn__onnx_sizes(const nn__onnx_view *v, unsigned set)
 {
   int64_t size = 1;
-  for (int i = 0; i < v->rank; i++) size *= set >> i & 1 ? nn__onnx_size(v, i) : 1;
+  for (int i = 0; i < v->rank; i++) size *= set >> i & 1 ? v->axis[i].size : 1;
   return size;
 }
 static unsigned nn__onnx_broad(const nn__onnx_view *v, unsigned set)
 {
   for (int i = 0; i < v->rank; i++)
-    if (nn__onnx_size(v, i) == 1) set &= ~(1u << i);
+    if (v->axis[i].size == 1) set &= ~(1u << i);
   return set;
 }
 static unsigned nn__onnx_every(const nn__onnx_view *v) { return (1u << v->rank) - 1; }
@@ -18816,37 +18803,20 @@ static int64_t nn__onnx_count(const nn__onnx_view *v)
   return nn__onnx_sizes(v, nn__onnx_every(v));
 }
 
-/* Takes atoms of one place away, and joins neighbours of an axis, or of any, that lie so. */
-static void nn__onnx_tidy(nn__onnx_view *v, int any)
-{
-  int left = 0;
-  for (int i = 0; i < v->atoms; i++) {
-    struct nn__onnx_atom *const p = left ? &v->atom[left - 1] : NULL;
-    const struct nn__onnx_atom a = v->atom[i];
-    const int samples = a.stride == NN__ONNX_SAMPLES;
-    if (a.size == 1 && !samples) continue;
-    if (p && !samples && (any || p->axis == a.axis) && p->stride == a.size * a.stride)
-      p->size *= a.size, p->stride = a.stride;
-    else v->atom[left++] = a;
-  }
-  v->atoms = left;
-}
-
 /* v as it was before it was spread out. */
 static nn__onnx_view nn__onnx_unspread(const nn__onnx_view *v)
 {
   nn__onnx_view own = *v;
-  for (int i = 0; i < own.atoms; i++)
-    if (!own.atom[i].stride) own.atom[i].size = 1;
-  nn__onnx_tidy(&own, 0);
+  for (int i = 0; i < own.rank; i++)
+    if (!own.axis[i].stride) own.axis[i].size = 1;
   return own;
 }
 
-/* Axes that come or go, none with atoms. */
+/* Puts axes of one place in at `from`, or takes that ahead of it away. */
 static void nn__onnx_move_axes(nn__onnx_view *v, int from, int by)
 {
-  for (int i = 0; i < v->atoms; i++)
-    if (v->atom[i].axis >= from) v->atom[i].axis += by;
+  memmove(v->axis + from + by, v->axis + from, sizeof *v->axis * (size_t)(v->rank - from));
+  for (int i = from; i < from + by; i++) v->axis[i] = nn__onnx_one;
   v->rank += by;
 }
 
@@ -18898,8 +18868,8 @@ static int nn__onnx_real_type(double type)
 static double nn__onnx_at(const nn__onnx_view *v, int64_t i)
 {
   int64_t at = v->start;
-  for (int k = v->atoms; k-- > 0; i /= v->atom[k].size)
-    at += i % v->atom[k].size * v->atom[k].stride;
+  for (int k = v->rank; k-- > 0; i /= v->axis[k].size)
+    at += i % v->axis[k].size * v->axis[k].stride;
   if (v->type == NN__ONNX_MADE) return ((const double *)v->data)[at];
   const int wide = nn__onnx_width(v->type);
   const unsigned char *p = (const unsigned char *)v->data + at * wide;
@@ -18915,14 +18885,12 @@ static double nn__onnx_at(const nn__onnx_view *v, int64_t i)
 static int64_t nn__onnx_rows(nn__onnx_view *v, int rank, const int64_t *dim)
 {
   int64_t count = 1;
-  v->sort = NN__ONNX_TENSOR, v->rank = v->atoms = rank, v->start = 0;
+  v->sort = NN__ONNX_TENSOR, v->rank = rank, v->start = 0;
   for (int i = rank; i-- > 0;) {
-    const struct nn__onnx_atom one = {dim[i], count, i};
-    v->atom[i] = one;
+    v->axis[i].size = dim[i], v->axis[i].stride = count, v->axis[i].after = 0;
     if (dim[i] < 0 || (dim[i] && count > (int64_t)(SIZE_MAX / 16) / dim[i])) return -1;
     count *= dim[i];
   }
-  nn__onnx_tidy(v, 0);
   return count;
 }
 
@@ -19156,31 +19124,22 @@ static int nn__onnx_built(nn__onnx_reader *r, nn__onnx_view *v, int node)
 }
 
 /* The same of a layer whose sizes are those of v->mask: an axis that is a size has it, one that is
- * in none has size 1. */
+ * in none has one place. */
 static int nn__onnx_became(nn__onnx_reader *r, nn__onnx_view *v, int node)
 {
-  const nn__onnx_view old = *v;
+  unsigned rest = nn__onnx_every(v);
   int64_t stride = 1;
   if (!nn__onnx_built(r, v, node)) return 0;
-  v->sort = NN__ONNX_LAYER, v->atoms = 0;
-  for (int axis = 0; axis < v->rank; axis++) {
-    struct nn__onnx_atom one = {1, 0, axis};
-    for (int k = 0; k < v->dims; k++) {
-      if (v->mask[k] >> axis & 1) one.size = nn__onnx_size(&old, axis);
-      if (v->mask[k] == 1u << axis) one.size = r->m->node[node].dim[k];
+  v->sort = NN__ONNX_LAYER;
+  for (int k = v->dims; k-- > 0; rest &= ~v->mask[k])
+    for (int i = v->rank; i-- > 0;) {
+      if (!(v->mask[k] >> i & 1)) continue;
+      if (v->mask[k] == 1u << i && r->m->node[node].rank == v->dims)
+        v->axis[i].size = r->m->node[node].dim[k];
+      v->axis[i].stride = stride, stride *= v->axis[i].size;
     }
-    if (!nn__onnx_samples(&old, axis)) v->atom[v->atoms++] = one;
-    else
-      for (int i = 0; i < old.atoms; i++)
-        if (old.atom[i].axis == axis) v->atom[v->atoms++] = old.atom[i];
-  }
-  for (int k = v->dims; k-- > 0;)
-    for (int i = v->atoms; i-- > 0;) {
-      struct nn__onnx_atom *p = &v->atom[i];
-      if (!(v->mask[k] >> p->axis & 1) || p->stride == NN__ONNX_SAMPLES) continue;
-      p->stride = stride, stride *= p->size;
-    }
-  nn__onnx_tidy(v, 0);
+  for (int i = 0; i < v->rank; i++)
+    if (rest >> i & 1) v->axis[i].size = 1;
   return 1;
 }
 
@@ -19195,16 +19154,17 @@ static int nn__onnx_reshaped(nn__onnx_reader *r, int x, int rank, const int64_t 
 }
 
 /* Makes v's layer one of `rank` sizes, of which size k is made of the axes in the set mask[k], in
- * their order. The samples need not be in any. */
+ * their order. The samples need not be in any. rank 0: the axes of mask[0], in any sizes. */
 static int nn__onnx_as(nn__onnx_reader *r, nn__onnx_view *v, int rank, const unsigned *mask)
 {
-  int64_t to[3] = {1, 1, 1}, size[NN__ONNX_ATOMS], stride[NN__ONNX_ATOMS], tail = 1;
-  int now[NN__ONNX_ATOMS], n = 0, x = v->node, spread = 0;
+  int64_t to[3] = {1, 1, 1}, size[NN__ONNX_RANK], stride[NN__ONNX_RANK], tail = 1;
+  int now[NN__ONNX_RANK], n = 0, x = v->node, spread = 0;
   if (r->status != NN_OK) return 0;
-  for (int k = 0; k < rank; k++)
-    for (int i = 0; i < v->atoms; i++) {
-      const struct nn__onnx_atom *p = &v->atom[i];
-      if (!(mask[k] >> p->axis & 1) || p->stride == NN__ONNX_SAMPLES) continue;
+  v->dims = rank ? rank : 1;
+  for (int k = 0; k < v->dims; k++)
+    for (int i = 0; i < v->rank; i++) {
+      const struct nn__onnx_places *p = &v->axis[i];
+      if (!(mask[k] >> i & 1) || p->size == 1) continue;
       to[k] *= p->size, spread |= !p->stride;
       if (n && stride[n - 1] == p->size * p->stride) size[--n] *= p->size;
       else size[n] = p->size;
@@ -19231,9 +19191,8 @@ static int nn__onnx_as(nn__onnx_reader *r, nn__onnx_view *v, int rank, const uns
     for (; j > 0; j--) now[j] = now[j - 1];
     now[0] = i;
   }
-  v->dims = rank;
-  for (int k = 0; k < rank; k++) v->mask[k] = mask[k];
-  return nn__onnx_became(r, v, nn__onnx_reshaped(r, x, rank, to));
+  for (int k = 0; k < v->dims; k++) v->mask[k] = mask[k];
+  return nn__onnx_became(r, v, rank ? nn__onnx_reshaped(r, x, rank, to) : x);
 }
 
 /* The sets of axes that the layer's sizes are made of, and its rank; 0 where they are not whole
@@ -19241,18 +19200,15 @@ static int nn__onnx_as(nn__onnx_reader *r, nn__onnx_view *v, int rank, const uns
 static int nn__onnx_layout(const nn__onnx_reader *r, const nn__onnx_view *v, unsigned mask[3])
 {
   const nn__node *node = &r->m->node[v->node];
+  const unsigned broad = nn__onnx_broad(v, nn__onnx_every(v));
   int64_t below = 1;
-  int found = 0;
   mask[0] = mask[1] = mask[2] = 0;
   for (int k = node->rank; k-- > 0; below *= node->dim[k])
-    for (int i = 0; i < v->atoms; i++) {
-      const struct nn__onnx_atom *p = &v->atom[i];
-      if (p->stride == NN__ONNX_SAMPLES) found += !k;
-      else if (p->stride >= below && p->stride * p->size <= below * node->dim[k])
-        mask[k] |= 1u << p->axis, found++;
-    }
-  const unsigned twice = (mask[0] & mask[1]) | (mask[0] & mask[2]) | (mask[1] & mask[2]);
-  return found == v->atoms && !twice ? node->rank : 0;
+    for (int i = 0; i < v->rank; i++)
+      if (broad >> i & 1 && v->axis[i].stride >= below &&
+          v->axis[i].stride * v->axis[i].size <= below * node->dim[k])
+        mask[k] |= 1u << i;
+  return (mask[0] | mask[1] | mask[2]) == broad ? node->rank : 0;
 }
 
 /* Makes `set` the axis of channels or features of v's layer: an image where it is one and may be, a
@@ -19262,7 +19218,7 @@ static int nn__onnx_by(nn__onnx_reader *r, nn__onnx_view *v, unsigned set, int i
   unsigned mask[3];
   int rank = nn__onnx_layout(r, v, mask);
   for (int i = 0; i < v->rank; i++)
-    if (set >> i & 1 && nn__onnx_samples(v, i)) nn__onnx_refuse(r, "it goes over the samples");
+    if (set >> i & 1 && v->axis[i].after) nn__onnx_refuse(r, "it goes over the samples");
   if (!rank || (rank == 3 && !image) || mask[rank == 2] != nn__onnx_broad(v, set) ||
       r->m->node[v->node].dim[rank == 2] != nn__onnx_sizes(v, set)) {
     mask[0] = nn__onnx_every(v) & ~set;
@@ -19278,9 +19234,9 @@ static int nn__onnx_apart(nn__onnx_reader *r, nn__onnx_view *v, int axis)
   const unsigned bit = 1u << axis, before = bit - 1;
   unsigned mask[3];
   int rank = nn__onnx_layout(r, v, mask), k = rank;
-  if (nn__onnx_samples(v, axis)) nn__onnx_refuse(r, "it goes along the samples");
+  if (v->axis[axis].after) nn__onnx_refuse(r, "it goes along the samples");
   while (k-- > 0)
-    if (mask[k] == nn__onnx_broad(v, bit) && r->m->node[v->node].dim[k] == nn__onnx_size(v, axis))
+    if (mask[k] == nn__onnx_broad(v, bit) && r->m->node[v->node].dim[k] == v->axis[axis].size)
       break;
   if (k < 0) mask[0] = before, mask[2] = nn__onnx_every(v) & ~bit & ~before, rank = 3, k = 1;
   mask[k] = bit;
@@ -19292,7 +19248,7 @@ static int nn__onnx_apart(nn__onnx_reader *r, nn__onnx_view *v, int axis)
 static int nn__onnx_spatial(nn__onnx_reader *r, nn__onnx_view *v, int image)
 {
   static const unsigned flat[] = {4, 2}, one_high[] = {2, 0, 4}, whole[] = {2, 4, 8};
-  if (v->rank < 3 || v->rank > 4 || !nn__onnx_samples(v, 0))
+  if (v->rank < 3 || v->rank > 4 || !v->axis[0].after)
     return nn__onnx_refuse(r, "its input must be [N,C,T] or [N,C,H,W], N the samples");
   return nn__onnx_as(r, v, v->rank == 3 && !image ? 2 : 3,
                      v->rank == 4 ? whole : image ? one_high : flat);
@@ -19326,9 +19282,9 @@ static nn__onnx_fill *nn__onnx_take(nn__onnx_reader *r, int node, int k, int in,
   int at = 0;
   int64_t count = nn__onnx_count(v);
   for (int i = 0; i < v->rank && p->rank > 1 && count > 1; i++) { /* sizes but those of 1 */
-    if (nn__onnx_size(v, i) == 1) continue;
+    if (v->axis[i].size == 1) continue;
     while (at < p->rank && p->dim[at] == 1) at++;
-    if (at == p->rank || p->dim[at++] != nn__onnx_size(v, i)) count = -1;
+    if (at == p->rank || p->dim[at++] != v->axis[i].size) count = -1;
   }
   if ((size_t)count != p->count && (count != 1 || p->rank > 1))
     nn__onnx_fail(r, NN_ERR_SHAPE, "an array of %lld numbers, %s.%s takes %zu in another shape",
@@ -19343,14 +19299,14 @@ static nn__onnx_fill *nn__onnx_take(nn__onnx_reader *r, int node, int k, int in,
 
 /* ---- operators that only change axes, or choose among places -------------------------------- */
 
-/* Makes v lie row by row: a layer as one axis, a constant in new memory. */
+/* Makes v lie row by row: a constant in new memory. */
 static int nn__onnx_flat(nn__onnx_reader *r, nn__onnx_view *v)
 {
   const unsigned all = nn__onnx_every(v);
   const nn__onnx_view x = *v;
   int64_t dim[NN__ONNX_RANK] = {0};
-  if (v->sort == NN__ONNX_LAYER) return nn__onnx_as(r, v, 1, &all);
-  for (int i = 0; i < x.rank; i++) dim[i] = nn__onnx_size(&x, i);
+  if (v->sort == NN__ONNX_LAYER) return nn__onnx_as(r, v, 0, &all);
+  for (int i = 0; i < x.rank; i++) dim[i] = x.axis[i].size;
   double *made = nn__onnx_made(r, v, x.rank, dim);
   for (int64_t i = 0; made && i < nn__onnx_count(&x); i++) made[i] = nn__onnx_at(&x, i);
   return made != NULL;
@@ -19364,15 +19320,11 @@ static int nn__onnx_cut(nn__onnx_reader *r, nn__onnx_view *v, int axis, double b
   const unsigned bit = 1u << axis, both[2] = {bit, nn__onnx_every(v) & ~bit};
   if (count < 1) return nn__onnx_refuse(r, "no place of an axis is left");
   if (all == 1 || (count == all && step > 0)) return 1;
-  if (nn__onnx_samples(v, axis)) return nn__onnx_refuse(r, "it goes along the samples");
+  if (v->axis[axis].after) return nn__onnx_refuse(r, "it goes along the samples");
   if (v->sort == NN__ONNX_TENSOR) {
-    int i = 0;
-    while (v->atom[i].axis != axis) i++;
-    if (v->atom[i].size != (int64_t)all) /* the axis has several atoms */
-      return nn__onnx_flat(r, v) && nn__onnx_cut(r, v, axis, begin, count, step);
-    v->start += (int64_t)begin * v->atom[i].stride;
-    v->atom[i].size = (int64_t)count, v->atom[i].stride *= (int64_t)step;
-    return nn__onnx_tidy(v, 0), 1;
+    v->start += (int64_t)begin * v->axis[axis].stride;
+    v->axis[axis].size = (int64_t)count, v->axis[axis].stride *= (int64_t)step;
+    return 1;
   }
   if (step == -1 && count == all)
     return nn__onnx_as(r, v, 2, both) && nn__onnx_became(r, v, nn_reverse(r->m, v->node));
@@ -19439,10 +19391,7 @@ static int nn__onnx_split(nn__onnx_reader *r, nn__onnx_view *y)
 static void nn__onnx_permute(nn__onnx_view *v, const int *from)
 {
   const nn__onnx_view x = *v;
-  v->atoms = 0;
-  for (int i = 0; i < x.rank; i++)
-    for (int k = 0; k < x.atoms; k++)
-      if (x.atom[k].axis == from[i]) v->atom[v->atoms] = x.atom[k], v->atom[v->atoms++].axis = i;
+  for (int i = 0; i < x.rank; i++) v->axis[i] = x.axis[from[i]];
 }
 
 static int nn__onnx_transpose(nn__onnx_reader *r, nn__onnx_view *y)
@@ -19476,29 +19425,47 @@ static int nn__onnx_squeeze(nn__onnx_reader *r, nn__onnx_view *y)
   return r->status == NN_OK;
 }
 
-/* Deals v's atoms out to axes of these sizes, the samples being so many; 0: they do not fit. */
+/* Deals v's places out to axes of these sizes, the samples being so many; 0: they do not fit, or do
+ * not lie so. */
 static int nn__onnx_deal(nn__onnx_view *v, int count, const double *to, double samples)
 {
-  int at = 0;
-  for (int axis = 0; axis < count; axis++) {
-    double full = 1;
-    for (; at < v->atoms; at++) {
-      struct nn__onnx_atom *p = &v->atom[at];
-      const int all = p->stride == NN__ONNX_SAMPLES;
-      const double size = all ? samples : (double)p->size, part = to[axis] / full;
-      if (part != floor(part)) break;
-      if (part == 1 && (size != 1 || (full > 1 && axis + 1 < count))) break;
-      if (fmod(part, size) != 0) { /* a part of it */
-        if (all || fmod(size, part) != 0 || v->atoms == NN__ONNX_ATOMS) return 0;
-        memmove(p + 1, p, sizeof *p * (size_t)(v->atoms++ - at));
-        p->size = (int64_t)part, p[1].size /= p->size, p->stride *= p[1].size;
-      }
-      p->axis = axis, full *= all ? samples : (double)p->size;
+  struct nn__onnx_places part[3 * NN__ONNX_RANK]; /* what lies side by side; after: the samples */
+  nn__onnx_view y = *v;
+  int parts = 0, at = 0;
+  for (int i = 0; i < v->rank; i++) {
+    const struct nn__onnx_places x = v->axis[i];
+    const int64_t behind = x.after ? x.after : x.size;
+    const struct nn__onnx_places three[] = {{x.after ? x.size / behind : 1, behind * x.stride, 0},
+                                            {1, 0, x.after}, {behind, x.stride, 0}};
+    for (int k = x.after ? 0 : 2; k < 3; k++) {
+      struct nn__onnx_places *const p = parts ? &part[parts - 1] : NULL;
+      if (three[k].size == 1 && !three[k].after) continue;
+      if (p && !p->after && !three[k].after && p->stride == three[k].size * three[k].stride)
+        p->size *= three[k].size, p->stride = three[k].stride;
+      else part[parts++] = three[k];
     }
-    if (full != to[axis]) return 0;
   }
-  v->rank = count;
-  return at == v->atoms;
+  for (y.rank = 0; y.rank < count; y.rank++) {
+    struct nn__onnx_places *const axis = &y.axis[y.rank];
+    double full = 1;
+    *axis = nn__onnx_one;
+    while (at < parts) {
+      struct nn__onnx_places *const p = &part[at];
+      const double size = p->after ? samples : (double)p->size, lacks = to[y.rank] / full;
+      if (lacks != floor(lacks)) break;
+      if (lacks == 1 && (size != 1 || (full > 1 && y.rank + 1 < count))) break;
+      const int whole = fmod(lacks, size) == 0;
+      if (!whole && (p->after || !p->size || fmod(size, lacks) != 0)) return 0;
+      const int64_t take = whole ? p->size : (int64_t)lacks;
+      if (axis->size > 1 && take > 1 && axis->stride != p->size * p->stride) return 0;
+      p->size /= take, at += whole, full *= whole ? size : lacks;
+      axis->size *= take, axis->after = p->after ? 1 : axis->after * take;
+      if (take > 1) axis->stride = p->size * p->stride;
+    }
+    if (full != to[y.rank]) return 0;
+  }
+  if (at == parts) *v = y;
+  return at == parts;
 }
 
 /* Blocks of b b channels become squares of pixels: [C,b,b] or, in mode DCR, [b,b,C]. */
@@ -19506,15 +19473,15 @@ static int nn__onnx_to_space(nn__onnx_reader *r, nn__onnx_view *y)
 {
   static const int order[2][6] = {{0, 3, 4, 1, 5, 2}, {0, 1, 4, 2, 5, 3}};
   const int last = nn__onnx_is(r, "mode") == 0;
-  const double b = nn__onnx_is(r, "blocksize"), c = (double)nn__onnx_size(y, 1) / (b * b);
-  const double to[] = {NN__ONNX_N, last ? b : c, b, last ? c : b, (double)nn__onnx_size(y, 2),
-                       (double)nn__onnx_size(y, 3)};
-  nn__onnx_tidy(y, 1);
-  if (y->rank != 4 || !(b >= 1 && b <= NN__MAX_SIZE) || !nn__onnx_deal(y, 6, to, NN__ONNX_N))
+  const double b = nn__onnx_is(r, "blocksize"), c = (double)y->axis[1].size / (b * b);
+  const double high = (double)y->axis[2].size, wide = (double)y->axis[3].size;
+  const double apart[] = {NN__ONNX_N, last ? b : c, b, last ? c : b, high, wide};
+  const double to[] = {NN__ONNX_N, c, high * b, wide * b};
+  if (y->rank != 4 || !(b >= 1 && b <= NN__MAX_SIZE) || !nn__onnx_flat(r, y) ||
+      !nn__onnx_deal(y, 6, apart, NN__ONNX_N))
     return nn__onnx_refuse(r, "its input must be [N,C,H,W], N the samples, C blocks of channels");
   nn__onnx_permute(y, order[!last]);
-  nn__onnx_move_axes(y, 3, -1), nn__onnx_move_axes(y, 4, -1); /* [N,C,H b,W b] */
-  return 1;
+  return nn__onnx_flat(r, y) && nn__onnx_deal(y, 4, to, NN__ONNX_N);
 }
 
 /* Reshape and Flatten: sizes, of which 0 is the size of before and -1 the rest. */
@@ -19531,12 +19498,10 @@ static int nn__onnx_reshape(nn__onnx_reader *r, nn__onnx_view *y)
     nn__onnx_refuse(r, "no shape, or one of more than 8 axes");
   for (int way = 0; way < 4 && r->status == NN_OK; way++) { /* N samples, or the file's batch */
     const double samples = way & 1 ? (double)r->batch : NN__ONNX_N;
-    if (way == 2 && !nn__onnx_flat(r, y)) break; /* row by row */
-    nn__onnx_view v = *y;
     double rest = 1;
     int open = -1, held = samples > 0;
-    for (int i = 0; i < v.rank; i++) rest *= nn__onnx_whole_size(&v, i, samples);
-    nn__onnx_tidy(&v, 1);
+    if (way == 2 && !nn__onnx_flat(r, y)) break; /* row by row */
+    for (int i = 0; i < y->rank; i++) rest *= nn__onnx_whole_size(y, i, samples);
     for (int i = 0; i < count && held; i++) {
       wants[i] = to[i] == 0 && i < y->rank ? nn__onnx_whole_size(y, i, samples) : to[i];
       held = wants[i] > 0 ? fmod(rest, wants[i]) == 0 : wants[i] == -1 && open < 0;
@@ -19544,9 +19509,7 @@ static int nn__onnx_reshape(nn__onnx_reader *r, nn__onnx_view *y)
       else open = i;
     }
     if (open >= 0) wants[open] = rest;
-    if (!held || (open < 0 && rest != 1) || !nn__onnx_deal(&v, count, wants, samples)) continue;
-    *y = v;
-    return 1;
+    if (held && (open >= 0 || rest == 1) && nn__onnx_deal(y, count, wants, samples)) return 1;
   }
   return nn__onnx_fail(r, NN_ERR_UNSUPPORTED,
                        "a shape that mixes samples, or that is of other numbers");
@@ -19561,18 +19524,15 @@ static int nn__onnx_spread(nn__onnx_reader *r, nn__onnx_view *v, int rank, const
     return nn__onnx_refuse(r, "nn spreads out over 8 axes at most, and over no fewer");
   nn__onnx_move_axes(v, 0, rank - v->rank);
   for (int i = 0; i < rank; i++) {
-    const double own = (double)nn__onnx_size(v, i);
-    const int each = nn__onnx_samples(v, i), free = to[i] >= NN__ONNX_N;
-    int k = 0;
+    const double own = (double)v->axis[i].size;
+    const int each = v->axis[i].after != 0, free = to[i] >= NN__ONNX_N;
     if (to[i] == 1 || to[i] == own) continue;
     if (v->sort == NN__ONNX_LAYER ? each && (free || to[i] == (double)r->batch)
                                   : free && (own == 1 || own == (double)r->batch))
       continue; /* each sample's */
-    if (own != 1 || each || to[i] < 0 || (most *= to[i] + 1) > 1e9 || v->atoms == NN__ONNX_ATOMS)
+    if (own != 1 || each || to[i] < 0 || (most *= to[i] + 1) > 1e9)
       return nn__onnx_refuse(r, "shapes that do not fit");
-    while (k < v->atoms && v->atom[k].axis < i) k++;
-    memmove(v->atom + k + 1, v->atom + k, sizeof *v->atom * (size_t)(v->atoms++ - k));
-    v->atom[k].size = (int64_t)to[i], v->atom[k].stride = 0, v->atom[k].axis = i;
+    v->axis[i].size = (int64_t)to[i], v->axis[i].stride = 0;
   }
   return 1;
 }
@@ -19641,7 +19601,7 @@ static int nn__onnx_calculate(nn__onnx_reader *r, nn__onnx_view *y)
   for (int i = 0; i < rank; i++) {
     dim[i] = 1;
     for (int k = 0; k < ins && dim[i] == 1; k++)
-      if (i >= rank - in[k].rank) dim[i] = nn__onnx_size(&in[k], i - rank + in[k].rank);
+      if (i >= rank - in[k].rank) dim[i] = in[k].axis[i - rank + in[k].rank].size;
     to[i] = (double)dim[i];
   }
   for (int k = 0; k < ins; k++)
@@ -19673,15 +19633,15 @@ static int nn__onnx_append(nn__onnx_reader *r, nn__onnx_view *y, int axis)
 {
   int64_t dim[NN__ONNX_RANK], all = 0, behind = 1;
   for (int k = 0; k < r->work->ins; k++)
-    all += (int64_t)fmin((double)nn__onnx_size(nn__onnx_in(r, k), axis), INT_MAX);
-  for (int i = 0; i < y->rank; i++) dim[i] = i == axis ? all : nn__onnx_size(y, i);
+    all += (int64_t)fmin((double)nn__onnx_in(r, k)->axis[axis].size, INT_MAX);
+  for (int i = 0; i < y->rank; i++) dim[i] = i == axis ? all : y->axis[i].size;
   double *made = nn__onnx_made(r, y, y->rank, dim);
   const int64_t count = made ? nn__onnx_count(y) : 0;
   for (int i = axis + 1; i < y->rank; i++) behind *= dim[i];
   for (int64_t from = 0; from * all * behind < count; from++)
     for (int k = 0; k < r->work->ins; k++) {
       const nn__onnx_view *v = nn__onnx_in(r, k);
-      const int64_t part = nn__onnx_size(v, axis) * behind;
+      const int64_t part = v->axis[axis].size * behind;
       for (int64_t i = 0; i < part; i++) *made++ = nn__onnx_at(v, from * part + i);
     }
   return made != NULL;
@@ -19704,7 +19664,7 @@ static int nn__onnx_read_window(nn__onnx_reader *r, const nn__onnx_view *v, nn__
     return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "a window over %d axes; nn has them over 1 and 2",
                          axes);
   for (int i = 0; i < 2; i++) {
-    w->in[i] = i < axes ? (double)nn__onnx_size(v, 2 + i) : 1;
+    w->in[i] = i < axes ? (double)v->axis[2 + i].size : 1;
     w->stride[i] = w->dilation[i] = 1, w->pad[i] = w->behind[i] = 0;
   }
   for (int i = 0; i < 4; i++) {
@@ -19777,7 +19737,7 @@ static int nn__onnx_conv(nn__onnx_reader *r, nn__onnx_view *y)
   nn__onnx_window w;
   if (weight->rank != y->rank)
     return nn__onnx_refuse(r, "weights of another rank than its input");
-  for (int i = 0; i < 2; i++) w.kernel[i] = i < axes ? (double)nn__onnx_size(weight, 2 + i) : 1;
+  for (int i = 0; i < 2; i++) w.kernel[i] = i < axes ? (double)weight->axis[2 + i].size : 1;
   if (!nn__onnx_read_window(r, y, &w)) return 0;
   if (behind->count && behind->count != axes)
     return nn__onnx_fail(r, NN_ERR_FORMAT, "output_padding for %d axes", behind->count);
@@ -19787,7 +19747,7 @@ static int nn__onnx_conv(nn__onnx_reader *r, nn__onnx_view *y)
   if (!nn__onnx_spatial(r, y, back)) return 0;
   nn_conv2d_options c = nn__onnx_options(&w, turn);
   c.groups = nn__onnx_narrow(nn__onnx_is(r, "group"));
-  c.out = nn__onnx_narrow((double)nn__onnx_size(weight, back) * (back ? c.groups : 1));
+  c.out = nn__onnx_narrow((double)weight->axis[back].size * (back ? c.groups : 1));
   c.no_bias = !bias;
   if (!nn__onnx_became(r, y, back ? nn_conv_transpose2d_with(r->m, y->node, &c,
                                         nn__onnx_narrow(turn ? 0 : more[0]),
@@ -19841,7 +19801,7 @@ static int nn__onnx_pool(nn__onnx_reader *r, nn__onnx_view *y)
                                    : nn__pool_layer(r->m, nn__rows[kind], y->node, y->dims, &p)))
     return 0;
   for (int i = 0; i < axes; i++) {
-    if ((double)nn__onnx_size(y, 2 + i) < first[i] + out[i])
+    if ((double)y->axis[2 + i].size < first[i] + out[i])
       return nn__onnx_refuse(r, "its pads; nn has at most half a window");
     if (!nn__onnx_cut(r, y, 2 + i, first[i], out[i], 1)) return 0;
   }
@@ -19862,11 +19822,11 @@ static int nn__onnx_resize(nn__onnx_reader *r, nn__onnx_view *y)
     if (scale && nn__onnx_reals_only(scale) && nn__onnx_count(scale) == rank)
       by = nn__onnx_at(scale, i);
     else if (sizes->count == rank)
-      by = i ? sizes->is[i] / (double)nn__onnx_size(y, i)
+      by = i ? sizes->is[i] / (double)y->axis[i].size
              : sizes->is[0] == NN__ONNX_N || sizes->is[0] == (double)r->batch;
     if (!(by >= 1 && by <= NN__MAX_SIZE && by == floor(by) && (i > 1 || by == 1)))
       return nn__onnx_refuse(r, "its scales; nn resizes height and width by whole factors");
-    wide &= i < 2 || (double)nn__onnx_size(y, i) * by > 1;
+    wide &= i < 2 || (double)y->axis[i].size * by > 1;
     if (i > 1 && i < 4) factor[i - (rank == 4 ? 2 : 1)] = (int)by;
   }
   const int fits = linear ? where == 0 || (where == 1 && wide)
@@ -19894,9 +19854,9 @@ static int nn__onnx_product(nn__onnx_reader *r, nn__onnx_view *y)
   static const int turned[] = {1, 0}; /* [in,out] */
   const int axis = x->rank - 1 - left;
   if (!left && !(gemm && nn__onnx_is(r, "transB") != 0)) nn__onnx_permute(&t, turned);
-  const int64_t out = nn__onnx_size(&t, 0);
+  const int64_t out = t.axis[0].size;
   const int row = b && b->rank && b->rank <= x->rank && nn__onnx_count(b) == out &&
-                  nn__onnx_size(b, b->rank - 1) == out;
+                  b->axis[b->rank - 1].size == out;
   if (b && !gemm && !row) return 0; /* no bias, but an Add */
   if (b && gemm && !row && nn__onnx_count(b) != 1)
     return nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "its input 2 must be one row");
@@ -19916,8 +19876,8 @@ static int nn__onnx_axes_of(nn__onnx_reader *r, const nn__onnx_view *v, const nn
   *set = 0;
   for (int i = 0; i < t->rank; i++) {
     const int axis = v->rank - t->rank + i;
-    if (nn__onnx_size(t, i) == 1 && axis >= 0) continue;
-    if (axis < 0 || nn__onnx_samples(v, axis) || nn__onnx_size(t, i) != nn__onnx_size(v, axis))
+    if (t->axis[i].size == 1 && axis >= 0) continue;
+    if (axis < 0 || v->axis[axis].after || t->axis[i].size != v->axis[axis].size)
       return nn__onnx_refuse(r, "a constant of a shape that does not fit the other input");
     *set |= 1u << axis;
   }
@@ -19982,9 +19942,9 @@ static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
   wide = b;
   if (how == '*') b = nn__onnx_unspread(&wide);
   for (int i = 0; i < a.rank; i++) {
-    const int64_t size = nn__onnx_size(&a, i), other_size = nn__onnx_size(&wide, i);
-    set |= (unsigned)(size != nn__onnx_size(&b, i)) << i;
-    if (nn__onnx_samples(&a, i) != nn__onnx_samples(&b, i) ||
+    const int64_t size = a.axis[i].size, other_size = wide.axis[i].size;
+    set |= (unsigned)(size != b.axis[i].size) << i;
+    if (!a.axis[i].after != !b.axis[i].after ||
         (size != other_size && (how != '*' || other_size != 1)))
       return nn__onnx_refuse(r, "two layers of these shapes; nn adds equal ones, and multiplies "
                              "them, or one by a factor a channel");
@@ -19992,7 +19952,7 @@ static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
   if (set) { /* b has the other axes */
     set = nn__onnx_broad(&b, nn__onnx_every(&b));
     for (int i = 0; i < a.rank; i++)
-      if (nn__onnx_samples(&a, i)) set &= ~(1u << i);
+      if (a.axis[i].after) set &= ~(1u << i);
     if (!nn__onnx_by(r, &a, set, 1) || !nn__onnx_as(r, &b, 1, &set)) return 0;
   } else {
     int rank = nn__onnx_layout(r, &a, mask);
@@ -20068,10 +20028,10 @@ static int nn__onnx_channel_norm(nn__onnx_reader *r, nn__onnx_view *y)
 {
   const int instance = r->how == NN__GROUP_NORM;
   nn_norm_options options = nn__usual_norm;
-  if (y->rank < 2 || !nn__onnx_samples(y, 0))
+  if (y->rank < 2 || !y->axis[0].after)
     return nn__onnx_refuse(r, "its input must be [N,C,..], N the samples");
   options.eps = nn__onnx_is(r, "epsilon");
-  if (instance) options.groups = nn__onnx_narrow((double)nn__onnx_size(y, 1));
+  if (instance) options.groups = nn__onnx_narrow((double)y->axis[1].size);
   return nn__onnx_norm(r, y, (nn__kind)r->how, 2, &options, instance ? 2 : 4);
 }
 
@@ -20106,7 +20066,7 @@ static int nn__onnx_reduce(nn__onnx_reader *r, nn__onnx_view *y)
   unsigned mask[3];
   int rank = nn__onnx_layout(r, y, mask);
   for (int i = 0; i < y->rank; i++)
-    if ((set >> i & 1 && nn__onnx_samples(y, i)) || !set)
+    if ((set >> i & 1 && y->axis[i].after) || !set)
       nn__onnx_refuse(r, "it goes over samples");
   if (rank != 3 || nn__onnx_broad(y, set) != (mask[1] | mask[2]))
     mask[0] = set, mask[1] = every & ~set, rank = 2;
@@ -20149,13 +20109,13 @@ static int nn__onnx_gather(nn__onnx_reader *r, nn__onnx_view *y)
   const nn__onnx_view *x = nn__onnx_in(r, 0), *index = nn__onnx_in(r, 1);
   if (x->sort == NN__ONNX_TENSOR && index->sort == NN__ONNX_LAYER) {
     if (!nn__onnx_reals_only(x) || x->rank != 2 || nn__onnx_is(r, "axis") != 0 ||
-        index->rank != 2 || !nn__onnx_samples(index, 0))
+        index->rank != 2 || !index->axis[0].after)
       return nn__onnx_refuse(r, "nn takes rows [vocabulary,width] by tokens [N,T] alone");
     *y = *index;
     y->rank = 3, y->dims = 2, y->mask[0] = 2, y->mask[1] = 4;
     if (!nn__onnx_became(r, y, nn_embedding(r->m, y->node,
-                                            nn__onnx_narrow((double)nn__onnx_size(x, 0)),
-                                            nn__onnx_narrow((double)nn__onnx_size(x, 1)))))
+                                            nn__onnx_narrow((double)x->axis[0].size),
+                                            nn__onnx_narrow((double)x->axis[1].size))))
       return 0;
     nn__onnx_take(r, y->node, 0, 0, x, 0);
     return 1;
@@ -20164,9 +20124,9 @@ static int nn__onnx_gather(nn__onnx_reader *r, nn__onnx_view *y)
   if (axis < 0) return 0;
   if (!nn__onnx_readable(index) || index->real || nn__onnx_count(index) != 1 || index->rank > 1)
     return nn__onnx_refuse(r, "its indices; nn takes one place that does not change");
-  if (nn__onnx_samples(x, axis)) return nn__onnx_refuse(r, "it takes one of the samples");
+  if (x->axis[axis].after) return nn__onnx_refuse(r, "it takes one of the samples");
   const int place = nn__onnx_axis(r, nn__onnx_at(index, 0),
-                                  nn__onnx_narrow((double)nn__onnx_size(x, axis)));
+                                  nn__onnx_narrow((double)x->axis[axis].size));
   if (place < 0 || !nn__onnx_cut(r, y, axis, place, 1, 1)) return 0;
   if (!index->rank) nn__onnx_move_axes(y, axis + 1, -1);
   return 1;
@@ -20187,7 +20147,7 @@ static int nn__onnx_cell_weights(nn__onnx_reader *r, int y, int64_t in)
     const nn__onnx_view *v = nn__onnx_in(r, from[k % 4]);
     nn__onnx_view t;
     for (int i = 0; i < rank && v; i++)
-      if (v->rank != rank || nn__onnx_size(v, i) != wants[i])
+      if (v->rank != rank || v->axis[i].size != wants[i])
         return nn__onnx_fail(r, NN_ERR_SHAPE, "its input %d, of %lld numbers, has not the shape of "
                              "its sizes", from[k % 4], (long long)nn__onnx_count(v));
     if (v) {
@@ -20221,7 +20181,7 @@ static int nn__onnx_read_cell(nn__onnx_reader *r, nn__onnx_view *y)
   const nn__kind kind = (nn__kind)r->how;
   const int way = (int)nn__onnx_is(r, "direction"), back = way == 1, both = way == 2;
   const int state = r->work->outs > 1 && r->value[r->work->out + 1].uses;
-  if (y->rank != 3 || !nn__onnx_samples(y, 1))
+  if (y->rank != 3 || !y->axis[1].after)
     return nn__onnx_refuse(r, "its input must be [steps, samples, features]");
   if (kind == NN__GRU && nn__onnx_is(r, "linear_before_reset") == 0)
     return nn__onnx_refuse(r, "its attribute linear_before_reset is 0; nn resets behind products");
@@ -20232,26 +20192,22 @@ static int nn__onnx_read_cell(nn__onnx_reader *r, nn__onnx_view *y)
   c.hidden = nn__onnx_narrow(nn__onnx_is(r, "hidden_size"));
   c.carry = r->options->carry != 0, c.bidirectional = both;
   if (way && c.carry) return nn__onnx_refuse(r, "a cell that goes back cannot carry its state");
-  const int64_t in = nn__onnx_size(y, 2), steps = nn__onnx_size(y, 0), wide = c.hidden;
+  const int64_t in = y->axis[2].size, steps = y->axis[0].size, wide = c.hidden;
   if (!nn__onnx_as(r, y, 2, sequence) ||
       (back && !nn__onnx_built(r, y, nn_reverse(r->m, y->node))) ||
       !nn__onnx_built(r, y, nn__cell_layer(r->m, nn__rows[kind], y->node, -1, &c)) ||
       !nn__onnx_cell_weights(r, y->node, in))
     return 0;
-  const struct nn__onnx_atom of[] = {{steps, wide * (1 + both), 0}, {1 + both, wide, 1},
-                                     {1, NN__ONNX_SAMPLES, 2}, {wide, 1, 3}};
-  y->rank = y->atoms = 4;
-  memcpy(y->atom, of, sizeof of);
+  const struct nn__onnx_places of[] = {
+      {steps, wide * (1 + both), 0}, {1 + both, wide, 0}, {1, 0, 1}, {wide, 1, 0}};
+  y->rank = 4;
+  memcpy(y->axis, of, sizeof of);
   if (state) {
     nn__onnx_view *h = &r->value[r->work->out + 1].v;
     *h = *y;
-    h->atoms = 3;
-    memcpy(h->atom, of + 1, 3 * sizeof *of);
     nn__onnx_move_axes(h, 1, -1);
-    nn__onnx_tidy(h, 0);
     if (!nn__onnx_last_states(r, h, both, c.hidden)) return 0;
   }
-  nn__onnx_tidy(y, 0);
   return !back || !r->value[r->work->out].uses || nn__onnx_built(r, y, nn_reverse(r->m, y->node));
 }
 
@@ -20304,22 +20260,25 @@ static int nn__onnx_fits(const nn__onnx_reader *r, const nn__onnx_op *o, const c
 }
 
 /* A group norm: the axes of x become [N,groups,-1] and, behind an instance norm that changes
- * nothing more, x's again. in: x, weight, bias or -1, and the instance norm's. */
+ * nothing more, x's again; however x lies, for here only sizes count. in: x, weight, bias or -1,
+ * and the instance norm's. */
 static int nn__onnx_groups_row(nn__onnx_reader *r, nn__onnx_view *y, nn__onnx_op *const found[])
 {
   nn_norm_options options = nn__usual_norm;
   nn__onnx_view mid = *y, end;
   const nn__onnx_view *scale = nn__onnx_in(r, 3), *shift = nn__onnx_in(r, 4);
   const int affine = r->work->in[1] >= 0;
+  int64_t stride = 1;
   unsigned set = 2;
   r->how = 0;
+  for (int i = y->rank; i-- > 0; stride *= y->axis[i].size) mid.axis[i].stride = stride;
   if (!nn__onnx_all(scale, 1) || !nn__onnx_all(shift, 0) || y->rank < 2) return 0;
   if (!nn__onnx_attributes(r, found[0], "shape%1 allowzero!0") || !nn__onnx_reshape(r, &mid))
     return 0;
-  const int64_t groups = nn__onnx_size(&mid, 1);
-  if (mid.node != y->node || mid.rank != 3 || !nn__onnx_samples(&mid, 0) ||
-      nn__onnx_size(&mid, 0) != 1 || nn__onnx_count(scale) != groups ||
-      nn__onnx_size(y, 1) % groups)
+  const int64_t groups = mid.axis[1].size;
+  if (mid.node != y->node || mid.rank != 3 || !mid.axis[0].after ||
+      mid.axis[0].size != 1 || nn__onnx_count(scale) != groups ||
+      y->axis[1].size % groups)
     return 0;
   end = mid;
   if (!nn__onnx_attributes(r, found[2], "shape%1 allowzero!0") || !nn__onnx_reshape(r, &end) ||
@@ -20591,8 +20550,7 @@ static void nn__onnx_input(nn__onnx_reader *r, nn__pb p)
   if (rank < 2 || rank > (whole ? 2 : 4))
     nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "an input of type %d and rank %d", sort, rank);
   if (r->status != NN_OK) return;
-  v->rank = rank, v->dims = rank - 1, v->atoms = 1, v->atom[0].size = 1;
-  v->atom[0].stride = NN__ONNX_SAMPLES;
+  v->rank = rank, v->dims = rank - 1, v->axis[0].size = v->axis[0].after = 1;
   for (int k = 0; k < v->dims; k++) v->mask[k] = 2u << k;
   const int node = nn__input(r->m, nn__rows[whole ? NN__TOKENS : NN__INPUT], rank - 1, low[1],
                              low[2], low[3]);
@@ -20748,8 +20706,8 @@ NN__APART void nn__onnx_build(nn__onnx_reader *r, size_t size)
   nn__onnx_view *const v = &r->value[r->output].v;
   if (v->sort != NN__ONNX_LAYER) nn__onnx_refuse(r, "the output is no layer's");
   for (int i = v->rank; i-- > 1 && v->rank > 4;) /* nn has three axes beside the samples */
-    if (nn__onnx_size(v, i) == 1 && !nn__onnx_samples(v, i)) nn__onnx_move_axes(v, i + 1, -1);
-  if (v->rank > 4 || !nn__onnx_samples(v, 0))
+    if (v->axis[i].size == 1 && !v->axis[i].after) nn__onnx_move_axes(v, i + 1, -1);
+  if (v->rank > 4 || !v->axis[0].after)
     nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "the output has %d axes, which must be the samples and at "
                   "most three others", v->rank);
   for (int i = 1; i < v->rank && r->status == NN_OK; i++) mask[rank++] = 1u << i;

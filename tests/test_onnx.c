@@ -497,6 +497,7 @@ static const struct {
     {"a constant that is the output", MODEL(X RELU "12{1'w'} 5{2:1 9<00000000> 8'w'}"),
      "the output is no layer's"},
     {"an operator without an output", MODEL(X "1{1'x' 4'Relu'}" Y), "it has no output"},
+    {"a number for an operator", MODEL(X "1:5 " RELU Y), "it has no output"},
     {"an input without a size", MODEL(SHAPED("x", "1{2'F'}") RELU Y),
      "axis 1 of an input has no size"},
     {"an input of rank 1", MODEL(SHAPED("x", "") RELU Y), "an input of type 1 and rank 1"},
@@ -673,7 +674,10 @@ static void by_hand(void) {
     if (s.size) memcpy(exact, s.at, s.size);
     status = nn_load_onnx_memory(exact, s.size, &c, NULL, &m, &why);
     held = CHECK_INT(status == NN_OK, !files[i].says) && CHECK_INT(m != NULL, !files[i].says);
-    if (files[i].says) held &= CHECK_HAS(why.text, files[i].says) && CHECK_HAS(why.text, "byte ");
+    if (files[i].says) {
+      held &= CHECK_HAS(why.text, files[i].says) && CHECK_HAS(why.text, "byte ");
+      if (held) held = CHECK(strtoul(strstr(why.text, "byte ") + 5, NULL, 10) <= s.size);
+    }
     if (!held) fprintf(stderr, "    %s: %s\n", files[i].name, why.text);
     nn_destroy(m);
     free(exact);
