@@ -245,24 +245,19 @@ static size_t apart(const char *a, const char *b, size_t most) {
   return 1 + (both < least ? both : least);
 }
 
-/* Whether `name` may have been meant by `typed`, more likely than one of this score; lowers it. */
-static int closer(const char *typed, const char *name, size_t *score) {
-  const size_t n = strlen(typed), letters = n - strspn(typed, "-");
-  const size_t far = letters >= 3 && strncmp(typed, name, n) == 0 ? 1 : apart(typed, name, 2);
-  if (far >= *score || far > 2 || far >= letters) return 0;
-  *score = far;
-  return 1;
-}
-
-/* The place of a word in "a|b|c"; else -1, and `meant`, or NULL, says which was likely meant. */
+/* The place of a word in "a|b|c"; else -1, and `meant`, or NULL, says which was likely meant: one
+ * that begins so, or is at most two letters and not all of them apart. */
 static int find_word(const char *list, const char *typed, struct word *meant) {
+  const size_t size = strlen(typed), letters = size - strspn(typed, "-");
   struct word near = {""};
-  size_t score = 99;
+  size_t least = letters < 3 ? letters : 3;
   for (int k = 0; *list; k++) {
     const int n = (int)strcspn(list, "|");
     const struct word w = word_of("%.*s", n, list);
     if (n && strcmp(w.text, typed) == 0) return k;
-    if (closer(typed, w.text, &score)) near = word_of("; did you mean %.30s?", w.text);
+    const int begun = letters >= 3 && strncmp(typed, w.text, size) == 0;
+    const size_t far = begun ? 1 : apart(typed, w.text, 2);
+    if (far < least) least = far, near = word_of("; did you mean %.30s?", w.text);
     list += n + (list[n] == '|');
   }
   if (meant) *meant = near;
@@ -433,17 +428,12 @@ static int is_folder(const char *path) {
   return stat(path, &s) == 0 && S_ISDIR(s.st_mode);
 }
 
-/* To open what is no file, a pipe with a name say, could wait for ever. */
-static void need_regular(const char *path) {
+/* Whether there is a file to read. One that cannot be opened is not a missing one: who goes on
+ * without it could lose what it holds. To open what is no file, a pipe say, could wait for ever. */
+static int file_exists(const char *path) {
   struct stat s;
   if (stat(path, &s) == 0 && !S_ISREG(s.st_mode))
     fail("%s is not a file: a folder, a pipe or a device", path);
-}
-
-/* Whether there is a file to read. One that cannot be opened is not a missing one: who goes on
- * without it could lose what it holds. */
-static int file_exists(const char *path) {
-  need_regular(path);
   FILE *f = fopen(path, "rb");
   if (!f && errno != ENOENT && errno != ENOTDIR) fail("%s: %s", path, strerror(errno));
   if (f) fclose(f);
@@ -603,42 +593,42 @@ static int read_augment(const char *text, nn_augment *a) {
   return 1;
 }
 
-/* Sets an option; *why is "" when the text is good, else the end of a sentence. */
-static void set_option(struct settings *s, enum option o, const char *text, char why[256]) {
+/* Sets an option; "" when the text is good, else the end of a sentence. */
+static nn_message set_option(struct settings *s, enum option o, const char *text) {
   const struct option_entry *e = &options[o];
   struct value *v = &s->v[o];
   nn_augment augment;
-  *why = 0;
+  nn_message why = {""};
   v->text = text;
   v->number = 1;
   if (e->kind == CHOICE) {
     struct word meant;
     v->number = find_word(e->form, text, &meant);
-    if (v->number < 0) snprintf(why, 256, "is none of %s%s", e->form, meant.text);
+    if (v->number < 0)
+      snprintf(why.text, sizeof why.text, "is none of %s%s", e->form, meant.text);
   } else if (e->kind == WHOLE || e->kind == REAL) {
     const int whole = e->kind == WHOLE;
     if (!read_number(text, &v->number) || v->number < e->least || v->number > e->most ||
         (whole && text[strspn(text, "0123456789")]))
-      snprintf(why, 256, "is not a %snumber from %.10g to %.10g", whole ? "whole " : "", e->least,
-               e->most);
+      snprintf(why.text, sizeof why.text, "is not a %snumber from %.10g to %.10g",
+               whole ? "whole " : "", e->least, e->most);
   } else if (!*text) {
-    snprintf(why, 256, "is empty");
+    strcpy(why.text, "is empty");
   } else if (o == OPT_AUGMENT && !read_augment(text, &augment)) {
-    snprintf(why, 256, "is not made of flip, shift=N and cutout=N with N from 1 to 16");
+    strcpy(why.text, "is not made of flip, shift=N and cutout=N with N from 1 to 16");
   }
+  return why;
 }
 
 /* As if it had been given on the command line. */
 static void give(struct settings *s, enum option o, const char *text) {
-  char why[256];
-  set_option(s, o, text, why);
+  set_option(s, o, text);
   s->v[o].given = 1;
 }
 
 /* Sets an option to a text of the program's own, unless it has a value. */
 static void fill(struct settings *s, enum option o, const char *text) {
-  char why[256];
-  if (!is_set(s, o) && *text) set_option(s, o, text, why);
+  if (!is_set(s, o) && *text) set_option(s, o, text);
 }
 
 static void set_standards(struct settings *s, const struct command *c) {
@@ -662,7 +652,7 @@ static void print_wrapped(const char *text, int indent) {
   putchar('\n');
 }
 
-static void help_command(const struct command *c) {
+static int help_command(const struct command *c) {
   printf("nn %s: %s\nusage: nn %s %s\n%soptions:\n", c->name, c->summary, c->name, c->form,
          c->more);
   for (int o = 0; o < OPTION_COUNT; o++) {
@@ -683,13 +673,7 @@ static void help_command(const struct command *c) {
     text_free(&t);
   }
   printf("  --help%18sthis text\n", "");
-}
-
-static void help_all(void) {
-  puts("nn: convolutional and recurrent networks on a CPU\nusage: nn COMMAND [options]\ncommands:");
-  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
-    printf("  %-12s%s\n", commands[i].name, commands[i].summary);
-  puts(help_end);
+  return 0;
 }
 
 /* Whether a training command's option was given a list or a range. */
@@ -724,7 +708,7 @@ static void read_words(struct settings *s, int count, const char **words) {
       if (iscntrl((unsigned char)*at)) refuse(s, "'%s' has a control character", words[i]);
   for (int i = 0; i < count; i++) {
     const char *word = words[i], *value = strchr(word, '=');
-    char why[256] = "";
+    nn_message why = {""};
     if (word[0] != '-' || !word[1]) {
       if (s->operands == c->operands) refuse(s, "'%s' is one argument too many", word);
       words[s->operands++] = word;
@@ -748,23 +732,10 @@ static void read_words(struct settings *s, int count, const char **words) {
     }
     v->several = has_several(s, o, value);
     if (v->several) v->text = value;
-    else set_option(s, (enum option)o, value, why);
-    if (*why) refuse(s, "--%s '%s' %s", e->name, value, why);
+    else why = set_option(s, (enum option)o, value);
+    if (*why.text) refuse(s, "--%s '%s' %s", e->name, value, why.text);
     v->given = 1;
   }
-}
-
-/* Reads the command line after the command's name. Answers --help itself. */
-static void parse(struct settings *s, const struct command *c, int count, const char **words) {
-  for (int i = 0; i < count; i++)
-    if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) {
-      help_command(c);
-      exit(fflush(stdout) ? 1 : 0);
-    }
-  set_standards(s, c);
-  read_words(s, count, words);
-  if (s->operands < (c->bit == PREDICT ? 2 : c->operands) && !is_set(s, OPT_LIST))
-    refuse(s, "usage: nn %s %s", c->name, c->form);
 }
 
 /* Whether the settings have what an option needs. */
@@ -784,11 +755,11 @@ static int is_cnn(const struct settings *s) {
 /* --isa, else NN_ISA, else auto; kernels that cannot run here are an error. */
 static void complete_isa(struct settings *s) {
   const char *text = getenv("NN_ISA"), *name = is_set(s, OPT_ISA) ? "--isa" : "NN_ISA";
-  char why[256] = "";
+  nn_message why = {""};
   nn_isa isa;
-  if (!is_set(s, OPT_ISA)) set_option(s, OPT_ISA, text && *text ? text : "auto", why);
+  if (!is_set(s, OPT_ISA)) why = set_option(s, OPT_ISA, text && *text ? text : "auto");
   text = s->v[OPT_ISA].text;
-  if (*why) refuse(s, "%s: '%s' %s", name, text, why);
+  if (*why.text) refuse(s, "%s: '%s' %s", name, text, why.text);
   if (nn_isa_find(text, &isa) || (isa != NN_ISA_AUTO && !nn_isa_available(isa)))
     refuse(s, "%s: %s kernels cannot run here; the best that can are %s", name, text,
            nn_isa_name(nn_isa_best()));
@@ -2768,20 +2739,6 @@ struct study {
 
 /* ---- trials ---- */
 
-static void begin_study(struct study *st, const struct settings *typed, const char *const *words,
-                        const char *base) {
-  memset(st, 0, sizeof *st);
-  st->typed = typed;
-  st->seeds = whole_of(typed, OPT_SEEDS);
-  for (int i = 0; words[i]; i++)
-    text_put(&st->again, i ? " " : ""), text_word(&st->again, words[i]);
-  if (typed->command->bit == DEMO && !is_set(typed, OPT_OUT))
-    text_put(&st->again, " --out "), text_word(&st->again, base);
-  if (number_of(typed, OPT_SEED) + st->seeds - 1 > options[OPT_SEED].most)
-    refuse(typed, "--seed %s and those after it are too large", typed->v[OPT_SEED].text);
-  path_of(st->page.folder, "%s", is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : base);
-}
-
 /* A trial with the settings of base, or of none, changed by a command line. */
 static struct trial *add_trial(struct study *st, const char *name, const struct settings *base,
                                const char *line) {
@@ -2808,12 +2765,12 @@ static struct trial *add_trial(struct study *st, const char *name, const struct 
   return t;
 }
 
-/* The trials of all groups of some studies. */
-static void add_presets(struct study *st, int from, int to) {
+/* The trials of all groups, of the demonstration or of experiments. */
+static void add_presets(struct study *st, int demo) {
   for (const struct group *g = groups; g < groups + GROUPS; g++)
     for (const struct preset *p = g->rows; p < g->rows + MOST_PRESETS && p->name; p++) {
       struct text line = {0};
-      if (g->study < from || g->study > to) continue;
+      if ((g->study == DEMO_ROWS) != demo) continue;
       text_add(&line, "%s %s %s %s", g->given, g->chosen, p->given, p->chosen);
       struct trial *t = add_trial(st, p->name, NULL, line.data);
       t->group = g;
@@ -3114,7 +3071,7 @@ static void study_free(struct study *st) {
 }
 
 /* Runs, skips or resumes every run of every trial that was asked for, and takes in what there is of
- * others, of seeds up to a hundred; shows all, and ends the study. 0, or the exit status. */
+ * others, of seeds up to a hundred; shows all. 0, or the exit status. */
 static int run_study(struct study *st, const char *title) {
   const double first = number_of(st->typed, OPT_SEED);
   struct trial *const end = st->trials + st->count;
@@ -3129,7 +3086,6 @@ static int run_study(struct study *st, const char *title) {
       if (seed < first || seed >= first + st->seeds) take_run(st, t, seed, 0);
   }
   if (!stopped) show_all(st, title);
-  study_free(st);
   return stopped ? 128 + stopped : 0;
 }
 
@@ -3139,7 +3095,10 @@ static int run_study(struct study *st, const char *title) {
  * a hyphen, a report's letter, or all. */
 static void choose(struct study *st, const char *names) {
   struct text all = {0};
-  for (int i = 0; i < st->count; i++) text_add(&all, "%s|", st->trials[i].name);
+  for (int i = 0; i < st->count; i++) {
+    text_add(&all, "%s|", st->trials[i].name);
+    st->trials[i].unasked = 1;
+  }
   for (const char *at = names; *at; at += strcspn(at, ","), at += *at == ',') {
     const size_t n = strcspn(at, ",");
     const struct word name = word_of("%.*s", (int)n, at);
@@ -3174,22 +3133,6 @@ static void list_rows(const struct study *st) {
     text_free(&line);
   }
   puts("* behind it what the report does not give: chosen here. The last of two values counts.");
-}
-
-/* nn experiment: trains the rows that its operand names, and shows them with all others that are
- * done in the same folder. */
-static int experiment_command(struct settings *typed, const char *const *words) {
-  struct study st;
-  complete_isa(typed);
-  begin_study(&st, typed, words,
-              is_set(typed, OPT_MINIATURE) ? "runs/experiments-quick" : "runs/experiments");
-  add_presets(&st, STUDY_1, STUDY_3);
-  for (int i = 0; i < st.count; i++) st.trials[i].unasked = 1;
-  choose(&st, typed->operands ? typed->operand[0] : "all");
-  if (!is_set(typed, OPT_LIST)) return run_study(&st, "Experiments");
-  list_rows(&st);
-  study_free(&st);
-  return 0;
 }
 
 /* ---- sweeps ---- */
@@ -3228,7 +3171,6 @@ static int spread_range(const struct settings *typed, enum option o, value_list 
 static int read_values(const struct settings *typed, enum option o, value_list list) {
   const char *text = typed->v[o].text, *end = text;
   struct settings s;
-  char why[256] = "";
   int count = 0;
   for (const char *at = text; at && count < MOST_VALUES; at = *end ? end + 1 : NULL) {
     end = at + strcspn(at, o == OPT_AUGMENT ? "/" : ",:");
@@ -3240,8 +3182,9 @@ static int read_values(const struct settings *typed, enum option o, value_list l
   if (*end) refuse(typed, "--%s has more than %d values", options[o].name, MOST_VALUES);
   if (strchr(text, ':')) count = spread_range(typed, o, list, count);
   for (int k = count - 1; k >= 0; k--) { /* the last one first: a range's ends were typed */
-    if (*list[k] || o != OPT_AUGMENT) set_option(&s, o, list[k], why); /* there it means none */
-    if (*why) refuse(typed, "--%s '%s': '%s' %s", options[o].name, text, list[k], why);
+    if (!*list[k] && o == OPT_AUGMENT) continue; /* there it means none */
+    const nn_message why = set_option(&s, o, list[k]);
+    if (*why.text) refuse(typed, "--%s '%s': '%s' %s", options[o].name, text, list[k], why.text);
     if (options[o].kind == WHOLE) snprintf(list[k], sizeof *list, "%.0f", s.v[o].number);
   }
   return count;
@@ -3286,39 +3229,56 @@ static void add_combinations(struct study *st) {
   free(values);
 }
 
-/* nn cifar10, mnist or train where an option has several values, or there are several seeds. */
-static int sweep_command(struct settings *typed, const char *const *words) {
-  struct study st;
-  if (is_set(typed, OPT_RESUME)) refuse(typed, "several runs go on by the command that began them");
-  complete_isa(typed);
-  begin_study(&st, typed, words, word_of("runs/sweep-%s", typed->command->name).text);
-  add_combinations(&st);
-  return run_study(&st, word_of("%d combination%s of nn %s", st.count, st.count > 1 ? "s" : "",
-                                typed->command->name).text);
-}
+/* ---- the commands ---- */
 
-/* ---- the demonstration ---- */
-
-/* All four networks on the same digits, and LeNet5 on CIFAR-10 where that is at hand. Without
- * --steps the budget decides how long. */
-static int demo_command(struct settings *typed, const char *const *words) {
-  struct study st;
+/* The trials of the demonstration: all four networks on the same digits, and LeNet5 on CIFAR-10
+ * where that is at hand. Without --steps the budget decides how long. */
+static void add_demo(struct study *st) {
+  const struct settings *typed = st->typed;
   struct data d;
-  char folder[PATH_SIZE];
   int photos = 0;
-  complete_isa(typed);
-  if (!is_set(typed, OPT_OUT)) choose_folder(folder, typed, "demo");
-  begin_study(&st, typed, words, folder);
-  add_presets(&st, DEMO_ROWS, DEMO_ROWS);
-  for (struct trial *t = st.trials; t < st.trials + st.count; t++) {
+  add_presets(st, 1);
+  for (struct trial *t = st->trials; t < st->trials + st->count; t++) {
     if (t->s.command->bit == CIFAR10) { /* the first whose images are there */
       t->unasked = photos || !data_find(&d, &t->s, 0);
       if (!t->unasked) photos = 1, data_free(&d);
     }
     if (is_set(typed, OPT_STEPS)) give(&t->s, OPT_STEPS, typed->v[OPT_STEPS].text);
-    else if (!t->unasked) st.shares += t->preset->reported;
+    else if (!t->unasked) st->shares += t->preset->reported;
   }
-  return run_study(&st, "Networks compared");
+}
+
+/* nn demo; nn experiment: the rows that its operand names, shown with all others that are done in
+ * the same folder; or a sweep, where an option has several values, or there are several seeds. */
+static int study_command(struct settings *typed, const char *const *words) {
+  const char *const command = typed->command->name;
+  const int is_demo = typed->command->bit == DEMO, is_sweep = typed->command->bit & TRAIN;
+  struct study st = {.typed = typed, .seeds = whole_of(typed, OPT_SEEDS)};
+  struct word title = word_of(is_demo ? "Networks compared" : "Experiments");
+  int status = 0;
+  if (is_set(typed, OPT_RESUME)) refuse(typed, "several runs go on by the command that began them");
+  complete_isa(typed);
+  if (number_of(typed, OPT_SEED) + st.seeds - 1 > options[OPT_SEED].most)
+    refuse(typed, "--seed %s and those after it are too large", typed->v[OPT_SEED].text);
+  for (int i = 0; words[i]; i++) text_put(&st.again, i ? " " : ""), text_word(&st.again, words[i]);
+  if (is_set(typed, OPT_OUT)) path_of(st.page.folder, "%s", typed->v[OPT_OUT].text);
+  else if (is_sweep) path_of(st.page.folder, "runs/sweep-%s", command);
+  else if (!is_demo)
+    path_of(st.page.folder, "runs/experiments%s", is_set(typed, OPT_MINIATURE) ? "-quick" : "");
+  else {
+    choose_folder(st.page.folder, typed, "demo");
+    text_put(&st.again, " --out "), text_word(&st.again, st.page.folder);
+  }
+  if (is_demo) add_demo(&st);
+  else if (!is_sweep) add_presets(&st, 0), choose(&st, typed->operands ? *typed->operand : "all");
+  else {
+    add_combinations(&st);
+    title = word_of("%d combination%s of nn %s", st.count, st.count > 1 ? "s" : "", command);
+  }
+  if (is_set(typed, OPT_LIST)) list_rows(&st);
+  else status = run_study(&st, title.text);
+  study_free(&st);
+  return status;
 }
 
 /* ========================================== @@LOOK ==========================================
@@ -4123,10 +4083,10 @@ static int look_command(struct settings *typed) {
   struct look *l = allocate(1, sizeof *l);
   struct page *p = &l->page;
   struct text head = {0}, line = {0};
-  char why[256], *words = NULL;
+  char *words = NULL;
   const char *what = typed->operand[0], *model = typed->operand[1];
-  set_option(typed, OPT_WHAT, what, why);
-  if (*why) refuse(typed, "'%s' %s", what, why);
+  const nn_message why = set_option(typed, OPT_WHAT, what);
+  if (*why.text) refuse(typed, "'%s' %s", what, why.text);
   check_needs(typed);
   const int which = whole_of(typed, OPT_WHAT), quick = is_set(typed, OPT_MINIATURE);
   const int first = which < LOOKS ? which : 0, end = which < LOOKS ? which + 1 : LOOKS;
@@ -4165,9 +4125,8 @@ static int look_command(struct settings *typed) {
   if (l->of_run && !is_set(typed, OPT_OUT)) json(&head, ",'links':[['the run','../report.html']]");
   line.size = 0;
   text_add(&line, "Inside %s", l->path);
-  snprintf(why, sizeof why, "%s.html", what);
-  page_save(p, why, line.data, head.data);
-  printf("report: %s/%s\n", p->folder, why);
+  page_save(p, word_of("%s.html", what).text, line.data, head.data);
+  printf("report: %s/%s.html\n", p->folder, what);
   for (int i = 0; i < l->stages; i++) nn_destroy(l->stage[i].m);
   data_free(&l->d);
   text_free(&head), text_free(&line);
@@ -4679,23 +4638,27 @@ static int predict_command(struct settings *s) {
   return 0;
 }
 
-/* Runs a command. Its exit status. */
+/* Runs a command, or answers --help. Its exit status. */
 static int run(const struct command *c, int count, char **argv, const char **words) {
   const char *const *typed = (const char *const *)argv;
   struct settings s;
-  parse(&s, c, count - 2, words + 2);
+  for (int i = 2; i < count; i++)
+    if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) return help_command(c);
+  set_standards(&s, c);
   s.program = argv[0];
-  if (c->bit == DEMO) return demo_command(&s, typed);
-  if (c->bit == EXPERIMENT) return experiment_command(&s, typed);
+  read_words(&s, count - 2, words + 2);
+  if (s.operands < (c->bit == PREDICT ? 2 : c->operands) && !is_set(&s, OPT_LIST))
+    refuse(&s, "usage: nn %s %s", c->name, c->form);
   if (c->bit == SOURCES) return data_command(&s);
   if (c->bit == INFO) return info_command(&s);
   if (c->bit == CONVERT) return convert_command(&s);
   if (c->bit == PREDICT) return predict_command(&s);
   if (c->bit == LOOK) return look_command(&s);
   if (c->bit == PLAYS) return play_command(&s);
-  int several = whole_of(&s, OPT_SEEDS) > 1 || is_set(&s, OPT_DONE) || is_set(&s, OPT_RANDOM);
+  int several = whole_of(&s, OPT_SEEDS) > 1 || is_set(&s, OPT_DONE) || is_set(&s, OPT_RANDOM) ||
+                !(c->bit & TRAIN);
   for (int o = 0; o < OPTION_COUNT; o++) several |= s.v[o].several;
-  return several ? sweep_command(&s, typed) : run_command(&s);
+  return several ? study_command(&s, typed) : run_command(&s);
 }
 
 int main(int count, char **argv) {
@@ -4710,8 +4673,13 @@ int main(int count, char **argv) {
   const char *name = argv[helps && count > 2 ? 2 : 1];
   const int k = find_word(command_names, name, &meant);
   if (strcmp(name, "--version") == 0) puts("nn " NN_VERSION);
-  else if (helps && count == 2) help_all();
-  else if (k < 0) wrong("", "there is no command '%s'%s", name, meant.text);
+  else if (helps && count == 2) {
+    puts("nn: convolutional and recurrent networks on a CPU\nusage: nn COMMAND [options]\n"
+         "commands:");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+      printf("  %-12s%s\n", commands[i].name, commands[i].summary);
+    puts(help_end);
+  } else if (k < 0) wrong("", "there is no command '%s'%s", name, meant.text);
   else if (helps) help_command(&commands[k]);
   else result = run(&commands[k], count, argv, words);
   free(words);
