@@ -1423,11 +1423,6 @@ static void json_string(struct text *t, const char *s) {
   }
   text_put(t, "\"");
 }
-static void json_key(struct text *t, const char *key, const char *value) {
-  if (!value || !*value) return;
-  text_add(t, ",\"%s\":", key);
-  json_string(t, value);
-}
 static void json_base64(struct text *t, const unsigned char *bytes, size_t size) {
   static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
   text_put(t, "\"");
@@ -1460,8 +1455,8 @@ static void json(struct text *t, const char *form, ...) {
     else if (*form == 's') json_string(t, va_arg(list, const char *));
     else if (*form == 'j') text_put(t, va_arg(list, const char *));
     else if (*form == 'k') {
-      const char *key = va_arg(list, const char *);
-      json_key(t, key, va_arg(list, const char *));
+      const char *key = va_arg(list, const char *), *value = va_arg(list, const char *);
+      if (value && *value) text_put(t, ","), json(t, "$s:$s", key, value);
     } else if (*form == 'b') {
       const void *bytes = va_arg(list, const void *);
       json_base64(t, bytes, va_arg(list, size_t));
@@ -1515,7 +1510,7 @@ static void figure_end(struct page *p, const char *csv, const char *rest) {
   const struct word name = word_of("%s.csv", csv ? csv : "");
   text_put(&p->sections, rest);
   if (csv) {
-    json_key(&p->sections, "csv", name.text);
+    json(&p->sections, ",'csv':$s", name.text);
     text_save(&p->csv, in_folder(p->folder, name.text).text);
   }
   text_put(&p->sections, "}");
@@ -1832,31 +1827,36 @@ static double *show_confusion(struct page *p, nn_model *m, const nn_dataset *d) 
 
 /* ---- the page ---- */
 
-/* Puts a page with tables and data in place of its lines that hold only a marker. */
-static void text_page(struct text *to, const char *page, const char *tables, const char *data) {
-  for (size_t n; *page; page += n) {
-    n = strcspn(page, "\n");
-    n += page[n] != 0;
-    if (strncmp(page, "@TABLES@\n", n) == 0) text_put(to, tables);
-    else if (strncmp(page, "@DATA@\n", n) == 0) text_put(to, data);
-    else text_bytes(to, page, n);
+/* Writes a page, with tables and data in place of its lines that hold only a marker; tables may be
+ * NULL for a page without theirs. */
+static void write_page(const char *path, const char *const *lines, const struct text *tables,
+                       const struct text *data) {
+  struct text page = {0}, to = {0};
+  if (!*lines) page = read_bytes("data/report.html");
+  for (; *lines; lines++) text_put(&page, *lines);
+  text_put(&page, "");
+  for (const char *at = page.data; *at;) {
+    const size_t n = strcspn(at, "\n") + (strchr(at, '\n') != NULL);
+    if (strncmp(at, "@TABLES@\n", n) == 0) text_bytes(&to, tables->data, tables->size);
+    else if (strncmp(at, "@DATA@\n", n) == 0) text_bytes(&to, data->data, data->size);
+    else text_bytes(&to, at, n);
+    at += n;
   }
+  text_save(&to, path);
+  text_free(&page), text_free(&to);
 }
 
 /* Writes the page with all that was shown, and empties it. head: more keys of the JSON. */
 static void page_save(struct page *p, const char *name, const char *title, const char *head) {
-  struct text page = {0}, tables = {0}, data = {0}, to = {0};
+  struct text tables = {0}, data = {0};
   section_end(p);
-  if (!page_lines[0]) page = read_bytes("data/report.html");
-  for (int i = 0; page_lines[i]; i++) text_put(&page, page_lines[i]);
-  text_put(&page, "");
+  text_put(&tables, "");
   for (const char *c = p->tables.size ? p->tables.data : ""; *c; c++)
     text_add(&tables, strchr("&<>", *c) ? "&#%d;" : "%c", *c);
   json(&data, "{'nn':$s,'title':$s$j,'logs':{$j},\n'sections':[$j]}\n", NN_VERSION, title, head,
        p->logs.size ? p->logs.data : "", p->sections.size ? p->sections.data : "");
-  text_page(&to, page.data, tables.size ? tables.data : "", data.data);
-  text_save(&to, in_folder(p->folder, name).text);
-  text_free(&page), text_free(&tables), text_free(&data), text_free(&to);
+  write_page(in_folder(p->folder, name).text, page_lines, &tables, &data);
+  text_free(&tables), text_free(&data);
   text_free(&p->sections), text_free(&p->logs), text_free(&p->tables), text_free(&p->csv);
 }
 
@@ -2245,11 +2245,11 @@ static void write_report(struct run *r) {
   page_log(&p, "run", r->log.data);
   text_add(&line, "%s%s", r->d->said, *r->d->said ? " " : "");
   if (ended) text_put(&line, "In the end: "), text_result(&line, r);
-  json_key(&head, "summary", line.data);
+  json(&head, "$k", "summary", line.data);
   line.size = 0;
   text_add(&line, "%s: step %s of %s", goes_on ? "Training" : stop_signal ? "Stopped" : "Diverged",
            grouped((double)r->progress.step).text, grouped((double)r->total).text);
-  if (!ended) json_key(&head, "state", line.data);
+  if (!ended) json(&head, "$k", "state", line.data);
   if (goes_on) json(&head, ",'refresh':5");
   if (r->again) json(&head, ",'links':[['all rows','../../report.html']]");
   else if (holds(r->folder, "look/all.html"))
@@ -3320,10 +3320,6 @@ static size_t size_at(nn_model *m, int node) {
   return size_of(&n);
 }
 static int maps_of(const nn_node_info *n) { return n->dim[n->rank == 3 ? 0 : n->rank - 1]; }
-static int is_bent(const nn_node_info *n) { /* by a non-linearity */
-  return strstr("leaky_relu elu gelu silu softplus clamp tanh hard_sigmoid hard_swish", n->kind) !=
-         NULL;
-}
 /* The last node of one of these kinds, "a|b"; -1: none. */
 static int last_of(nn_model *m, const char *kinds) {
   int i = nn_node_count(m) - 1;
@@ -3564,12 +3560,15 @@ static int square_of(const struct look *l) {
 /* The nodes that a look at maps takes: --layer, else each rectified convolution and, if `beyond`,
  * the non-linear layers after them and the output. */
 static int nodes_of(const struct look *l, int beyond, int *nodes) {
+  static const char bends[] =
+      "leaky_relu elu gelu silu softplus clamp tanh hard_sigmoid hard_swish";
   const char *name = l->typed->v[OPT_LAYER].text;
   int count = 0;
   for (int i = 0; i <= nn_output_node(l->m); i++) {
     const nn_node_info n = node_of(l->m, i);
     if (*name ? strcmp(n.name, name) == 0 && n.inputs
-              : (is_bent(&n) && (beyond || n.rank == 3)) || (beyond && i == nn_output_node(l->m)))
+              : (strstr(bends, n.kind) && (beyond || n.rank == 3)) ||
+                    (beyond && i == nn_output_node(l->m)))
       nodes[count++] = i;
   }
   if (*name && !count) fail("the model has no layer '%s' (nn info lists them)", name);
@@ -3690,12 +3689,14 @@ static void put_units(struct look *l, const struct stage *s, int node, int map,
   if (most > 1) put_grid(&l->page, n ? &g : NULL);
 }
 
-/* Leads back what is strongest in each map at stages, a column each; of one stage alone, tiles. */
-static void lead_back(struct look *l, int first, int end, int per_map, int beyond, int most,
-                      const char *csv) {
+/* Leads back what is strongest in each map: the nine strongest at the model's stage, as tiles; over
+ * the training, of some maps, the strongest at all stages, a column each. */
+static void lead_back(struct look *l, int evolves) {
+  const int first = evolves ? 0 : l->own, end = evolves ? l->stages : l->own + 1;
+  const int per_map = evolves ? 1 : STRONGEST, most = evolves ? 8 : 64;
   const int one = whole_or(l->typed, OPT_MAP, -1);
   struct table t = {unit_heads, NULL, 0};
-  int nodes[NN_MAX_NODES], count = nodes_of(l, beyond, nodes);
+  int nodes[NN_MAX_NODES], count = nodes_of(l, !evolves, nodes);
   for (int i = 0; i < count; i++) {
     const nn_node_info n = node_of(l->m, nodes[i]);
     const int all = maps_of(&n), is_output = nodes[i] == nn_output_node(l->m);
@@ -3718,14 +3719,10 @@ static void lead_back(struct look *l, int first, int end, int per_map, int beyon
     figure_end(&l->page, NULL, "]");
     for (int s = first; s < end; s++) free(peaks[s]);
   }
-  show_table(&l->page, &t, "The units", csv, CLOSED, NULL, 0);
+  show_table(&l->page, &t, "The units", evolves ? "evolution" : "deconv", CLOSED, NULL, 0);
 }
-static void look_deconv(struct look *l) {
-  lead_back(l, l->own, l->own + 1, STRONGEST, 1, 64, "deconv");
-}
-static void look_evolution(struct look *l) {
-  lead_back(l, 0, l->stages, 1, 0, 8, "evolution");
-}
+static void look_deconv(struct look *l) { lead_back(l, 0); }
+static void look_evolution(struct look *l) { lead_back(l, 1); }
 
 /* ---- invariance and correspondence ---- */
 
@@ -3943,17 +3940,6 @@ static const struct {
     {"confusion", "Confusion and mistakes", look_confusion, 0}};
 enum { LOOKS = sizeof looks / sizeof *looks };
 
-/* What the model lacks of that, as a sentence; NULL: nothing. */
-static const char *lacking(const struct look *l, int needs) {
-  int nodes[NN_MAX_NODES];
-  const int has[NEEDS] = {first_weights(l->m).value != NULL, last_of(l->m, "conv") >= 0,
-                          l->stages > 1, l->in.rank == 2 && last_of(l->m, "rnn|lstm|gru") >= 0,
-                          depths_of(l->m, nodes) > 2};
-  for (int k = 0; k < NEEDS; k++)
-    if ((needs >> k & 1) && !has[k]) return lacks[k];
-  return NULL;
-}
-
 static int by_step(const void *a, const void *b) {
   const struct stage *s = a, *t = b;
   return (s->step > t->step) - (s->step < t->step);
@@ -3990,26 +3976,12 @@ static void find_stages(struct look *l, const char *folder) {
   while (l->stage[l->own].m != l->m) l->own++;
 }
 
-/* The images, and a word about them if the model has learned from others, which its note names. */
-static void open_images(struct look *l, nn_model *of) {
-  const int quick = is_set(l->typed, OPT_MINIATURE);
-  const char *learned = nn_note(of, "data");
-  const nn_dataset *d = &l->d.test;
-  data_find(&l->d, &l->s, 1);
-  if (quick || knows_data(of, nn_crc32(l->d.crc, "part", 4))) data_thin(&l->d);
-  if (learned && !quick && !knows_data(of, l->d.crc))
-    note("%s was trained on other data (%.*s) than %s", l->path, (int)strcspn(learned, "\n"),
-         learned, l->d.name);
-  tell_data(&l->d, is_set(l->typed, OPT_QUIET));
-  if (l->dim[0] != d->channels || l->dim[1] != d->height || l->dim[2] != d->width ||
-      l->d.classes > l->out.dim[0])
-    fail("%s takes %s, the images of %s are %d x %d x %d", l->path,
-         shape_of(l->in.dim, l->in.rank).text, l->d.name, d->channels, d->height, d->width);
-}
-
-/* The model, its run's settings and its images. words: what the settings point to. */
+/* The model, its run's settings and its images, with a word about these if it has learned from
+ * others, which its note names. words: what the settings point to. */
 static void open_look(struct look *l, char **words) {
   const char *path = l->typed->operand[l->typed->operands - 1];
+  const int quick = is_set(l->typed, OPT_MINIATURE);
+  const nn_dataset *d = &l->d.test;
   char checkpoint[PATH_SIZE];
   nn_message why;
   l->of_run = is_folder(path);
@@ -4037,7 +4009,17 @@ static void open_look(struct look *l, char **words) {
   if (l->typed->v[OPT_DATA].given) l->s.v[OPT_DATA] = l->typed->v[OPT_DATA];
   l->s.v[OPT_ISA] = l->typed->v[OPT_ISA], l->s.v[OPT_THREADS] = l->typed->v[OPT_THREADS];
   if (!l->typed->v[OPT_SEED].given) l->typed->v[OPT_SEED] = l->s.v[OPT_SEED];
-  open_images(l, last.model);
+  const char *learned = nn_note(last.model, "data");
+  data_find(&l->d, &l->s, 1);
+  if (quick || knows_data(last.model, nn_crc32(l->d.crc, "part", 4))) data_thin(&l->d);
+  if (learned && !quick && !knows_data(last.model, l->d.crc))
+    note("%s was trained on other data (%.*s) than %s", l->path, (int)strcspn(learned, "\n"),
+         learned, l->d.name);
+  tell_data(&l->d, is_set(l->typed, OPT_QUIET));
+  if (l->dim[0] != d->channels || l->dim[1] != d->height || l->dim[2] != d->width ||
+      l->d.classes > l->out.dim[0])
+    fail("%s takes %s, the images of %s are %d x %d x %d", l->path,
+         shape_of(l->in.dim, l->in.rank).text, l->d.name, d->channels, d->height, d->width);
   const int64_t step = !last.is_checkpoint ? -1
                        : l->of_run ? last.progress.best_step : last.progress.step;
   add_stage(l, step, l->m);
@@ -4103,9 +4085,15 @@ static int look_command(struct settings *typed) {
   else path_of(p->folder, "%.*s-look", (int)strlen(model) - 3 * ends_with(model, ".nn"), model);
   if (is_set(typed, OPT_OUT)) need_no_run(p->folder);
   make_folders(p->folder);
+  int nodes[NN_MAX_NODES];
+  const int has[NEEDS] = {first_weights(l->m).value != NULL, last_of(l->m, "conv") >= 0,
+                          l->stages > 1, l->in.rank == 2 && last_of(l->m, "rnn|lstm|gru") >= 0,
+                          depths_of(l->m, nodes) > 2};
   for (int i = first; i < end; i++) {
     const double start = now();
-    const char *lacks_this = lacking(l, looks[i].needs);
+    const char *lacks_this = NULL;
+    for (int k = 0; k < NEEDS && !lacks_this; k++)
+      if ((looks[i].needs >> k & 1) && !has[k]) lacks_this = lacks[k];
     if (lacks_this && which < LOOKS) fail("look %s: %s", what, lacks_this);
     if (lacks_this) {
       note("%s: left out: %s", looks[i].name, lacks_this);
@@ -4121,7 +4109,7 @@ static int look_command(struct settings *typed) {
   if (step >= 0) text_add(&line, "step %s, ", grouped(step).text);
   text_add(&line, "%s test images of %s%s", grouped(l->d.test.count).text, l->d.name,
            quick ? " (--quick)" : "");
-  json_key(&head, "summary", line.data);
+  json(&head, "$k", "summary", line.data);
   if (l->of_run && !is_set(typed, OPT_OUT)) json(&head, ",'links':[['the run','../report.html']]");
   line.size = 0;
   text_add(&line, "Inside %s", l->path);
@@ -4155,7 +4143,7 @@ static void play_images(struct text *t, const char *key, const nn_dataset *d, in
 static int play_command(struct settings *typed) {
   const char *const model = typed->operand[0];
   struct look *l = allocate(1, sizeof *l);
-  struct text page = {0}, data = {0}, t = {0};
+  struct text data = {0};
   char path[PATH_SIZE], *words = NULL;
   if (!play_lines[0]) fail("this program was built without the page for it: make web builds both");
   complete_isa(typed);
@@ -4173,13 +4161,11 @@ static int play_command(struct settings *typed) {
   play_images(&data, "test", &l->d.test, size_of(&l->in) == 784 ? 200 : 60);
   play_images(&data, "train", &l->d.train, size_of(&l->in) == 784 ? 600 : 0);
   text_put(&data, "}\n");
-  for (int i = 0; play_lines[i]; i++) text_put(&page, play_lines[i]);
-  text_page(&t, page.data, "", data.data);
-  text_save(&t, path);
+  write_page(path, play_lines, NULL, &data);
   printf("page: %s\n", path);
   for (int i = 0; i < l->stages; i++) nn_destroy(l->stage[i].m);
   data_free(&l->d);
-  text_free(&page), text_free(&data), text_free(&t);
+  text_free(&data);
   free(bytes), free(words), free(l->stage), free(l);
   return 0;
 }
@@ -4357,11 +4343,6 @@ static void take_weights(nn_model *m, const char *path, const nn_weights_options
     note("%s: %d arrays are not in %s, the first is %s", path, w.unused, net, w.first_unused);
 }
 
-static int write_nothing(void *user, const void *bytes, size_t size) {
-  (void)user, (void)bytes, (void)size;
-  return 0;
-}
-
 /* The same in int8, calibrated on images that the net was trained with, and what that costs. */
 static void save_int8(const struct settings *typed, nn_model *m, const char *path) {
   static const char *const heads[] = {"net", "test accuracy|percent", "bytes of weights|count",
@@ -4375,6 +4356,7 @@ static void save_int8(const struct settings *typed, nn_model *m, const char *pat
   nn_int8_result r;
   nn_c_sizes plain, small;
   const nn_c_options o = {NULL, NULL, &plain};
+  struct text unused = {0};
   if (!noted_settings(m, &s, &words, &why)) fail("--int8 needs the net's images: %s", why.text);
   if (typed->v[OPT_DATA].given) s.v[OPT_DATA] = typed->v[OPT_DATA];
   data_find(&d, &s, 1);
@@ -4382,7 +4364,7 @@ static void save_int8(const struct settings *typed, nn_model *m, const char *pat
   draw_some(&d.train, THIN, d.thinned);
   must(m, nn_int8_create(m, &d.train, &q));
   must(m, nn_int8_evaluate(q, &d.test, &r));
-  must(m, nn_export_c(m, &o, write_nothing, NULL));
+  must(m, nn_export_c(m, &o, append_bytes, &unused));
   must(m, save_source(m, q, &small, path));
   const double rows = (double)(r.rows ? r.rows : 1);
   put_row(&t, "snnnn", "float", (double)r.right / rows, (double)plain.weights, (double)plain.memory,
@@ -4393,7 +4375,7 @@ static void save_int8(const struct settings *typed, nn_model *m, const char *pat
   printf("%d training images gave the ranges, less %g of the numbers at each end; the outputs are"
          " off by %.2g of their root mean square\n", d.train.count, r.cut, r.error);
   nn_int8_free(q);
-  data_free(&d), free(words);
+  data_free(&d), free(words), text_free(&unused);
 }
 
 /* nn convert: reads a model, or weights and the net that they are for, and writes another file. */
@@ -4434,31 +4416,6 @@ static int convert_command(const struct settings *s) {
   return 0;
 }
 
-/* A row for each layer: where it reads another than the one before, `from` that. And the sum of
- * their multiply-adds. */
-static struct table layers_of(nn_model *m, double *macs) {
-  struct table t = {net_heads, NULL, 0};
-  for (int i = 0; i < nn_node_count(m); i++) {
-    const nn_node_info n = node_of(m, i);
-    struct text from = {0};
-    for (int k = 0; k < n.inputs; k++)
-      if (n.input[k] != i - 1)
-        text_add(&from, "%s%s", from.size ? ", " : "from ", node_of(m, n.input[k]).name);
-    put_row(&t, "sssnns", n.name, n.kind, shape_of(n.dim, n.rank).text, (double)n.params, n.macs,
-            from.size ? from.data : "");
-    text_free(&from);
-    *macs += n.macs;
-  }
-  return t;
-}
-
-static void print_note(const char *key, const char *text) {
-  printf("%s: ", key);
-  for (; *text; text++)
-    printf(*text == '\n' ? ", " : "%c", iscntrl((unsigned char)*text) ? '?' : *text);
-  putchar('\n');
-}
-
 static int info_command(const struct settings *s) {
   static const char *const names[] = {"SGD", "Adagrad", "RMSprop", "Adam", "AdamW"};
   nn_optimizer o = nn_sgd(0, 0);
@@ -4493,9 +4450,25 @@ static int info_command(const struct settings *s) {
            (long long)loaded.progress.step, (long long)loaded.progress.place,
            (long long)loaded.progress.epoch + 1, names[o.kind], o.rate);
   const char *key;
-  for (int i = 0; (key = nn_note_key(m, i)) != NULL; i++)
-    if (find_word("log|state", key, NULL) < 0) print_note(key, nn_note(m, key));
-  struct table layers = layers_of(m, &macs), arrays = model_arrays(m);
+  for (int i = 0; (key = nn_note_key(m, i)) != NULL; i++) {
+    if (find_word("log|state", key, NULL) >= 0) continue;
+    printf("%s: ", key);
+    for (const char *c = nn_note(m, key); *c; c++)
+      printf(*c == '\n' ? ", " : "%c", iscntrl((unsigned char)*c) ? '?' : *c);
+    putchar('\n');
+  }
+  struct table layers = {net_heads, NULL, 0}, arrays = model_arrays(m);
+  for (int i = 0; i < nn_node_count(m); i++) {
+    const nn_node_info n = node_of(m, i);
+    struct text from = {0};
+    for (int k = 0; k < n.inputs; k++)
+      if (n.input[k] != i - 1)
+        text_add(&from, "%s%s", from.size ? ", " : "from ", node_of(m, n.input[k]).name);
+    put_row(&layers, "sssnns", n.name, n.kind, shape_of(n.dim, n.rank).text, (double)n.params,
+            n.macs, from.size ? from.data : "");
+    text_free(&from);
+    macs += n.macs;
+  }
   print_table(&layers, 100);
   printf("%s multiply-adds and %s bytes of memory to classify one sample\n"
          "%s bytes of memory to train it a sample at a time\n", grouped(macs).text,
