@@ -4551,10 +4551,11 @@ static void nn__direct_task(void *arg, size_t number, int thread)
 
 /* Sum over the rows of x[rows, cols], ldx apart, added to sum, in pieces short enough for float. */
 static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, size_t ldx,
-                         size_t rows, size_t cols)
+                         const nn_real *mean, const nn_real *y, size_t rows, size_t cols)
 {
   for (size_t i = 0; i < rows; i += 256)
-    NN__DO(t, sum_rows)(sum, x + i * ldx, ldx, NULL, NULL, nn__min(256, rows - i), cols);
+    NN__DO(t, sum_rows)(sum, x + i * ldx, ldx, mean, y ? y + i * ldx : NULL,
+                        nn__min(256, rows - i), cols);
 }
 
 /* The images of one chunk, added up into the chunk's own partial: [k, og] of each group, [oc]. */
@@ -4570,7 +4571,7 @@ static void nn__direct_weight_task(void *arg, size_t chunk, int thread)
   memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
   for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
     const nn_real *x = nn__laid(q, i, nn__space_of(q, thread)), *dy = q->dy + i * c->y_image;
-    nn__sum_rows(c->kernels, db, dy, pixel, pixels, c->oc);
+    nn__sum_rows(c->kernels, db, dy, pixel, NULL, NULL, pixels, c->oc);
     for (size_t g = 0; g < c->groups; g++) {
       const nn__left rows = {x + g * c->cg, 0, 0, 0, q->place, 0, 0};
       nn__tiles_at(c->kernels, &walk, k, c->og, &rows, dy + g * c->og, nr, dw + g * k * c->og,
@@ -4643,7 +4644,7 @@ static void nn__depthwise_weight_task(void *arg, size_t chunk, int thread)
   memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
   for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
     const nn_real *x = q->x + i * c->x_image, *dy = q->dy + i * c->y_image;
-    nn__sum_rows(c->kernels, db, dy, c->ow == 1 ? c->y_row : c->c, c->oh * c->ow, c->c);
+    nn__sum_rows(c->kernels, db, dy, c->ow == 1 ? c->y_row : c->c, NULL, NULL, c->oh * c->ow, c->c);
     for (size_t r = 0; r < c->oh; r++, dy += c->y_row) {
       const nn__span *rows = &q->down.span[r]; /* of X and of the window */
       for (size_t u = 0; u < rows->count; u++)
@@ -4848,9 +4849,10 @@ static const nn_real *nn__from(nn_model *m, const nn__node *node, const nn_real 
 }
 static nn_real *nn__to(const nn__node *node, nn_real *dx) { return dx ? dx : node->y; }
 
-/* A layer's work, shared out by samples. */
+/* A layer's work in pieces of `each` samples, rows or elements of `total`. A split that is the same
+ * for any number of threads keeps every sum the same. */
 typedef struct nn__job nn__job;
-typedef void nn__sample_work(const nn__job *j, size_t sample);
+typedef void nn__work(const nn__job *j, size_t first);
 struct nn__job {
   nn_model *m;
   const nn__node *node, *x; /* the layer; the input that it reads, or goes back to */
@@ -4858,25 +4860,38 @@ struct nn__job {
   const nn_real *from;      /* x's output; back: the gradient of the layer's */
   nn_real *to;              /* the layer's output; back: the gradient of x's, or NULL */
   int back;
-  nn__sample_work *work;
+  size_t total, each, count; /* count: of this piece, whose first `work` is told */
+  nn__work *work;
 };
 
 /* Whether it goes back; in a build without training that is known not to be. */
 static int nn__goes_back(const nn__job *j) { return NN__TRAINS && j->back; }
 
-static void nn__sample_task(void *arg, size_t sample, int thread)
+static nn__job nn__job_of(nn_model *m, const nn__node *node, size_t n, int back, nn_real *to)
 {
-  const nn__job *j = arg;
+  const nn__node *x = nn__in(m, node, back ? node->toward : 0);
+  const nn__job j = {m, node, x, n, back ? node->dy : x->y, to, back, 0, 0, 0, NULL};
+  return j;
+}
+
+static void nn__job_task(void *arg, size_t piece, int thread)
+{
+  nn__job j = *(const nn__job *)arg;
   (void)thread;
-  j->work(j, sample);
+  j.count = nn__min(j.each, j.total - piece * j.each);
+  j.work(&j, piece * j.each);
+}
+
+static void nn__run_job(nn__job j, size_t total, size_t each, nn__work *work)
+{
+  j.total = total, j.each = each, j.work = work;
+  nn__parallel(&j.m->context.pool, (total + each - 1) / each, nn__job_task, &j);
 }
 
 static void nn__by_sample(nn_model *m, const nn__node *node, size_t n, int back, nn_real *to,
-                          nn__sample_work *work)
+                          nn__work *work)
 {
-  const nn__node *x = nn__in(m, node, back ? node->toward : 0);
-  nn__job j = {m, node, x, n, back ? node->dy : x->y, to, back, work};
-  nn__parallel(&m->context.pool, n, nn__sample_task, &j);
+  nn__run_job(nn__job_of(m, node, n, back, to), n, 1, work);
 }
 
 /* The layers of which nn__NAME_sample does all of a sample, both ways. */
@@ -4899,22 +4914,6 @@ static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t plac
 static nn_real *nn__value(nn_model *m, int param) { return m->param[param].value; }
 static nn_real *nn__grad(nn_model *m, int param) { return m->gradient + m->param[param].offset; }
 
-/* Work that is split by elements or by rows: pieces of a fixed size, so that the split (and with it
- * every sum) is the same for any number of threads. */
-typedef struct nn__each {
-  const nn__kernels *kernels;
-  const nn_real *x, *y, *dy;
-  nn_real *to;
-  size_t count, piece, cols;
-  nn_real a, b;
-  int act;
-} nn__each;
-
-static void nn__run_each(nn_model *m, nn__each *e, nn__task task)
-{
-  if (e->piece == 0) e->piece = 1;
-  nn__parallel(&m->context.pool, (e->count + e->piece - 1) / e->piece, task, e);
-}
 
 /* ---- activations -------------------------------------------------------------------------- */
 
@@ -4923,86 +4922,80 @@ static int nn__is_act(nn__kind kind)
   return kind >= NN__RELU && kind < NN__RELU + NN__ACT_COUNT;
 }
 
-NN__INLINE void nn__activate(const nn__each *e, int act, size_t index)
-{
-  const size_t i = index * e->piece;
-  NN__DO(e->kernels, activate)(act, e->to + i, e->x + i, nn__min(e->piece, e->count - i), e->a,
-                               e->b);
-}
+enum { NN__PIECE = 16384 }; /* elements of a task */
 
-NN__INLINE nn__each nn__activation(nn_model *m, const nn__node *node, size_t n, int needs)
+NN__INLINE void nn__activate(const nn__job *j, int act, int needs, size_t i)
 {
   const int numbers = needs & (NN__ONE_NUMBER | NN__TWO_NUMBERS);
-  const nn__each e = {m->context.kernels, nn__in(m, node, 0)->y, NULL, NULL, node->y,
-                      n * node->rows * node->cols, 16384, 0, numbers ? (nn_real)node->value : 0,
-                      numbers ? (nn_real)node->second : 0, (int)node->kind - NN__RELU};
-  return e;
+  const nn_real a = numbers ? (nn_real)j->node->value : 0;
+  const nn_real b = numbers ? (nn_real)j->node->second : 0;
+  NN__DO(j->m->context.kernels, activate)(act, j->to + i, j->from + i, j->count, a, b);
 }
 
 /* A forward for each function, so that a program links the formulas it uses. */
 #define NN__ACT_FORWARD(name, text, needs)                                                        \
-  static void nn__##name##_task(void *arg, size_t index, int thread)                              \
+  static void nn__##name##_piece(const nn__job *j, size_t first)                                  \
   {                                                                                               \
-    (void)thread;                                                                                 \
-    nn__activate(arg, NN__ACT_##name, index);                                                     \
+    nn__activate(j, NN__ACT_##name, needs, first);                                                \
   }                                                                                               \
   static void nn__##name##_forward(nn_model *m, nn__node *node, size_t n)                         \
   {                                                                                               \
-    nn__each e = nn__activation(m, node, n, needs);                                               \
-    if (!node->fused) nn__run_each(m, &e, nn__##name##_task);                                     \
+    if (!node->fused)                                                                             \
+      nn__run_job(nn__job_of(m, node, n, 0, node->y), n * node->rows * node->cols, NN__PIECE,     \
+                  nn__##name##_piece);                                                            \
   }
 NN__ACTS(NN__ACT_FORWARD)
 
-static void nn__activate_back_task(void *arg, size_t index, int thread)
+static void nn__activate_back_piece(const nn__job *j, size_t i)
 {
-  const nn__each *e = arg;
-  const size_t i = index * e->piece;
-  (void)thread;
-  NN__DO(e->kernels, activate_back)(e->act, e->to + i, e->dy + i, e->x + i,
-                                    nn__min(e->piece, e->count - i), e->a, e->b);
+  const nn__node *node = j->node;
+  const nn_real *xy = nn__kind_needs[node->kind] & NN__NEEDS_Y ? node->y : j->x->y;
+  NN__DO(j->m->context.kernels, activate_back)((int)node->kind - NN__RELU, j->to + i, j->from + i,
+                                               xy + i, j->count, (nn_real)node->value,
+                                               (nn_real)node->second);
 }
 
 /* dx = dy f'(x); in place when the arrays are shared. A relu goes by the rule of nn_project:
  * GRADIENT dx = y > 0 ? dy : 0; DECONVNET dx = max(dy, 0); GUIDED dx = y > 0 ? max(dy, 0) : 0. */
 static void nn__activation_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  nn__each e = nn__activation(m, node, n, nn__kind_needs[node->kind]);
-  if (nn__kind_needs[node->kind] & NN__NEEDS_Y) e.x = node->y;
-  e.dy = node->dy, e.to = dx;
+  const size_t count = n * node->rows * node->cols;
+  nn__job j = nn__job_of(m, node, n, 1, dx);
 #if !defined NN_NO_INSPECT && !defined NN_NO_TRAINING
   if (node->kind == NN__RELU && !nn__goes_by_gradient(m)) {
-    nn__each rectify = e;
-    rectify.x = node->dy;
-    nn__run_each(m, &rectify, nn__RELU_task);
+    nn__run_job(j, count, NN__PIECE, nn__RELU_piece);
     if (m->rule == NN_RULE_DECONVNET) return;
-    e.dy = dx;
+    j.from = dx;
   }
 #endif
-  nn__run_each(m, &e, nn__activate_back_task);
+  nn__run_job(j, count, NN__PIECE, nn__activate_back_piece);
 }
 
-static void nn__softmax_task(void *arg, size_t index, int thread)
+static void nn__softmax_piece(const nn__job *j, size_t first)
 {
-  const nn__each *e = arg;
-  const size_t i = index * e->piece, rows = nn__min(e->piece, e->count - i), at = i * e->cols;
-  (void)thread;
-  if (e->dy)
-    NN__DO(e->kernels, softmax_back)(e->to + at, e->dy + at, e->y + at, rows, e->cols);
+  const size_t cols = j->node->cols, at = first * cols;
+  if (nn__goes_back(j))
+    NN__DO(j->m->context.kernels, softmax_back)(j->to + at, j->from + at, j->node->y + at,
+                                                j->count, cols);
   else
-    NN__DO(e->kernels, softmax)(e->to + at, e->x + at, rows, e->cols);
+    NN__DO(j->m->context.kernels, softmax)(j->to + at, j->from + at, j->count, cols);
+}
+
+static void nn__run_softmax(nn__job j)
+{
+  nn__run_job(j, j.n * j.node->rows, nn__max(1, 4096 / j.node->cols), nn__softmax_piece);
 }
 
 static void nn__softmax_rows(nn_model *m, nn_real *to, const nn_real *x, size_t rows, size_t cols)
 {
-  nn__each e = {m->context.kernels, x, NULL, NULL, to, rows, 4096 / cols, cols, 0, 0, 0};
-  nn__run_each(m, &e, nn__softmax_task);
+  const nn__node row = {.rows = 1, .cols = cols};
+  const nn__job j = {m, &row, NULL, rows, x, to, 0, 0, 0, 0, NULL};
+  nn__run_softmax(j);
 }
 
 static void nn__softmax_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  nn__each e = {m->context.kernels, nn__in(m, node, 0)->y, node->y, dx ? node->dy : NULL,
-                nn__to(node, dx), n * node->rows, 4096 / node->cols, node->cols, 0, 0, 0};
-  nn__run_each(m, &e, nn__softmax_task);
+  nn__run_softmax(nn__job_of(m, node, n, dx != NULL, nn__to(node, dx)));
 }
 NN__BOTH_WAYS(softmax)
 
@@ -5262,11 +5255,11 @@ static void nn__columns_task(void *arg, size_t part, int thread)
   memset(sum, 0, c->cols * sizeof *sum);
   for (size_t i = part * c->rows / c->parts, rows; i < last; i += rows) {
     int count;
-    rows = nn__rows_alike(c, i, nn__min(256, last - i), &count);
+    rows = nn__rows_alike(c, i, last - i, &count);
     const size_t at = i * c->cols;
     if (count)
-      NN__DO(c->m->context.kernels, sum_rows)(sum, c->x + at, c->cols, c->mean,
-                                              c->y ? c->y + at : NULL, rows, c->cols);
+      nn__sum_rows(c->m->context.kernels, sum, c->x + at, c->cols, c->mean,
+                   c->y ? c->y + at : NULL, rows, c->cols);
   }
 }
 
@@ -5290,39 +5283,34 @@ static void nn__column_sums(nn_model *m, const nn__node *node, size_t n, const n
 /* ---- prelu -------------------------------------------------------------------------------- */
 
 /* y = x > 0 ? x : w x, w of the column or one for all (He et al. 2015). */
-typedef struct nn__slope {
-  const nn_real *x, *w, *dy;
-  nn_real *to;
-  size_t rows, cols, step; /* from one column's w to the next: 1, or 0 */
-  int weights;             /* back: what the gradient of w adds up, not dx */
-} nn__slope;
-
-enum { NN__SLOPE_ROWS = 256 }; /* of one task */
-static void nn__slope_task(void *arg, size_t piece, int thread)
+static void nn__prelu_rows(const nn__job *j, size_t first)
 {
-  const nn__slope *j = arg;
-  const size_t last = nn__min((piece + 1) * NN__SLOPE_ROWS, j->rows);
-  (void)thread;
-  for (size_t r = piece * NN__SLOPE_ROWS; r < last; r++)
-    for (size_t c = 0, i = r * j->cols; c < j->cols; c++, i++) {
-      const nn_real x = j->x[i], w = j->w[c * j->step], from = j->dy ? j->dy[i] : x;
-      if (j->weights) j->to[i] = x > 0 ? 0 : from * x;
-      else j->to[i] = x > 0 ? from : w * from;
-    }
+  const size_t cols = j->node->cols, step = j->node->size > 1; /* from one column's w to the next */
+  const nn_real *w = nn__value(j->m, j->node->param), *x = j->x->y;
+  for (size_t i = first * cols, c = 0; i < (first + j->count) * cols; i++, c++) {
+    if (c == cols) c = 0;
+    j->to[i] = x[i] > 0 ? j->from[i] : w[c * step] * j->from[i];
+  }
 }
 
-static void nn__prelu(nn_model *m, const nn__node *node, size_t n, const nn_real *dy, int weights,
-                      nn_real *to)
+/* What the gradient of w adds up. */
+static void nn__prelu_weights(const nn__job *j, size_t first)
 {
-  nn__slope j = {nn__in(m, node, 0)->y, nn__value(m, node->param), dy, to, n * node->rows,
-                 node->cols, node->size > 1, weights};
-  nn__parallel(&m->context.pool, (j.rows + NN__SLOPE_ROWS - 1) / NN__SLOPE_ROWS, nn__slope_task,
-               &j);
+  const size_t cols = j->node->cols;
+  for (size_t i = first * cols; i < (first + j->count) * cols; i++)
+    j->to[i] = j->x->y[i] > 0 ? 0 : j->from[i] * j->x->y[i];
+}
+
+enum { NN__PRELU_ROWS = 256 }; /* of one task */
+static void nn__prelu(nn_model *m, const nn__node *node, size_t n, int back, nn_real *to,
+                      nn__work *work)
+{
+  nn__run_job(nn__job_of(m, node, n, back, to), n * node->rows, NN__PRELU_ROWS, work);
 }
 
 static void nn__prelu_forward(nn_model *m, nn__node *node, size_t n)
 {
-  nn__prelu(m, node, n, NULL, 0, node->y);
+  nn__prelu(m, node, n, 0, node->y, nn__prelu_rows);
 }
 
 static void nn__prelu_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
@@ -5330,11 +5318,11 @@ static void nn__prelu_backward(nn_model *m, nn__node *node, size_t n, nn_real *d
   if (nn__learns(m, node)) {
     nn_real *const sums = m->scratch + NN__PARTS * node->cols, *const parts = sums + node->cols;
     nn_real *const dw = nn__grad(m, node->param);
-    nn__prelu(m, node, n, node->dy, 1, parts);
+    nn__prelu(m, node, n, 1, parts, nn__prelu_weights);
     nn__column_sums(m, node, n, parts, NULL, NULL, 1, 0, sums);
     for (size_t c = 0; c < node->cols; c++) dw[node->size > 1 ? c : 0] += sums[c];
   }
-  if (dx) nn__prelu(m, node, n, node->dy, 0, dx);
+  if (dx) nn__prelu(m, node, n, 1, dx, nn__prelu_rows);
 }
 
 /* ---- linear ------------------------------------------------------------------------------- */
@@ -5441,36 +5429,6 @@ static void nn__share_sums(nn_model *m, const nn__node *node, nn_real *sums, siz
 
 #endif
 
-/* The kernel affine_rows over rows in pieces. */
-typedef struct nn__affine {
-  const nn__kernels *kernels;
-  const nn_real *x, *y, *mean, *p, *q, *r;
-  nn_real *to;
-  size_t rows, cols, piece;
-  size_t at_once; /* rows that are taken as one, for which p and r have room: fills the vectors */
-} nn__affine;
-
-static void nn__affine_task(void *arg, size_t index, int thread)
-{
-  const nn__affine *a = arg;
-  const size_t first = index * a->piece, rows = nn__min(a->piece, a->rows - first);
-  const size_t wide = a->at_once * a->cols, whole = rows / a->at_once, rest = rows % a->at_once;
-  size_t at = first * a->cols;
-  (void)thread;
-  NN__DO(a->kernels, affine_rows)(a->to + at, a->x + at, a->y ? a->y + at : NULL, a->mean, a->p,
-                                  a->q, a->r, whole, wide);
-  at += whole * wide;
-  if (rest)
-    NN__DO(a->kernels, affine_rows)(a->to + at, a->x + at, NULL, NULL, a->p, NULL, a->r, rest,
-                                    a->cols);
-}
-
-static void nn__run_affine(nn_model *m, const nn__affine *a)
-{
-  nn__affine job = *a;
-  nn__parallel(&m->context.pool, (a->rows + a->piece - 1) / a->piece, nn__affine_task, &job);
-}
-
 /* A norm's weight and bias, [cols] or [length]; NULL without. */
 static const nn_real *nn__norm_weight(nn_model *m, const nn__node *node)
 {
@@ -5556,22 +5514,35 @@ static void nn__share_nothing(nn_model *m, const nn__node *node, int back)
 }
 #endif
 
+/* Whether its gradient is that of fixed statistics. */
+static int nn__fixed_norm(nn_model *m, const nn__node *node)
+{
+  return !nn__learns(m, node) || node->frozen;
+}
+
+/* y = p x + q; back: dx = p dy + q (x - mean) + r. */
+static void nn__batch_norm_rows(const nn__job *j, size_t first)
+{
+  const size_t cols = j->node->cols, at = first * cols;
+  const nn_real *mean = j->node->keep, *p = mean + 2 * cols, *q = p + cols;
+  const nn_real *x = nn__goes_back(j) && !nn__fixed_norm(j->m, j->node) ? j->x->y + at : NULL;
+  NN__DO(j->m->context.kernels, affine_rows)(j->to + at, j->from + at, x, mean, p, q,
+                                             nn__goes_back(j) ? q + cols : q, j->count, cols);
+}
+
+enum { NN__NORM_ROWS = 256 }; /* of one task */
 static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
 {
   if (node->folded) return;
-  const nn_real *x = nn__in(m, node, 0)->y;
-  const size_t rows = n * node->rows, cols = node->cols;
-  nn_real *p = node->keep + 2 * cols, *q = p + cols;
 #ifndef NN_NO_TRAINING
-  if (nn__learns(m, node) && !node->frozen) {
-    nn__batch_statistics(m, node, n, x);
+  if (!nn__fixed_norm(m, node)) {
+    nn__batch_statistics(m, node, n, nn__in(m, node, 0)->y);
     nn__norm_factors(m, node, node->keep);
   } else
 #endif
     nn__running_norm(m, node);
-  const nn__affine a = {m->context.kernels, x,    NULL, NULL, p, NULL, q, node->y,
-                        rows,               cols, 256,  1};
-  nn__run_affine(m, &a);
+  nn__run_job(nn__job_of(m, node, n, 0, node->y), n * node->rows, NN__NORM_ROWS,
+              nn__batch_norm_rows);
 }
 
 #ifndef NN_NO_TRAINING
@@ -5581,8 +5552,8 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
 static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const nn_real *x = nn__in(m, node, 0)->y, *w = nn__norm_weight(m, node);
-  const size_t rows = n * node->rows, cols = node->cols;
-  const int learns = nn__learns(m, node), fixed = !learns || node->frozen;
+  const size_t cols = node->cols;
+  const int learns = nn__learns(m, node), fixed = nn__fixed_norm(m, node);
   nn_real *mean = node->keep, *inverse = mean + cols;
   nn_real *p = inverse + cols, *q = p + cols, *r = q + cols;
   memset(q, 0, 2 * cols * sizeof *q);
@@ -5601,10 +5572,8 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
     q[j] = fixed ? 0 : -p[j] * inverse[j] * sum_hat * share;
     r[j] = fixed ? 0 : -p[j] * sum * share;
   }
-  if (!dx) return;
-  const nn__affine a = {m->context.kernels, node->dy, fixed ? NULL : x, mean, p, q, r, dx,
-                        rows,               cols,     256,              1};
-  nn__run_affine(m, &a);
+  if (dx)
+    nn__run_job(nn__job_of(m, node, n, 1, dx), n * node->rows, NN__NORM_ROWS, nn__batch_norm_rows);
 }
 #endif
 
@@ -5620,14 +5589,10 @@ static void nn__sample_sums(const nn__job *j, size_t sample, nn_real *sum, const
                             const nn_real *mean, const nn_real *y)
 {
   const nn__node *node = j->node;
-  const size_t rows = nn__last_of(node, sample) + 1, step = nn__pixel_step(node, j->n);
   const size_t first = sample * nn__image_step(node);
   memset(sum, 0, node->cols * sizeof *sum);
-  for (size_t i = 0; i < rows; i += 256) {
-    const size_t at = first + i * step;
-    NN__DO(j->m->context.kernels, sum_rows)(sum, x + at, step, mean, y ? y + at : NULL,
-                                            nn__min(256, rows - i), node->cols);
-  }
+  nn__sum_rows(j->m->context.kernels, sum, x + first, nn__pixel_step(node, j->n), mean,
+               y ? y + first : NULL, nn__last_of(node, sample) + 1, node->cols);
 }
 
 /* The kernel affine_rows over all of a sample's rows. */
@@ -5720,23 +5685,33 @@ static void nn__group_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
 /* ---- normalise ---------------------------------------------------------------------------- */
 
 /* Rows of few columns are taken several at once, as one row that fills the vectors. */
-enum { NN__NORMALISE_ROWS = 4096 }; /* of one task */
 static size_t nn__rows_at_once(const nn__node *node) { return node->cols < 16 ? 16 : 1; }
+
+static void nn__normalise_rows(const nn__job *j, size_t first)
+{
+  const size_t cols = j->node->cols, at_once = nn__rows_at_once(j->node), wide = at_once * cols;
+  const size_t at = first * cols, whole = j->count / at_once, rest = at + whole * wide;
+  const nn_real *p = j->node->keep, *q = p + wide;
+  NN__DO(j->m->context.kernels, affine_rows)(j->to + at, j->from + at, NULL, NULL, p, NULL, q,
+                                             whole, wide);
+  NN__DO(j->m->context.kernels, affine_rows)(j->to + rest, j->from + rest, NULL, NULL, p, NULL, q,
+                                             j->count % at_once, cols);
+}
 
 /* to = p x + q by column, where `keep` has room for both. Forward: p = scale, q = -mean scale; the
  * gradient: p = scale, q = 0. Parameters, never trained: mean, scale. */
+enum { NN__NORMALISE_ROWS = 4096 }; /* of one task */
 static void nn__normalise_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const nn_real *mean = nn__value(m, node->param), *scale = nn__value(m, node->param + 1);
-  const size_t at_once = nn__rows_at_once(node), wide = at_once * node->cols;
+  const size_t wide = nn__rows_at_once(node) * node->cols;
   nn_real *p = node->keep, *q = p + wide;
   for (size_t j = 0; j < wide; j++) {
     p[j] = scale[j % node->cols];
     q[j] = dx ? 0 : -mean[j % node->cols] * p[j];
   }
-  const nn__affine a = {m->context.kernels, nn__from(m, node, dx), NULL, NULL, p, NULL, q,
-                        nn__to(node, dx), n * node->rows, node->cols, NN__NORMALISE_ROWS, at_once};
-  nn__run_affine(m, &a);
+  nn__run_job(nn__job_of(m, node, n, dx != NULL, nn__to(node, dx)), n * node->rows,
+              NN__NORMALISE_ROWS, nn__normalise_rows);
 }
 NN__BOTH_WAYS(normalise)
 
@@ -5747,77 +5722,70 @@ static size_t nn__norm_length(const nn__node *node) /* what one mean is taken ov
   return node->rank == 3 ? node->rows * node->cols : node->cols;
 }
 
-/* Weights of an image are [C,H,W] at the border and [H W,C] inside; `none` where there are none. */
-static const nn_real *nn__inside_weights(const nn__kernels *kernels, const nn__node *node,
-                                         const nn_real *w, nn_real none, nn_real *to)
+/* Weights (k = 0) and biases of an image are [C,H,W] at the border and [H W,C] inside. There they
+ * lie in scratch, as do 1 and 0 where there are none; else where they are. */
+static const nn_real *nn__inside_weights(nn_model *m, const nn__node *node, int k)
 {
-  for (size_t i = 0; i < nn__norm_length(node) && !w; i++) to[i] = none;
-  if (!w) return to;
-  if (node->rank != 3) return w;
-  NN__DO(kernels, transpose)(to, node->cols, w, node->rows, node->cols, node->rows);
-  return to;
+  const int in_scratch = node->no_bias || node->rank == 3;
+  return in_scratch ? m->scratch + (size_t)k * nn__norm_length(node)
+                    : nn__value(m, node->param + k);
 }
 
-typedef struct nn__norm {
-  const nn__kernels *kernels;
-  nn__wide eps;
-  const nn_real *x, *w, *b, *dy;
-  nn_real *to, *stats, *partial;
-  size_t count, length;
-} nn__norm;
-
-static void nn__layer_norm_task(void *arg, size_t i, int thread)
+static void nn__lay_weights(nn_model *m, const nn__node *node)
 {
-  const nn__norm *j = arg;
-  (void)thread;
-  NN__DO(j->kernels, norm_row)(j->to + i * j->length, j->x + i * j->length, j->w, j->b, j->length,
-                               j->eps, j->stats + 3 * i);
+  for (int k = 0; k < 2; k++) {
+    nn_real *const to = m->scratch + (size_t)k * nn__norm_length(node);
+    for (size_t i = 0; i < nn__norm_length(node) && node->no_bias; i++) to[i] = k ? 0 : 1;
+    if (!node->no_bias && node->rank == 3)
+      NN__DO(m->context.kernels, transpose)(to, node->cols, nn__value(m, node->param + k),
+                                            node->rows, node->cols, node->rows);
+  }
+}
+
+static void nn__layer_norm_row(const nn__job *j, size_t i)
+{
+  const size_t length = nn__norm_length(j->node);
+  NN__DO(j->m->context.kernels, norm_row)(j->to + i * length, j->from + i * length,
+                                          nn__inside_weights(j->m, j->node, 0),
+                                          nn__inside_weights(j->m, j->node, 1), length,
+                                          (nn__wide)j->node->value, j->node->keep + 3 * i);
 }
 
 static void nn__layer_norm_forward(nn_model *m, nn__node *node, size_t n)
 {
-  const size_t length = nn__norm_length(node);
-  nn__norm j;
-  memset(&j, 0, sizeof j);
-  j.kernels = m->context.kernels;
-  j.x = nn__in(m, node, 0)->y;
-  j.w = nn__inside_weights(j.kernels, node, nn__norm_weight(m, node), 1, m->scratch);
-  j.b = nn__inside_weights(j.kernels, node, nn__norm_bias(m, node), 0, m->scratch + length);
-  j.eps = (nn__wide)node->value;
-  j.to = node->y, j.stats = node->keep, j.length = length;
-  nn__parallel(&m->context.pool, n * node->rows * node->cols / length, nn__layer_norm_task, &j);
+  const size_t rows = n * node->rows * node->cols / nn__norm_length(node);
+  nn__lay_weights(m, node);
+  nn__run_job(nn__job_of(m, node, n, 0, node->y), rows, 1, nn__layer_norm_row);
 }
 
-static void nn__layer_norm_back_task(void *arg, size_t part, int thread)
+/* Sums of the gradients of weights and biases over a part of the rows, behind the weights. */
+static void nn__layer_norm_back_part(const nn__job *j, size_t part)
 {
-  const nn__norm *j = arg;
-  nn_real *dw = j->partial + part * 2 * j->length, *db = dw + j->length;
-  (void)thread;
-  memset(dw, 0, 2 * j->length * sizeof *dw);
-  for (size_t i = part * j->count / NN__PARTS; i < (part + 1) * j->count / NN__PARTS; i++)
-    NN__DO(j->kernels, norm_row_back)(j->to + i * j->length, dw, db, j->dy + i * j->length,
-                                      j->x + i * j->length, j->w, j->length, j->stats + 3 * i);
+  const size_t length = nn__norm_length(j->node);
+  const size_t count = j->n * j->node->rows * j->node->cols / length;
+  nn_real *dw = j->m->scratch + 2 * length * (part + 1), *db = dw + length;
+  memset(dw, 0, 2 * length * sizeof *dw);
+  for (size_t i = part * count / NN__PARTS; i < (part + 1) * count / NN__PARTS; i++)
+    NN__DO(j->m->context.kernels, norm_row_back)(j->to + i * length, dw, db, j->from + i * length,
+                                                 j->x->y + i * length,
+                                                 nn__inside_weights(j->m, j->node, 0), length,
+                                                 j->node->keep + 3 * i);
 }
 
 /* dx is always made, if only in scratch: the kernel gives all three. */
 static void nn__layer_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const size_t length = nn__norm_length(node);
-  nn__norm j;
-  memset(&j, 0, sizeof j);
-  j.kernels = m->context.kernels;
-  j.x = nn__in(m, node, 0)->y, j.dy = node->dy;
-  j.w = nn__inside_weights(j.kernels, node, nn__norm_weight(m, node), 1, m->scratch);
-  j.to = dx ? dx : node->dy; /* in place: dy is not needed any more */
-  j.stats = node->keep, j.partial = m->scratch + 2 * length;
-  j.count = n * node->rows * node->cols / length, j.length = length;
-  nn__parallel(&m->context.pool, NN__PARTS, nn__layer_norm_back_task, &j);
+  nn_real *const partial = m->scratch + 2 * length;
+  nn__lay_weights(m, node);
+  nn__run_job(nn__job_of(m, node, n, 1, dx ? dx : node->dy), /* in place: dy is of no more use */
+              NN__PARTS, 1, nn__layer_norm_back_part);
   if (!nn__learns(m, node) || node->no_bias) return;
   for (size_t part = 1; part < NN__PARTS; part++)
-    NN__DO(j.kernels, add)(j.partial, j.partial, j.partial + part * 2 * length, 2 * length);
+    NN__DO(m->context.kernels, add)(partial, partial, partial + part * 2 * length, 2 * length);
   nn_real *grads[2] = {nn__grad(m, node->param), nn__grad(m, node->param + 1)};
   for (int k = 0; k < 2; k++) {
-    const nn_real *sum = j.partial + (size_t)k * length;
+    const nn_real *sum = partial + (size_t)k * length;
     for (size_t r = 0; r < length / node->cols; r++)
       for (size_t c = 0; c < node->cols; c++)
         grads[k][node->rank == 3 ? c * node->rows + r : c] += sum[r * node->cols + c];
@@ -5851,11 +5819,11 @@ static void nn__border_sample(const nn__job *j, size_t sample)
 static void nn__copy_border(nn_model *m, const nn__node *node, size_t n, nn_real *to,
                             const nn_real *from, int inwards)
 {
-  nn__job j = {m, node, NULL, n, from, to, inwards, nn__border_sample};
+  const nn__job j = {m, node, NULL, n, from, to, inwards, 0, 0, 0, NULL};
   if (nn__same_layout(node))
     memcpy(to, from, n * node->rows * node->cols * sizeof *to);
   else
-    nn__parallel(&m->context.pool, n, nn__sample_task, &j);
+    nn__run_job(j, n, 1, nn__border_sample);
 }
 
 /* Flatten and reshape read the border layout of one node as that of another. */
@@ -16507,8 +16475,8 @@ static void nn__q_table(nn__c *c, nn__q_op *o, int array, int act, const nn__c_s
   for (int k = 0; k < 256; k++) y[k] = (nn_real)(from->scale * (k - 128 - from->zero));
   if (act >= 0) {
     const nn__node *node = &c->m->node[act];
-    const nn__each e = nn__activation(c->m, node, 1, nn__kind_needs[node->kind]);
-    NN__DO(e.kernels, activate)(e.act, y, y, 256, e.a, e.b);
+    NN__DO(c->m->context.kernels, activate)((int)node->kind - NN__RELU, y, y, 256,
+                                            (nn_real)node->value, (nn_real)node->second);
   }
   for (int k = 0; table && k < 256; k++)
     table[k] = nn__q_byte((int32_t)nn__q_round((double)y[k] / to->scale, 1e6) + to->zero);
