@@ -3052,17 +3052,19 @@ typedef struct nn__worker {
   nn__thread thread;
 } nn__worker;
 
+enum { NN__CALLER, NN__WORKER }; /* who waits: until all is done; until there is something to do */
+
 typedef struct nn__pool {
   int threads; /* with the caller's */
   int ready;   /* mutex and signals exist */
   nn__mutex mutex;
-  nn__signal start, done;
-  int spins;   /* see nn__await_job */
+  nn__signal signal[2];
+  int spins;   /* see nn__await */
   nn__task task; /* the present job: written before `left`, read by who has one of its tasks */
   void *arg;
-  /* shared: tasks that nobody has taken, that are not finished; workers that may sleep; whether the
-   * caller may; whether it is all over */
-  size_t left, unfinished, sleeping, waiting, quit;
+  /* shared: tasks that nobody has taken, that are not finished; how many may sleep of each who
+   * waits; whether it is all over */
+  size_t left, unfinished, asleep[2], quit;
   nn__worker worker[NN_MAX_THREADS];
 } nn__pool;
 
@@ -3103,43 +3105,39 @@ static size_t nn__claim(nn__pool *p)
   return left;
 }
 
-static void nn__take_tasks(nn__pool *p, int thread)
-{
-  for (size_t number; (number = nn__claim(p)) != 0;) {
-    p->task(p->arg, number - 1, thread);
-    if (nn__more(p, unfinished, -1) || !nn__look(p, waiting)) continue;
-    nn__lock(&p->mutex);
-    nn__wake(&p->done);
-    nn__unlock(&p->mutex);
-  }
-}
-
 /* Looks for a while before it sleeps: a wake costs more than a job of a small net. Some 30
  * microseconds later nobody is busy any more, and with more threads than cores nobody looks at all.
  * A thread that goes to sleep says so first and then looks again, one that wakes others changes the
  * value first and then asks whether anyone sleeps: so at least one of them sees the other. */
 enum { NN__SPINS = 2000 };
+#define NN__DUE(look) \
+  (who == NN__WORKER ? look(p, left) || look(p, quit) : !look(p, unfinished))
 
-static void nn__await_job(nn__pool *p)
+static void nn__await(nn__pool *p, int who)
 {
-  for (int i = 0; i < p->spins && !nn__look(p, left); i++) NN__PAUSE();
-  if (nn__look(p, left)) return;
-  nn__more(p, sleeping, 1);
+  for (int i = 0; i < p->spins && !NN__DUE(nn__look); i++) NN__PAUSE();
+  if (NN__DUE(nn__look)) return;
+  nn__more(p, asleep[who], 1);
   nn__lock(&p->mutex);
-  while (!nn__locked_look(p, left) && !nn__locked_look(p, quit)) nn__wait(&p->start, &p->mutex);
+  while (!NN__DUE(nn__locked_look)) nn__wait(&p->signal[who], &p->mutex);
   nn__unlock(&p->mutex);
-  nn__more(p, sleeping, -1);
+  nn__more(p, asleep[who], -1);
 }
 
-static void nn__await_workers(nn__pool *p)
+static void nn__wake_up(nn__pool *p, int who)
 {
-  for (int i = 0; i < p->spins && nn__look(p, unfinished); i++) NN__PAUSE();
-  if (!nn__look(p, unfinished)) return;
-  nn__more(p, waiting, 1);
+  if (!nn__look(p, asleep[who])) return;
   nn__lock(&p->mutex);
-  while (nn__locked_look(p, unfinished)) nn__wait(&p->done, &p->mutex);
+  nn__wake(&p->signal[who]);
   nn__unlock(&p->mutex);
-  nn__more(p, waiting, -1);
+}
+
+static void nn__take_tasks(nn__pool *p, int thread)
+{
+  for (size_t number; (number = nn__claim(p)) != 0;) {
+    p->task(p->arg, number - 1, thread);
+    if (!nn__more(p, unfinished, -1)) nn__wake_up(p, NN__CALLER);
+  }
 }
 
 #if NN__WIN32
@@ -3152,20 +3150,20 @@ static void *nn__worker_main(void *arg)
   nn__pool *p = w->pool;
   nn__flush_subnormals();
   while (!nn__look(p, quit)) {
-    nn__await_job(p);
+    nn__await(p, NN__WORKER);
     nn__take_tasks(p, w->number);
   }
   return 0;
 }
 
-static int nn__sync_init(nn__mutex *m, nn__signal *a, nn__signal *b)
+static int nn__sync_init(nn__pool *p)
 {
-  if (!nn__mutex_init(m)) return 0;
-  if (nn__signal_init(a)) {
-    if (nn__signal_init(b)) return 1;
-    nn__signal_free(a);
+  if (!nn__mutex_init(&p->mutex)) return 0;
+  if (nn__signal_init(&p->signal[0])) {
+    if (nn__signal_init(&p->signal[1])) return 1;
+    nn__signal_free(&p->signal[0]);
   }
-  nn__mutex_free(m);
+  nn__mutex_free(&p->mutex);
   return 0;
 }
 
@@ -3173,9 +3171,7 @@ static void nn__pool_stop(nn__pool *p)
 {
   if (!p->ready) return;
   nn__put(p, quit, 1);
-  nn__lock(&p->mutex);
-  nn__wake(&p->start);
-  nn__unlock(&p->mutex);
+  nn__wake_up(p, NN__WORKER);
   for (int i = 1; i < p->threads; i++) {
 #if NN__WIN32
     WaitForSingleObject(p->worker[i].thread, INFINITE);
@@ -3184,7 +3180,7 @@ static void nn__pool_stop(nn__pool *p)
     pthread_join(p->worker[i].thread, NULL);
 #endif
   }
-  nn__signal_free(&p->start), nn__signal_free(&p->done);
+  for (int who = 0; who < 2; who++) nn__signal_free(&p->signal[who]);
   nn__mutex_free(&p->mutex);
   p->ready = 0;
 }
@@ -3194,7 +3190,7 @@ static nn_status nn__pool_start(nn__pool *p, int threads)
   memset(p, 0, sizeof *p);
   p->threads = 1;
   if (threads <= 1) return NN_OK;
-  if (!nn__sync_init(&p->mutex, &p->start, &p->done)) return NN_ERR_MEMORY;
+  if (!nn__sync_init(p)) return NN_ERR_MEMORY;
   p->ready = 1;
   p->spins = NN__ATOMICS && threads <= nn__cores() ? NN__SPINS : 0;
   for (int i = 1; i < threads; i++) {
@@ -3230,13 +3226,9 @@ static void nn__parallel(nn__pool *p, size_t count, nn__task task, void *arg)
   p->arg = arg;
   nn__put(p, unfinished, count);
   nn__put(p, left, count);
-  if (nn__look(p, sleeping)) {
-    nn__lock(&p->mutex);
-    nn__wake(&p->start);
-    nn__unlock(&p->mutex);
-  }
+  nn__wake_up(p, NN__WORKER);
   nn__take_tasks(p, 0);
-  nn__await_workers(p);
+  nn__await(p, NN__CALLER);
 }
 #endif
 
