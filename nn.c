@@ -13978,63 +13978,59 @@ nn_status nn_list_weights(const void *bytes, size_t size,
 /* ---- names -------------------------------------------------------------------------------- */
 
 /* A table of names, lines "in the file=in the model"; spaces round a name do not count, nor lines
- * that are empty or begin with #. */
-typedef struct nn__name_line {
-  const char *name[2]; /* in the file, in the model */
+ * that are empty or begin with #. Its line that was read last. */
+typedef struct nn__names {
+  const char *table, *at; /* at: behind that line */
+  const char *name[2];    /* in the file, in the model */
   size_t length[2];
   int number;
-} nn__name_line;
+} nn__names;
 
-/* Reads the next line at *at: 1, or 0 at the end. A line without = has an empty second name. */
-static int nn__next_line(const char **at, nn__name_line *line)
+/* Reads the next line: 1, or 0 at the end. A line without = has an empty second name. */
+static int nn__next_line(nn__names *n)
 {
-  while (**at) {
-    const char *const start = *at, *const end = start + strcspn(start, "\n");
+  while (n->at && *n->at) {
+    const char *const start = n->at, *const end = start + strcspn(start, "\n");
     const char *middle = memchr(start, '=', (size_t)(end - start));
-    *at = end + (*end != 0);
-    line->number++;
+    n->at = end + (*end != 0);
+    n->number++;
     if (!middle) middle = end;
     for (int k = 0; k < 2; k++) {
       const char *a = k ? middle + (middle < end) : start, *z = k ? end : middle;
       while (a < z && strchr(" \t\r", *a)) a++;
       while (z > a && strchr(" \t\r", z[-1])) z--;
-      line->name[k] = a, line->length[k] = (size_t)(z - a);
+      n->name[k] = a, n->length[k] = (size_t)(z - a);
     }
-    if (*line->name[0] != '#' && (line->length[0] || middle < end)) return 1;
+    if (*n->name[0] != '#' && (n->length[0] || middle < end)) return 1;
   }
   return 0;
 }
 
-/* A table, and its line after the one that was found last: names mostly come in its order. */
-typedef struct nn__names {
-  const char *table, *at;
-} nn__names;
-
-/* What a table calls a name of one side (0: the file's, 1: the model's) on the other; NULL: it is
- * not in the table. */
-static const char *nn__other_name(nn__names *names, const char *name, int side, size_t *length)
+/* Goes to the line that has a name on one side (0: the file's, 1: the model's), if there is one:
+ * from the line found last on, for names mostly come in a table's order. */
+static int nn__find_line(nn__names *n, const char *name, int side)
 {
   const size_t size = strlen(name);
-  nn__name_line line;
-  line.number = 0;
-  for (int turn = 0; turn < 2 && names->table; turn++, names->at = names->table)
-    while (nn__next_line(&names->at, &line)) {
-      *length = line.length[!side];
-      if (line.length[side] == size && !memcmp(line.name[side], name, size))
-        return line.name[!side];
-    }
-  return NULL;
+  for (int turn = 0; turn < 2; turn++, n->at = n->table)
+    while (nn__next_line(n))
+      if (n->length[side] == size && !memcmp(n->name[side], name, size)) return 1;
+  return 0;
 }
 
 /* How an array of the model was found. */
 enum { NN__BY_NAME = 1, NN__BY_TABLE };
 
-/* The model's array of a name, looked for from number `first` on; -1: none. */
-static int nn__array_named(const nn_model *m, const char *name, size_t length, int first)
+/* The model's array whose name is prefix and name, looked for from number `first` on, for names
+ * mostly come in the model's order; -1: none. */
+static int nn__array_named(const nn_model *m, const char *prefix, const char *name, size_t length,
+                           int first)
 {
-  for (int n = 0; n < m->params && length < NN_NAME_SIZE; n++) {
+  const size_t skip = strlen(prefix);
+  for (int n = 0; n < m->params; n++) {
     const int i = (first + n) % m->params;
-    if (!strncmp(m->param[i].name, name, length) && !m->param[i].name[length]) return i;
+    const char *const own = m->param[i].name;
+    if (!strncmp(own, prefix, skip) && !strncmp(own + skip, name, length) && !own[skip + length])
+      return i;
   }
   return -1;
 }
@@ -14044,13 +14040,12 @@ static int nn__array_named(const nn_model *m, const char *name, size_t length, i
 static nn_status nn__check_names(nn_model *m, const char *table, const unsigned char *taken)
 {
   unsigned char named[NN_MAX_PARAMS] = {0};
-  nn__name_line line;
-  line.number = 0;
-  for (int k = 0; table && nn__next_line(&table, &line); k++) {
+  nn__names line = {table, table, {NULL}, {0}, 0};
+  for (int k = 0; nn__next_line(&line); k++) {
     nn_message text;
     if (!line.length[0] || !line.length[1] || line.length[0] > NN__LONGEST_NAME)
       return nn__error(m, NN_ERR_ARGUMENT, "names, line %d: not name=name", line.number);
-    k = nn__array_named(m, line.name[1], line.length[1], k);
+    k = nn__array_named(m, "", line.name[1], line.length[1], k);
     const size_t length = nn__min(line.length[k < 0], sizeof text.text - 1);
     memcpy(text.text, line.name[k < 0], length);
     text.text[length] = 0;
@@ -14265,21 +14260,6 @@ static void nn__take_numbers(nn_real *to, const nn__param *p, const nn__bundle *
 
 /* ---- filling a model ---------------------------------------------------------------------- */
 
-/* The model's array of this name in the file, prefix replaced: its index among m->param, or -1.
- * Names mostly come in the model's order: looked for from number `first` on. */
-static int nn__own_array(const nn_model *m, const char *name, const nn_weights_options *o,
-                         int first)
-{
-  char own[NN_NAME_SIZE];
-  const size_t skip = o->from ? strlen(o->from) : 0, length = o->to ? strlen(o->to) : 0;
-  if (o->from && strncmp(name, o->from, skip)) return -1;
-  const size_t rest = strlen(name + skip);
-  if (length >= sizeof own || rest >= sizeof own - length) return -1;
-  if (length) memcpy(own, o->to, length);
-  memcpy(own + length, name + skip, rest);
-  return nn__array_named(m, own, length + rest, first);
-}
-
 /* Keeps the first name; a long one is cut, between characters. */
 static void nn__note_first(char *first, const char *name)
 {
@@ -14331,18 +14311,21 @@ static void nn__match_arrays(nn__bundle *b, nn_model *m, const nn_weights_option
   nn__strides layout;
   int own = -1;
   char layer[NN__LONGEST_NAME + 1] = "";
-  nn__names names = {o->names, o->names};
+  nn__names line = {o->names, o->names, {NULL}, {0}, 0};
+  const size_t skip = o->from ? strlen(o->from) : 0;
   nn__rewind(b);
   while (nn__next(b)) {
     const char *const dot = strrchr(b->text, '.'), *const role = dot ? dot + 1 : b->text;
     const int first = own + 1, foreign = NN__EXPORTS && b->form != NN__OWN;
     int pair = -1, how = NN__BY_NAME;
-    size_t size;
     if (foreign && !strcmp(role, "num_batches_tracked")) continue;
-    const char *const other = NN__EXPORTS ? nn__other_name(&names, b->text, 0, &size) : NULL;
+    if (NN__EXPORTS && nn__find_line(&line, b->text, 0)) how = NN__BY_TABLE;
     if (by_order) own = nn__in_order(b, m, found, layer);
-    else if (other) own = nn__array_named(m, other, size, first), how = NN__BY_TABLE;
-    else own = nn__own_array(m, b->text, o, first);
+    else if (how == NN__BY_TABLE)
+      own = nn__array_named(m, "", line.name[1], line.length[1], first);
+    else if (skip && strncmp(b->text, o->from, skip)) own = -1;
+    else
+      own = nn__array_named(m, o->to ? o->to : "", b->text + skip, strlen(b->text + skip), first);
     if (s->status != NN_OK) return;
     const nn__param *const p = own >= 0 ? &m->param[own] : NULL;
     if (p && found[own])
@@ -14464,15 +14447,16 @@ static void nn__io_word(nn__io *s, const char *text) { nn__io_put(s, text, strle
 /* What an array is called in the file: its bytes from the result on. */
 static const char *nn__name_out(const nn_model *m, int param, nn__names *names, size_t *length)
 {
-  const char *const other = nn__other_name(names, m->param[param].name, 1, length);
-  if (!other) *length = strlen(m->param[param].name);
-  return other ? other : m->param[param].name;
+  const char *const own = m->param[param].name;
+  const int other = nn__find_line(names, own, 1);
+  *length = other ? names->length[0] : strlen(own);
+  return other ? names->name[0] : own;
 }
 
 /* That the names in the file are UTF-8 and differ. */
 static nn_status nn__check_names_out(nn_model *m, const char *table)
 {
-  nn__names names = {table, table};
+  nn__names names = {table, table, {NULL}, {0}, 0};
   nn__group g;
   uint64_t twice = 0; /* the hash of a name that comes twice */
   if (nn__check_names(m, table, NULL) != NN_OK) return m->status;
@@ -14512,7 +14496,7 @@ static void nn__io_json(nn__io *s, const char *text, size_t length)
 static void nn__safetensors_header(nn__io *s, const char *table)
 {
   const nn_model *m = s->m;
-  nn__names names = {table, table};
+  nn__names names = {table, table, {NULL}, {0}, 0};
   const char *key;
   nn_message text;
   size_t at = 0, length;
@@ -14589,7 +14573,7 @@ static void nn__npz_array(nn__io *s, int param, nn__names *names, int directory,
 static void nn__npz_write(nn__io *s, const char *table)
 {
   const nn_model *m = s->m;
-  nn__names names = {table, table};
+  nn__names names = {table, table, {NULL}, {0}, 0};
   size_t begin = 0;
   for (int directory = 0; directory < 2; directory++) {
     size_t offset = 0;
