@@ -9248,14 +9248,6 @@ static void nn__initialise(nn_model *m, uint64_t seed)
   }
 }
 
-#else
-/* Zeros, until a file or the caller brings others. */
-static void nn__initialise(nn_model *m, uint64_t seed)
-{
-  (void)seed;
-  memset(m->value, 0, m->values * sizeof *m->value);
-  memset(m->buffer, 0, m->buffers * sizeof *m->buffer);
-}
 #endif
 
 /* A model that has done nothing yet. */
@@ -9367,7 +9359,12 @@ static nn_status nn__build_at(nn_model *m, void *memory)
   m->built = 1;
   nn__reset(m);
   if (m->config.in_place) return NN_OK;
+#ifndef NN_NO_INIT
   nn__initialise(m, m->config.seed);
+#else /* zeros, until a file or the caller brings others */
+  memset(m->value, 0, m->values * sizeof *m->value);
+  memset(m->buffer, 0, m->buffers * sizeof *m->buffer);
+#endif
   for (int i = 0; i < m->params; i++) { /* facts are not drawn; without them mean 0, scale 1 */
     const nn__node *node = &m->node[m->param[i].node];
     if (node->kind != NN__NORMALISE) continue;
@@ -9898,23 +9895,18 @@ static double nn__update_groups(nn__flat *f, double rate, double correction)
 {
   nn_model *m = f->m;
   double bad = 0, most;
-  size_t from = 0, to = 0;
-  for (int i = 0; i < m->params;) {
-    if (m->param[i].buffer) {
-      i++;
-      continue;
-    }
-    const nn__node *node = &m->node[m->param[i].node];
-    const double group_rate = rate * node->rate, group_decay = nn__decay_of(m, i);
-    for (; i < m->params; i++) {
-      const nn__param *p = &m->param[i];
-      if (p->buffer) continue;
-      if (m->node[p->node].rate != node->rate || nn__decay_of(m, i) != group_decay) break;
-      to = p->offset + p->count;
-    }
-    f->update.rate = (nn_real)group_rate, f->update.decay = (nn_real)group_decay;
-    f->update.correction1 = (nn_real)(group_rate / correction);
-    if (node->rate > 0)
+  size_t from = 0;
+  for (int i = 0, next; i < m->params; i = next) {
+    const nn__param *p = &m->param[i];
+    const double own = m->node[p->node].rate, decay = nn__decay_of(m, i);
+    for (next = i + 1; next < m->params && m->param[next].buffer;) next++;
+    if (p->buffer || (next < m->params && m->node[m->param[next].node].rate == own &&
+                      nn__decay_of(m, next) == decay))
+      continue; /* not the end of a run */
+    const size_t to = p->offset + p->count;
+    f->update.rate = (nn_real)(rate * own), f->update.decay = (nn_real)decay;
+    f->update.correction1 = (nn_real)(rate * own / correction);
+    if (own > 0)
       nn__flat_pass(f, from, to, nn__update_task, &most), bad = nn__finite(most) ? bad : most;
     else /* frozen */
       memset(m->gradient + from, 0, (to - from) * sizeof(nn_real));
@@ -10406,16 +10398,11 @@ static size_t nn__bad_text(const char *text, size_t size)
 
 static int nn__good_key(const char *key)
 {
-  size_t n = 0;
-  for (; key[n]; n++)
-    if (n == 31 || !((key[n] >= 'a' && key[n] <= 'z') || (key[n] >= 'A' && key[n] <= 'Z') ||
-                     (key[n] >= '0' && key[n] <= '9') || (n && strchr("._-", key[n]))))
-      return 0;
-  return n > 0;
+  return nn__good_name(key, 31, '.') && !strchr("._-", *key);
 }
 
 /* The i-th note's key, and behind it its text; NULL past the last. */
-static const char *nn__note_at(const nn_model *m, int index)
+const char *nn_note_key(const nn_model *m, int index)
 {
   size_t at = 0;
   for (int i = 0; m && m->built && index >= 0 && at < m->notes_used; i++) {
@@ -10426,12 +10413,10 @@ static const char *nn__note_at(const nn_model *m, int index)
   return NULL;
 }
 
-const char *nn_note_key(const nn_model *m, int index) { return nn__note_at(m, index); }
-
 const char *nn_note(const nn_model *m, const char *key)
 {
   const char *at;
-  for (int i = 0; key && (at = nn__note_at(m, i)) != NULL; i++)
+  for (int i = 0; key && (at = nn_note_key(m, i)) != NULL; i++)
     if (!strcmp(at, key)) return at + strlen(at) + 1;
   return NULL;
 }
@@ -10450,7 +10435,7 @@ static void nn__add_note(nn_model *m, const char *key, const char *text, size_t 
 nn_status nn_set_note(nn_model *m, const char *key, const char *text)
 {
   if (!m || !m->built) return nn__error(m, NN_ERR_STATE, "note: not built");
-  if (!key || !nn__good_key(key))
+  if (!nn__good_key(key))
     return nn__error(m, NN_ERR_ARGUMENT,
                      "note: the key '%s' is not 1..31 letters, digits, '.', '_' or '-'", key);
   const size_t size = text ? strlen(text) : 0, bad = nn__bad_text(text, size);
@@ -10486,9 +10471,9 @@ nn_status nn_class_name(const nn_model *m, int label, char *name, size_t size)
     at = strchr(at, '\n');
     if (at) at++;
   }
-  const size_t there = at ? strcspn(at, "\n") : 0;
-  size_t length = there ? there : strlen(number.text);
+  const int there = at && *at && *at != '\n';
   if (!there) at = number.text;
+  size_t length = strcspn(at, "\n");
   if (length >= size) { /* cut between characters */
     length = size - 1;
     while (length && ((unsigned char)at[length] & 0xC0) == 0x80) length--;
@@ -12320,17 +12305,18 @@ enum { NN__IO_VERSION = 1, NN__IO_MARK = 0x01020304, NN__IO_HEADER = 32, NN__IO_
 static const unsigned char nn__io_magic[8] = {0x89, 0x6E, 0x6E, 0x0D, 0x0A, 0x1A, 0x0A, 0};
 static const int64_t nn__io_most = (int64_t)1 << 53; /* exact as a double, and room to count on */
 
+/* Reading, bytes may be NULL: goes past them. */
 static void nn__io_bytes(nn__io *s, void *bytes, size_t size)
 {
   if (s->reading && s->status == NN_OK && size > s->end - s->at)
     nn__io_fail(s, NN_ERR_FORMAT, "cut short: %zu bytes should follow, %zu do", size,
                 s->end - s->at);
   if (s->status != NN_OK) {
-    if (s->reading) memset(bytes, 0, size);
+    if (s->reading && bytes) memset(bytes, 0, size);
     return;
   }
   if (s->reading) {
-    memcpy(bytes, s->from + s->at, size);
+    if (bytes) memcpy(bytes, s->from + s->at, size);
   } else if (s->sink) {
     s->crc = nn_crc32(s->crc, bytes, size);
     s->sink(s->to, bytes, size);
@@ -12956,29 +12942,21 @@ static int nn__has_groups(const nn_model *m)
 static void nn__io_notes(nn__io *s)
 {
   nn_model *m = s->m;
-  const char *own;
   size_t room = 0;
   int count = 0;
   while (nn_note_key(m, count)) count++;
   nn__io_int(s, "the number of notes", &count, 0, NN__MOST_NOTES);
   for (int i = 0; i < count && s->status == NN_OK; i++) {
     char key[32] = "";
-    const char *text = "";
-    if (!s->reading && (own = nn_note_key(m, i)) != NULL) {
-      memcpy(key, own, strlen(own) + 1);
-      text = own + strlen(own) + 1;
-    }
+    const char *const own = s->reading ? NULL : nn_note_key(m, i);
+    const char *text = own ? own + strlen(own) + 1 : "";
+    if (own) memcpy(key, own, strlen(own) + 1);
     int size = (int)strlen(text);
     nn__io_text(s, "a key", key, sizeof key);
     nn__io_int(s, "a note's size", &size, 0, NN__MOST_NOTES);
-    if (!s->reading) {
-      nn__io_bytes(s, (void *)(uintptr_t)(const void *)text, (size_t)size); /* only read */
-      continue;
-    }
-    if (s->status == NN_OK && (size_t)size > s->end - s->at)
-      nn__io_fail(s, NN_ERR_FORMAT, "cut short: a note of %d bytes", size);
-    if (s->status != NN_OK) return;
-    text = (const char *)s->from + s->at;
+    if (s->reading) text = (const char *)s->from + s->at;
+    nn__io_bytes(s, s->reading ? NULL : (void *)(uintptr_t)(const void *)text, (size_t)size);
+    if (!s->reading || s->status != NN_OK) continue;
     room += strlen(key) + 1 + (size_t)size + 1;
     if (!nn__good_key(key) || nn__bad_text(text, (size_t)size) < (size_t)size)
       nn__io_fail(s, NN_ERR_FORMAT, "note %s: no key, or its text is not UTF-8", key);
@@ -12988,7 +12966,6 @@ static void nn__io_notes(nn__io *s)
       nn__io_fail(s, NN_ERR_FORMAT, "note %s twice", key);
     else if (m->built)
       nn__add_note(m, key, text, (size_t)size);
-    s->at += (size_t)size;
   }
   if (s->reading && !m->built) m->notes_size = nn__max(m->notes_size, room);
 }
