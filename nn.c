@@ -9349,16 +9349,33 @@ nn_status nn_set_state(nn_model *m, const char *layer, int n, const nn_real *h, 
 
 /* ---- build -------------------------------------------------------------------------------- */
 
-static nn_status nn__build_at(nn_model *m, void *memory)
+/* Builds what nn__plan has planned in memory of so many bytes, or, own, in some that it allocates.
+ * The parameters are anything. */
+static nn_status nn__build(nn_model *m, int own, void *memory, size_t size)
 {
+  if (own) memory = nn__allocate(&m->config.allocator, size = m->plan_size);
+  if (!memory || size < m->plan_size)
+    return nn__error(m, NN_ERR_MEMORY, own ? "nn_build: no %zu bytes of memory"
+                                           : "nn_build_in: needs %zu bytes, got %zu",
+                     m->plan_size, size);
   const nn_status status = nn__pool_start(&m->context.pool, m->config.threads);
-  if (status != NN_OK)
+  if (status != NN_OK) {
+    if (own) nn__release(&m->config.allocator, memory, size);
     return nn__error(m, status, "nn_build: cannot start %d threads", m->config.threads);
-  m->block = memory;
+  }
+  m->block = memory, m->owns_block = (unsigned char)own;
   nn__layout(m, nn__aligned(memory));
   m->built = 1;
   nn__reset(m);
-  if (m->config.in_place) return NN_OK;
+  return NN_OK;
+}
+
+/* The same, with the parameters that a description begins with. */
+static nn_status nn__build_drawn(nn_model *m, int own, void *memory, size_t size)
+{
+  nn_status status = nn__plan(m);
+  if (status == NN_OK) status = nn__build(m, own, memory, size);
+  if (status != NN_OK || m->config.in_place) return status;
 #ifndef NN_NO_INIT
   nn__initialise(m, m->config.seed);
 #else /* zeros, until a file or the caller brings others */
@@ -9376,24 +9393,9 @@ static nn_status nn__build_at(nn_model *m, void *memory)
 
 nn_status nn_build_in(nn_model *m, void *memory, size_t size)
 {
-  const nn_status status = nn__plan(m);
-  if (status != NN_OK) return status;
-  if (memory && size >= m->plan_size) return nn__build_at(m, memory);
-  return nn__error(m, NN_ERR_MEMORY, "nn_build_in: needs %zu bytes, got %zu", m->plan_size, size);
+  return nn__build_drawn(m, 0, memory, size);
 }
-
-nn_status nn_build(nn_model *m)
-{
-  nn_status status = nn__plan(m);
-  if (status != NN_OK) return status;
-  const size_t size = m->plan_size;
-  void *memory = nn__allocate(&m->config.allocator, size);
-  if (!memory) return nn__error(m, NN_ERR_MEMORY, "nn_build: no %zu bytes of memory", size);
-  status = nn__build_at(m, memory);
-  m->owns_block = status == NN_OK;
-  if (status != NN_OK) nn__release(&m->config.allocator, memory, size);
-  return status;
-}
+nn_status nn_build(nn_model *m) { return nn__build_drawn(m, 1, NULL, 0); }
 
 /* ---- forward ------------------------------------------------------------------------------ */
 
@@ -12715,8 +12717,7 @@ static void nn__io_take_error(nn__io *s)
   if (e != NN_OK) nn__io_fail(s, file ? NN_ERR_FORMAT : e, "%s", nn__sentence(s->m));
 }
 
-/* Adds a layer. The arrays will be filled from the file, so until then every layer starts with a
- * constant: to draw numbers, or make them orthogonal, could take long. */
+/* Adds a layer. */
 static void nn__io_add(nn__io *s, int number, const nn__node *d)
 {
   nn_model *m = s->m;
@@ -12728,7 +12729,7 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
   if (!nn__finite(d->init_value))
     nn__io_fail(s, NN_ERR_FORMAT, "%s: its initialisation's value is not finite", d->name);
   if (s->status != NN_OK) return;
-  node->init = s->open ? d->init : NN_INIT_CONSTANT, node->init_value = s->open ? d->init_value : 0;
+  node->init = d->init, node->init_value = d->init_value;
   if (node->inputs != d->inputs)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d inputs, takes %d", d->name, d->inputs, node->inputs);
   if (!nn__is_loss(node->kind) || !d->has_weights) return;
@@ -12766,14 +12767,10 @@ static void nn__io_graph(nn__io *s)
     if (!s->reading || s->status != NN_OK) continue;
     if (s->open && nn__is_loss(d.kind)) break; /* the caller adds one */
     if (s->open) nn__alter(&d, s->open);
-    if (m->built) {
-      m->node[i].init = d.init, m->node[i].init_value = d.init_value;
-    } else {
-      const size_t end = s->at;
-      s->at = start; /* where messages point */
-      nn__io_add(s, i, &d);
-      s->at = end;
-    }
+    const size_t end = s->at;
+    s->at = start; /* where messages point */
+    if (!m->built) nn__io_add(s, i, &d);
+    s->at = end;
     if (s->open && s->open->until && !strcmp(d.name, s->open->until)) break;
   }
   if (s->status != NN_OK || m->built || s->open) return;
@@ -13175,10 +13172,9 @@ static void nn__io_build(nn__io *s, void *memory, size_t *room)
 {
   nn_model *const m = s->m;
   const size_t own = nn_model_size_for(&m->config), had = room ? *room : 0;
-  nn_status status = NN_OK;
   if (room) *room = own + m->plan_size;
-  if (memory) status = nn_build_in(m, (char *)memory + own, had - own);
-  else if (!room) status = nn_build(m);
+  if (room && !memory) return;
+  const nn_status status = nn__build(m, !memory, memory ? (char *)memory + own : NULL, had - own);
   if (status != NN_OK) s->status = nn__say(s->why, status, "%s", nn__sentence(m));
 }
 
