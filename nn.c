@@ -20937,10 +20937,15 @@ static void nn__onnx_attribute(nn__onnx_writer *w, char *word)
   nn__pb_close(w, start, 0);
 }
 
-/* Operators, as rows have them. */
-static void nn__onnx_ops(nn__onnx_writer *w, const char *ops)
+/* Operators, as rows have them, with printf's letters. */
+static void nn__onnx_ops(nn__onnx_writer *w, const char *format, ...)
 {
-  for (;; ops++) {
+  nn_message text;
+  va_list args;
+  va_start(args, format);
+  nn__format(text.text, sizeof text.text, format, args);
+  va_end(args);
+  for (const char *ops = text.text;; ops++) {
     char word[NN__ONNX_WORD], next[NN__ONNX_WORD];
     nn_message name;
     int list = w->lists;
@@ -20982,29 +20987,18 @@ static void nn__onnx_means(nn__onnx_writer *w, const char *word, int in, int out
   }
 }
 
-/* Whether a pool reads the layer. ONNX Runtime joins a Pad with the pool behind it, although there
- * padding is no zeros but less than all else; a Sum of one between them keeps the two apart. */
-static int nn__onnx_pooled(const nn__onnx_writer *w)
-{
-  const nn_model *m = w->m;
-  for (int i = 0; i < m->nodes; i++) {
-    const nn__kind kind = m->node[i].kind;
-    if ((kind == NN__MAX_POOL || kind == NN__AVG_POOL) &&
-        nn__onnx_source(m, m->node[i].in[0]) == w->node->name)
-      return 1;
-  }
-  return 0;
-}
+/* Shapes by their rank. Behind a Pad stands a Sum of one: ONNX Runtime joins a Pad with the pool
+ * behind it, although there padding is no zeros but less than all else. */
+static const char *const nn__onnx_shapes[] = {"", "@0,%d", "@0,%d,%d", "@0,%d,%d,%d"};
+#define NN__ONNX_PAD "Pad x @0,0,%d/%d,0,0,%d/%d b;Sum b"
 
 /* An operator with a window of these sizes, height/width, of which a sequence has the height alone.
  * `more`: further attributes. */
 static void nn__onnx_windowed(nn__onnx_writer *w, const char *op, const char *more,
                             const nn_conv2d_options *o, int behind_h, int behind_w)
 {
-  nn_message t;
-  nn__words(&t, "%s kernel_shape=%d/%d strides=%d/%d pads=%d/%d,%d/%d%s", op, o->kernel_h,
-            o->kernel_w, o->stride_h, o->stride_w, o->pad_h, o->pad_w, behind_h, behind_w, more);
-  nn__onnx_ops(w, t.text);
+  nn__onnx_ops(w, "%s kernel_shape=%d/%d strides=%d/%d pads=%d/%d,%d/%d%s", op, o->kernel_h,
+               o->kernel_w, o->stride_h, o->stride_w, o->pad_h, o->pad_w, behind_h, behind_w, more);
 }
 
 static void nn__onnx_convolve(nn__onnx_writer *w)
@@ -21030,7 +21024,6 @@ static void nn__onnx_write_pool(nn__onnx_writer *w)
   const int from[2] = {(int)nn__image_height(x), (int)nn__image_width(x)};
   const int to[2] = {(int)nn__image_height(node), (int)nn__image_width(node)};
   int behind[2];
-  nn_message t;
   if (average && !o.stride_h && (from[0] % to[0] || from[1] % to[1])) {
     nn__onnx_means(w, "rows", from[0], to[0], !image);
     if (image) nn__onnx_means(w, "columns", from[1], to[1], 1);
@@ -21050,8 +21043,7 @@ static void nn__onnx_write_pool(nn__onnx_writer *w)
   if (average && !node->exclude_pad && (o.pad_h || o.pad_w)) {
     counts = " count_include_pad=1";
     if (behind[0] > o.pad_h || behind[1] > o.pad_w) { /* what is behind the padding does not */
-      nn__words(&t, "Pad x @0,0,%d/%d,0,0,%d/%d b;Sum b a", o.pad_h, o.pad_w, o.pad_h, o.pad_w);
-      nn__onnx_ops(w, t.text);
+      nn__onnx_ops(w, NN__ONNX_PAD " a", o.pad_h, o.pad_w, o.pad_h, o.pad_w);
       behind[0] -= o.pad_h, behind[1] -= o.pad_w, o.pad_h = o.pad_w = 0;
       op = "AveragePool a y", counts = "";
     }
@@ -21065,14 +21057,12 @@ static void nn__onnx_groups(nn__onnx_writer *w)
   const nn__node *node = w->node;
   const int *d = node->dim, rank = node->rank, groups = node->size;
   const size_t own[3] = {node->cols, 1, 1};
-  nn_message t, back;
+  nn_message back;
   for (int k = 0; k < node->params; k++) nn__onnx_param(w, k, rank, own);
-  nn__words(&back, rank == 3 ? "@0,%d,%d,%d" : rank == 2 ? "@0,%d,%d" : "@0,%d",
-            (int)node->cols, rank == 3 ? d[1] : d[0], d[2]);
-  nn__words(&t, "Reshape x @0,%d,-1 a;InstanceNormalization a @f1*%d @f0*%d b "
-            "epsilon=#e;Reshape b %s %s", groups, groups, groups, back.text,
-            node->no_bias ? "y" : "c;Mul c $0 d;Add d $1 y");
-  nn__onnx_ops(w, t.text);
+  nn__words(&back, nn__onnx_shapes[rank], (int)node->cols, rank == 3 ? d[1] : d[0], d[2]);
+  nn__onnx_ops(w, "Reshape x @0,%d,-1 a;InstanceNormalization a @f1*%d @f0*%d b "
+               "epsilon=#e;Reshape b %s %s", groups, groups, groups, back.text,
+               node->no_bias ? "y" : "c;Mul c $0 d;Add d $1 y");
 }
 
 /* Of layer k, for each direction: a parameter, or the two biases, gate by gate in ONNX's order. */
@@ -21103,115 +21093,112 @@ static void nn__onnx_cell(nn__onnx_writer *w)
   const char *const how = node->kind == NN__GRU ? " linear_before_reset=1"
                           : !node->cell.relu    ? ""
                           : both ? " activations=Relu,Relu," : " activations=Relu,";
-  nn_message t;
   nn__onnx_ops(w, "Transpose x s0 perm=1,0,2");
   for (int k = 0; k < node->cell.layers; k++) {
     nn__onnx_gates(w, "W", k, 0, 1);
     nn__onnx_gates(w, "R", k, 1, 1);
     nn__onnx_gates(w, "B", k, 2, 2);
-    nn__words(&t, "%s s%d W%d R%d B%d r%d hidden_size=%d%s%s", op, k, k, k, k, k,
-              node->cell.hidden, how, both ? " direction=bidirectional" : "");
-    nn__onnx_ops(w, t.text);
+    nn__onnx_ops(w, "%s s%d W%d R%d B%d r%d hidden_size=%d%s%s", op, k, k, k, k, k,
+                 node->cell.hidden, how, both ? " direction=bidirectional" : "");
     if (both) /* [T,2,N,H] */
-      nn__words(&t, "Transpose r%d t%d perm=0,2,1,3;Reshape t%d @0,0,-1 s%d", k, k, k, k + 1);
+      nn__onnx_ops(w, "Transpose r%d t%d perm=0,2,1,3;Reshape t%d @0,0,-1 s%d", k, k, k, k + 1);
     else
-      nn__words(&t, "Squeeze r%d @1, s%d", k, k + 1);
-    nn__onnx_ops(w, t.text);
+      nn__onnx_ops(w, "Squeeze r%d @1, s%d", k, k + 1);
   }
-  nn__words(&t, "Transpose s%d y perm=1,0,2", node->cell.layers);
-  nn__onnx_ops(w, t.text);
+  nn__onnx_ops(w, "Transpose s%d y perm=1,0,2", node->cell.layers);
 }
 
-/* One operator, or a row: of a layer norm's two the one with weights, or that without. */
-static void nn__onnx_row_text(const nn__node *node, nn_message *t)
+/* An activation, of one operator or a row; another row: of a layer norm's two the one with weights,
+ * or that without. */
+static void nn__onnx_write_row(nn__onnx_writer *w)
 {
-  for (int i = 0; i < NN__ONNX_KNOWN; i++) {
-    const struct nn__onnx_known *known = &nn__onnx_known[i];
-    if (known->make == nn__onnx_activation && known->how == (int)node->kind)
-      nn__words(t, "%s x %s y %s", known->type, node->kind == NN__CLAMP ? "#v #w" : "",
-                node->kind == NN__HARD_SIGMOID ? "alpha=#s"
-                : *known->attributes           ? "alpha=#v" : "");
-  }
+  const nn__node *node = w->node;
+  const char *ops = NULL;
   for (int i = NN__ONNX_ROWS; i-- > 0;)
     if (nn__onnx_row[i].kind == node->kind &&
-        (node->kind != NN__LAYER_NORM || !node->no_bias || !t->text[0]))
-      nn__words(t, "%s", nn__onnx_row[i].ops);
+        (node->kind != NN__LAYER_NORM || !node->no_bias || !ops))
+      ops = nn__onnx_row[i].ops;
+  for (int i = 0; i < NN__ONNX_KNOWN && !ops; i++) {
+    const struct nn__onnx_known *known = &nn__onnx_known[i];
+    if (known->make == nn__onnx_activation && known->how == (int)node->kind)
+      nn__onnx_ops(w, "%s x %s y %s", known->type, node->kind == NN__CLAMP ? "#v #w" : "",
+                   node->kind == NN__HARD_SIGMOID ? "alpha=#s"
+                   : *known->attributes           ? "alpha=#v" : "");
+  }
+  if (ops) nn__onnx_ops(w, ops);
 }
 
-/* The operators, in `t`, of layers whose numbers alone decide on them. */
-static void nn__onnx_text(const nn__onnx_writer *w, nn_message *t)
+/* Layers whose numbers alone decide on their operators. */
+static void nn__onnx_plain(nn__onnx_writer *w)
 {
   const nn__node *node = w->node, *x = &w->m->node[node->in[0]];
   const nn_conv2d_options *o = &node->window;
   const int rank = node->rank, *dim = node->dim, *from = x->dim, columns = node->axis;
+  nn_message t;
   switch (node->kind) {
   case NN__LINEAR:
-    nn__words(t, rank == 1       ? "Gemm x $0 %s y transB=1"
-                 : node->no_bias ? "Transpose $0 a perm=1,0;MatMul x a %s y"
-                                 : "Transpose $0 a perm=1,0;MatMul x a b;Add b %s y",
-              node->no_bias ? "" : "$1");
+    nn__onnx_ops(w, rank == 1       ? "Gemm x $0 %s y transB=1"
+                    : node->no_bias ? "Transpose $0 a perm=1,0;MatMul x a %s y"
+                                    : "Transpose $0 a perm=1,0;MatMul x a b;Add b %s y",
+                 node->no_bias ? "" : "$1");
     break;
   case NN__GLOBAL_MAX:
   case NN__GLOBAL_AVG: {
     const int mean = node->kind == NN__GLOBAL_AVG;
     if (x->rank == 2)
-      nn__words(t, "Reduce%s x y axes=1, keepdims=0", mean ? "Mean" : "Max");
+      nn__onnx_ops(w, "Reduce%s x y axes=1, keepdims=0", mean ? "Mean" : "Max");
     else
-      nn__words(t, "Global%sPool x a;Flatten a y axis=1", mean ? "Average" : "Max");
+      nn__onnx_ops(w, "Global%sPool x a;Flatten a y axis=1", mean ? "Average" : "Max");
     break;
   }
-  case NN__SOFTMAX: nn__words(t, "Softmax x y axis=%d", rank == 2 ? 2 : 1); break;
-  case NN__PRELU: nn__words(t, "PRelu x $0 y"); break;
+  case NN__SOFTMAX: nn__onnx_ops(w, "Softmax x y axis=%d", rank == 2 ? 2 : 1); break;
+  case NN__PRELU: nn__onnx_ops(w, "PRelu x $0 y"); break;
   case NN__BATCH_NORM:
-    nn__words(t, node->no_bias ? "BatchNormalization x @f1*%d @f0*%d $0 $1 y epsilon=#e"
-                               : "BatchNormalization x $0 $1 $2 $3 y epsilon=#e",
-              dim[rank == 2], dim[rank == 2]);
+    nn__onnx_ops(w, node->no_bias ? "BatchNormalization x @f1*%d @f0*%d $0 $1 y epsilon=#e"
+                                  : "BatchNormalization x $0 $1 $2 $3 y epsilon=#e",
+                 dim[rank == 2], dim[rank == 2]);
     break;
-  case NN__FLATTEN: nn__words(t, "Flatten x y axis=1"); break;
+  case NN__FLATTEN: nn__onnx_ops(w, "Flatten x y axis=1"); break;
   case NN__RESHAPE:
-    nn__words(t, rank == 3   ? "Reshape x @0,%d,%d,%d y"
-                 : rank == 2 ? "Reshape x @0,%d,%d y" : "Reshape x @0,%d y",
-              dim[0], dim[1], dim[2]);
+    nn__words(&t, nn__onnx_shapes[rank], dim[0], dim[1], dim[2]);
+    nn__onnx_ops(w, "Reshape x %s y", t.text);
     break;
   case NN__TO_SEQUENCE:
-    nn__words(t, "Transpose x a perm=%s;Reshape a @0,%d,%d y", columns ? "0,3,1,2" : "0,2,1,3",
-              dim[0], dim[1]);
+    nn__onnx_ops(w, "Transpose x a perm=%s;Reshape a @0,%d,%d y", columns ? "0,3,1,2" : "0,2,1,3",
+                 dim[0], dim[1]);
     break;
   case NN__TO_IMAGE:
-    nn__words(t, "Reshape x @0,%d,%d,%d a;Transpose a y perm=%s", from[0], dim[0],
-              from[1] / dim[0], columns ? "0,2,3,1" : "0,2,1,3");
+    nn__onnx_ops(w, "Reshape x @0,%d,%d,%d a;Transpose a y perm=%s", from[0], dim[0],
+                 from[1] / dim[0], columns ? "0,2,3,1" : "0,2,1,3");
     break;
-  case NN__ADD: nn__words(t, "Add x z y"); break;
+  case NN__ADD: nn__onnx_ops(w, "Add x z y"); break;
   case NN__MULTIPLY:
-    if (rank == w->m->node[node->in[1]].rank)
-      nn__words(t, "Mul x z y");
-    else
-      nn__words(t, "Unsqueeze z %s a;Mul x a y", rank == 3 ? "@2,3" : "@1,");
+    if (rank == w->m->node[node->in[1]].rank) nn__onnx_ops(w, "Mul x z y");
+    else nn__onnx_ops(w, "Unsqueeze z %s a;Mul x a y", rank == 3 ? "@2,3" : "@1,");
     break;
   case NN__CONCAT:
-  case NN__JOIN: nn__words(t, "Concat x z y axis=%d", node->axis + 1); break;
-  case NN__EMBEDDING: nn__words(t, "Gather $0 x y axis=0"); break;
-  case NN__LAST_STEP: nn__words(t, "Gather x @-1 y axis=1"); break;
+  case NN__JOIN: nn__onnx_ops(w, "Concat x z y axis=%d", node->axis + 1); break;
+  case NN__EMBEDDING: nn__onnx_ops(w, "Gather $0 x y axis=0"); break;
+  case NN__LAST_STEP: nn__onnx_ops(w, "Gather x @-1 y axis=1"); break;
   case NN__REVERSE:
-    nn__words(t, "Slice x @-1, @-9223372036854775807, @1, @-1, y");
+    nn__onnx_ops(w, "Slice x @-1, @-9223372036854775807, @1, @-1, y");
     break;
   case NN__PADDED:
-    nn__words(t, "Pad x @0,0,%d,%d,0,0,%d,%d %s", o->pad_h, o->pad_w,
-              dim[1] - from[1] - o->pad_h, dim[2] - from[2] - o->pad_w,
-              nn__onnx_pooled(w) ? "a;Sum a y" : "y");
+    nn__onnx_ops(w, NN__ONNX_PAD " y", o->pad_h, o->pad_w, dim[1] - from[1] - o->pad_h,
+                 dim[2] - from[2] - o->pad_w);
     break;
   case NN__SLICE:
-    nn__words(t, "Slice x @%d, @%d, @%d, y", node->begin, node->begin + dim[node->axis],
-              node->axis + 1);
+    nn__onnx_ops(w, "Slice x @%d, @%d, @%d, y", node->begin, node->begin + dim[node->axis],
+                 node->axis + 1);
     break;
   case NN__UPSAMPLE:
   case NN__BILINEAR:
-    nn__words(t, "Resize x - @f1,1,%d,%d y mode=%s", o->stride_h, o->stride_w,
-              node->kind == NN__BILINEAR
-                  ? "linear coordinate_transformation_mode=half_pixel"
-                  : "nearest nearest_mode=floor coordinate_transformation_mode=asymmetric");
+    nn__onnx_ops(w, "Resize x - @f1,1,%d,%d y mode=%s", o->stride_h, o->stride_w,
+                 node->kind == NN__BILINEAR
+                     ? "linear coordinate_transformation_mode=half_pixel"
+                     : "nearest nearest_mode=floor coordinate_transformation_mode=asymmetric");
     break;
-  default: nn__onnx_row_text(node, t);
+  default: nn__onnx_write_row(w);
   }
 }
 
@@ -21221,7 +21208,6 @@ static void nn__onnx_layer(nn__onnx_writer *w)
   const nn__kind kind = node->kind;
   const size_t own[3] = {kind == NN__PRELU ? (size_t)node->size : node->cols, 1, 1};
   const int spread = kind == NN__NORMALISE || kind == NN__PRELU; /* over height and width */
-  nn_message t = {{0}};
   const int turn = node->rank == 2 && (kind == NN__CONV2D || kind == NN__MAX_POOL ||
                    kind == NN__AVG_POOL || kind == NN__BATCH_NORM || kind == NN__GROUP_NORM);
   if (turn) nn__onnx_ops(w, "Transpose x in perm=0,2,1");
@@ -21236,7 +21222,7 @@ static void nn__onnx_layer(nn__onnx_writer *w)
     for (int k = 0; k < node->params; k++)
       nn__onnx_param(w, k, !spread ? 0 : node->rank == 3 ? 3 : 1, own);
     if (kind == NN__CONV2D || kind == NN__CONV_TRANSPOSE) nn__onnx_convolve(w);
-    else nn__onnx_text(w, &t), nn__onnx_ops(w, t.text);
+    else nn__onnx_plain(w);
   }
   w->turned = 0;
   if (turn) nn__onnx_ops(w, "Transpose out y perm=0,2,1");
