@@ -18525,11 +18525,11 @@ typedef struct nn__onnx_value {
   int uses;     /* by operators that the output needs and that are still to be read */
 } nn__onnx_value;
 
-/* Where a parameter comes from: scale x + shift, or scale/x + shift; without numbers all are
- * `shift`. gates: their number, where they stand in ONNX's order. */
+/* Where a parameter comes from: scale x, or scale/x; without numbers all are `scale`. gates: their
+ * number, where they stand in ONNX's order. */
 typedef struct nn__onnx_fill {
   nn__onnx_view from;
-  double scale, shift;
+  double scale;
   int gates, invert;
 } nn__onnx_fill;
 
@@ -18561,7 +18561,7 @@ typedef struct nn__onnx_reader {
   nn__pb graph;
   int64_t set, batch;  /* batch: the file's, 0: free */
   nn__onnx_value *value;
-  nn__onnx_fill *fill; /* [NN_MAX_PARAMS + 1] */
+  nn__onnx_fill *fill; /* [NN_MAX_PARAMS] */
   nn__onnx_op *op;
   nn__onnx_attr *attr; /* of the operator at work; one more, of nothing */
   int *link;
@@ -19189,14 +19189,12 @@ static void nn__onnx_call(nn__onnx_reader *r, int node, nn__pb name)
 static nn__onnx_fill *nn__onnx_take(nn__onnx_reader *r, int node, int k, int in,
                                     const nn__onnx_view *v, double otherwise)
 {
-  nn__onnx_fill *f = &r->fill[NN_MAX_PARAMS]; /* one that is of no use */
-  if (node >= 0 && r->status == NN_OK) f = &r->fill[r->m->node[node].param + k];
-  memset(f, 0, sizeof *f);
-  f->scale = 1, f->shift = v ? 0 : otherwise;
-  if (!v || node < 0 || r->status != NN_OK) return f;
-  f->from = *v;
+  nn__onnx_fill *const f = &r->fill[r->m->node[node].param + k];
   const nn__param *p = &r->m->param[r->m->node[node].param + k];
   int at = 0;
+  f->scale = v ? 1 : otherwise;
+  if (!v || r->status != NN_OK) return f;
+  f->from = *v;
   int64_t count = nn__onnx_count(v);
   for (int i = 0; i < v->rank && p->rank > 1 && count > 1; i++) { /* sizes but those of 1 */
     if (v->axis[i].size == 1) continue;
@@ -19454,16 +19452,20 @@ static int nn__onnx_spread(nn__onnx_reader *r, nn__onnx_view *v, int rank, const
   return 1;
 }
 
-/* Expand; ConstantOfShape: one number of its own, or 0. */
+/* Constant: a tensor. ConstantOfShape: one number of its own, or 0, spread out; Expand. */
 static int nn__onnx_expand(nn__onnx_reader *r, nn__onnx_view *y)
 {
   const nn__onnx_attr *shape = nn__onnx_get(r, "shape");
   const nn__pb value = nn__onnx_get(r, "value")->tensor;
+  const int constant = r->how == 2, of_shape = r->how == 1;
+  if (constant && !value.at)
+    return nn__onnx_refuse(r, "a Constant other than by a tensor");
   if (value.at) nn__onnx_read_tensor(r, value, y);
-  else if (r->how) nn__onnx_made(r, y, 0, NULL), y->real = 1;
-  if (r->status != NN_OK) return 0;
-  if (r->how && nn__onnx_count(y) != 1) return nn__onnx_refuse(r, "a value that is not one number");
-  if (r->how) y->rank = 0;
+  else if (of_shape) nn__onnx_made(r, y, 0, NULL), y->real = 1;
+  if (constant || r->status != NN_OK) return r->status == NN_OK;
+  if (of_shape && nn__onnx_count(y) != 1)
+    return nn__onnx_refuse(r, "a value that is not one number");
+  if (of_shape) y->rank = 0;
   return nn__onnx_spread(r, y, shape->count, shape->is);
 }
 
@@ -19802,10 +19804,10 @@ static int nn__onnx_axes_of(nn__onnx_reader *r, const nn__onnx_view *v, const nn
 }
 
 /* A layer and constants, one for all or one for each place of some axes: (x - mean) scale or, if
- * told, (x - mean)/scale, which are inputs of the operator, or -1: 0 and 1. Where they come from;
- * NULL where they are not of the same axes. */
+ * told, (x - mean)/scale, which are inputs of the operator, or -1: 0 and `by`. Where they come
+ * from; NULL where they are not of the same axes. */
 static nn__onnx_fill *nn__onnx_scale(nn__onnx_reader *r, nn__onnx_view *y, int mean, int scale,
-                                     int divides)
+                                     int divides, double by)
 {
   const int in[2] = {mean, scale};
   const nn__onnx_view *c[2];
@@ -19819,16 +19821,9 @@ static nn__onnx_fill *nn__onnx_scale(nn__onnx_reader *r, nn__onnx_view *y, int m
   if (set[0] && set[1] && set[0] != set[1]) return NULL;
   if ((set[0] | set[1]) && !nn__onnx_by(r, y, set[0] | set[1], 1)) return NULL;
   if (!nn__onnx_built(r, y, nn__normalise_layer(r->m, y->node, NULL, NULL))) return NULL;
-  for (int k = 0; k < 2; k++) nn__onnx_take(r, y->node, k, in[k], c[k], k)->invert = k && divides;
-  return r->status == NN_OK ? &r->fill[r->m->node[y->node].param] : NULL;
-}
-
-/* A layer times a number. */
-static int nn__onnx_scaled(nn__onnx_reader *r, nn__onnx_view *y, double by)
-{
-  nn__onnx_fill *f = nn__onnx_scale(r, y, -1, -1, 0);
-  if (f) f[1].shift = by;
-  return f != NULL;
+  nn__onnx_fill *const f = nn__onnx_take(r, y->node, 0, in[0], c[0], 0);
+  nn__onnx_take(r, y->node, 1, in[1], c[1], by)->invert = divides;
+  return r->status == NN_OK ? f : NULL;
 }
 
 /* Two layers of one shape, or a layer and a factor for each channel, or a layer and a constant. */
@@ -19845,12 +19840,10 @@ static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
     return nn__onnx_refuse(r, "nn divides by constants alone");
   if (second || other->sort != NN__ONNX_LAYER) {
     *y = *nn__onnx_in(r, second);
-    nn__onnx_fill *f = nn__onnx_scale(r, y, times ? -1 : !second, times ? !second : -1,
-                                      how == '/');
-    if (!f) return 0;
-    if (how == '+') f->scale = -1;
-    if (how == '-' && second) f[1].shift = -1;
-    return 1;
+    nn__onnx_fill *f = nn__onnx_scale(r, y, times ? -1 : !second, times ? !second : -1, how == '/',
+                                      how == '-' && second ? -1 : 1);
+    if (f && how == '+') f->scale = -1;
+    return f != NULL;
   }
   nn__onnx_view a = *first, b = *other, wide = nn__onnx_unspread(first);
   if (how == '*' && nn__onnx_count(&wide) < nn__onnx_count(&b)) a = *other, b = *first;
@@ -19877,7 +19870,7 @@ static int nn__onnx_two(nn__onnx_reader *r, nn__onnx_view *y)
     if (!rank) mask[0] = nn__onnx_every(&a), rank = 1;
     if (!nn__onnx_as(r, &a, rank, mask) || !nn__onnx_as(r, &b, rank, mask)) return 0;
   }
-  if (how == '-' && !nn__onnx_scaled(r, &b, -1)) return 0;
+  if (how == '-' && !nn__onnx_scale(r, &b, -1, -1, 0, -1)) return 0;
   *y = a;
   return nn__onnx_built(r, y, how == '*' ? nn_multiply(r->m, a.node, b.node)
                                          : nn_add(r->m, a.node, b.node));
@@ -19929,49 +19922,42 @@ static int nn__onnx_softmax(nn__onnx_reader *r, nn__onnx_view *y)
   return nn__onnx_by(r, y, set, 1) && nn__onnx_built(r, y, nn_softmax(r->m, y->node));
 }
 
-/* A norm over, or of, a set of axes; its parameters are `count` inputs from 1 on. */
+/* A norm over, or of, a set of axes; its parameters, if it has some, are inputs from 1 on. */
 static int nn__onnx_norm(nn__onnx_reader *r, nn__onnx_view *y, nn__kind kind, unsigned set,
-                         const nn_norm_options *options, int count)
-{
-  if (!nn__onnx_by(r, y, set, kind != NN__LAYER_NORM) ||
-      !nn__onnx_built(r, y, nn__norm_layer(r->m, nn__rows[kind], y->node, options)))
-    return 0;
-  for (int k = 0; k < count; k++) nn__onnx_take(r, y->node, k, k + 1, nn__onnx_in(r, k + 1), 0);
-  return r->status == NN_OK;
-}
-
-/* Batch norm, instance norm: of axis 1. */
-static int nn__onnx_channel_norm(nn__onnx_reader *r, nn__onnx_view *y)
-{
-  const int instance = r->how == NN__GROUP_NORM;
-  nn_norm_options options = nn__usual_norm;
-  if (y->rank < 2 || !y->axis[0].after)
-    return nn__onnx_refuse(r, "its input must be [N,C,..], N the samples");
-  options.eps = nn__onnx_is(r, "epsilon");
-  if (instance) options.groups = nn__onnx_narrow((double)y->axis[1].size);
-  return nn__onnx_norm(r, y, (nn__kind)r->how, 2, &options, instance ? 2 : 4);
-}
-
-/* Layer norm over a set of axes; inputs 1 and 2 are its weights, if it has some. */
-static int nn__onnx_layer_norm(nn__onnx_reader *r, nn__onnx_view *y, unsigned set, double eps)
+                         double eps, int groups)
 {
   nn_norm_options options = nn__usual_norm;
-  options.eps = eps, options.no_affine = r->work->ins < 2;
-  for (int k = 1; k < r->work->ins; k++) {
+  options.eps = eps, options.groups = groups, options.no_affine = !nn__onnx_in(r, 1);
+  for (int k = 1; k < r->work->ins && kind == NN__LAYER_NORM; k++) {
     const nn__onnx_view *c = nn__onnx_in(r, k);
     unsigned own;
     if (c && !nn__onnx_axes_of(r, y, c, &own)) return 0;
     if (c && own != nn__onnx_broad(y, set))
       return nn__onnx_refuse(r, "weights of a shape that is not what it goes over");
   }
-  return nn__onnx_norm(r, y, NN__LAYER_NORM, set, &options, options.no_affine ? 0 : 2);
+  if (!nn__onnx_by(r, y, set, kind != NN__LAYER_NORM) ||
+      !nn__onnx_built(r, y, nn__norm_layer(r->m, nn__rows[kind], y->node, &options)))
+    return 0;
+  for (int k = 0; k < r->m->node[y->node].params; k++)
+    nn__onnx_take(r, y->node, k, k + 1, nn__onnx_in(r, k + 1), 0);
+  return r->status == NN_OK;
 }
-static int nn__onnx_last_norm(nn__onnx_reader *r, nn__onnx_view *y)
+
+/* Batch norm, instance norm: of axis 1. */
+static int nn__onnx_channel_norm(nn__onnx_reader *r, nn__onnx_view *y)
+{
+  if (y->rank < 2 || !y->axis[0].after)
+    return nn__onnx_refuse(r, "its input must be [N,C,..], N the samples");
+  const int each = r->how == NN__GROUP_NORM ? nn__onnx_narrow((double)y->axis[1].size) : 0;
+  return nn__onnx_norm(r, y, (nn__kind)r->how, 2, nn__onnx_is(r, "epsilon"), each);
+}
+
+static int nn__onnx_layer_norm(nn__onnx_reader *r, nn__onnx_view *y)
 {
   const int axis = nn__onnx_axis(r, nn__onnx_is(r, "axis"), y->rank);
   if (axis < 0) return 0;
-  return nn__onnx_layer_norm(r, y, nn__onnx_every(y) & ~((1u << axis) - 1),
-                             nn__onnx_is(r, "epsilon"));
+  return nn__onnx_norm(r, y, NN__LAYER_NORM, nn__onnx_every(y) & ~((1u << axis) - 1),
+                       nn__onnx_is(r, "epsilon"), 0);
 }
 
 /* The mean, sum or maximum over some axes; the global pools have them from axis 2 on. */
@@ -19991,7 +19977,7 @@ static int nn__onnx_reduce(nn__onnx_reader *r, nn__onnx_view *y)
   const double count = nn__pb_is(r->work->type, "ReduceSum") ? (double)nn__onnx_sizes(y, set) : 1;
   y->dims = 1, y->mask[0] = every & ~set;
   if (!nn__onnx_became(r, y, nn__global_pool(r->m, nn__rows[r->how], y->node)) ||
-      (count != 1 && !nn__onnx_scaled(r, y, count)))
+      (count != 1 && !nn__onnx_scale(r, y, -1, -1, 0, count)))
     return 0;
   for (int i = y->rank; i-- > 0 && !keep;)
     if (set >> i & 1) nn__onnx_move_axes(y, i + 1, -1);
@@ -20181,7 +20167,6 @@ static int nn__onnx_fits(const nn__onnx_reader *r, const nn__onnx_op *o, const c
  * and the instance norm's. */
 static int nn__onnx_groups_row(nn__onnx_reader *r, nn__onnx_view *y, nn__onnx_op *const found[])
 {
-  nn_norm_options options = nn__usual_norm;
   nn__onnx_view mid = *y, end;
   const nn__onnx_view *scale = nn__onnx_in(r, 3), *shift = nn__onnx_in(r, 4);
   const int affine = r->work->in[1] >= 0;
@@ -20203,10 +20188,8 @@ static int nn__onnx_groups_row(nn__onnx_reader *r, nn__onnx_view *y, nn__onnx_op
     return 0;
   for (int k = 1; k < 3 && affine; k++)
     if (!nn__onnx_axes_of(r, y, nn__onnx_in(r, k), &set) || set != nn__onnx_broad(y, 2)) return 0;
-  if (!nn__onnx_attributes(r, found[1], "epsilon=#e")) return 0;
-  options.eps = nn__onnx_is(r, "epsilon"), options.groups = (int)groups;
-  options.no_affine = !affine;
-  return nn__onnx_norm(r, y, NN__GROUP_NORM, 2, &options, 2 * affine);
+  return nn__onnx_attributes(r, found[1], "epsilon=#e") &&
+         nn__onnx_norm(r, y, NN__GROUP_NORM, 2, nn__onnx_is(r, "epsilon"), (int)groups);
 }
 
 /* A layer norm by its means over axes. */
@@ -20219,7 +20202,7 @@ static int nn__onnx_norm_row(nn__onnx_reader *r, nn__onnx_view *y,
     set[k] = nn__onnx_axes(r, nn__onnx_get(r, "axes"), y->rank);
     if (nn__onnx_is(r, "keepdims") == 0) return 0;
   }
-  return set[0] && set[0] == set[1] && nn__onnx_layer_norm(r, y, set[0], eps);
+  return set[0] && set[0] == set[1] && nn__onnx_norm(r, y, NN__LAYER_NORM, set[0], eps, 0);
 }
 
 /* Finds the operators of a row, of which `first` is the one, nobody else reading what lies between,
@@ -20258,7 +20241,7 @@ NN__APART int nn__onnx_match(nn__onnx_reader *r, int first, const struct nn__onn
   switch (row->kind) {
   case NN__LAYER_NORM: done = nn__onnx_norm_row(r, y, found, b.eps); break;
   case NN__GROUP_NORM: done = nn__onnx_groups_row(r, y, found); break;
-  case NN__NORMALISE: done = !!nn__onnx_scale(r, y, 1, 2, *found[1]->type.at == 'D'); break;
+  case NN__NORMALISE: done = !!nn__onnx_scale(r, y, 1, 2, *found[1]->type.at == 'D', 1); break;
   case NN__LINEAR: r->how = 0, done = nn__onnx_product(r, y); break;
   default:
     done = (row->kind != NN__HARD_SWISH || nn__onnx_attributes(r, &o, "alpha=#d beta=#h")) &&
@@ -20306,7 +20289,7 @@ static const struct nn__onnx_known {
     {"BatchNormalization", nn__onnx_channel_norm, NN__BATCH_NORM, 1, "xcccc",
      "epsilon=#e momentum training_mode!0"},
     {"InstanceNormalization", nn__onnx_channel_norm, NN__GROUP_NORM, 1, "xcc", "epsilon=#e"},
-    {"LayerNormalization", nn__onnx_last_norm, 0, 1, "xc?c", "axis=-1 epsilon=#e stash_type"},
+    {"LayerNormalization", nn__onnx_layer_norm, 0, 1, "xc?c", "axis=-1 epsilon=#e stash_type"},
     {"Relu", nn__onnx_activation, NN__RELU, 1, "x", ""},
     {"LeakyRelu", nn__onnx_activation, NN__LEAKY_RELU, 1, "x", "alpha=#l"},
     {"Elu", nn__onnx_activation, NN__ELU, 1, "x", "alpha=#1"},
@@ -20336,6 +20319,7 @@ static const struct nn__onnx_known {
     {"Shape", nn__onnx_shape, 0, 1, "a", "start=0 end=9"},
     {"Expand", nn__onnx_expand, 0, 1, "ai", "shape%1"},
     {"ConstantOfShape", nn__onnx_expand, 1, 1, "k", "shape%0 value"},
+    {"Constant", nn__onnx_expand, 2, 1, "", "value"},
     {"Identity", nn__onnx_same, 0, 1, "a", ""},
     {"Dropout", nn__onnx_same, 0, 1, "x?-k", "ratio seed"},
     {"Cast", nn__onnx_same, 1, 1, "a", "to=0 saturate"},
@@ -20392,7 +20376,7 @@ static int nn__onnx_allowed(nn__onnx_reader *r, const struct nn__onnx_known *kno
 /* Whether the inputs of an operator are worked out, and are no layers; Shape asks for no more. */
 static int nn__onnx_ready(const nn__onnx_reader *r, const nn__onnx_op *o)
 {
-  int ready = o->needed && o->ins > 0;
+  int ready = o->needed;
   for (int k = 0; k < o->ins; k++) {
     const nn__onnx_view *v = nn__onnx_of(r, o, k);
     ready &= !v || v->sort == NN__ONNX_TENSOR ||
@@ -20519,11 +20503,6 @@ static void nn__onnx_add_op(nn__onnx_reader *r, nn__pb body)
   for (nn__pb p = body; nn__pb_next(r, &p, &f);)
     if (f.number == 2) nn__onnx_new(r, f.body), o->outs++;
   if (!o->outs) nn__onnx_fail(r, NN_ERR_FORMAT, "it has no output");
-  if (r->status == NN_OK && nn__pb_is(o->type, "Constant")) {
-    const nn__pb tensor = nn__onnx_attributes(r, o, "value") ? r->attr->tensor : domain;
-    if (tensor.at) nn__onnx_read_tensor(r, tensor, &r->value[o->out].v);
-    else nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "a Constant other than by a tensor");
-  }
   r->work = NULL;
 }
 
@@ -20559,7 +20538,6 @@ static void nn__onnx_needs(nn__onnx_reader *r)
   for (int i = r->ops; i-- > 0;) {
     nn__onnx_op *o = &r->op[i];
     for (int k = 0; k < o->outs; k++) o->needed |= r->value[o->out + k].uses > 0;
-    if (nn__pb_is(o->type, "Constant")) o->needed = 0;
     for (int k = 0; k < o->ins && o->needed; k++)
       if (o->in[k] >= 0) r->value[o->in[k]].uses++;
   }
@@ -20598,18 +20576,14 @@ static void nn__onnx_model_of(nn__onnx_reader *r, nn__pb p)
 static void nn__onnx_pour(const nn__onnx_reader *r, nn__param *p, const nn__onnx_fill *f)
 {
   const nn__kind kind = r->m->node[p->node].kind;
-  const size_t each = f->gates ? p->count / (size_t)f->gates : 0;
+  const size_t each = p->count / (size_t)(f->gates ? f->gates : 1);
   for (size_t i = 0; i < p->count; i++) {
-    size_t from = i;
-    if (each) { /* where ONNX has our gate */
-      size_t gate = 0;
-      while (nn__onnx_gate(kind, gate) != i / each) gate++;
-      from = gate * each + i % each;
-    }
-    double x = f->shift;
-    if (f->from.sort == NN__ONNX_TENSOR) x = nn__onnx_at(&f->from, (int64_t)from);
-    if (f->from.sort == NN__ONNX_TENSOR) x = f->scale * (f->invert ? 1 / x : x);
-    p->value[i] = (nn_real)x;
+    size_t gate = 0; /* where ONNX has ours */
+    while (f->gates && nn__onnx_gate(kind, gate) != i / each) gate++;
+    double x = 1;
+    if (f->from.sort == NN__ONNX_TENSOR)
+      x = nn__onnx_at(&f->from, (int64_t)(f->gates ? gate * each + i % each : i));
+    p->value[i] = (nn_real)(f->scale * (f->invert ? 1 / x : x));
   }
 }
 
@@ -20649,7 +20623,7 @@ static void nn__onnx_read_graph(nn__onnx_reader *r, size_t size)
   r->value = nn__onnx_memory(r, r->values, sizeof *r->value);
   r->op = nn__onnx_memory(r, r->ops, sizeof *r->op);
   r->link = nn__onnx_memory(r, r->links, sizeof *r->link);
-  r->fill = nn__onnx_memory(r, NN_MAX_PARAMS + 1, sizeof *r->fill);
+  r->fill = nn__onnx_memory(r, NN_MAX_PARAMS, sizeof *r->fill);
   r->attr = nn__onnx_memory(r, NN__ONNX_ATTRS + 1, sizeof *r->attr);
   r->values = r->ops = r->links = 0;
   r->room = size + 256; /* a cell's weights may be put together twice, of four bytes a number */
