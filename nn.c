@@ -39,7 +39,7 @@
  *   3 nn__io_fields      what its builder takes, and the format's description above
  *   4 nn__add_described  the builder call that a file's layer is made by
  * and nn__steps_after, where it makes more or fewer steps; nn__seen_of, where it moves pixels;
- * nn__c_layer, which writes it as C source.
+ * nn__c_make_step, which has it as C source.
  * Then, in tests/: wrong_values, a definition in plain loops and, over steps, own_steps in
  * test_layers.c; goldens.py and test_torch.c; test_gradients.c; graphs.h, which takes it into the
  * random nets of four suites; test_io.c; random_layer in test_fuzz.c; attacks.h for its fields;
@@ -14626,18 +14626,15 @@ nn_status nn_save_npz(nn_model *m, const char *names, const char *path)
 #endif
 
 /* ======================================= @@SOURCE ==========================================
- * A model as C source: plain loops for exactly this net. Arrays lie there as nn.h's border says, so
- * flattening costs nothing and weights keep PyTorch's shapes.
+ * A model as C source: plain loops for exactly this net, in float or int8. Arrays lie there as
+ * nn.h's border says, so flattening costs nothing and weights keep PyTorch's shapes.
  *
  * A plan is made first: each of its steps computes one array. Other layers join the step before
  * them (a norm is multiplied into the weights, an activation or a pool is done on the fly) or have
- * no code at all. Then the text is made twice: the first pass goes nowhere, but finds out which
- * functions, lines and activations are wanted, and how large the weights are.
+ * no code at all. Then each step becomes calls of a few functions, with their sizes and constants.
+ * The calls are written as C source; those of an int8 net the engine also runs itself.
  *
- * Texts below are C with $ for the prefix and @ for the prefix in capitals. A line may begin with
- * letters and a bar: it is written only if the facts of its capital letters hold, and those of its
- * small letters do not (see nn__c_fact). ~y, ~x and ~z are where a step's output and inputs lie, ~n
- * is its layer's name. */
+ * Texts below are C with $ for the prefix and @ for the prefix in capitals. */
 #ifndef NN_NO_EXPORT
 enum { NN__C_NUMBER = 24, NN__C_INPUT = -1 }; /* the model's input k is array NN__C_INPUT - k */
 
@@ -14653,9 +14650,10 @@ typedef struct nn__c_step {
   size_t size;       /* of the array, in numbers */
   double scale;      /* int8: numbers are scale (byte - zero) */
   int zero;
-  nn__piece y, state; /* in the working memory */
+  nn__piece y, state; /* in the working memory; state: of a cell, or what a convolution gathers */
 } nn__c_step;
 
+typedef struct nn__c_op nn__c_op;
 typedef struct nn__c {
   nn_model *m;
   nn_int8 *q;        /* int8, or NULL */
@@ -14663,20 +14661,16 @@ typedef struct nn__c {
   nn__export out;
   const char *prefix;
   nn__c_step *step;
+  nn__c_op *first, **end; /* the calls */
   int *of, *users, *act; /* of each layer: the array that holds its output; layers that read it;
                             an activation's number, from 1 on, one for all that do the same */
-  int largest;       /* size of a convolution */
   int steps, last;   /* last: the step that writes the output */
   int stream;        /* one step of a sequence at a time */
-  int dry, calls;    /* nothing is written yet; calls are, and not constants */
-  uint32_t facts, helpers;
-  size_t weights;         /* bytes */
   size_t memory, states, patch; /* numbers: floats, or bytes and halves; patch: the most that
                                    an output of a convolution looks at, in int8 */
   nn_status status;
   nn_message why;
-  const nn__c_step *now; /* the step that is written, */
-  size_t each_y, each_x; /* and floats from one turn of its loop over t to the next */
+  uint64_t wanted; /* functions, by their kernels */
   size_t used;
   char part[256];
 } nn__c;
@@ -14684,6 +14678,12 @@ typedef struct nn__c {
 static void nn__c_fail(nn__c *c, nn_status status, const char *what, const char *why)
 {
   if (c->status == NN_OK) c->status = nn__say(&c->why, status, "%s %s", what, why);
+}
+
+/* Refuses what is no number as a float. */
+static void nn__c_finite(nn__c *c, double x, const char *what)
+{
+  if (!nn__finite((double)(float)x)) nn__c_fail(c, NN_ERR_ARGUMENT, what, "is not finite");
 }
 
 /* ---- text --------------------------------------------------------------------------------- */
@@ -14694,84 +14694,17 @@ static void nn__c_char(nn__c *c, char letter)
     nn__export_bytes(&c->out, c->part, c->used);
     c->used = 0;
   }
-  if (letter && !c->dry) c->part[c->used++] = letter;
-}
-
-/* What the text needs to know of the net: is there any .. */
-typedef enum nn__c_fact {
-  NN__C_ACTED = 'A',    /* activation that joined a layer */
-  NN__C_SCALED = 'C',   /* scaling ahead of a padded convolution */
-  NN__C_DILATED = 'D',
-  NN__C_AVERAGED = 'E', /* average pool that joined a convolution, */
-  NN__C_MAXIMAL = 'M',  /* maximum, */
-  NN__C_POOLED = 'L',   /* either */
-  NN__C_GROUPED = 'G',
-  NN__C_BARE = 'N',     /* layer without a bias */
-  NN__C_PADDED = 'P',
-  NN__C_SEQUENCE = 'Q', /* convolution over steps */
-  NN__C_SHARED = 'R',   /* pool whose windows share the image out */
-  NN__C_STRIDDEN = 'S',
-  NN__C_BARE_NORM = 'W',
-  NN__C_MATH = 'H',     /* function of <math.h>, */
-  NN__C_ROOT = 'T',     /* one that stays with mathematics of its own */
-  NN__C_RELU_CELL = 'K',
-  NN__C_INT8 = 'I'
-} nn__c_fact;
-static int nn__c_has(const nn__c *c, int fact) { return (int)(c->facts >> (fact - 'A') & 1); }
-static void nn__c_note(nn__c *c, int fact, int holds)
-{
-  if (holds) c->facts |= (uint32_t)1 << (fact - 'A');
+  if (letter) c->part[c->used++] = letter;
 }
 
 static char nn__c_capital(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
 
-/* A layer's name, which has letters, digits and "_-/", as a part of one in C. */
-static void nn__c_name(const nn__c *c, nn_message *to)
-{
-  const char *const name = c->m->node[c->now->node].name;
-  const int numbered = !strncmp(name, "layer", 5) && name[5] >= '0' && name[5] <= '9';
-  if (strpbrk(name, "-/") || numbered) nn__words(to, "layer%d", c->now->node);
-  else nn__words(to, "%s", name);
-}
-
-/* Where an array begins: in the caller's x, x2, .. or y, or in the working memory m. */
-static void nn__c_at(const nn__c *c, int array, size_t each, nn_message *to)
-{
-  nn_message place;
-  if (array == NN__C_INPUT) nn__words(&place, "x");
-  else if (array < 0) nn__words(&place, "x%d", NN__C_INPUT - array + 1);
-  else if (array == c->last) nn__words(&place, "y");
-  else nn__words(&place, "m + %zu", c->step[array].y.offset);
-  if (each) nn__words(to, "%s + %zu * t", place.text, each);
-  else *to = place;
-}
-
-/* A marker of the text. */
-static void nn__c_mark(const nn__c *c, char letter, nn_message *to)
-{
-  const nn__c_step *s = c->now;
-  if (letter == 'n') nn__c_name(c, to);
-  else if (letter == 'y') nn__c_at(c, (int)(s - c->step), c->each_y, to);
-  else nn__c_at(c, s->in[letter == 'z'], letter == 'x' ? c->each_x : 0, to);
-}
-
 static void nn__c_text(nn__c *c, const char *text)
 {
-  for (int begins = 1; *text; text++) {
-    nn_message mark = {""};
-    const char *bar = text;
-    int holds = 1;
-    for (; begins && nn__c_capital(*bar) >= 'A' && nn__c_capital(*bar) <= 'Z'; bar++)
-      holds &= nn__c_has(c, nn__c_capital(*bar)) == (*bar < 'a');
-    if (bar > text && *bar == '|') {
-      text = holds ? bar + 1 : strchr(text, '\n');
-      if (!holds) continue;
-    }
-    begins = *text == '\n';
+  for (; *text; text++) {
     const int prefix = *text == '$' || *text == '@';
-    if (*text == '~') nn__c_mark(c, *++text, &mark);
-    else if (!prefix) nn__c_char(c, *text);
-    for (const char *p = prefix ? c->prefix : mark.text; *p; p++)
+    if (!prefix) nn__c_char(c, *text);
+    for (const char *p = c->prefix; prefix && *p; p++)
       nn__c_char(c, *text == '@' ? nn__c_capital(*p) : *p);
   }
 }
@@ -14803,479 +14736,31 @@ static void nn__c_comma(nn__c *c, size_t i, size_t line)
 
 /* A float in decimals, as many as tell it from all others: nine. Scaling by double is far more
  * exact than these need. */
-static const char *nn__c_float(nn__c *c, double x, const char *what, char to[NN__C_NUMBER])
+static void nn__c_float(nn__c *c, double x)
 {
   const float narrow = (float)x;
   double size = (double)narrow < 0 ? -(double)narrow : (double)narrow;
   int exponent = 0, digits = 9;
-  if (!nn__finite((double)narrow)) nn__c_fail(c, NN_ERR_ARGUMENT, what, "is not finite");
-  if (c->dry || c->status != NN_OK || size < 1.17549435e-38) return memcpy(to, "0.0f", 5);
+  if (size < 1.17549435e-38) {
+    nn__c_text(c, "0.0f");
+    return;
+  }
   while (size >= 10) size /= 10, exponent++;
   while (size < 1) size *= 10, exponent--;
   uint32_t whole = (uint32_t)(size * 1e8 + .5);
   if (whole >= 1000000000u) whole /= 10, exponent++;
   for (; whole % 10 == 0; digits--) whole /= 10;
-  nn__text t = {to, NN__C_NUMBER, 0};
   char digit[10];
   for (int i = digits; i-- > 0; whole /= 10) digit[i] = (char)('0' + whole % 10);
   const int plain = exponent >= -4 && exponent < 8, point = plain ? exponent : 0;
-  if (narrow < 0) nn__put_char(&t, '-');
+  if (narrow < 0) nn__c_char(c, '-');
   for (int i = point < 0 ? point : 0; i < digits || i <= point + 1; i++) {
-    if (i == point + 1) nn__put_char(&t, '.');
-    nn__put_char(&t, i >= 0 && i < digits ? digit[i] : '0');
+    if (i == point + 1) nn__c_char(c, '.');
+    nn__c_char(c, i >= 0 && i < digits ? digit[i] : '0');
   }
-  if (!plain) nn__put_char(&t, 'e'), nn__put_signed(&t, exponent);
-  nn__put_char(&t, 'f');
-  to[t.used] = 0;
-  return to;
+  if (!plain) nn__c_say(c, "e%d", exponent);
+  nn__c_char(c, 'f');
 }
-
-/* The functions of the text, each written only if a layer calls it, after those that it calls. */
-typedef enum nn__c_helper {
-  NN__C_EXP, NN__C_SIGMOID, NN__C_GELU, NN__C_SOFTPLUS, NN__C_ACT, NN__C_EACH, NN__C_WINDOW,
-  NN__C_DOT, NN__C_CONV, NN__C_TURNED, NN__C_POOL, NN__C_LINEAR, NN__C_FILL, NN__C_COPY,
-  NN__C_ADD, NN__C_MULTIPLY, NN__C_SCALE, NN__C_PRELU, NN__C_SOFTMAX, NN__C_NORM, NN__C_EMBED,
-  NN__C_BLEND, NN__C_GATE, NN__C_RNN, NN__C_LSTM, NN__C_GRU, NN__C_HELPERS
-} nn__c_helper;
-
-static const char *const nn__c_helpers[NN__C_HELPERS] = {
-    "#ifdef NN_C_OWN_MATH\n"
-    "#include <stdint.h>\n\n"
-    "/* exp(x) - less = 2^n (exp(r) - 1) + 2^n - less, n = round(x/ln 2), |r| <= ln 2 / 2, r in\n"
-    " * two parts (Cody & Waite), exp(r) - 1 = r + r^2 Q(r), Q the minimax polynomial of degree 4\n"
-    " * (error 3e-9). Infinity from 88.3 on, -less below -87. */\n"
-    "static float $_power(float x, float less)\n"
-    "{\n"
-    "  static const float fit[5] = {1.38143182e-3f, 8.36885162e-3f, 4.16684002e-2f,\n"
-    "                               1.66665196e-1f, 4.99999940e-1f};\n"
-    "  union { uint32_t bits; float number; } two;\n"
-    "  if (!(x < 88.3f)) return x * 3e38f; /* a NaN stays one */\n"
-    "  if (x < -87) return 0 - less;\n"
-    "  const int32_t n = (int32_t)(x * 1.44269504f + (x < 0 ? -0.5f : 0.5f));\n"
-    "  const float r = x - (float)n * 0.693359375f + (float)n * 2.12194440e-4f;\n"
-    "  float q = 0;\n"
-    "  for (int k = 0; k < 5; k++) q = q * r + fit[k];\n"
-    "  two.bits = (uint32_t)(n + 127) << 23;\n"
-    "  return two.number * (q * r * r + r) + (two.number - less);\n"
-    "}\n"
-    "static inline float $_expf(float x) { return $_power(x, 0); }\n"
-    "static inline float $_tanhf(float x) /* e/(e + 2), e = exp(2 x) - 1 */\n"
-    "{\n"
-    "  const float e = $_power(x < -10 ? -20 : x > 10 ? 20 : 2 * x, 1);\n"
-    "  return e / (e + 2);\n"
-    "}\n"
-    "#else\n"
-    "#define $_expf expf\n"
-    "#define $_tanhf tanhf\n"
-    "#endif\n\n",
-
-    "static float $_sigmoid(float x) { return 1 / (1 + $_expf(-x)); }\n\n",
-
-    "/* x/2 (1 + erf(x/sqrt 2)): erfc by a Chebyshev fit, relative error 1.2e-7 (Press et al.,\n"
-    " * Numerical Recipes, 6.2) */\n"
-    "static float $_gelu(float x)\n"
-    "{\n"
-    "  static const float fit[10] = {0.17087277f, -0.82215223f, 1.48851587f, -1.13520398f,\n"
-    "                                0.27886807f, -0.18628806f, 0.09678418f, 0.37409196f,\n"
-    "                                1.00002368f, -1.26551223f};\n"
-    "  const float z = (x < 0 ? -x : x) * 0.70710678f, t = 1 / (1 + 0.5f * z);\n"
-    "  float sum = 0;\n"
-    "  for (int k = 0; k < 10; k++) sum = sum * t + fit[k];\n"
-    "  const float tail = 0.5f * t * $_expf(sum - z * z); /* erfc(z)/2 */\n"
-    "  return x * (x < 0 ? tail : 1 - tail);\n"
-    "}\n\n",
-
-    "/* log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|); with s = e/(2 + e) the logarithm\n"
-    " * is 2 (s + s^3/3 + s^5/5 + ..) */\n"
-    "static float $_softplus(float x)\n"
-    "{\n"
-    "  const float e = $_expf(x < 0 ? x : -x), s = e / (2 + e);\n"
-    "  float sum = 0;\n"
-    "  for (int k = 15; k > 0; k -= 2) sum = sum * s * s + 1 / (float)k;\n"
-    "  return (x < 0 ? 0 : x) + 2 * s * sum;\n"
-    "}\n\n",
-
-    "",
-
-    "static void $_each(float *y, const float *x, int n, int act)\n"
-    "{\n"
-    "  for (int k = 0; k < n; k++) y[k] = $_act(act, x[k]);\n"
-    "}\n\n",
-
-    "",
-
-    "/* sum + the sum over k of w[k] x[k] */\n"
-    "static float $_dot(float sum, const float *w, const float *x, int n)\n"
-    "{\n"
-    "  if (n > 0)\n"
-    "    do sum += *w++ * *x++;\n"
-    "    while (--n);\n"
-    "  return sum;\n"
-    "}\n\n",
-
-    "/* One number of a convolution: sum + the sum over c, u, v of w[c][u][v] times\n"
-    "S| * x[c][stride i + u - pad][stride j + v - pad], where x is 0 beyond its edges. */\n"
-    "s| * x[c][i + u - pad][j + v - pad], where x is 0 beyond its edges. */\n"
-    "static float $_sum(float sum, const float *w, const float *x, const struct $_window *s,\n"
-    "c|    int i, int j)\n"
-    "C|    int i, int j, const float *mean)\n"
-    "{\n"
-    "S|  i *= s->stride_h, j *= s->stride_w;\n"
-    "P|  i -= s->pad_h, j -= s->pad_w;\n"
-    "Pd|  const int begin = j < 0 ? -j : 0; /* the columns that are inside */\n"
-    "Pd|  const int end = j + s->kernel_w > s->wide ? s->wide - j : s->kernel_w;\n"
-    "PD|  const int d = s->dilation_w;\n"
-    "PD|  const int begin = j < 0 ? (d - 1 - j) / d : 0; /* the columns that are inside */\n"
-    "PD|  const int end = j + (s->kernel_w - 1) * d < s->wide ? s->kernel_w\n"
-    "PD|                                                      : (s->wide - j + d - 1) / d;\n"
-    "  for (int c = 0; c < s->channels; c++)\n"
-    "    for (int u = 0; u < s->kernel_h; u++, w += s->kernel_w) {\n"
-    "d|      const int row = i + u;\n"
-    "D|      const int row = i + u * s->dilation_h;\n"
-    "P|      if (row < 0 || row >= s->high) continue;\n"
-    "q|      const float *const from = x + (c * s->high + row) * s->wide;\n"
-    "Q|      const float *const from = x + c * s->x_channel + row * s->x_row;\n"
-    "C|      const float m = mean ? mean[c] : 0;\n"
-    "Pdc|      sum = $_dot(sum, w + begin, from + j + begin, end - begin);\n"
-    "pdc|      sum = $_dot(sum, w, from + j, s->kernel_w);\n"
-    "PD|      for (int v = begin; v < end; v++)\n"
-    "PdC|      for (int v = begin; v < end; v++)\n"
-    "pD|      for (int v = 0; v < s->kernel_w; v++)\n"
-    "dC|        sum += w[v] * (from[j + v] - m);\n"
-    "Dc|        sum += w[v] * from[j + v * s->dilation_w];\n"
-    "DC|        sum += w[v] * (from[j + v * s->dilation_w] - m);\n"
-    "    }\n"
-    "  return sum;\n"
-    "}\n\n"
-    "l|/* A convolution: y[o][i][j], each the sum above, with weights w[o] and b[o]. */\n"
-    "L|/* A convolution, and of each window of its numbers only the\n"
-    "Me| * largest: the others are not stored. */\n"
-    "mE| * mean: the others are not stored. */\n"
-    "ME| * largest, or the mean: the others are not stored. */\n"
-    "static void $_conv(float *y, const float *x, const float *w, const float *b,\n"
-    "c|    const struct $_window *s)\n"
-    "C|    const struct $_window *s, const float *mean)\n"
-    "{\n"
-    "  for (int o = 0; o < s->out; o++, w += s->channels * s->kernel_h * s->kernel_w) {\n"
-    "N|    const float bias = b ? b[o] : 0;\n"
-    "n|    const float bias = b[o];\n"
-    "G|    const int first = o * s->groups / s->out * s->channels; /* of its group's channels */\n"
-    "Gq|    const float *const in = x + first * s->high * s->wide;\n"
-    "GQ|    const float *const in = x + first * s->x_channel;\n"
-    "g|    const float *const in = x;\n"
-    "CG|    const float *const m = mean ? mean + first : 0;\n"
-    "Cg|    const float *const m = mean;\n"
-    "    for (int i = 0; i < s->out_h; i++)\n"
-    "      for (int j = 0; j < s->out_w; j++) {\n"
-    "lc|        float v = $_sum(bias, w, in, s, i, j);\n"
-    "lC|        float v = $_sum(bias, w, in, s, i, j, m);\n"
-    "lA|        v = $_act(s->act, v);\n"
-    "Me|        float best = -3.4e38f;\n"
-    "mE|        float best = 0;\n"
-    "ME|        float best = s->average ? 0 : -3.4e38f;\n"
-    "L|        for (int p = 0; p < s->pool_h; p++)\n"
-    "L|          for (int q = 0; q < s->pool_w; q++) {\n"
-    "Lc|            float v = $_sum(bias, w, in, s, i * s->step_h + p, j * s->step_w + q);\n"
-    "LC|            float v = $_sum(bias, w, in, s, i * s->step_h + p, j * s->step_w + q, m);\n"
-    "LA|            v = $_act(s->act, v);\n"
-    "Me|            if (v > best) best = v;\n"
-    "mE|            best += v;\n"
-    "ME|            best = s->average ? best + v : v > best ? v : best;\n"
-    "L|          }\n"
-    "lq|        *y++ = v;\n"
-    "lQ|        y[o * s->y_channel + i * s->y_row + j] = v;\n"
-    "ME|        if (s->average) best /= (float)(s->pool_h * s->pool_w);\n"
-    "mE|        best /= (float)(s->pool_h * s->pool_w);\n"
-    "Lq|        *y++ = best;\n"
-    "LQ|        y[o * s->y_channel + i * s->y_row + j] = best;\n"
-    "      }\n"
-    "  }\n"
-    "}\n\n",
-
-    "/* A transposed convolution: every x[c][i][j] adds w[c][o][u][v] times itself to\n"
-    " * y[o][stride i + u dilation - pad][stride j + v dilation - pad]; b[o] is added to all. */\n"
-    "static void $_turned(float *y, const float *x, const float *w, const float *b,\n"
-    "    const struct $_window *s)\n"
-    "{\n"
-    "  const int each = s->out / s->groups, size = s->out_h * s->out_w;\n"
-    "  for (int k = 0; k < s->out * size; k++) y[k] = b ? b[k / size] : 0;\n"
-    "  for (int c = 0; c < s->channels; c++, x += s->high * s->wide)\n"
-    "    for (int o = c * s->groups / s->channels * each, k = 0; k < each; k++, o++)\n"
-    "      for (int u = 0; u < s->kernel_h; u++)\n"
-    "        for (int v = 0; v < s->kernel_w; v++, w++)\n"
-    "          for (int i = 0; i < s->high; i++)\n"
-    "            for (int j = 0; j < s->wide; j++) {\n"
-    "              const int row = i * s->stride_h + u * s->dilation_h - s->pad_h;\n"
-    "              const int column = j * s->stride_w + v * s->dilation_w - s->pad_w;\n"
-    "              if (row >= 0 && row < s->out_h && column >= 0 && column < s->out_w)\n"
-    "                y[o * size + row * s->out_w + column] += *w * x[i * s->wide + j];\n"
-    "            }\n"
-    "}\n\n",
-
-    "/* Pooling: of each window the largest number or the mean, in which padding counts as 0 or\n"
-    " * not. Number i of a channel's row r is x[channel x_channel + r x_row + i]. */\n"
-    "struct $_pool {\n"
-    "  int channels, high, wide, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w;\n"
-    "  int pad_h, pad_w, average, exclude_pad, x_channel, x_row, y_channel, y_row;\n"
-    "};\n"
-    "/* Along one axis: window i is first .. *end - 1 of size; with its padding it has *whole. */\n"
-    "static int $_first(int i, int size, int out, int kernel, int stride, int pad, int *end,\n"
-    "    int *whole)\n"
-    "{\n"
-    "R|  if (!stride) { /* the windows share the axis out */\n"
-    "R|    *end = ((i + 1) * size + out - 1) / out;\n"
-    "R|    *whole = *end - i * size / out;\n"
-    "R|    return i * size / out;\n"
-    "R|  }\n"
-    "r|  (void)out;\n"
-    "  const int first = i * stride - pad, last = first + kernel;\n"
-    "  *whole = (last < size + pad ? last : size + pad) - first;\n"
-    "  *end = last < size ? last : size;\n"
-    "  return first < 0 ? 0 : first;\n"
-    "}\n\n"
-    "static void $_pool(float *y, const float *x, const struct $_pool *s)\n"
-    "{\n"
-    "  for (int c = 0; c < s->channels; c++)\n"
-    "    for (int i = 0; i < s->out_h; i++)\n"
-    "      for (int j = 0; j < s->out_w; j++) {\n"
-    "        int end_h, end_w, all_h, all_w;\n"
-    "        const int top = $_first(i, s->high, s->out_h, s->kernel_h, s->stride_h, s->pad_h,\n"
-    "            &end_h, &all_h);\n"
-    "        const int left = $_first(j, s->wide, s->out_w, s->kernel_w, s->stride_w, s->pad_w,\n"
-    "            &end_w, &all_w);\n"
-    "        float best = s->average ? 0 : x[c * s->x_channel + top * s->x_row + left];\n"
-    "        for (int row = top; row < end_h; row++)\n"
-    "          for (int column = left; column < end_w; column++) {\n"
-    "            const float v = x[c * s->x_channel + row * s->x_row + column];\n"
-    "            best = s->average ? best + v : v > best ? v : best;\n"
-    "          }\n"
-    "        if (s->average && s->exclude_pad) all_h = end_h - top, all_w = end_w - left;\n"
-    "        if (s->average) best /= (float)(all_h * all_w);\n"
-    "        y[c * s->y_channel + i * s->y_row + j] = best;\n"
-    "      }\n"
-    "}\n\n",
-
-    "/* y[o] = b[o] + sum over k of w[o][k] x[k] */\n"
-    "static void $_linear(float *y, const float *x, const float *w, const float *b, int in,\n"
-    "a|    int out)\n"
-    "A|    int out, int act)\n"
-    "{\n"
-    "n|  for (int o = 0; o < out; o++, w += in)\n"
-    "nA|    y[o] = $_act(act, $_dot(b[o], w, x, in));\n"
-    "na|    y[o] = $_dot(b[o], w, x, in);\n"
-    "N|  for (int o = 0; o < out; o++, w += in)\n"
-    "NA|    y[o] = $_act(act, $_dot(b ? b[o] : 0, w, x, in));\n"
-    "Na|    y[o] = $_dot(b ? b[o] : 0, w, x, in);\n"
-    "}\n\n",
-
-    "static void $_fill(float *y, int n)\n"
-    "{\n"
-    "  for (int k = 0; k < n; k++) y[k] = 0;\n"
-    "}\n\n",
-
-    "/* Copies a x b x c numbers: y[i yi + j yj + k yk] = x[i xi + j xj + k xk]. */\n"
-    "static void $_copy(float *y, const float *x, int a, int b, int c, int yi, int yj, int yk,\n"
-    "    int xi, int xj, int xk)\n"
-    "{\n"
-    "  for (int i = 0; i < a; i++)\n"
-    "    for (int j = 0; j < b; j++)\n"
-    "      for (int k = 0; k < c; k++) y[i * yi + j * yj + k * yk] = x[i * xi + j * xj + k * xk];\n"
-    "}\n\n",
-
-    "static void $_add(float *y, const float *a, const float *b, int n)\n"
-    "{\n"
-    "  for (int k = 0; k < n; k++) y[k] = a[k] + b[k];\n"
-    "}\n\n",
-
-    "/* y = a b; one b is for `each` numbers, and after `count` of them the first comes again */\n"
-    "static void $_multiply(float *y, const float *a, const float *b, int n, int each, int count)\n"
-    "{\n"
-    "  for (int k = 0; k < n; k++) y[k] = a[k] * b[k / each % count];\n"
-    "}\n\n",
-
-    "/* y = x scale[c] + shift[c] of number k, whose channel c is k / each % count */\n"
-    "static void $_scale(float *y, const float *x, const float *scale, const float *shift, int n,\n"
-    "    int each, int count)\n"
-    "{\n"
-    "  for (int k = 0; k < n; k++)\n"
-    "    y[k] = x[k] * scale[k / each % count] + shift[k / each % count];\n"
-    "}\n\n",
-
-    "/* x, or where it is below 0 x w[c] */\n"
-    "static void $_prelu(float *y, const float *x, const float *w, int n, int each, int count)\n"
-    "{\n"
-    "  for (int k = 0; k < n; k++) y[k] = x[k] > 0 ? x[k] : x[k] * w[k / each % count];\n"
-    "}\n\n",
-
-    "/* exp(x[k]) over their sum, of n numbers that lie `next` apart; shifted by the largest */\n"
-    "static void $_softmax(float *y, const float *x, int n, int next)\n"
-    "{\n"
-    "  float most = x[0], sum = 0;\n"
-    "  for (int k = 1; k < n; k++)\n"
-    "    if (x[k * next] > most) most = x[k * next];\n"
-    "  for (int k = 0; k < n; k++) sum += y[k * next] = $_expf(x[k * next] - most);\n"
-    "  for (int k = 0; k < n; k++) y[k * next] /= sum;\n"
-    "}\n\n",
-
-    "/* (x - mean)/sqrt(variance + eps) w + b, over rows of n numbers that lie `next` apart; one\n"
-    " * w and b for `each` of a row */\n"
-    "static void $_norm(float *y, const float *x, const float *w, const float *b, int rows,\n"
-    "    int next, int n, int each, float eps)\n"
-    "{\n"
-    "  float mean = 0, variance = 0;\n"
-    "  for (int r = 0; r < rows; r++)\n"
-    "    for (int k = 0; k < n; k++) mean += x[r * next + k];\n"
-    "  mean /= (float)(rows * n);\n"
-    "  for (int r = 0; r < rows; r++)\n"
-    "    for (int k = 0; k < n; k++)\n"
-    "      variance += (x[r * next + k] - mean) * (x[r * next + k] - mean);\n"
-    "  const float scale = 1 / sqrtf(variance / (float)(rows * n) + eps);\n"
-    "  for (int r = 0; r < rows; r++)\n"
-    "    for (int k = 0; k < n; k++) {\n"
-    "      const float v = (x[r * next + k] - mean) * scale;\n"
-    "w|      y[r * next + k] = v * w[k / each] + b[k / each];\n"
-    "W|      y[r * next + k] = w ? v * w[k / each] + b[k / each] : v;\n"
-    "    }\n"
-    "}\n\n",
-
-    "/* Row x[t] of the table w; what is no number of a row is taken for 0. */\n"
-    "static void $_embed(float *y, const float *x, const float *w, int steps, int width,\n"
-    "    int rows)\n"
-    "{\n"
-    "  for (int t = 0; t < steps; t++)\n"
-    "    for (int k = 0; k < width; k++)\n"
-    "      *y++ = w[(x[t] >= 0 && x[t] < (float)rows ? (int)x[t] : 0) * width + k];\n"
-    "}\n\n",
-
-    "/* An image `down` times as high and `across` as wide: each number lies between the two rows\n"
-    " * and columns whose centres are next. */\n"
-    "static int $_between(int i, int factor, int size, float *share) /* *share: of the second */\n"
-    "{\n"
-    "  const int at = 2 * i + 1 > factor ? 2 * i + 1 - factor : 0; /* in halves of a new pixel */\n"
-    "  const int first = at / (2 * factor);\n"
-    "  *share = first + 1 < size ? (float)(at % (2 * factor)) / (float)(2 * factor) : 0;\n"
-    "  return first;\n"
-    "}\n"
-    "static void $_blend(float *y, const float *x, int channels, int high, int wide, int down,\n"
-    "    int across)\n"
-    "{\n"
-    "  for (int c = 0; c < channels; c++, x += high * wide)\n"
-    "    for (int i = 0; i < high * down; i++)\n"
-    "      for (int j = 0; j < wide * across; j++) {\n"
-    "        float low, right;\n"
-    "        const int top = $_between(i, down, high, &low);\n"
-    "        const int at = $_between(j, across, wide, &right);\n"
-    "        const float *const a = x + top * wide + at, *const b = low > 0 ? a + wide : a;\n"
-    "        const int next = right > 0;\n"
-    "        *y++ = (1 - low) * ((1 - right) * a[0] + right * a[next]) +\n"
-    "               low * ((1 - right) * b[0] + right * b[next]);\n"
-    "      }\n"
-    "}\n\n",
-
-    "/* A gate's sum, row j: b[j] + w[j] x + c[j] + u[j] h */\n"
-    "static float $_gate(int j, const float *x, const float *h, const float *w, const float *u,\n"
-    "    const float *b, const float *c, int in, int hidden)\n"
-    "{\n"
-    "  return $_dot(b[j], w + j * in, x, in) + $_dot(c[j], u + j * hidden, h, hidden);\n"
-    "}\n\n",
-
-    "/* One step of a simple cell: y = act(w x + b + u h + c); h = y */\n"
-    "static void $_rnn(float *y, float *h, const float *x, const float *w, const float *u,\n"
-    "k|    const float *b, const float *c, int in, int hidden)\n"
-    "K|    const float *b, const float *c, int in, int hidden, int relu)\n"
-    "{\n"
-    "  for (int j = 0; j < hidden; j++) {\n"
-    "    const float sum = $_gate(j, x, h, w, u, b, c, in, hidden);\n"
-    "k|    y[j] = $_tanhf(sum);\n"
-    "K|    y[j] = !relu ? $_tanhf(sum) : sum < 0 ? 0 : sum;\n"
-    "  }\n"
-    "  for (int j = 0; j < hidden; j++) h[j] = y[j];\n"
-    "}\n\n",
-
-    "/* One step of a LSTM, whose state is h and, behind it, s; gates in the order i, f, g, o:\n"
-    " *   i, f, o = sigmoid(w x + b + u h + c); g = tanh(..);\n"
-    " *   s = f s + i g; y = o tanh(s); h = y */\n"
-    "static void $_lstm(float *y, float *h, const float *x, const float *w, const float *u,\n"
-    "    const float *b, const float *c, int in, int hidden)\n"
-    "{\n"
-    "  float *const s = h + hidden;\n"
-    "  for (int j = 0; j < hidden; j++) {\n"
-    "    const float i = $_sigmoid($_gate(j, x, h, w, u, b, c, in, hidden));\n"
-    "    const float f = $_sigmoid($_gate(j + hidden, x, h, w, u, b, c, in, hidden));\n"
-    "    const float g = $_tanhf($_gate(j + 2 * hidden, x, h, w, u, b, c, in, hidden));\n"
-    "    const float o = $_sigmoid($_gate(j + 3 * hidden, x, h, w, u, b, c, in, hidden));\n"
-    "    s[j] = f * s[j] + i * g;\n"
-    "    y[j] = o * $_tanhf(s[j]);\n"
-    "  }\n"
-    "  for (int j = 0; j < hidden; j++) h[j] = y[j];\n"
-    "}\n\n",
-
-    "/* One step of a GRU, gates in the order r, z, n:\n"
-    " *   r, z = sigmoid(w x + b + u h + c); n = tanh(w x + b + r (u h + c));\n"
-    " *   y = (1 - z) n + z h; h = y */\n"
-    "static void $_gru(float *y, float *h, const float *x, const float *w, const float *u,\n"
-    "    const float *b, const float *c, int in, int hidden)\n"
-    "{\n"
-    "  for (int j = 0; j < hidden; j++) {\n"
-    "    const int k = j + 2 * hidden;\n"
-    "    const float r = $_sigmoid($_gate(j, x, h, w, u, b, c, in, hidden));\n"
-    "    const float z = $_sigmoid($_gate(j + hidden, x, h, w, u, b, c, in, hidden));\n"
-    "    const float n = $_tanhf($_dot(b[k], w + k * in, x, in) +\n"
-    "                          r * $_dot(c[k], u + k * hidden, h, hidden));\n"
-    "    y[j] = (1 - z) * n + z * h[j];\n"
-    "  }\n"
-    "  for (int j = 0; j < hidden; j++) h[j] = y[j];\n"
-    "}\n\n",
-};
-
-/* A function is called: it and those that it calls are wanted. */
-static void nn__c_call(nn__c *c, nn__c_helper helper)
-{
-  c->helpers |= (uint32_t)1 << helper;
-  switch (helper) {
-  case NN__C_EXP: nn__c_note(c, NN__C_MATH, 1); break;
-  case NN__C_NORM: nn__c_note(c, NN__C_MATH, 1), nn__c_note(c, NN__C_ROOT, 1); break;
-  case NN__C_SIGMOID:
-  case NN__C_GELU:
-  case NN__C_SOFTPLUS:
-  case NN__C_SOFTMAX: nn__c_call(c, NN__C_EXP); break;
-  case NN__C_EACH: nn__c_call(c, NN__C_ACT); break;
-  case NN__C_CONV:
-  case NN__C_TURNED: nn__c_call(c, NN__C_WINDOW); break;
-  case NN__C_LINEAR:
-  case NN__C_GATE: nn__c_call(c, NN__C_DOT); break;
-  case NN__C_LSTM:
-  case NN__C_GRU:
-    nn__c_call(c, NN__C_SIGMOID);
-    nn__c_call(c, NN__C_GATE);
-    break;
-  case NN__C_RNN:
-    nn__c_call(c, NN__C_EXP);
-    nn__c_call(c, NN__C_GATE);
-    break;
-  default: break;
-  }
-}
-
-/* Activations as expressions: %s the layer's number, then its second. */
-static const struct nn__c_act {
-  nn__kind kind;
-  int helper; /* that it calls; NN__C_HELPERS: none */
-  const char *text;
-} nn__c_acts[] = {
-    {NN__RELU, NN__C_HELPERS, "x < 0 ? 0 : x"},
-    {NN__LEAKY_RELU, NN__C_HELPERS, "x > 0 ? x : %s * x"},
-    /* exp(x) - 1 = 2 t/(1 - t), t = tanh(x/2), which near 0 keeps all digits */
-    {NN__ELU, NN__C_EXP, "x > 0 ? x : %s * 2 * $_tanhf(x / 2) / (1 - $_tanhf(x / 2))"},
-    {NN__GELU, NN__C_GELU, "$_gelu(x)"},
-    {NN__SILU, NN__C_SIGMOID, "x * $_sigmoid(x)"},
-    {NN__SOFTPLUS, NN__C_SOFTPLUS, "$_softplus(x)"},
-    {NN__HARD_SIGMOID, NN__C_HELPERS, "x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6"},
-    {NN__HARD_SWISH, NN__C_HELPERS, "x < -3 ? 0 : x > 3 ? x : x * (x + 3) / 6"},
-    {NN__CLAMP, NN__C_HELPERS, "x < %s ? %s : x > %s ? %s : x"},
-    {NN__TANH, NN__C_EXP, "$_tanhf(x)"},
-    {NN__SIGMOID, NN__C_SIGMOID, "$_sigmoid(x)"},
-};
 
 /* ---- the plan ----------------------------------------------------------------------------- */
 
@@ -15285,6 +14770,10 @@ static int nn__c_wide(const nn__node *x) { return x->rank == 3 ? x->dim[2] : 1; 
 static int nn__c_same(const nn__node *a, const nn__node *b)
 {
   return a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof a->dim);
+}
+static int nn__c_relu_cell(const nn__node *node)
+{
+  return node->kind == NN__RNN && node->cell.relu;
 }
 static int nn__c_is_affine(nn__kind kind)
 {
@@ -15465,16 +14954,18 @@ static void nn__c_live(nn__c *c)
       s->y.first = c->of[node->in[0]] + 1 - c->m->node[node->in[0]].cell.layers;
     s->y.size = s->gone || k == c->last ? 0 : s->size, s->y.offset = SIZE_MAX;
     s->state.offset = SIZE_MAX;
-    if (nn__is_cell(node->kind) && s->layer >= 0)
+    const int affine = nn__c_is_affine(node->kind), own = !s->gone && s->layer >= 0;
+    if (nn__is_cell(node->kind) && own)
       s->state.size = (size_t)node->cell.hidden *
                       (size_t)((node->kind == NN__LSTM ? 2 : 1) + (c->q != NULL));
     if (c->stream || c->q) { /* they outlive the working memory */
       s->state.offset = c->states, s->state.last = -1;
       c->states += s->state.size;
     }
-    const int affine = nn__c_is_affine(node->kind);
-    if (c->q && !s->gone && s->layer >= 0 && (node->kind == NN__CONV2D || affine))
-      c->patch = nn__max(c->patch, c->m->param[node->param].count / node->cols);
+    const int gathers = own && (node->kind == NN__CONV2D || (c->q && affine));
+    const size_t patch = gathers ? c->m->param[node->param].count / node->cols : 0;
+    if (c->q) c->patch = nn__max(c->patch, patch);
+    else if (gathers) s->state.size = patch;
     for (int q = 0; q < 2 && !s->gone; q++)
       if (s->in[q] >= 0) {
         nn__piece *x = &c->step[s->in[q]].y;
@@ -15527,6 +15018,8 @@ static void nn__c_plan(nn__c *c)
     for (int k = 0; k < i && !c->act[i]; k++)
       if (c->act[k] && nn__c_same_act(&m->node[k], &m->node[i])) c->act[i] = c->act[k];
     if (!c->act[i]) c->act[i] = ++acts;
+    if (!c->q) nn__c_finite(c, m->node[i].value, m->node[i].name);
+    if (!c->q) nn__c_finite(c, m->node[i].second, m->node[i].name);
   }
   c->last = c->of[m->output];
   if (c->last < 0 || c->q || (c->stream && c->step[c->last].head != (m->node[m->output].rank != 2)))
@@ -15627,37 +15120,432 @@ static double nn__c_value(const nn__c *c, const nn__c_step *s, nn__c_what what, 
   return sum * scale + shift;
 }
 
-static void nn__c_array(nn__c *c, const nn__c_step *s, nn__c_what what, int k, const char *suffix,
-                        size_t count)
-{
-  char text[NN__C_NUMBER];
-  nn__c_say(c, "static const float $_~n_%s[%zu] = {", suffix, count);
-  for (size_t i = 0; i < count; i++) {
-    const double x = nn__c_value(c, s, what, k, i);
-    nn__c_comma(c, i, 6);
-    nn__c_text(c, nn__c_float(c, x, c->m->node[s->node].name, text));
-  }
-  nn__c_text(c, "\n};\n");
-  if (c->dry) c->weights += 4 * count; /* the second time they are known */
-}
-
-static void nn__c_whole(nn__c *c, const nn__c_step *s, nn__c_what what, int k)
-{
-  const nn__param *p = &c->m->param[c->m->node[s->node].param + k];
-  nn__c_array(c, s, what, k, strchr(p->name, '.') + 1, p->count);
-}
-
-/* ---- int8: the functions ------------------------------------------------------------------
- * Compiled here and written into C source from the same lines, so both give the same bits: a name
- * that begins with nn__q_ there begins with the prefix. No commas too many: a compiler may stop at
- * 127 arguments of a macro, and at 4095 letters of a string. */
-#define NN__Q(name, ...)                                                                          \
+/* ---- the functions ------------------------------------------------------------------------
+ * Written into C source from the lines below, each with a comment, and after those that it calls;
+ * nn__f_ and nn__q_ become the prefix. Those of int8 are compiled here as well, so both give the
+ * same bits. In those of both sorts int8_t and int16_t are float
+ * in a float net's source. No
+ * commas too many: a compiler may stop at 127 arguments of a macro, and at 4095 letters of a
+ * string. */
+typedef struct nn__c_function {
+  const char *name, *about, *text;
+} nn__c_function;
+#define NN__F(name, about, ...)                                                                   \
+  static const nn__c_function nn__f_text_##name = {#name, about, #__VA_ARGS__};
+#define NN__Q(name, about, ...)                                                                   \
   __VA_ARGS__                                                                                     \
-  static const char nn__q_text_##name[] = #__VA_ARGS__;
+  static const nn__c_function nn__q_text_##name = {#name, about, #__VA_ARGS__};
 
 typedef int32_t nn__q_size; /* in C source as small as the largest allows */
 
+/* Of both sorts. */
+
+NN__Q(first,
+"Along an axis, window i is from here to *end - 1; with its padding it has *whole. A\n"
+"stride of 0: the windows share the axis out.",
+static int nn__q_first(int i, int size, int out, int kernel, int stride, int pad, int *end,
+                       int *whole)
+{
+  const int first = stride ? i * stride - pad : i * size / out;
+  const int last = stride ? first + kernel : ((i + 1) * size + out - 1) / out;
+  *whole = (last < size + pad ? last : size + pad) - first;
+  *end = last < size ? last : size;
+  return first < 0 ? 0 : first;
+})
+
+NN__Q(between,
+"Each number of a larger image lies between the two rows and columns whose centres are\n"
+"next: the first of them, and the second's share in halves of a new pixel.",
+static int nn__q_between(int i, int factor, int size, int *share)
+{
+  const int at = 2 * i + 1 > factor ? 2 * i + 1 - factor : 0;
+  const int first = at / (2 * factor);
+  *share = first + 1 < size ? at % (2 * factor) : 0;
+  return first;
+})
+
+NN__Q(clear, "",
+static void nn__q_clear(int16_t *h, int n)
+{
+  for (int k = 0; k < n; k++) h[k] = 0;
+})
+
+NN__Q(embed, "Row x[0] of the table w; what is no number of a row is taken for 0.",
+static void nn__q_embed(int8_t *y, const float *x, const int8_t *w, int width, int rows)
+{
+  const int row = x[0] >= 0 && x[0] < (float)rows ? (int)x[0] : 0;
+  for (int k = 0; k < width; k++) y[k] = w[row * width + k];
+})
+
+/* As C source has it, whose exp is the C library's or its own. */
+static float nn__q_expf(float x) { return (float)exp((double)x); }
+
+NN__Q(softmax,
+"exp(x[k]) over their sum, of n numbers that lie `next` apart; shifted by the largest.",
+static void nn__q_softmax(float *y, const float *x, int n, int next)
+{
+  float most = x[0];
+  float sum = 0;
+  for (int k = 1; k < n; k++)
+    if (x[k * next] > most) most = x[k * next];
+  for (int k = 0; k < n; k++) sum += y[k * next] = nn__q_expf(x[k * next] - most);
+  for (int k = 0; k < n; k++) y[k * next] /= sum;
+})
+
+NN__Q(window, "A convolution's sizes; channels: of one group.",
+struct nn__q_window {
+  nn__q_size channels, high, wide, out, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h,
+      pad_w, dilation_h, dilation_w, groups, x_channel, x_row, y_channel, y_row, pool_h, pool_w,
+      step_h, step_w;
+};)
+
+NN__Q(gather,
+"What all outputs at one place look at: h[c][u][v] = x[c][i + u][j + v] - zero, 0 beyond\n"
+"the edges.",
+static void nn__q_gather(int16_t *h, const int8_t *x, const int16_t *zeros, int16_t zero,
+                         const struct nn__q_window *s, int i, int j)
+{
+  for (int c = 0; c < s->channels; c++) {
+    const int16_t own = zeros ? zeros[c] : zero;
+    for (int u = 0; u < s->kernel_h; u++) {
+      const int row = i + u * s->dilation_h;
+      for (int v = 0; v < s->kernel_w; v++) {
+        const int column = j + v * s->dilation_w;
+        const int inside = row >= 0 && row < s->high && column >= 0 && column < s->wide;
+        *h++ = (int16_t)(inside ? x[row * s->x_row + column] - own : 0);
+      }
+    }
+    x += s->x_channel;
+  }
+})
+
+NN__Q(places, "A pool's sizes.",
+struct nn__q_places {
+  nn__q_size channels, high, wide, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h,
+      pad_w, average, exclude_pad, x_channel, x_row, y_channel, y_row;
+};)
+
+/* Float. */
+
+NN__F(expf,
+"exp(x) - less = 2^n (exp(r) - 1) + 2^n - less, n = round(x/ln 2), |r| <= ln 2 / 2, r in two\n"
+"parts (Cody & Waite), exp(r) - 1 = r + r^2 Q(r), Q the minimax polynomial of degree 4 (error\n"
+"3e-9). Infinity from 88.3 on, -less below -87; a NaN stays one. tanh x = e/(e + 2), e =\n"
+"exp(2 x) - 1.",
+union nn__f_two {
+  uint32_t bits;
+  float number;
+};
+static float nn__f_power(float x, float less)
+{
+  union nn__f_two two;
+  if (!(x < 88.3f)) return x * 3e38f;
+  if (x < -87) return 0 - less;
+  const int32_t n = (int32_t)(x * 1.44269504f + (x < 0 ? -0.5f : 0.5f));
+  const float r = x - (float)n * 0.693359375f + (float)n * 2.12194440e-4f;
+  float q = 1.38143182e-3f * r + 8.36885162e-3f;
+  q = ((q * r + 4.16684002e-2f) * r + 1.66665196e-1f) * r + 4.99999940e-1f;
+  two.bits = (uint32_t)(n + 127) << 23;
+  return two.number * (q * r * r + r) + (two.number - less);
+}
+static inline float nn__f_expf(float x) { return nn__f_power(x, 0); }
+static inline float nn__f_tanhf(float x)
+{
+  const float e = nn__f_power(x < -10 ? -20 : x > 10 ? 20 : 2 * x, 1);
+  return e / (e + 2);
+})
+
+NN__F(gelu,
+"x/2 (1 + erf(x/sqrt 2)): erfc by a Chebyshev fit, relative error 1.2e-7 (Press et al., Numerical\n"
+"Recipes, 6.2)",
+static float nn__f_gelu(float x)
+{
+  const float z = (x < 0 ? -x : x) * 0.70710678f;
+  const float t = 1 / (1 + 0.5f * z);
+  float sum = ((0.17087277f * t - 0.82215223f) * t + 1.48851587f) * t - 1.13520398f;
+  sum = ((sum * t + 0.27886807f) * t - 0.18628806f) * t + 0.09678418f;
+  sum = ((sum * t + 0.37409196f) * t + 1.00002368f) * t - 1.26551223f;
+  const float tail = 0.5f * t * nn__f_expf(sum - z * z);
+  return x * (x < 0 ? tail : 1 - tail);
+})
+
+NN__F(sigmoid, "", static float nn__f_sigmoid(float x) { return 1 / (1 + nn__f_expf(-x)); })
+
+NN__F(softplus,
+"log(1 + exp(x)) = max(x, 0) + log(1 + e), e = exp(-|x|); with s = e/(2 + e) the logarithm\n"
+"is 2 (s + s^3/3 + s^5/5 + ..)",
+static float nn__f_softplus(float x)
+{
+  const float e = nn__f_expf(x < 0 ? x : -x);
+  const float s = e / (2 + e);
+  float sum = 0;
+  for (int k = 15; k > 0; k -= 2) sum = sum * s * s + 1 / (float)k;
+  return (x < 0 ? 0 : x) + 2 * s * sum;
+})
+
+NN__F(each, "",
+static void nn__f_each(float *y, const float *x, int n, int act)
+{
+  for (int k = 0; k < n; k++) y[k] = nn__f_act(act, x[k]);
+})
+
+NN__F(hold, "",
+static void nn__f_hold(float *y, const float *x, int n)
+{
+  for (int k = 0; k < n; k++) y[k] = x[k];
+})
+
+NN__F(dot, "sum + the sum over k of w[k] x[k]",
+static float nn__f_dot(float sum, const float *w, const float *x, int n)
+{
+  do sum += *w++ * *x++;
+  while (--n > 0);
+  return sum;
+})
+
+NN__F(conv,
+"A convolution: y[o][i][j] = b[o] + the sum over c, u, v of w[o][c][u][v] times\n"
+"x[c][stride i + u - pad][stride j + v - pad]; of each window that is pooled only the\n"
+"largest number, or the mean of `average`.",
+static void nn__f_conv(float *y, float *h, const float *x, const float *w, const float *b,
+                       const float *mean, int average, int act, const struct nn__f_window *s)
+{
+  const int taps = s->channels * s->kernel_h * s->kernel_w;
+  const int group = s->out / s->groups;
+  for (int first = 0; first < s->out; first += group) {
+    for (int i = 0; i < s->out_h * s->pool_h; i++) {
+      for (int j = 0; j < s->out_w * s->pool_w; j++) {
+        const int row = i / s->pool_h * s->step_h + i % s->pool_h;
+        const int column = j / s->pool_w * s->step_w + j % s->pool_w;
+        const int fresh = i % s->pool_h + j % s->pool_w == 0;
+        float *to = y + first * s->y_channel + i / s->pool_h * s->y_row + j / s->pool_w;
+        nn__f_gather(h, x, mean, 0, s, row * s->stride_h - s->pad_h,
+                     column * s->stride_w - s->pad_w);
+        for (int o = first; o < first + group; o++) {
+          const float v = nn__f_act(act, nn__f_dot(b ? b[o] : 0, w + o * taps, h, taps));
+          if (average) *to = (fresh ? 0 : *to) + v / (float)average;
+          else if (fresh || v > *to) *to = v;
+          to += s->y_channel;
+        }
+      }
+    }
+    x += s->channels * s->x_channel;
+    if (mean) mean += s->channels;
+  }
+})
+
+NN__F(turned,
+"A transposed convolution: every x[c][i][j] adds w[c][o][u][v] times itself to\n"
+"y[o][stride i + u dilation - pad][stride j + v dilation - pad]; b[o] is added to all.",
+static void nn__f_turned(float *y, const float *x, const float *w, const float *b,
+                         const struct nn__f_window *s)
+{
+  const int each = s->out / s->groups;
+  const int taps = s->kernel_h * s->kernel_w;
+  const int size = s->out_h * s->out_w;
+  for (int k = 0; k < s->out * size; k++) y[k] = b ? b[k / size] : 0;
+  for (int c = 0; c < s->channels; c++) {
+    for (int k = 0; k < each * taps; k++) {
+      const int o = c * s->groups / s->channels * each + k / taps;
+      const int down = k % taps / s->kernel_w * s->dilation_h - s->pad_h;
+      const int right = k % s->kernel_w * s->dilation_w - s->pad_w;
+      for (int i = 0; i < s->high; i++) {
+        for (int j = 0; j < s->wide; j++) {
+          const int row = i * s->stride_h + down;
+          const int column = j * s->stride_w + right;
+          if (row >= 0 && row < s->out_h && column >= 0 && column < s->out_w)
+            y[o * size + row * s->out_w + column] += *w * x[i * s->wide + j];
+        }
+      }
+      w++;
+    }
+    x += s->high * s->wide;
+  }
+})
+
+NN__F(linear, "y[o] = b[o] + the sum over k of w[o][k] x[k]",
+static void nn__f_linear(float *y, const float *x, const float *w, const float *b, int in, int out,
+                         int act)
+{
+  for (int o = 0; o < out; o++)
+    y[o] = nn__f_act(act, nn__f_dot(b ? b[o] : 0, w + o * in, x, in));
+})
+
+NN__F(pool,
+"Pooling: of each window the largest number or the mean, in which padding counts as 0 or\n"
+"not. Number i of a channel's row r is x[channel x_channel + r x_row + i].",
+static void nn__f_pool(float *y, const float *x, const struct nn__f_places *s)
+{
+  for (int c = 0; c < s->channels; c++) {
+    for (int i = 0; i < s->out_h; i++) {
+      for (int j = 0; j < s->out_w; j++) {
+        int end_h = 0;
+        int end_w = 0;
+        int all_h = 0;
+        int all_w = 0;
+        const int top = nn__f_first(i, s->high, s->out_h, s->kernel_h, s->stride_h, s->pad_h,
+                                    &end_h, &all_h);
+        const int left = nn__f_first(j, s->wide, s->out_w, s->kernel_w, s->stride_w, s->pad_w,
+                                     &end_w, &all_w);
+        float best = s->average ? 0 : x[c * s->x_channel + top * s->x_row + left];
+        for (int row = top; row < end_h; row++) {
+          for (int column = left; column < end_w; column++) {
+            const float v = x[c * s->x_channel + row * s->x_row + column];
+            best = s->average ? best + v : v > best ? v : best;
+          }
+        }
+        if (s->exclude_pad) all_h = end_h - top;
+        if (s->exclude_pad) all_w = end_w - left;
+        if (s->average) best /= (float)(all_h * all_w);
+        y[c * s->y_channel + i * s->y_row + j] = best;
+      }
+    }
+  }
+})
+
+NN__F(copy, "Copies a x b x c numbers: y[i yi + j yj + k yk] = x[i xi + j xj + k xk].",
+static void nn__f_copy(float *y, const float *x, int a, int b, int c, int yi, int yj, int yk,
+                       int xi, int xj, int xk)
+{
+  for (int i = 0; i < a; i++) {
+    for (int j = 0; j < b; j++) {
+      for (int k = 0; k < c; k++) y[i * yi + j * yj + k * yk] = x[i * xi + j * xj + k * xk];
+    }
+  }
+})
+
+NN__F(add, "",
+static void nn__f_add(float *y, const float *a, const float *b, int n)
+{
+  for (int k = 0; k < n; k++) y[k] = a[k] + b[k];
+})
+
+NN__F(multiply,
+"y = a b; one b is for `each` numbers, and after `count` of them the first comes again",
+static void nn__f_multiply(float *y, const float *a, const float *b, int n, int each, int count)
+{
+  for (int k = 0; k < n; k++) y[k] = a[k] * b[k / each % count];
+})
+
+NN__F(scale,
+"y = x scale[c] + shift[c] of number k, whose channel c is k / each % count",
+static void nn__f_scale(float *y, const float *x, const float *scale, const float *shift, int n,
+                        int each, int count)
+{
+  for (int k = 0; k < n; k++) y[k] = x[k] * scale[k / each % count] + shift[k / each % count];
+})
+
+NN__F(prelu, "x, or where it is below 0 x w[c]",
+static void nn__f_prelu(float *y, const float *x, const float *w, int n, int each, int count)
+{
+  for (int k = 0; k < n; k++) y[k] = x[k] > 0 ? x[k] : x[k] * w[k / each % count];
+})
+
+NN__F(norm,
+"(x - mean)/sqrt(variance + eps) w + b, over rows of n numbers that lie `next` apart; one\n"
+"w and b for `each` of a row",
+static void nn__f_norm(float *y, const float *x, const float *w, const float *b, float eps,
+                       int rows, int next, int n, int each)
+{
+  float mean = 0;
+  float variance = 0;
+  for (int r = 0; r < rows; r++)
+    for (int k = 0; k < n; k++) mean += x[r * next + k];
+  mean /= (float)(rows * n);
+  for (int r = 0; r < rows; r++)
+    for (int k = 0; k < n; k++) variance += (x[r * next + k] - mean) * (x[r * next + k] - mean);
+  const float scale = 1 / sqrtf(variance / (float)(rows * n) + eps);
+  for (int r = 0; r < rows; r++) {
+    for (int k = 0; k < n; k++) {
+      const float v = (x[r * next + k] - mean) * scale;
+      y[r * next + k] = w ? v * w[k / each] + b[k / each] : v;
+    }
+  }
+})
+
+NN__F(blend, "An image `down` times as high and `across` as wide.",
+static void nn__f_blend(float *y, const float *x, int channels, int high, int wide, int down,
+                        int across)
+{
+  for (int c = 0; c < channels; c++) {
+    for (int i = 0; i < high * down; i++) {
+      for (int j = 0; j < wide * across; j++) {
+        int low = 0;
+        int right = 0;
+        const int top = nn__f_between(i, down, high, &low);
+        const int at = nn__f_between(j, across, wide, &right);
+        const float p = (float)low / (float)(2 * down);
+        const float q = (float)right / (float)(2 * across);
+        const float *const a = x + top * wide + at;
+        const float *const b = low > 0 ? a + wide : a;
+        const int next = right > 0;
+        *y++ = (1 - p) * ((1 - q) * a[0] + q * a[next]) + p * ((1 - q) * b[0] + q * b[next]);
+      }
+    }
+    x += high * wide;
+  }
+})
+
+NN__F(gate, "A gate's sum, row j: b[j] + w[j] x + c[j] + u[j] h",
+static float nn__f_gate(int j, const float *x, const float *h, const float *w, const float *u,
+                        const float *b, const float *c, int in, int n)
+{
+  return nn__f_dot(b[j], w + j * in, x, in) + nn__f_dot(c[j], u + j * n, h, n);
+})
+
+NN__F(rnn, "One step of a simple cell: y = act(w x + b + u h + c); h = y",
+static void nn__f_rnn(float *y, float *h, const float *x, const float *w, const float *u,
+                      const float *b, const float *c, int in, int n, int relu)
+{
+  for (int j = 0; j < n; j++) {
+    const float sum = nn__f_gate(j, x, h, w, u, b, c, in, n);
+    y[j] = !relu ? nn__f_tanhf(sum) : sum < 0 ? 0 : sum;
+  }
+  nn__f_hold(h, y, n);
+})
+
+NN__F(lstm,
+"One step of a LSTM, whose state is h and, behind it, s; gates in the order i, f, g, o:\n"
+"  i, f, o = sigmoid(w x + b + u h + c); g = tanh(..);\n"
+"  s = f s + i g; y = o tanh(s); h = y",
+static void nn__f_lstm(float *y, float *h, const float *x, const float *w, const float *u,
+                       const float *b, const float *c, int in, int n)
+{
+  float *const s = h + n;
+  for (int j = 0; j < n; j++) {
+    const float i = nn__f_sigmoid(nn__f_gate(j, x, h, w, u, b, c, in, n));
+    const float f = nn__f_sigmoid(nn__f_gate(n + j, x, h, w, u, b, c, in, n));
+    const float g = nn__f_tanhf(nn__f_gate(2 * n + j, x, h, w, u, b, c, in, n));
+    const float o = nn__f_sigmoid(nn__f_gate(3 * n + j, x, h, w, u, b, c, in, n));
+    s[j] = f * s[j] + i * g;
+    y[j] = o * nn__f_tanhf(s[j]);
+  }
+  nn__f_hold(h, y, n);
+})
+
+NN__F(gru,
+"One step of a GRU, gates in the order r, z, n:\n"
+"  r, z = sigmoid(w x + b + u h + c); n = tanh(w x + b + r (u h + c));\n"
+"  y = (1 - z) n + z h; h = y",
+static void nn__f_gru(float *y, float *h, const float *x, const float *w, const float *u,
+                      const float *b, const float *c, int in, int n)
+{
+  for (int j = 0; j < n; j++) {
+    const int k = 2 * n + j;
+    const float r = nn__f_sigmoid(nn__f_gate(j, x, h, w, u, b, c, in, n));
+    const float z = nn__f_sigmoid(nn__f_gate(n + j, x, h, w, u, b, c, in, n));
+    const float past = nn__f_dot(c[k], u + k * n, h, n);
+    const float fresh = nn__f_tanhf(nn__f_dot(b[k], w + k * in, x, in) + r * past);
+    y[j] = (1 - z) * fresh + z * h[j];
+  }
+  nn__f_hold(h, y, n);
+})
+
+/* Int8. */
+
 NN__Q(fixed,
+"v / 2^shift to the nearest whole number, the greater one of two, within 2^28. What is\n"
+"shifted is never below 0: ~(~v >> n) rounds down as v >> n.",
 static int32_t nn__q_fixed(int64_t v, int shift)
 {
   const int64_t sign = v < 0 ? -1 : 0;
@@ -15666,10 +15554,12 @@ static int32_t nn__q_fixed(int64_t v, int shift)
   return (int32_t)((uint32_t)(twice + 1073741825) >> 1) - 536870912;
 })
 
-NN__Q(byte,
+NN__Q(byte, "The nearest number that is a byte.",
 static int8_t nn__q_byte(int32_t v) { return (int8_t)(v < -128 ? -128 : v > 127 ? 127 : v); })
 
 NN__Q(take,
+"Bytes from floats: zero + x/scale, to the nearest, halves away from 0; twice: 2/scale.\n"
+"(One product and a conversion, which no compiler may join with anything.)",
 static void nn__q_take(int8_t *y, const float *x, int n, float twice, int zero)
 {
   for (int k = 0; k < n; k++) {
@@ -15679,19 +15569,19 @@ static void nn__q_take(int8_t *y, const float *x, int n, float twice, int zero)
   }
 })
 
-NN__Q(give,
+NN__Q(give, "Floats from bytes.",
 static void nn__q_give(float *y, const int8_t *x, int n, float scale, int zero)
 {
   for (int k = 0; k < n; k++) y[k] = scale * (float)(x[k] - zero);
 })
 
-NN__Q(each,
+NN__Q(each, "A function of each number, by its table.",
 static void nn__q_each(int8_t *y, const int8_t *x, const int8_t *table, int n)
 {
   for (int k = 0; k < n; k++) y[k] = table[x[k] + 128];
 })
 
-NN__Q(dot,
+NN__Q(dot, "sum + the sum over k of w[k] (x[k] - zero)",
 static int32_t nn__q_dot(int32_t sum, const int8_t *w, const int8_t *x, int n, int zero)
 {
   do sum += (int32_t)*w++ * (*x++ - zero);
@@ -15700,20 +15590,14 @@ static int32_t nn__q_dot(int32_t sum, const int8_t *w, const int8_t *x, int n, i
 })
 
 NN__Q(out,
+"The byte of a sum: zero + sum m / 2^shift; then by the activation's table, if any.",
 static int8_t nn__q_out(int32_t sum, int32_t m, const int8_t *table, int shift, int zero)
 {
   const int8_t v = nn__q_byte(zero + nn__q_fixed((int64_t)sum * m, shift));
   return table ? table[v + 128] : v;
 })
 
-NN__Q(window,
-struct nn__q_window {
-  nn__q_size channels, high, wide, out, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h,
-      pad_w, dilation_h, dilation_w, groups, x_channel, x_row, y_channel, y_row, pool_h, pool_w,
-      step_h, step_w, shift, x_zero, y_zero;
-};)
-
-NN__Q(sum,
+NN__Q(sum, "sum + the sum over k of w[k] h[k]",
 static int32_t nn__q_sum(int32_t sum, const int8_t *w, const int16_t *h, int n)
 {
   do sum += (int32_t)*w++ * *h++;
@@ -15722,25 +15606,11 @@ static int32_t nn__q_sum(int32_t sum, const int8_t *w, const int16_t *h, int n)
 })
 
 NN__Q(conv,
-static void nn__q_gather(int16_t *h, const int8_t *x, const int16_t *zeros,
-                        const struct nn__q_window *s, int i, int j)
-{
-  for (int c = 0; c < s->channels; c++) {
-    const int zero = zeros ? zeros[c] : s->x_zero;
-    for (int u = 0; u < s->kernel_h; u++) {
-      const int row = i + u * s->dilation_h;
-      for (int v = 0; v < s->kernel_w; v++) {
-        const int column = j + v * s->dilation_w;
-        const int inside = row >= 0 && row < s->high && column >= 0 && column < s->wide;
-        *h++ = (int16_t)(inside ? x[row * s->x_row + column] - zero : 0);
-      }
-    }
-    x += s->x_channel;
-  }
-}
+"A convolution: for each output the sum of w h; of a window that is pooled only the\n"
+"largest.",
 static void nn__q_conv(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int32_t *b,
-                       const int32_t *m, const int8_t *table, const int16_t *zeros,
-                       const struct nn__q_window *s)
+                       const int32_t *m, const int8_t *table, const int16_t *zeros, int shift,
+                       int x_zero, int y_zero, const struct nn__q_window *s)
 {
   const int taps = s->channels * s->kernel_h * s->kernel_w;
   const int group = s->out / s->groups;
@@ -15751,10 +15621,11 @@ static void nn__q_conv(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, 
         const int column = j / s->pool_w * s->step_w + j % s->pool_w;
         const int fresh = i % s->pool_h + j % s->pool_w == 0;
         int8_t *to = y + first * s->y_channel + i / s->pool_h * s->y_row + j / s->pool_w;
-        nn__q_gather(h, x, zeros, s, row * s->stride_h - s->pad_h, column * s->stride_w - s->pad_w);
+        nn__q_gather(h, x, zeros, (int16_t)x_zero, s, row * s->stride_h - s->pad_h,
+                     column * s->stride_w - s->pad_w);
         for (int o = first; o < first + group; o++) {
-          const int8_t v = nn__q_out(nn__q_sum(b[o], w + o * taps, h, taps), m[o], table, s->shift,
-                                     s->y_zero);
+          const int8_t v = nn__q_out(nn__q_sum(b[o], w + o * taps, h, taps), m[o], table, shift,
+                                     y_zero);
           if (fresh || v > *to) *to = v;
           to += s->y_channel;
         }
@@ -15765,19 +15636,16 @@ static void nn__q_conv(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, 
   }
 })
 
-NN__Q(linear,
+NN__Q(linear, "y[o] from b[o] + the sum over k of w[o][k] (x[k] - zero)",
 static void nn__q_linear(int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b,
-                         const int32_t *m, const int8_t *table, int in, int out, int rows,
-                         int shift, int x_zero, int y_zero)
+                         const int32_t *m, const int8_t *table, int in, int out, int shift,
+                         int x_zero, int y_zero)
 {
-  for (; rows > 0; rows--) {
-    for (int o = 0; o < out; o++)
-      *y++ = nn__q_out(nn__q_dot(b[o], w + o * in, x, in, x_zero), m[o], table, shift, y_zero);
-    x += in;
-  }
+  for (int o = 0; o < out; o++)
+    y[o] = nn__q_out(nn__q_dot(b[o], w + o * in, x, in, x_zero), m[o], table, shift, y_zero);
 })
 
-NN__Q(copy,
+NN__Q(copy, "Copies a x b x c numbers, by a table from one scale to another.",
 static void nn__q_copy(int8_t *y, const int8_t *x, const int8_t *table, int a, int b, int c, int yi,
                        int yj, int yk, int xi, int xj, int xk)
 {
@@ -15791,13 +15659,13 @@ static void nn__q_copy(int8_t *y, const int8_t *x, const int8_t *table, int a, i
   }
 })
 
-NN__Q(fill,
+NN__Q(fill, "",
 static void nn__q_fill(int8_t *y, int n, int value)
 {
   for (int k = 0; k < n; k++) y[k] = (int8_t)value;
 })
 
-NN__Q(add,
+NN__Q(add, "y = a + b",
 static void nn__q_add(int8_t *y, const int8_t *a, const int8_t *b, int n, int32_t a_factor,
                       int32_t b_factor, int shift, int a_zero, int b_zero, int y_zero)
 {
@@ -15807,6 +15675,7 @@ static void nn__q_add(int8_t *y, const int8_t *a, const int8_t *b, int n, int32_
 })
 
 NN__Q(multiply,
+"y = a b; one b is for `each` numbers; after `count` of them the first comes again",
 static void nn__q_multiply(int8_t *y, const int8_t *a, const int8_t *b, int n, int each, int count,
                            int32_t factor, int shift, int a_zero, int b_zero, int y_zero)
 {
@@ -15816,7 +15685,7 @@ static void nn__q_multiply(int8_t *y, const int8_t *a, const int8_t *b, int n, i
   }
 })
 
-NN__Q(prelu,
+NN__Q(prelu, "x, or where it is below 0 x times its channel's factor",
 static void nn__q_prelu(int8_t *y, const int8_t *x, const int32_t *m, int n, int each, int count,
                         int32_t factor, int shift, int x_zero, int y_zero)
 {
@@ -15827,21 +15696,9 @@ static void nn__q_prelu(int8_t *y, const int8_t *x, const int32_t *m, int n, int
   }
 })
 
-NN__Q(pool,
-struct nn__q_pool {
-  nn__q_size channels, high, wide, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h,
-      pad_w, average, exclude_pad, x_channel, x_row, y_channel, y_row, shift, x_zero, y_zero;
-};
-static int nn__q_first(int i, int size, int out, int kernel, int stride, int pad, int *end,
-                       int *whole)
-{
-  const int first = stride ? i * stride - pad : i * size / out;
-  const int last = stride ? first + kernel : ((i + 1) * size + out - 1) / out;
-  *whole = (last < size + pad ? last : size + pad) - first;
-  *end = last < size ? last : size;
-  return first < 0 ? 0 : first;
-}
-static void nn__q_pool(int8_t *y, const int8_t *x, int32_t factor, const struct nn__q_pool *s)
+NN__Q(pool, "Pooling: of each window the largest number or the mean.",
+static void nn__q_pool(int8_t *y, const int8_t *x, int32_t factor, int shift, int x_zero,
+                       int y_zero, const struct nn__q_places *s)
 {
   for (int c = 0; c < s->channels; c++) {
     for (int i = 0; i < s->out_h; i++) {
@@ -15859,15 +15716,14 @@ static void nn__q_pool(int8_t *y, const int8_t *x, int32_t factor, const struct 
         for (int row = top; row < end_h; row++) {
           for (int column = left; column < end_w; column++) {
             const int v = x[c * s->x_channel + row * s->x_row + column];
-            sum += v - s->x_zero;
+            sum += v - x_zero;
             if (v > best) best = v;
           }
         }
         if (s->exclude_pad) all_h = end_h - top;
         if (s->exclude_pad) all_w = end_w - left;
         if (s->average)
-          best = s->y_zero +
-                 (int)nn__q_fixed((int64_t)sum * factor / ((int32_t)all_h * all_w), s->shift);
+          best = y_zero + (int)nn__q_fixed((int64_t)sum * factor / ((int32_t)all_h * all_w), shift);
         y[c * s->y_channel + i * s->y_row + j] = nn__q_byte(best);
       }
     }
@@ -15875,8 +15731,11 @@ static void nn__q_pool(int8_t *y, const int8_t *x, int32_t factor, const struct 
 })
 
 NN__Q(turned,
+"A transposed convolution: y[o][i][j] is the sum of those w[c][o][u][v] (x[c] - zero)\n"
+"whose x lies at ((i + pad - u)/stride, (j + pad - v)/stride).",
 static void nn__q_turned(int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b,
-                         const int32_t *m, const struct nn__q_window *s)
+                         const int32_t *m, int shift, int x_zero, int y_zero,
+                         const struct nn__q_window *s)
 {
   const int each = s->out / s->groups;
   const int taps = s->kernel_h * s->kernel_w;
@@ -15893,84 +15752,56 @@ static void nn__q_turned(int8_t *y, const int8_t *x, const int8_t *w, const int3
           const int at = row / s->stride_h * s->wide + column / s->stride_w;
           for (int c = o / each * in; c < (o / each + 1) * in; c++)
             sum += (int32_t)w[(c * each + o % each) * taps + k] *
-                   (x[c * s->high * s->wide + at] - s->x_zero);
+                   (x[c * s->high * s->wide + at] - x_zero);
         }
-        *y++ = nn__q_out(sum, m[o], 0, s->shift, s->y_zero);
+        *y++ = nn__q_out(sum, m[o], 0, shift, y_zero);
       }
     }
   }
 })
 
-NN__Q(shares,
-static void nn__q_shares(int8_t *y, const int8_t *x, const int32_t *e, int rows, int row, int n,
-                          int next)
+NN__Q(shares, "exp(x[k]) over their sum; e[d]: 2^16 exp(-d scale)",
+static void nn__q_shares(int8_t *y, const int8_t *x, const int32_t *e, int n, int next)
 {
-  for (; rows > 0; rows--) {
-    int most = -128;
-    uint32_t sum = 0;
-    for (int k = 0; k < n; k++)
-      if (x[k * next] > most) most = x[k * next];
-    for (int k = 0; k < n; k++) sum += (uint32_t)e[most - x[k * next]];
-    for (int k = 0; k < n; k++) {
-      const uint32_t own = (uint32_t)e[most - x[k * next]];
-      y[k * next] = nn__q_byte((int32_t)((512 * own + sum) / (2 * sum)) - 128);
-    }
-    x += row;
-    y += row;
+  int most = -128;
+  uint32_t sum = 0;
+  for (int k = 0; k < n; k++)
+    if (x[k * next] > most) most = x[k * next];
+  for (int k = 0; k < n; k++) sum += (uint32_t)e[most - x[k * next]];
+  for (int k = 0; k < n; k++) {
+    const uint32_t own = (uint32_t)e[most - x[k * next]];
+    y[k * next] = nn__q_byte((int32_t)((512 * own + sum) / (2 * sum)) - 128);
   }
 })
 
 NN__Q(norm,
-struct nn__q_norm {
-  nn__q_size count, step, parts, rows, next, n, each, shift, y_zero;
-};
+"(x - mean)/sqrt(variance + eps) w + b from exact sums; eps: for size^2 variances.",
 static void nn__q_norm(int8_t *y, const int8_t *x, const int32_t *m, const int32_t *b, float eps,
-                       const struct nn__q_norm *s)
+                       int rows, int next, int n, int each, int shift, int y_zero)
 {
-  for (int t = 0; t < s->count; t++) {
-    const int32_t size = (int32_t)s->rows * s->n;
-    int64_t sum = 0;
-    int64_t squares = 0;
-    for (int r = 0; r < s->rows; r++) {
-      for (int k = 0; k < s->n; k++) {
-        const int32_t v = x[r * s->next + k];
-        sum += v;
-        squares += v * v;
-      }
+  const int32_t size = (int32_t)rows * n;
+  int64_t sum = 0;
+  int64_t squares = 0;
+  for (int r = 0; r < rows; r++) {
+    for (int k = 0; k < n; k++) {
+      const int32_t v = x[r * next + k];
+      sum += v;
+      squares += v * v;
     }
-    const float root = sqrtf((float)(size * squares - sum * sum) + eps);
-    const int64_t scale = (int64_t)(1.09951163e12f / (root < 1 ? 1 : root));
-    for (int r = 0; r < s->rows; r++) {
-      for (int k = 0; k < s->n; k++) {
-        const int c = t * s->parts + k / s->each;
-        const int64_t off = (int64_t)size * x[r * s->next + k] - sum;
-        const int64_t v = nn__q_fixed(off * scale, 29);
-        y[r * s->next + k] =
-            nn__q_byte(s->y_zero + nn__q_fixed(v * m[c] + (int64_t)b[c] * 32768, s->shift));
-      }
+  }
+  const float root = sqrtf((float)(size * squares - sum * sum) + eps);
+  const int64_t scale = (int64_t)(1.09951163e12f / (root < 1 ? 1 : root));
+  for (int r = 0; r < rows; r++) {
+    for (int k = 0; k < n; k++) {
+      const int64_t off = (int64_t)size * x[r * next + k] - sum;
+      const int64_t v = nn__q_fixed(off * scale, 29);
+      y[r * next + k] = nn__q_byte(
+          y_zero + nn__q_fixed(v * m[k / each] + (int64_t)b[k / each] * 32768, shift));
     }
-    x += s->step;
-    y += s->step;
   }
 })
 
-NN__Q(embed,
-static void nn__q_embed(int8_t *y, const float *x, const int8_t *w, int steps, int width, int rows)
-{
-  for (int t = 0; t < steps; t++) {
-    const int row = x[t] >= 0 && x[t] < (float)rows ? (int)x[t] : 0;
-    for (int k = 0; k < width; k++) *y++ = w[row * width + k];
-  }
-})
-
-NN__Q(blend,
-static int nn__q_between(int i, int factor, int size, int *share)
-{
-  const int at = 2 * i + 1 > factor ? 2 * i + 1 - factor : 0;
-  const int first = at / (2 * factor);
-  *share = first + 1 < size ? at % (2 * factor) : 0;
-  return first;
-}
+NN__Q(blend, "An image `down` times as high and `across` as wide.",
 static void nn__q_blend(int8_t *y, const int8_t *x, int channels, int high, int wide, int down,
                         int across)
 {
@@ -15997,9 +15828,11 @@ static void nn__q_blend(int8_t *y, const int8_t *x, int channels, int high, int 
 })
 
 NN__Q(cell,
+"Cells: gates' sums p in units of 2^-12; 1/(1 + exp(-p)) = 1/(1 + 2^-i 2^-f), i + f =\n"
+"p/ln 2 and 2^-f a polynomial, within two units of 2^-15, as the state h is;\n"
+"tanh p = 2 sigmoid 2p - 1.",
 struct nn__q_cell {
-  nn__q_size in, hidden, gates, steps, x_step, y_step, reverse, relu, shift, h_shift, y_shift,
-      x_zero, y_zero, b_unit;
+  nn__q_size in, hidden, relu, gates, shift, h_shift, y_shift, x_zero, y_zero, b_unit;
 };
 static int16_t nn__q_half(int32_t v)
 {
@@ -16043,273 +15876,248 @@ static void nn__q_end(int8_t *y, int16_t *h, int32_t factor, const struct nn__q_
   }
 })
 
-NN__Q(rnn,
+NN__Q(rnn, "A step of a simple cell: h = act(w x + u h + b)",
 static void nn__q_rnn(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int8_t *u,
                       const int16_t *b, const int8_t *m, int32_t factor, const struct nn__q_cell *s)
 {
-  for (int t = 0; t < s->steps; t++) {
-    const int at = s->reverse ? s->steps - 1 - t : t;
-    const int8_t *const own = x + at * s->x_step;
-    for (int j = 0; j < s->hidden; j++) {
-      const int32_t sum = nn__q_gate(j, own, h, w, u, b, m, s);
-      h[s->hidden + j] = nn__q_half(!s->relu ? nn__q_tanh(sum) : sum < 0 ? 0 : sum);
-    }
-    nn__q_end(y + at * s->y_step, h, factor, s);
+  for (int j = 0; j < s->hidden; j++) {
+    const int32_t sum = nn__q_gate(j, x, h, w, u, b, m, s);
+    h[s->hidden + j] = nn__q_half(!s->relu ? nn__q_tanh(sum) : sum < 0 ? 0 : sum);
   }
+  nn__q_end(y, h, factor, s);
 })
 
 NN__Q(lstm,
+"Of a LSTM, gates i, f, g, o: c = f c + i g, in units of 2^-11; h = o tanh c",
 static void nn__q_lstm(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int8_t *u,
                        const int16_t *b, const int8_t *m, int32_t factor,
                        const struct nn__q_cell *s)
 {
   const int n = s->hidden;
   int16_t *const c = h + 2 * n;
-  for (int t = 0; t < s->steps; t++) {
-    const int at = s->reverse ? s->steps - 1 - t : t;
-    const int8_t *const own = x + at * s->x_step;
-    for (int j = 0; j < n; j++) {
-      const int32_t i = nn__q_sigmoid(nn__q_gate(j, own, h, w, u, b, m, s));
-      const int32_t f = nn__q_sigmoid(nn__q_gate(n + j, own, h, w, u, b, m, s));
-      const int32_t g = nn__q_tanh(nn__q_gate(2 * n + j, own, h, w, u, b, m, s));
-      const int32_t o = nn__q_sigmoid(nn__q_gate(3 * n + j, own, h, w, u, b, m, s));
-      c[j] = nn__q_half(nn__q_fixed((int64_t)f * c[j] * 16 + (int64_t)i * g, 19));
-      h[n + j] = nn__q_half(nn__q_fixed((int64_t)o * nn__q_tanh(2 * (int32_t)c[j]), 15));
-    }
-    nn__q_end(y + at * s->y_step, h, factor, s);
+  for (int j = 0; j < n; j++) {
+    const int32_t i = nn__q_sigmoid(nn__q_gate(j, x, h, w, u, b, m, s));
+    const int32_t f = nn__q_sigmoid(nn__q_gate(n + j, x, h, w, u, b, m, s));
+    const int32_t g = nn__q_tanh(nn__q_gate(2 * n + j, x, h, w, u, b, m, s));
+    const int32_t o = nn__q_sigmoid(nn__q_gate(3 * n + j, x, h, w, u, b, m, s));
+    c[j] = nn__q_half(nn__q_fixed((int64_t)f * c[j] * 16 + (int64_t)i * g, 19));
+    h[n + j] = nn__q_half(nn__q_fixed((int64_t)o * nn__q_tanh(2 * (int32_t)c[j]), 15));
   }
+  nn__q_end(y, h, factor, s);
 })
 
 NN__Q(gru,
+"Of a GRU, gates r, z, n: n = tanh(w x + b + r (u h + c)); h = (1 - z) n + z h",
 static void nn__q_gru(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int8_t *u,
                       const int16_t *b, const int8_t *m, int32_t factor, const struct nn__q_cell *s)
 {
   const int n = s->hidden;
-  for (int t = 0; t < s->steps; t++) {
-    const int at = s->reverse ? s->steps - 1 - t : t;
-    const int8_t *const own = x + at * s->x_step;
-    for (int j = 0; j < n; j++) {
-      const int32_t r = nn__q_sigmoid(nn__q_gate(j, own, h, w, u, b, m, s));
-      const int32_t z = nn__q_sigmoid(nn__q_gate(n + j, own, h, w, u, b, m, s));
-      const int32_t past = b[3 * n + j] * s->b_unit + nn__q_back(2 * n + j, h, u, m, s);
-      const int32_t fresh = nn__q_tanh(nn__q_ahead(2 * n + j, own, w, b, m, s) +
-                                       nn__q_fixed((int64_t)r * past, 15));
-      h[n + j] = nn__q_half(nn__q_fixed(z * h[j] + (32768 - z) * fresh, 15));
-    }
-    nn__q_end(y + at * s->y_step, h, factor, s);
+  for (int j = 0; j < n; j++) {
+    const int32_t r = nn__q_sigmoid(nn__q_gate(j, x, h, w, u, b, m, s));
+    const int32_t z = nn__q_sigmoid(nn__q_gate(n + j, x, h, w, u, b, m, s));
+    const int32_t past = b[3 * n + j] * s->b_unit + nn__q_back(2 * n + j, h, u, m, s);
+    const int32_t fresh = nn__q_tanh(nn__q_ahead(2 * n + j, x, w, b, m, s) +
+                                     nn__q_fixed((int64_t)r * past, 15));
+    h[n + j] = nn__q_half(nn__q_fixed(z * h[j] + (32768 - z) * fresh, 15));
   }
+  nn__q_end(y, h, factor, s);
 })
 
-NN__Q(begin,
+NN__Q(begin, "A cell's state from bytes.",
 static void nn__q_begin(int16_t *h, const int8_t *x, int n, int32_t factor, int shift, int zero)
 {
   for (int k = 0; k < n; k++)
     h[k] = nn__q_half(nn__q_fixed((int64_t)(x[k] - zero) * factor, shift));
 })
 
-NN__Q(final,
+NN__Q(final, "And back.",
 static void nn__q_final(int8_t *y, const int16_t *h, int n, int32_t factor, int shift, int zero)
 {
   for (int k = 0; k < n; k++)
     y[k] = nn__q_byte(zero + nn__q_fixed((int64_t)h[k] * factor, shift));
 })
 
-NN__Q(clear,
-static void nn__q_clear(int16_t *h, int n)
-{
-  for (int k = 0; k < n; k++) h[k] = 0;
-})
+/* ---- the calls ---------------------------------------------------------------------------- */
 
-/* ---- int8: the steps ---------------------------------------------------------------------- */
+typedef enum nn__c_kernel {
+  NN__C_EXP, NN__C_SIGMOID, NN__C_GELU, NN__C_SOFTPLUS, NN__C_ACT, NN__C_BYTE, NN__C_FIXED,
+  NN__C_TAKE, NN__C_HOLD, NN__C_GIVE, NN__C_EACH, NN__C_DOT, NN__C_SUM, NN__C_OUT, NN__C_WINDOW,
+  NN__C_GATHER, NN__C_CONV, NN__C_TURNED, NN__C_LINEAR, NN__C_PLACES, NN__C_FIRST, NN__C_POOL,
+  NN__C_COPY, NN__C_CLEAR, NN__C_FILL, NN__C_ADD, NN__C_MULTIPLY, NN__C_SCALE, NN__C_PRELU,
+  NN__C_SHARES, NN__C_SOFTMAX, NN__C_NORM, NN__C_EMBED, NN__C_BETWEEN, NN__C_BLEND, NN__C_CELL,
+  NN__C_RNN, NN__C_LSTM, NN__C_GRU, NN__C_BEGIN, NN__C_FINAL, NN__C_KERNELS
+} nn__c_kernel;
 
-typedef enum nn__q_kernel {
-  NN__Q_BYTE, NN__Q_FIXED, NN__Q_TAKE, NN__Q_GIVE, NN__Q_EACH, NN__Q_DOT, NN__Q_SUM,
-  NN__Q_OUT, NN__Q_WINDOW, NN__Q_CONV,
-  NN__Q_TURNED, NN__Q_LINEAR, NN__Q_POOL, NN__Q_COPY, NN__Q_FILL, NN__Q_ADD, NN__Q_MULTIPLY,
-  NN__Q_PRELU, NN__Q_SHARES, NN__Q_NORM, NN__Q_EMBED, NN__Q_BLEND, NN__Q_CELL, NN__Q_RNN,
-  NN__Q_LSTM, NN__Q_GRU, NN__Q_BEGIN, NN__Q_FINAL, NN__Q_CLEAR, NN__Q_KERNELS
-} nn__q_kernel;
-#define NN__Q_BIT(name) ((uint32_t)1 << NN__Q_##name)
+/* The functions by kernels, each after those that it calls, in float and int8, and the arguments of
+ * those that are called by the net: y, x, z and h are places, a .. e the step's arrays, s its sizes
+ * in a struct, digits single numbers, m a factor, f a float, p what an int8 convolution gathers. */
+typedef struct nn__c_row {
+  const char *arguments;
+  const nn__c_function *function; /* NULL: there is none */
+} nn__c_row;
+static const nn__c_function nn__c_act_text = {
+    "act", "The activations by their numbers; 0: none.", NULL};
+static const nn__c_row nn__c_rows[NN__C_KERNELS][2] = {
+    [NN__C_EXP] = {{"", &nn__f_text_expf}, {"", &nn__f_text_expf}},
+    [NN__C_SIGMOID] = {{"", &nn__f_text_sigmoid}, {"", NULL}},
+    [NN__C_GELU] = {{"", &nn__f_text_gelu}, {"", NULL}},
+    [NN__C_SOFTPLUS] = {{"", &nn__f_text_softplus}, {"", NULL}},
+    [NN__C_ACT] = {{"", &nn__c_act_text}, {"", NULL}},
+    [NN__C_BYTE] = {{"", NULL}, {"", &nn__q_text_byte}},
+    [NN__C_FIXED] = {{"", NULL}, {"", &nn__q_text_fixed}},
+    [NN__C_TAKE] = {{"", NULL}, {"yx0f1", &nn__q_text_take}},
+    [NN__C_HOLD] = {{"yx0", &nn__f_text_hold}, {"", NULL}},
+    [NN__C_GIVE] = {{"yx0", &nn__f_text_hold}, {"yx0f1", &nn__q_text_give}},
+    [NN__C_EACH] = {{"yx01", &nn__f_text_each}, {"yxa0", &nn__q_text_each}},
+    [NN__C_DOT] = {{"", &nn__f_text_dot}, {"", &nn__q_text_dot}},
+    [NN__C_SUM] = {{"", NULL}, {"", &nn__q_text_sum}},
+    [NN__C_OUT] = {{"", NULL}, {"", &nn__q_text_out}},
+    [NN__C_WINDOW] = {{"", &nn__q_text_window}, {"", &nn__q_text_window}},
+    [NN__C_GATHER] = {{"", &nn__q_text_gather}, {"", &nn__q_text_gather}},
+    [NN__C_CONV] = {{"yhxabc01s", &nn__f_text_conv}, {"ypxabcde012s", &nn__q_text_conv}},
+    [NN__C_TURNED] = {{"yxabs", &nn__f_text_turned}, {"yxabc012s", &nn__q_text_turned}},
+    [NN__C_LINEAR] = {{"yxab012", &nn__f_text_linear}, {"yxabcd01234", &nn__q_text_linear}},
+    [NN__C_PLACES] = {{"", &nn__q_text_places}, {"", &nn__q_text_places}},
+    [NN__C_FIRST] = {{"", &nn__q_text_first}, {"", &nn__q_text_first}},
+    [NN__C_POOL] = {{"yxs", &nn__f_text_pool}, {"yxm012s", &nn__q_text_pool}},
+    [NN__C_COPY] = {{"yx012345678", &nn__f_text_copy}, {"yxa012345678", &nn__q_text_copy}},
+    [NN__C_CLEAR] = {{"h0", &nn__q_text_clear}, {"h0", &nn__q_text_clear}},
+    [NN__C_FILL] = {{"y0", &nn__q_text_clear}, {"y01", &nn__q_text_fill}},
+    [NN__C_ADD] = {{"yxz0", &nn__f_text_add}, {"yxz0123456", &nn__q_text_add}},
+    [NN__C_MULTIPLY] = {{"yxz012", &nn__f_text_multiply}, {"yxz01234567", &nn__q_text_multiply}},
+    [NN__C_SCALE] = {{"yxab012", &nn__f_text_scale}, {"", NULL}},
+    [NN__C_PRELU] = {{"yxa012", &nn__f_text_prelu}, {"yxa0123456", &nn__q_text_prelu}},
+    [NN__C_SHARES] = {{"yx01", &nn__q_text_softmax}, {"yxa01", &nn__q_text_shares}},
+    [NN__C_SOFTMAX] = {{"", NULL}, {"yy01", &nn__q_text_softmax}},
+    [NN__C_NORM] = {{"yxabf0123", &nn__f_text_norm}, {"yxabf012345", &nn__q_text_norm}},
+    [NN__C_EMBED] = {{"yxa01", &nn__q_text_embed}, {"yxa01", &nn__q_text_embed}},
+    [NN__C_BETWEEN] = {{"", &nn__q_text_between}, {"", &nn__q_text_between}},
+    [NN__C_BLEND] = {{"yx01234", &nn__f_text_blend}, {"yx01234", &nn__q_text_blend}},
+    [NN__C_CELL] = {{"", &nn__f_text_gate}, {"", &nn__q_text_cell}},
+    [NN__C_RNN] = {{"yhxabcd012", &nn__f_text_rnn}, {"yhxabcdms", &nn__q_text_rnn}},
+    [NN__C_LSTM] = {{"yhxabcd01", &nn__f_text_lstm}, {"yhxabcdms", &nn__q_text_lstm}},
+    [NN__C_GRU] = {{"yhxabcd01", &nn__f_text_gru}, {"yhxabcdms", &nn__q_text_gru}},
+    [NN__C_BEGIN] = {{"hx0", &nn__f_text_hold}, {"hx0123", &nn__q_text_begin}},
+    [NN__C_FINAL] = {{"yh0", &nn__f_text_hold}, {"yh0123", &nn__q_text_final}}};
 
-/* What each is called, what stands ahead of it in C source, what it calls, and its arguments: y, x,
- * z and h are places, X and Y the caller's arrays, a .. e the step's arrays, s its sizes in a
- * struct, digits and on from : single ones of them, f a float, p what a convolution gathers. */
-static const struct nn__q_row {
-  const char *name, *arguments;
-  uint32_t calls;
-  const char *text, *about;
-} nn__q_rows[NN__Q_KERNELS] = {
-    {"byte", "", 0, nn__q_text_byte, "/* The nearest number that is a byte. */\n"},
-    {"fixed", "", NN__Q_BIT(BYTE), nn__q_text_fixed,
-     "/* v / 2^shift to the nearest whole number, the greater one of two, within 2^28. What is\n"
-     " * shifted is never below 0: ~(~v >> n) rounds down as v >> n. */\n"},
-    {"take", "yX0f1", NN__Q_BIT(BYTE), nn__q_text_take,
-     "/* Bytes from floats: zero + x/scale, to the nearest, halves away from 0; twice: 2/scale.\n"
-     " * (One product and a conversion, which no compiler may join with anything.) */\n"},
-    {"give", "Yx0f1", 0, nn__q_text_give, "/* Floats from bytes. */\n"},
-    {"each", "yxa0", 0, nn__q_text_each, "/* A function of each number, by its table. */\n"},
-    {"dot", "", 0, nn__q_text_dot, "/* sum + the sum over k of w[k] (x[k] - zero) */\n"},
-    {"sum", "", 0, nn__q_text_sum, "/* sum + the sum over k of w[k] h[k] */\n"},
-    {"out", "", NN__Q_BIT(FIXED), nn__q_text_out,
-     "/* The byte of a sum: zero + sum m / 2^shift; then by the activation's table, if any. */\n"},
-    {"window", "", 0, nn__q_text_window, "/* A convolution's sizes; channels: of one group. */\n"},
-    {"conv", "ypxabcdes", NN__Q_BIT(WINDOW) | NN__Q_BIT(SUM) | NN__Q_BIT(OUT), nn__q_text_conv,
-     "/* A convolution: what all outputs at one place look at, h[c][u][v] = x[c][i + u][j + v] -\n"
-     " * zero, 0 beyond the edges; then the sum of w h for each; of a window that is pooled only\n"
-     " * the largest. */\n"},
-    {"turned", "yxabcs", NN__Q_BIT(WINDOW) | NN__Q_BIT(OUT), nn__q_text_turned,
-     "/* A transposed convolution: y[o][i][j] is the sum of those w[c][o][u][v] (x[c] - zero)\n"
-     " * whose x lies at ((i + pad - u)/stride, (j + pad - v)/stride). */\n"},
-    {"linear", "yxabcd012345", NN__Q_BIT(DOT) | NN__Q_BIT(OUT), nn__q_text_linear,
-     "/* y[o] from b[o] + the sum over k of w[o][k] (x[k] - zero), row by row */\n"},
-    {"pool", "yx0s", NN__Q_BIT(FIXED), nn__q_text_pool,
-     "/* Pooling: window i along an axis is first .. *end - 1, with its padding it has *whole.\n"
-     " * A stride of 0: the windows share the axis out. */\n"},
-    {"copy", "yxa012345678", 0, nn__q_text_copy,
-     "/* Copies a x b x c numbers, by a table from one scale to another. */\n"},
-    {"fill", "y01", 0, nn__q_text_fill, ""},
-    {"add", "yxz0123456", NN__Q_BIT(FIXED), nn__q_text_add, "/* y = a + b */\n"},
-    {"multiply", "yxz01234567", NN__Q_BIT(FIXED), nn__q_text_multiply,
-     "/* y = a b; one b is for `each` numbers; after `count` of them the first comes again */\n"},
-    {"prelu", "yxa0123456", NN__Q_BIT(FIXED), nn__q_text_prelu,
-     "/* x, or where it is below 0 x times its channel's factor */\n"},
-    {"shares", "yxa0123", NN__Q_BIT(BYTE), nn__q_text_shares,
-     "/* exp(x[k]) over their sum; e[d]: 2^16 exp(-d scale) */\n"},
-    {"norm", "yxabfs", NN__Q_BIT(FIXED), nn__q_text_norm,
-     "/* (x - mean)/sqrt(variance + eps) w + b from exact sums; eps: for size^2 variances. */\n"},
-    {"embed", "yXa012", 0, nn__q_text_embed,
-     "/* Row x[t] of the table w; what is no number of a row is taken for 0. */\n"},
-    {"blend", "yx01234", 0, nn__q_text_blend,
-     "/* An image `down` times as high, `across` as wide: each number lies between the two rows\n"
-     " * and columns whose centres are next. */\n"},
-    {"cell", "", NN__Q_BIT(FIXED) | NN__Q_BIT(DOT) | NN__Q_BIT(SUM), nn__q_text_cell,
-     "/* Cells: gates' sums p in units of 2^-12; 1/(1 + exp(-p)) = 1/(1 + 2^-i 2^-f), i + f =\n"
-     " * p/ln 2 and 2^-f a polynomial, within two units of 2^-15, as the state h is;\n"
-     " * tanh p = 2 sigmoid 2p - 1. */\n"},
-    {"rnn", "yhxabcd0s", NN__Q_BIT(CELL), nn__q_text_rnn,
-     "/* A simple cell: h = act(w x + u h + b) */\n"},
-    {"lstm", "yhxabcd0s", NN__Q_BIT(CELL), nn__q_text_lstm,
-     "/* LSTM, gates i, f, g, o: c = f c + i g, in units of 2^-11; h = o tanh c */\n"},
-    {"gru", "yhxabcd0s", NN__Q_BIT(CELL), nn__q_text_gru,
-     "/* GRU, gates r, z, n: n = tanh(w x + b + r (u h + c)); h = (1 - z) n + z h */\n"},
-    {"begin", "hx0123", NN__Q_BIT(CELL), nn__q_text_begin, "/* A cell's state from bytes. */\n"},
-    {"final", "yh0123", NN__Q_BIT(CELL), nn__q_text_final, "/* And back. */\n"},
-    {"clear", "h0", 0, nn__q_text_clear, ""}};
+enum { NN__C_NUMBERS = 10, NN__C_SIZES = 24, NN__C_ARRAYS = 5 };
 
-enum { NN__Q_SIZES = 28, NN__Q_ARRAYS = 5, NN__Q_BINS = 1024 };
-
-typedef struct nn__q_array {
+typedef struct nn__c_array {
   const char *suffix; /* NULL: there is none */
-  void *at;
+  void *at;           /* int8: its numbers; else they are nn__c_value's, */
+  nn__c_what what;
+  int param;          /* of this parameter */
   size_t count;
-  int bytes; /* of each number */
-} nn__q_array;
+  int bytes;          /* of each number */
+} nn__c_array;
 
-/* A call of one function. */
-typedef struct nn__q_op nn__q_op;
-struct nn__q_op {
-  nn__q_op *next;
-  int step, sizes;
-  nn__q_kernel kernel;
-  size_t y, x, z, h;
+typedef struct nn__c_place {
+  int array;
+  size_t at;
+} nn__c_place;
+
+/* A call of one function, `times` times if more than 1: with t from 0 on, or backwards, its places
+ * and constants move on by so many numbers a turn. */
+struct nn__c_op {
+  nn__c_op *next;
+  int step;
+  nn__c_kernel kernel;
+  nn__c_place y, x, z;
+  size_t h;
+  int times, back, y_each, x_each, a_each;
   float real;
-  nn__q_size n[NN__Q_SIZES]; /* where all go into a struct, but the first of "0s" */
-  nn__q_array a[NN__Q_ARRAYS];
+  int32_t factor;
+  int numbers, sizes;
+  int n[NN__C_NUMBERS];
+  nn__q_size size[NN__C_SIZES];
+  nn__c_array a[NN__C_ARRAYS];
   char tail[16]; /* of its arrays' names */
 };
 
-struct nn_int8 {
-  nn__c c;
-  size_t room, each; /* bytes: of the plan; of one thread's working memory */
-  nn__q_op *first, **end;
-  double *low, *high, *least, *greatest; /* of each layer's outputs; without a cut */
-  double *most, *sum, *quantum, *bias;   /* of the weights of each output of a layer */
-  uint32_t *bins;
-  char *work;
-  double cut; /* share of outputs beyond each end of a range */
-};
-
-static size_t nn__q_align(size_t bytes) { return (bytes + 15) / 16 * 16; }
-
-static void nn__q_run_op(const nn_int8 *q, const nn__q_op *o, int8_t *m, int16_t *states,
-                         const float *in, float *out)
-{
-  int8_t *const y = m + o->y;
-  const int8_t *const x = m + o->x, *const z = m + o->z;
-  int16_t *const h = states + o->h, *const patch = states + q->c.states;
-  const nn__q_size *const n = o->n;
-  const void *const a = o->a[0].at, *const b = o->a[1].at, *const c = o->a[2].at;
-  const void *const d = o->a[3].at, *const e = o->a[4].at, *const s = n, *const rest = n + 1;
-  switch (o->kernel) {
-  case NN__Q_TAKE: nn__q_take(y, in, n[0], o->real, n[1]); break;
-  case NN__Q_GIVE: nn__q_give(out, x, n[0], o->real, n[1]); break;
-  case NN__Q_EACH: nn__q_each(y, x, a, n[0]); break;
-  case NN__Q_CONV: nn__q_conv(y, patch, x, a, b, c, d, e, s); break;
-  case NN__Q_TURNED: nn__q_turned(y, x, a, b, c, s); break;
-  case NN__Q_LINEAR: nn__q_linear(y, x, a, b, c, d, n[0], n[1], n[2], n[3], n[4], n[5]); break;
-  case NN__Q_POOL: nn__q_pool(y, x, n[0], rest); break;
-  case NN__Q_COPY:
-    nn__q_copy(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8]);
-    break;
-  case NN__Q_FILL: nn__q_fill(y, n[0], n[1]); break;
-  case NN__Q_ADD: nn__q_add(y, x, z, n[0], n[1], n[2], n[3], n[4], n[5], n[6]); break;
-  case NN__Q_MULTIPLY:
-    nn__q_multiply(y, x, z, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]);
-    break;
-  case NN__Q_PRELU: nn__q_prelu(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6]); break;
-  case NN__Q_SHARES: nn__q_shares(y, x, a, n[0], n[1], n[2], n[3]); break;
-  case NN__Q_NORM: nn__q_norm(y, x, a, b, o->real, s); break;
-  case NN__Q_EMBED: nn__q_embed(y, in, a, n[0], n[1], n[2]); break;
-  case NN__Q_BLEND: nn__q_blend(y, x, n[0], n[1], n[2], n[3], n[4]); break;
-  case NN__Q_RNN: nn__q_rnn(y, h, x, a, b, c, d, n[0], rest); break;
-  case NN__Q_LSTM: nn__q_lstm(y, h, x, a, b, c, d, n[0], rest); break;
-  case NN__Q_GRU: nn__q_gru(y, h, x, a, b, c, d, n[0], rest); break;
-  case NN__Q_BEGIN: nn__q_begin(h, x, n[0], n[1], n[2], n[3]); break;
-  case NN__Q_FINAL: nn__q_final(y, h, n[0], n[1], n[2], n[3]); break;
-  case NN__Q_CLEAR: nn__q_clear(h, n[0]); break;
-  default: break;
-  }
-}
-
 /* The next call of step s; NULL: no memory. */
-static nn__q_op *nn__q_add_op(nn__c *c, const nn__c_step *s, nn__q_kernel kernel)
+static nn__c_op *nn__c_add(nn__c *c, const nn__c_step *s, nn__c_kernel kernel)
 {
-  nn_int8 *const q = c->q;
-  nn__q_op *const o = nn__allocate(&c->m->config.allocator, sizeof *o);
+  nn__c_op *const o = nn__allocate(&c->m->config.allocator, sizeof *o);
   if (!o) nn__c_fail(c, NN_ERR_MEMORY, "out of", "memory");
   if (!o) return NULL;
   memset(o, 0, sizeof *o);
   o->step = (int)(s - c->step), o->kernel = kernel;
-  if (s->y.offset != SIZE_MAX) o->y = s->y.offset;
-  if (s->in[0] >= 0) o->x = c->step[s->in[0]].y.offset;
-  if (s->in[1] >= 0) o->z = c->step[s->in[1]].y.offset;
+  o->y.array = o->step, o->x.array = s->in[0], o->z.array = s->in[1];
   if (s->state.offset != SIZE_MAX) o->h = s->state.offset;
-  *q->end = o, q->end = &o->next;
+  *c->end = o, c->end = &o->next;
   return o;
 }
-static void nn__q_number(nn__q_op *o, int64_t n) { o->n[o->sizes++] = (nn__q_size)n; }
 
-static void *nn__q_array_of(nn__c *c, nn__q_op *o, int k, const char *suffix, size_t count,
-                            int bytes)
+static void nn__c_forget(nn__c *c)
 {
-  nn__q_array *a = &o->a[k];
+  const nn_allocator *const from = &c->m->config.allocator;
+  for (nn__c_op *o = c->first, *next; o; o = next) {
+    next = o->next;
+    for (int k = 0; k < NN__C_ARRAYS; k++)
+      if (o->a[k].at) nn__release(from, o->a[k].at, o->a[k].count * (size_t)o->a[k].bytes);
+    nn__release(from, o, sizeof *o);
+  }
+  c->first = NULL, c->end = &c->first;
+}
+
+/* Appends numbers to a call, and sizes to its struct. */
+static void nn__c_append(int *used, int32_t *to, const int *from, size_t count)
+{
+  for (size_t k = 0; k < count; k++) to[(*used)++] = from[k];
+}
+#define NN__C_LIST(...)                                                                           \
+  (const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int)
+#define NN__C_PASS(o, ...) nn__c_append(&(o)->numbers, (o)->n, NN__C_LIST(__VA_ARGS__))
+#define NN__C_SIZE(o, ...) nn__c_append(&(o)->sizes, (o)->size, NN__C_LIST(__VA_ARGS__))
+
+/* Numbers of a float net, which are nn__c_value's. */
+static void nn__c_reals(nn__c *c, nn__c_op *o, int k, const char *suffix, nn__c_what what,
+                        int param, size_t count)
+{
+  const nn__c_step *s = &c->step[o->step];
+  const nn__c_array a = {suffix, NULL, what, param, count, 4};
+  o->a[k] = a;
+  for (size_t i = 0; i < count; i++)
+    nn__c_finite(c, nn__c_value(c, s, what, param, i), c->m->node[s->node].name);
+}
+static void nn__c_whole(nn__c *c, nn__c_op *o, int k, const char *suffix, nn__c_what what,
+                        int param)
+{
+  const nn__node *node = &c->m->node[c->step[o->step].node];
+  nn__c_reals(c, o, k, suffix, what, param, c->m->param[node->param + param].count);
+}
+
+static void *nn__q_array(nn__c *c, nn__c_op *o, int k, const char *suffix, size_t count, int bytes)
+{
+  nn__c_array *a = &o->a[k];
   a->at = nn__allocate(&c->m->config.allocator, count * (size_t)bytes);
   if (!a->at) return nn__c_fail(c, NN_ERR_MEMORY, "out of", "memory"), NULL;
   a->suffix = suffix, a->count = count, a->bytes = bytes;
   return memset(a->at, 0, count * (size_t)bytes);
 }
 
-static void nn__q_forget(nn_int8 *q)
+/* Softmax over channels, or the last axis, row by row. */
+static void nn__c_softmax(const nn__c *c, nn__c_op *o, const nn__node *node)
 {
-  const nn_allocator *const from = &q->c.m->config.allocator;
-  for (nn__q_op *o = q->first, *next; o; o = next) {
-    next = o->next;
-    for (int k = 0; k < NN__Q_ARRAYS; k++)
-      nn__release(from, o->a[k].at, o->a[k].count * (size_t)o->a[k].bytes);
-    nn__release(from, o, sizeof *o);
-  }
-  q->first = NULL, q->end = &q->first;
+  const int image = node->rank == 3, rows = (int)node->rows, cols = (int)node->cols;
+  o->times = c->stream && !image ? 1 : rows;
+  o->y_each = o->x_each = image ? 1 : cols;
+  NN__C_PASS(o, cols, image ? rows : 1);
 }
+
+/* ---- int8 ---------------------------------------------------------------------------------- */
+
+enum { NN__Q_BINS = 1024 };
+
+struct nn_int8 {
+  nn__c c;
+  size_t room, each; /* bytes: of the plan; of one thread's working memory */
+  double *low, *high, *least, *greatest; /* of each layer's outputs; without a cut */
+  double *most, *sum, *quantum, *bias;   /* of the weights of each output of a layer */
+  uint32_t *bins;
+  char *work;
+  double cut; /* share of outputs beyond each end of a range */
+};
 
 static int64_t nn__q_round(double x, double most)
 {
@@ -16399,10 +16207,10 @@ static void nn__q_factors(nn__c *c, const nn__c_step *s, nn__c_what what, int pa
 
 /* Weights as bytes, in quanta of their output. */
 static void nn__q_weights(nn__c *c, const nn__c_step *s, nn__c_what what, int param, size_t each,
-                          nn__q_op *o, int array, const char *suffix)
+                          nn__c_op *o, int array, const char *suffix)
 {
   const size_t count = c->m->param[c->m->node[s->node].param + param].count;
-  int8_t *const w = nn__q_array_of(c, o, array, suffix, count, 1);
+  int8_t *const w = nn__q_array(c, o, array, suffix, count, 1);
   for (size_t i = 0; w && i < count && c->status == NN_OK; i++) {
     const double quantum = c->q->quantum[nn__q_output(c, s, each, i)];
     w[i] = (int8_t)nn__q_round(nn__c_value(c, s, what, param, i) / quantum, 127);
@@ -16416,10 +16224,10 @@ static int nn__q_limits(const nn__node *act)
 }
 
 /* Byte for byte what an activation (-1: none) gives in another scale. */
-static void nn__q_table(nn__c *c, nn__q_op *o, int array, int act, const nn__c_step *from,
+static void nn__q_table(nn__c *c, nn__c_op *o, int array, int act, const nn__c_step *from,
                         const nn__c_step *to)
 {
-  int8_t *const table = nn__q_array_of(c, o, array, "table", 256, 1);
+  int8_t *const table = nn__q_array(c, o, array, "table", 256, 1);
   nn_real y[256];
   for (int k = 0; k < 256; k++) y[k] = (nn_real)(from->scale * (k - 128 - from->zero));
   if (act >= 0) {
@@ -16431,34 +16239,13 @@ static void nn__q_table(nn__c *c, nn__q_op *o, int array, int act, const nn__c_s
     table[k] = nn__q_byte((int32_t)nn__q_round((double)y[k] / to->scale, 1e6) + to->zero);
 }
 
-/* A convolution's sizes; of a norm: one of a single weight for each channel. */
-static void nn__q_window(nn__c *c, const nn__c_step *s, nn__q_op *o, int shift, int x_zero,
-                         int y_zero)
-{
-  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
-  const nn__node *pool = s->pool >= 0 ? &c->m->node[s->pool] : NULL, *y = pool ? pool : node;
-  const nn_conv2d_options norm = {0, 1, 1, 1, 1, 0, 0, 1, 1, (int)node->cols, 0};
-  const nn_conv2d_options w = nn__is_conv(node->kind) ? node->window : norm;
-  const nn__c_windows none = {{1, 1}, {1, 1}, {0, 0}, 0}, p = pool ? nn__c_pool(c, pool) : none;
-  const int image = x->rank == 3, one = c->stream && !image;
-  const int high = one ? 1 : nn__c_high(x), wide = nn__c_wide(x), cols = (int)node->cols;
-  const int out_h = one ? 1 : nn__c_high(y), out_w = nn__c_wide(y);
-  const int channels = (int)x->cols / (nn__is_turned(node) ? 1 : w.groups);
-  const int sizes[] = {
-      channels, high, wide, cols, out_h, out_w, w.kernel_h, w.kernel_w, w.stride_h, w.stride_w,
-      w.pad_h, w.pad_w, w.dilation_h, w.dilation_w, w.groups, image ? high * wide : 1,
-      image ? wide : (int)x->cols, image ? out_h * out_w : 1, image ? out_w : cols, p.kernel[0],
-      p.kernel[1], p.stride[0], p.stride[1], shift, x_zero, y_zero};
-  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) nn__q_number(o, sizes[k]);
-}
-
 /* The zero of each channel where a scaling stands ahead of a padded convolution: its mean, to whole
  * bytes; the rest goes to the bias. */
-static double nn__q_zeros(nn__c *c, const nn__c_step *s, nn__q_op *o, const nn__c_step *from)
+static double nn__q_zeros(nn__c *c, const nn__c_step *s, nn__c_op *o, const nn__c_step *from)
 {
   const nn__node *node = &c->m->node[s->node];
   const size_t channels = c->m->node[s->ahead].cols, weights = c->m->param[node->param].count;
-  int16_t *const zeros = nn__q_array_of(c, o, 4, "zeros", channels, 2);
+  int16_t *const zeros = nn__q_array(c, o, 4, "zeros", channels, 2);
   double reach = 256;
   for (size_t i = 0; zeros && i < channels; i++) {
     const double mean = nn__c_value(c, s, NN__C_MEAN, 0, i) / from->scale;
@@ -16474,21 +16261,16 @@ static double nn__q_zeros(nn__c *c, const nn__c_step *s, nn__q_op *o, const nn__
   return reach;
 }
 
-/* Convolutions, linear layers, and norms on their own, which are convolutions of one weight. */
-static void nn__q_product(nn__c *c, nn__c_step *s)
+/* Weights, biases and factors of a product, or of a norm on its own. */
+static void nn__q_product(nn__c *c, nn__c_step *s, nn__c_op *o)
 {
   nn_int8 *const q = c->q;
   const nn__node *node = &c->m->node[s->node];
   const nn__c_step *from = &c->step[s->in[0]];
-  const int norm = nn__c_is_affine(node->kind), linear = node->kind == NN__LINEAR;
-  const int turned = nn__is_turned(node), before = s->norm >= 0 ? s->norm : s->node;
+  const int norm = nn__c_is_affine(node->kind), before = s->norm >= 0 ? s->norm : s->node;
   const int after = s->act >= 0 ? s->act : before, scaled = s->ahead >= 0 && nn__c_is_padded(node);
   const int by_table = s->act >= 0 && !nn__q_limits(&c->m->node[s->act]);
   const size_t outputs = node->cols;
-  nn__q_op *const o = nn__q_add_op(c, s, linear   ? NN__Q_LINEAR
-                                         : turned ? NN__Q_TURNED
-                                                  : NN__Q_CONV);
-  if (!o) return;
   nn__q_scale(s, q->low[after], q->high[after]);
   nn__c_step sum = *s;
   if (by_table) nn__q_scale(&sum, q->low[before], q->high[before]);
@@ -16498,8 +16280,8 @@ static void nn__q_product(nn__c *c, nn__c_step *s)
   const nn__c_what what = norm ? NN__C_FACTOR : NN__C_WEIGHT;
   nn__q_quanta(c, s, what, 0, (size_t)norm, outputs, reach, from->scale, q->bias);
   nn__q_weights(c, s, what, 0, (size_t)norm, o, 0, "weight");
-  int32_t *const b = nn__q_array_of(c, o, 1, "bias", outputs, 4);
-  int32_t *const m = nn__q_array_of(c, o, 2, "factor", outputs, 4);
+  int32_t *const b = nn__q_array(c, o, 1, "bias", outputs, 4);
+  int32_t *const m = nn__q_array(c, o, 2, "factor", outputs, 4);
   if (c->status != NN_OK) return;
   for (size_t i = 0; i < outputs; i++) {
     const double unit = from->scale * q->quantum[i];
@@ -16509,51 +16291,37 @@ static void nn__q_product(nn__c *c, nn__c_step *s)
   const int shift = nn__q_shift(q->quantum, outputs, 31);
   for (size_t i = 0; i < outputs; i++) m[i] = nn__q_factor(q->quantum[i], shift);
   if (by_table) nn__q_table(c, o, 3, s->act, &sum, s);
-  if (!linear) {
-    nn__q_window(c, s, o, shift, from->zero, sum.zero);
-    return;
-  }
-  nn__q_number(o, (int64_t)c->m->node[node->in[0]].cols), nn__q_number(o, (int64_t)outputs);
-  nn__q_number(o, c->stream ? 1 : (int64_t)node->rows), nn__q_number(o, shift);
-  nn__q_number(o, from->zero), nn__q_number(o, sum.zero);
+  NN__C_PASS(o, shift, from->zero, sum.zero);
 }
 
-static void nn__q_pooling(nn__c *c, nn__c_step *s)
+/* What 1 is in the sums of a cell's gates; makes the scales of what it gives. */
+static double nn__q_unit(nn__c *c, nn__c_step *s)
 {
-  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
-  const nn__c_step *from = &c->step[s->in[0]];
-  const nn__c_windows p = nn__c_pool(c, node);
-  const int high = nn__c_high(x), wide = nn__c_wide(x), image = x->rank == 3;
-  const int out_h = nn__c_high(node), out_w = nn__c_wide(node);
-  nn__q_op *const o = nn__q_add_op(c, s, NN__Q_POOL);
-  s->scale = from->scale, s->zero = from->zero;
-  if (p.average) nn__q_scale(s, c->q->low[s->node], c->q->high[s->node]);
-  if (!o) return;
-  const double factor = from->scale / s->scale;
-  const int shift = nn__q_shift(&factor, 1, 31);
-  const int sizes[] = {
-      (int)x->cols, high, wide, out_h, out_w, p.kernel[0], p.kernel[1], p.stride[0], p.stride[1],
-      p.pad[0], p.pad[1], p.average, node->exclude_pad, image ? high * wide : 1,
-      image ? wide : (int)x->cols, node->rank == 3 ? out_h * out_w : 1,
-      node->rank == 3 ? out_w : (int)node->cols, shift, from->zero, s->zero};
-  nn__q_number(o, nn__q_factor(factor, shift));
-  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) nn__q_number(o, sizes[k]);
+  nn_int8 *const q = c->q;
+  const nn__node *node = &c->m->node[s->node];
+  const int relu = nn__c_relu_cell(node), last = s->layer == node->cell.layers - 1;
+  double unit = relu ? 16384 : 4096;
+  while (relu && unit > 1 && q->high[s->node] * unit > 20000) unit /= 2;
+  const double most = relu ? 32767 / unit : 1;
+  nn__q_scale(s, last ? q->low[s->node] : relu ? 0 : -most, last ? q->high[s->node] : most);
+  if (node->final && c->users[node->final])
+    nn__q_scale(&c->step[c->of[node->final]], q->low[node->final], q->high[node->final]);
+  return unit;
 }
 
 /* The weights, biases and factors of one direction of a cell; unit: what 1 is in its gates' sums,
  * h_unit: in its state. */
-static void nn__q_cell(nn__c *c, const nn__c_step *s, nn__q_op *o, size_t in, int way, double unit,
-                       double h_unit, int x_step, int y_step)
+static void nn__q_cell(nn__c *c, const nn__c_step *s, nn__c_op *o, size_t in, int param,
+                       double unit, double h_unit)
 {
   const nn__node *node = &c->m->node[s->node];
   const nn__c_step *from = &c->step[s->in[0]];
   const int gru = node->kind == NN__GRU, gates = gru ? 3 : node->kind == NN__LSTM ? 4 : 1;
-  const int param = 4 * (s->layer * (int)nn__directions(node) + way);
   const size_t hidden = (size_t)node->cell.hidden, rows = (size_t)gates * hidden;
   const double y_factor = 1 / (h_unit * s->scale);
   const int y_shift = nn__q_shift(&y_factor, 1, 31);
-  int16_t *const b = nn__q_array_of(c, o, 2, "bias", (rows + (gru ? hidden : 0)), 2);
-  int8_t *const m = nn__q_array_of(c, o, 3, "factor", 2 * rows, 1);
+  int16_t *const b = nn__q_array(c, o, 2, "bias", (rows + (gru ? hidden : 0)), 2);
+  int8_t *const m = nn__q_array(c, o, 3, "factor", 2 * rows, 1);
   int shift[2], b_unit = 1;
   double most = 0;
   if (!b || !m) return;
@@ -16582,81 +16350,20 @@ static void nn__q_cell(nn__c *c, const nn__c_step *s, nn__q_op *o, size_t in, in
     nn__q_weights(c, s, what, param + (int)back, each, o, (int)back,
                   back ? "weight_hh" : "weight_ih");
   }
-  const int sizes[] = {(int)in, (int)hidden, gates, c->stream ? 1 : node->dim[0], x_step, y_step,
-                       way, node->cell.relu, shift[0], shift[1], y_shift, from->zero, s->zero,
-                       b_unit};
-  nn__q_number(o, nn__q_factor(y_factor, y_shift));
-  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) nn__q_number(o, sizes[k]);
+  o->factor = nn__q_factor(y_factor, y_shift);
+  NN__C_SIZE(o, (int)in, (int)hidden, node->cell.relu, gates, shift[0], shift[1], y_shift,
+             from->zero, s->zero, b_unit);
 }
 
-/* A state's numbers between a cell and an array: h, and of a LSTM c behind it. */
-static void nn__q_states(nn__c *c, const nn__c_step *s, int array, int way, double h_unit, int back)
-{
-  const nn__node *node = &c->m->node[s->node];
-  const nn__c_step *all = &c->step[array];
-  for (size_t k = 0; k <= (size_t)(node->kind == NN__LSTM); k++) {
-    nn__q_op *const o = nn__q_add_op(c, s, back ? NN__Q_FINAL : NN__Q_BEGIN);
-    if (!o) return;
-    const size_t at = nn__state_at(node, k, (size_t)s->layer, (size_t)way);
-    const double real = all->scale * (k ? 2048 : h_unit), factor = back ? 1 / real : real;
-    const int shift = nn__q_shift(&factor, 1, 31);
-    o->h += 2 * k * (size_t)node->cell.hidden;
-    o->x = o->y = all->y.offset + at;
-    nn__q_number(o, node->cell.hidden), nn__q_number(o, nn__q_factor(factor, shift));
-    nn__q_number(o, shift), nn__q_number(o, all->zero);
-  }
-}
-
-static void nn__q_cells(nn__c *c, nn__c_step *s)
-{
-  nn_int8 *const q = c->q;
-  const nn__node *node = &c->m->node[s->node];
-  const int hidden = node->cell.hidden, relu = node->kind == NN__RNN && node->cell.relu;
-  const int last = s->layer == node->cell.layers - 1;
-  const size_t in = s->layer ? node->cols : c->m->node[node->in[0]].cols;
-  const int y_step = c->stream || s->alone ? 0 : (int)node->cols;
-  double unit = relu ? 16384 : 4096;
-  while (relu && unit > 1 && q->high[s->node] * unit > 20000) unit /= 2;
-  const double h_unit = relu ? unit : 32768, most = relu ? 32767 / unit : 1;
-  nn__q_scale(s, last ? q->low[s->node] : relu ? 0 : -most, last ? q->high[s->node] : most);
-  if (node->final && c->users[node->final])
-    nn__q_scale(&c->step[c->of[node->final]], q->low[node->final], q->high[node->final]);
-  for (int way = 0; way < (int)nn__directions(node) && c->status == NN_OK; way++) {
-    if (node->inputs > 1) {
-      nn__q_states(c, s, s->in[1], way, h_unit, 0);
-    } else if (!c->stream) {
-      nn__q_op *const clear = nn__q_add_op(c, s, NN__Q_CLEAR);
-      if (clear) nn__q_number(clear, (int64_t)s->state.size);
-    }
-    nn__q_op *const o = nn__q_add_op(c, s, node->kind == NN__GRU    ? NN__Q_GRU
-                                           : node->kind == NN__LSTM ? NN__Q_LSTM
-                                                                    : NN__Q_RNN);
-    if (!o) return;
-    nn__text t = {o->tail, sizeof o->tail, 0};
-    nn__put_string(&t, "_l"), nn__put_signed(&t, s->layer);
-    nn__put_string(&t, way ? "_reverse" : "");
-    o->y += (size_t)(way * hidden);
-    nn__q_cell(c, s, o, in, way, unit, h_unit, c->stream ? 0 : (int)in, y_step);
-    if (node->final && c->users[node->final])
-      nn__q_states(c, s, c->of[node->final], way, h_unit, 1);
-  }
-}
-
-static void nn__q_norm_of(nn__c *c, nn__c_step *s)
+/* Of a layer or group norm over `size` numbers. */
+static void nn__q_norm_of(nn__c *c, nn__c_step *s, nn__c_op *o, size_t bare, double size)
 {
   nn_int8 *const q = c->q;
   const nn__node *node = &c->m->node[s->node];
   const nn__c_step *from = &c->step[s->in[0]];
-  const int image = node->rank == 3, group = node->kind == NN__GROUP_NORM;
-  const size_t places = image ? node->rows : 1, cols = node->cols;
-  const size_t rows = c->stream || image ? 1 : node->rows;
-  const size_t groups = group ? (size_t)node->size : 1, n = cols / groups * places;
-  const size_t count = node->no_bias ? (group ? cols : n) : c->m->param[node->param].count;
-  const double size = (double)(group ? rows : 1) * (double)n;
-  nn__q_op *const o = nn__q_add_op(c, s, NN__Q_NORM);
-  if (!o) return;
-  int32_t *const m = nn__q_array_of(c, o, 0, "factor", count, 4);
-  int32_t *const b = nn__q_array_of(c, o, 1, "bias", count, 4);
+  const size_t count = node->no_bias ? bare : c->m->param[node->param].count;
+  int32_t *const m = nn__q_array(c, o, 0, "factor", count, 4);
+  int32_t *const b = nn__q_array(c, o, 1, "bias", count, 4);
   if (!m || !b) return;
   nn__q_scale(s, q->low[s->node], q->high[s->node]);
   for (size_t i = 0; i < count; i++) {
@@ -16670,14 +16377,11 @@ static void nn__q_norm_of(nn__c *c, nn__c_step *s)
     b[i] = nn__q_factor(q->bias[i], shift);
   }
   o->real = (float)(size * size * node->value / (from->scale * from->scale));
-  const size_t sizes[] = {group ? groups : rows, n, group ? cols / groups : 0, group ? rows : 1,
-                          image ? 0 : cols, n, group ? places : 1};
-  for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++) nn__q_number(o, (int64_t)sizes[k]);
-  nn__q_number(o, shift), nn__q_number(o, s->zero);
+  NN__C_PASS(o, shift, s->zero);
 }
 
 /* An embedding's rows, in the scale that holds them all. */
-static void nn__q_vocabulary(nn__c *c, nn__c_step *s, nn__q_op *o)
+static void nn__q_vocabulary(nn__c *c, nn__c_step *s, nn__c_op *o)
 {
   const nn__node *node = &c->m->node[s->node];
   const size_t count = c->m->param[node->param].count;
@@ -16688,285 +16392,266 @@ static void nn__q_vocabulary(nn__c *c, nn__c_step *s, nn__q_op *o)
     low = v < low ? v : low, high = v > high ? v : high;
   }
   nn__q_scale(s, low, high);
-  int8_t *const w = nn__q_array_of(c, o, 0, "weight", count, 1);
+  int8_t *const w = nn__q_array(c, o, 0, "weight", count, 1);
   for (size_t i = 0; w && i < count && c->status == NN_OK; i++)
     w[i] = nn__q_byte(
         (int32_t)nn__q_round(nn__c_param(c, node, 0, i) / s->scale, 1e6) + s->zero);
 }
 
-/* Layers that treat each number, or each row, by itself, and the ends of the net. */
-static void nn__q_rows_of(nn__c *c, nn__c_step *s)
+/* The scales, factors and tables of nn__c_rows_of's layers. */
+static void nn__q_rows_of(nn__c *c, nn__c_step *s, nn__c_op *o)
 {
   nn_int8 *const q = c->q;
-  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
+  const nn__node *node = &c->m->node[s->node];
   const nn__c_step *from = s->in[0] >= 0 ? &c->step[s->in[0]] : s;
   const nn__c_step *other = s->in[1] >= 0 ? &c->step[s->in[1]] : from;
-  const int each_row = c->m->node[node->in[node->inputs > 1]].rank < node->rank;
-  const int64_t places = node->rank == 3 ? (int64_t)node->rows : 1, cols = (int64_t)node->cols;
-  const int64_t rows = c->stream || node->rank == 3 ? 1 : (int64_t)node->rows;
-  const int64_t size = (int64_t)s->size;
-  int64_t n[10] = {size};
-  int numbers = 1, shift;
-  nn__q_kernel kernel = NN__Q_EACH;
-  double factor[2];
-  float real = 0;
+  double *const factor = q->quantum;
+  size_t factors = 1;
   nn__q_scale(s, q->low[s->node], q->high[s->node]);
-  if (s->layer < 0) {
-    kernel = NN__Q_GIVE, real = (float)from->scale, n[numbers++] = from->zero;
-  } else if (node->kind == NN__INPUT) {
-    kernel = NN__Q_TAKE, real = (float)(2 / s->scale), n[numbers++] = s->zero;
-  } else if (node->kind == NN__ADD) {
-    kernel = NN__Q_ADD;
-    factor[0] = from->scale / s->scale, factor[1] = other->scale / s->scale;
-    shift = nn__q_shift(factor, 2, 31);
-    const int64_t rest[] = {nn__q_factor(factor[0], shift), nn__q_factor(factor[1], shift), shift,
-                            from->zero, other->zero, s->zero};
-    memcpy(n + 1, rest, sizeof rest), numbers = 7;
-  } else if (node->kind == NN__MULTIPLY) {
-    kernel = NN__Q_MULTIPLY;
-    factor[0] = from->scale * other->scale / s->scale;
-    shift = nn__q_shift(factor, 1, 31);
-    const int64_t rest[] = {each_row ? places : 1, each_row ? cols : size,
-                            nn__q_factor(factor[0], shift), shift, from->zero, other->zero,
-                            s->zero};
-    memcpy(n + 1, rest, sizeof rest), numbers = 8;
-  } else if (node->kind == NN__SOFTMAX) {
-    kernel = NN__Q_SHARES, s->scale = 1. / 256, s->zero = -128;
-    const int64_t all[] = {places > 1 ? places : rows, places > 1 ? 1 : cols, cols, places};
-    memcpy(n, all, sizeof all), numbers = 4;
-    if (cols > 16384) nn__c_fail(c, NN_ERR_LIMIT, node->name, "has too many classes for int8");
-  } else if (node->kind == NN__BILINEAR) {
-    kernel = NN__Q_BLEND, s->scale = from->scale, s->zero = from->zero;
-    const int64_t all[] = {x->dim[0], x->dim[1], x->dim[2], node->window.stride_h,
-                           node->window.stride_w};
-    memcpy(n, all, sizeof all), numbers = 5;
-  } else if (node->kind == NN__EMBEDDING) {
-    kernel = NN__Q_EMBED;
-    const int64_t all[] = {rows, cols, node->size};
-    memcpy(n, all, sizeof all), numbers = 3;
-  } else if (node->kind == NN__PRELU) {
-    kernel = NN__Q_PRELU;
-    for (int i = 0; i < node->size; i++)
-      q->quantum[i] = from->scale / s->scale * nn__c_param(c, node, 0, (size_t)i);
-    for (int i = 0; i < node->size; i++)
-      if (!nn__finite(q->quantum[i])) nn__c_fail(c, NN_ERR_ARGUMENT, node->name, "is not finite");
-    if (c->status != NN_OK) return;
-    q->quantum[node->size] = from->scale / s->scale;
-    shift = nn__q_shift(q->quantum, (size_t)node->size + 1, 31);
-    const int64_t rest[] = {places, node->size, nn__q_factor(q->quantum[node->size], shift), shift,
-                            from->zero, s->zero};
-    memcpy(n + 1, rest, sizeof rest), numbers = 7;
+  factor[0] = from->scale / s->scale;
+  if (o->kernel == NN__C_ADD) factor[factors++] = other->scale / s->scale;
+  if (o->kernel == NN__C_MULTIPLY) factor[0] = from->scale * other->scale / s->scale;
+  for (int i = 0; o->kernel == NN__C_PRELU && i < node->size; i++) {
+    factor[factors++] = from->scale / s->scale * nn__c_param(c, node, 0, (size_t)i);
+    if (!nn__finite(factor[i + 1])) nn__c_fail(c, NN_ERR_ARGUMENT, node->name, "is not finite");
   }
-  nn__q_op *const o = nn__q_add_op(c, s, kernel);
-  if (!o) return;
-  o->real = real;
-  for (int k = 0; k < numbers; k++) nn__q_number(o, n[k]);
-  if (kernel == NN__Q_EACH) nn__q_table(c, o, 0, s->node, from, s);
-  if (kernel == NN__Q_PRELU || kernel == NN__Q_SHARES) {
-    const size_t count = kernel == NN__Q_PRELU ? (size_t)node->size : 256;
-    int32_t *const m = nn__q_array_of(c, o, 0, "table", count, 4);
-    for (size_t i = 0; m && i < count; i++)
-      m[i] = kernel == NN__Q_PRELU
-                 ? nn__q_factor(q->quantum[i], (int)n[4])
-                 : (int32_t)nn__q_round(65536 * exp(-from->scale * (double)i), 1e9);
+  if (c->status != NN_OK) return;
+  const int shift = nn__q_shift(factor, factors, 31), first = nn__q_factor(factor[0], shift);
+  int32_t *table = NULL;
+  switch (o->kernel) {
+  case NN__C_GIVE:
+    o->real = (float)from->scale;
+    NN__C_PASS(o, from->zero);
+    if (c->soft >= 0 && (o = nn__c_add(c, s, NN__C_SOFTMAX)) != NULL)
+      nn__c_softmax(c, o, &c->m->node[c->soft]);
+    break;
+  case NN__C_TAKE:
+    o->real = (float)(2 / s->scale);
+    NN__C_PASS(o, s->zero);
+    break;
+  case NN__C_EACH: nn__q_table(c, o, 0, s->node, from, s); break;
+  case NN__C_ADD:
+    NN__C_PASS(o, first, nn__q_factor(factor[1], shift), shift, from->zero, other->zero, s->zero);
+    break;
+  case NN__C_MULTIPLY: NN__C_PASS(o, first, shift, from->zero, other->zero, s->zero); break;
+  case NN__C_PRELU:
+    NN__C_PASS(o, first, shift, from->zero, s->zero);
+    table = nn__q_array(c, o, 0, "table", factors - 1, 4);
+    for (size_t i = 0; table && i < factors - 1; i++)
+      table[i] = nn__q_factor(factor[i + 1], shift);
+    break;
+  case NN__C_SHARES:
+    s->scale = 1. / 256, s->zero = -128;
+    if (node->cols > 16384)
+      nn__c_fail(c, NN_ERR_LIMIT, node->name, "has too many classes for int8");
+    table = nn__q_array(c, o, 0, "table", 256, 4);
+    for (int i = 0; table && i < 256; i++)
+      table[i] = (int32_t)nn__q_round(65536 * exp(-from->scale * i), 1e9);
+    break;
+  case NN__C_BLEND: s->scale = from->scale, s->zero = from->zero; break;
+  default: nn__q_vocabulary(c, s, o); break;
   }
-  if (kernel == NN__Q_EMBED) nn__q_vocabulary(c, s, o);
 }
 
-/* ---- layers ------------------------------------------------------------------------------- */
+/* ---- the steps ---------------------------------------------------------------------------- */
 
-/* The loop over t ahead of a call, where there is more than one. */
-static void nn__c_loop(nn__c *c, size_t count, size_t each_y, size_t each_x)
+/* A convolution's sizes; of a norm in int8: one of a single weight for each channel. */
+static void nn__c_window(nn__c *c, const nn__c_step *s, nn__c_op *o)
 {
-  if (count < 2) return;
-  nn__c_say(c, "  for (int t = 0; t < %zu; t++)\n  ", count);
-  c->each_y = each_y, c->each_x = each_x;
-}
-
-/* The number of layer i's activation, or 0; those that do the same have one. */
-static int nn__c_act_number(nn__c *c, int i)
-{
-  if (i < 0) return 0;
-  nn__c_call(c, NN__C_ACT);
-  return c->act[i];
-}
-
-/* The function of all activations, one case each. */
-static void nn__c_act_text(nn__c *c)
-{
-  nn__c_text(c, "/* The activations by their numbers; 0: none. */\n"
-                "static float $_act(int act, float x)\n{\n  switch (act) {\n");
-  for (int i = 0, number = 0; i < c->m->nodes; i++) {
-    const nn__node *node = &c->m->node[i];
-    char v[NN__C_NUMBER], w[NN__C_NUMBER];
-    if (c->act[i] <= number) continue;
-    const struct nn__c_act *row = nn__c_acts;
-    while (row->kind != node->kind) row++;
-    if (row->helper < NN__C_HELPERS) nn__c_call(c, (nn__c_helper)row->helper);
-    nn__c_float(c, node->value, node->name, v), nn__c_float(c, node->second, node->name, w);
-    nn__c_say(c, "  case %d: return ", ++number);
-    nn__c_say(c, row->text, v, v, w, w);
-    nn__c_text(c, ";\n");
-  }
-  nn__c_text(c, "  default: return x;\n  }\n}\n\n");
-}
-
-/* The sizes of a convolution, as the text's facts have them. */
-static void nn__c_window(nn__c *c, const nn__c_step *s, int value)
-{
-  const nn__node *node = &c->m->node[s ? s->node : 0], *x = &c->m->node[node->in[0]];
-  const nn_conv2d_options *o = &node->window;
-  const nn__node *pool = s && s->pool >= 0 ? &c->m->node[s->pool] : NULL;
+  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
+  const nn__node *pool = s->pool >= 0 ? &c->m->node[s->pool] : NULL, *y = pool ? pool : node;
+  const nn_conv2d_options norm = {0, 1, 1, 1, 1, 0, 0, 1, 1, (int)node->cols, 0};
+  const nn_conv2d_options w = nn__is_conv(node->kind) ? node->window : norm;
   const nn__c_windows none = {{1, 1}, {1, 1}, {0, 0}, 0}, p = pool ? nn__c_pool(c, pool) : none;
-  const nn__node *y = pool ? pool : node;
-  const int high = nn__c_high(x), wide = nn__c_wide(x), image = x->rank == 3;
-  const int out_h = nn__c_high(y), out_w = nn__c_wide(y), turned = s && nn__is_turned(node);
-  const int channels = !s ? 0 : (int)x->cols / (turned ? 1 : o->groups);
-  const struct { int fact; const char *name; int value; } field[] = {
-      {0, "channels", channels}, {0, "high", high}, {0, "wide", wide},
-      {0, "out", (int)node->cols}, {0, "out_h", out_h}, {0, "out_w", out_w},
-      {0, "kernel_h", o->kernel_h}, {0, "kernel_w", o->kernel_w},
-      {NN__C_STRIDDEN, "stride_h", o->stride_h}, {NN__C_STRIDDEN, "stride_w", o->stride_w},
-      {NN__C_PADDED, "pad_h", o->pad_h}, {NN__C_PADDED, "pad_w", o->pad_w},
-      {NN__C_DILATED, "dilation_h", o->dilation_h}, {NN__C_DILATED, "dilation_w", o->dilation_w},
-      {NN__C_GROUPED, "groups", o->groups},
-      {NN__C_SEQUENCE, "x_channel", image ? high * wide : 1},
-      {NN__C_SEQUENCE, "x_row", image ? wide : (int)x->cols},
-      {NN__C_SEQUENCE, "y_channel", image ? out_h * out_w : 1},
-      {NN__C_SEQUENCE, "y_row", image ? out_w : (int)node->cols},
-      {NN__C_POOLED, "pool_h", p.kernel[0]}, {NN__C_POOLED, "pool_w", p.kernel[1]},
-      {NN__C_POOLED, "step_h", p.stride[0]}, {NN__C_POOLED, "step_w", p.stride[1]},
-      {NN__C_AVERAGED, "average", p.average},
-      {NN__C_ACTED, "act", s && value ? nn__c_act_number(c, s->act) : 0}};
-  const char *comma = "";
-  for (size_t i = 0, written = 0; i < sizeof field / sizeof *field; i++) {
-    if (field[i].fact && !nn__c_has(c, field[i].fact)) continue;
-    if (s && field[i].value > c->largest) c->largest = field[i].value;
-    nn__c_text(c, comma);
-    if (value) nn__c_say(c, "%d", field[i].value);
-    else nn__c_say(c, "%s", field[i].name);
-    comma = ++written % 9 ? ", " : s ? ",\n  " : ",\n      ";
-  }
+  const int image = x->rank == 3, one = c->stream && !image;
+  const int high = one ? 1 : nn__c_high(x), wide = nn__c_wide(x), cols = (int)node->cols;
+  const int out_h = one ? 1 : nn__c_high(y), out_w = nn__c_wide(y);
+  NN__C_SIZE(o, (int)x->cols / (nn__is_turned(node) ? 1 : w.groups), high, wide, cols, out_h, out_w,
+             w.kernel_h, w.kernel_w, w.stride_h, w.stride_w, w.pad_h, w.pad_w, w.dilation_h,
+             w.dilation_w, w.groups, image ? high * wide : 1, image ? wide : (int)x->cols,
+             image ? out_h * out_w : 1, image ? out_w : cols, p.kernel[0], p.kernel[1],
+             p.stride[0], p.stride[1]);
+  if (o->kernel == NN__C_CONV && !c->q)
+    NN__C_PASS(o, p.average ? p.kernel[0] * p.kernel[1] : 0, s->act < 0 ? 0 : c->act[s->act]);
 }
 
-static void nn__c_convolution(nn__c *c, const nn__c_step *s)
+/* Convolutions and linear layers; in int8 also norms on their own, convolutions of one weight. */
+static void nn__c_product(nn__c *c, nn__c_step *s)
 {
   const nn__node *node = &c->m->node[s->node];
-  const nn_conv2d_options *o = &node->window;
-  const int turned = nn__is_turned(node), scaled = s->ahead >= 0 && nn__c_is_padded(node);
-  const int bare = o->no_bias && s->norm < 0 && (s->ahead < 0 || scaled);
-  const nn__node *pool = s->pool >= 0 ? &c->m->node[s->pool] : NULL;
-  const int average = pool && nn__c_pool(c, pool).average;
-  nn__c_call(c, turned ? NN__C_TURNED : NN__C_CONV);
-  nn__c_note(c, NN__C_PADDED, turned || nn__c_is_padded(node));
-  nn__c_note(c, NN__C_STRIDDEN, turned || o->stride_h > 1 || o->stride_w > 1);
-  nn__c_note(c, NN__C_DILATED, turned || o->dilation_h > 1 || o->dilation_w > 1);
-  nn__c_note(c, NN__C_GROUPED, turned || o->groups > 1);
-  nn__c_note(c, NN__C_SEQUENCE, node->rank == 2);
-  nn__c_note(c, NN__C_POOLED, pool != NULL);
-  nn__c_note(c, NN__C_AVERAGED, average);
-  nn__c_note(c, NN__C_MAXIMAL, pool && !average);
-  nn__c_note(c, NN__C_ACTED, s->act >= 0);
-  nn__c_note(c, NN__C_BARE, bare && !turned);
-  nn__c_note(c, NN__C_SCALED, scaled);
-  if (!c->calls) {
-    nn__c_whole(c, s, NN__C_WEIGHT, 0);
-    if (!bare) nn__c_array(c, s, NN__C_BIAS, 1, "bias", node->cols);
-    if (scaled) nn__c_array(c, s, NN__C_MEAN, 0, "mean", c->m->node[s->ahead].cols);
-    nn__c_text(c, "static const struct $_window $_~n_window = {\n  ");
-    nn__c_window(c, s, 1);
-    nn__c_text(c, "\n};\n");
+  const int linear = node->kind == NN__LINEAR, turned = nn__is_turned(node);
+  const int in = (int)c->m->node[node->in[0]].cols, out = (int)node->cols;
+  const int scaled = s->ahead >= 0 && nn__c_is_padded(node);
+  const int no_bias = linear ? node->no_bias : node->window.no_bias;
+  nn__c_op *const o = nn__c_add(c, s, linear   ? NN__C_LINEAR
+                                      : turned ? NN__C_TURNED
+                                               : NN__C_CONV);
+  if (!o) return;
+  if (linear) {
+    o->times = c->stream ? 1 : (int)node->rows, o->y_each = out, o->x_each = in;
+    NN__C_PASS(o, in, out);
+  } else {
+    nn__c_window(c, s, o);
+  }
+  if (c->q) {
+    nn__q_product(c, s, o);
     return;
   }
-  nn__c_text(c, turned ? "  $_turned(~y, ~x, $_~n_weight, " : "  $_conv(~y, ~x, $_~n_weight, ");
-  nn__c_text(c, bare ? "0, &$_~n_window" : "$_~n_bias, &$_~n_window");
-  if (nn__c_has(c, NN__C_SCALED) && !turned) nn__c_text(c, scaled ? ", $_~n_mean" : ", 0");
-  nn__c_text(c, ");\n");
+  if (linear) NN__C_PASS(o, s->act < 0 ? 0 : c->act[s->act]);
+  nn__c_whole(c, o, 0, "weight", NN__C_WEIGHT, 0);
+  if (!no_bias || s->norm >= 0 || (s->ahead >= 0 && !scaled))
+    nn__c_reals(c, o, 1, "bias", NN__C_BIAS, 1, node->cols);
+  if (scaled) nn__c_reals(c, o, 2, "mean", NN__C_MEAN, 0, c->m->node[s->ahead].cols);
 }
 
-static void nn__c_pooling(nn__c *c, const nn__node *node)
+static void nn__c_pooling(nn__c *c, nn__c_step *s)
 {
-  const nn__node *in = &c->m->node[node->in[0]];
+  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
   const nn__c_windows p = nn__c_pool(c, node);
-  const int high = nn__c_high(in), wide = nn__c_wide(in), image = in->rank == 3;
-  const int out_h = nn__c_high(node), out_w = nn__c_wide(node);
-  nn__c_call(c, NN__C_POOL);
-  nn__c_note(c, NN__C_SHARED, !p.stride[0]);
-  if (c->calls) {
-    nn__c_text(c, "  $_pool(~y, ~x, &$_~n_pool);\n");
-    return;
-  }
-  nn__c_say(c, "static const struct $_pool $_~n_pool = {\n  %d, %d, %d, %d, %d, ", (int)in->cols,
-            high, wide, out_h, out_w);
-  nn__c_say(c, "%d, %d, %d, %d, %d, %d,\n  %d, %d, ", p.kernel[0], p.kernel[1], p.stride[0],
-            p.stride[1], p.pad[0], p.pad[1], p.average, node->exclude_pad);
-  nn__c_say(c, "%d, %d, %d, %d\n};\n", image ? high * wide : 1, image ? wide : (int)in->cols,
-            node->rank == 3 ? out_h * out_w : 1, node->rank == 3 ? out_w : (int)node->cols);
+  const int high = nn__c_high(x), wide = nn__c_wide(x), image = x->rank == 3;
+  const int out_h = nn__c_high(node), out_w = nn__c_wide(node), cols = (int)x->cols;
+  nn__c_op *const o = nn__c_add(c, s, NN__C_POOL);
+  if (!o) return;
+  NN__C_SIZE(o, cols, high, wide, out_h, out_w, p.kernel[0], p.kernel[1], p.stride[0], p.stride[1],
+             p.pad[0], p.pad[1], p.average, node->exclude_pad, image ? high * wide : 1,
+             image ? wide : cols, node->rank == 3 ? out_h * out_w : 1,
+             node->rank == 3 ? out_w : cols);
+  if (!c->q) return;
+  const nn__c_step *from = &c->step[s->in[0]];
+  s->scale = from->scale, s->zero = from->zero;
+  if (p.average) nn__q_scale(s, c->q->low[s->node], c->q->high[s->node]);
+  const double factor = from->scale / s->scale;
+  const int shift = nn__q_shift(&factor, 1, 31);
+  o->factor = nn__q_factor(factor, shift);
+  NN__C_PASS(o, shift, from->zero, s->zero);
 }
 
-static void nn__c_copy(nn__c *c, const char *y, const char *x, const int n[3], const int to[3],
-                       const int from[3])
-{
-  nn__c_call(c, NN__C_COPY);
-  nn__c_say(c, "  $_copy(%s, %s, %d, %d, %d, ", y, x, n[0], n[1], n[2]);
-  nn__c_say(c, "%d, %d, %d, %d, %d, %d);\n", to[0], to[1], to[2], from[0], from[1], from[2]);
-}
-
-/* A direction's state h from an array of all the layer's (its initial state), or back to one. */
-static void nn__c_state(nn__c *c, const nn__c_step *s, int array, size_t way, int back,
-                        const char *h)
+/* A state's numbers between a cell and an array: h, and of a LSTM c behind it. */
+static void nn__c_states(nn__c *c, const nn__c_step *s, int array, int way, double h_unit, int back)
 {
   const nn__node *node = &c->m->node[s->node];
-  const size_t layer = (size_t)s->layer, at = nn__state_at(node, 0, layer, way);
-  const int hidden = node->cell.hidden, lstm = node->kind == NN__LSTM;
-  const int n[3] = {1, 1 + lstm, hidden}, own[3] = {0, hidden, 1};
-  const int all[3] = {0, lstm ? (int)(nn__state_at(node, 1, layer, way) - at) : 0, 1};
-  nn_message whole, place;
-  nn__c_at(c, array, 0, &whole);
-  nn__words(&place, "%s + %zu", whole.text, at);
-  if (back) nn__c_copy(c, place.text, h, n, all, own);
-  else nn__c_copy(c, h, place.text, n, own, all);
+  const nn__c_step *all = &c->step[array];
+  for (size_t k = 0; k <= (size_t)(node->kind == NN__LSTM); k++) {
+    nn__c_op *const o = nn__c_add(c, s, back ? NN__C_FINAL : NN__C_BEGIN);
+    if (!o) return;
+    o->h += (c->q ? 2 : 1) * k * (size_t)node->cell.hidden;
+    o->x.array = o->y.array = array;
+    o->x.at = o->y.at = nn__state_at(node, k, (size_t)s->layer, (size_t)way);
+    NN__C_PASS(o, node->cell.hidden);
+    if (!c->q) continue;
+    const double real = all->scale * (k ? 2048 : h_unit), factor = back ? 1 / real : real;
+    const int shift = nn__q_shift(&factor, 1, 31);
+    NN__C_PASS(o, nn__q_factor(factor, shift), shift, all->zero);
+  }
 }
 
-static void nn__c_cell(nn__c *c, const nn__c_step *s)
+/* A layer of a cell, both ways if it goes both. */
+static void nn__c_cells(nn__c *c, nn__c_step *s)
 {
   static const char *const suffix[4] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
   const nn__node *node = &c->m->node[s->node];
-  const int both = (int)nn__directions(node), hidden = node->cell.hidden;
-  const int whole = !c->stream && !s->alone;
-  const size_t in = s->layer ? node->cols : c->m->node[node->in[0]].cols;
-  const char *const cell = nn__kind_text[node->kind];
-  nn_message h;
-  nn__c_call(c, node->kind == NN__GRU    ? NN__C_GRU
-                : node->kind == NN__LSTM ? NN__C_LSTM
-                                         : NN__C_RNN);
-  nn__c_note(c, NN__C_RELU_CELL, node->cell.relu);
-  c->each_y = whole ? node->cols : 0, c->each_x = c->stream ? 0 : in;
-  for (int way = 0; way < both; way++) {
-    const int param = 4 * (s->layer * both + way);
-    for (int k = 0; k < 4 && !c->calls; k++)
-      nn__c_whole(c, s, s->layer || k % 2 ? NN__C_PLAIN : k ? NN__C_BIAS : NN__C_WEIGHT, param + k);
-    if (!c->calls) continue;
-    nn__words(&h, c->stream ? "h + %zu" : "m + %zu", s->state.offset);
-    if (node->inputs > 1) nn__c_state(c, s, s->in[1], (size_t)way, 0, h.text);
-    else if (!c->stream) nn__c_call(c, NN__C_FILL);
-    if (node->inputs == 1 && !c->stream)
-      nn__c_say(c, "  $_fill(%s, %zu);\n", h.text, s->state.size);
-    if (!c->stream)
-      nn__c_say(c, way ? "  for (int t = %d; t >= 0; t--)\n  "
-                       : "  for (int t = 0; t < %d; t++)\n  ", node->dim[0] - way);
-    nn__c_say(c, "  $_%s(~y", cell);
-    if (way) nn__c_say(c, " + %d", hidden);
-    nn__c_say(c, ", %s, ~x", h.text);
-    for (int k = 0; k < 4; k++)
-      nn__c_say(c, k % 2 ? ", $_~n_%s_l%d%s" : ",\n      $_~n_%s_l%d%s", suffix[k], s->layer,
-                way ? "_reverse" : "");
-    nn__c_say(c, ", %zu, %d", in, hidden);
-    if (node->kind == NN__RNN && nn__c_has(c, NN__C_RELU_CELL))
-      nn__c_say(c, ", %d", node->cell.relu);
-    nn__c_text(c, ");\n");
+  const int ways = (int)nn__directions(node), hidden = node->cell.hidden;
+  const int in = (int)(s->layer ? node->cols : c->m->node[node->in[0]].cols);
+  const double unit = c->q ? nn__q_unit(c, s) : 1, h_unit = nn__c_relu_cell(node) ? unit : 32768;
+  for (int way = 0; way < ways && c->status == NN_OK; way++) {
+    const int param = 4 * (s->layer * ways + way);
+    if (node->inputs > 1) {
+      nn__c_states(c, s, s->in[1], way, h_unit, 0);
+    } else if (!c->stream) {
+      nn__c_op *const clear = nn__c_add(c, s, NN__C_CLEAR);
+      if (clear) NN__C_PASS(clear, (int)s->state.size);
+    }
+    nn__c_op *const o = nn__c_add(c, s, node->kind == NN__GRU    ? NN__C_GRU
+                                        : node->kind == NN__LSTM ? NN__C_LSTM
+                                                                 : NN__C_RNN);
+    if (!o) return;
+    nn__text t = {o->tail, sizeof o->tail, 0};
+    nn__put_string(&t, "_l"), nn__put_signed(&t, s->layer);
+    nn__put_string(&t, way ? "_reverse" : "");
+    o->y.at = (size_t)(way * hidden);
+    if (!c->stream) o->times = node->dim[0], o->back = way, o->x_each = in;
+    if (!c->stream && !s->alone) o->y_each = (int)node->cols;
+    if (c->q) nn__q_cell(c, s, o, (size_t)in, param, unit, h_unit);
+    else NN__C_PASS(o, in, hidden, node->cell.relu);
+    for (int k = 0; k < 4 && !c->q; k++)
+      nn__c_whole(c, o, k, suffix[k],
+                  s->layer || k % 2 ? NN__C_PLAIN : k ? NN__C_BIAS : NN__C_WEIGHT, param + k);
     if (node->final && c->users[node->final])
-      nn__c_state(c, s, c->of[node->final], (size_t)way, 1, h.text);
+      nn__c_states(c, s, c->of[node->final], way, h_unit, 1);
+  }
+}
+
+/* Layer and group norms. */
+static void nn__c_norm(nn__c *c, nn__c_step *s)
+{
+  const nn__node *node = &c->m->node[s->node];
+  const int image = node->rank == 3, group = node->kind == NN__GROUP_NORM;
+  const int places = image ? (int)node->rows : 1, cols = (int)node->cols;
+  const int rows = c->stream || image ? 1 : (int)node->rows;
+  const int groups = group ? node->size : 1, n = cols / groups * places;
+  nn__c_op *const o = nn__c_add(c, s, NN__C_NORM);
+  if (!o) return;
+  o->times = group ? groups : rows, o->y_each = o->x_each = n;
+  if (group) o->a_each = cols / groups;
+  NN__C_PASS(o, group ? rows : 1, image ? 0 : cols, n, group ? places : 1);
+  o->real = (float)node->value;
+  if (c->q) {
+    nn__q_norm_of(c, s, o, (size_t)(group ? cols : n), (double)(group ? rows : 1) * n);
+  } else if (!node->no_bias) {
+    nn__c_whole(c, o, 0, "weight", NN__C_PLAIN, 0);
+    nn__c_whole(c, o, 1, "bias", NN__C_PLAIN, 1);
+  }
+}
+
+static nn__c_kernel nn__c_kernel_of(const nn__c_step *s, nn__kind kind)
+{
+  if (s->layer < 0) return NN__C_GIVE;
+  switch (kind) {
+  case NN__INPUT: return NN__C_TAKE;
+  case NN__ADD: return NN__C_ADD;
+  case NN__MULTIPLY: return NN__C_MULTIPLY;
+  case NN__BATCH_NORM:
+  case NN__NORMALISE: return NN__C_SCALE;
+  case NN__PRELU: return NN__C_PRELU;
+  case NN__SOFTMAX: return NN__C_SHARES;
+  case NN__BILINEAR: return NN__C_BLEND;
+  case NN__EMBEDDING: return NN__C_EMBED;
+  default: return NN__C_EACH;
+  }
+}
+
+/* Layers that treat each number, or each row, by itself, and the ends of the net. */
+static void nn__c_rows_of(nn__c *c, nn__c_step *s)
+{
+  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
+  const int each_row = c->m->node[node->in[node->inputs > 1]].rank < node->rank;
+  const int places = node->rank == 3 ? (int)node->rows : 1, cols = (int)node->cols;
+  const int size = (int)s->size;
+  nn__c_op *const o = nn__c_add(c, s, nn__c_kernel_of(s, node->kind));
+  if (!o) return;
+  switch (o->kernel) {
+  case NN__C_MULTIPLY: NN__C_PASS(o, size, each_row ? places : 1, each_row ? cols : size); break;
+  case NN__C_PRELU: NN__C_PASS(o, size, places, node->size); break;
+  case NN__C_SHARES: nn__c_softmax(c, o, node); break;
+  case NN__C_BLEND:
+    NN__C_PASS(o, x->dim[0], x->dim[1], x->dim[2], node->window.stride_h, node->window.stride_w);
+    break;
+  case NN__C_EMBED:
+    o->times = c->stream ? 1 : (int)node->rows, o->y_each = cols, o->x_each = 1;
+    NN__C_PASS(o, cols, node->size);
+    break;
+  case NN__C_SCALE: NN__C_PASS(o, size, places, cols); break;
+  default: NN__C_PASS(o, size); break;
+  }
+  if (c->q) {
+    nn__q_rows_of(c, s, o);
+  } else if (o->kernel == NN__C_SCALE) {
+    nn__c_reals(c, o, 0, "scale", NN__C_FACTOR, 0, node->cols);
+    nn__c_reals(c, o, 1, "shift", NN__C_SHIFT, 0, node->cols);
+  } else if (o->kernel == NN__C_PRELU || o->kernel == NN__C_EMBED) {
+    nn__c_whole(c, o, 0, "weight", NN__C_PLAIN, 0);
+  } else if (o->kernel == NN__C_EACH) {
+    NN__C_PASS(o, c->act[s->node]);
   }
 }
 
@@ -16983,24 +16668,17 @@ static nn__c_axes nn__c_axes_of(const nn__c *c, const nn__node *node)
   return a;
 }
 
-/* The same within a step, from place x_at of its input `from` to y_at. */
+/* A copy from place x_at of a step's input `from` to its y_at. */
 static void nn__c_carry(nn__c *c, const nn__c_step *s, int y_at, int from, int x_at,
                         const int n[3], const int to[3], const int step[3])
 {
-  nn_message y, x;
-  if (!c->q) {
-    nn__words(&y, y_at ? "~y + %d" : "~y", y_at);
-    nn__words(&x, x_at ? "~%c + %d" : "~%c", "xz"[from], x_at);
-    nn__c_copy(c, y.text, x.text, n, to, step);
-    return;
-  }
-  const nn__c_step *in = &c->step[s->in[from]];
-  nn__q_op *const o = nn__q_add_op(c, s, NN__Q_COPY);
+  const nn__c_step *in = c->q ? &c->step[s->in[from]] : s;
+  nn__c_op *const o = nn__c_add(c, s, NN__C_COPY);
   if (!o) return;
   if (from) o->tail[0] = '_', o->tail[1] = '2';
-  o->y += (size_t)y_at, o->x = in->y.offset + (size_t)x_at;
+  o->y.at = (size_t)y_at, o->x.array = s->in[from], o->x.at = (size_t)x_at;
+  NN__C_PASS(o, n[0], n[1], n[2], to[0], to[1], to[2], step[0], step[1], step[2]);
   if (in->scale != s->scale || in->zero != s->zero) nn__q_table(c, o, 0, -1, in, s);
-  for (int k = 0; k < 9; k++) nn__q_number(o, (k < 3 ? n : k < 6 ? to : step)[k % 3]);
 }
 
 static int nn__c_is_move(nn__kind kind)
@@ -17014,195 +16692,128 @@ static int nn__c_is_move(nn__kind kind)
 static void nn__c_move(nn__c *c, const nn__c_step *s)
 {
   const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
-  const int down = node->window.stride_h, across = node->window.stride_w;
-  nn_message place;
-  nn__c_axes b = nn__c_axes_of(c, node), a = s->layer < 0 ? b : nn__c_axes_of(c, x);
+  const nn__c_axes b = nn__c_axes_of(c, node);
+  nn__c_axes a = nn__c_axes_of(c, x);
   const int axis = node->axis + 3 - node->rank;
-  const nn__kind kind = s->layer < 0 ? NN__DROPOUT : node->kind;
-  int begin = kind == NN__SLICE ? node->begin * a.step[axis] : 0;
-  switch (kind) {
+  int begin = node->kind == NN__SLICE ? node->begin * a.step[axis] : 0;
+  switch (node->kind) {
   case NN__REVERSE:
   case NN__LAST_STEP: begin = (a.n[1] - 1) * a.n[2]; break;
   case NN__CONCAT:
   case NN__JOIN: {
     const nn__c_axes z = nn__c_axes_of(c, &c->m->node[node->in[1]]);
-    const int along = kind == NN__JOIN ? axis : node->rank == 3 ? 0 : 2;
+    const int along = node->kind == NN__JOIN ? axis : node->rank == 3 ? 0 : 2;
     nn__c_carry(c, s, a.n[along] * b.step[along], 1, 0, z.n, b.step, z.step);
     nn__c_carry(c, s, 0, 0, 0, a.n, b.step, a.step);
     return;
   }
   case NN__TO_SEQUENCE: /* by columns: w C H + c H + h, else h C W + c W + w */
   case NN__TO_IMAGE: {
-    const int in = kind == NN__TO_SEQUENCE;
+    const int in = node->kind == NN__TO_SEQUENCE;
     const int *const n = in ? a.n : b.n;
     const int columns[3] = {n[1], 1, n[0] * n[1]}, rows[3] = {n[2], n[0] * n[2], 1};
     const int *const steps = node->axis ? columns : rows;
     nn__c_carry(c, s, 0, 0, 0, n, in ? steps : b.step, in ? a.step : steps);
     return;
   }
-  case NN__PADDED:
-    if (c->q) {
-      nn__q_op *const o = nn__q_add_op(c, s, NN__Q_FILL);
-      if (o) nn__q_number(o, (int64_t)s->size), nn__q_number(o, s->zero);
-    } else {
-      nn__c_call(c, NN__C_FILL);
-      nn__c_say(c, "  $_fill(~y, %zu);\n", s->size);
-    }
+  case NN__PADDED: {
+    nn__c_op *const o = nn__c_add(c, s, NN__C_FILL);
+    if (o) NN__C_PASS(o, (int)s->size, s->zero);
     nn__c_carry(c, s, node->window.pad_h * b.n[2] + node->window.pad_w, 0, 0, a.n, b.step, a.step);
     return;
-  case NN__UPSAMPLE: /* each number to its place among all that are the same */
-    for (int k = 0; c->q && k < down * across; k++) {
-      const int step[3] = {b.step[0], b.step[1] * down, b.step[2] * across};
-      nn__c_carry(c, s, b.n[2] * (k / across) + k % across, 0, 0, a.n, step, a.step);
-    }
-    if (c->q) return;
-    nn__words(&place, "~y + %d * i + j", b.n[2]);
-    nn__c_say(c, "  for (int i = 0; i < %d; i++)\n    for (int j = 0; j < %d; j++)\n    ", down,
-              across);
-    b.step[1] *= down, b.step[2] *= across;
-    nn__c_copy(c, place.text, "~x", a.n, b.step, a.step);
+  }
+  case NN__UPSAMPLE: { /* each row to its first place, second, ..; each of its numbers to all */
+    const int down = node->window.stride_h, across = node->window.stride_w;
+    const int n[3] = {a.n[0] * a.n[1], a.n[2], across}, from[3] = {a.n[2], 1, 0};
+    const int to[3] = {b.n[2] * down, across, 1};
+    for (int k = 0; k < down; k++) nn__c_carry(c, s, b.n[2] * k, 0, 0, n, to, from);
     return;
+  }
   default: break;
   }
-  if (kind == NN__REVERSE) a.step[1] = -a.step[1];
+  if (node->kind == NN__REVERSE) a.step[1] = -a.step[1];
   nn__c_carry(c, s, 0, 0, begin, b.n, b.step, a.step);
 }
 
-/* Over channels, or the last axis; of int8 in place. */
-static void nn__c_softmax(nn__c *c, const nn__node *node)
-{
-  const int image = node->rank == 3;
-  const size_t step = image ? 1 : node->cols;
-  nn__c_call(c, NN__C_SOFTMAX);
-  nn__c_loop(c, image || !c->stream ? node->rows : 1, step, step);
-  nn__c_say(c, "  $_softmax(~y, %s, %zu, %zu);\n", c->q ? "~y" : "~x", node->cols,
-            image ? node->rows : 1);
-}
-
-/* Layers that treat each number, or each row, by itself. */
-static void nn__c_rows(nn__c *c, const nn__c_step *s)
-{
-  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
-  const int image = node->rank == 3, group = node->kind == NN__GROUP_NORM;
-  const int each_row = c->m->node[node->in[node->inputs > 1]].rank < node->rank;
-  const size_t places = image ? node->rows : 1, cols = node->cols;
-  const size_t rows = c->stream || image ? 1 : node->rows;
-  switch (node->kind) {
-  case NN__BATCH_NORM:
-  case NN__NORMALISE:
-    nn__c_call(c, NN__C_SCALE);
-    nn__c_say(c, "  $_scale(~y, ~x, $_~n_scale, $_~n_shift, %zu, %zu, %zu);\n", s->size, places,
-              cols);
-    break;
-  case NN__PRELU:
-    nn__c_call(c, NN__C_PRELU);
-    nn__c_say(c, "  $_prelu(~y, ~x, $_~n_weight, %zu, %zu, %d);\n", s->size, places, node->size);
-    break;
-  case NN__ADD:
-    nn__c_call(c, NN__C_ADD);
-    nn__c_say(c, "  $_add(~y, ~x, ~z, %zu);\n", s->size);
-    break;
-  case NN__MULTIPLY:
-    nn__c_call(c, NN__C_MULTIPLY);
-    nn__c_say(c, "  $_multiply(~y, ~x, ~z, %zu, %zu, %zu);\n", s->size, each_row ? places : 1,
-              each_row ? cols : s->size);
-    break;
-  case NN__SOFTMAX: nn__c_softmax(c, node); break;
-  case NN__EMBEDDING:
-    nn__c_call(c, NN__C_EMBED);
-    nn__c_say(c, "  $_embed(~y, ~x, $_~n_weight, %zu, %zu, %d);\n", rows, cols, node->size);
-    break;
-  case NN__BILINEAR:
-    nn__c_call(c, NN__C_BLEND);
-    nn__c_say(c, "  $_blend(~y, ~x, %d, %d, %d, %d, %d);\n", x->dim[0], x->dim[1], x->dim[2],
-              node->window.stride_h, node->window.stride_w);
-    break;
-  case NN__LAYER_NORM:
-  case NN__GROUP_NORM: {
-    const size_t groups = group ? (size_t)node->size : 1, n = cols / groups * places;
-    char eps[NN__C_NUMBER];
-    nn__c_call(c, NN__C_NORM);
-    nn__c_note(c, NN__C_BARE_NORM, node->no_bias);
-    nn__c_loop(c, group ? groups : rows, n, n);
-    nn__c_text(c, "  $_norm(~y, ~x, ");
-    if (node->no_bias) nn__c_text(c, "0, 0");
-    else if (groups == 1) nn__c_text(c, "$_~n_weight, $_~n_bias");
-    else nn__c_say(c, "$_~n_weight + %zu * t, $_~n_bias + %zu * t", cols / groups, cols / groups);
-    nn__c_say(c, ", %zu, %zu, %zu, %zu, %s);\n", group ? rows : 1, image ? 0 : cols, n,
-              group ? places : 1, nn__c_float(c, node->value, node->name, eps));
-    break;
-  }
-  default: /* an activation */
-    nn__c_call(c, NN__C_EACH);
-    nn__c_say(c, "  $_each(~y, ~x, %zu, %d);\n", s->size, nn__c_act_number(c, s->node));
-    break;
-  }
-}
-
-static void nn__c_linear(nn__c *c, const nn__c_step *s)
-{
-  const nn__node *node = &c->m->node[s->node];
-  const int bare = node->no_bias && s->norm < 0 && s->ahead < 0;
-  const size_t in = c->m->node[node->in[0]].cols, out = node->cols;
-  nn__c_call(c, NN__C_LINEAR);
-  nn__c_note(c, NN__C_BARE, bare);
-  nn__c_note(c, NN__C_ACTED, s->act >= 0);
-  if (!c->calls) {
-    nn__c_whole(c, s, NN__C_WEIGHT, 0);
-    if (!bare) nn__c_array(c, s, NN__C_BIAS, 1, "bias", out);
-    return;
-  }
-  nn__c_loop(c, c->stream ? 1 : node->rows, out, in);
-  nn__c_text(c, "  $_linear(~y, ~x, $_~n_weight, ");
-  nn__c_text(c, bare ? "0" : "$_~n_bias");
-  nn__c_say(c, ", %zu, %zu", in, out);
-  if (nn__c_has(c, NN__C_ACTED)) nn__c_say(c, ", %d", nn__c_act_number(c, s->act));
-  nn__c_text(c, ");\n");
-}
-
-/* The constants of layers that have no others joined to them. */
-static void nn__c_constants(nn__c *c, const nn__c_step *s)
-{
-  const nn__node *node = &c->m->node[s->node];
-  if (nn__c_is_affine(node->kind)) {
-    nn__c_array(c, s, NN__C_FACTOR, 0, "scale", node->cols);
-    nn__c_array(c, s, NN__C_SHIFT, 0, "shift", node->cols);
-  } else {
-    for (int k = 0; k < node->params; k++) nn__c_whole(c, s, NN__C_PLAIN, k);
-  }
-}
-
-static const char *nn__c_dims(const nn__node *node, nn_message *to)
-{
-  if (node->rank == 3) nn__words(to, "%d x %d x %d", node->dim[0], node->dim[1], node->dim[2]);
-  else if (node->rank == 2) nn__words(to, "%d x %d", node->dim[0], node->dim[1]);
-  else nn__words(to, "%d", node->dim[0]);
-  return to->text;
-}
-
-/* ---- int8: calibration, and the engine's own run ------------------------------------------- */
-
-static void nn__q_make_step(nn__c *c, nn__c_step *s)
+static void nn__c_make_step(nn__c *c, nn__c_step *s)
 {
   const nn__kind kind = c->m->node[s->node].kind;
   const int joins = kind == NN__CONCAT || kind == NN__JOIN;
   if (s->gone || (kind == NN__FINAL_STATE && s->layer >= 0)) return; /* the cell has seen to it */
-  if (s->layer >= 0 && nn__c_is_move(kind)) {
-    s->scale = c->step[s->in[0]].scale, s->zero = c->step[s->in[0]].zero;
-    if (joins) nn__q_scale(s, c->q->low[s->node], c->q->high[s->node]);
+  if (s->layer < 0) {
+    nn__c_rows_of(c, s);
+  } else if (nn__c_is_move(kind)) {
+    const nn__c_step *from = c->q ? &c->step[s->in[0]] : s;
+    if (c->q && joins) nn__q_scale(s, c->q->low[s->node], c->q->high[s->node]);
+    else s->scale = from->scale, s->zero = from->zero;
     nn__c_move(c, s);
-  } else if (s->layer < 0) {
-    nn__q_rows_of(c, s);
-  } else if (nn__is_conv(kind) || kind == NN__LINEAR || nn__c_is_affine(kind)) {
-    nn__q_product(c, s);
+  } else if (nn__is_conv(kind) || kind == NN__LINEAR || (c->q && nn__c_is_affine(kind))) {
+    nn__c_product(c, s);
   } else if (nn__c_is_pool(kind)) {
-    nn__q_pooling(c, s);
+    nn__c_pooling(c, s);
   } else if (nn__is_cell(kind)) {
-    nn__q_cells(c, s);
+    nn__c_cells(c, s);
   } else if (kind == NN__LAYER_NORM || kind == NN__GROUP_NORM) {
-    nn__q_norm_of(c, s);
+    nn__c_norm(c, s);
   } else {
-    nn__q_rows_of(c, s);
+    nn__c_rows_of(c, s);
+  }
+}
+
+/* ---- int8: calibration, and the engine's own run ------------------------------------------- */
+
+static size_t nn__q_align(size_t bytes) { return (bytes + 15) / 16 * 16; }
+
+static int8_t *nn__q_at(const nn__c *c, int8_t *m, nn__c_place p, int64_t moved)
+{
+  const int outside = p.array < 0 || p.array == c->last; /* the caller's, in float */
+  return outside ? m : m + c->step[p.array].y.offset + p.at + moved;
+}
+
+/* Turn t of a call. */
+static void nn__q_run_op(const nn__c *c, const nn__c_op *o, int t, int8_t *m, int16_t *states,
+                         const float *in, float *out)
+{
+  const int64_t place = t, y_at = place * o->y_each, x_at = place * o->x_each;
+  int8_t *const y = nn__q_at(c, m, o->y, y_at);
+  const int8_t *const x = nn__q_at(c, m, o->x, x_at), *const z = nn__q_at(c, m, o->z, 0);
+  int16_t *const h = states + o->h, *const patch = states + c->states;
+  const int *const n = o->n;
+  const int32_t factor = o->factor;
+  const void *const a = o->a[0].at, *const b = o->a[1].at, *const d = o->a[3].at;
+  const void *const k = o->a[2].at, *const e = o->a[4].at, *const s = o->size;
+  switch (o->kernel) {
+  case NN__C_TAKE: nn__q_take(y, in, n[0], o->real, n[1]); break;
+  case NN__C_GIVE: nn__q_give(out, x, n[0], o->real, n[1]); break;
+  case NN__C_SOFTMAX: nn__q_softmax(out + y_at, out + y_at, n[0], n[1]); break;
+  case NN__C_EACH: nn__q_each(y, x, a, n[0]); break;
+  case NN__C_CONV: nn__q_conv(y, patch, x, a, b, k, d, e, n[0], n[1], n[2], s); break;
+  case NN__C_TURNED: nn__q_turned(y, x, a, b, k, n[0], n[1], n[2], s); break;
+  case NN__C_LINEAR: nn__q_linear(y, x, a, b, k, d, n[0], n[1], n[2], n[3], n[4]); break;
+  case NN__C_POOL: nn__q_pool(y, x, factor, n[0], n[1], n[2], s); break;
+  case NN__C_COPY:
+    nn__q_copy(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8]);
+    break;
+  case NN__C_FILL: nn__q_fill(y, n[0], n[1]); break;
+  case NN__C_ADD: nn__q_add(y, x, z, n[0], n[1], n[2], n[3], n[4], n[5], n[6]); break;
+  case NN__C_MULTIPLY:
+    nn__q_multiply(y, x, z, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]);
+    break;
+  case NN__C_PRELU: nn__q_prelu(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6]); break;
+  case NN__C_SHARES: nn__q_shares(y, x, a, n[0], n[1]); break;
+  case NN__C_NORM:
+    nn__q_norm(y, x, (const int32_t *)a + place * o->a_each,
+               (const int32_t *)b + place * o->a_each, o->real, n[0], n[1], n[2], n[3], n[4], n[5]);
+    break;
+  case NN__C_EMBED: nn__q_embed(y, in + x_at, a, n[0], n[1]); break;
+  case NN__C_BLEND: nn__q_blend(y, x, n[0], n[1], n[2], n[3], n[4]); break;
+  case NN__C_RNN: nn__q_rnn(y, h, x, a, b, k, d, factor, s); break;
+  case NN__C_LSTM: nn__q_lstm(y, h, x, a, b, k, d, factor, s); break;
+  case NN__C_GRU: nn__q_gru(y, h, x, a, b, k, d, factor, s); break;
+  case NN__C_BEGIN: nn__q_begin(h, x, n[0], n[1], n[2], n[3]); break;
+  case NN__C_FINAL: nn__q_final(y, h, n[0], n[1], n[2], n[3]); break;
+  case NN__C_CLEAR: nn__q_clear(h, n[0]); break;
+  default: break;
   }
 }
 
@@ -17211,7 +16822,7 @@ static nn_status nn__q_make(nn_int8 *q, double cut)
 {
   nn__c *const c = &q->c;
   const int nodes = c->m->nodes;
-  nn__q_forget(q);
+  nn__c_forget(c);
   for (int i = 0; i < nodes; i++) {
     const uint32_t *const bin = q->bins + (size_t)i * NN__Q_BINS;
     const double width = (q->greatest[i] - q->least[i]) / NN__Q_BINS;
@@ -17223,7 +16834,7 @@ static nn_status nn__q_make(nn_int8 *q, double cut)
     q->low[i] = cut > 0 ? q->least[i] + first * width : q->least[i];
     q->high[i] = cut > 0 && last < NN__Q_BINS ? q->least[i] + last * width : q->greatest[i];
   }
-  for (int k = 0; k < c->steps && c->status == NN_OK; k++) nn__q_make_step(c, &c->step[k]);
+  for (int k = 0; k < c->steps && c->status == NN_OK; k++) nn__c_make_step(c, &c->step[k]);
   q->cut = cut;
   return c->status;
 }
@@ -17313,24 +16924,10 @@ static void nn__q_calls(nn_int8 *q, int head, char *memory, const float *x, floa
 {
   int8_t *const m = (int8_t *)memory;
   int16_t *const h = (int16_t *)(void *)(memory + nn__q_align(q->c.memory));
-  for (const nn__q_op *o = q->first; o; o = o->next)
-    if (q->c.step[o->step].head == head) nn__q_run_op(q, o, m, h, x, y);
-}
-
-/* exp(x) over their sum, as the C source has it behind the bytes, in float. */
-static void nn__q_last_softmax(const nn__c *c, float *y)
-{
-  const nn__node *node = &c->m->node[c->soft];
-  const size_t next = node->rank == 3 ? node->rows : 1, n = node->cols;
-  for (size_t r = 0; r < node->rows; r++) {
-    float *const row = y + (node->rank == 3 ? r : r * n);
-    float most = row[0], sum = 0;
-    for (size_t k = 1; k < n; k++)
-      if (row[k * next] > most) most = row[k * next];
-    for (size_t k = 0; k < n; k++)
-      sum += row[k * next] = (float)exp((double)(row[k * next] - most));
-    for (size_t k = 0; k < n; k++) row[k * next] /= sum;
-  }
+  for (const nn__c_op *o = q->c.first; o; o = o->next)
+    for (int t = 0; t < o->times || !t; t++)
+      if (q->c.step[o->step].head == head)
+        nn__q_run_op(&q->c, o, o->back ? o->times - 1 - t : t, m, h, x, y);
 }
 
 static void nn__q_sample(nn_int8 *q, int thread, const nn_real *x, nn_real *y)
@@ -17351,7 +16948,6 @@ static void nn__q_sample(nn_int8 *q, int thread, const nn_real *x, nn_real *y)
       nn__q_calls(q, 0, memory, from + ins / steps * t, to + each * t);
   }
   nn__q_calls(q, c->stream, memory, from, to);
-  if (c->soft >= 0) nn__q_last_softmax(c, to);
   for (size_t k = 0; k < outs; k++) y[k] = (nn_real)to[k];
 }
 
@@ -17451,7 +17047,7 @@ void nn_int8_free(nn_int8 *q)
 {
   if (!q) return;
   const nn_allocator from = q->c.m->config.allocator;
-  nn__q_forget(q);
+  nn__c_forget(&q->c);
   nn__release(&from, q->work, (size_t)q->c.m->context.pool.threads * q->each);
   nn__release(&from, q->c.step, q->room);
   nn__release(&from, q, sizeof *q);
@@ -17470,7 +17066,7 @@ nn_status nn_int8_create(nn_model *m, const nn_dataset *d, nn_int8 **out)
   nn_int8 *const q = nn__allocate(&m->config.allocator, sizeof *q);
   if (!q) return nn__error(m, NN_ERR_MEMORY, "int8: out of memory");
   memset(q, 0, sizeof *q);
-  q->end = &q->first, q->c.m = m, q->c.q = q;
+  q->c.end = &q->c.first, q->c.m = m, q->c.q = q;
   nn_status status = nn__c_room(&q->c, &q->room);
   if (status == NN_OK) status = nn__q_begin_net(q, d);
   if (status == NN_OK) {
@@ -17502,10 +17098,70 @@ nn_status nn_int8_evaluate(nn_int8 *q, const nn_dataset *d, nn_int8_result *resu
   return status;
 }
 
-/* ---- int8: as C source -------------------------------------------------------------------- */
+/* ---- as C source -------------------------------------------------------------------------- */
+
+/* Activations as expressions: %s the layer's number, then its second. */
+static const struct nn__c_act {
+  nn__kind kind;
+  const char *text;
+} nn__c_acts[] = {
+    {NN__RELU, "x < 0 ? 0 : x"},
+    {NN__LEAKY_RELU, "x > 0 ? x : %s * x"},
+    /* exp(x) - 1 = 2 t/(1 - t), t = tanh(x/2), which near 0 keeps all digits */
+    {NN__ELU, "x > 0 ? x : %s * 2 * $_tanhf(x / 2) / (1 - $_tanhf(x / 2))"},
+    {NN__GELU, "$_gelu(x)"},
+    {NN__SILU, "x * $_sigmoid(x)"},
+    {NN__SOFTPLUS, "$_softplus(x)"},
+    {NN__HARD_SIGMOID, "x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6"},
+    {NN__HARD_SWISH, "x < -3 ? 0 : x > 3 ? x : x * (x + 3) / 6"},
+    {NN__CLAMP, "x < %s ? %s : x > %s ? %s : x"},
+    {NN__TANH, "$_tanhf(x)"},
+    {NN__SIGMOID, "$_sigmoid(x)"},
+};
+static const char *nn__c_act_of(nn__kind kind)
+{
+  const struct nn__c_act *row = nn__c_acts;
+  while (row->kind != kind) row++;
+  return row->text;
+}
+
+static int nn__c_uses(const char *text, const char *name)
+{
+  const size_t length = strlen(name);
+  for (const char *at = text; (at = strstr(at, name)) != NULL; at += length)
+    if (at > text && at[-1] == '_' && (at[length] == '(' || at[length] == ' ')) return 1;
+  return 0;
+}
+
+static const nn__c_function *nn__c_function_of(const nn__c *c, int kernel)
+{
+  return nn__c_rows[kernel][c->q != NULL].function;
+}
+
+static void nn__c_want(nn__c *c, const char *text)
+{
+  for (int k = 0; k < NN__C_KERNELS; k++) {
+    const nn__c_function *f = nn__c_function_of(c, k);
+    if (f && (nn__c_uses(text, f->name) || (k == NN__C_EXP && nn__c_uses(text, "tanhf"))))
+      c->wanted |= (uint64_t)1 << k;
+  }
+}
+
+/* Which functions the calls want, with those that they call themselves. */
+static void nn__c_wants(nn__c *c)
+{
+  c->wanted = 0;
+  for (const nn__c_op *o = c->first; o; o = o->next) c->wanted |= (uint64_t)1 << o->kernel;
+  for (int k = NN__C_KERNELS; k-- > 0;) {
+    if (!(c->wanted >> k & 1)) continue;
+    if (k != NN__C_ACT) nn__c_want(c, nn__c_function_of(c, k)->text);
+    for (int i = 0; k == NN__C_ACT && i < c->m->nodes; i++)
+      if (c->act[i]) nn__c_want(c, nn__c_act_of(c->m->node[i].kind));
+  }
+}
 
 /* A function's text, which the preprocessor has put on one line, in lines again. */
-static void nn__q_function(nn__c *c, const char *text)
+static void nn__c_lines(nn__c *c, const char *text)
 {
   char line[512];
   size_t used = 0, indent = 0;
@@ -17519,7 +17175,7 @@ static void nn__q_function(nn__c *c, const char *text)
     parens += (*t == '(') - (*t == ')');
     const int ends = (*t == ';' && !parens) || opens || (closes && t[1] != ';');
     if (!ends && t[1]) continue;
-    indent -= (size_t)closes;
+    indent -= *line == '}';
     line[used] = 0;
     for (const char *at = line; *at;) { /* cut at a space where it is too long */
       const size_t margin = 2 * indent + (at > line ? 4 : 0);
@@ -17528,9 +17184,13 @@ static void nn__q_function(nn__c *c, const char *text)
         for (n = 98 - margin; n > 1 && at[n] != ' ';) n--;
       for (size_t k = 0; k < margin; k++) nn__c_char(c, ' ');
       for (size_t k = 0; k < n; k++) {
-        const int ours = !strncmp(at + k, "nn__q_", 6);
-        nn__c_text(c, ours ? "$_" : (char[2]){at[k], 0});
-        k += ours ? 5 : 0;
+        const int ours = !strncmp(at + k, "nn__", 4);
+        const size_t real = c->q                               ? 0
+                            : !strncmp(at + k, "int8_t", 6)  ? 6
+                            : !strncmp(at + k, "int16_t", 7) ? 7
+                                                             : 0;
+        nn__c_text(c, ours ? "$_" : real ? "float" : (char[2]){at[k], 0});
+        k += ours ? 5 : real ? real - 1 : 0;
       }
       nn__c_text(c, "\n");
       at += n + (at[n] == ' ');
@@ -17542,112 +17202,148 @@ static void nn__q_function(nn__c *c, const char *text)
   nn__c_text(c, "\n");
 }
 
-/* The functions that the calls want, each after those that it calls. */
-static void nn__q_functions(nn__c *c)
+/* The activations, one case each. */
+static void nn__c_act_lines(nn__c *c)
 {
-  uint32_t wanted = 0;
-  for (const nn__q_op *o = c->q->first; o; o = o->next) wanted |= (uint32_t)1 << o->kernel;
-  for (int k = NN__Q_KERNELS; k-- > 0;)
-    if (wanted >> k & 1) wanted |= nn__q_rows[k].calls;
-  nn__c_say(c, "typedef %s $_size;\n\n", c->largest < 32768 ? "short" : "int32_t");
-  for (int k = 0; k < NN__Q_KERNELS; k++) {
-    if (!(wanted >> k & 1)) continue;
-    nn__c_text(c, nn__q_rows[k].about);
-    nn__q_function(c, nn__q_rows[k].text);
+  nn__c_text(c, "static float $_act(int act, float x)\n{\n  switch (act) {\n");
+  for (int i = 0, number = 0; i < c->m->nodes; i++) {
+    const nn__node *node = &c->m->node[i];
+    if (c->act[i] <= number) continue;
+    nn__c_say(c, "  case %d: return ", ++number);
+    const char *text = nn__c_act_of(node->kind);
+    for (int numbers = 0; *text; text++) {
+      if (*text == '%') nn__c_float(c, numbers++ < 2 ? node->value : node->second), text++;
+      else nn__c_text(c, (char[2]){*text, 0});
+    }
+    nn__c_text(c, ";\n");
   }
+  nn__c_text(c, "  default: return x;\n  }\n}\n\n");
+}
+
+static void nn__c_functions(nn__c *c)
+{
+  int largest = 0;
+  for (const nn__c_op *o = c->first; o; o = o->next)
+    for (int k = 0; k < o->sizes; k++)
+      if (o->size[k] > largest) largest = o->size[k];
+  if (largest)
+    nn__c_say(c, "typedef %s $_size;\n\n", largest < 128     ? "signed char"
+                                           : largest < 32768 ? "short"
+                                                             : "int");
+  for (int k = 0; k < NN__C_KERNELS; k++) {
+    const nn__c_function *f = nn__c_function_of(c, k);
+    int written = !(c->wanted >> k & 1);
+    for (int i = 0; i < k; i++) written |= c->wanted >> i & 1 && nn__c_function_of(c, i) == f;
+    if (written) continue;
+    if (k == NN__C_EXP) nn__c_text(c, "#ifdef NN_C_OWN_MATH\n#include <stdint.h>\n\n");
+    if (*f->about) nn__c_text(c, "/* ");
+    for (const char *a = f->about; *a; a++) nn__c_text(c, *a == '\n' ? "\n * " : (char[2]){*a, 0});
+    if (*f->about) nn__c_text(c, " */\n");
+    if (k == NN__C_ACT) nn__c_act_lines(c);
+    else nn__c_lines(c, f->text);
+    if (k == NN__C_EXP)
+      nn__c_text(c, "#else\n#define $_expf expf\n#define $_tanhf tanhf\n#endif\n\n");
+  }
+}
+
+/* A step's layer's name, which has letters, digits and "_-/", as a part of one in C. */
+static const char *nn__c_name(const nn__c *c, int step, nn_message *to)
+{
+  const int i = c->step[step].node;
+  const char *const name = c->m->node[i].name;
+  const int numbered = !strncmp(name, "layer", 5) && name[5] >= '0' && name[5] <= '9';
+  if (strpbrk(name, "-/") || numbered) nn__words(to, "layer%d", i);
+  else nn__words(to, "%s", name);
+  return to->text;
 }
 
 /* The arrays of a call, and the struct of its sizes. */
-static void nn__q_constants(nn__c *c, const nn__q_op *o)
+static void nn__c_constants(nn__c *c, const nn__c_op *o)
 {
-  const struct nn__q_row *row = &nn__q_rows[o->kernel];
-  const int cell = o->kernel >= NN__Q_RNN && o->kernel <= NN__Q_GRU;
-  const int window = o->kernel == NN__Q_CONV || o->kernel == NN__Q_TURNED;
-  for (int k = 0; k < NN__Q_ARRAYS; k++) {
-    const nn__q_array *a = &o->a[k];
+  const nn__c_kernel kernel = o->kernel;
+  nn_message layer, type;
+  const char *const name = nn__c_name(c, o->step, &layer);
+  for (int k = 0; k < NN__C_ARRAYS; k++) {
+    const nn__c_array *a = &o->a[k];
+    const int8_t *const one = a->at;
+    const int16_t *const two = a->at;
+    const int32_t *const four = a->at;
     if (!a->suffix) continue;
-    nn__c_say(c, "static const int%d_t $_~n_%s%s[%zu] = {", 8 * a->bytes, a->suffix, o->tail,
+    nn__words(&type, a->at ? "int%d_t" : "float", 8 * a->bytes);
+    nn__c_say(c, "static const %s $_%s_%s%s[%zu] = {", type.text, name, a->suffix, o->tail,
               a->count);
-    for (size_t i = 0; i < a->count && !c->dry; i++) {
-      const int8_t *const one = a->at;
-      const int16_t *const two = a->at;
-      const int32_t *const four = a->at;
-      nn__c_comma(c, i, a->bytes == 4 ? 8 : 16);
-      nn__c_say(c, "%lld", (long long)(a->bytes == 1 ? one[i] : a->bytes == 2 ? two[i] : four[i]));
+    for (size_t i = 0; i < a->count; i++) {
+      nn__c_comma(c, i, !a->at ? 6 : a->bytes == 4 ? 8 : 16);
+      if (!a->at) nn__c_float(c, nn__c_value(c, &c->step[o->step], a->what, a->param, i));
+      else nn__c_say(c, "%d", a->bytes == 1 ? one[i] : a->bytes == 2 ? two[i] : four[i]);
     }
     nn__c_text(c, "\n};\n");
-    if (c->dry) c->weights += a->count * (size_t)a->bytes;
   }
-  const char *const s = strchr(row->arguments, 's');
-  if (!s) return;
-  nn__c_say(c, "static const struct $_%s $_~n_sizes%s = {",
-            cell ? "cell" : window ? "window" : row->name, o->tail);
-  for (int first = s[-1] == '0', k = first; k < o->sizes; k++) {
-    if (o->n[k] > c->largest) c->largest = o->n[k];
-    nn__c_comma(c, (size_t)(k - first), 16), nn__c_say(c, "%lld", (long long)o->n[k]);
-  }
+  if (!o->sizes) return;
+  nn__c_say(c, "static const struct $_%s $_%s_sizes%s = {",
+            kernel == NN__C_POOL                               ? "places"
+            : kernel == NN__C_CONV || kernel == NN__C_TURNED ? "window"
+                                                               : "cell",
+            name, o->tail);
+  for (int k = 0; k < o->sizes; k++) nn__c_comma(c, (size_t)k, 16), nn__c_say(c, "%d", o->size[k]);
   nn__c_text(c, "\n};\n");
 }
 
-static void nn__q_call(nn__c *c, const nn__q_op *o)
+/* A place: in the caller's x, x2, .. or y, or in the working memory m; each: numbers from one turn
+ * of the loop over t to the next. */
+static void nn__c_at(nn__c *c, nn__c_place p, int each)
 {
-  const struct nn__q_row *row = &nn__q_rows[o->kernel];
-  char number[NN__C_NUMBER];
+  if (p.array == NN__C_INPUT) nn__c_text(c, "x");
+  else if (p.array < 0) nn__c_say(c, "x%d", NN__C_INPUT - p.array + 1);
+  else if (p.array == c->last) nn__c_text(c, "y");
+  else nn__c_say(c, "m + %zu", c->step[p.array].y.offset + p.at);
+  if (p.at && (p.array < 0 || p.array == c->last)) nn__c_say(c, " + %zu", p.at);
+  if (each) nn__c_say(c, " + %d * t", each);
+}
+
+static void nn__c_call(nn__c *c, const nn__c_op *o)
+{
+  const nn__c_row *row = &nn__c_rows[o->kernel][c->q != NULL];
+  const int turns = o->times > 1;
+  nn_message layer;
+  const char *const name = nn__c_name(c, o->step, &layer);
   int wide = 0;
-  nn__c_note(c, NN__C_MATH, o->kernel == NN__Q_NORM);
-  nn__c_note(c, NN__C_ROOT, o->kernel == NN__Q_NORM);
-  nn__c_say(c, "  $_%s(", row->name);
+  if (turns)
+    nn__c_say(c, o->back ? "  for (int t = %d; t >= 0; t--)\n  "
+                         : "  for (int t = 0; t < %d; t++)\n  ", o->times - o->back);
+  nn__c_say(c, "  $_%s(", row->function->name);
   for (const char *a = row->arguments; *a; a++) {
-    const nn__q_array *array = &o->a[(unsigned)(*a - 'a') < NN__Q_ARRAYS ? *a - 'a' : 0];
+    const nn__c_array *array = &o->a[(unsigned)(*a - 'a') < NN__C_ARRAYS ? *a - 'a' : 0];
     if (a > row->arguments) nn__c_text(c, wide > 3 ? ",\n      " : ", ");
     wide = wide > 3 ? 0 : wide;
-    if (*a == 'X') nn__c_text(c, "x");
-    else if (*a == 'Y') nn__c_text(c, "y");
-    else if (*a == 'y') nn__c_say(c, "m + %zu", o->y);
-    else if (*a == 'x') nn__c_say(c, "m + %zu", o->x);
-    else if (*a == 'z') nn__c_say(c, "m + %zu", o->z);
-    else if (*a == 'h') nn__c_say(c, "h + %zu", o->h);
-    else if (*a == 's') nn__c_say(c, "&$_~n_sizes%s", o->tail);
+    if (*a == 'y') nn__c_at(c, o->y, turns ? o->y_each : 0);
+    else if (*a == 'x') nn__c_at(c, o->x, turns ? o->x_each : 0);
+    else if (*a == 'z') nn__c_at(c, o->z, 0);
+    else if (*a == 'h') nn__c_say(c, c->stream || c->q ? "h + %zu" : "m + %zu", o->h);
+    else if (*a == 's') nn__c_say(c, "&$_%s_sizes%s", name, o->tail);
     else if (*a == 'p') nn__c_text(c, "$_patch");
-    else if (*a == 'f') nn__c_text(c, nn__c_float(c, (double)o->real, "a scale", number));
-    else if (*a >= '0' && *a <= '9') nn__c_say(c, "%lld", (long long)o->n[*a - '0']);
+    else if (*a == 'f') nn__c_float(c, (double)o->real);
+    else if (*a == 'm') nn__c_say(c, "%d", o->factor);
+    else if (*a >= '0' && *a <= '9') nn__c_say(c, "%d", o->n[*a - '0']);
     else if (!array->suffix) nn__c_text(c, "0");
-    else nn__c_say(c, "$_~n_%s%s", array->suffix, o->tail);
+    else nn__c_say(c, "$_%s_%s%s", name, array->suffix, o->tail);
+    if (*a >= 'a' && *a <= 'e' && array->suffix && turns && o->a_each)
+      nn__c_say(c, " + %d * t", o->a_each);
     wide += *a >= 'a' && *a <= 'e' ? 1 : *a == 's';
   }
   nn__c_text(c, ");\n");
 }
 
-/* A step's constants, or its call, with a comment of the layers that are in it. */
-static void nn__c_layer(nn__c *c, const nn__c_step *s)
+static const char *nn__c_dims(const nn__node *node, nn_message *to)
 {
-  const nn__kind kind = c->m->node[s->node].kind;
-  const int joined[5] = {s->ahead, s->node, s->norm, s->act, s->pool};
-  const int moved = s->layer < 0 || nn__c_is_move(kind);
-  nn_message dims;
-  c->now = s, c->each_y = c->each_x = 0;
-  if (c->calls) {
-    nn__c_text(c, "  /*");
-    for (int k = 0; k < 5; k++)
-      if (joined[k] >= 0) nn__c_say(c, " %s", c->m->node[joined[k]].name);
-    nn__c_say(c, "%s: %s */\n", s->layer > 0 ? " (next layer)" : "",
-              nn__c_dims(&c->m->node[s->pool >= 0 ? s->pool : s->node], &dims));
-  }
-  for (const nn__q_op *o = c->q ? c->q->first : NULL; o; o = o->next)
-    if (o->step == (int)(s - c->step)) (c->calls ? nn__q_call : nn__q_constants)(c, o);
-  if (c->q && c->calls && c->soft >= 0 && s->layer < 0) nn__c_softmax(c, &c->m->node[c->soft]);
-  if (c->q) return;
-  if (moved && c->calls) nn__c_move(c, s);
-  else if (moved || kind == NN__FINAL_STATE) return;
-  else if (nn__is_conv(kind)) nn__c_convolution(c, s);
-  else if (nn__c_is_pool(kind)) nn__c_pooling(c, &c->m->node[s->node]);
-  else if (nn__is_cell(kind)) nn__c_cell(c, s);
-  else if (kind == NN__LINEAR) nn__c_linear(c, s);
-  else if (c->calls) nn__c_rows(c, s);
-  else nn__c_constants(c, s);
+  if (node->rank == 3) nn__words(to, "%d x %d x %d", node->dim[0], node->dim[1], node->dim[2]);
+  else if (node->rank == 2) nn__words(to, "%d x %d", node->dim[0], node->dim[1]);
+  else nn__words(to, "%d", node->dim[0]);
+  return to->text;
 }
 
-/* The calls of all steps, or in a stream of those ahead of the last step, or behind it. */
+/* The calls of all steps, or in a stream of those ahead of the last step, or behind it; each step
+ * with a comment of the layers that are in it. */
 static void nn__c_calls(nn__c *c, int head)
 {
   int memory = 0;
@@ -17656,12 +17352,21 @@ static void nn__c_calls(nn__c *c, int head)
     if (s->gone || s->head != head) continue;
     memory |= k != c->last || s->in[0] >= 0 || s->in[1] >= 0 || (!c->stream && s->state.size);
   }
-  if (memory) nn__c_text(c, "i|  float *const m = @_MEMORY;\nI|  int8_t *const m = @_MEMORY;\n");
+  if (memory) nn__c_say(c, "  %s *const m = @_MEMORY;\n", c->q ? "int8_t" : "float");
   if (c->q && c->states && !c->stream) nn__c_text(c, "  int16_t *const h = $_states;\n");
-  c->calls = 1;
-  for (int k = 0; k < c->steps; k++)
-    if (!c->step[k].gone && c->step[k].head == head) nn__c_layer(c, &c->step[k]);
-  c->calls = 0;
+  for (int k = 0; k < c->steps; k++) {
+    const nn__c_step *s = &c->step[k];
+    const int joined[5] = {s->ahead, s->node, s->norm, s->act, s->pool};
+    nn_message dims;
+    if (s->gone || s->head != head) continue;
+    nn__c_text(c, "  /*");
+    for (int i = 0; i < 5; i++)
+      if (joined[i] >= 0) nn__c_say(c, " %s", c->m->node[joined[i]].name);
+    nn__c_say(c, "%s: %s */\n", s->layer > 0 ? " (next layer)" : "",
+              nn__c_dims(&c->m->node[s->pool >= 0 ? s->pool : s->node], &dims));
+    for (const nn__c_op *o = c->first; o; o = o->next)
+      if (o->step == k) nn__c_call(c, o);
+  }
 }
 
 /* The functions for a net that takes a step at a time. */
@@ -17671,10 +17376,10 @@ static void nn__c_stream(nn__c *c)
   const int each = m->node[m->output].rank == 2; /* an answer to every step, else at the end */
   const nn__node *x = &m->node[m->input[0]];
   const size_t in = x->kind == NN__TOKENS ? 1 : x->cols, out = m->node[m->output].cols;
-  nn__c_text(c, "/* What the net remembers of the steps so far. */\n"
-                "struct $_state {\n");
-  nn__c_say(c, "  %s h[%zu];\n};\n\n", c->q ? "int16_t" : "float", c->states);
-  nn__c_say(c, "static void $_advance(%s *h, const float *x%s)\n{\n", c->q ? "int16_t" : "float",
+  const char *const type = c->q ? "int16_t" : "float";
+  nn__c_say(c, "/* What the net remembers of the steps so far. */\n"
+               "struct $_state {\n  %s h[%zu];\n};\n\n", type, c->states);
+  nn__c_say(c, "static void $_advance(%s *h, const float *x%s)\n{\n", type,
             each ? ", float *y" : "");
   nn__c_calls(c, 0);
   nn__c_text(c, "}\n\n");
@@ -17683,9 +17388,9 @@ static void nn__c_stream(nn__c *c)
     nn__c_calls(c, 1);
     nn__c_text(c, "}\n\n");
   }
-  nn__c_text(c, "/* Before the first step of a sequence. */\n"
-                "static inline void $_reset(struct $_state *s)\n{\n");
-  nn__c_say(c, "  for (int k = 0; k < %zu; k++) s->h[k] = 0;\n}\n\n", c->states);
+  nn__c_say(c, "/* Before the first step of a sequence. */\n"
+               "static inline void $_reset(struct $_state *s)\n{\n"
+               "  for (int k = 0; k < %zu; k++) s->h[k] = 0;\n}\n\n", c->states);
   nn__c_text(c, "/* Takes a step x, and gives the net's output y for the steps so far. */\n"
                 "static inline void $_step(struct $_state *s, const float *x, float *y)\n{\n");
   nn__c_text(c, each ? "  $_advance(s->h, x, y);\n}\n\n"
@@ -17698,18 +17403,17 @@ static void nn__c_stream(nn__c *c)
   nn__c_text(c, each ? ");\n}\n" : ");\n  $_answer(y);\n}\n");
 }
 
-static void nn__c_functions(nn__c *c)
+/* The constants, memory and functions of the net itself. */
+static void nn__c_net(nn__c *c)
 {
   const nn_model *m = c->m;
-  for (int k = 0; k < c->steps; k++)
-    if (!c->step[k].gone) nn__c_layer(c, &c->step[k]);
+  const char *const type = c->q ? "int8_t" : "float", *const unit = c->q ? "BYTES" : "FLOATS";
+  for (const nn__c_op *o = c->first; o; o = o->next) nn__c_constants(c, o);
   nn__c_text(c, "\n");
   if (c->memory) {
-    nn__c_text(c, "i|#ifndef @_MEMORY /* the working memory: @_FLOATS floats, or your own */\n"
-                  "I|#ifndef @_MEMORY /* the working memory: @_BYTES bytes, or your own */\n"
-                  "i|static float $_memory[@_FLOATS];\n"
-                  "I|static int8_t $_memory[@_BYTES];\n"
-                  "#define @_MEMORY $_memory\n#endif\n\n");
+    nn__c_say(c, "#ifndef @_MEMORY /* the working memory: @_%s %s, or your own */\n", unit,
+              c->q ? "bytes" : "floats");
+    nn__c_say(c, "static %s $_memory[@_%s];\n#define @_MEMORY $_memory\n#endif\n\n", type, unit);
   }
   if (c->patch) nn__c_say(c, "static int16_t $_patch[%zu];\n\n", c->patch);
   if (c->stream) {
@@ -17721,29 +17425,27 @@ static void nn__c_functions(nn__c *c)
   for (int k = 1; k < m->inputs; k++) nn__c_say(c, "const float *x%d, ", k + 1);
   nn__c_text(c, "float *y)\n{\n");
   for (int k = 0; k < m->inputs; k++) {
-    nn_message name;
-    nn__c_at(c, NN__C_INPUT - k, 0, &name);
-    if (!c->users[m->input[k]]) nn__c_say(c, "  (void)%s;\n", name.text);
+    const nn__c_place input = {NN__C_INPUT - k, 0};
+    if (c->users[m->input[k]]) continue;
+    nn__c_text(c, "  (void)"), nn__c_at(c, input, 0), nn__c_text(c, ";\n");
   }
   nn__c_calls(c, 0);
   nn__c_text(c, "}\n");
 }
 
-static size_t nn__c_bytes(const nn__c *c)
+static nn_c_sizes nn__c_sizes_of(const nn__c *c)
 {
-  return c->q ? c->memory + 2 * (c->states + c->patch) : 4 * (c->memory + c->states);
-}
-
-static double nn__c_macs(const nn__c *c)
-{
-  double macs = 0;
+  nn_c_sizes sizes = {0, 4 * (c->memory + c->states), 0};
+  if (c->q) sizes.memory = c->memory + 2 * (c->states + c->patch);
+  for (const nn__c_op *o = c->first; o; o = o->next)
+    for (int k = 0; k < NN__C_ARRAYS; k++) sizes.weights += o->a[k].count * (size_t)o->a[k].bytes;
   for (int i = 0; i < c->m->nodes; i++)
-    if (c->users[i]) macs += nn__macs(c->m, &c->m->node[i]);
-  return macs;
+    if (c->users[i]) sizes.macs += nn__macs(c->m, &c->m->node[i]);
+  return sizes;
 }
 
 /* The comment at the top. */
-static void nn__c_about(nn__c *c)
+static void nn__c_about(nn__c *c, nn_c_sizes sizes)
 {
   nn_model *m = c->m;
   const nn__node *x = &m->node[m->input[0]], *y = &m->node[m->output];
@@ -17764,22 +17466,23 @@ static void nn__c_about(nn__c *c)
               step, answer);
     nn__c_text(c, " *\n");
   }
-  nn__c_say(c, " * %llu multiply-adds, ", (unsigned long long)nn__c_macs(c));
-  nn__c_say(c, "%zu bytes of weights, %zu bytes of memory beside x and y\n *\n", c->weights,
-            nn__c_bytes(c));
-  if (c->helpers >> NN__C_EXP & 1)
+  nn__c_say(c, " * %llu multiply-adds, %zu bytes of weights, ", (unsigned long long)sizes.macs,
+            sizes.weights);
+  nn__c_say(c, "%zu bytes of memory beside x and y\n *\n", sizes.memory);
+  if (c->wanted >> NN__C_EXP & 1)
     nn__c_text(c, " * It calls expf and tanhf of the C library; with NN_C_OWN_MATH defined ahead\n"
                   " * of it, its own, whose relative errors are below 9e-8 and 1.9e-7.\n *\n");
-  nn__c_text(c,
-             "I| * Weights and the numbers between layers are bytes: scale (byte - zero), with a\n"
-             "I| * scale for the weights of each output, and one for what each layer gives. Sums\n"
-             "I| * are exact, in 32 bits. A sum becomes a byte by a factor m and a shift:\n"
-             "I| * zero + floor(sum m / 2^shift + 1/2), limited to -128 .. 127. All but the first\n"
-             "I| * and last step, and the root in layer and group norms, is whole numbers, so\n"
-             "I| * every processor gives the same bits.\n");
+  if (c->q)
+    nn__c_text(c,
+               " * Weights and the numbers between layers are bytes: scale (byte - zero), with a\n"
+               " * scale for the weights of each output, and one for what each layer gives. Sums\n"
+               " * are exact, in 32 bits. A sum becomes a byte by a factor m and a shift:\n"
+               " * zero + floor(sum m / 2^shift + 1/2), limited to -128 .. 127. All but the first\n"
+               " * and last step, and the root in layer and group norms, is whole numbers, so\n"
+               " * every processor gives the same bits.\n");
   if (c->soft >= 0)
     nn__c_say(c, " * %s is computed in float, of the last bytes.\n", m->node[c->soft].name);
-  nn__c_text(c, "I| *\n");
+  if (c->q) nn__c_text(c, " *\n");
   for (int i = 0; i < m->nodes; i++) {
     const nn__node *node = &m->node[i];
     if (!c->users[i]) continue;
@@ -17796,18 +17499,17 @@ static void nn__c_about(nn__c *c)
   }
 }
 
-static void nn__c_write(nn__c *c)
+static void nn__c_write(nn__c *c, nn_c_sizes sizes)
 {
   const nn_model *m = c->m;
   const nn__node *y = &m->node[m->output];
-  const char *const size = c->largest < 256     ? "unsigned char"
-                           : c->largest < 32768 ? "short"
-                                                : "int";
-  nn__c_about(c);
+  nn__c_about(c, sizes);
   nn__c_text(c, " */\n#ifndef $_H\n#define $_H\n#ifdef @_OUTPUT\n"
-                "#error \"another net's prefix differs from $ in capitals alone\"\n#endif\n"
-                "H|\nHt|#ifndef NN_C_OWN_MATH\nH|#include <math.h>\nHt|#endif\n"
-                "I|#include <stdint.h>\n\n");
+                "#error \"another net's prefix differs from $ in capitals alone\"\n#endif\n\n");
+  const int root = (int)(c->wanted >> NN__C_NORM & 1), math = (int)(c->wanted >> NN__C_EXP & 1);
+  if (root) nn__c_text(c, "#include <math.h>\n");
+  else if (math) nn__c_text(c, "#ifndef NN_C_OWN_MATH\n#include <math.h>\n#endif\n");
+  nn__c_text(c, c->q ? "#include <stdint.h>\n\n" : root || math ? "\n" : "");
   for (int k = 0; k < m->inputs; k++) {
     const nn__node *x = &m->node[m->input[k]];
     nn_message number = {""};
@@ -17820,20 +17522,8 @@ static void nn__c_write(nn__c *c)
     nn__c_say(c, "#define @_STEP_INPUT %zu\n#define @_STEP_OUTPUT %zu\n",
               m->node[m->input[0]].rank == 2 ? m->node[m->input[0]].cols : 1, y->cols);
   nn__c_text(c, "\n");
-  for (int k = 0; k < NN__C_HELPERS; k++) {
-    if (!(c->helpers >> k & 1)) continue;
-    if (k == NN__C_ACT) nn__c_act_text(c);
-    if (k == NN__C_WINDOW) {
-      nn__c_text(c, "/* The sizes of a convolution; channels: of one group. */\n"
-                    "struct $_window {\n");
-      nn__c_say(c, "  %s ", size);
-      nn__c_window(c, NULL, 0);
-      nn__c_text(c, ";\n};\n\n");
-    }
-    nn__c_text(c, nn__c_helpers[k]);
-  }
-  if (c->q) nn__q_functions(c);
   nn__c_functions(c);
+  nn__c_net(c);
   nn__c_text(c, "\n#endif\n");
   nn__c_char(c, 0);
 }
@@ -17849,26 +17539,19 @@ static int nn__c_good_prefix(const char *prefix)
   return n > 0;
 }
 
-static nn_status nn__c_export(nn__c *c, nn_write write, void *user)
+static nn_status nn__c_export(nn__c *c, nn_write write, void *user, nn_c_sizes *sizes)
 {
   nn_model *m = c->m;
   if (!c->q) nn__c_plan(c);
-  if (c->status != NN_OK) return nn__error(m, c->status, "export: %s", c->why.text);
-  c->dry = 1, c->weights = 0, c->facts = c->helpers = 0;
-  nn__c_note(c, NN__C_INT8, c->q != NULL);
-  nn__c_functions(c);
-  if (c->helpers >> NN__C_ACT & 1) nn__c_act_text(c);
-  for (int k = 0; k < c->steps && !c->q; k++) /* all facts are known now */
-    if (!c->step[k].gone && nn__is_conv(m->node[c->step[k].node].kind))
-      nn__c_window(c, &c->step[k], 1);
-  if (c->helpers >> NN__C_CONV & 1 && !nn__c_has(c, NN__C_DILATED) && !nn__c_has(c, NN__C_SCALED))
-    nn__c_call(c, NN__C_DOT);
-  if (c->weights > INT32_MAX || c->memory > INT32_MAX / 4)
+  for (int k = 0; k < c->steps && !c->q && c->status == NN_OK; k++) nn__c_make_step(c, &c->step[k]);
+  for (const nn__c_op *o = c->first; o; o = o->next) nn__c_finite(c, (double)o->real, "a scale");
+  *sizes = nn__c_sizes_of(c);
+  if (sizes->weights > INT32_MAX || c->memory > INT32_MAX / 4)
     nn__c_fail(c, NN_ERR_LIMIT, "it is too large:", "sizes in C are below 2^31 bytes");
-  c->dry = 0;
   if (c->status == NN_OK) {
     c->out.write = write, c->out.user = user, c->out.failed = 0, c->used = 0;
-    nn__c_write(c);
+    nn__c_wants(c);
+    nn__c_write(c, *sizes);
   }
   if (c->status == NN_OK && c->out.failed)
     nn__c_fail(c, NN_ERR_IO, "the caller's write", "failed");
@@ -17890,17 +17573,15 @@ nn_status nn_export_c(nn_model *m, const nn_c_options *options, nn_write write, 
     return nn__error(m, NN_ERR_ARGUMENT, "export: the int8 net is another model's");
   if (!q) {
     memset(c, 0, sizeof *c);
-    c->m = m;
+    c->m = m, c->end = &c->first;
     if (nn__c_room(c, &room) != NN_OK) return m->status;
   }
   c->prefix = prefix;
-  const nn_status status = nn__c_export(c, write, user);
-  if (status == NN_OK && options && options->sizes) {
-    const nn_c_sizes sizes = {c->weights, nn__c_bytes(c), nn__c_macs(c)};
-    *options->sizes = sizes;
-  }
+  nn_c_sizes sizes;
+  const nn_status status = nn__c_export(c, write, user, &sizes);
+  if (status == NN_OK && options && options->sizes) *options->sizes = sizes;
   c->status = NN_OK;
-  if (!q) nn__release(&m->config.allocator, c->step, room);
+  if (!q) nn__c_forget(c), nn__release(&m->config.allocator, c->step, room);
   return status;
 }
 
