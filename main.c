@@ -79,6 +79,21 @@ static void *allocate(size_t count, size_t size) {
   return memory;
 }
 
+/* Copies of texts that settings point to, which stay until the end. */
+static struct kept {
+  struct kept *before;
+  char text[];
+} *all_kept;
+static char *keep(const char *text) {
+  struct kept *k = allocate(1, sizeof *k + strlen(text) + 1);
+  k->before = all_kept;
+  all_kept = k;
+  return strcpy(k->text, text);
+}
+static void forget(void) {
+  for (struct kept *k; (k = all_kept) != NULL; free(k)) all_kept = k->before;
+}
+
 /* An array with room for one element more; it doubles at 0, 1, 3, 7, .. */
 static void *grow(void *array, size_t count, size_t size) {
   if (count & (count + 1)) return array;
@@ -327,11 +342,10 @@ static int is_terminal(FILE *f) { return _isatty(_fileno(f)); }
 static int make_folder(const char *path) { return _mkdir(path); }
 static double now(void) { return (double)clock() / CLOCKS_PER_SEC; } /* wall time there */
 typedef FILE lock;
-static lock *take_folder(const char *folder, int *taken) {
-  char path[PATH_SIZE];
-  snprintf(path, sizeof path, "%s/lock", folder);
-  FILE *f = _fsopen(path, "abD", _SH_DENYRW); /* D: it goes when it is closed */
-  *taken = !f && errno == EACCES;
+static lock *take_folder(const char *folder) {
+  FILE *f = _fsopen(in_folder(folder, "lock").text, "abD", _SH_DENYRW); /* D: it goes when closed */
+  if (!f && errno == EACCES) fail("another process is at work in %s", folder);
+  if (!f) fail("%s: %s", folder, strerror(errno));
   return f;
 }
 static void leave_folder(lock *l) { if (l) fclose(l); }
@@ -350,14 +364,15 @@ static double now(void) {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
-/* A folder that one process at a time works in; NULL when it cannot be had, *taken when another
- * process has it. The system takes it back from a process that ends, however it ends. */
+/* A folder that one process at a time works in. The system takes it back from a process that ends,
+ * however it ends. */
 typedef DIR lock;
-static lock *take_folder(const char *folder, int *taken) {
+static lock *take_folder(const char *folder) {
   DIR *d = opendir(folder);
-  *taken = d && flock(dirfd(d), LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK;
-  if (*taken) closedir(d);
-  return *taken ? NULL : d; /* some disks know no locks */
+  if (!d) fail("%s: %s", folder, strerror(errno));
+  if (flock(dirfd(d), LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) /* some disks know no locks */
+    fail("another process is at work in %s", folder);
+  return d;
 }
 static void leave_folder(lock *l) { if (l) closedir(l); }
 #endif
@@ -902,17 +917,12 @@ static int read_picture(const struct text *file, int dim[3], nn_dataset *to, int
   picture_room += 2 * file->size + 16 * (size_t)(w + 32) * (size_t)(h + 32);
   stbi_uc *from = stbi_load_from_memory(bytes, size, &w, &h, &c, dim[0]);
   if (!from) return 0;
-  const int rows = tall * times, columns = wide * times, plane = rows * columns;
-  const size_t count = (size_t)dim[0] * (size_t)plane;
-  uint8_t *pixels = allocate(count, 1);
-  for (size_t i = 0; i < count; i++) {
-    const int at = (int)(i % (size_t)plane), y = (h - tall) / 2 + at / columns / times;
-    const int x = (w - wide) / 2 + at % columns / times;
-    pixels[i] = from[(y * w + x) * dim[0] + (int)(i / (size_t)plane)];
-  }
+  const int cut[3] = {dim[0], tall * times, wide * times};
+  uint8_t *pixels = allocate((size_t)(cut[0] * cut[1] * cut[2]), 1);
+  cut_middle(from, h, w, (size_t)dim[0], 1, dim[0], times, cut, pixels);
   stbi_image_free(from);
   const nn_transform shrink = {.height = dim[1], .width = dim[2]};
-  *to = nn_dataset_pixels(pixels, NULL, 1, dim[0], rows, columns);
+  *to = nn_dataset_pixels(pixels, NULL, 1, cut[0], cut[1], cut[2]);
   to->owned[0].data = pixels;
   if (nn_dataset_transform(to, &shrink, NULL)) fail("out of memory");
   was[0] = h, was[1] = w;
@@ -1185,17 +1195,12 @@ static void data_other(struct data *d, const struct data *own, const struct sett
   if (!d->train.pixels || !d->test.pixels) fail("%s: its images are not bytes", d->where);
   for (int half = 0; half < 2; half++) {
     nn_dataset *to = half ? &d->test : &d->train;
-    const int each = dim[0] * dim[1] * dim[2], h = to->height, w = to->width;
-    uint8_t *pixels = allocate((size_t)to->count, (size_t)each), *image = pixels;
-    for (int n = 0; n < to->count; n++, image += each)
-      for (int i = 0; i < each; i++) {
-        const int row = i / dim[2] % dim[1] + (h - dim[1]) / 2;
-        const int column = i % dim[2] + (w - dim[2]) / 2;
-        const int c = i / (dim[1] * dim[2]) % to->channels;
-        if (row >= 0 && row < h && column >= 0 && column < w)
-          image[i] = to->pixels[((size_t)(n * to->channels + c) * (size_t)h + (size_t)row) *
-                                (size_t)w + (size_t)column];
-      }
+    const size_t each = (size_t)(dim[0] * dim[1] * dim[2]), count = (size_t)to->count;
+    const size_t plane = (size_t)(to->height * to->width), was = plane * (size_t)to->channels;
+    uint8_t *pixels = allocate(count, each);
+    for (size_t n = 0; n < count; n++)
+      cut_middle(to->pixels + n * was, to->height, to->width, 1, plane, to->channels, 1, dim,
+                 pixels + n * each);
     nn_array_free(&to->owned[0]);
     to->pixels = to->owned[0].data = pixels;
     to->channels = dim[0], to->height = dim[1], to->width = dim[2];
@@ -1802,11 +1807,10 @@ static void show_answers(struct page *p, const char *title, nn_model *m, const n
 }
 
 /* Which classes are taken for which; the counts, which the caller frees. */
-static double *show_confusion(struct page *p, nn_model *m, const nn_dataset *d) {
+static int64_t *show_confusion(struct page *p, nn_model *m, const nn_dataset *d) {
   const int classes = node_of(m, nn_output_node(m)).dim[0];
   const size_t n = (size_t)classes;
   int64_t *counts = allocate(n * n, sizeof *counts);
-  double *values = allocate(n * n, sizeof *values);
   struct word *names = allocate(n, sizeof *names);
   const char **heads = allocate(n + 2, sizeof *heads);
   struct table t = {heads, NULL, 0};
@@ -1818,11 +1822,11 @@ static double *show_confusion(struct page *p, nn_model *m, const nn_dataset *d) 
   }
   for (size_t i = 0; i < n * n; i++) {
     if (i % n == 0) put_text(&t, "%s", class_name(m, (int)(i / n)).text);
-    put_number(&t, values[i] = (double)counts[i]);
+    put_number(&t, (double)counts[i]);
   }
   show_table(p, &t, "Which classes are taken for which", "confusion", HEAT, NULL, 0);
-  free(counts), free(names), free(heads);
-  return values;
+  free(names), free(heads);
+  return counts;
 }
 
 /* ---- the page ---- */
@@ -1912,15 +1916,6 @@ static void make_folders(const char *path) {
     if (make_folder(part) && errno != EEXIST && i == n)
       fail("the folder %s cannot be made: %s", path, strerror(errno));
   }
-}
-
-/* Where a folder is written to by one process at a time. */
-static lock *lock_folder(const char *folder) {
-  int taken;
-  lock *l = take_folder(folder, &taken);
-  if (taken) fail("another process is at work in %s", folder);
-  if (!l) fail("%s: %s", folder, strerror(errno));
-  return l;
 }
 
 /* Whether a folder has a file of that name. */
@@ -2087,18 +2082,15 @@ static int read_note(struct settings *s, int count, const char **words, struct u
   return 1;
 }
 
-/* The settings of the run that a model is of, from its note; its words stay in *words, which the
- * caller frees. 0 if it notes none that this version understands, and why. */
-static int noted_settings(nn_model *m, struct settings *s, char **words, nn_message *why) {
+/* The settings of the run that a model is of, from its note. 0 if it notes none that this version
+ * understands, and why. */
+static int noted_settings(nn_model *m, struct settings *s, nn_message *why) {
   enum { WORDS = 2 * OPTION_COUNT + 2 };
   const char *list[WORDS], *command = nn_note(m, "command");
   struct unread unread;
-  *words = NULL;
   snprintf(why->text, sizeof why->text, "it does not note the command line of a run");
   if (!command) return 0;
-  *words = allocate(strlen(command) + 1, 1);
-  strcpy(*words, command);
-  const int count = split(*words, list, WORDS);
+  const int count = split(keep(command), list, WORDS);
   const struct command *c = count > 1 ? find_command(list[1]) : NULL;
   if (!c || !(c->bit & TRAIN)) return 0;
   set_standards(s, c);
@@ -2558,7 +2550,7 @@ static void run_begin(struct run *r) {
   struct text command = {0};
   nn_config c = config_of(&r->s);
   c.notes = 1 << 24; /* the most there may be: nobody knows how long the log gets */
-  r->lock = lock_folder(r->folder);
+  r->lock = take_folder(r->folder);
   run_plan(r);
   const int begins = !holds_run(r->folder);
   if (begins) make_model(r, &c);
@@ -2579,9 +2571,8 @@ static void run_free(struct run *r) {
   free(r->index);
 }
 
-/* The options of a resumed run: those it notes, but for those that may change. *words are what they
- * point to. */
-static void resume_settings(struct run *r, const struct settings *typed, char **words) {
+/* The options of a resumed run: those it notes, but for those that may change. */
+static void resume_settings(struct run *r, const struct settings *typed) {
   static const char may[] = "steps|epochs|patience|keep-going|images|labels|test|test-labels";
   struct settings *s = &r->s;
   nn_load_result loaded;
@@ -2589,7 +2580,7 @@ static void resume_settings(struct run *r, const struct settings *typed, char **
   path_of(r->folder, "%s", typed->v[OPT_RESUME].text);
   if (!holds_run(r->folder)) fail("%s is not the folder of a run: last.nn is missing", r->folder);
   if (load_last(r->folder, &loaded, &why)) fail("%s; nor can last.nn.previous be read", why.text);
-  if (!noted_settings(loaded.model, s, words, &why)) fail("%s/last.nn: %s", r->folder, why.text);
+  if (!noted_settings(loaded.model, s, &why)) fail("%s/last.nn: %s", r->folder, why.text);
   nn_destroy(loaded.model);
   if (s->command != typed->command)
     fail("%s is of nn %s; resume it by nn %s --resume", r->folder, s->command->name,
@@ -2614,12 +2605,11 @@ static int run_command(struct settings *typed) {
   const int resumes = is_set(typed, OPT_RESUME);
   struct run r = {.s = *typed};
   struct data d;
-  char *words = NULL;
   if (resumes) {
     if (typed->v[OPT_OUT].given)
       wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
     complete_isa(typed);
-    resume_settings(&r, typed, &words);
+    resume_settings(&r, typed);
   } else {
     complete(&r.s);
   }
@@ -2649,7 +2639,6 @@ static int run_command(struct settings *typed) {
   }
   run_free(&r);
   data_free(&d);
-  free(words);
   return stopped ? 128 + stopped : 0;
 }
 
@@ -2662,13 +2651,12 @@ static int follow(void) {
     nn_load_result loaded;
     nn_message why;
     nn_config c = nn_config_default();
-    char *words;
     size_t size = 0;
     void *bytes = share_bytes(NULL, &size);
     if (!size) return 0;
     c.inference = c.batch = 1;
     if (nn_load_memory(bytes, size, &c, &loaded, &why) ||
-        !noted_settings(loaded.model, &r.s, &words, &why))
+        !noted_settings(loaded.model, &r.s, &why))
       fail("%s", why.text);
     nn_destroy(loaded.model);
     data_find(&d, &r.s, 1);
@@ -2683,7 +2671,7 @@ static int follow(void) {
     run_fit(&r); /* rank 0 says how it ended */
     run_free(&r);
     data_free(&d);
-    free(words);
+    forget();
   }
 }
 
@@ -2714,8 +2702,6 @@ struct trial {
   const struct group *group;   /* NULL: of a sweep */
   const struct preset *preset;
   struct settings s;
-  char *words;         /* which s points to, */
-  struct word steps;   /* and to this */
   int unasked;         /* shown if it is done, not trained */
   enum state state;    /* of its runs the one that says most */
   nn_moments accuracy, best, seconds, parameters, sparsity; /* over its runs */
@@ -2748,9 +2734,7 @@ static struct trial *add_trial(struct study *st, const char *name, const struct 
   struct trial *t = &st->trials[st->count++];
   memset(t, 0, sizeof *t);
   snprintf(t->name, sizeof t->name, "%s", name);
-  t->words = allocate(strlen(line) + 1, 1);
-  strcpy(t->words, line);
-  const int count = split(t->words, words, 80), first = !base;
+  const int count = split(keep(line), words, 80), first = !base;
   if (base) t->s = *base;
   else set_standards(&t->s, find_command(words[0]));
   read_words(&t->s, count - first, words + first);
@@ -2806,19 +2790,18 @@ static void plan_steps(struct study *st, struct trial *t, struct settings *s) {
   const double each = (now() - start) / 20;
   const double time = .8 * number_of(st->typed, OPT_BUDGET) * t->preset->reported / st->shares;
   nn_destroy(m);
-  t->steps = word_of("%.0f", fmax(floor(time / each / 50) * 50, 100));
-  give(s, OPT_STEPS, t->steps.text);
+  give(s, OPT_STEPS, keep(word_of("%.0f", fmax(floor(time / each / 50) * 50, 100)).text));
 }
 
 /* ---- their runs ---- */
 
 /* A trial's run with a seed, and what there is of it; by its last model alone, which is r->m if it
  * is done: its images need not be at hand. */
-static enum state find_run(const struct study *st, struct trial *t, double seed, struct run *r) {
+static enum state find_run(const struct study *st, const struct trial *t, double seed,
+                           struct run *r) {
   nn_load_result loaded;
   nn_message why;
   struct settings s;
-  char *words;
   enum state state = OTHER_RUN;
   memset(r, 0, sizeof *r);
   r->differs = -1;
@@ -2828,17 +2811,15 @@ static enum state find_run(const struct study *st, struct trial *t, double seed,
   path_of(r->folder, "%s/%s/seed-%s", st->page.folder, t->name, r->seed);
   if (!holds_run(r->folder)) return NOT_RUN;
   if (load_last(r->folder, &loaded, &why)) return DAMAGED;
-  if (noted_settings(loaded.model, &s, &words, &why)) {
+  if (noted_settings(loaded.model, &s, &why)) {
     const enum option o = is_set(&s, OPT_STEPS) ? OPT_STEPS : OPT_EPOCHS;
-    t->steps = word_of("%.47s", s.v[OPT_STEPS].text); /* of the demonstration, planned before */
-    if (st->shares > 0) give(&r->s, OPT_STEPS, t->steps.text);
+    if (st->shares > 0) give(&r->s, OPT_STEPS, s.v[OPT_STEPS].text); /* planned before */
     const double more = number_of(&r->s, o) - number_of(&s, o);
     if (is_set(&r->s, o) && more > 0 && is_choice(&s, OPT_SCHEDULE, "constant"))
       s.v[o] = r->s.v[o]; /* it may be longer, if its rate does not go by its length */
     r->differs = differing(&s, &r->s, 0);
     if (r->differs < 0) state = nn_note(loaded.model, "result") && !(more > 0) ? DONE : UNFINISHED;
   }
-  free(words);
   if (state == DONE) r->m = loaded.model;
   else nn_destroy(loaded.model);
   return state;
@@ -3060,10 +3041,7 @@ static void show_all(struct study *st, const char *title) {
 }
 
 static void study_free(struct study *st) {
-  for (int i = 0; i < st->count; i++) {
-    text_free(&st->trials[i].log);
-    free(st->trials[i].words);
-  }
+  for (int i = 0; i < st->count; i++) text_free(&st->trials[i].log);
   data_free(&st->data);
   text_free(&st->again);
   leave_folder(st->lock);
@@ -3078,7 +3056,7 @@ static int run_study(struct study *st, const char *title) {
   int stopped = 0;
   need_no_run(st->page.folder);
   make_folders(st->page.folder);
-  if (!is_set(st->typed, OPT_DONE)) st->lock = lock_folder(st->page.folder);
+  if (!is_set(st->typed, OPT_DONE)) st->lock = take_folder(st->page.folder);
   for (struct trial *t = st->trials; t < end; t++) {
     for (int k = 0; k < st->seeds && !stopped; k++)
       stopped = take_run(st, t, first + k, !t->unasked);
@@ -3899,12 +3877,12 @@ static void look_confusion(struct look *l) {
   struct table t = {class_heads, NULL, 0};
   nn_peak *wrong_ones = allocate((size_t)images, sizeof *wrong_ones);
   int worst[WORST], count = 0, shown = 0;
-  double *counts = show_confusion(&l->page, l->m, &l->d.test);
+  int64_t *counts = show_confusion(&l->page, l->m, &l->d.test);
   for (int i = 0; i < classes; i++) {
     double row = 0, column = 0;
-    const double own = counts[i * classes + i];
+    const double own = (double)counts[i * classes + i];
     for (int k = 0; k < classes; k++)
-      row += counts[i * classes + k], column += counts[k * classes + i];
+      row += (double)counts[i * classes + k], column += (double)counts[k * classes + i];
     put_row(&t, "snnnn", class_name(l->m, i).text, row, own, row > 0 ? own / row : (double)NAN,
             column > 0 ? own / column : (double)NAN);
   }
@@ -3977,8 +3955,8 @@ static void find_stages(struct look *l, const char *folder) {
 }
 
 /* The model, its run's settings and its images, with a word about these if it has learned from
- * others, which its note names. words: what the settings point to. */
-static void open_look(struct look *l, char **words) {
+ * others, which its note names. */
+static void open_look(struct look *l) {
   const char *path = l->typed->operand[l->typed->operands - 1];
   const int quick = is_set(l->typed, OPT_MINIATURE);
   const nn_dataset *d = &l->d.test;
@@ -3992,7 +3970,7 @@ static void open_look(struct look *l, char **words) {
   if (l->of_run && !file_exists(l->path))
     fail("%s is missing: %s is neither the folder of a run nor a model's file", l->path, path);
   const nn_load_result last = load_model(checkpoint, NULL); /* its notes are the run's */
-  const int known = noted_settings(last.model, &l->s, words, &why);
+  const int known = noted_settings(last.model, &l->s, &why);
   l->m = stage_model(l, l->path);
   l->in = node_of(l->m, 0);
   l->out = node_of(l->m, nn_output_node(l->m));
@@ -4065,7 +4043,6 @@ static int look_command(struct settings *typed) {
   struct look *l = allocate(1, sizeof *l);
   struct page *p = &l->page;
   struct text head = {0}, line = {0};
-  char *words = NULL;
   const char *what = typed->operand[0], *model = typed->operand[1];
   const nn_message why = set_option(typed, OPT_WHAT, what);
   if (*why.text) refuse(typed, "'%s' %s", what, why.text);
@@ -4074,7 +4051,7 @@ static int look_command(struct settings *typed) {
   const int first = which < LOOKS ? which : 0, end = which < LOOKS ? which + 1 : LOOKS;
   complete_isa(typed);
   l->typed = typed;
-  open_look(l, &words);
+  open_look(l);
   l->x = allocate(AT_ONCE * size_of(&l->in), sizeof *l->x);
   l->found = allocate((size_t)l->d.test.count, sizeof *l->found);
   l->share = allocate((size_t)l->d.test.count * size_of(&l->out), sizeof *l->share);
@@ -4118,8 +4095,7 @@ static int look_command(struct settings *typed) {
   for (int i = 0; i < l->stages; i++) nn_destroy(l->stage[i].m);
   data_free(&l->d);
   text_free(&head), text_free(&line);
-  free(l->stage), free(l->found), free(l->share), free(l->x), free(words);
-  free(l);
+  free(l->stage), free(l->found), free(l->share), free(l->x), free(l);
   return 0;
 }
 
@@ -4144,11 +4120,11 @@ static int play_command(struct settings *typed) {
   const char *const model = typed->operand[0];
   struct look *l = allocate(1, sizeof *l);
   struct text data = {0};
-  char path[PATH_SIZE], *words = NULL;
+  char path[PATH_SIZE];
   if (!play_lines[0]) fail("this program was built without the page for it: make web builds both");
   complete_isa(typed);
   l->typed = typed;
-  open_look(l, &words);
+  open_look(l);
   if (is_set(typed, OPT_OUT)) path_of(path, "%s/play.html", typed->v[OPT_OUT].text);
   else if (is_folder(model)) path_of(path, "%s/play.html", model);
   else path_of(path, "%.*s-play.html", (int)strlen(model) - 3 * ends_with(model, ".nn"), model);
@@ -4166,7 +4142,7 @@ static int play_command(struct settings *typed) {
   for (int i = 0; i < l->stages; i++) nn_destroy(l->stage[i].m);
   data_free(&l->d);
   text_free(&data);
-  free(bytes), free(words), free(l->stage), free(l);
+  free(bytes), free(l->stage), free(l);
   return 0;
 }
 
@@ -4350,14 +4326,13 @@ static void save_int8(const struct settings *typed, nn_model *m, const char *pat
   struct table t = {heads, NULL, 0};
   struct settings s;
   struct data d;
-  char *words = NULL;
   nn_message why;
   nn_int8 *q;
   nn_int8_result r;
   nn_c_sizes plain, small;
   const nn_c_options o = {NULL, NULL, &plain};
   struct text unused = {0};
-  if (!noted_settings(m, &s, &words, &why)) fail("--int8 needs the net's images: %s", why.text);
+  if (!noted_settings(m, &s, &why)) fail("--int8 needs the net's images: %s", why.text);
   if (typed->v[OPT_DATA].given) s.v[OPT_DATA] = typed->v[OPT_DATA];
   data_find(&d, &s, 1);
   tell_data(&d, 0);
@@ -4375,7 +4350,7 @@ static void save_int8(const struct settings *typed, nn_model *m, const char *pat
   printf("%d training images gave the ranges, less %g of the numbers at each end; the outputs are"
          " off by %.2g of their root mean square\n", d.train.count, r.cut, r.error);
   nn_int8_free(q);
-  data_free(&d), free(words), text_free(&unused);
+  data_free(&d), text_free(&unused);
 }
 
 /* nn convert: reads a model, or weights and the net that they are for, and writes another file. */
@@ -4655,7 +4630,7 @@ int main(int count, char **argv) {
   } else if (k < 0) wrong("", "there is no command '%s'%s", name, meant.text);
   else if (helps) help_command(&commands[k]);
   else result = run(&commands[k], count, argv, words);
-  free(words);
+  free(words), forget();
   if (fflush(stdout) || ferror(stdout)) fail("the results cannot be written: %s", strerror(errno));
   return result;
 }

@@ -56,6 +56,26 @@ static void parts_of_images(void) {
   CHECK(bytes[0] == 0);
 }
 
+static void middles_of_images(void) {
+  /* two pixels high and three wide, of two channels, one after the other or in planes */
+  const unsigned char mixed[12] = {1, 11, 2, 12, 3, 13, 4, 14, 5, 15, 6, 16};
+  const unsigned char planes[12] = {1, 2, 3, 4, 5, 6, 11, 12, 13, 14, 15, 16};
+  const unsigned char cut[4] = {2, 5, 12, 15}, twice[8] = {2, 2, 2, 2, 5, 5, 5, 5};
+  const unsigned char framed[15] = {0, 1, 2, 3, 0, 0, 4, 5, 6, 0, 0, 0, 0, 0, 0};
+  const int tall[3] = {2, 2, 1}, large[3] = {1, 4, 2}, wide[3] = {1, 3, 5}, three[3] = {3, 1, 1};
+  unsigned char y[15];
+  cut_middle(mixed, 2, 3, 2, 1, 2, 1, tall, y);
+  CHECK_SAME(y, cut, 4);
+  cut_middle(planes, 2, 3, 1, 6, 2, 1, tall, y);
+  CHECK_SAME(y, cut, 4);
+  cut_middle(planes, 2, 3, 1, 6, 2, 2, large, y);
+  CHECK_SAME(y, twice, 8);
+  cut_middle(planes, 2, 3, 1, 6, 2, 1, wide, y);
+  CHECK_SAME(y, framed, 15);
+  cut_middle(planes, 2, 3, 1, 6, 1, 1, three, y); /* a gray image in three channels */
+  CHECK(y[0] == 2 && y[1] == 2 && y[2] == 2);
+}
+
 static void ranges_of_histograms(void) {
   nn_moments spread = {100, 0, 0, 1, 400, -50, 2}, one = {3, 0, 0, 7, 0, 7, 7}, none = {0};
   nn_histogram h;
@@ -97,6 +117,7 @@ int main(void) {
   RUN(small_measures);
   RUN(means_of_measures);
   RUN(parts_of_images);
+  RUN(middles_of_images);
   RUN(ranges_of_histograms);
   RUN(images_that_move);
   return test_end("figures");

@@ -150,6 +150,7 @@ static void after(int status, size_t allowed) {
     if (*line != '\n' && iscntrl((unsigned char)*line)) fuzz_fail("an odd character", said);
   if (!status && live_bytes) fuzz_fail("memory kept", "");
   while (first_block.after != &first_block) fuzz_free(&first_block.after->body);
+  all_kept = NULL; /* it is among them */
 }
 
 /* ---- images to predict ---- */
@@ -252,7 +253,6 @@ enum { NOTES = sizeof good_notes / sizeof *good_notes };
 static void run_notes(const uint8_t *data, size_t size) {
   static struct settings s;
   static struct trial t;
-  static char *words;
   static nn_model *m;
   static char text[1 << 16];
   nn_message why;
@@ -262,7 +262,7 @@ static void run_notes(const uint8_t *data, size_t size) {
   text[size - 1] = 0;
   before();
   memset(&t, 0, sizeof t);
-  words = NULL, m = NULL;
+  m = NULL;
   for (int i = 0; i < 4; i++) set_file(i, NULL, NULL, 0);
   const int status = setjmp(ended);
   if (status == 0) {
@@ -277,10 +277,10 @@ static void run_notes(const uint8_t *data, size_t size) {
       if (add_result(&t, m) == DONE && !(t.accuracy.mean >= 0 && t.accuracy.mean <= 1))
         fuzz_fail("an accuracy out of its range", "");
       text_free(&t.log);
-      if (noted_settings(m, &s, &words, &why) &&
+      if (noted_settings(m, &s, &why) &&
           (!(number_of(&s, OPT_LR) > 0) || number_of(&s, OPT_BATCH) < 1))
         fuzz_fail("settings out of their range", "");
-      fuzz_free(words);
+      forget();
     }
     nn_destroy(m);
   }
