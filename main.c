@@ -1144,7 +1144,8 @@ static void find_own(struct data *d, const struct settings *s) {
 }
 
 /* Which data the settings mean; 0: none. What the network gets of the pixels 0..1: MNIST's as they
- * are; 32x32 ones (x - .5)/.5; all others standardised over the training images. */
+ * are; 32x32 ones (x - .5)/.5; all others, and numbers that are no bytes, standardised over the
+ * training images. */
 static int data_find(struct data *d, const struct settings *s, int draws) {
   const int own = s->command->bit == OWN, mnist = !own && s->command->bit != CIFAR10;
   memset(d, 0, sizeof *d);
@@ -1155,7 +1156,7 @@ static int data_find(struct data *d, const struct settings *s, int draws) {
     if (iscntrl((unsigned char)*c)) *c = '?';
   d->scaled = !mnist;
   for (int c = 0; c < 4; c++) d->mean[c] = (nn_real)(mnist ? 0 : .5), d->scale[c] = 2;
-  if (!mnist && (d->train.height != 32 || d->train.width != 32) &&
+  if (!mnist && (d->train.values || d->train.height != 32 || d->train.width != 32) &&
       nn_dataset_moments(&d->train, (size_t)d->train.channels, d->mean, d->scale))
     fail("%s: images with numbers that are too large", d->where);
   memcpy(d->cover, d->mean, sizeof d->cover);

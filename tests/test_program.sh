@@ -695,6 +695,13 @@ refused 1 'eight.npy: images of more than four channels' train --images eight.np
 { npy '<i4' '2,'; printf '\377\377\377\377\1\0\0\0'; } > below.npy
 refused 1 'below.npy: label -1 of sample 0 is not 0 .. 9' predict whole/best.nn half.npy \
   --labels below.npy
+{ npy '<f4' '20, 1, 32, 32'; LC_ALL=C awk 'BEGIN { # as floats 128 and about 0
+  for (i = 0; i < 20480; i++) printf "%c%c%c%c", 1, 1, 1, i % 3 ? 67 : 1 }'; } > reals.npy
+{ npy '|u1' '20,'; classes 20; } > twenty.npy
+run train --images reals.npy --labels twenty.npy --cell mlp --hidden 4 --steps 2 --quiet --out reals
+"$nn" convert reals scaled/ > out
+ok 'images of 32x32 that are no bytes are standardised by what they hold' test \
+  "$(tail -c 4 scaled/normalise1.mean.npy | od -An -tf4 | awk '{ print ($1 > 80 && $1 < 90) }')" = 1
 mkdir likeness && cp set/mnist/*-ubyte likeness
 run cifar10 --gray --size 28 --data likeness --steps 2 --batch 8 --hidden 8 --quiet --out unnamed
 ok 'files named as the gray subset, of unknown origin, have no names of classes' test $rc = 0 -a \
