@@ -4524,15 +4524,18 @@ static void read_set(const struct predictor *p, struct text *file, const char *n
   if (is_cifar || middle.gray) nn_dataset_transform(d, &middle, NULL);
 }
 
-/* Predicts a file of images, which its beginning tells from a picture. */
+/* Predicts a file of images, which its beginning tells from a picture. Much else that is in folders
+ * begins with a zero (HEIC, MP4, icons), but not with IDX's two zeros and a type of 8 or more. */
 static void predict_file(void *user, const char *name) {
   struct predictor *p = user;
   struct text file = read_bytes(name);
   nn_dataset d;
   const int *dim = p->dim;
   int was[2] = {dim[1], dim[2]};
-  if (ends_with(name, ".bin") || (file.size && (!*file.data || *file.data == '\x93'))) {
+  if (ends_with(name, ".bin") || zeros || (file.size && *file.data == '\x93')) {
     read_set(p, &file, name, &d);
+  const int zeros = file.size && !*file.data &&
+                    (!p->in_folder || (file.size > 2 && !file.data[1] && file.data[2] >= 8));
   } else if (p->in.rank == 1 || !read_picture(&file, p->dim, &d, was)) {
     if (!p->in_folder) fail("%s is no picture, npy, IDX or CIFAR-10 file", name);
     note("%s is no picture, and left out", name);

@@ -739,6 +739,13 @@ mkdir mixed && cp photos/dark/1.pgm photos/light/2.pgm mixed && echo note > mixe
 run predict own mixed
 ok 'what is no picture in a folder is left out' test $rc = 0 -a "$(wc -l < out)" = 2 -a \
   "$(grep -c 'mixed/0.txt is no picture, and left out' err)" = 1
+printf '\0\0\0\30ftypheic' > mixed/phone.heic && printf '\0\0\1\0' > mixed/site.ico
+run predict own mixed
+ok 'so is what begins with zeros, but not as IDX does' test $rc = 0 -a "$(wc -l < out)" = 2 -a \
+  "$(grep -c 'is no picture, and left out' err)" = 3
+cp set/mnist/t10k-images-idx3-ubyte mixed
+run predict pairs mixed
+ok 'IDX is not' test $rc = 0 -a "$(wc -l < out)" = 52
 held=(mnist --data set --cell rnn --hidden 4 --steps 60 --batch 8 --lr '.1,.01')
 run "${held[@]}" --quiet --out rest
 one=rest/lr=.1/seed-1
