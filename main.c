@@ -935,6 +935,7 @@ struct album {
   struct text pixels, labels, names;
   size_t last; /* where the last class's name begins */
   int dim[3], classes, skipped, was[2];
+  char first[PATH_SIZE]; /* that was skipped */
 };
 static void add_picture(void *user, const char *path) {
   struct album *a = user;
@@ -955,8 +956,8 @@ static void add_picture(void *user, const char *path) {
     text_bytes(&a->pixels, d.owned[0].data, (size_t)(d.channels * d.height * d.width));
     text_bytes(&a->labels, (const char *)&label, sizeof label);
     nn_dataset_free(&d);
-  } else {
-    a->skipped++;
+  } else if (!a->skipped++) {
+    path_of(a->first, "%s", path);
   }
   text_free(&file);
 }
@@ -971,6 +972,7 @@ static void load_own(struct data *d, nn_dataset *to, const struct settings *s, e
   struct album a = {.folder = path};
   nn_message why;
   if (!is_folder(path)) {
+    if (!is_set(s, labels) && !file_exists(path)) fail("%s: no such file or folder", path);
     if (!is_set(s, labels))
       refuse(s, "--%s is missing: %s is no folder of images", options[labels].name, path);
     if (nn_dataset_load(path, s->v[labels].text, NULL, to, &why)) fail("%s", why.text);
@@ -983,7 +985,9 @@ static void load_own(struct data *d, nn_dataset *to, const struct settings *s, e
   a.dim[1] = side ? side : d->train.height, a.dim[2] = side ? side : d->train.width;
   each_file(path, add_picture, &a);
   if (!a.classes) fail("%s has no sub-folders of pictures, one for each class", path);
-  if (a.skipped) note("%s: %d files are no pictures, and left out", path, a.skipped);
+  if (a.skipped)
+    note("%s: %d files left out that are no PNG, JPEG, BMP, PGM or PPM in a sub-folder; the first: "
+         "%s", path, a.skipped, a.first);
   if (d->class_names.size && strcmp(a.names.data, d->class_names.data) != 0)
     fail("%s has other sub-folders than the training images", path);
   *to = nn_dataset_pixels((uint8_t *)a.pixels.data, (const int32_t *)(void *)a.labels.data,
@@ -1008,13 +1012,14 @@ static int count_classes(const nn_dataset *d, int most, const char *path) {
   return classes;
 }
 
-/* The same of a half of the data, which is added to the checksum. */
-static int take_in(struct data *d, const nn_dataset *half, int most, const char *path) {
+/* The same of a half of the data, which is added to the checksum. labels: their file; "": path. */
+static int take_in(struct data *d, const nn_dataset *half, int most, const char *path,
+                   const char *labels) {
   const size_t count = (size_t)(half->channels * half->height * half->width) * (size_t)half->count;
   if (half->channels != d->train.channels || half->height != d->train.height ||
       half->width != d->train.width)
     fail("%s: images of another shape than the training images", path);
-  const int classes = count_classes(half, most, path);
+  const int classes = count_classes(half, most, *labels ? labels : path);
   d->crc = half->pixels ? nn_crc32(d->crc, half->pixels, count)
                         : nn_crc32(d->crc, half->values, count * sizeof *half->values);
   for (int i = 0; i < half->count; i++)
@@ -1025,8 +1030,8 @@ static int take_in(struct data *d, const nn_dataset *half, int most, const char 
 /* Checks ten classes of images, and names them by their checksum if it is known. */
 static void name_known(struct data *d) {
   d->classes = 10;
-  take_in(d, &d->train, d->classes, d->where);
-  take_in(d, &d->test, d->classes, d->where);
+  take_in(d, &d->train, d->classes, d->where, "");
+  take_in(d, &d->test, d->classes, d->where, "");
   for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
     if (known_sets[i].crc == d->crc) {
       snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
@@ -1122,7 +1127,7 @@ static int find_known(struct data *d, const struct settings *s, int draws) {
 static void find_own(struct data *d, const struct settings *s) {
   const char *path = s->v[OPT_OWN_IMAGES].text;
   load_own(d, &d->train, s, OPT_OWN_IMAGES, OPT_OWN_LABELS);
-  d->classes = take_in(d, &d->train, 1000, path);
+  d->classes = take_in(d, &d->train, 1000, path, s->v[OPT_OWN_LABELS].text);
   if (d->classes < 2) fail("%s: all images are of one class", path);
   path_of(d->where, "%s", path);
   for (size_t n = strlen(path); n > 1 && strchr(separators, path[n - 1]);) d->where[--n] = 0;
@@ -1132,7 +1137,7 @@ static void find_own(struct data *d, const struct settings *s) {
   snprintf(d->name, sizeof d->name, "%.*s", fits, own);
   if (is_set(s, OPT_TEST_IMAGES)) {
     load_own(d, &d->test, s, OPT_TEST_IMAGES, OPT_TEST_LABELS);
-    take_in(d, &d->test, d->classes, s->v[OPT_TEST_IMAGES].text);
+    take_in(d, &d->test, d->classes, s->v[OPT_TEST_IMAGES].text, s->v[OPT_TEST_LABELS].text);
     return;
   }
   const nn_dataset all = d->train;
@@ -4529,13 +4534,13 @@ static void read_set(const struct predictor *p, struct text *file, const char *n
 static void predict_file(void *user, const char *name) {
   struct predictor *p = user;
   struct text file = read_bytes(name);
+  const int zeros = file.size && !*file.data &&
+                    (!p->in_folder || (file.size > 2 && !file.data[1] && file.data[2] >= 8));
   nn_dataset d;
   const int *dim = p->dim;
   int was[2] = {dim[1], dim[2]};
   if (ends_with(name, ".bin") || zeros || (file.size && *file.data == '\x93')) {
     read_set(p, &file, name, &d);
-  const int zeros = file.size && !*file.data &&
-                    (!p->in_folder || (file.size > 2 && !file.data[1] && file.data[2] >= 8));
   } else if (p->in.rank == 1 || !read_picture(&file, p->dim, &d, was)) {
     if (!p->in_folder) fail("%s is no picture, npy, IDX or CIFAR-10 file", name);
     note("%s is no picture, and left out", name);

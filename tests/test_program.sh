@@ -652,7 +652,7 @@ printf 'PK\3\4 and so on' > net.pt
 refused 1 'net.pt: .*a zip archive .*, not a model' info net.pt
 mkdir broken && head -c 100 whole/last.nn | tee broken/last.nn > broken/last.nn.previous
 refused 1 'last.nn: .*cut short; nor can last.nn.previous be read' mnist --data set --resume broken
-refused 2 'labels is missing: nosuch is no folder' train --images nosuch
+refused 1 'nosuch: no such file or folder' train --images nosuch
 for bytes in 0 10 500 3000; do
   head -c $bytes whole/best.nn > cut.nn
   refused 1 'cut.nn' info cut.nn
@@ -671,7 +671,7 @@ own=(train --images photos --steps 40 --batch 4 --cell mlp --hidden 8 --lr .01)
 run "${own[@]}" --out own
 ok 'train on a folder with a sub-folder for each class' test $rc = 0 -a "$(grep -c \
   'MLP on photos: test accuracy 100.00 %' out)" = 1
-ok 'what is no picture is told' grep -q '1 files are no pictures, and left out' err
+ok 'what is no picture is told, by name' grep -q '1 files left out .*: photos/dark/readme.txt$' err
 ok 'so is what is held out' grep -q 'A tenth of the images is held out' out
 run predict own photos/light/3.pgm --top 1
 ok 'the model knows the names' grep -Eq '^photos/light/3.pgm  light [01]' out
@@ -695,6 +695,8 @@ refused 1 'eight.npy: images of more than four channels' train --images eight.np
 { npy '<i4' '2,'; printf '\377\377\377\377\1\0\0\0'; } > below.npy
 refused 1 'below.npy: label -1 of sample 0 is not 0 .. 9' predict whole/best.nn half.npy \
   --labels below.npy
+{ npy '|u1' '2, 28, 28'; head -c 1568 noise; } > two.npy
+refused 1 'below.npy: label -1 of sample 0 is not 0 .. 999' train --images two.npy --labels below.npy
 { npy '<f4' '20, 1, 32, 32'; LC_ALL=C awk 'BEGIN { # as floats 128 and about 0
   for (i = 0; i < 20480; i++) printf "%c%c%c%c", 1, 1, 1, i % 3 ? 67 : 1 }'; } > reals.npy
 { npy '|u1' '20,'; classes 20; } > twenty.npy
