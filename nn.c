@@ -1161,9 +1161,10 @@ typedef struct nn__kernels {
   void (*panels_row)(nn_real *y, const nn_real *x, size_t panel, const nn_real *b, size_t panel_b,
                      size_t k, size_t n);
   void (*rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int relu);
-  void (*lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn_real *c, nn_real *h,
-                   size_t n);
-  void (*gru_row)(nn_real *g, size_t panel, nn_real *h_before, nn_real *h, size_t n);
+  void (*lstm_row)(nn_real *g, size_t panel, const size_t *column, const nn_real *c_before,
+                   nn_real *c, nn_real *h, size_t n); /* column: each gate's first */
+  void (*gru_row)(nn_real *g, size_t panel, const size_t *column, nn_real *h_before, nn_real *h,
+                  size_t n);
   /* Those that go back; NULL without training. */
   /* dx = dy f'(.), from x or from y as NN__ACTS says. dx may be dy. */
   void (*activate_back)(int act, nn_real *dx, const nn_real *dy, const nn_real *xy, size_t n,
@@ -1179,10 +1180,10 @@ typedef struct nn__kernels {
   void (*winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, size_t row, size_t c, int m,
                             size_t rows, size_t cols, nn_real *half);
   void (*rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size_t n, int relu);
-  void (*lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_before, const nn_real *c,
-                        const nn_real *dh, nn_real *dc, size_t n);
-  void (*gru_row_back)(nn_real *g, size_t panel, nn_real *h_before, const nn_real *dh,
-                       nn_real *dh_before, size_t n);
+  void (*lstm_row_back)(nn_real *g, size_t panel, const size_t *column, const nn_real *c_before,
+                        const nn_real *c, const nn_real *dh, nn_real *dc, size_t n);
+  void (*gru_row_back)(nn_real *g, size_t panel, const size_t *column, nn_real *h_before,
+                       nn_real *dh, size_t n);
   double (*largest)(const nn_real *x, size_t n); /* the greatest |x|; NaN if one is not finite */
   /* 0, or NaN if a new w or mean square is not finite. */
   nn_real (*update)(const nn__update *u, nn_real *w, nn_real *g, nn_real *const *slot, size_t n);
@@ -2476,10 +2477,16 @@ NN__FN void NN__(winograd_out_back)(nn_real *v, size_t step, const nn_real *dy, 
 
 /* ---- cells -------------------------------------------------------------------------------- */
 
-/* Where a gate's units j.. of a row lie, the gate's first column being `from`. */
+/* Where a gate's units j.. of a row lie, the gate's first column being `from`; of four gates. */
 NN__INLINE nn_real *NN__(units)(nn_real *g, size_t panel, size_t from, size_t j)
 {
   return g + (from + j) / NR * panel + (from + j) % NR;
+}
+NN__INLINE void NN__(gates)(nn_real *g, size_t panel, const size_t *column, size_t j,
+                            nn_real *at[4])
+{
+  NN__UNROLL
+  for (int k = 0; k < 4; k++) at[k] = NN__(units)(g, panel, column[k], j);
 }
 
 /* x becomes columns from .. of a row that lies in panels. */
@@ -2555,22 +2562,14 @@ NN__FN void NN__(rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size
   }
 }
 
-/* The columns of a lstm: the sums i, f, z, o. */
-NN__INLINE void NN__(lstm_units)(nn_real *g, size_t panel, size_t n, size_t j, nn_real *at[4])
-{
-  const size_t each = (n + VW - 1) / VW * VW;
-  NN__UNROLL
-  for (size_t k = 0; k < 4; k++) at[k] = NN__(units)(g, panel, k * each, j);
-}
-
 /* g: the four sums i,f,z,o; becomes their activations. */
-NN__FN void NN__(lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn_real *c,
-                           nn_real *h, size_t n)
+NN__FN void NN__(lstm_row)(nn_real *g, size_t panel, const size_t *column,
+                           const nn_real *c_before, nn_real *c, nn_real *h, size_t n)
 {
   for (size_t j = 0; j < n; j += VW) {
     const size_t left = n - j;
     nn_real *at[4];
-    NN__(lstm_units)(g, panel, n, j, at);
+    NN__(gates)(g, panel, column, j, at);
     V x[4] = {v_load(at[0]), v_load(at[1]), v_load(at[3]), v_load(at[2])}, below[4];
     NN__(fractions)(3, 4, x, below);
     /* 1/a = b 1/(a b): one division for all */
@@ -2590,14 +2589,15 @@ NN__FN void NN__(lstm_row)(nn_real *g, size_t panel, const nn_real *c_before, nn
 }
 
 /* g: the activations; becomes the gradients of the four sums. dc: in d c, out d c_before. */
-NN__FN void NN__(lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_before,
-                                const nn_real *c, const nn_real *dh, nn_real *dc, size_t n)
+NN__FN void NN__(lstm_row_back)(nn_real *g, size_t panel, const size_t *column,
+                                const nn_real *c_before, const nn_real *c, const nn_real *dh,
+                                nn_real *dc, size_t n)
 {
   const V one = v_set(1);
   for (size_t j = 0; j < n; j += VW) {
     const size_t left = n - j;
     nn_real *at[4];
-    NN__(lstm_units)(g, panel, n, j, at);
+    NN__(gates)(g, panel, column, j, at);
     const V i = v_load(at[0]), f = v_load(at[1]), z = v_load(at[2]), o = v_load(at[3]);
     NN__UNROLL
     for (int k = 0; k < 4; k++) NN__PREFETCH(at[k] + NN__ROWS_AHEAD * NR);
@@ -2613,23 +2613,13 @@ NN__FN void NN__(lstm_row_back)(nn_real *g, size_t panel, const nn_real *c_befor
   }
 }
 
-/* The columns of a gru: the sums n over x, the sums r and z, the sums u over h. */
-NN__INLINE void NN__(gru_units)(nn_real *g, size_t panel, size_t n, size_t j, nn_real *at[4])
-{
-  const size_t each = (n + VW - 1) / VW * VW, alone = (n + NR - 1) / NR * NR;
-  const size_t joint = (2 * each + NR - 1) / NR * NR;
-  at[0] = NN__(units)(g, panel, 0, j);
-  at[1] = NN__(units)(g, panel, alone, j);
-  at[2] = NN__(units)(g, panel, alone + each, j);
-  at[3] = NN__(units)(g, panel, alone + joint, j);
-}
-
-/* g: the sums n,r,z,u; n, r and z become their activations. */
-NN__FN void NN__(gru_row)(nn_real *g, size_t panel, nn_real *h_before, nn_real *h, size_t n)
+/* g: the sums n over x, r, z, and u over h; n, r and z become their activations. */
+NN__FN void NN__(gru_row)(nn_real *g, size_t panel, const size_t *column, nn_real *h_before,
+                          nn_real *h, size_t n)
 {
   for (size_t j = 0; j < n; j += VW) {
     nn_real *at[4];
-    NN__(gru_units)(g, panel, n, j, at);
+    NN__(gates)(g, panel, column, j, at);
     V x[2] = {v_load(at[1]), v_load(at[2])}, below[2];
     NN__(fractions)(2, 2, x, below);
     const V both = v_div(v_set(1), v_mul(below[0], below[1])); /* 1/a = b 1/(a b) */
@@ -2644,15 +2634,15 @@ NN__FN void NN__(gru_row)(nn_real *g, size_t panel, nn_real *h_before, nn_real *
 }
 
 /* g: n, r, z and the sum u; becomes the gradients of the four sums.
- * dh_before = dh z, what does not pass through the products. It may be dh. */
-NN__FN void NN__(gru_row_back)(nn_real *g, size_t panel, nn_real *h_before, const nn_real *dh,
-                               nn_real *dh_before, size_t n)
+ * dh becomes dh z, what does not pass through the products. */
+NN__FN void NN__(gru_row_back)(nn_real *g, size_t panel, const size_t *column, nn_real *h_before,
+                               nn_real *dh, size_t n)
 {
   const V one = v_set(1);
   for (size_t j = 0; j < n; j += VW) {
     const size_t left = n - j;
     nn_real *at[4];
-    NN__(gru_units)(g, panel, n, j, at);
+    NN__(gates)(g, panel, column, j, at);
     NN__UNROLL
     for (int k = 0; k < 4; k++) NN__PREFETCH(at[k] + NN__ROWS_AHEAD * NR);
     const V s = v_load(at[0]), r = v_load(at[1]), z = v_load(at[2]), u = v_load(at[3]);
@@ -2663,7 +2653,7 @@ NN__FN void NN__(gru_row_back)(nn_real *g, size_t panel, nn_real *h_before, cons
     v_store(at[1], v_mul(v_mul(ds, u), v_mul(r, v_sub(one, r))));
     v_store(at[2], v_mul(v_mul(d, v_sub(before, s)), v_mul(z, v_sub(one, z))));
     v_store(at[3], v_mul(ds, r));
-    v_give(dh_before + j, v_mul(d, z), left);
+    v_give(dh + j, v_mul(d, z), left);
   }
 }
 
@@ -6477,10 +6467,9 @@ static void nn__tally(nn_model *m, int begin)
  * of a sample is the t-th from that sample's own end, so only the rows of x and y move.
  * Backward goes the other way, leaves the gradients of the sums in g, and then makes
  * those of weights and biases as the product of g, transposed, with z, over all steps. */
-typedef struct nn__gate_sums { /* columns of g that belong to one gate: at .. at + h - 1 */
-  size_t at, gate;
+typedef struct nn__gate_sums {
+  size_t gate;
   int of_x, of_h;
-  size_t next; /* the first column of the gate after it */
 } nn__gate_sums;
 
 typedef struct nn__cell {
@@ -6490,6 +6479,7 @@ typedef struct nn__cell {
   size_t n, steps, in, h, gates; /* gates: 1, 4, 3 */
   nn__gate_sums sums[4];
   int sums_count;
+  size_t column[5];              /* the first of each sums' h columns in g; and behind the last */
   size_t wide, from_h, to_x;     /* columns of g; those from from_h read h, before to_x read x */
   size_t panel;                  /* from one panel of g or z to the next, in reals */
   size_t long_z, ld;             /* columns of z, h + 1 + in; from one joint row to the next */
@@ -6624,9 +6614,9 @@ static void nn__cell_pack(const nn__cell *q, nn_real *to, const nn_real *w, cons
     memset(to, 0, (p.to - p.from) * length * sizeof *to);
     for (int k = 0; k < q->sums_count; k++) {
       const nn__gate_sums *s = &q->sums[k];
-      if (s->at < p.from || s->at >= p.to) continue;
+      if (q->column[k] < p.from || q->column[k] >= p.to) continue;
       for (size_t j = 0, wide; j < h; j += wide) { /* the gate's columns within a panel */
-        const size_t at = s->at + j - p.from, row = s->gate * h + j;
+        const size_t at = q->column[k] + j - p.from, row = s->gate * h + j;
         nn_real *const panel = to + at / nr * length * nr + at % nr;
         wide = nn__min(nr - at % nr, h - j);
         if (s->of_h) NN__DO(t, transpose)(panel, nr, u + row * h, h, wide, h);
@@ -6640,21 +6630,17 @@ static void nn__cell_pack(const nn__cell *q, nn_real *to, const nn_real *w, cons
   }
 }
 
-/* The joint weights [U b+c W] as rows: [wide, ld]. */
-static void nn__cell_join(const nn__cell *q, nn_real *to, const nn_real *w, const nn_real *u,
-                          const nn_real *b, const nn_real *c)
+/* Their columns of h, or else of x, for the backward: in panels, straight from that parameter. */
+static void nn__cell_pack_back(const nn__cell *q, nn_real *to, const nn_real *w, int of_h)
 {
-  const size_t h = q->h, in = q->in;
-  memset(to, 0, q->wide * q->ld * sizeof *to);
-  for (int k = 0; k < q->sums_count; k++) {
-    const nn__gate_sums *s = &q->sums[k];
-    nn_real *row = to + s->at * q->ld;
-    for (size_t j = s->gate * h; j < (s->gate + 1) * h; j++, row += q->ld) {
-      if (s->of_h) memcpy(row, u + j * h, h * sizeof *row);
-      row[h] = (s->of_x ? b[j] : 0) + (s->of_h ? c[j] : 0);
-      if (s->of_x) memcpy(row + h + 1, w + j * in, in * sizeof *row);
-    }
-  }
+  const size_t nr = q->kernels->nr, cols = of_h ? q->h : q->in, first = of_h ? q->from_h : 0;
+  const size_t rows = (of_h ? q->wide : q->to_x) - first;
+  memset(to, 0, nn__round_up(cols, nr) * rows * sizeof *to);
+  for (int k = 0; k < q->sums_count; k++)
+    for (size_t j = 0; j < cols && (of_h ? q->sums[k].of_h : q->sums[k].of_x); j += nr)
+      NN__DO(q->kernels, pack)(to + j * rows + (q->column[k] - first) * nr,
+                               w + q->sums[k].gate * q->h * cols + j, cols, 1, q->h,
+                               nn__min(nr, cols - j));
 }
 
 static int nn__past_end(const nn__cell *q, size_t t, size_t sample)
@@ -6732,9 +6718,9 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
         NN__DO(k, rnn_row)(g, q->panel, y, h, q->relu);
       } else if (q->kind == NN__LSTM) {
         const nn_real *c = t ? q->c + (at + i - q->kept) * h : q->c0 + (first + i) * h;
-        NN__DO(k, lstm_row)(g, q->panel, c, q->c + (at + i) * h, y, h);
+        NN__DO(k, lstm_row)(g, q->panel, q->column, c, q->c + (at + i) * h, y, h);
       } else {
-        NN__DO(k, gru_row)(g, q->panel, z, y, h);
+        NN__DO(k, gru_row)(g, q->panel, q->column, z, y, h);
       }
     }
   }
@@ -6757,17 +6743,16 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t rever
   q.wide = nn__cell_wide(q.kernels, q.kind, h);
   q.from_h = q.kind == NN__GRU ? nn__round_up(h, q.kernels->nr) : 0;
   q.to_x = q.wide - q.from_h;
-  for (size_t gate = 0; gate < q.gates; gate++) {
-    const size_t each = nn__round_up(h, q.kernels->vw), at = q.from_h + gate * each;
-    const nn__gate_sums sums = {at, gate, 1, 1, at + each};
-    q.sums[q.sums_count++] = sums;
+  const int gru = q.kind == NN__GRU; /* n over x, r, z, n over h */
+  q.sums_count = gru ? 4 : (int)q.gates;
+  for (int k = 0; k < q.sums_count; k++) {
+    const size_t number = (size_t)k, each = nn__round_up(h, q.kernels->vw);
+    const nn__gate_sums sums = {gru ? (number + 2) % 3 : number, !gru || k < 3, !gru || k > 0};
+    q.sums[k] = sums;
+    q.column[k] = !gru ? number * each : k == 0 ? 0 : k == 3 ? q.to_x
+                                                             : q.from_h + (number - 1) * each;
   }
-  if (q.kind == NN__GRU) {
-    const nn__gate_sums n_of_x = {0, 2, 1, 0, q.from_h}, n_of_h = {q.to_x, 2, 0, 1, q.wide};
-    q.sums[1].next = q.to_x, q.sums[2] = n_of_x, q.sums[q.sums_count++] = n_of_h;
-  } else {
-    q.sums[q.sums_count - 1].next = q.wide;
-  }
+  q.column[q.sums_count] = q.wide;
   q.relu = node->cell.relu, q.given = node->inputs > 1;
   q.first_step_too = node->cell.carry || q.given;
   q.kept = nn__keeps(m) ? n : 0;
@@ -6873,7 +6858,7 @@ static void nn__clear_gaps(const nn__cell *q, nn_real *g)
 {
   const size_t nr = q->kernels->nr;
   for (int k = 0; k < q->sums_count; k++)
-    for (size_t j = q->sums[k].at + q->h; j < q->sums[k].next; j++)
+    for (size_t j = q->column[k] + q->h; j < q->column[k + 1]; j++)
       g[j / nr * q->panel + j % nr] = 0;
 }
 
@@ -6908,9 +6893,9 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
         NN__DO(k, rnn_row_back)(gi, q->panel, d, h, q->relu);
       } else if (q->kind == NN__LSTM) {
         const nn_real *c = t ? q->c + (at - q->n) * h : q->c0 + (first + i) * h;
-        NN__DO(k, lstm_row_back)(gi, q->panel, c, q->c + at * h, d, dc + i * h, h);
+        NN__DO(k, lstm_row_back)(gi, q->panel, q->column, c, q->c + at * h, d, dc + i * h, h);
       } else {
-        NN__DO(k, gru_row_back)(gi, q->panel, q->z + at * nr, d, d, h);
+        NN__DO(k, gru_row_back)(gi, q->panel, q->column, q->z + at * nr, d, h);
       }
       nn__clear_gaps(q, gi);
     }
@@ -6951,7 +6936,7 @@ static void nn__cell_gradients(nn_model *m, int param, const nn__cell *q, nn_rea
   }
   for (int i = 0; i < q->sums_count; i++) {
     const nn__gate_sums *s = &q->sums[i];
-    const nn_real *row = d + s->at * q->ld;
+    const nn_real *row = d + q->column[i] * q->ld;
     for (size_t j = s->gate * h; j < (s->gate + 1) * h; j++, row += q->ld) {
       if (s->of_x) NN__DO(k, add)(dw + j * in, dw + j * in, row + h + 1, in), db[j] += row[h];
       if (s->of_h) NN__DO(k, add)(du + j * h, du + j * h, row, h), dc[j] += row[h];
@@ -6974,14 +6959,11 @@ static void nn__cell_walk_back(nn_model *m, nn__node *node, int layer, size_t re
     q.dc_end = final->dy + (q.c ? nn__state_at(node, 1, (size_t)layer, reverse) : 0);
     q.ld_end = final->cols;
   }
-  nn_real *const joint = q.one_dx + batch * q.in, *end = joint + q.wide * q.ld;
-  nn__cell_join(&q, joint, nn__value(m, param), nn__value(m, param + 1), nn__value(m, param + 2),
-                nn__value(m, param + 3));
-  q.packed_u = end;
-  NN__DO(q.kernels, pack)(end, joint + q.from_h * q.ld, q.ld, 1, q.wide - q.from_h, h);
-  end += nn__round_up(h, q.kernels->nr) * (q.wide - q.from_h);
-  q.packed_w = end;
-  if (q.dx) NN__DO(q.kernels, pack)(end, joint + h + 1, q.ld, 1, q.to_x, q.in);
+  nn_real *const joint = q.one_dx + batch * q.in, *const u = joint + q.wide * q.ld;
+  nn_real *const w = u + nn__round_up(h, q.kernels->nr) * (q.wide - q.from_h);
+  q.packed_u = u, q.packed_w = w;
+  nn__cell_pack_back(&q, u, nn__value(m, param + 1), 1);
+  if (q.dx) nn__cell_pack_back(&q, w, nn__value(m, param), 0);
   nn__parallel(&m->context.pool, (n + q.block - 1) / q.block, nn__cell_backward_task, &q);
   if (nn__learns(m, node)) nn__cell_gradients(m, param, &q, joint);
 }
