@@ -1218,6 +1218,22 @@ typedef struct nn__kernels {
 #ifdef NN__INSTANCE
 #if NN__INSTANCE
 
+#if NN__INSTANCE > 1 /* what all sets of vectors name alike */
+#define v_add(a, b) NN__OP(add)(a, b)
+#define v_sub(a, b) NN__OP(sub)(a, b)
+#define v_mul(a, b) NN__OP(mul)(a, b)
+#if NN__SIMD_NEON != 32
+#define v_div(a, b) NN__OP(div)(a, b)
+#define v_sqrt(a) NN__OP(sqrt)(a)
+#endif
+#endif
+#if NN__INSTANCE > 1 && NN__SIMD_X86
+#define v_load(p) NN__OP(loadu)(p)
+#define v_store(p, v) NN__OP(storeu)(p, v)
+#define v_set(x) NN__OP(set1)(x)
+#define v_zero() NN__OP(setzero)()
+#endif
+
 #if NN__INSTANCE == 1 /* ------------------------- scalar ---------------------------------- */
 #define NN__(name) name##_scalar
 #define NN__THIS_ISA NN_ISA_SCALAR
@@ -1271,6 +1287,7 @@ NN__INLINE V NN__(exp2i)(V x, V n)
 NN__TARGET("sse2")
 #define NN__(name) name##_sse2
 #define NN__THIS_ISA NN_ISA_SSE2
+#define NN__OP(name) _mm_##name##_ps
 #define VW 4
 #define MR (NN__SIMD_X86 == 32 ? 2 : 4) /* of 8 or 16 registers */
 #define MR2 (MR / 2)
@@ -1278,15 +1295,6 @@ NN__TARGET("sse2")
 #define NV 2
 #define V __m128
 #define M __m128
-#define v_load(p) _mm_loadu_ps(p)
-#define v_store(p, v) _mm_storeu_ps(p, v)
-#define v_set(x) _mm_set1_ps(x)
-#define v_zero() _mm_setzero_ps()
-#define v_add(a, b) _mm_add_ps(a, b)
-#define v_sub(a, b) _mm_sub_ps(a, b)
-#define v_mul(a, b) _mm_mul_ps(a, b)
-#define v_div(a, b) _mm_div_ps(a, b)
-#define v_sqrt(a) _mm_sqrt_ps(a)
 #define v_fma(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
 #define v_max(a, b) _mm_max_ps(a, b)
 #define v_min(a, b) _mm_min_ps(a, b)
@@ -1315,6 +1323,7 @@ NN__INLINE float NN__(sum)(V v)
 NN__TARGET("avx2,fma")
 #define NN__(name) name##_avx2
 #define NN__THIS_ISA NN_ISA_AVX2
+#define NN__OP(name) _mm256_##name##_ps
 #define VW 8
 #define MR (NN__SIMD_X86 == 32 ? 2 : 6)
 #define MR2 (NN__SIMD_X86 == 32 ? 1 : 4)
@@ -1322,17 +1331,8 @@ NN__TARGET("avx2,fma")
 #define NV 2
 #define V __m256
 #define M __m256
-#define v_load(p) _mm256_loadu_ps(p)
-#define v_store(p, v) _mm256_storeu_ps(p, v)
 #define v_part(p, n) _mm256_maskload_ps(p, NN__(lanes)(n))
 #define v_put(p, v, n) _mm256_maskstore_ps(p, NN__(lanes)(n), v)
-#define v_set(x) _mm256_set1_ps(x)
-#define v_zero() _mm256_setzero_ps()
-#define v_add(a, b) _mm256_add_ps(a, b)
-#define v_sub(a, b) _mm256_sub_ps(a, b)
-#define v_mul(a, b) _mm256_mul_ps(a, b)
-#define v_div(a, b) _mm256_div_ps(a, b)
-#define v_sqrt(a) _mm256_sqrt_ps(a)
 #define v_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
 #define v_max(a, b) _mm256_max_ps(a, b)
 #define v_min(a, b) _mm256_min_ps(a, b)
@@ -1369,6 +1369,7 @@ NN__INLINE float NN__(sum)(V v)
 NN__TARGET("avx512f,avx2,fma")
 #define NN__(name) name##_avx512
 #define NN__THIS_ISA NN_ISA_AVX512
+#define NN__OP(name) _mm512_##name##_ps
 #define VW 16
 #define MR 14
 #define MR2 8
@@ -1376,17 +1377,8 @@ NN__TARGET("avx512f,avx2,fma")
 #define NV 2
 #define V __m512
 #define M __mmask16
-#define v_load(p) _mm512_loadu_ps(p)
-#define v_store(p, v) _mm512_storeu_ps(p, v)
 #define v_part(p, n) _mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1), p)
 #define v_put(p, v, n) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n)) - 1), v)
-#define v_set(x) _mm512_set1_ps(x)
-#define v_zero() _mm512_setzero_ps()
-#define v_add(a, b) _mm512_add_ps(a, b)
-#define v_sub(a, b) _mm512_sub_ps(a, b)
-#define v_mul(a, b) _mm512_mul_ps(a, b)
-#define v_div(a, b) _mm512_div_ps(a, b)
-#define v_sqrt(a) _mm512_sqrt_ps(a)
 #define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
 #define v_max(a, b) _mm512_max_ps(a, b)
 #define v_min(a, b) _mm512_min_ps(a, b)
@@ -1407,6 +1399,7 @@ NN__INLINE __m512i NN__(zip)(int first)
 #elif NN__INSTANCE == 5 /* ------------------------ NEON ----------------------------------- */
 #define NN__(name) name##_neon
 #define NN__THIS_ISA NN_ISA_NEON
+#define NN__OP(name) v##name##q_f32
 #define VW 4
 #define V float32x4_t
 #define M uint32x4_t
@@ -1414,9 +1407,6 @@ NN__INLINE __m512i NN__(zip)(int first)
 #define v_store(p, v) vst1q_f32(p, v)
 #define v_set(x) vdupq_n_f32(x)
 #define v_zero() vdupq_n_f32(0)
-#define v_add(a, b) vaddq_f32(a, b)
-#define v_sub(a, b) vsubq_f32(a, b)
-#define v_mul(a, b) vmulq_f32(a, b)
 #define v_max(a, b) NN__(max)(a, b)
 #define v_min(a, b) NN__(min)(a, b)
 #define v_gt(a, b) vcgtq_f32(a, b)
@@ -1428,8 +1418,6 @@ NN__INLINE __m512i NN__(zip)(int first)
 #define MR2 4
 #define MR3 2
 #define NV 3
-#define v_div(a, b) vdivq_f32(a, b)
-#define v_sqrt(a) vsqrtq_f32(a)
 #define v_fma(a, b, c) vfmaq_f32(c, a, b)
 #define v_zip_low(a, b) vzip1q_f32(a, b)
 #define v_zip_high(a, b) vzip2q_f32(a, b)
@@ -1478,6 +1466,7 @@ NN__INLINE V NN__(exp2i)(V x, V n)
 #elif NN__INSTANCE == 6 /* --------------- WebAssembly SIMD128 ------------------------------ */
 #define NN__(name) name##_wasm
 #define NN__THIS_ISA NN_ISA_WASM
+#define NN__OP(name) wasm_f32x4_##name
 #define VW 4
 #define MR 4
 #define MR2 2
@@ -1489,11 +1478,6 @@ NN__INLINE V NN__(exp2i)(V x, V n)
 #define v_store(p, v) wasm_v128_store(p, v)
 #define v_set(x) wasm_f32x4_splat(x)
 #define v_zero() wasm_f32x4_const(0, 0, 0, 0)
-#define v_add(a, b) wasm_f32x4_add(a, b)
-#define v_sub(a, b) wasm_f32x4_sub(a, b)
-#define v_mul(a, b) wasm_f32x4_mul(a, b)
-#define v_div(a, b) wasm_f32x4_div(a, b)
-#define v_sqrt(a) wasm_f32x4_sqrt(a)
 #define v_fma(a, b, c) wasm_f32x4_add(wasm_f32x4_mul(a, b), c)
 #define v_max(a, b) wasm_f32x4_pmax(b, a) /* pmax(x, y) = x < y ? y : x */
 #define v_min(a, b) wasm_f32x4_pmin(b, a) /* pmin(x, y) = y < x ? y : x */
@@ -2777,6 +2761,7 @@ NN__TARGET_END
 #endif /* the instances; 0 only forgets their names */
 #undef NN__
 #undef NN__THIS_ISA
+#undef NN__OP
 #undef VW
 #undef MR
 #undef MR2
