@@ -834,24 +834,20 @@ uint32_t nn_shuffled(uint64_t seed, uint64_t epoch, uint32_t count, uint32_t pla
 }
 
 /* CRC-32 is linear, so the CRC of a word is the XOR of those of its eight nibbles, and entry [k][n]
- * is that of nibble n at place k. Four bytes a step from 512 bytes of tables. */
+ * is that of nibble n at place k: of its bits, whose CRCs make a row. Four bytes a step from 512
+ * bytes of tables. */
+#define NN__CRC_ROW(a, b, c, d)                                                                   \
+  {0, a, b, a ^ b, c, a ^ c, b ^ c, a ^ b ^ c, d, a ^ d, b ^ d, a ^ b ^ d, c ^ d, a ^ c ^ d,      \
+   b ^ c ^ d, a ^ b ^ c ^ d}
 static const uint32_t nn__crc_part[8][16] = {
-  {0x00000000, 0xB8BC6765, 0xAA09C88B, 0x12B5AFEE, 0x8F629757, 0x37DEF032, 0x256B5FDC, 0x9DD738B9,
-   0xC5B428EF, 0x7D084F8A, 0x6FBDE064, 0xD7018701, 0x4AD6BFB8, 0xF26AD8DD, 0xE0DF7733, 0x58631056},
-  {0x00000000, 0x5019579F, 0xA032AF3E, 0xF02BF8A1, 0x9B14583D, 0xCB0D0FA2, 0x3B26F703, 0x6B3FA09C,
-   0xED59B63B, 0xBD40E1A4, 0x4D6B1905, 0x1D724E9A, 0x764DEE06, 0x2654B999, 0xD67F4138, 0x866616A7},
-  {0x00000000, 0x01C26A37, 0x0384D46E, 0x0246BE59, 0x0709A8DC, 0x06CBC2EB, 0x048D7CB2, 0x054F1685,
-   0x0E1351B8, 0x0FD13B8F, 0x0D9785D6, 0x0C55EFE1, 0x091AF964, 0x08D89353, 0x0A9E2D0A, 0x0B5C473D},
-  {0x00000000, 0x1C26A370, 0x384D46E0, 0x246BE590, 0x709A8DC0, 0x6CBC2EB0, 0x48D7CB20, 0x54F16850,
-   0xE1351B80, 0xFD13B8F0, 0xD9785D60, 0xC55EFE10, 0x91AF9640, 0x8D893530, 0xA9E2D0A0, 0xB5C473D0},
-  {0x00000000, 0x191B3141, 0x32366282, 0x2B2D53C3, 0x646CC504, 0x7D77F445, 0x565AA786, 0x4F4196C7,
-   0xC8D98A08, 0xD1C2BB49, 0xFAEFE88A, 0xE3F4D9CB, 0xACB54F0C, 0xB5AE7E4D, 0x9E832D8E, 0x87981CCF},
-  {0x00000000, 0x4AC21251, 0x958424A2, 0xDF4636F3, 0xF0794F05, 0xBABB5D54, 0x65FD6BA7, 0x2F3F79F6,
-   0x3B83984B, 0x71418A1A, 0xAE07BCE9, 0xE4C5AEB8, 0xCBFAD74E, 0x8138C51F, 0x5E7EF3EC, 0x14BCE1BD},
-  {0x00000000, 0x77073096, 0xEE0E612C, 0x990951BA, 0x076DC419, 0x706AF48F, 0xE963A535, 0x9E6495A3,
-   0x0EDB8832, 0x79DCB8A4, 0xE0D5E91E, 0x97D2D988, 0x09B64C2B, 0x7EB17CBD, 0xE7B82D07, 0x90BF1D91},
-  {0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C,
-   0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C, 0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C},
+  NN__CRC_ROW(0xB8BC6765, 0xAA09C88B, 0x8F629757, 0xC5B428EF),
+  NN__CRC_ROW(0x5019579F, 0xA032AF3E, 0x9B14583D, 0xED59B63B),
+  NN__CRC_ROW(0x01C26A37, 0x0384D46E, 0x0709A8DC, 0x0E1351B8),
+  NN__CRC_ROW(0x1C26A370, 0x384D46E0, 0x709A8DC0, 0xE1351B80),
+  NN__CRC_ROW(0x191B3141, 0x32366282, 0x646CC504, 0xC8D98A08),
+  NN__CRC_ROW(0x4AC21251, 0x958424A2, 0xF0794F05, 0x3B83984B),
+  NN__CRC_ROW(0x77073096, 0xEE0E612C, 0x076DC419, 0x0EDB8832),
+  NN__CRC_ROW(0x1DB71064, 0x3B6E20C8, 0x76DC4190, 0xEDB88320),
 };
 
 uint32_t nn_crc32(uint32_t crc, const void *bytes, size_t size)
@@ -11914,6 +11910,15 @@ static void nn__peaks_task(void *arg, size_t map, int thread)
   }
 }
 
+static nn_status nn__add_peaks(void *user, nn_model *m, const nn_batch *b, int first)
+{
+  nn__peaks_job *const job = user;
+  (void)b;
+  job->first = first;
+  nn__parallel(&m->context.pool, job->x->cols, nn__peaks_task, job);
+  return NN_OK;
+}
+
 nn_status nn_peaks_add(nn_model *m, int node, int first, int per_map, nn_peak *peaks)
 {
   if (!m || !peaks || per_map < 1 || first < 0 || first > INT_MAX - NN__MAX_BATCH)
@@ -11921,8 +11926,7 @@ nn_status nn_peaks_add(nn_model *m, int node, int first, int per_map, nn_peak *p
                                                : "peaks: nowhere to put them", per_map, first);
   if (nn__readable(m, node, "peaks") != NN_OK) return m->status;
   nn__peaks_job job = {m, &m->node[node], first, per_map, peaks};
-  nn__parallel(&m->context.pool, job.x->cols, nn__peaks_task, &job);
-  return NN_OK;
+  return nn__add_peaks(&job, m, NULL, first);
 }
 
 nn_status nn_confusion_add(nn_model *m, const int32_t *labels, int64_t *counts)
@@ -12000,28 +12004,16 @@ nn_status nn_confusion(nn_model *m, const nn_dataset *d, int64_t *counts)
   return nn_survey(m, d, nn__count_confusion, counts);
 }
 
-typedef struct nn__find_peaks {
-  int node, per_map;
-  nn_peak *peaks;
-} nn__find_peaks;
-
-static nn_status nn__add_peaks(void *user, nn_model *m, const nn_batch *b, int first)
-{
-  const nn__find_peaks *f = user;
-  (void)b;
-  return nn_peaks_add(m, f->node, first, f->per_map, f->peaks);
-}
-
 nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_map, nn_peak *peaks)
 {
   if (!m || !peaks || per_map < 1)
     return nn__error(m, NN_ERR_ARGUMENT, peaks ? "peaks: %d a map, must be 1 or more"
                                                : "peaks: nowhere to put them", per_map);
-  nn__find_peaks f = {node, per_map, peaks};
   if (nn__has_stage(m, "peaks") != NN_OK || nn__kept(m, node, "peaks") != NN_OK) return m->status;
+  nn__peaks_job job = {m, &m->node[node], 0, per_map, peaks};
   const nn_peak none = {0, -1, 0, 0};
-  for (size_t i = 0; i < m->node[node].cols * (size_t)per_map; i++) peaks[i] = none;
-  return nn_survey(m, d, nn__add_peaks, &f);
+  for (size_t i = 0; i < job.x->cols * (size_t)per_map; i++) peaks[i] = none;
+  return nn_survey(m, d, nn__add_peaks, &job);
 }
 
 /* ---- images ------------------------------------------------------------------------------- */
@@ -12125,8 +12117,9 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
 
 /* ---- occlusion ---------------------------------------------------------------------------- */
 
-/* The input as an image [C,H,W]; a sequence is one of a single channel. */
-static nn_status nn__occlusion_image(nn_model *m, const nn_occlusion_options *o, int size[3])
+/* The input as an image [C,H,W]; a sequence is one of a single channel. And how many places there
+ * are for the square, down and across. */
+static nn_status nn__occlusion_image(nn_model *m, const nn_occlusion_options *o, int size[5])
 {
   if (nn__has_stage(m, "occlusion") != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
   const nn__node *x = &m->node[m->input[0]];
@@ -12138,25 +12131,24 @@ static nn_status nn__occlusion_image(nn_model *m, const nn_occlusion_options *o,
   if (!o || o->side < 1 || o->side > side || o->stride < 1)
     return nn__error(m, NN_ERR_ARGUMENT, "occlusion: side %d, must be 1..%d; stride %d, 1 or more",
                      o ? o->side : 0, side, o ? o->stride : 0);
+  for (int i = 1; i < 3; i++) size[i + 2] = (size[i] - o->side) / o->stride + 1;
   return NN_OK;
 }
 
 nn_status nn_occlusion_size(nn_model *m, const nn_occlusion_options *o, int *height, int *width)
 {
-  int size[3] = {0};
+  int size[5];
   if (!m || !height || !width) return NN_ERR_ARGUMENT;
   if (nn__occlusion_image(m, o, size) != NN_OK) return m->status;
-  *height = (size[1] - o->side) / o->stride + 1;
-  *width = (size[2] - o->side) / o->stride + 1;
+  *height = size[3], *width = size[4];
   return NN_OK;
 }
 
 nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_options *o,
                        nn_real *probability, nn_real *activity, int32_t *predicted)
 {
-  int size[3] = {0}, height, width;
-  if (!m || nn__occlusion_image(m, o, size) || nn_occlusion_size(m, o, &height, &width))
-    return m ? m->status : NN_ERR_ARGUMENT;
+  int size[5];
+  if (nn__occlusion_image(m, o, size) != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
   const nn__node *out = &m->node[m->output], *x = NULL;
   if (!image) return nn__error(m, NN_ERR_ARGUMENT, "occlusion: no image");
   if ((probability || predicted) && out->rank != 1)
@@ -12171,13 +12163,14 @@ nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_opt
       return nn__error(m, NN_ERR_ARGUMENT, "occlusion: %s has no map %d", x->name, o->map);
   }
   const size_t each = nn__input_size(m), w = (size_t)size[2], side = (size_t)o->side;
-  const size_t places = (size_t)height * (size_t)width, batch = (size_t)m->config.batch;
+  const size_t width = (size_t)size[4], places = (size_t)size[3] * width;
+  const size_t batch = (size_t)m->config.batch;
   for (size_t first = 0; first < places; first += batch) {
     nn_batch b = {0};
     b.n = (int)nn__min(batch, places - first), b.x[0] = m->stage;
     for (size_t i = 0; i < (size_t)b.n; i++) {
-      const size_t top = (first + i) / (size_t)width * (size_t)o->stride;
-      const size_t left = (first + i) % (size_t)width * (size_t)o->stride;
+      const size_t top = (first + i) / width * (size_t)o->stride;
+      const size_t left = (first + i) % width * (size_t)o->stride;
       nn_real *copy = m->stage + i * each;
       memcpy(copy, image, each * sizeof *copy);
       for (size_t c = 0; c < (size_t)size[0]; c++)
@@ -14005,8 +13998,7 @@ static nn_status nn__check_names(nn_model *m, const char *table, const unsigned 
 /* A shape, "[3,4]". */
 static const char *nn__dims_text(nn_message *to, int rank, const size_t *dim)
 {
-  nn__text t;
-  t.to = to->text, t.size = sizeof to->text, t.used = 0;
+  nn__text t = {to->text, sizeof to->text, 0};
   nn__put_char(&t, '[');
   for (int i = 0; i < rank; i++) {
     if (i) nn__put_char(&t, ',');
