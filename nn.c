@@ -8488,7 +8488,7 @@ static int nn__good_tables(const nn_config *c)
   return good;
 }
 
-/* Whether a model can be made for a config; then its threads are counted, and the kernels chosen. */
+/* Whether a model can be made for a config; if so, counts its threads and chooses its kernels. */
 static nn_status nn__check_config(nn_config *c, const nn__kernels **kernels, nn_message *why)
 {
   if (c->most_nodes < 0 || c->most_nodes > NN_MAX_NODES || c->most_params < 0 ||
@@ -8496,8 +8496,8 @@ static nn_status nn__check_config(nn_config *c, const nn__kernels **kernels, nn_
     return nn__say(why, NN_ERR_ARGUMENT, "config: most_nodes %d, most_params %d: must be 0..%d and "
                    "0..%d", c->most_nodes, c->most_params, NN_MAX_NODES, NN_MAX_PARAMS);
   if (!nn__good_tables(c))
-    return nn__say(why, NN_ERR_ARGUMENT, "config: a custom layer or loss lacks a name of its own or "
-                   "a callback");
+    return nn__say(why, NN_ERR_ARGUMENT, "config: a custom layer or loss lacks a name of its own "
+                   "or a callback");
   const int counts = c->batch >= 1 && c->batch <= NN__MAX_BATCH && c->notes <= NN__MOST_NOTES;
   const nn_status usable = counts ? nn__choose(c->isa, &c->threads, kernels) : NN_ERR_ARGUMENT;
   if (usable == NN_OK) return NN_OK;
@@ -9149,35 +9149,31 @@ static void nn__orthogonalise(const nn__kernels *kernels, nn_random *r, nn_real 
   if (rows > cols) nn__transpose_in_place(w, cols, rows);
 }
 
-/* A parameter that is a weight matrix of units: more than one dimension, and no norm. */
-static void nn__init_weights(const nn__kernels *kernels, const nn__node *node, nn_init init,
-                             double value, const nn__param *p, nn_random *r, nn_real *w)
+/* Draws `count` numbers as an array of units' weights begins, which is `of` or lies beside it. */
+static void nn__draw(const nn__kernels *kernels, const nn__node *node, nn_init init, double value,
+                     const nn__param *of, size_t count, nn_random *r, nn_real *w)
 {
-  const size_t out = (size_t)p->dim[0], fan_in = p->count / out;
-  const size_t taps = p->rank > 2 ? fan_in / (size_t)p->dim[1] : 1;
+  const size_t out = (size_t)of->dim[0], fan_in = of->count / out;
+  const size_t taps = of->rank > 2 ? fan_in / (size_t)of->dim[1] : 1;
   const double in = (double)fan_in, sum = in + (double)(out * taps);
+  int normal = 0;
+  double width = value; /* the deviation or, where it is uniform, the bound */
   switch (init) {
-  case NN_INIT_HE_UNIFORM: nn__fill_uniform(r, w, p->count, value * sqrt(3 / in)); break;
-  case NN_INIT_XAVIER_UNIFORM: nn__fill_uniform(r, w, p->count, value * sqrt(6 / sum)); break;
-  case NN_INIT_HE_NORMAL:
-  case NN_INIT_XAVIER_NORMAL:
-  case NN_INIT_TRUNCATED_NORMAL: {
-    const double deviation = init == NN_INIT_HE_NORMAL       ? value / sqrt(in)
-                             : init == NN_INIT_XAVIER_NORMAL ? value * sqrt(2 / sum)
-                                                             : value;
-    for (size_t i = 0; i < p->count; i++) {
-      double z = nn_random_normal(r);
-      while (init == NN_INIT_TRUNCATED_NORMAL && fabs(z) > 2) z = nn_random_normal(r);
-      w[i] = (nn_real)(z * deviation);
-    }
-    break;
+  case NN_INIT_HE_UNIFORM: width *= sqrt(3 / in); break;
+  case NN_INIT_XAVIER_UNIFORM: width *= sqrt(6 / sum); break;
+  case NN_INIT_HE_NORMAL: normal = 1, width /= sqrt(in); break;
+  case NN_INIT_XAVIER_NORMAL: normal = 1, width *= sqrt(2 / sum); break;
+  case NN_INIT_TRUNCATED_NORMAL: normal = 1; break;
+  case NN_INIT_ORTHOGONAL: nn__orthogonalise(kernels, r, w, out, fan_in, value); return;
+  default:
+    normal = node->kind == NN__EMBEDDING;
+    width = normal ? 1 : 1 / sqrt(nn__is_cell(node->kind) ? node->cell.hidden : in);
   }
-  case NN_INIT_ORTHOGONAL: nn__orthogonalise(kernels, r, w, out, fan_in, value); break;
-  default: /* embedding: normal */
-    if (node->kind == NN__EMBEDDING)
-      for (size_t i = 0; i < p->count; i++) w[i] = (nn_real)nn_random_normal(r);
-    else
-      nn__fill_uniform(r, w, p->count, 1 / sqrt(nn__is_cell(node->kind) ? node->cell.hidden : in));
+  if (!normal) nn__fill_uniform(r, w, count, width);
+  for (size_t i = 0; i < count && normal; i++) {
+    double z = nn_random_normal(r);
+    while (init == NN_INIT_TRUNCATED_NORMAL && fabs(z) > 2) z = nn_random_normal(r);
+    w[i] = (nn_real)(z * width);
   }
 }
 
@@ -9201,16 +9197,13 @@ static void nn__initialise(nn_model *m, uint64_t seed)
       else if (init != NN_INIT_CONSTANT) value = (nn_real).25;
       for (size_t k = 0; k < p->count; k++) w[k] = value;
     } else if (p->rank > 1 || own) {
-      nn__init_weights(m->context.kernels, node, init, init_value, p, &r, w);
+      nn__draw(m->context.kernels, node, init, init_value, p, p->count, &r, w);
     } else { /* biases: as wide as the default of the weights before them */
-      const nn__param *weight = &m->param[node->param];
-      const double in = nn__is_cell(node->kind) ? node->cell.hidden
-                                                : (double)weight->count / weight->dim[0];
-      nn__fill_uniform(&r, w, p->count, 1 / sqrt(in));
+      nn__draw(m->context.kernels, node, NN_INIT_DEFAULT, 0, &m->param[node->param], p->count, &r,
+               w);
     }
   }
 }
-
 #endif
 
 /* A model that has done nothing yet. */
@@ -12446,7 +12439,7 @@ static int nn__is_plain(const nn__node *d)
     return d->value == nn__usual_norm.eps && d->second == nn__usual_norm.momentum && !d->no_bias &&
            !d->frozen;
   return w->kernel_h == w->kernel_w && w->stride_h == w->stride_w && w->pad_h == w->pad_w &&
-         w->stride_h && !d->ceil && !d->exclude_pad; /* stride 0: adaptive, to kernel_h x kernel_w */
+         w->stride_h && !d->ceil && !d->exclude_pad; /* stride 0: adaptive, kernel its output */
 }
 
 static void nn__io_loss(nn__io *s, nn__node *d, int with)
@@ -13235,7 +13228,7 @@ static void nn__io_padding(nn__io *s)
   nn__io_bytes(s, (void *)(uintptr_t)(const void *)zeros, s->padding); /* only read */
 }
 
-/* All of the file, which takes `size` bytes, to the sink; or, without one, only checked and counted:
+/* All of the file, which takes `size` bytes, to the sink; or, without one, only checks and counts:
  * s->at is then the size. */
 static void nn__io_write(nn__io *s, size_t size)
 {
