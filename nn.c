@@ -14623,7 +14623,7 @@ typedef struct nn__c {
   nn_status status;
   nn_message why;
   uint64_t wanted; /* functions, by their kernels */
-  size_t used;
+  size_t used, column;    /* of part; of the line */
   char part[256];
 } nn__c;
 
@@ -14647,6 +14647,7 @@ static void nn__c_char(nn__c *c, char letter)
     c->used = 0;
   }
   if (letter) c->part[c->used++] = letter;
+  c->column = letter == '\n' ? 0 : c->column + 1;
 }
 
 static char nn__c_capital(char c) { return c >= 'a' && c <= 'z' ? (char)(c - 'a' + 'A') : c; }
@@ -14680,10 +14681,10 @@ static void nn__c_quote(nn__c *c, const char *text)
   }
 }
 
-/* What stands ahead of number i of an array, so many a line. */
-static void nn__c_comma(nn__c *c, size_t i, size_t line)
+/* What stands ahead of number i of an array. */
+static void nn__c_comma(nn__c *c, size_t i)
 {
-  nn__c_text(c, !i ? "\n  " : i % line ? ", " : ",\n  ");
+  nn__c_text(c, !i ? "\n  " : c->column < 84 ? ", " : ",\n  ");
 }
 
 /* A float in decimals, as many as tell it from all others: nine. Scaling by double is far more
@@ -14732,7 +14733,8 @@ static int nn__c_is_affine(nn__kind kind)
   return kind == NN__BATCH_NORM || kind == NN__NORMALISE;
 }
 
-/* A pool's windows, down and across; stride 0: they share the axis out unevenly. */
+/* The windows of a pool or a convolution, down and across; of a norm: each number. Stride 0:
+ * they share the axis out unevenly. */
 typedef struct nn__c_windows {
   int kernel[2], stride[2], pad[2], average;
 } nn__c_windows;
@@ -14743,9 +14745,10 @@ static nn__c_windows nn__c_pool(const nn__c *c, const nn__node *node)
   nn__c_windows p = {{o->kernel_h, o->kernel_w}, {o->stride_h, o->stride_w}, {o->pad_h, o->pad_w},
                      node->kind == NN__AVG_POOL || node->kind == NN__GLOBAL_AVG};
   const int size[2] = {nn__c_high(x), nn__c_wide(x)}, out[2] = {nn__c_high(node), nn__c_wide(node)};
-  const int whole = node->kind == NN__GLOBAL_MAX || node->kind == NN__GLOBAL_AVG;
+  const int even = nn__c_is_affine(node->kind) || node->kind == NN__GLOBAL_MAX ||
+                   node->kind == NN__GLOBAL_AVG;
   for (int i = 0; i < 2; i++)
-    if (whole || (!o->stride_h && size[0] % out[0] == 0 && size[1] % out[1] == 0))
+    if (even || (!o->stride_h && size[0] % out[0] == 0 && size[1] % out[1] == 0))
       p.pad[i] = 0, p.kernel[i] = p.stride[i] = size[i] / out[i];
   return p;
 }
@@ -15144,7 +15147,7 @@ static void nn__q_softmax(float *y, const float *x, int n, int next)
   for (int k = 0; k < n; k++) y[k * next] /= sum;
 })
 
-NN__Q(window, "A convolution's sizes; channels: of one group.",
+NN__Q(window, "The sizes of a convolution or a pool; channels: of one group.",
 struct nn__q_window {
   nn__q_size channels, high, wide, out, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h,
       pad_w, dilation_h, dilation_w, groups, x_channel, x_row, y_channel, y_row, pool_h, pool_w,
@@ -15170,12 +15173,6 @@ static void nn__q_gather(int16_t *h, const int8_t *x, const int16_t *zeros, int1
     x += s->x_channel;
   }
 })
-
-NN__Q(places, "A pool's sizes.",
-struct nn__q_places {
-  nn__q_size channels, high, wide, out_h, out_w, kernel_h, kernel_w, stride_h, stride_w, pad_h,
-      pad_w, average, exclude_pad, x_channel, x_row, y_channel, y_row;
-};)
 
 /* Float. */
 
@@ -15326,9 +15323,10 @@ static void nn__f_linear(float *y, const float *x, const float *w, const float *
 NN__F(pool,
 "Pooling: of each window the largest number or the mean, in which padding counts as 0 or\n"
 "not. Number i of a channel's row r is x[channel x_channel + r x_row + i].",
-static void nn__f_pool(float *y, const float *x, const struct nn__f_places *s)
+static void nn__f_pool(float *y, const float *x, int average, int exclude_pad,
+                       const struct nn__f_window *s)
 {
-  for (int c = 0; c < s->channels; c++) {
+  for (int c = 0; c < s->out; c++) {
     for (int i = 0; i < s->out_h; i++) {
       for (int j = 0; j < s->out_w; j++) {
         int end_h = 0;
@@ -15339,16 +15337,16 @@ static void nn__f_pool(float *y, const float *x, const struct nn__f_places *s)
                                     &end_h, &all_h);
         const int left = nn__f_first(j, s->wide, s->out_w, s->kernel_w, s->stride_w, s->pad_w,
                                      &end_w, &all_w);
-        float best = s->average ? 0 : x[c * s->x_channel + top * s->x_row + left];
+        float best = average ? 0 : x[c * s->x_channel + top * s->x_row + left];
         for (int row = top; row < end_h; row++) {
           for (int column = left; column < end_w; column++) {
             const float v = x[c * s->x_channel + row * s->x_row + column];
-            best = s->average ? best + v : v > best ? v : best;
+            best = average ? best + v : v > best ? v : best;
           }
         }
-        if (s->exclude_pad) all_h = end_h - top;
-        if (s->exclude_pad) all_w = end_w - left;
-        if (s->average) best /= (float)(all_h * all_w);
+        if (exclude_pad) all_h = end_h - top;
+        if (exclude_pad) all_w = end_w - left;
+        if (average) best /= (float)(all_h * all_w);
         y[c * s->y_channel + i * s->y_row + j] = best;
       }
     }
@@ -15649,10 +15647,10 @@ static void nn__q_prelu(int8_t *y, const int8_t *x, const int32_t *m, int n, int
 })
 
 NN__Q(pool, "Pooling: of each window the largest number or the mean.",
-static void nn__q_pool(int8_t *y, const int8_t *x, int32_t factor, int shift, int x_zero,
-                       int y_zero, const struct nn__q_places *s)
+static void nn__q_pool(int8_t *y, const int8_t *x, int32_t factor, int average, int exclude_pad,
+                       int shift, int x_zero, int y_zero, const struct nn__q_window *s)
 {
-  for (int c = 0; c < s->channels; c++) {
+  for (int c = 0; c < s->out; c++) {
     for (int i = 0; i < s->out_h; i++) {
       for (int j = 0; j < s->out_w; j++) {
         int end_h = 0;
@@ -15672,9 +15670,9 @@ static void nn__q_pool(int8_t *y, const int8_t *x, int32_t factor, int shift, in
             if (v > best) best = v;
           }
         }
-        if (s->exclude_pad) all_h = end_h - top;
-        if (s->exclude_pad) all_w = end_w - left;
-        if (s->average)
+        if (exclude_pad) all_h = end_h - top;
+        if (exclude_pad) all_w = end_w - left;
+        if (average)
           best = y_zero + (int)nn__q_fixed((int64_t)sum * factor / ((int32_t)all_h * all_w), shift);
         y[c * s->y_channel + i * s->y_row + j] = nn__q_byte(best);
       }
@@ -15894,7 +15892,7 @@ static void nn__q_final(int8_t *y, const int16_t *h, int n, int32_t factor, int 
 typedef enum nn__c_kernel {
   NN__C_EXP, NN__C_SIGMOID, NN__C_GELU, NN__C_SOFTPLUS, NN__C_ACT, NN__C_BYTE, NN__C_FIXED,
   NN__C_TAKE, NN__C_HOLD, NN__C_GIVE, NN__C_EACH, NN__C_DOT, NN__C_SUM, NN__C_OUT, NN__C_WINDOW,
-  NN__C_GATHER, NN__C_CONV, NN__C_TURNED, NN__C_LINEAR, NN__C_PLACES, NN__C_FIRST, NN__C_POOL,
+  NN__C_GATHER, NN__C_CONV, NN__C_TURNED, NN__C_LINEAR, NN__C_FIRST, NN__C_POOL,
   NN__C_COPY, NN__C_CLEAR, NN__C_FILL, NN__C_ADD, NN__C_MULTIPLY, NN__C_SCALE, NN__C_PRELU,
   NN__C_SHARES, NN__C_SOFTMAX, NN__C_NORM, NN__C_EMBED, NN__C_BETWEEN, NN__C_BLEND, NN__C_CELL,
   NN__C_RNN, NN__C_LSTM, NN__C_GRU, NN__C_BEGIN, NN__C_FINAL, NN__C_KERNELS
@@ -15929,9 +15927,8 @@ static const nn__c_row nn__c_rows[NN__C_KERNELS][2] = {
     [NN__C_CONV] = {{"yhxabc01s", &nn__f_text_conv}, {"ypxabcde012s", &nn__q_text_conv}},
     [NN__C_TURNED] = {{"yxabs", &nn__f_text_turned}, {"yxabc012s", &nn__q_text_turned}},
     [NN__C_LINEAR] = {{"yxab012", &nn__f_text_linear}, {"yxabcd01234", &nn__q_text_linear}},
-    [NN__C_PLACES] = {{"", &nn__q_text_places}, {"", &nn__q_text_places}},
     [NN__C_FIRST] = {{"", &nn__q_text_first}, {"", &nn__q_text_first}},
-    [NN__C_POOL] = {{"yxs", &nn__f_text_pool}, {"yxm012s", &nn__q_text_pool}},
+    [NN__C_POOL] = {{"yx01s", &nn__f_text_pool}, {"yxm01234s", &nn__q_text_pool}},
     [NN__C_COPY] = {{"yx012345678", &nn__f_text_copy}, {"yxa012345678", &nn__q_text_copy}},
     [NN__C_CLEAR] = {{"h0", &nn__q_text_clear}, {"h0", &nn__q_text_clear}},
     [NN__C_FILL] = {{"y0", &nn__q_text_clear}, {"y01", &nn__q_text_fill}},
@@ -16061,12 +16058,17 @@ static void nn__c_softmax(const nn__c *c, nn__c_op *o, const nn__node *node)
 
 enum { NN__Q_BINS = 1024 };
 
+/* A layer's outputs: those that bytes hold, all, and how they lie in it. */
+typedef struct nn__q_range {
+  double low, high, least, greatest;
+  uint32_t bin[NN__Q_BINS];
+} nn__q_range;
+
 struct nn_int8 {
   nn__c c;
   size_t room, each; /* bytes: of the plan; of one thread's working memory */
-  double *low, *high, *least, *greatest; /* of each layer's outputs; without a cut */
-  double *most, *sum, *quantum, *bias;   /* of the weights of each output of a layer */
-  uint32_t *bins;
+  nn__q_range *range;                  /* of each layer */
+  double *most, *sum, *quantum, *bias; /* of the weights of each output of a layer */
   char *work;
   double cut; /* share of outputs beyond each end of a range */
 };
@@ -16084,6 +16086,12 @@ static void nn__q_scale(nn__c_step *s, double low, double high)
   s->scale = (high - low) / 255;
   if (!(s->scale > 1e-30)) s->scale = 1;
   s->zero = (int)nn__q_round(-128 - low / s->scale, 1e3);
+}
+
+/* The scale of what layer i gives. */
+static void nn__q_ranged(const nn__c *c, nn__c_step *s, int i)
+{
+  nn__q_scale(s, c->q->range[i].low, c->q->range[i].high);
 }
 
 /* The most bits of a shift with which all factors stay below 2^bits. */
@@ -16223,9 +16231,9 @@ static void nn__q_product(nn__c *c, nn__c_step *s, nn__c_op *o)
   const int after = s->act >= 0 ? s->act : before, scaled = s->ahead >= 0 && nn__c_is_padded(node);
   const int by_table = s->act >= 0 && !nn__q_limits(&c->m->node[s->act]);
   const size_t outputs = node->cols;
-  nn__q_scale(s, q->low[after], q->high[after]);
+  nn__q_ranged(c, s, after);
   nn__c_step sum = *s;
-  if (by_table) nn__q_scale(&sum, q->low[before], q->high[before]);
+  if (by_table) nn__q_ranged(c, &sum, before);
   for (size_t i = 0; i < outputs; i++)
     q->bias[i] = nn__c_value(c, s, norm ? NN__C_SHIFT : NN__C_BIAS, 1, i);
   const double reach = scaled ? nn__q_zeros(c, s, o, from) : 256;
@@ -16249,15 +16257,15 @@ static void nn__q_product(nn__c *c, nn__c_step *s, nn__c_op *o)
 /* What 1 is in the sums of a cell's gates; makes the scales of what it gives. */
 static double nn__q_unit(nn__c *c, nn__c_step *s)
 {
-  nn_int8 *const q = c->q;
   const nn__node *node = &c->m->node[s->node];
+  const nn__q_range *r = &c->q->range[s->node];
   const int relu = nn__c_relu_cell(node), last = s->layer == node->cell.layers - 1;
   double unit = relu ? 16384 : 4096;
-  while (relu && unit > 1 && q->high[s->node] * unit > 20000) unit /= 2;
+  while (relu && unit > 1 && r->high * unit > 20000) unit /= 2;
   const double most = relu ? 32767 / unit : 1;
-  nn__q_scale(s, last ? q->low[s->node] : relu ? 0 : -most, last ? q->high[s->node] : most);
+  nn__q_scale(s, last ? r->low : relu ? 0 : -most, last ? r->high : most);
   if (node->final && c->users[node->final])
-    nn__q_scale(&c->step[c->of[node->final]], q->low[node->final], q->high[node->final]);
+    nn__q_ranged(c, &c->step[c->of[node->final]], node->final);
   return unit;
 }
 
@@ -16317,7 +16325,7 @@ static void nn__q_norm_of(nn__c *c, nn__c_step *s, nn__c_op *o, size_t bare, dou
   int32_t *const m = nn__q_array(c, o, 0, "factor", count, 4);
   int32_t *const b = nn__q_array(c, o, 1, "bias", count, 4);
   if (!m || !b) return;
-  nn__q_scale(s, q->low[s->node], q->high[s->node]);
+  nn__q_ranged(c, s, s->node);
   for (size_t i = 0; i < count; i++) {
     q->quantum[i] = (node->no_bias ? 1 : nn__c_param(c, node, 0, i)) / (2048 * s->scale);
     q->bias[i] = (node->no_bias ? 0 : nn__c_param(c, node, 1, i)) / (32768 * s->scale);
@@ -16359,7 +16367,7 @@ static void nn__q_rows_of(nn__c *c, nn__c_step *s, nn__c_op *o)
   const nn__c_step *other = s->in[1] >= 0 ? &c->step[s->in[1]] : from;
   double *const factor = q->quantum;
   size_t factors = 1;
-  nn__q_scale(s, q->low[s->node], q->high[s->node]);
+  nn__q_ranged(c, s, s->node);
   factor[0] = from->scale / s->scale;
   if (o->kernel == NN__C_ADD) factor[factors++] = other->scale / s->scale;
   if (o->kernel == NN__C_MULTIPLY) factor[0] = from->scale * other->scale / s->scale;
@@ -16407,22 +16415,23 @@ static void nn__q_rows_of(nn__c *c, nn__c_step *s, nn__c_op *o)
 
 /* ---- the steps ---------------------------------------------------------------------------- */
 
-/* A convolution's sizes; of a norm in int8: one of a single weight for each channel. */
+/* The sizes of a convolution or a pool; of a norm in int8: a convolution of one weight for each
+ * channel. */
 static void nn__c_window(nn__c *c, const nn__c_step *s, nn__c_op *o)
 {
   const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
   const nn__node *pool = s->pool >= 0 ? &c->m->node[s->pool] : NULL, *y = pool ? pool : node;
-  const nn_conv2d_options norm = {0, 1, 1, 1, 1, 0, 0, 1, 1, (int)node->cols, 0};
-  const nn_conv2d_options w = nn__is_conv(node->kind) ? node->window : norm;
   const nn__c_windows none = {{1, 1}, {1, 1}, {0, 0}, 0}, p = pool ? nn__c_pool(c, pool) : none;
+  const nn__c_windows w = nn__c_pool(c, node);
   const int image = x->rank == 3, one = c->stream && !image;
   const int high = one ? 1 : nn__c_high(x), wide = nn__c_wide(x), cols = (int)node->cols;
   const int out_h = one ? 1 : nn__c_high(y), out_w = nn__c_wide(y);
-  NN__C_SIZE(o, (int)x->cols / (nn__is_turned(node) ? 1 : w.groups), high, wide, cols, out_h, out_w,
-             w.kernel_h, w.kernel_w, w.stride_h, w.stride_w, w.pad_h, w.pad_w, w.dilation_h,
-             w.dilation_w, w.groups, image ? high * wide : 1, image ? wide : (int)x->cols,
-             image ? out_h * out_w : 1, image ? out_w : cols, p.kernel[0], p.kernel[1],
-             p.stride[0], p.stride[1]);
+  const int conv = nn__is_conv(node->kind), groups = conv ? node->window.groups : cols;
+  NN__C_SIZE(o, (int)x->cols / (nn__is_turned(node) ? 1 : groups), high, wide, cols, out_h, out_w,
+             w.kernel[0], w.kernel[1], w.stride[0], w.stride[1], w.pad[0], w.pad[1],
+             conv ? node->window.dilation_h : 1, conv ? node->window.dilation_w : 1, groups,
+             image ? high * wide : 1, image ? wide : (int)x->cols, image ? out_h * out_w : 1,
+             image ? out_w : cols, p.kernel[0], p.kernel[1], p.stride[0], p.stride[1]);
   if (o->kernel == NN__C_CONV && !c->q)
     NN__C_PASS(o, p.average ? p.kernel[0] * p.kernel[1] : 0, s->act < 0 ? 0 : c->act[s->act]);
 }
@@ -16458,20 +16467,16 @@ static void nn__c_product(nn__c *c, nn__c_step *s)
 
 static void nn__c_pooling(nn__c *c, nn__c_step *s)
 {
-  const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
-  const nn__c_windows p = nn__c_pool(c, node);
-  const int high = nn__c_high(x), wide = nn__c_wide(x), image = x->rank == 3;
-  const int out_h = nn__c_high(node), out_w = nn__c_wide(node), cols = (int)x->cols;
+  const nn__node *node = &c->m->node[s->node];
+  const int average = nn__c_pool(c, node).average;
   nn__c_op *const o = nn__c_add(c, s, NN__C_POOL);
   if (!o) return;
-  NN__C_SIZE(o, cols, high, wide, out_h, out_w, p.kernel[0], p.kernel[1], p.stride[0], p.stride[1],
-             p.pad[0], p.pad[1], p.average, node->exclude_pad, image ? high * wide : 1,
-             image ? wide : cols, node->rank == 3 ? out_h * out_w : 1,
-             node->rank == 3 ? out_w : cols);
+  nn__c_window(c, s, o);
+  NN__C_PASS(o, average, node->exclude_pad);
   if (!c->q) return;
   const nn__c_step *from = &c->step[s->in[0]];
   s->scale = from->scale, s->zero = from->zero;
-  if (p.average) nn__q_scale(s, c->q->low[s->node], c->q->high[s->node]);
+  if (average) nn__q_ranged(c, s, s->node);
   const double factor = from->scale / s->scale;
   const int shift = nn__q_shift(&factor, 1, 31);
   o->factor = nn__q_factor(factor, shift);
@@ -16696,7 +16701,7 @@ static void nn__c_make_step(nn__c *c, nn__c_step *s)
     nn__c_rows_of(c, s);
   } else if (nn__c_is_move(kind)) {
     const nn__c_step *from = c->q ? &c->step[s->in[0]] : s;
-    if (c->q && joins) nn__q_scale(s, c->q->low[s->node], c->q->high[s->node]);
+    if (c->q && joins) nn__q_ranged(c, s, s->node);
     else s->scale = from->scale, s->zero = from->zero;
     nn__c_move(c, s);
   } else if (nn__is_conv(kind) || kind == NN__LINEAR || (c->q && nn__c_is_affine(kind))) {
@@ -16742,7 +16747,7 @@ static void nn__q_run_op(const nn__c *c, const nn__c_op *o, int t, int8_t *m, in
   case NN__C_CONV: nn__q_conv(y, patch, x, a, b, k, d, e, n[0], n[1], n[2], s); break;
   case NN__C_TURNED: nn__q_turned(y, x, a, b, k, n[0], n[1], n[2], s); break;
   case NN__C_LINEAR: nn__q_linear(y, x, a, b, k, d, n[0], n[1], n[2], n[3], n[4]); break;
-  case NN__C_POOL: nn__q_pool(y, x, factor, n[0], n[1], n[2], s); break;
+  case NN__C_POOL: nn__q_pool(y, x, factor, n[0], n[1], n[2], n[3], n[4], s); break;
   case NN__C_COPY:
     nn__q_copy(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8]);
     break;
@@ -16773,28 +16778,29 @@ static void nn__q_run_op(const nn__c *c, const nn__c_op *o, int t, int8_t *m, in
 static nn_status nn__q_make(nn_int8 *q, double cut)
 {
   nn__c *const c = &q->c;
-  const int nodes = c->m->nodes;
   nn__c_forget(c);
-  for (int i = 0; i < nodes; i++) {
-    const uint32_t *const bin = q->bins + (size_t)i * NN__Q_BINS;
-    const double width = (q->greatest[i] - q->least[i]) / NN__Q_BINS;
+  for (int i = 0; i < c->m->nodes; i++) {
+    nn__q_range *const r = &q->range[i];
+    const double width = (r->greatest - r->least) / NN__Q_BINS;
     double all = 0, below = 0, above = 0;
     int first = 0, last = NN__Q_BINS;
-    for (int k = 0; k < NN__Q_BINS; k++) all += bin[k];
-    while (first < last && (below += bin[first]) <= cut * all) first++;
-    while (first < last && (above += bin[last - 1]) <= cut * all) last--;
-    q->low[i] = cut > 0 ? q->least[i] + first * width : q->least[i];
-    q->high[i] = cut > 0 && last < NN__Q_BINS ? q->least[i] + last * width : q->greatest[i];
+    for (int k = 0; k < NN__Q_BINS; k++) all += r->bin[k];
+    while (first < last && (below += r->bin[first]) <= cut * all) first++;
+    while (first < last && (above += r->bin[last - 1]) <= cut * all) last--;
+    r->low = cut > 0 ? r->least + first * width : r->least;
+    r->high = cut > 0 && last < NN__Q_BINS ? r->least + last * width : r->greatest;
   }
   for (int k = 0; k < c->steps && c->status == NN_OK; k++) nn__c_make_step(c, &c->step[k]);
   q->cut = cut;
   return c->status;
 }
 
-/* What a call over a set's samples works on. */
+/* What a call over a set's samples works on, so many at once. */
+enum { NN__Q_AT_ONCE = 64 };
 typedef struct nn__q_batch {
   nn_int8 *q;
   const nn_dataset *d;
+  int batch;
   size_t size, in, out, labels;
   nn_real *x, *y;
   int32_t *label;
@@ -16805,11 +16811,10 @@ static nn_status nn__q_open(nn__q_batch *b, nn_int8 *q, const nn_dataset *d)
   nn_model *const m = q->c.m;
   const nn_status status = nn__check_samples(m, d, "int8");
   const nn__node *out = &m->node[m->output];
-  const size_t batch = (size_t)m->config.batch;
+  const size_t batch = nn__min((size_t)m->config.batch, NN__Q_AT_ONCE);
   if (status != NN_OK) return status;
-  memset(b, 0, sizeof *b);
   b->q = q, b->d = d, b->in = nn__input_size(m), b->out = out->rows * out->cols;
-  b->labels = nn__labels_each(d);
+  b->labels = nn__labels_each(d), b->batch = (int)batch;
   b->size = batch * ((b->in + b->out) * sizeof *b->x + b->labels * sizeof *b->label);
   b->x = nn__allocate(&m->config.allocator, b->size);
   if (!b->x) return nn__error(m, NN_ERR_MEMORY, "int8: out of memory");
@@ -16824,21 +16829,14 @@ static void nn__q_close(nn__q_batch *b)
 /* The engine's own answer to the samples from `first` on; n: how many, at most `last` - first. */
 static nn_status nn__q_forward(nn__q_batch *b, int first, int last, int *n)
 {
-  enum { AT_ONCE = 64 };
   nn_model *const m = b->q->c.m;
-  const nn_batch all = {0, {b->x}, NULL, NULL, NULL, NULL};
-  nn_batch now = all;
-  *n = last - first < m->config.batch ? last - first : m->config.batch;
-  now.n = *n;
-  for (int from = 0; from < *n; from += AT_ONCE) {
-    const int some = *n - from < AT_ONCE ? *n - from : AT_ONCE;
-    int32_t index[AT_ONCE];
-    for (int i = 0; i < some; i++) index[i] = first + from + i;
-    const nn_status status =
-        nn_gather(b->d, index, some, NULL, NULL, b->x + (size_t)from * b->in,
-                  b->labels ? b->label + (size_t)from * b->labels : NULL);
-    if (status != NN_OK) return nn__error(m, status, "int8: the data set cannot be read");
-  }
+  const nn_batch now = {*n = last - first < b->batch ? last - first : b->batch, {b->x}, NULL, NULL,
+                        NULL, NULL};
+  int32_t index[NN__Q_AT_ONCE];
+  for (int i = 0; i < *n; i++) index[i] = first + i;
+  const nn_status status =
+      nn_gather(b->d, index, *n, NULL, NULL, b->x, b->labels ? b->label : NULL);
+  if (status != NN_OK) return nn__error(m, status, "int8: the data set cannot be read");
   return nn__forward_fresh(m, &now, NN_INFERENCE);
 }
 
@@ -16854,17 +16852,16 @@ static nn_status nn__q_watch(nn__q_batch *b, int last)
       for (int i = 0; i < m->nodes; i++) {
         const nn__node *node = &m->node[i];
         if (!q->c.users[i] || node->kind == NN__TOKENS || nn__is_loss(node->kind)) continue;
-        const size_t count = (size_t)n * node->rows * node->cols;
-        const double scale = NN__Q_BINS / (q->greatest[i] - q->least[i]);
-        for (size_t k = 0; k < count; k++) {
+        nn__q_range *const r = &q->range[i];
+        const double scale = NN__Q_BINS / (r->greatest - r->least);
+        for (size_t k = 0; k < (size_t)n * node->rows * node->cols; k++) {
           const double v = (double)node->y[k];
           if (!(fabs(v) < 1e30)) /* or too large for floats to tell its range */
             return nn__error(m, NN_ERR_ARGUMENT, "int8: %s gives %g", node->name, v);
-          if (!pass && v < q->least[i]) q->least[i] = v;
-          if (!pass && v > q->greatest[i]) q->greatest[i] = v;
-          if (pass && q->greatest[i] > q->least[i])
-            q->bins[(size_t)i * NN__Q_BINS +
-                    nn__min((size_t)((v - q->least[i]) * scale), NN__Q_BINS - 1)]++;
+          if (!pass && v < r->least) r->least = v;
+          if (!pass && v > r->greatest) r->greatest = v;
+          if (pass && r->greatest > r->least)
+            r->bin[nn__min((size_t)((v - r->least) * scale), NN__Q_BINS - 1)]++;
         }
       }
     }
@@ -16975,23 +16972,21 @@ static nn_status nn__q_begin_net(nn_int8 *q, const nn_dataset *d)
     widest = nn__max(widest, m->param[i].rank == 1 ? m->param[i].count + 1 : rows);
   }
   for (size_t i = 0; i < nodes; i++) widest = nn__max(widest, m->node[i].cols * m->node[i].rows);
-  const size_t doubles = 4 * nodes + 4 * widest;
-  const size_t scratch = doubles * sizeof(double) + nodes * NN__Q_BINS * sizeof *q->bins;
+  const size_t scratch = nodes * sizeof *q->range + 4 * widest * sizeof(double);
   nn__c_plan(&q->c);
   if (q->c.status != NN_OK) return q->c.status;
   q->each = nn__q_align(q->c.memory) + nn__q_align(2 * (q->c.states + q->c.patch)) +
             nn__q_align((nn__input_size(m) + out->rows * out->cols) * sizeof(float));
-  q->low = nn__allocate(from, scratch), q->work = nn__allocate(from, threads * q->each);
-  if (!q->low || !q->work) {
+  q->range = nn__allocate(from, scratch), q->work = nn__allocate(from, threads * q->each);
+  if (!q->range || !q->work) {
     nn__c_fail(&q->c, NN_ERR_MEMORY, "out of", "memory");
   } else {
-    memset(q->low, 0, scratch);
-    q->high = q->low + nodes, q->least = q->high + nodes, q->greatest = q->least + nodes;
-    q->most = q->greatest + nodes, q->sum = q->most + widest, q->quantum = q->sum + widest;
-    q->bias = q->quantum + widest, q->bins = (uint32_t *)(q->bias + widest);
+    memset(q->range, 0, scratch);
+    q->most = (double *)(q->range + nodes), q->sum = q->most + widest;
+    q->quantum = q->sum + widest, q->bias = q->quantum + widest;
     q->c.status = nn__q_calibrate(q, d);
   }
-  nn__release(from, q->low, scratch);
+  nn__release(from, q->range, scratch);
   return q->c.status;
 }
 
@@ -17129,24 +17124,19 @@ static void nn__c_lines(nn__c *c, const char *text)
     if (!ends && t[1]) continue;
     indent -= *line == '}';
     line[used] = 0;
-    for (const char *at = line; *at;) { /* cut at a space where it is too long */
-      const size_t margin = 2 * indent + (at > line ? 4 : 0);
-      size_t n = strlen(at);
-      if (n > 98 - margin)
-        for (n = 98 - margin; n > 1 && at[n] != ' ';) n--;
-      for (size_t k = 0; k < margin; k++) nn__c_char(c, ' ');
-      for (size_t k = 0; k < n; k++) {
-        const int ours = !strncmp(at + k, "nn__", 4);
-        const size_t real = c->q                               ? 0
-                            : !strncmp(at + k, "int8_t", 6)  ? 6
-                            : !strncmp(at + k, "int16_t", 7) ? 7
-                                                             : 0;
-        nn__c_text(c, ours ? "$_" : real ? "float" : (char[2]){at[k], 0});
-        k += ours ? 5 : real ? real - 1 : 0;
-      }
-      nn__c_text(c, "\n");
-      at += n + (at[n] == ' ');
+    for (size_t k = 0; k < indent; k++) nn__c_text(c, "  ");
+    for (const char *at = line; *at; at++) {
+      const size_t real = c->q                            ? 0
+                          : !strncmp(at, "int8_t", 6)  ? 6
+                          : !strncmp(at, "int16_t", 7) ? 7
+                                                       : 0;
+      const int ours = !strncmp(at, "nn__", 4);
+      const int cuts = *at == ' ' && c->column + strcspn(at + 1, " ") > 97;
+      nn__c_text(c, ours ? "$_" : real ? "float" : cuts ? "\n    " : (char[2]){*at, 0});
+      for (size_t k = 0; k < indent && cuts; k++) nn__c_text(c, "  ");
+      at += ours ? 5 : real ? real - 1 : 0;
     }
+    nn__c_text(c, "\n");
     if (header && !indent) nn__c_text(c, "{\n");
     indent += (size_t)opens;
     used = 0;
@@ -17212,7 +17202,6 @@ static const char *nn__c_name(const nn__c *c, int step, nn_message *to)
 /* The arrays of a call, and the struct of its sizes. */
 static void nn__c_constants(nn__c *c, const nn__c_op *o)
 {
-  const nn__c_kernel kernel = o->kernel;
   nn_message layer, type;
   const char *const name = nn__c_name(c, o->step, &layer);
   for (int k = 0; k < NN__C_ARRAYS; k++) {
@@ -17225,7 +17214,7 @@ static void nn__c_constants(nn__c *c, const nn__c_op *o)
     nn__c_say(c, "static const %s $_%s_%s%s[%zu] = {", type.text, name, a->suffix, o->tail,
               a->count);
     for (size_t i = 0; i < a->count; i++) {
-      nn__c_comma(c, i, !a->at ? 6 : a->bytes == 4 ? 8 : 16);
+      nn__c_comma(c, i);
       if (!a->at) nn__c_float(c, nn__c_value(c, &c->step[o->step], a->what, a->param, i));
       else nn__c_say(c, "%d", a->bytes == 1 ? one[i] : a->bytes == 2 ? two[i] : four[i]);
     }
@@ -17233,11 +17222,8 @@ static void nn__c_constants(nn__c *c, const nn__c_op *o)
   }
   if (!o->sizes) return;
   nn__c_say(c, "static const struct $_%s $_%s_sizes%s = {",
-            kernel == NN__C_POOL                               ? "places"
-            : kernel == NN__C_CONV || kernel == NN__C_TURNED ? "window"
-                                                               : "cell",
-            name, o->tail);
-  for (int k = 0; k < o->sizes; k++) nn__c_comma(c, (size_t)k, 16), nn__c_say(c, "%d", o->size[k]);
+            o->kernel < NN__C_CELL ? "window" : "cell", name, o->tail);
+  for (int k = 0; k < o->sizes; k++) nn__c_comma(c, (size_t)k), nn__c_say(c, "%d", o->size[k]);
   nn__c_text(c, "\n};\n");
 }
 
@@ -17259,15 +17245,13 @@ static void nn__c_call(nn__c *c, const nn__c_op *o)
   const int turns = o->times > 1;
   nn_message layer;
   const char *const name = nn__c_name(c, o->step, &layer);
-  int wide = 0;
   if (turns)
     nn__c_say(c, o->back ? "  for (int t = %d; t >= 0; t--)\n  "
                          : "  for (int t = 0; t < %d; t++)\n  ", o->times - o->back);
   nn__c_say(c, "  $_%s(", row->function->name);
   for (const char *a = row->arguments; *a; a++) {
     const nn__c_array *array = &o->a[(unsigned)(*a - 'a') < NN__C_ARRAYS ? *a - 'a' : 0];
-    if (a > row->arguments) nn__c_text(c, wide > 3 ? ",\n      " : ", ");
-    wide = wide > 3 ? 0 : wide;
+    if (a > row->arguments) nn__c_text(c, c->column < 72 ? ", " : ",\n      ");
     if (*a == 'y') nn__c_at(c, o->y, turns ? o->y_each : 0);
     else if (*a == 'x') nn__c_at(c, o->x, turns ? o->x_each : 0);
     else if (*a == 'z') nn__c_at(c, o->z, 0);
@@ -17281,7 +17265,6 @@ static void nn__c_call(nn__c *c, const nn__c_op *o)
     else nn__c_say(c, "$_%s_%s%s", name, array->suffix, o->tail);
     if (*a >= 'a' && *a <= 'e' && array->suffix && turns && o->a_each)
       nn__c_say(c, " + %d * t", o->a_each);
-    wide += *a >= 'a' && *a <= 'e' ? 1 : *a == 's';
   }
   nn__c_text(c, ");\n");
 }
