@@ -4793,25 +4793,6 @@ static int nn__goes_by_gradient(const nn_model *m)
 #endif
 }
 
-/* The way back of some layers is the way there with dy in place of x: one function does both,
- * forward where dx is NULL. */
-#define NN__BOTH_WAYS(name)                                                                       \
-  static void nn__##name##_forward(nn_model *m, nn__node *node, size_t n)                         \
-  {                                                                                               \
-    nn__##name##_run(m, node, n, NULL);                                                           \
-  }                                                                                               \
-  static void nn__##name##_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)           \
-  {                                                                                               \
-    nn__##name##_run(m, node, n, dx);                                                             \
-  }
-
-/* What such a layer reads, and where it writes. */
-static const nn_real *nn__from(nn_model *m, const nn__node *node, const nn_real *dx)
-{
-  return dx ? node->dy : nn__in(m, node, 0)->y;
-}
-static nn_real *nn__to(const nn__node *node, nn_real *dx) { return dx ? dx : node->y; }
-
 /* A layer's work in pieces of `each` samples, rows or elements of `total`. A split that is the same
  * for any number of threads keeps every sum the same. */
 typedef struct nn__job nn__job;
@@ -4837,6 +4818,9 @@ static nn__job nn__job_of(nn_model *m, const nn__node *node, size_t n, int back,
   return j;
 }
 
+/* Elements of the layer's output. */
+static size_t nn__elements(const nn__job *j) { return j->n * j->node->rows * j->node->cols; }
+
 static void nn__job_task(void *arg, size_t piece, int thread)
 {
   nn__job j = *(const nn__job *)arg;
@@ -4851,22 +4835,20 @@ static void nn__run_job(nn__job j, size_t total, size_t each, nn__work *work)
   nn__parallel(&j.m->context.pool, (total + each - 1) / each, nn__job_task, &j);
 }
 
-static void nn__by_sample(nn_model *m, const nn__node *node, size_t n, int back, nn_real *to,
-                          nn__work *work)
-{
-  nn__run_job(nn__job_of(m, node, n, back, to), n, 1, work);
-}
-
-/* The layers of which nn__NAME_sample does all of a sample, both ways. */
-#define NN__BY_SAMPLE(name)                                                                       \
+/* The way back of some layers is the way there with dy in place of x: nn__NAME_run does both. */
+#define NN__BOTH_WAYS(name)                                                                       \
   static void nn__##name##_forward(nn_model *m, nn__node *node, size_t n)                         \
   {                                                                                               \
-    nn__by_sample(m, node, n, 0, node->y, nn__##name##_sample);                                   \
+    nn__##name##_run(nn__job_of(m, node, n, 0, node->y));                                         \
   }                                                                                               \
   static void nn__##name##_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)           \
   {                                                                                               \
-    nn__by_sample(m, node, n, 1, dx, nn__##name##_sample);                                        \
+    nn__##name##_run(nn__job_of(m, node, n, 1, dx));                                              \
   }
+/* And nn__NAME_sample does all of a sample. */
+#define NN__BY_SAMPLE(name)                                                                       \
+  static void nn__##name##_run(nn__job j) { nn__run_job(j, j.n, 1, nn__##name##_sample); }        \
+  NN__BOTH_WAYS(name)
 
 /* Row of the inside of `x` that has a sample's step or pixel. */
 static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t place)
@@ -4903,9 +4885,8 @@ NN__INLINE void nn__activate(const nn__job *j, int act, int needs, size_t i)
   }                                                                                               \
   static void nn__##name##_forward(nn_model *m, nn__node *node, size_t n)                         \
   {                                                                                               \
-    if (!node->fused)                                                                             \
-      nn__run_job(nn__job_of(m, node, n, 0, node->y), n * node->rows * node->cols, NN__PIECE,     \
-                  nn__##name##_piece);                                                            \
+    const nn__job j = nn__job_of(m, node, n, 0, node->y);                                         \
+    if (!node->fused) nn__run_job(j, nn__elements(&j), NN__PIECE, nn__##name##_piece);            \
   }
 NN__ACTS(NN__ACT_FORWARD)
 
@@ -4922,16 +4903,15 @@ static void nn__activate_back_piece(const nn__job *j, size_t i)
  * GRADIENT dx = y > 0 ? dy : 0; DECONVNET dx = max(dy, 0); GUIDED dx = y > 0 ? max(dy, 0) : 0. */
 static void nn__activation_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  const size_t count = n * node->rows * node->cols;
   nn__job j = nn__job_of(m, node, n, 1, dx);
 #if !defined NN_NO_INSPECT && !defined NN_NO_TRAINING
   if (node->kind == NN__RELU && !nn__goes_by_gradient(m)) {
-    nn__run_job(j, count, NN__PIECE, nn__RELU_piece);
+    nn__run_job(j, nn__elements(&j), NN__PIECE, nn__RELU_piece);
     if (m->rule == NN_RULE_DECONVNET) return;
     j.from = dx;
   }
 #endif
-  nn__run_job(j, count, NN__PIECE, nn__activate_back_piece);
+  nn__run_job(j, nn__elements(&j), NN__PIECE, nn__activate_back_piece);
 }
 
 static void nn__softmax_piece(const nn__job *j, size_t first)
@@ -4944,7 +4924,7 @@ static void nn__softmax_piece(const nn__job *j, size_t first)
     NN__DO(j->m->context.kernels, softmax)(j->to + at, j->from + at, j->count, cols);
 }
 
-static void nn__run_softmax(nn__job j)
+static void nn__softmax_run(nn__job j)
 {
   nn__run_job(j, j.n * j.node->rows, nn__max(1, 4096 / j.node->cols), nn__softmax_piece);
 }
@@ -4953,12 +4933,7 @@ static void nn__softmax_rows(nn_model *m, nn_real *to, const nn_real *x, size_t 
 {
   const nn__node row = {.rows = 1, .cols = cols};
   const nn__job j = {m, &row, NULL, rows, x, to, 0, 0, 0, 0, NULL};
-  nn__run_softmax(j);
-}
-
-static void nn__softmax_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  nn__run_softmax(nn__job_of(m, node, n, dx != NULL, nn__to(node, dx)));
+  nn__softmax_run(j);
 }
 NN__BOTH_WAYS(softmax)
 
@@ -5027,14 +5002,18 @@ static uint64_t nn__site(const nn_model *m, const nn__node *node, int layer)
   return (uint64_t)(node - m->node) * 16 + (uint64_t)layer;
 }
 
-static void nn__dropout_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+/* Whether a layer drops, and does not only hand on. */
+static int nn__really_drops(const nn__job *j)
 {
-  const nn_real *from = nn__from(m, node, dx);
-  nn_real *const to = nn__to(node, dx);
-  if (nn__learning(m) && node->value > 0)
-    nn__drop_out(m, to, from, node, n, node->value, nn__site(m, node, 0));
-  else if (to != from)
-    memcpy(to, from, n * node->rows * node->cols * sizeof *to);
+  if (nn__learning(j->m) && j->node->value > 0) return 1;
+  if (j->to != j->from) memcpy(j->to, j->from, nn__elements(j) * sizeof *j->to);
+  return 0;
+}
+
+static void nn__dropout_run(nn__job j)
+{
+  if (nn__really_drops(&j))
+    nn__drop_out(j.m, j.to, j.from, j.node, j.n, j.node->value, nn__site(j.m, j.node, 0));
 }
 NN__BOTH_WAYS(dropout)
 
@@ -5051,19 +5030,15 @@ static void nn__drop_channels_sample(const nn__job *j, size_t sample)
   }
 }
 
-static void nn__drop_channels_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+static void nn__drop_channels_run(nn__job j)
 {
-  const nn__node factors = {.rank = 1, .rows = 1, .cols = node->cols}; /* those of a sample */
-  const nn_real *from = nn__from(m, node, dx);
-  nn_real *const to = nn__to(node, dx);
-  if (!nn__learning(m) || !(node->value > 0)) {
-    if (to != from) memcpy(to, from, n * node->rows * node->cols * sizeof *to);
-    return;
-  }
-  for (size_t i = 0; i < n * node->cols && !dx; i++) node->keep[i] = 1;
-  if (!dx)
-    nn__drop_out(m, node->keep, node->keep, &factors, n, node->value, nn__site(m, node, 0));
-  nn__by_sample(m, node, n, dx != NULL, to, nn__drop_channels_sample);
+  const nn__node factors = {.rank = 1, .rows = 1, .cols = j.node->cols}; /* those of a sample */
+  nn_real *const keep = j.node->keep;
+  if (!nn__really_drops(&j)) return;
+  for (size_t i = 0; i < j.n * j.node->cols && !j.back; i++) keep[i] = 1;
+  if (!j.back)
+    nn__drop_out(j.m, keep, keep, &factors, j.n, j.node->value, nn__site(j.m, j.node, 0));
+  nn__run_job(j, j.n, 1, nn__drop_channels_sample);
 }
 NN__BOTH_WAYS(drop_channels)
 
@@ -5193,20 +5168,11 @@ typedef struct nn__columns {
   size_t rows, cols, n, parts;
 } nn__columns;
 
-/* How many of the rows from `row` on, up to `most`, count alike; and whether they do. */
-static size_t nn__rows_alike(const nn__columns *c, size_t row, size_t most, int *count)
+static int nn__counted(const nn__columns *c, size_t row)
 {
-  size_t alike = 0;
-  *count = 1;
-  if (!c->node->lengths) return most;
-  for (; alike < most; alike++) {
-    size_t sample, place;
-    nn__row_of(c->node, c->n, row + alike, &sample, &place);
-    const int counts = nn__row_counts(c->node, sample, place);
-    if (!alike) *count = counts;
-    if (counts != *count) break;
-  }
-  return alike;
+  size_t sample, place;
+  nn__row_of(c->node, c->n, row, &sample, &place);
+  return nn__row_counts(c->node, sample, place);
 }
 
 static void nn__columns_task(void *arg, size_t part, int thread)
@@ -5216,13 +5182,14 @@ static void nn__columns_task(void *arg, size_t part, int thread)
   nn_real *sum = c->sum + part * c->cols;
   (void)thread;
   memset(sum, 0, c->cols * sizeof *sum);
-  for (size_t i = part * c->rows / c->parts, rows; i < last; i += rows) {
-    int count;
-    rows = nn__rows_alike(c, i, last - i, &count);
+  for (size_t i = part * c->rows / c->parts, end; i < last; i = end) {
+    const int counts = nn__counted(c, i);
     const size_t at = i * c->cols;
-    if (count)
+    end = c->node->lengths ? i + 1 : last; /* of the rows that do as this one */
+    while (end < last && nn__counted(c, end) == counts) end++;
+    if (counts)
       nn__sum_rows(c->m->context.kernels, sum, c->x + at, c->cols, c->mean,
-                   c->y ? c->y + at : NULL, rows, c->cols);
+                   c->y ? c->y + at : NULL, end - i, c->cols);
   }
 }
 
@@ -5392,21 +5359,17 @@ static void nn__share_sums(nn_model *m, const nn__node *node, nn_real *sums, siz
 
 #endif
 
-/* A norm's weight and bias, [cols] or [length]; NULL without. */
-static const nn_real *nn__norm_weight(nn_model *m, const nn__node *node)
+/* A norm's weight (k = 0) or bias, [cols] or [length]; NULL without. */
+static const nn_real *nn__norm_value(nn_model *m, const nn__node *node, int k)
 {
-  return node->no_bias ? NULL : nn__value(m, node->param);
-}
-static const nn_real *nn__norm_bias(nn_model *m, const nn__node *node)
-{
-  return node->no_bias ? NULL : nn__value(m, node->param + 1);
+  return node->no_bias ? NULL : nn__value(m, node->param + k);
 }
 
 /* keep = mean, 1/deviation, p, q of y = p x + q by column, the last two from the first two; and
  * working space. */
 static void nn__norm_factors(nn_model *m, const nn__node *node, nn_real *keep)
 {
-  const nn_real *w = nn__norm_weight(m, node), *b = nn__norm_bias(m, node);
+  const nn_real *w = nn__norm_value(m, node, 0), *b = nn__norm_value(m, node, 1);
   const size_t cols = node->cols;
   nn_real *mean = keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
   for (size_t j = 0; j < cols; j++) {
@@ -5514,7 +5477,7 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
  * With the running statistics, which do not depend on x: dx = w inverse dy. */
 static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
-  const nn_real *x = nn__in(m, node, 0)->y, *w = nn__norm_weight(m, node);
+  const nn_real *x = nn__in(m, node, 0)->y, *w = nn__norm_value(m, node, 0);
   const size_t cols = node->cols;
   const int learns = nn__learns(m, node), fixed = nn__fixed_norm(m, node);
   nn_real *mean = node->keep, *inverse = mean + cols;
@@ -5605,7 +5568,7 @@ static void nn__group_norm_sample(const nn__job *j, size_t sample)
 
 static void nn__group_norm_forward(nn_model *m, nn__node *node, size_t n)
 {
-  nn__by_sample(m, node, n, 0, node->y, nn__group_norm_sample);
+  nn__run_job(nn__job_of(m, node, n, 0, node->y), n, 1, nn__group_norm_sample);
 }
 
 /* With xhat = (x - mean) inverse and means over the group: dx = inverse (w dy - mean(w dy) -
@@ -5618,7 +5581,7 @@ static void nn__group_norm_back_sample(const nn__job *j, size_t sample)
   const nn_real *mean = node->keep + sample * NN__GROUP_ROWS * cols, *inverse = mean + cols;
   nn_real *const p = node->keep + (sample * NN__GROUP_ROWS + 2) * cols, *const r = p + cols;
   nn_real *const q = r + cols, *const sum = q + cols, *const sum_hat = sum + cols;
-  const nn_real *w = nn__norm_weight(j->m, node);
+  const nn_real *w = nn__norm_value(j->m, node, 0);
   nn__sample_sums(j, sample, sum, j->from, NULL, NULL);
   nn__sample_sums(j, sample, sum_hat, j->x->y, mean, j->from);
   if (!j->to) return;
@@ -5634,7 +5597,7 @@ static void nn__group_norm_back_sample(const nn__job *j, size_t sample)
 static void nn__group_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const size_t cols = node->cols;
-  nn__by_sample(m, node, n, 1, dx, nn__group_norm_back_sample);
+  nn__run_job(nn__job_of(m, node, n, 1, dx), n, 1, nn__group_norm_back_sample);
   for (size_t i = 0; i < n && nn__learns(m, node) && !node->no_bias; i++) {
     const nn_real *inverse = node->keep + (i * NN__GROUP_ROWS + 1) * cols;
     const nn_real *sum = inverse + 4 * cols, *sum_hat = sum + cols;
@@ -5664,17 +5627,17 @@ static void nn__normalise_rows(const nn__job *j, size_t first)
 /* to = p x + q by column, where `keep` has room for both. Forward: p = scale, q = -mean scale; the
  * gradient: p = scale, q = 0. Parameters, never trained: mean, scale. */
 enum { NN__NORMALISE_ROWS = 4096 }; /* of one task */
-static void nn__normalise_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+static void nn__normalise_run(nn__job j)
 {
-  const nn_real *mean = nn__value(m, node->param), *scale = nn__value(m, node->param + 1);
+  const nn__node *node = j.node;
+  const nn_real *mean = nn__value(j.m, node->param), *scale = nn__value(j.m, node->param + 1);
   const size_t wide = nn__rows_at_once(node) * node->cols;
   nn_real *p = node->keep, *q = p + wide;
-  for (size_t j = 0; j < wide; j++) {
-    p[j] = scale[j % node->cols];
-    q[j] = dx ? 0 : -mean[j % node->cols] * p[j];
+  for (size_t i = 0; i < wide; i++) {
+    p[i] = scale[i % node->cols];
+    q[i] = j.back ? 0 : -mean[i % node->cols] * p[i];
   }
-  nn__run_job(nn__job_of(m, node, n, dx != NULL, nn__to(node, dx)), n * node->rows,
-              NN__NORMALISE_ROWS, nn__normalise_rows);
+  nn__run_job(j, j.n * node->rows, NN__NORMALISE_ROWS, nn__normalise_rows);
 }
 NN__BOTH_WAYS(normalise)
 
@@ -5790,27 +5753,26 @@ static void nn__copy_border(nn_model *m, const nn__node *node, size_t n, nn_real
 }
 
 /* Flatten and reshape read the border layout of one node as that of another. */
-static void nn__reshape_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+static void nn__reshape_run(nn__job j)
 {
-  const nn__node *x = dx ? node : nn__in(m, node, 0), *y = dx ? nn__in(m, node, 0) : node;
-  const nn_real *from = nn__from(m, node, dx);
-  nn_real *const to = nn__to(node, dx), *const between = nn__same_layout(y) ? to : m->scratch;
-  if (to == from) return;
+  const nn__node *x = j.back ? j.node : j.x, *y = j.back ? j.x : j.node;
+  nn_real *const between = nn__same_layout(y) ? j.to : j.m->scratch;
+  if (j.to == j.from) return;
   if (nn__same_layout(x)) {
-    nn__copy_border(m, y, n, to, from, 1);
+    nn__copy_border(j.m, y, j.n, j.to, j.from, 1);
   } else {
-    nn__copy_border(m, x, n, between, from, 0);
-    if (between != to) nn__copy_border(m, y, n, to, between, 1);
+    nn__copy_border(j.m, x, j.n, between, j.from, 0);
+    if (between != j.to) nn__copy_border(j.m, y, j.n, j.to, between, 1);
   }
 }
 NN__BOTH_WAYS(reshape)
 
-static void nn__add_run(nn_model *m, nn__node *node, size_t n, nn_real *dx)
+static void nn__add_run(nn__job j)
 {
-  const size_t count = n * node->rows * node->cols;
-  const nn_real *a = nn__in(m, node, 0)->y, *b = nn__in(m, node, 1)->y;
-  if (dx) memcpy(dx, node->dy, count * sizeof *dx);
-  else NN__DO(m->context.kernels, add)(node->y, a, b, count);
+  if (j.back)
+    memcpy(j.to, j.from, nn__elements(&j) * sizeof *j.to);
+  else
+    NN__DO(j.m->context.kernels, add)(j.to, j.from, nn__in(j.m, j.node, 1)->y, nn__elements(&j));
 }
 NN__BOTH_WAYS(add)
 
@@ -8277,32 +8239,28 @@ double nn_schedule_momentum(const nn_schedule *s, double momentum, int64_t step)
   return nn__triangle(s, u > 0 ? u : 0, s->momentum_high, s->momentum_low);
 }
 
-static nn_optimizer nn__optimizer(nn_optimizer_kind kind, double rate)
+static nn_optimizer nn__optimizer(nn_optimizer_kind kind, double rate, double momentum)
 {
   nn_optimizer o;
   memset(&o, 0, sizeof o);
-  o.kind = kind, o.rate = rate;
+  o.kind = kind, o.rate = rate, o.momentum = momentum;
   o.alpha = .99, o.beta1 = .9, o.beta2 = .999;
   o.eps = kind == NN_ADAGRAD ? 1e-10 : 1e-8;
   return o;
 }
 nn_optimizer nn_sgd(double rate, double momentum)
 {
-  nn_optimizer o = nn__optimizer(NN_SGD, rate);
-  o.momentum = momentum;
-  return o;
+  return nn__optimizer(NN_SGD, rate, momentum);
 }
-nn_optimizer nn_adagrad(double rate) { return nn__optimizer(NN_ADAGRAD, rate); }
+nn_optimizer nn_adagrad(double rate) { return nn__optimizer(NN_ADAGRAD, rate, 0); }
 nn_optimizer nn_rmsprop(double rate, double momentum)
 {
-  nn_optimizer o = nn__optimizer(NN_RMSPROP, rate);
-  o.momentum = momentum;
-  return o;
+  return nn__optimizer(NN_RMSPROP, rate, momentum);
 }
-nn_optimizer nn_adam(double rate) { return nn__optimizer(NN_ADAM, rate); }
+nn_optimizer nn_adam(double rate) { return nn__optimizer(NN_ADAM, rate, 0); }
 nn_optimizer nn_adamw(double rate)
 {
-  nn_optimizer o = nn__optimizer(NN_ADAMW, rate);
+  nn_optimizer o = nn__optimizer(NN_ADAMW, rate, 0);
   o.weight_decay = .01;
   return o;
 }
