@@ -5776,34 +5776,30 @@ static void nn__add_run(nn__job j)
 }
 NN__BOTH_WAYS(add)
 
-/* Tokens [n,T] batch first; rows of the table, time-major. Past a sample's end no token is read. */
-static void nn__embedding_forward(nn_model *m, nn__node *node, size_t n)
+/* Tokens [n,T] batch first; rows of the table, time-major, which dy is added to. Past a sample's
+ * end no token is read. */
+static void nn__embedding_run(nn__job j)
 {
-  const nn_real *tokens = nn__in(m, node, 0)->y, *table = nn__value(m, node->param);
-  for (size_t i = 0; i < n; i++)
+  const nn__node *node = j.node;
+  const int back = nn__goes_back(&j);
+  nn_real *const table = back ? nn__grad(j.m, node->param) : nn__value(j.m, node->param);
+  for (size_t i = 0; i < j.n; i++)
     for (size_t t = 0; t <= nn__last_of(node, i); t++) {
-      const nn_real token = tokens[i * node->rows + t];
+      const nn_real token = j.x->y[i * node->rows + t];
+      const size_t at = (t * j.n + i) * node->cols;
       if (!(token >= 0 && token < (nn_real)node->size) || token != (nn_real)(size_t)token)
-        m->failure = nn__say(nn__message(m), NN_ERR_ARGUMENT,
-                             "%s: token %g of sample %zu is not a whole number in 0..%d",
-                             node->name, (double)token, i, node->size - 1);
-      if (m->failure != NN_OK) return;
-      memcpy(node->y + (t * n + i) * node->cols, table + (size_t)token * node->cols,
-             node->cols * sizeof(nn_real));
+        j.m->failure = nn__say(nn__message(j.m), NN_ERR_ARGUMENT,
+                               "%s: token %g of sample %zu is not a whole number in 0..%d",
+                               node->name, (double)token, i, node->size - 1);
+      if (j.m->failure != NN_OK) return;
+      nn_real *const row = table + (size_t)token * node->cols;
+      if (back)
+        NN__DO(j.m->context.kernels, add)(row, row, j.from + at, node->cols);
+      else
+        memcpy(j.to + at, row, node->cols * sizeof *row);
     }
 }
-
-static void nn__embedding_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
-{
-  (void)dx; /* tokens have none */
-  const nn_real *tokens = nn__in(m, node, 0)->y;
-  nn_real *dtable = nn__grad(m, node->param);
-  for (size_t i = 0; i < n; i++)
-    for (size_t t = 0; t <= nn__last_of(node, i); t++) {
-      nn_real *row = dtable + (size_t)tokens[i * node->rows + t] * node->cols;
-      NN__DO(m->context.kernels, add)(row, row, node->dy + (t * n + i) * node->cols, node->cols);
-    }
-}
+NN__BOTH_WAYS(embedding)
 
 /* The layers that move rows, or a part of each: which places of input k the next ones of theirs,
  * `count` from `place` on, have. Here a sequence is one row of an image. A joined input lies behind
@@ -5854,22 +5850,16 @@ static nn__moved nn__moved_from(const nn__job *j, int k, size_t sample, size_t p
   return moved;
 }
 
-/* Which of the columns of its input is a slice's first: the last axis, but an image's channels. */
-static size_t nn__first_column(const nn__node *node)
-{
-  const int columns = node->rank == 2 ? 1 : 0;
-  return node->kind == NN__SLICE && node->axis == columns ? (size_t)node->begin : 0;
-}
-
 /* dx has the sum of what was made of each row; a join takes each once, so it is a copy. */
 static void nn__move_sample(const nn__job *j, size_t sample)
 {
   const nn__node *node = j->node;
   const int joins = node->inputs > 1, back = nn__goes_back(j);
+  const int columns = node->kind == NN__SLICE && node->axis == (node->rank == 2);
   for (int k = back ? node->toward : 0; k <= (back ? node->toward : node->inputs - 1); k++) {
     const nn__node *x = nn__in(j->m, node, k);
     const size_t width = nn__min(x->cols, node->cols), size = width * sizeof *j->to;
-    nn_real *const in = (back ? j->to : x->y) + nn__first_column(node);
+    nn_real *const in = (back ? j->to : x->y) + (columns ? node->begin : 0);
     nn_real *const out = (back ? node->dy : node->y) +
                          (k && node->kind == NN__CONCAT ? nn__in(j->m, node, 0)->cols : 0);
     for (size_t p = 0; p < x->rows && back && !joins; p++)
