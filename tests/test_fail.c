@@ -233,7 +233,7 @@ static void meet(void *arg, size_t index, int thread) {
   Meeting *at = (Meeting *)arg;
   long k = 0;
   if (thread)
-    while (!nn__look(&at->pool, waiting) && k++ < MOST) sched_yield();
+    while (!nn__look(&at->pool, asleep[NN__CALLER]) && k++ < MOST) sched_yield();
   else
     while (nn__look(&at->pool, left) && k++ < MOST) sched_yield();
   CHECK(k < MOST);
