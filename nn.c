@@ -1198,7 +1198,7 @@ typedef struct nn__kernels {
 #endif /* first reading */
 
 /* ========================================= @@VEC ===========================================
- * The vocabulary. V is a vector of VW reals, M a mask of as many lanes.
+ * The vocabulary. V is a vector of VW reals.
  *   v_load(p) v_store(p,v)           any alignment
  *   v_part(p,n) v_put(p,v,n)         the first n < VW lanes; the others load as 0, store nothing
  *   v_set(x) v_zero()                every lane x; 0
@@ -1239,7 +1239,6 @@ typedef struct nn__kernels {
 #define MR3 1
 #define NV 2
 #define V nn_real
-#define M int
 #define v_load(p) (*(p))
 #define v_store(p, v) (*(p) = (v))
 #define v_part(p, n) ((void)(n), *(p))
@@ -1290,7 +1289,6 @@ NN__TARGET("sse2")
 #define MR3 1
 #define NV 2
 #define V __m128
-#define M __m128
 #define v_fma(a, b, c) _mm_add_ps(_mm_mul_ps(a, b), c)
 #define v_max(a, b) _mm_max_ps(a, b)
 #define v_min(a, b) _mm_min_ps(a, b)
@@ -1326,7 +1324,6 @@ NN__TARGET("avx2,fma")
 #define MR3 (NN__SIMD_X86 == 32 ? 1 : 2)
 #define NV 2
 #define V __m256
-#define M __m256
 #define v_part(p, n) _mm256_maskload_ps(p, NN__(lanes)(n))
 #define v_put(p, v, n) _mm256_maskstore_ps(p, NN__(lanes)(n), v)
 #define v_fma(a, b, c) _mm256_fmadd_ps(a, b, c)
@@ -1372,7 +1369,6 @@ NN__TARGET("avx512f,avx2,fma")
 #define MR3 4
 #define NV 2
 #define V __m512
-#define M __mmask16
 #define v_part(p, n) _mm512_maskz_loadu_ps((__mmask16)((1u << (n)) - 1), p)
 #define v_put(p, v, n) _mm512_mask_storeu_ps(p, (__mmask16)((1u << (n)) - 1), v)
 #define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
@@ -1398,7 +1394,6 @@ NN__INLINE __m512i NN__(zip)(int first)
 #define NN__OP(name) v##name##q_f32
 #define VW 4
 #define V float32x4_t
-#define M uint32x4_t
 #define v_load(p) vld1q_f32(p)
 #define v_store(p, v) vst1q_f32(p, v)
 #define v_set(x) vdupq_n_f32(x)
@@ -1469,7 +1464,6 @@ NN__INLINE V NN__(exp2i)(V x, V n)
 #define MR3 1
 #define NV 2
 #define V v128_t
-#define M v128_t
 #define v_load(p) wasm_v128_load(p)
 #define v_store(p, v) wasm_v128_store(p, v)
 #define v_set(x) wasm_f32x4_splat(x)
@@ -2275,10 +2269,9 @@ NN__FN void NN__(max_window_back)(nn_real *dx, const nn_real *x, size_t row, siz
     for (size_t r = 0; r < rows; r++)
       for (size_t q = 0; q < cols; q++) {
         const size_t at = r * row + q * n + j;
-        const M hit = v_eq(v_get(x + at, n - j), max);
-        const V d = v_pick(hit, left, zero);
+        const V v = v_get(x + at, n - j), d = v_pick(v_eq(v, max), left, zero);
         v_give(dx + at, add ? v_add(v_get(dx + at, n - j), d) : d, n - j);
-        left = v_pick(hit, zero, left);
+        left = v_pick(v_eq(v, max), zero, left);
       }
     if (v_sum(v_mul(max, zero)) == 0) continue;
     for (size_t k = j; k < n && k < j + VW; k++) /* a maximum is a NaN (or infinite) */
@@ -2765,7 +2758,6 @@ NN__TARGET_END
 #undef NV
 #undef NR
 #undef V
-#undef M
 #undef v_load
 #undef v_store
 #undef v_part
@@ -2797,7 +2789,7 @@ NN__TARGET_END
 /* First reading: one instance after the other. The includer's macros of the same names are put away
  * meanwhile; instance 0 forgets them, and each of the others forgets its own. */
 #define NN__NAMES(DO)                                                                             \
-  DO(VW) DO(MR) DO(MR2) DO(MR3) DO(NV) DO(NR) DO(V) DO(M) DO(v_load) DO(v_store) DO(v_part)       \
+  DO(VW) DO(MR) DO(MR2) DO(MR3) DO(NV) DO(NR) DO(V) DO(v_load) DO(v_store) DO(v_part)       \
   DO(v_put) DO(v_set) DO(v_zero) DO(v_add) DO(v_sub) DO(v_mul) DO(v_div) DO(v_sqrt) DO(v_fma)     \
   DO(v_max) DO(v_min) DO(v_gt) DO(v_eq) DO(v_pick) DO(v_round) DO(v_exp2i) DO(v_zip_low)          \
   DO(v_zip_high) DO(v_sum) DO(v_get) DO(v_give)
