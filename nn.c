@@ -9388,15 +9388,6 @@ static uint64_t nn__fingerprint(nn_model *m)
   return sum;
 }
 
-/* Whoever has a pointer to the parameters may have changed them. */
-static void nn__check_packed(nn_model *m)
-{
-  if (!nn__packs_once(m) || !m->exposed) return;
-  const uint64_t now = nn__fingerprint(m);
-  if (now != m->fingerprint) m->packed = 0;
-  m->fingerprint = now;
-}
-
 /* The space in which a layer works. Training layers share one; an inference layer's is part of its
  * piece, behind what it keeps, so other layers' activations lie there while it does not run. */
 static void nn__take_scratch(nn_model *m, const nn__node *node)
@@ -9433,7 +9424,11 @@ static nn_status nn__run_layers(nn_model *m, const nn_batch *b, int training, in
     nn__clear_past_ends(x, n, x->y);
   }
   if (first_bad) *first_bad = -1;
-  nn__check_packed(m);
+  if (nn__packs_once(m) && m->exposed) { /* who has a pointer to the parameters may change them */
+    const uint64_t now = nn__fingerprint(m);
+    if (now != m->fingerprint) m->packed = 0;
+    m->fingerprint = now;
+  }
   for (int i = 0; i < m->nodes; i++) {
     const nn__node *node = &m->node[i];
     nn__take_scratch(m, node);
@@ -9839,13 +9834,6 @@ static nn_status nn__diverged(nn_model *m, const nn__node *blamed, const char *w
                    m->largest, nn_rate(m));
 }
 
-/* What came in: samples or targets. */
-static nn_status nn__bad_input(nn_model *m, double loss, const char *what, const nn__node *node)
-{
-  return nn__error(m, NN_ERR_DIVERGED, "step %lld: the loss is %g, for the %s given to %s hold a "
-                   "NaN or infinity", (long long)m->steps, loss, what, node->name);
-}
-
 static nn_status nn__bad_gradient(nn_model *m)
 {
   double value = 0;
@@ -9882,13 +9870,17 @@ static nn_status nn__bad_loss(nn_model *m, const nn_batch *b, double loss)
   if (nn__forward(m, b, NN_INSPECTING, &node) != NN_OK) node = -1;
   if (node >= 0 && m->node[node].kind == NN__CUSTOM) blamed = &m->node[node];
   nn_reset_state(m); /* a carried NaN would come back for ever */
-  if (node >= 0 && nn__is_input(m->node[node].kind))
-    return nn__bad_input(m, loss, "samples", &m->node[node]);
-  for (int i = m->loss; !p && node < 0 && i < m->nodes; i++)
+  const int samples = node >= 0 && nn__is_input(m->node[node].kind);
+  int from = samples ? node : -1; /* where it came in */
+  for (int i = m->loss; !p && node < 0 && from < 0 && i < m->nodes; i++)
     if (!nn__is_labelled(m->node[i].kind) && m->node[i].kind != NN__CUSTOM_LOSS &&
         nn__odd_target(m, &m->node[i], b->values, NULL, (size_t)b->n, b->lengths, 0, &value) !=
             SIZE_MAX)
-      return nn__bad_input(m, loss, "targets", &m->node[i]);
+      from = i;
+  if (from >= 0)
+    return nn__error(m, NN_ERR_DIVERGED, "step %lld: the loss is %g, for the %s given to %s hold a "
+                     "NaN or infinity", (long long)m->steps, loss, samples ? "samples" : "targets",
+                     m->node[from].name);
   nn__words(&text, "the loss");
   if (p) nn__words(&text, "parameter %s is %g and so the loss", p->name, value);
   else if (node >= 0 && !blamed)
@@ -12756,13 +12748,6 @@ static void nn__io_optimizer(nn__io *s)
   for (int i = 0; i < slots; i++) nn__io_reals(s, m->slot[i], m->values);
 }
 
-static int nn__has_tuning(const nn_model *m)
-{
-  const nn_optimizer *o = &m->optimizer;
-  return o->amsgrad || o->average > 0 || o->schedule.kind == NN_PLATEAU ||
-         o->schedule.threshold > 0 || o->schedule.momentum_high > 0;
-}
-
 /* What version 0.2.0's optimizers did not have. */
 static void nn__io_tuning(nn__io *s)
 {
@@ -12820,12 +12805,6 @@ static void nn__io_groups(nn__io *s)
   nn__io_flag(s, &m->optimizer.decay_weights_only);
 }
 
-static int nn__has_groups(const nn_model *m)
-{
-  int has = m->optimizer.decay_weights_only;
-  for (int i = 0; i < m->nodes; i++) has |= m->node[i].rate != 1 || m->node[i].decay != 1;
-  return has;
-}
 #endif
 
 /* The first walk counts the room that notes need; the second, when the model is built, takes it. */
@@ -13060,17 +13039,6 @@ static nn_status nn__file_model(nn__file *f, const nn_config *config, void *memo
   return f->io.m ? NN_OK : nn__say(f->io.why, NN_ERR_MEMORY, "no %zu bytes of memory", own);
 }
 
-/* Builds what nn__io_afford has planned; memory and room as nn__load's. */
-static void nn__io_build(nn__io *s, void *memory, size_t *room)
-{
-  nn_model *const m = s->m;
-  const size_t own = nn_model_size_for(&m->config), had = room ? *room : 0;
-  if (room) *room = own + m->plan_size;
-  if (room && !memory) return;
-  const nn_status status = nn__build(m, !memory, memory ? (char *)memory + own : NULL, had - own);
-  if (status != NN_OK) s->status = nn__say(s->why, status, "%s", nn__sentence(m));
-}
-
 /* room: NULL, or to be set to the bytes that the model takes, and how many memory has; where memory
  * is NULL it is only set. open: NULL; or the layers alone are described, changed as that has it. */
 static nn_status nn__load(void *memory, size_t *room, const void *bytes, size_t size,
@@ -13079,14 +13047,15 @@ static nn_status nn__load(void *memory, size_t *room, const void *bytes, size_t 
 {
   nn__file f;
   nn__io *const s = &f.io;
-  const int sizes = room && !memory, once = open || sizes;
+  const size_t had = room ? *room : 0;
+  const int sizes = room && !memory;
   if (!out) return nn__say(why, NN_ERR_ARGUMENT, "no result to load into");
   memset(out, 0, sizeof *out);
   nn_status status = nn__file_of(&f, bytes, size, why);
   if (status == NN_OK) status = nn__file_model(&f, config, memory, room);
   if (status != NN_OK) return status;
   s->open = open;
-  for (int fills = 0; fills < 2 - once; fills++) { /* at first only checks */
+  for (int fills = 0; fills < 2; fills++) { /* at first only checks */
     for (int k = 0; k < (open ? NN__GRAPH + 1 : NN__SECTIONS) && s->status == NN_OK; k++) {
       if (!f.end[k] || (nn__section[k].training && s->m->config.inference)) continue;
       nn__enter_section(&f, k);
@@ -13099,7 +13068,12 @@ static nn_status nn__load(void *memory, size_t *room, const void *bytes, size_t 
     if (fills || s->status != NN_OK) break;
     nn__enter_section(&f, NN__GRAPH);
     if (!open || s->m->nodes > 1) nn__io_afford(s, size, !open);
-    if (!open && s->status == NN_OK) nn__io_build(s, memory, room);
+    if (open || s->status != NN_OK) break;
+    const size_t own = nn_model_size_for(&s->m->config);
+    if (room) *room = own + s->m->plan_size;
+    if (sizes) break;
+    status = nn__build(s->m, !room, room ? (char *)memory + own : NULL, had - own);
+    if (status != NN_OK) s->status = nn__say(why, status, "%s", nn__sentence(s->m));
   }
   if (s->status == NN_OK && !sizes)
     out->model = s->m, out->is_checkpoint = s->checkpoint, out->progress = s->progress;
@@ -13141,8 +13115,14 @@ static int nn__io_writes(const nn__io *s, int section)
 {
   if (section == NN__NOTES) return s->m->notes_used > 0;
 #ifndef NN_NO_TRAINING
-  if (section == NN__GROUPS) return s->checkpoint && nn__has_groups(s->m);
-  if (section == NN__TUNING) return s->checkpoint && nn__has_tuning(s->m);
+  const nn_model *const m = s->m;
+  const nn_optimizer *const o = &m->optimizer;
+  int differ = o->decay_weights_only;
+  for (int i = 0; i < m->nodes; i++) differ |= m->node[i].rate != 1 || m->node[i].decay != 1;
+  if (section == NN__GROUPS) return s->checkpoint && differ;
+  if (section == NN__TUNING)
+    return s->checkpoint && (o->amsgrad || o->average > 0 || o->schedule.kind == NN_PLATEAU ||
+                             o->schedule.threshold > 0 || o->schedule.momentum_high > 0);
 #endif
   return s->checkpoint || nn__section[section].presence == NN__ALWAYS;
 }
