@@ -18061,11 +18061,12 @@ typedef struct nn__onnx_value {
   int uses;     /* by operators that the output needs and that are still to be read */
 } nn__onnx_value;
 
-/* Where a parameter comes from: scale x, or scale/x; without numbers all are `scale`. gates: their
- * number, where they stand in ONNX's order. */
+/* Where a parameter comes from: scale x, or scale/x, of the numbers of `from` from the first on;
+ * without numbers all are `scale`. gates: their number, where they stand in ONNX's order. */
 typedef struct nn__onnx_fill {
   nn__onnx_view from;
   double scale;
+  int64_t first;
   int gates, invert;
 } nn__onnx_fill;
 
@@ -18334,17 +18335,20 @@ static double nn__onnx_at(const nn__onnx_view *v, int64_t i)
   return wide == 4 ? (double)(int32_t)(uint32_t)bits : (double)(int64_t)bits;
 }
 
-/* Makes v numbers of these sizes, row by row; how many, -1 where they cannot be counted. */
+/* Makes v numbers of these sizes, row by row; how many, -1 where they cannot be counted: nor could
+ * those of other axes if one of no places were left out. */
 static int64_t nn__onnx_rows(nn__onnx_view *v, int rank, const int64_t *dim)
 {
   int64_t count = 1;
+  int none = 0;
   v->sort = NN__ONNX_TENSOR, v->rank = rank, v->start = 0;
   for (int i = rank; i-- > 0;) {
+    const int64_t size = dim[i] ? dim[i] : 1;
     v->axis[i].size = dim[i], v->axis[i].stride = count, v->axis[i].after = 0;
-    if (dim[i] < 0 || (dim[i] && count > (int64_t)(SIZE_MAX / 16) / dim[i])) return -1;
-    count *= dim[i];
+    if (dim[i] < 0 || count > (int64_t)(SIZE_MAX / 16) / size) return -1;
+    count *= size, none |= !dim[i];
   }
-  return count;
+  return none ? 0 : count;
 }
 
 /* Memory for `count` things of `each` bytes, all 0; NULL and a sentence where there is none. */
@@ -19086,17 +19090,15 @@ static int nn__onnx_calculate(nn__onnx_reader *r, nn__onnx_view *y)
 /* Constants side by side along an axis. */
 static int nn__onnx_append(nn__onnx_reader *r, nn__onnx_view *y, int axis)
 {
-  int64_t dim[NN__ONNX_RANK], all = 0, behind = 1;
-  for (int k = 0; k < r->work->ins; k++)
-    all += (int64_t)fmin((double)nn__onnx_in(r, k)->axis[axis].size, INT_MAX);
-  for (int i = 0; i < y->rank; i++) dim[i] = i == axis ? all : y->axis[i].size;
+  int64_t dim[NN__ONNX_RANK], ahead = 1;
+  for (int i = 0; i < y->rank; i++) dim[i] = y->axis[i].size, ahead *= i < axis ? dim[i] : 1;
+  for (int k = 1; k < r->work->ins; k++)
+    dim[axis] += (int64_t)fmin((double)nn__onnx_in(r, k)->axis[axis].size, INT_MAX);
   double *made = nn__onnx_made(r, y, y->rank, dim);
-  const int64_t count = made ? nn__onnx_count(y) : 0;
-  for (int i = axis + 1; i < y->rank; i++) behind *= dim[i];
-  for (int64_t from = 0; from * all * behind < count; from++)
+  for (int64_t from = 0; made && from < ahead && nn__onnx_count(y); from++)
     for (int k = 0; k < r->work->ins; k++) {
       const nn__onnx_view *v = nn__onnx_in(r, k);
-      const int64_t part = v->axis[axis].size * behind;
+      const int64_t part = nn__onnx_count(v) / ahead;
       for (int64_t i = 0; i < part; i++) *made++ = nn__onnx_at(v, from * part + i);
     }
   return made != NULL;
@@ -19584,21 +19586,16 @@ static int nn__onnx_cell_weights(nn__onnx_reader *r, int y, int64_t in)
     const int rank = k % 4 < 2 ? 3 : 2;
     const int64_t wants[3] = {directions, rank == 3 ? sums : 2 * sums, k % 4 ? hidden : in};
     const nn__onnx_view *v = nn__onnx_in(r, from[k % 4]);
-    nn__onnx_view t;
+    nn__onnx_fill *const f = &r->fill[node->param + k];
     for (int i = 0; i < rank && v; i++)
       if (v->rank != rank || v->axis[i].size != wants[i])
         return nn__onnx_fail(r, NN_ERR_SHAPE, "its input %d, of %lld numbers, has not the shape of "
                              "its sizes", from[k % 4], (long long)nn__onnx_count(v));
-    if (v) {
-      t = *v;
-      if (!nn__onnx_cut(r, &t, 0, k / 4, 1, 1)) return 0;
-      if (rank == 2 && !nn__onnx_cut(r, &t, 1, k % 4 == 3 ? (double)sums : 0, (double)sums, 1))
-        return 0;
-      nn__onnx_move_axes(&t, 1, -1);
-    }
-    nn__onnx_take(r, y, k, from[k % 4], v ? &t : NULL, 0)->gates = (int)nn__gates(node->kind);
+    if (!v) continue; /* zeros */
+    f->from = *v, f->scale = 1, f->gates = (int)nn__gates(node->kind);
+    f->first = k / 4 * nn__onnx_count(v) / directions + (k % 4 == 3 ? sums : 0);
   }
-  return r->status == NN_OK;
+  return 1;
 }
 
 /* What a cell ends with, of each direction. */
@@ -20118,7 +20115,7 @@ static void nn__onnx_pour(const nn__onnx_reader *r, nn__param *p, const nn__onnx
     while (f->gates && nn__onnx_gate(kind, gate) != i / each) gate++;
     double x = 1;
     if (f->from.sort == NN__ONNX_TENSOR)
-      x = nn__onnx_at(&f->from, (int64_t)(f->gates ? gate * each + i % each : i));
+      x = nn__onnx_at(&f->from, f->first + (int64_t)(f->gates ? gate * each + i % each : i));
     p->value[i] = (nn_real)(f->scale * (f->invert ? 1 / x : x));
   }
 }
@@ -20759,16 +20756,18 @@ static void nn__onnx_border(nn__onnx_writer *w, int field, const nn__node *node)
   nn__onnx_flush(w);
 }
 
-/* The first layer that ONNX has no operators for; NULL: none. */
-static const nn__node *nn__onnx_unknown(const nn_model *m)
+/* The first layer that ONNX has no operators for, and why; NULL: none. */
+static const nn__node *nn__onnx_unknown(const nn_model *m, const char **why)
 {
   for (int i = 0; i < m->nodes; i++) {
     const nn__node *node = &m->node[i];
     const int of_steps = node->rank == 2;
-    if (node->kind == NN__CUSTOM || node->kind == NN__FINAL_STATE ||
-        (of_steps && (node->kind == NN__PADDED || node->kind == NN__UPSAMPLE)) ||
-        (nn__is_cell(node->kind) && node->inputs > 1))
-      return node;
+    *why = node->kind == NN__CUSTOM ? "is the program's own layer, which is no operator of ONNX"
+           : node->kind == NN__FINAL_STATE               ? "gives a final state"
+           : nn__is_cell(node->kind) && node->inputs > 1 ? "begins from a given state"
+           : of_steps && (node->kind == NN__PADDED || node->kind == NN__UPSAMPLE)
+               ? "adds or repeats steps" : NULL;
+    if (*why) return node;
   }
   return NULL;
 }
@@ -20820,9 +20819,10 @@ static void nn__onnx_model(nn__onnx_writer *w, uint64_t graph)
 nn_status nn_export_onnx(const nn_model *m, int batch, nn_write write, void *user)
 {
   nn__onnx_writer w;
+  const char *why;
   if (!m || !write || batch < 0) return NN_ERR_ARGUMENT;
   if (!m->built || nn__absent(m)) return NN_ERR_STATE;
-  if (nn__onnx_unknown(m)) return NN_ERR_UNSUPPORTED;
+  if (nn__onnx_unknown(m, &why)) return NN_ERR_UNSUPPORTED;
   memset(&w, 0, sizeof w);
   w.m = m, w.batch = batch;
   nn__onnx_graph(&w);
@@ -20848,17 +20848,15 @@ nn_status nn_save_onnx(nn_model *m, int batch, const char *path)
   if (!m) return NN_ERR_ARGUMENT;
   if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_save_onnx: not built");
   const nn__param *absent = nn__absent(m);
-  const nn__node *unknown = nn__onnx_unknown(m);
+  const char *why;
+  const nn__node *unknown = nn__onnx_unknown(m, &why);
   if (absent)
     return nn__error(m, NN_ERR_STATE, "nn_save_onnx: %s is not there yet (config.in_place)",
                      absent->name);
   if (batch < 0) return nn__error(m, NN_ERR_ARGUMENT, "nn_save_onnx: batch is %d", batch);
   if (unknown)
     return nn__error(m, NN_ERR_UNSUPPORTED, "nn_save_onnx: %s cannot be written: it %s",
-                     unknown->name, unknown->kind == NN__CUSTOM ? "is the program's own layer, "
-                     "which is no operator of ONNX" : nn__is_cell(unknown->kind) ? "begins from a "
-                     "given state" : unknown->kind == NN__FINAL_STATE ? "gives a final state"
-                     : "adds or repeats steps");
+                     unknown->name, why);
   const nn_status status = nn__export_file(m, (const void *)&batch, path, nn__onnx_named);
   if (status != NN_ERR_LIMIT) return status;
   return nn__error(m, status, "nn_save_onnx: an ONNX file has less than 2 GiB");

@@ -515,6 +515,9 @@ static const struct {
      "an array's sizes (the first is 1) cannot be"},
     {"sizes that wrap", MODEL(X GEMM Y "5{1:4294967296 1:4294967296 1:4294967296 2:1 8'w' 9<00>}"),
      "cannot be"},
+    {"sizes that wrap, of no numbers",
+     MODEL(X "1{1'e' 1'e' 2'y' 4'Concat' 5{1'axis' 3:2}}" Y
+           "5{1:1099511627776 1:1099511627776 1:0 2:1 8'e'}"), "cannot be"},
     {"a number too few", MODEL(X GEMM Y "5{1:1 1:2 2:1 8'w' 9<00000000>}"),
      "2 numbers should be here, 1"},
     {"half a number", MODEL(X GEMM Y "5{1:1 1:2 2:1 8'w' 9<00000000000000>}"),
