@@ -19284,7 +19284,7 @@ static int nn__onnx_resize(nn__onnx_reader *r, nn__onnx_view *y)
     if (!(by >= 1 && by <= NN__MAX_SIZE && by == floor(by) && (i > 1 || by == 1)))
       return nn__onnx_refuse(r, "its scales; nn resizes height and width by whole factors");
     wide &= i < 2 || (double)y->axis[i].size * by > 1;
-    if (i > 1 && i < 4) factor[i - (rank == 4 ? 2 : 1)] = (int)by;
+    if (i > 1 && i < 4) factor[rank == 3 ? 1 : i - 2] = (int)by;
   }
   const int fits = linear ? where == 0 || (where == 1 && wide)
                           : (where == 0 && how != 2) || (where == 2 && how == 2);
@@ -20142,8 +20142,8 @@ NN__APART void nn__onnx_build(nn__onnx_reader *r, size_t size)
   if (r->status == NN_OK) nn__io_afford(r->io, size, 0);
   if (r->status == NN_OK) r->status = r->io->status;
   for (int i = 0; i < m->nodes; i++) m->node[i].init = NN_INIT_CONSTANT; /* draws nothing */
-  if (r->status == NN_OK && nn_build(m) != NN_OK)
-    nn__onnx_fail(r, m->broken, "%s", nn__sentence(m));
+  const nn_status built = r->status == NN_OK ? nn_build(m) : r->status;
+  if (built != NN_OK) nn__onnx_fail(r, built, "%s", nn__sentence(m));
   for (int i = 0; i < m->nodes; i++) m->node[i].init = NN_INIT_DEFAULT;
   for (int i = 0; i < m->params && r->status == NN_OK; i++)
     nn__onnx_pour(r, &m->param[i], &r->fill[i]);

@@ -634,6 +634,11 @@ static const struct {
     {"resizing by a half",
      MODEL(IMAGE "1{1'x' 1'' 1's' 2'y' 4'Resize'}" Y
            "5{1:4 2:1 8's' 9<0000803f0000803f0000003f0000803f>}"), "whole factors"},
+    {"resizing over three axes",
+     MODEL(IMAGE "1{1'x' 1'r' 2'a' 4'Reshape'} 1{1'a' 1'' 1's' 2'y' 4'Resize'}" Y
+           "5{1:5 2:7 7:0 7:2 7:3 7:2 7:6 8'r'} "
+           "5{1:5 2:1 8's' 9<0000803f0000803f000000400000004000000040>}"),
+     "its input must be [N,C,T] or [N,C,H,W]"},
     {"resizing corner by corner",
      MODEL(IMAGE "1{1'x' 1'' 1's' 2'y' 4'Resize' 5{1'mode' 4'linear'} "
            "5{1'coordinate_transformation_mode' 4'align_corners'}}" Y
@@ -813,6 +818,36 @@ static void free_sizes(void) {
   free(s.at);
 }
 
+/* Memory that is not there, at any allocation, the model's own among them. */
+static int allocations; /* until one fails */
+static void *scarce(void *user, size_t size) {
+  (void)user;
+  return allocations-- > 0 ? malloc(size) : NULL;
+}
+static void gone(void *user, void *memory, size_t size) {
+  (void)user, (void)size;
+  free(memory);
+}
+static void no_memory(void) {
+  nn_config c = plain();
+  nn_status status = NN_ERR_MEMORY;
+  Sink s = written(MODEL(X GEMM Y "5{1:1 1:2 2:1 8'w' 9<" ONE_TWO ">}"));
+  int i;
+  c.allocator.allocate = scarce, c.allocator.release = gone;
+  for (i = 0; i < 30 && status == NN_ERR_MEMORY; i++) {
+    nn_model *m = NULL;
+    nn_message why = {{0}};
+    allocations = i;
+    status = nn_load_onnx_memory(s.at, s.size, &c, NULL, &m, &why);
+    CHECK(status == NN_OK || status == NN_ERR_MEMORY);
+    CHECK_INT(m != NULL, status == NN_OK);
+    nn_destroy(m);
+  }
+  CHECK_OK(status);
+  CHECK(i > 3);
+  free(s.at);
+}
+
 /* More operators than are looked at, and a file that is as long as it is wide. */
 static void too_many(void) {
   nn_config c = plain();
@@ -879,6 +914,7 @@ int main(int count, char **word) {
   RUN(refusals);
   RUN(free_sizes);
   RUN(too_many);
+  RUN(no_memory);
 #ifndef NN_NO_STDIO
   RUN(paths);
 #endif
