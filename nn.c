@@ -14996,12 +14996,10 @@ static double nn__c_value(const nn__c *c, const nn__c_step *s, nn__c_what what, 
 }
 
 /* ---- the functions ------------------------------------------------------------------------
- * Written into C source from the lines below, each with a comment, and after those that it calls;
- * nn__f_ and nn__q_ become the prefix. Those of int8 are compiled here as well, so both give the
- * same bits. In those of both sorts int8_t and int16_t are float
- * in a float net's source. No
- * commas too many: a compiler may stop at 127 arguments of a macro, and at 4095 letters of a
- * string. */
+ * Written into C source from the lines below, each with its comment. Those of NN__F are float nets'
+ * alone. Those of NN__Q are int8's, compiled here as well, so both give the same bits; where float
+ * nets have them too, nn__c_words says what is another word there. No commas too many: a compiler
+ * may stop at 127 arguments of a macro, and at 4095 letters of a string. */
 typedef struct nn__c_function {
   const char *name, *about, *text;
 } nn__c_function;
@@ -15012,6 +15010,21 @@ typedef struct nn__c_function {
   static const nn__c_function nn__q_text_##name = {#name, about, #__VA_ARGS__};
 
 typedef int32_t nn__q_size; /* in C source as small as the largest allows */
+
+/* What makes output o of a sum: parameters, arguments, and what the sum begins with. */
+#define NN__TAKES                                                                                 \
+  const int32_t *b, const int32_t *m, const int8_t *table, int shift, int x_zero, int y_zero
+#define NN__GIVES m[o], table, shift, y_zero
+#define NN__BIAS b[o]
+#define NN__ZERO (int16_t)x_zero
+
+static const char *const nn__c_words[][3] = { /* below, in float and in int8 */
+    {"nn__f_", "$_", "$_"}, {"nn__q_", "$_", "$_"}, {"(int16_t)", "", "(int16_t)"},
+    {"(int32_t)", "", "(int32_t)"}, {"int8_t", "float", "int8_t"}, {"int16_t", "float", "int16_t"},
+    {"int32_t", "float", "int32_t"}, {"NN__ZERO", "0", "(int16_t)x_zero"},
+    {"NN__TAKES", "const float *b, int act",
+     "const int32_t *b, const int32_t *m, const int8_t *table, int shift, int x_zero, int y_zero"},
+    {"NN__GIVES", "act", "m[o], table, shift, y_zero"}, {"NN__BIAS", "b ? b[o] : 0", "b[o]"}};
 
 /* Of both sorts. */
 
@@ -15084,10 +15097,10 @@ static void nn__q_gather(int16_t *h, const int8_t *x, const int16_t *zeros, int1
     const int16_t own = zeros ? zeros[c] : zero;
     for (int u = 0; u < s->kernel_h; u++) {
       const int row = i + u * s->dilation_h;
+      const int8_t *const from = row >= 0 && row < s->high ? x + row * s->x_row : 0;
       for (int v = 0; v < s->kernel_w; v++) {
         const int column = j + v * s->dilation_w;
-        const int inside = row >= 0 && row < s->high && column >= 0 && column < s->wide;
-        *h++ = (int16_t)(inside ? x[row * s->x_row + column] - own : 0);
+        *h++ = (int16_t)(from && column >= 0 && column < s->wide ? from[column] - own : 0);
       }
     }
     x += s->x_channel;
@@ -15110,7 +15123,7 @@ static float nn__f_power(float x, float less)
   union nn__f_two two;
   if (!(x < 88.3f)) return x * 3e38f;
   if (x < -87) return 0 - less;
-  const int32_t n = (int32_t)(x * 1.44269504f + (x < 0 ? -0.5f : 0.5f));
+  const int n = (int)(x * 1.44269504f + (x < 0 ? -0.5f : 0.5f));
   const float r = x - (float)n * 0.693359375f + (float)n * 2.12194440e-4f;
   float q = 1.38143182e-3f * r + 8.36885162e-3f;
   q = ((q * r + 4.16684002e-2f) * r + 1.66665196e-1f) * r + 4.99999940e-1f;
@@ -15152,10 +15165,17 @@ static float nn__f_softplus(float x)
   return (x < 0 ? 0 : x) + 2 * s * sum;
 })
 
+NN__F(keep, "",
+static void nn__f_keep(float *to, float v, int fresh, int average)
+{
+  if (average) *to = (fresh ? 0 : *to) + v / (float)average;
+  else if (fresh || v > *to) *to = v;
+})
+
 NN__F(each, "",
 static void nn__f_each(float *y, const float *x, int n, int act)
 {
-  for (int k = 0; k < n; k++) y[k] = nn__f_act(act, x[k]);
+  for (int k = 0; k < n; k++) y[k] = nn__f_out(x[k], act);
 })
 
 NN__F(hold, "",
@@ -15164,80 +15184,12 @@ static void nn__f_hold(float *y, const float *x, int n)
   for (int k = 0; k < n; k++) y[k] = x[k];
 })
 
-NN__F(dot, "sum + the sum over k of w[k] x[k]",
-static float nn__f_dot(float sum, const float *w, const float *x, int n)
-{
-  do sum += *w++ * *x++;
-  while (--n > 0);
-  return sum;
-})
-
-NN__F(conv,
-"A convolution: y[o][i][j] = b[o] + the sum over c, u, v of w[o][c][u][v] times\n"
-"x[c][stride i + u - pad][stride j + v - pad]; of each window that is pooled only the\n"
-"largest number, or the mean of `average`.",
-static void nn__f_conv(float *y, float *h, const float *x, const float *w, const float *b,
-                       const float *mean, int average, int act, const struct nn__f_window *s)
-{
-  const int taps = s->channels * s->kernel_h * s->kernel_w;
-  const int group = s->out / s->groups;
-  for (int first = 0; first < s->out; first += group) {
-    for (int i = 0; i < s->out_h * s->pool_h; i++) {
-      for (int j = 0; j < s->out_w * s->pool_w; j++) {
-        const int row = i / s->pool_h * s->step_h + i % s->pool_h;
-        const int column = j / s->pool_w * s->step_w + j % s->pool_w;
-        const int fresh = i % s->pool_h + j % s->pool_w == 0;
-        float *to = y + first * s->y_channel + i / s->pool_h * s->y_row + j / s->pool_w;
-        nn__f_gather(h, x, mean, 0, s, row * s->stride_h - s->pad_h,
-                     column * s->stride_w - s->pad_w);
-        for (int o = first; o < first + group; o++) {
-          const float v = nn__f_act(act, nn__f_dot(b ? b[o] : 0, w + o * taps, h, taps));
-          if (average) *to = (fresh ? 0 : *to) + v / (float)average;
-          else if (fresh || v > *to) *to = v;
-          to += s->y_channel;
-        }
-      }
-    }
-    x += s->channels * s->x_channel;
-    if (mean) mean += s->channels;
-  }
-})
-
-NN__F(turned,
-"A transposed convolution: every x[c][i][j] adds w[c][o][u][v] times itself to\n"
-"y[o][stride i + u dilation - pad][stride j + v dilation - pad]; b[o] is added to all.",
-static void nn__f_turned(float *y, const float *x, const float *w, const float *b,
-                         const struct nn__f_window *s)
-{
-  const int each = s->out / s->groups;
-  const int taps = s->kernel_h * s->kernel_w;
-  const int size = s->out_h * s->out_w;
-  for (int k = 0; k < s->out * size; k++) y[k] = b ? b[k / size] : 0;
-  for (int c = 0; c < s->channels; c++) {
-    for (int k = 0; k < each * taps; k++) {
-      const int o = c * s->groups / s->channels * each + k / taps;
-      const int down = k % taps / s->kernel_w * s->dilation_h - s->pad_h;
-      const int right = k % s->kernel_w * s->dilation_w - s->pad_w;
-      for (int i = 0; i < s->high; i++) {
-        for (int j = 0; j < s->wide; j++) {
-          const int row = i * s->stride_h + down;
-          const int column = j * s->stride_w + right;
-          if (row >= 0 && row < s->out_h && column >= 0 && column < s->out_w)
-            y[o * size + row * s->out_w + column] += *w * x[i * s->wide + j];
-        }
-      }
-      w++;
-    }
-    x += s->high * s->wide;
-  }
-})
-
-NN__F(linear, "y[o] = b[o] + the sum over k of w[o][k] x[k]",
-static void nn__f_linear(float *y, const float *x, const float *w, const float *b, int in, int out,
-                         int act)
+NN__F(linear, "y[o] from b[o] + the sum over k of w[o][k] x[k]",
+static void nn__f_linear(float *y, const float *x, const float *w, const float *b, int act, int in,
+                         int out)
 {
   for (int o = 0; o < out; o++)
-    y[o] = nn__f_act(act, nn__f_dot(b ? b[o] : 0, w + o * in, x, in));
+    y[o] = nn__f_out(nn__f_sum(b ? b[o] : 0, w + o * in, x, in), act);
 })
 
 NN__F(pool,
@@ -15360,7 +15312,7 @@ NN__F(gate, "A gate's sum, row j: b[j] + w[j] x + c[j] + u[j] h",
 static float nn__f_gate(int j, const float *x, const float *h, const float *w, const float *u,
                         const float *b, const float *c, int in, int n)
 {
-  return nn__f_dot(b[j], w + j * in, x, in) + nn__f_dot(c[j], u + j * n, h, n);
+  return nn__f_sum(b[j], w + j * in, x, in) + nn__f_sum(c[j], u + j * n, h, n);
 })
 
 NN__F(rnn, "One step of a simple cell: y = act(w x + b + u h + c); h = y",
@@ -15404,8 +15356,8 @@ static void nn__f_gru(float *y, float *h, const float *x, const float *w, const 
     const int k = 2 * n + j;
     const float r = nn__f_sigmoid(nn__f_gate(j, x, h, w, u, b, c, in, n));
     const float z = nn__f_sigmoid(nn__f_gate(n + j, x, h, w, u, b, c, in, n));
-    const float past = nn__f_dot(c[k], u + k * n, h, n);
-    const float fresh = nn__f_tanhf(nn__f_dot(b[k], w + k * in, x, in) + r * past);
+    const float past = nn__f_sum(c[k], u + k * n, h, n);
+    const float fresh = nn__f_tanhf(nn__f_sum(b[k], w + k * in, x, in) + r * past);
     y[j] = (1 - z) * fresh + z * h[j];
   }
   nn__f_hold(h, y, n);
@@ -15467,6 +15419,13 @@ static int8_t nn__q_out(int32_t sum, int32_t m, const int8_t *table, int shift, 
   return table ? table[v + 128] : v;
 })
 
+NN__Q(keep, "",
+static void nn__q_keep(int8_t *to, int8_t v, int fresh, int average)
+{
+  (void)average;
+  if (fresh || v > *to) *to = v;
+})
+
 NN__Q(sum, "sum + the sum over k of w[k] h[k]",
 static int32_t nn__q_sum(int32_t sum, const int8_t *w, const int16_t *h, int n)
 {
@@ -15476,11 +15435,11 @@ static int32_t nn__q_sum(int32_t sum, const int8_t *w, const int16_t *h, int n)
 })
 
 NN__Q(conv,
-"A convolution: for each output the sum of w h; of a window that is pooled only the\n"
-"largest.",
-static void nn__q_conv(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, const int32_t *b,
-                       const int32_t *m, const int8_t *table, const int16_t *zeros, int shift,
-                       int x_zero, int y_zero, const struct nn__q_window *s)
+"A convolution: for each output the sum of w h, which is over c, u, v of w[o][c][u][v] times\n"
+"x[c][stride i + u - pad][stride j + v - pad]; of each window that is pooled only the largest,\n"
+"or the mean of `average`.",
+static void nn__q_conv(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, NN__TAKES,
+                       const int16_t *zeros, int average, const struct nn__q_window *s)
 {
   const int taps = s->channels * s->kernel_h * s->kernel_w;
   const int group = s->out / s->groups;
@@ -15491,12 +15450,11 @@ static void nn__q_conv(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, 
         const int column = j / s->pool_w * s->step_w + j % s->pool_w;
         const int fresh = i % s->pool_h + j % s->pool_w == 0;
         int8_t *to = y + first * s->y_channel + i / s->pool_h * s->y_row + j / s->pool_w;
-        nn__q_gather(h, x, zeros, (int16_t)x_zero, s, row * s->stride_h - s->pad_h,
+        nn__q_gather(h, x, zeros, NN__ZERO, s, row * s->stride_h - s->pad_h,
                      column * s->stride_w - s->pad_w);
         for (int o = first; o < first + group; o++) {
-          const int8_t v = nn__q_out(nn__q_sum(b[o], w + o * taps, h, taps), m[o], table, shift,
-                                     y_zero);
-          if (fresh || v > *to) *to = v;
+          const int8_t v = nn__q_out(nn__q_sum(NN__BIAS, w + o * taps, h, taps), NN__GIVES);
+          nn__q_keep(to, v, fresh, average);
           to += s->y_channel;
         }
       }
@@ -15506,13 +15464,40 @@ static void nn__q_conv(int8_t *y, int16_t *h, const int8_t *x, const int8_t *w, 
   }
 })
 
+NN__Q(turned,
+"A transposed convolution: y[o][i][j] is made of the sum of those w[c][o][u][v] x[c] whose x lies\n"
+"at ((i + pad - u)/stride, (j + pad - v)/stride).",
+static void nn__q_turned(int8_t *y, const int8_t *x, const int8_t *w, NN__TAKES,
+                         const struct nn__q_window *s)
+{
+  const int each = s->out / s->groups;
+  const int taps = s->kernel_h * s->kernel_w;
+  const int in = s->channels / s->groups;
+  for (int o = 0; o < s->out; o++) {
+    for (int i = 0; i < s->out_h; i++) {
+      for (int j = 0; j < s->out_w; j++) {
+        int32_t sum = NN__BIAS;
+        for (int k = 0; k < taps; k++) {
+          const int row = i + s->pad_h - k / s->kernel_w * s->dilation_h;
+          const int column = j + s->pad_w - k % s->kernel_w * s->dilation_w;
+          if (row < 0 || row % s->stride_h || row / s->stride_h >= s->high) continue;
+          if (column < 0 || column % s->stride_w || column / s->stride_w >= s->wide) continue;
+          const int at = row / s->stride_h * s->wide + column / s->stride_w;
+          for (int c = o / each * in; c < (o / each + 1) * in; c++)
+            sum += (int32_t)w[(c * each + o % each) * taps + k] *
+                   (x[c * s->high * s->wide + at] - NN__ZERO);
+        }
+        *y++ = nn__q_out(sum, NN__GIVES);
+      }
+    }
+  }
+})
+
 NN__Q(linear, "y[o] from b[o] + the sum over k of w[o][k] (x[k] - zero)",
-static void nn__q_linear(int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b,
-                         const int32_t *m, const int8_t *table, int in, int out, int shift,
-                         int x_zero, int y_zero)
+static void nn__q_linear(int8_t *y, const int8_t *x, const int8_t *w, NN__TAKES, int in, int out)
 {
   for (int o = 0; o < out; o++)
-    y[o] = nn__q_out(nn__q_dot(b[o], w + o * in, x, in, x_zero), m[o], table, shift, y_zero);
+    y[o] = nn__q_out(nn__q_dot(b[o], w + o * in, x, in, x_zero), NN__GIVES);
 })
 
 NN__Q(copy, "Copies a x b x c numbers, by a table from one scale to another.",
@@ -15595,36 +15580,6 @@ static void nn__q_pool(int8_t *y, const int8_t *x, int32_t factor, int average, 
         if (average)
           best = y_zero + (int)nn__q_fixed((int64_t)sum * factor / ((int32_t)all_h * all_w), shift);
         y[c * s->y_channel + i * s->y_row + j] = nn__q_byte(best);
-      }
-    }
-  }
-})
-
-NN__Q(turned,
-"A transposed convolution: y[o][i][j] is the sum of those w[c][o][u][v] (x[c] - zero)\n"
-"whose x lies at ((i + pad - u)/stride, (j + pad - v)/stride).",
-static void nn__q_turned(int8_t *y, const int8_t *x, const int8_t *w, const int32_t *b,
-                         const int32_t *m, int shift, int x_zero, int y_zero,
-                         const struct nn__q_window *s)
-{
-  const int each = s->out / s->groups;
-  const int taps = s->kernel_h * s->kernel_w;
-  const int in = s->channels / s->groups;
-  for (int o = 0; o < s->out; o++) {
-    for (int i = 0; i < s->out_h; i++) {
-      for (int j = 0; j < s->out_w; j++) {
-        int32_t sum = b[o];
-        for (int k = 0; k < taps; k++) {
-          const int row = i + s->pad_h - k / s->kernel_w * s->dilation_h;
-          const int column = j + s->pad_w - k % s->kernel_w * s->dilation_w;
-          if (row < 0 || row % s->stride_h || row / s->stride_h >= s->high) continue;
-          if (column < 0 || column % s->stride_w || column / s->stride_w >= s->wide) continue;
-          const int at = row / s->stride_h * s->wide + column / s->stride_w;
-          for (int c = o / each * in; c < (o / each + 1) * in; c++)
-            sum += (int32_t)w[(c * each + o % each) * taps + k] *
-                   (x[c * s->high * s->wide + at] - x_zero);
-        }
-        *y++ = nn__q_out(sum, m[o], 0, shift, y_zero);
       }
     }
   }
@@ -15810,8 +15765,8 @@ static void nn__q_final(int8_t *y, const int16_t *h, int n, int32_t factor, int 
 /* ---- the calls ---------------------------------------------------------------------------- */
 
 typedef enum nn__c_kernel {
-  NN__C_EXP, NN__C_SIGMOID, NN__C_GELU, NN__C_SOFTPLUS, NN__C_ACT, NN__C_BYTE, NN__C_FIXED,
-  NN__C_TAKE, NN__C_HOLD, NN__C_GIVE, NN__C_EACH, NN__C_DOT, NN__C_SUM, NN__C_OUT, NN__C_WINDOW,
+  NN__C_EXP, NN__C_SIGMOID, NN__C_GELU, NN__C_SOFTPLUS, NN__C_BYTE, NN__C_FIXED, NN__C_OUT,
+  NN__C_TAKE, NN__C_HOLD, NN__C_GIVE, NN__C_EACH, NN__C_DOT, NN__C_SUM, NN__C_KEEP, NN__C_WINDOW,
   NN__C_GATHER, NN__C_CONV, NN__C_TURNED, NN__C_LINEAR, NN__C_FIRST, NN__C_POOL,
   NN__C_COPY, NN__C_CLEAR, NN__C_FILL, NN__C_ADD, NN__C_MULTIPLY, NN__C_SCALE, NN__C_PRELU,
   NN__C_SHARES, NN__C_SOFTMAX, NN__C_NORM, NN__C_EMBED, NN__C_BETWEEN, NN__C_BLEND, NN__C_CELL,
@@ -15826,27 +15781,27 @@ typedef struct nn__c_row {
   const nn__c_function *function; /* NULL: there is none */
 } nn__c_row;
 static const nn__c_function nn__c_act_text = {
-    "act", "The activations by their numbers; 0: none.", NULL};
+    "out", "The activations by their numbers; 0: none.", NULL}; /* see nn__c_act_lines */
 static const nn__c_row nn__c_rows[NN__C_KERNELS][2] = {
     [NN__C_EXP] = {{"", &nn__f_text_expf}, {"", &nn__f_text_expf}},
     [NN__C_SIGMOID] = {{"", &nn__f_text_sigmoid}, {"", NULL}},
     [NN__C_GELU] = {{"", &nn__f_text_gelu}, {"", NULL}},
     [NN__C_SOFTPLUS] = {{"", &nn__f_text_softplus}, {"", NULL}},
-    [NN__C_ACT] = {{"", &nn__c_act_text}, {"", NULL}},
     [NN__C_BYTE] = {{"", NULL}, {"", &nn__q_text_byte}},
     [NN__C_FIXED] = {{"", NULL}, {"", &nn__q_text_fixed}},
     [NN__C_TAKE] = {{"", NULL}, {"yx0f1", &nn__q_text_take}},
     [NN__C_HOLD] = {{"yx0", &nn__f_text_hold}, {"", NULL}},
     [NN__C_GIVE] = {{"yx0", &nn__f_text_hold}, {"yx0f1", &nn__q_text_give}},
     [NN__C_EACH] = {{"yx01", &nn__f_text_each}, {"yxa0", &nn__q_text_each}},
-    [NN__C_DOT] = {{"", &nn__f_text_dot}, {"", &nn__q_text_dot}},
-    [NN__C_SUM] = {{"", NULL}, {"", &nn__q_text_sum}},
-    [NN__C_OUT] = {{"", NULL}, {"", &nn__q_text_out}},
+    [NN__C_DOT] = {{"", NULL}, {"", &nn__q_text_dot}},
+    [NN__C_SUM] = {{"", &nn__q_text_sum}, {"", &nn__q_text_sum}},
+    [NN__C_OUT] = {{"", &nn__c_act_text}, {"", &nn__q_text_out}},
+    [NN__C_KEEP] = {{"", &nn__f_text_keep}, {"", &nn__q_text_keep}},
     [NN__C_WINDOW] = {{"", &nn__q_text_window}, {"", &nn__q_text_window}},
     [NN__C_GATHER] = {{"", &nn__q_text_gather}, {"", &nn__q_text_gather}},
-    [NN__C_CONV] = {{"yhxabc01s", &nn__f_text_conv}, {"ypxabcde012s", &nn__q_text_conv}},
-    [NN__C_TURNED] = {{"yxabs", &nn__f_text_turned}, {"yxabc012s", &nn__q_text_turned}},
-    [NN__C_LINEAR] = {{"yxab012", &nn__f_text_linear}, {"yxabcd01234", &nn__q_text_linear}},
+    [NN__C_CONV] = {{"ypxab1e0s", &nn__q_text_conv}, {"ypxabcd123e0s", &nn__q_text_conv}},
+    [NN__C_TURNED] = {{"yxab0s", &nn__q_text_turned}, {"yxabcd012s", &nn__q_text_turned}},
+    [NN__C_LINEAR] = {{"yxab201", &nn__f_text_linear}, {"yxabcd23401", &nn__q_text_linear}},
     [NN__C_FIRST] = {{"", &nn__q_text_first}, {"", &nn__q_text_first}},
     [NN__C_POOL] = {{"yx01s", &nn__f_text_pool}, {"yxm01234s", &nn__q_text_pool}},
     [NN__C_COPY] = {{"yx012345678", &nn__f_text_copy}, {"yxa012345678", &nn__q_text_copy}},
@@ -16352,8 +16307,7 @@ static void nn__c_window(nn__c *c, const nn__c_step *s, nn__c_op *o)
              conv ? node->window.dilation_h : 1, conv ? node->window.dilation_w : 1, groups,
              image ? high * wide : 1, image ? wide : (int)x->cols, image ? out_h * out_w : 1,
              image ? out_w : cols, p.kernel[0], p.kernel[1], p.stride[0], p.stride[1]);
-  if (o->kernel == NN__C_CONV && !c->q)
-    NN__C_PASS(o, p.average ? p.kernel[0] * p.kernel[1] : 0, s->act < 0 ? 0 : c->act[s->act]);
+  if (o->kernel == NN__C_CONV) NN__C_PASS(o, p.average ? p.kernel[0] * p.kernel[1] : 0);
 }
 
 /* Convolutions and linear layers; in int8 also norms on their own, convolutions of one weight. */
@@ -16378,11 +16332,11 @@ static void nn__c_product(nn__c *c, nn__c_step *s)
     nn__q_product(c, s, o);
     return;
   }
-  if (linear) NN__C_PASS(o, s->act < 0 ? 0 : c->act[s->act]);
+  NN__C_PASS(o, s->act < 0 ? 0 : c->act[s->act]);
   nn__c_whole(c, o, 0, "weight", NN__C_WEIGHT, 0);
   if (!no_bias || s->norm >= 0 || (s->ahead >= 0 && !scaled))
     nn__c_reals(c, o, 1, "bias", NN__C_BIAS, 1, node->cols);
-  if (scaled) nn__c_reals(c, o, 2, "mean", NN__C_MEAN, 0, c->m->node[s->ahead].cols);
+  if (scaled) nn__c_reals(c, o, 4, "mean", NN__C_MEAN, 0, c->m->node[s->ahead].cols);
 }
 
 static void nn__c_pooling(nn__c *c, nn__c_step *s)
@@ -16664,9 +16618,9 @@ static void nn__q_run_op(const nn__c *c, const nn__c_op *o, int t, int8_t *m, in
   case NN__C_GIVE: nn__q_give(out, x, n[0], o->real, n[1]); break;
   case NN__C_SOFTMAX: nn__q_softmax(out + y_at, out + y_at, n[0], n[1]); break;
   case NN__C_EACH: nn__q_each(y, x, a, n[0]); break;
-  case NN__C_CONV: nn__q_conv(y, patch, x, a, b, k, d, e, n[0], n[1], n[2], s); break;
-  case NN__C_TURNED: nn__q_turned(y, x, a, b, k, n[0], n[1], n[2], s); break;
-  case NN__C_LINEAR: nn__q_linear(y, x, a, b, k, d, n[0], n[1], n[2], n[3], n[4]); break;
+  case NN__C_CONV: nn__q_conv(y, patch, x, a, b, k, d, n[1], n[2], n[3], e, 0, s); break;
+  case NN__C_TURNED: nn__q_turned(y, x, a, b, k, d, n[0], n[1], n[2], s); break;
+  case NN__C_LINEAR: nn__q_linear(y, x, a, b, k, d, n[2], n[3], n[4], n[0], n[1]); break;
   case NN__C_POOL: nn__q_pool(y, x, factor, n[0], n[1], n[2], n[3], n[4], s); break;
   case NN__C_COPY:
     nn__q_copy(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8]);
@@ -17021,9 +16975,32 @@ static void nn__c_wants(nn__c *c)
   for (const nn__c_op *o = c->first; o; o = o->next) c->wanted |= (uint64_t)1 << o->kernel;
   for (int k = NN__C_KERNELS; k-- > 0;) {
     if (!(c->wanted >> k & 1)) continue;
-    if (k != NN__C_ACT) nn__c_want(c, nn__c_function_of(c, k)->text);
-    for (int i = 0; k == NN__C_ACT && i < c->m->nodes; i++)
+    const char *const text = nn__c_function_of(c, k)->text;
+    if (text) nn__c_want(c, text);
+    for (int i = 0; !text && i < c->m->nodes; i++)
       if (c->act[i]) nn__c_want(c, nn__c_act_of(c->m->node[i].kind));
+  }
+}
+
+/* A line of a function's text in this net's words, cut at spaces where it is too long. */
+static void nn__c_wrap(nn__c *c, const char *line, size_t indent)
+{
+  const size_t words = sizeof nn__c_words / sizeof *nn__c_words;
+  for (const char *at = line; *at; at++) {
+    const int begins = at == line || (at[-1] != 'u' && at[-1] != '_');
+    size_t k = begins ? 0 : words;
+    while (k < words && strncmp(at, nn__c_words[k][0], strlen(nn__c_words[k][0]))) k++;
+    if (k < words) {
+      const char *const word = nn__c_words[k][c->q ? 2 : 1];
+      if (strcmp(word, nn__c_words[k][0])) nn__c_wrap(c, word, indent);
+      else nn__c_text(c, word);
+      at += strlen(nn__c_words[k][0]) - 1;
+    } else if (*at == ' ' && c->column + strcspn(at + 1, " ") > 97) {
+      nn__c_text(c, "\n    ");
+      for (size_t i = 0; i < indent; i++) nn__c_text(c, "  ");
+    } else {
+      nn__c_text(c, (char[2]){*at, 0});
+    }
   }
 }
 
@@ -17045,17 +17022,7 @@ static void nn__c_lines(nn__c *c, const char *text)
     indent -= *line == '}';
     line[used] = 0;
     for (size_t k = 0; k < indent; k++) nn__c_text(c, "  ");
-    for (const char *at = line; *at; at++) {
-      const size_t real = c->q                            ? 0
-                          : !strncmp(at, "int8_t", 6)  ? 6
-                          : !strncmp(at, "int16_t", 7) ? 7
-                                                       : 0;
-      const int ours = !strncmp(at, "nn__", 4);
-      const int cuts = *at == ' ' && c->column + strcspn(at + 1, " ") > 97;
-      nn__c_text(c, ours ? "$_" : real ? "float" : cuts ? "\n    " : (char[2]){*at, 0});
-      for (size_t k = 0; k < indent && cuts; k++) nn__c_text(c, "  ");
-      at += ours ? 5 : real ? real - 1 : 0;
-    }
+    nn__c_wrap(c, line, indent);
     nn__c_text(c, "\n");
     if (header && !indent) nn__c_text(c, "{\n");
     indent += (size_t)opens;
@@ -17067,7 +17034,7 @@ static void nn__c_lines(nn__c *c, const char *text)
 /* The activations, one case each. */
 static void nn__c_act_lines(nn__c *c)
 {
-  nn__c_text(c, "static float $_act(int act, float x)\n{\n  switch (act) {\n");
+  nn__c_text(c, "static float $_out(float x, int act)\n{\n  switch (act) {\n");
   for (int i = 0, number = 0; i < c->m->nodes; i++) {
     const nn__node *node = &c->m->node[i];
     if (c->act[i] <= number) continue;
@@ -17101,8 +17068,8 @@ static void nn__c_functions(nn__c *c)
     if (*f->about) nn__c_text(c, "/* ");
     for (const char *a = f->about; *a; a++) nn__c_text(c, *a == '\n' ? "\n * " : (char[2]){*a, 0});
     if (*f->about) nn__c_text(c, " */\n");
-    if (k == NN__C_ACT) nn__c_act_lines(c);
-    else nn__c_lines(c, f->text);
+    if (f->text) nn__c_lines(c, f->text);
+    else nn__c_act_lines(c);
     if (k == NN__C_EXP)
       nn__c_text(c, "#else\n#define $_expf expf\n#define $_tanhf tanhf\n#endif\n\n");
   }
@@ -17175,9 +17142,9 @@ static void nn__c_call(nn__c *c, const nn__c_op *o)
     if (*a == 'y') nn__c_at(c, o->y, turns ? o->y_each : 0);
     else if (*a == 'x') nn__c_at(c, o->x, turns ? o->x_each : 0);
     else if (*a == 'z') nn__c_at(c, o->z, 0);
-    else if (*a == 'h') nn__c_say(c, c->stream || c->q ? "h + %zu" : "m + %zu", o->h);
+    else if (*a == 'p' && c->q) nn__c_text(c, "$_patch");
+    else if (*a == 'h' || *a == 'p') nn__c_say(c, c->stream || c->q ? "h + %zu" : "m + %zu", o->h);
     else if (*a == 's') nn__c_say(c, "&$_%s_sizes%s", name, o->tail);
-    else if (*a == 'p') nn__c_text(c, "$_patch");
     else if (*a == 'f') nn__c_float(c, (double)o->real);
     else if (*a == 'm') nn__c_say(c, "%d", o->factor);
     else if (*a >= '0' && *a <= '9') nn__c_say(c, "%d", o->n[*a - '0']);
