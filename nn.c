@@ -14648,48 +14648,31 @@ static int nn__c_relu_cell(const nn__node *node)
 {
   return node->kind == NN__RNN && node->cell.relu;
 }
-static int nn__c_is_affine(nn__kind kind)
-{
-  return kind == NN__BATCH_NORM || kind == NN__NORMALISE;
-}
+static int nn__c_is_affine(nn__kind k) { return k == NN__BATCH_NORM || k == NN__NORMALISE; }
+static int nn__c_is_pool(nn__kind kind) { return kind >= NN__MAX_POOL && kind <= NN__GLOBAL_AVG; }
 
 /* The windows of a pool or a convolution, down and across; of a norm: each number. Stride 0:
  * they share the axis out unevenly. */
 typedef struct nn__c_windows {
   int kernel[2], stride[2], pad[2], average;
+  int apart; /* they lie apart and inside, so that no number is needed twice */
 } nn__c_windows;
 static nn__c_windows nn__c_pool(const nn__c *c, const nn__node *node)
 {
   const nn__node *x = &c->m->node[node->in[0]];
   const nn_conv2d_options *o = &node->window;
   nn__c_windows p = {{o->kernel_h, o->kernel_w}, {o->stride_h, o->stride_w}, {o->pad_h, o->pad_w},
-                     node->kind == NN__AVG_POOL || node->kind == NN__GLOBAL_AVG};
+                     node->kind == NN__AVG_POOL || node->kind == NN__GLOBAL_AVG, 1};
   const int size[2] = {nn__c_high(x), nn__c_wide(x)}, out[2] = {nn__c_high(node), nn__c_wide(node)};
   const int even = nn__c_is_affine(node->kind) || node->kind == NN__GLOBAL_MAX ||
                    node->kind == NN__GLOBAL_AVG;
-  for (int i = 0; i < 2; i++)
+  for (int i = 0; i < 2; i++) {
     if (even || (!o->stride_h && size[0] % out[0] == 0 && size[1] % out[1] == 0))
       p.pad[i] = 0, p.kernel[i] = p.stride[i] = size[i] / out[i];
+    p.apart &= !p.pad[i] && p.stride[i] >= p.kernel[i] &&
+               (int64_t)(out[i] - 1) * p.stride[i] + p.kernel[i] <= size[i];
+  }
   return p;
-}
-
-/* Whether a pool's windows lie apart and inside, so that no number is needed twice. */
-static int nn__c_apart(const nn__c *c, const nn__node *node)
-{
-  const nn__node *x = &c->m->node[node->in[0]];
-  const nn__c_windows p = nn__c_pool(c, node);
-  const int size[2] = {nn__c_high(x), nn__c_wide(x)}, out[2] = {nn__c_high(node), nn__c_wide(node)};
-  for (int i = 0; i < 2; i++)
-    if (p.pad[i] || p.stride[i] < p.kernel[i] ||
-        (int64_t)(out[i] - 1) * p.stride[i] + p.kernel[i] > size[i])
-      return 0;
-  return 1;
-}
-
-static int nn__c_is_pool(nn__kind kind)
-{
-  return kind == NN__MAX_POOL || kind == NN__AVG_POOL || kind == NN__GLOBAL_MAX ||
-         kind == NN__GLOBAL_AVG;
 }
 
 /* Has layer i become a part of step s, which makes its input? */
@@ -14703,7 +14686,7 @@ static int nn__c_joins(nn__c *c, nn__c_step *s, int i)
       !s->alone && nn__c_same(x, maker))
     return s->alone = 1;
   if (nn__c_is_pool(node->kind) && maker->kind == NN__CONV2D && x->rank == 3 &&
-      nn__c_same(x, maker) && nn__c_apart(c, node) && !(c->q && nn__c_pool(c, node).average))
+      nn__c_same(x, maker) && nn__c_pool(c, node).apart && !(c->q && nn__c_pool(c, node).average))
     return s->pool = i, 1;
   if (s->act >= 0) return 0;
   if (nn__is_act(node->kind) && product) return s->act = i, 1;
@@ -15011,22 +14994,32 @@ typedef struct nn__c_function {
 
 typedef int32_t nn__q_size; /* in C source as small as the largest allows */
 
-/* What makes output o of a sum: parameters, arguments, and what the sum begins with. */
+/* Where int8 has other words than float: what makes output o of a sum (parameters, arguments, what
+ * the sum begins with), what x is off by, a pool's mean, a copy from one scale to another. */
 #define NN__TAKES                                                                                 \
   const int32_t *b, const int32_t *m, const int8_t *table, int shift, int x_zero, int y_zero
 #define NN__GIVES m[o], table, shift, y_zero
 #define NN__BIAS b[o]
 #define NN__ZERO (int16_t)x_zero
+#define NN__SCALES int32_t factor, int shift, int x_zero, int y_zero,
+#define NN__MEAN                                                                                  \
+  nn__q_byte(y_zero + nn__q_fixed((int64_t)sum * factor / ((int32_t)all_h * all_w), shift))
+#define NN__TABLE const int8_t *table,
+#define NN__SCALED table ? table[v + 128] : v
 
+#define NN__STRING(...) #__VA_ARGS__
+#define NN__INT8(...) NN__STRING(__VA_ARGS__)
 static const char *const nn__c_words[][3] = { /* below, in float and in int8 */
     {"nn__f_", "$_", "$_"}, {"nn__q_", "$_", "$_"}, {"(int16_t)", "", "(int16_t)"},
     {"(int32_t)", "", "(int32_t)"}, {"int8_t", "float", "int8_t"}, {"int16_t", "float", "int16_t"},
-    {"int32_t", "float", "int32_t"}, {"NN__ZERO", "0", "(int16_t)x_zero"},
-    {"NN__TAKES", "const float *b, int act",
-     "const int32_t *b, const int32_t *m, const int8_t *table, int shift, int x_zero, int y_zero"},
-    {"NN__GIVES", "act", "m[o], table, shift, y_zero"}, {"NN__BIAS", "b ? b[o] : 0", "b[o]"}};
+    {"int32_t", "float", "int32_t"},
+    {"NN__TAKES", "const float *b, int act", NN__INT8(NN__TAKES)},
+    {"NN__GIVES", "act", NN__INT8(NN__GIVES)}, {"NN__BIAS", "b ? b[o] : 0", NN__INT8(NN__BIAS)},
+    {"NN__ZERO", "0", NN__INT8(NN__ZERO)}, {"NN__SCALES ", "", NN__INT8(NN__SCALES) " "},
+    {"NN__MEAN", "sum / (float)(all_h * all_w)", NN__INT8(NN__MEAN)},
+    {"NN__TABLE ", "", NN__INT8(NN__TABLE) " "}, {"NN__SCALED", "v", NN__INT8(NN__SCALED)}};
 
-/* Of both sorts. */
+/* Of both sorts; sum, conv, turned, pool and copy, which are too, stand behind what they call. */
 
 NN__Q(first,
 "Along an axis, window i is from here to *end - 1; with its padding it has *whole. A\n"
@@ -15190,50 +15183,6 @@ static void nn__f_linear(float *y, const float *x, const float *w, const float *
 {
   for (int o = 0; o < out; o++)
     y[o] = nn__f_out(nn__f_sum(b ? b[o] : 0, w + o * in, x, in), act);
-})
-
-NN__F(pool,
-"Pooling: of each window the largest number or the mean, in which padding counts as 0 or\n"
-"not. Number i of a channel's row r is x[channel x_channel + r x_row + i].",
-static void nn__f_pool(float *y, const float *x, int average, int exclude_pad,
-                       const struct nn__f_window *s)
-{
-  for (int c = 0; c < s->out; c++) {
-    for (int i = 0; i < s->out_h; i++) {
-      for (int j = 0; j < s->out_w; j++) {
-        int end_h = 0;
-        int end_w = 0;
-        int all_h = 0;
-        int all_w = 0;
-        const int top = nn__f_first(i, s->high, s->out_h, s->kernel_h, s->stride_h, s->pad_h,
-                                    &end_h, &all_h);
-        const int left = nn__f_first(j, s->wide, s->out_w, s->kernel_w, s->stride_w, s->pad_w,
-                                     &end_w, &all_w);
-        float best = average ? 0 : x[c * s->x_channel + top * s->x_row + left];
-        for (int row = top; row < end_h; row++) {
-          for (int column = left; column < end_w; column++) {
-            const float v = x[c * s->x_channel + row * s->x_row + column];
-            best = average ? best + v : v > best ? v : best;
-          }
-        }
-        if (exclude_pad) all_h = end_h - top;
-        if (exclude_pad) all_w = end_w - left;
-        if (average) best /= (float)(all_h * all_w);
-        y[c * s->y_channel + i * s->y_row + j] = best;
-      }
-    }
-  }
-})
-
-NN__F(copy, "Copies a x b x c numbers: y[i yi + j yj + k yk] = x[i xi + j xj + k xk].",
-static void nn__f_copy(float *y, const float *x, int a, int b, int c, int yi, int yj, int yk,
-                       int xi, int xj, int xk)
-{
-  for (int i = 0; i < a; i++) {
-    for (int j = 0; j < b; j++) {
-      for (int k = 0; k < c; k++) y[i * yi + j * yj + k * yk] = x[i * xi + j * xj + k * xk];
-    }
-  }
 })
 
 NN__F(add, "",
@@ -15500,15 +15449,49 @@ static void nn__q_linear(int8_t *y, const int8_t *x, const int8_t *w, NN__TAKES,
     y[o] = nn__q_out(nn__q_dot(b[o], w + o * in, x, in, x_zero), NN__GIVES);
 })
 
-NN__Q(copy, "Copies a x b x c numbers, by a table from one scale to another.",
-static void nn__q_copy(int8_t *y, const int8_t *x, const int8_t *table, int a, int b, int c, int yi,
-                       int yj, int yk, int xi, int xj, int xk)
+NN__Q(pool,
+"Pooling: of each window the largest number or the mean, in which padding counts as 0 or not.",
+static void nn__q_pool(int8_t *y, const int8_t *x, NN__SCALES int average, int exclude_pad,
+                       const struct nn__q_window *s)
+{
+  for (int c = 0; c < s->out; c++) {
+    for (int i = 0; i < s->out_h; i++) {
+      for (int j = 0; j < s->out_w; j++) {
+        int end_h = 0;
+        int end_w = 0;
+        int all_h = 0;
+        int all_w = 0;
+        int32_t sum = 0;
+        const int top = nn__q_first(i, s->high, s->out_h, s->kernel_h, s->stride_h, s->pad_h,
+                                    &end_h, &all_h);
+        const int left = nn__q_first(j, s->wide, s->out_w, s->kernel_w, s->stride_w, s->pad_w,
+                                     &end_w, &all_w);
+        int8_t most = x[c * s->x_channel + top * s->x_row + left];
+        for (int row = top; row < end_h; row++) {
+          for (int column = left; column < end_w; column++) {
+            const int8_t v = x[c * s->x_channel + row * s->x_row + column];
+            sum += v - NN__ZERO;
+            if (v > most) most = v;
+          }
+        }
+        if (exclude_pad) all_h = end_h - top;
+        if (exclude_pad) all_w = end_w - left;
+        y[c * s->y_channel + i * s->y_row + j] = average ? NN__MEAN : most;
+      }
+    }
+  }
+})
+
+NN__Q(copy,
+"Copies a x b x c numbers: y[i yi + j yj + k yk] = x[i xi + j xj + k xk].",
+static void nn__q_copy(int8_t *y, const int8_t *x, NN__TABLE int a, int b, int c, int yi, int yj,
+                       int yk, int xi, int xj, int xk)
 {
   for (int i = 0; i < a; i++) {
     for (int j = 0; j < b; j++) {
       for (int k = 0; k < c; k++) {
         const int8_t v = x[i * xi + j * xj + k * xk];
-        y[i * yi + j * yj + k * yk] = table ? table[v + 128] : v;
+        y[i * yi + j * yj + k * yk] = NN__SCALED;
       }
     }
   }
@@ -15548,40 +15531,6 @@ static void nn__q_prelu(int8_t *y, const int8_t *x, const int32_t *m, int n, int
     const int v = x[k] - x_zero;
     const int32_t own = v > 0 ? factor : m[k / each % count];
     y[k] = nn__q_byte(y_zero + nn__q_fixed((int64_t)v * own, shift));
-  }
-})
-
-NN__Q(pool, "Pooling: of each window the largest number or the mean.",
-static void nn__q_pool(int8_t *y, const int8_t *x, int32_t factor, int average, int exclude_pad,
-                       int shift, int x_zero, int y_zero, const struct nn__q_window *s)
-{
-  for (int c = 0; c < s->out; c++) {
-    for (int i = 0; i < s->out_h; i++) {
-      for (int j = 0; j < s->out_w; j++) {
-        int end_h = 0;
-        int end_w = 0;
-        int all_h = 0;
-        int all_w = 0;
-        int best = -128;
-        int32_t sum = 0;
-        const int top = nn__q_first(i, s->high, s->out_h, s->kernel_h, s->stride_h, s->pad_h,
-                                    &end_h, &all_h);
-        const int left = nn__q_first(j, s->wide, s->out_w, s->kernel_w, s->stride_w, s->pad_w,
-                                     &end_w, &all_w);
-        for (int row = top; row < end_h; row++) {
-          for (int column = left; column < end_w; column++) {
-            const int v = x[c * s->x_channel + row * s->x_row + column];
-            sum += v - x_zero;
-            if (v > best) best = v;
-          }
-        }
-        if (exclude_pad) all_h = end_h - top;
-        if (exclude_pad) all_w = end_w - left;
-        if (average)
-          best = y_zero + (int)nn__q_fixed((int64_t)sum * factor / ((int32_t)all_h * all_w), shift);
-        y[c * s->y_channel + i * s->y_row + j] = nn__q_byte(best);
-      }
-    }
   }
 })
 
@@ -15803,8 +15752,8 @@ static const nn__c_row nn__c_rows[NN__C_KERNELS][2] = {
     [NN__C_TURNED] = {{"yxab0s", &nn__q_text_turned}, {"yxabcd012s", &nn__q_text_turned}},
     [NN__C_LINEAR] = {{"yxab201", &nn__f_text_linear}, {"yxabcd23401", &nn__q_text_linear}},
     [NN__C_FIRST] = {{"", &nn__q_text_first}, {"", &nn__q_text_first}},
-    [NN__C_POOL] = {{"yx01s", &nn__f_text_pool}, {"yxm01234s", &nn__q_text_pool}},
-    [NN__C_COPY] = {{"yx012345678", &nn__f_text_copy}, {"yxa012345678", &nn__q_text_copy}},
+    [NN__C_POOL] = {{"yx01s", &nn__q_text_pool}, {"yxm23401s", &nn__q_text_pool}},
+    [NN__C_COPY] = {{"yx012345678", &nn__q_text_copy}, {"yxa012345678", &nn__q_text_copy}},
     [NN__C_CLEAR] = {{"h0", &nn__q_text_clear}, {"h0", &nn__q_text_clear}},
     [NN__C_FILL] = {{"y0", &nn__q_text_clear}, {"y01", &nn__q_text_fill}},
     [NN__C_ADD] = {{"yxz0", &nn__f_text_add}, {"yxz0123456", &nn__q_text_add}},
@@ -16296,7 +16245,7 @@ static void nn__c_window(nn__c *c, const nn__c_step *s, nn__c_op *o)
 {
   const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
   const nn__node *pool = s->pool >= 0 ? &c->m->node[s->pool] : NULL, *y = pool ? pool : node;
-  const nn__c_windows none = {{1, 1}, {1, 1}, {0, 0}, 0}, p = pool ? nn__c_pool(c, pool) : none;
+  const nn__c_windows none = {{1, 1}, {1, 1}, {0, 0}, 0, 1}, p = pool ? nn__c_pool(c, pool) : none;
   const nn__c_windows w = nn__c_pool(c, node);
   const int image = x->rank == 3, one = c->stream && !image;
   const int high = one ? 1 : nn__c_high(x), wide = nn__c_wide(x), cols = (int)node->cols;
@@ -16568,12 +16517,10 @@ static void nn__c_move(nn__c *c, const nn__c_step *s)
 
 static void nn__c_make_step(nn__c *c, nn__c_step *s)
 {
-  const nn__kind kind = c->m->node[s->node].kind;
+  const nn__kind kind = s->layer < 0 ? NN__DROPOUT : c->m->node[s->node].kind;
   const int joins = kind == NN__CONCAT || kind == NN__JOIN;
-  if (s->gone || (kind == NN__FINAL_STATE && s->layer >= 0)) return; /* the cell has seen to it */
-  if (s->layer < 0) {
-    nn__c_rows_of(c, s);
-  } else if (nn__c_is_move(kind)) {
+  if (s->gone || kind == NN__FINAL_STATE) return; /* the cell has seen to it */
+  if (nn__c_is_move(kind)) {
     const nn__c_step *from = c->q ? &c->step[s->in[0]] : s;
     if (c->q && joins) nn__q_ranged(c, s, s->node);
     else s->scale = from->scale, s->zero = from->zero;
@@ -16621,7 +16568,7 @@ static void nn__q_run_op(const nn__c *c, const nn__c_op *o, int t, int8_t *m, in
   case NN__C_CONV: nn__q_conv(y, patch, x, a, b, k, d, n[1], n[2], n[3], e, 0, s); break;
   case NN__C_TURNED: nn__q_turned(y, x, a, b, k, d, n[0], n[1], n[2], s); break;
   case NN__C_LINEAR: nn__q_linear(y, x, a, b, k, d, n[2], n[3], n[4], n[0], n[1]); break;
-  case NN__C_POOL: nn__q_pool(y, x, factor, n[0], n[1], n[2], n[3], n[4], s); break;
+  case NN__C_POOL: nn__q_pool(y, x, factor, n[2], n[3], n[4], n[0], n[1], s); break;
   case NN__C_COPY:
     nn__q_copy(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8]);
     break;
@@ -16966,6 +16913,9 @@ static void nn__c_want(nn__c *c, const char *text)
     if (f && (nn__c_uses(text, f->name) || (k == NN__C_EXP && nn__c_uses(text, "tanhf"))))
       c->wanted |= (uint64_t)1 << k;
   }
+  for (size_t k = 0; k < sizeof nn__c_words / sizeof *nn__c_words; k++)
+    if (nn__c_words[k][0][0] == 'N' && strstr(text, nn__c_words[k][0]))
+      nn__c_want(c, nn__c_words[k][c->q ? 2 : 1]);
 }
 
 /* Which functions the calls want, with those that they call themselves. */
