@@ -31,7 +31,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <math.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -78,6 +77,8 @@ static void *allocate(size_t count, size_t size) {
   if (!memory) fail("out of memory");
   return memory;
 }
+
+static char *copy_of(const char *s) { return strcpy(allocate(strlen(s) + 1, 1), s); }
 
 /* Copies of texts that settings point to, which stay until the end. */
 static struct kept {
@@ -180,22 +181,30 @@ static void text_append(const struct text *t, const char *path) {
   if ((f && fclose(f)) || !written) fail("%s: cannot write: %s", path, strerror(errno));
 }
 
-PRINTF_LIKE(2, 3) static void path_of(char path[PATH_SIZE], const char *format, ...) {
-  va_list list;
-  va_start(list, format);
-  const int size = vsnprintf(path, PATH_SIZE, format, list);
-  va_end(list);
-  if (size < 0 || size >= PATH_SIZE) fail("a path is longer than %d bytes", PATH_SIZE - 1);
-}
-
-/* A file's path in a folder, for one call. */
-struct path {
+/* A path or a sentence, for one call. */
+struct line {
   char text[PATH_SIZE];
 };
-static struct path in_folder(const char *folder, const char *name) {
-  struct path p;
-  path_of(p.text, "%s/%s", folder, name);
-  return p;
+PRINTF_LIKE(1, 2) static struct line line_of(const char *format, ...) {
+  struct line l;
+  va_list list;
+  va_start(list, format);
+  vsnprintf(l.text, sizeof l.text, format, list);
+  va_end(list);
+  return l;
+}
+
+PRINTF_LIKE(1, 2) static struct line path_of(const char *format, ...) {
+  struct line path;
+  va_list list;
+  va_start(list, format);
+  const int size = vsnprintf(path.text, sizeof path.text, format, list);
+  va_end(list);
+  if (size < 0 || size >= PATH_SIZE) fail("a path is longer than %d bytes", PATH_SIZE - 1);
+  return path;
+}
+static struct line in_folder(const char *folder, const char *name) {
+  return path_of("%s/%s", folder, name);
 }
 
 static int ends_with(const char *s, const char *end) {
@@ -477,13 +486,12 @@ static void each_file(const char *folder, void (*call)(void *user, const char *p
   for (struct dirent *e; (e = readdir(d)) != NULL;) {
     if (*e->d_name == '.') continue;
     names = grow(names, count, sizeof *names);
-    names[count] = allocate(strlen(e->d_name) + 1, 1);
-    strcpy(names[count++], e->d_name);
+    names[count++] = copy_of(e->d_name);
   }
   closedir(d);
   if (count) qsort(names, count, sizeof *names, by_name);
   for (size_t i = 0; i < count; i++) {
-    const struct path path = in_folder(folder, names[i]);
+    const struct line path = in_folder(folder, names[i]);
     free(names[i]);
     if (is_folder(path.text)) each_file(path.text, call, user);
     else call(user, path.text);
@@ -556,18 +564,11 @@ struct value {
   int given, several; /* on the command line; a list or a range */
 };
 
-/* Where to go on when a model's note is no command line of this version, and why it is none. */
-struct unread {
-  jmp_buf back;
-  nn_message why;
-};
-
 struct settings {
   const struct command *command;
-  struct unread *unread; /* while a note is read; NULL: the command line was typed */
   struct value v[OPTION_COUNT];
   const char *const *operand;
-  const char *program; /* as it was called, for what it says to type */
+  const char *program; /* as it was called, for what it says to type; NULL: nothing was typed */
   int operands;
 };
 
@@ -581,18 +582,11 @@ static int is_choice(const struct settings *s, enum option o, const char *choice
   return strcmp(s->v[o].text, choice) == 0;
 }
 
-/* Says what is wrong with a command line, and ends the program or the reading of a model's note. */
-PRINTF_LIKE(2, 3) static void refuse_line(const struct settings *s, const char *format, ...) {
-  char what[PATH_SIZE];
-  va_list list;
-  va_start(list, format);
-  vsnprintf(what, sizeof what, format, list);
-  va_end(list);
-  if (!s->unread) wrong(s->command->name, "%s", what);
-  snprintf(s->unread->why.text, sizeof s->unread->why.text, "%.250s", what);
-  longjmp(s->unread->back, 1);
+#define refuse(s, ...) wrong((s)->command->name, __VA_ARGS__)
+/* Ends the program with what is wrong with its settings, if anything is. */
+static void need_right(const struct settings *s, struct line why) {
+  if (*why.text) refuse(s, "%s", why.text);
 }
-#define refuse(...) (refuse_line(__VA_ARGS__), exit(2))
 
 /* --augment: flip,shift=N,cutout=N, or some of them. 0 if it is anything else. */
 static int read_augment(const char *text, nn_augment *a) {
@@ -694,63 +688,64 @@ static int help_command(const struct command *c) {
 /* Whether a training command's option was given a list or a range. */
 static int has_several(const struct settings *s, int o, const char *text) {
   const enum kind kind = options[o].kind;
-  if (s->unread || !(s->command->bit & TRAIN) || o == OPT_SEED || o == OPT_SEEDS) return 0;
+  if (!s->program || !(s->command->bit & TRAIN) || o == OPT_SEED || o == OPT_SEEDS) return 0;
   if (o == OPT_AUGMENT) return strchr(text, '/') != NULL;
   return kind != FLAG && kind != TEXT && strpbrk(text, kind == CHOICE ? "," : ",:") != NULL;
 }
 
-/* Ends with the sentence for an option that the command does not have. */
-static void unknown_option(const struct settings *s, const char *typed) {
+/* The sentence for an option that the command does not have. */
+static struct line unknown_option(const struct settings *s, const char *typed) {
   struct text names = {0};
   struct word meant;
   const struct word name = word_of("%.*s", (int)strcspn(typed, "="), typed);
   if (find_option(typed, ~0) >= 0)
-    refuse(s, "nn %s has no option %s", s->command->name, name.text);
+    return line_of("nn %s has no option %s", s->command->name, name.text);
   for (int o = 0; o < OPTION_COUNT; o++)
     if (options[o].commands & s->command->bit) text_add(&names, "--%s|", options[o].name);
   find_word(names.data, name.text, &meant);
   text_free(&names);
-  refuse(s, "unknown option %s%s", name.text, meant.text);
+  return line_of("unknown option %s%s", name.text, meant.text);
 }
 
-/* Reads words of a command line, after those that the settings have. Operands are moved to the
- * front of the words. */
-static void read_words(struct settings *s, int count, const char **words) {
+/* Reads words of a command line, after those that the settings have; what is wrong with them.
+ * Operands are moved to the front of the words. */
+static struct line read_words(struct settings *s, int count, const char **words) {
   const struct command *c = s->command;
   s->operand = words;
   for (int i = 0; i < count; i++)
     for (const char *at = words[i]; *at; at++)
-      if (iscntrl((unsigned char)*at)) refuse(s, "'%s' has a control character", words[i]);
+      if (iscntrl((unsigned char)*at)) return line_of("'%s' has a control character", words[i]);
   for (int i = 0; i < count; i++) {
     const char *word = words[i], *value = strchr(word, '=');
     nn_message why = {""};
     if (word[0] != '-' || !word[1]) {
-      if (s->operands == c->operands) refuse(s, "'%s' is one argument too many", word);
+      if (s->operands == c->operands) return line_of("'%s' is one argument too many", word);
       words[s->operands++] = word;
       continue;
     }
     if (word[1] != '-' || word[strcspn(word, " =")] == ' ')
-      refuse(s, "unknown option %s; options begin with -- and have no spaces", word);
+      return line_of("unknown option %s; options begin with -- and have no spaces", word);
     const int o = find_option(word, c->bit);
-    if (o < 0) unknown_option(s, word);
+    if (o < 0) return unknown_option(s, word);
     const struct option_entry *e = &options[o];
     struct value *v = &s->v[o];
     if (e->kind == FLAG) {
-      if (value) refuse(s, "--%s takes no value", e->name);
+      if (value) return line_of("--%s takes no value", e->name);
       value = "yes";
     } else if (value) {
       value++;
     } else {
       if (i + 1 == count || strncmp(words[i + 1], "--", 2) == 0)
-        refuse(s, "--%s needs a value: %s", e->name, e->form);
+        return line_of("--%s needs a value: %s", e->name, e->form);
       value = words[++i];
     }
     v->several = has_several(s, o, value);
     if (v->several) v->text = value;
     else why = set_option(s, (enum option)o, value);
-    if (*why.text) refuse(s, "--%s '%s' %s", e->name, value, why.text);
+    if (*why.text) return line_of("--%s '%s' %s", e->name, value, why.text);
     v->given = 1;
   }
+  return (struct line){""};
 }
 
 /* Whether the settings have what an option needs. */
@@ -767,46 +762,49 @@ static int is_cnn(const struct settings *s) {
   return s->command->bit == CIFAR10 || is_choice(s, OPT_CELL, "cnn");
 }
 
-/* --isa, else NN_ISA, else auto; kernels that cannot run here are an error. */
-static void complete_isa(struct settings *s) {
+/* --isa, else NN_ISA, else auto; kernels that cannot run here are wrong. */
+static struct line complete_isa(struct settings *s) {
   const char *text = getenv("NN_ISA"), *name = is_set(s, OPT_ISA) ? "--isa" : "NN_ISA";
   nn_message why = {""};
   nn_isa isa;
   if (!is_set(s, OPT_ISA)) why = set_option(s, OPT_ISA, text && *text ? text : "auto");
   text = s->v[OPT_ISA].text;
-  if (*why.text) refuse(s, "%s: '%s' %s", name, text, why.text);
+  if (*why.text) return line_of("%s: '%s' %s", name, text, why.text);
   if (nn_isa_find(text, &isa) || (isa != NN_ISA_AUTO && !nn_isa_available(isa)))
-    refuse(s, "%s: %s kernels cannot run here; the best that can are %s", name, text,
-           nn_isa_name(nn_isa_best()));
+    return line_of("%s: %s kernels cannot run here; the best that can are %s", name, text,
+                   nn_isa_name(nn_isa_best()));
+  return (struct line){""};
 }
 
-/* Refuses options that mean nothing without others; those that were not given become unset. */
-static void check_needs(struct settings *s) {
+/* Options that mean nothing without others are wrong; those that were not given become unset. */
+static struct line check_needs(struct settings *s) {
   for (int o = 0; o < OPTION_COUNT; o++) {
     const char *needs = options[o].needs;
     if (!(options[o].commands & s->command->bit) || is_met(s, needs)) continue;
-    if (s->v[o].given) refuse(s, "--%s goes only with %s", options[o].name, needs);
+    if (s->v[o].given) return line_of("--%s goes only with %s", options[o].name, needs);
     s->v[o].text = "";
   }
+  return (struct line){""};
 }
 
-/* Fills in what depends on other options, and refuses what does not go together. */
-static void complete(struct settings *s) {
+/* Fills in what depends on other options; what does not go together. */
+static struct line complete(struct settings *s) {
   if (s->command->bit & CELLS) fill(s, OPT_CELL, s->command->bit == OWN ? "cnn" : "gru");
-  check_needs(s);
+  const struct line needs = check_needs(s);
+  if (*needs.text) return needs;
   if (is_set(s, OPT_EPOCHS) && is_set(s, OPT_STEPS))
-    refuse(s, "--epochs and --steps exclude each other");
+    return line_of("--epochs and --steps exclude each other");
   if (s->command->bit == OWN && !is_set(s, OPT_OWN_IMAGES) && !is_set(s, OPT_RESUME))
-    refuse(s, "--images is missing: which images?");
+    return line_of("--images is missing: which images?");
   for (size_t k = 0; k < sizeof defaults / sizeof *defaults; k++)
     if (is_met(s, defaults[k].needs) && is_met(s, options[defaults[k].o].needs))
       fill(s, defaults[k].o, defaults[k].text);
   if (!is_set(s, OPT_STEPS)) fill(s, OPT_EPOCHS, "10");
   if (is_cnn(s) && whole_of(s, OPT_PAD1) > whole_of(s, OPT_KERNEL1) / 2)
-    refuse(s, "--pad1 %s is more than half of --kernel1", s->v[OPT_PAD1].text);
+    return line_of("--pad1 %s is more than half of --kernel1", s->v[OPT_PAD1].text);
   if (!is_cnn(s) && is_choice(s, OPT_HIDDEN, "0"))
-    refuse(s, "--hidden 0: only --cell cnn can do without this layer");
-  complete_isa(s);
+    return line_of("--hidden 0: only --cell cnn can do without this layer");
+  return complete_isa(s);
 }
 
 /* Writes a command line back, complete: what it does does not depend on defaults. */
@@ -1027,8 +1025,47 @@ static int take_in(struct data *d, const nn_dataset *half, int most, const char 
   return classes;
 }
 
-/* Checks ten classes of images, and names them by their checksum if it is known. */
-static void name_known(struct data *d) {
+/* The folder that a user names for images, or NULL. */
+static const char *named_place(const struct settings *s) {
+  const char *place = is_set(s, OPT_DATA) ? s->v[OPT_DATA].text : getenv("NN_DATA");
+  return place && *place ? place : NULL;
+}
+
+/* The first of some sets that is in a folder for data, or in its own folder there, which d->where
+ * gets; NULL: none is. */
+static const struct place *find_place(struct data *d, const char *folder, int sets) {
+  for (const struct place *p = places; p < places + sizeof places / sizeof *places; p++) {
+    const char *first = wanted[p->set == CIFAR10].file;
+    strcpy(d->where, path_of("%s%s%s", folder, *p->folder ? "/" : "", p->folder).text);
+    if ((p->set & sets) && file_exists(in_folder(d->where, first).text)) return p;
+  }
+  return NULL;
+}
+
+/* Loads the images of that place, or draws them where it is NULL: from fixed seeds, for they are a
+ * data set. Checks ten classes of them, and names them by their checksum if it is known. */
+static void load_known(struct data *d, const struct place *p, const struct wanted *w) {
+  const int is_cifar = p && p->set == CIFAR10;
+  const size_t side = w->side, each = w->channels * side * side;
+  for (int test = 0; test < 2; test++) {
+    nn_dataset *to = test ? &d->test : &d->train;
+    const struct line images = in_folder(d->where, idx_files[2 * test]);
+    const struct line labels = in_folder(d->where, idx_files[2 * test + 1]);
+    nn_message why;
+    if (!p) {
+      const size_t n = w->counts[test];
+      nn_array x = {NN_U8, 4, {n, w->channels, side, side}, n * each, allocate(n, each), {0}};
+      nn_array y = {NN_I32, 1, {n}, n, allocate(n, sizeof(int32_t)), {0}};
+      w->draw(1 + (unsigned)test, (int)n, x.data, y.data);
+      if (nn_dataset_from_arrays(&x, &y, to, &why)) fail("%s", why.text);
+    } else if (is_cifar ? nn_dataset_load_cifar10(d->where, test, 0, NULL, to, &why)
+                        : nn_dataset_load(images.text, labels.text, NULL, to, &why)) {
+      fail("%s", why.text);
+    }
+  }
+  snprintf(d->name, sizeof d->name, "%s%s", !p ? w->drawn : is_cifar ? "CIFAR-10 files" :
+           "IDX images", p ? " of unknown origin" : "");
+  if (is_cifar) text_put(&d->class_names, PHOTOS);
   d->classes = 10;
   take_in(d, &d->train, d->classes, d->where, "");
   take_in(d, &d->test, d->classes, d->where, "");
@@ -1039,54 +1076,6 @@ static void name_known(struct data *d) {
     }
 }
 
-/* The folder that a user names for images, or NULL. */
-static const char *named_place(const struct settings *s) {
-  const char *place = is_set(s, OPT_DATA) ? s->v[OPT_DATA].text : getenv("NN_DATA");
-  return place && *place ? place : NULL;
-}
-
-/* Loads the first of some sets that is in a folder for data, or in its own folder there. 0: none
- * is, else which. */
-static int load_found(struct data *d, const char *folder, int sets) {
-  const struct place *p = places, *end = places + sizeof places / sizeof *places;
-  nn_message why;
-  for (;; p++) {
-    if (p == end) return 0;
-    path_of(d->where, "%s%s%s", folder, *p->folder ? "/" : "", p->folder);
-    const char *first = wanted[p->set == CIFAR10].file;
-    if ((p->set & sets) && file_exists(in_folder(d->where, first).text)) break;
-  }
-  for (int test = 0; test < 2; test++) {
-    const struct path images = in_folder(d->where, idx_files[2 * test]);
-    const struct path labels = in_folder(d->where, idx_files[2 * test + 1]);
-    nn_dataset *to = test ? &d->test : &d->train;
-    if (p->set == CIFAR10 ? nn_dataset_load_cifar10(d->where, test, 0, NULL, to, &why)
-                          : nn_dataset_load(images.text, labels.text, NULL, to, &why))
-      fail("%s", why.text);
-  }
-  snprintf(d->name, sizeof d->name, "%s of unknown origin",
-           p->set == CIFAR10 ? "CIFAR-10 files" : "IDX images");
-  if (p->set == CIFAR10) text_put(&d->class_names, PHOTOS);
-  name_known(d);
-  return p->set;
-}
-
-/* The images that the program draws itself. Their seeds are fixed: they are a data set. */
-static void draw(struct data *d, const struct wanted *w) {
-  const size_t side = w->side, each = w->channels * side * side;
-  for (int test = 0; test < 2; test++) {
-    const size_t n = w->counts[test];
-    nn_array images = {NN_U8, 4, {n, w->channels, side, side}, n * each, allocate(n, each), {0}};
-    nn_array labels = {NN_I32, 1, {n}, n, allocate(n, sizeof(int32_t)), {0}};
-    w->draw(1 + (unsigned)test, (int)n, images.data, labels.data);
-    if (nn_dataset_from_arrays(&images, &labels, test ? &d->test : &d->train, NULL))
-      fail("out of memory");
-  }
-  snprintf(d->name, sizeof d->name, "%s", w->drawn);
-  path_of(d->where, "the program itself");
-  name_known(d);
-}
-
 /* The images of a known set. Where there are none: drawn ones if `draws` is 2, or 1 and no place
  * was named; an error if one was, for it is mistyped; 0 if `draws` is 0. */
 static int find_known(struct data *d, const struct settings *s, int draws) {
@@ -1094,18 +1083,19 @@ static int find_known(struct data *d, const struct settings *s, int draws) {
   const int gray = is_set(s, OPT_GRAY), small = is_choice(s, OPT_SIZE, "28");
   const struct wanted *w = &wanted[cifar];
   const char *place = named_place(s);
-  int found = load_found(d, place ? place : "data",
-                         !cifar ? MNIST : gray && small ? CIFAR10 | GRAY28 : CIFAR10);
+  const int sets = !cifar ? MNIST : gray && small ? CIFAR10 | GRAY28 : CIFAR10;
+  const struct place *found = find_place(d, place ? place : "data", sets);
+  if (found) load_known(d, found, w);
   if (cifar && strstr(d->name, "MNIST")) { /* in files of the same names */
     if (draws < 2) fail("%s holds %s, which is not CIFAR-10", d->where, d->name);
     data_free(d);
-    found = 0;
+    found = NULL;
   }
   if (!found && !draws) return 0;
   if (!found && place && draws == 1)
     fail("no %s files in %s%s: %s should be there or in %s (data/fetch %s downloads them)", w->name,
          place, is_set(s, OPT_DATA) ? "" : ", which NN_DATA names", w->file, w->folder, w->command);
-  if (!found) draw(d, w);
+  if (!found) strcpy(d->where, "the program itself"), load_known(d, NULL, w);
   const int fashion = !cifar && strcmp(d->name, "Fashion-MNIST") == 0;
   if (cifar && d->train.channels == 3) {
     const int middle = small ? 28 : 0;
@@ -1129,7 +1119,7 @@ static void find_own(struct data *d, const struct settings *s) {
   load_own(d, &d->train, s, OPT_OWN_IMAGES, OPT_OWN_LABELS);
   d->classes = take_in(d, &d->train, 1000, path, s->v[OPT_OWN_LABELS].text);
   if (d->classes < 2) fail("%s: all images are of one class", path);
-  path_of(d->where, "%s", path);
+  strcpy(d->where, path_of("%s", path).text);
   for (size_t n = strlen(path); n > 1 && strchr(separators, path[n - 1]);) d->where[--n] = 0;
   const char *own = name_of(d->where);
   int fits = strlen(own) < 90 ? (int)strlen(own) : 90;
@@ -1214,17 +1204,15 @@ static void data_other(struct data *d, const struct data *own, const struct sett
 }
 
 /* "MNIST, 60,000 + 10,000 images 28x28, from data/mnist" */
-static void text_data(struct text *t, const struct data *d) {
-  text_add(t, "%s, %s + %s images %dx%d%s, from %s", d->name, grouped(d->train.count).text,
-           grouped(d->test.count).text, d->train.height, d->train.width,
-           d->train.channels == 3 ? " in colour" : "", d->where);
+static struct line data_line(const struct data *d) {
+  return line_of("%s, %s + %s images %dx%d%s, from %s", d->name, grouped(d->train.count).text,
+                 grouped(d->test.count).text, d->train.height, d->train.width,
+                 d->train.channels == 3 ? " in colour" : "", d->where);
 }
 
 static void tell_data(const struct data *d, int quiet) {
-  struct text t = {0};
-  text_data(&t, d);
-  if (!quiet) fprintf(stderr, "data: %s\n%s%s", t.data, d->said, *d->said ? "\n" : "");
-  text_free(&t);
+  if (!quiet)
+    fprintf(stderr, "data: %s\n%s%s", data_line(d).text, d->said, *d->said ? "\n" : "");
 }
 
 /* ========================================== @@NET =========================================== */
@@ -1420,9 +1408,9 @@ static const char *const play_lines[] = { /* data/play.html with the engine in i
     NULL};
 
 struct page {
-  char folder[PATH_SIZE];
+  struct line folder;
   struct text sections, logs, tables, csv;
-  int open, items, grids, printed; /* of the present section, figure and item; tables on stdout */
+  int items, grids, printed; /* of the present figure and item; tables on stdout */
 };
 
 static void json_string(struct text *t, const char *s) {
@@ -1445,10 +1433,6 @@ static void json_base64(struct text *t, const unsigned char *bytes, size_t size)
   }
   text_put(t, "\"");
 }
-static void json_number(struct text *t, double v) {
-  if (!isfinite(v)) text_put(t, "null");
-  else text_add(t, v == floor(v) && fabs(v) < 1e15 ? "%.0f" : "%.7g", v);
-}
 
 /* Puts what `form` says, ' standing for ". A comma at its beginning is left out where nothing
  * stands before it. $i is an int, $n a double, $N doubles and their number as a list, $s a text,
@@ -1462,10 +1446,13 @@ static void json(struct text *t, const char *form, ...) {
     if (*form == '\'') text_put(t, "\"");
     else if (*form != '$') text_bytes(t, form, 1);
     else if (*++form == 'i') text_add(t, "%d", va_arg(list, int));
-    else if (*form == 'n') json_number(t, va_arg(list, double));
     else if (*form == 's') json_string(t, va_arg(list, const char *));
     else if (*form == 'j') text_put(t, va_arg(list, const char *));
-    else if (*form == 'k') {
+    else if (*form == 'n') {
+      const double v = va_arg(list, double);
+      if (!isfinite(v)) text_put(t, "null");
+      else text_add(t, v == floor(v) && fabs(v) < 1e15 ? "%.0f" : "%.7g", v);
+    } else if (*form == 'k') {
       const char *key = va_arg(list, const char *), *value = va_arg(list, const char *);
       if (value && *value) text_put(t, ","), json(t, "$s:$s", key, value);
     } else if (*form == 'b') {
@@ -1492,22 +1479,16 @@ static void csv_text(struct text *t, const char *s) {
   for (; *s; s++) text_bytes(t, *s == '"' ? "\"\"" : s, *s == '"' ? 2 : 1);
   text_add(t, "%s,", quote);
 }
-static void csv_number(struct text *t, double v) {
-  if (isfinite(v)) text_add(t, "%.9g", v);
-  text_put(t, ",");
-}
 static void csv_end(struct text *t) { t->data[t->size - 1] = '\n'; }
 
 static void section_end(struct page *p) {
-  if (p->open) text_put(&p->sections, "]}");
-  p->open = 0;
+  if (p->sections.size) text_put(&p->sections, "]}");
 }
 static void section(struct page *p, const char *id, const char *title, const char *said,
                     int folded) {
   section_end(p);
   json(&p->sections, ",\n{'id':$s,'title':$s,'about':$s$k,'folded':$j,'figures':[", id, title, id,
        "note", said, folded ? "true" : "false");
-  p->open = 1;
 }
 
 static struct text *figure(struct page *p, const char *kind, const char *title, const char *said) {
@@ -1522,7 +1503,7 @@ static void figure_end(struct page *p, const char *csv, const char *rest) {
   text_put(&p->sections, rest);
   if (csv) {
     json(&p->sections, ",'csv':$s", name.text);
-    text_save(&p->csv, in_folder(p->folder, name.text).text);
+    text_save(&p->csv, in_folder(p->folder.text, name.text).text);
   }
   text_put(&p->sections, "}");
 }
@@ -1544,22 +1525,16 @@ static void put_number(struct table *t, double number) {
   t->cells = grow(t->cells, t->count, sizeof c);
   t->cells[t->count++] = c;
 }
-PRINTF_LIKE(2, 3) static void put_text(struct table *t, const char *format, ...) {
-  char text[1024];
-  va_list list;
-  va_start(list, format);
-  vsnprintf(text, sizeof text, format, list);
-  va_end(list);
+static void put_text(struct table *t, const char *text) {
   put_number(t, NAN);
-  t->cells[t->count - 1].text = allocate(strlen(text) + 1, 1);
-  strcpy(t->cells[t->count - 1].text, text);
+  t->cells[t->count - 1].text = copy_of(text);
 }
 /* A row, or a part of one: for each letter of `form` a text (s), an int (i) or a double (n). */
 static void put_row(struct table *t, const char *form, ...) {
   va_list list;
   va_start(list, form);
   for (; *form; form++)
-    if (*form == 's') put_text(t, "%s", va_arg(list, const char *));
+    if (*form == 's') put_text(t, va_arg(list, const char *));
     else put_number(t, *form == 'i' ? va_arg(list, int) : va_arg(list, double));
   va_end(list);
 }
@@ -1645,8 +1620,10 @@ static void show_table(struct page *p, struct table *t, const char *title, const
   for (size_t i = 0; i < t->count; i++) {
     const struct table_cell *c = &t->cells[i];
     if (i % columns == 0) csv_end(&p->csv), json(to, i ? "],[" : "[");
-    if (c->text) json(to, ",$s", c->text), csv_text(&p->csv, c->text);
-    else json(to, ",$n", c->number), csv_number(&p->csv, c->number);
+    const struct word number = isfinite(c->number) ? word_of("%.9g", c->number) : word_of("%s", "");
+    if (c->text) json(to, ",$s", c->text);
+    else json(to, ",$n", c->number);
+    csv_text(&p->csv, c->text ? c->text : number.text);
   }
   csv_end(&p->csv);
   json(to, t->count ? "]]" : "]");
@@ -1765,8 +1742,8 @@ static void show_net(struct page *p, nn_model *m) {
 }
 
 /* The first layer's filters in some models: columns, or NULL of one. */
-static void compare_filters(struct page *p, nn_model *const *models, int count, const char *title,
-                            const char *const *columns) {
+static void show_filters(struct page *p, nn_model *const *models, int count, const char *title,
+                         const char *const *columns, const char *csv) {
   const nn_param w = first_weights(models[0]);
   pictures(p, title, "signed", columns, NULL);
   for (int f = 0; f < w.dim[0]; f++) {
@@ -1776,10 +1753,7 @@ static void compare_filters(struct page *p, nn_model *const *models, int count, 
                                                         (size_t)f * w.count / (size_t)w.dim[0]});
     item_end(p);
   }
-}
-static void show_filters(struct page *p, nn_model *m, const char *title, const char *csv) {
-  compare_filters(p, &m, 1, title, NULL);
-  figure_end(p, csv, "],\"scale\":\"shared\"");
+  figure_end(p, csv, columns ? "]" : "],\"scale\":\"shared\"");
 }
 
 /* Images with their classes and the model's answers. */
@@ -1827,7 +1801,7 @@ static int64_t *show_confusion(struct page *p, nn_model *m, const nn_dataset *d)
     heads[k + 1] = names[k].text;
   }
   for (size_t i = 0; i < n * n; i++) {
-    if (i % n == 0) put_text(&t, "%s", class_name(m, (int)(i / n)).text);
+    if (i % n == 0) put_text(&t, class_name(m, (int)(i / n)).text);
     put_number(&t, (double)counts[i]);
   }
   show_table(p, &t, "Which classes are taken for which", "confusion", HEAT, NULL, 0);
@@ -1865,7 +1839,7 @@ static void page_save(struct page *p, const char *name, const char *title, const
     text_add(&tables, strchr("&<>", *c) ? "&#%d;" : "%c", *c);
   json(&data, "{'nn':$s,'title':$s$j,'logs':{$j},\n'sections':[$j]}\n", NN_VERSION, title, head,
        p->logs.size ? p->logs.data : "", p->sections.size ? p->sections.data : "");
-  write_page(in_folder(p->folder, name).text, page_lines, &tables, &data);
+  write_page(in_folder(p->folder.text, name).text, page_lines, &tables, &data);
   text_free(&tables), text_free(&data);
   text_free(&p->sections), text_free(&p->logs), text_free(&p->tables), text_free(&p->csv);
 }
@@ -1914,12 +1888,10 @@ static int is_done(const struct run *r) {
 
 /* Makes a folder and those above it. */
 static void make_folders(const char *path) {
-  char part[PATH_SIZE];
   const size_t n = strlen(path);
   for (size_t i = 1; i <= n; i++) {
     if (i < n && !strchr(separators, path[i])) continue;
-    path_of(part, "%.*s", (int)i, path);
-    if (make_folder(part) && errno != EEXIST && i == n)
+    if (make_folder(path_of("%.*s", (int)i, path).text) && errno != EEXIST && i == n)
       fail("the folder %s cannot be made: %s", path, strerror(errno));
   }
 }
@@ -1935,12 +1907,13 @@ static void refuse_old(const char *folder) {
 }
 
 /* A model's file: the best of a run's folder. */
-static void model_path(char path[PATH_SIZE], const char *operand) {
+static struct line model_path(const char *operand) {
   if (is_weights(operand))
     fail("%s has weights alone, no layers: make a model of it by "
          "nn convert %s model.nn --net RUN|MODEL, which has the layers", operand, operand);
-  path_of(path, is_folder(operand) ? "%s/best.nn" : "%s", operand);
-  if (is_folder(operand) && !file_exists(path)) refuse_old(operand);
+  const struct line path = path_of(is_folder(operand) ? "%s/best.nn" : "%s", operand);
+  if (is_folder(operand) && !file_exists(path.text)) refuse_old(operand);
+  return path;
 }
 
 static int holds_run(const char *folder) {
@@ -2055,10 +2028,9 @@ static void add_row(struct run *r, const nn_evaluation *test) {
 
 /* What a checkpoint needs beside what the engine keeps. */
 static void note_state(struct run *r) {
-  char state[128];
-  snprintf(state, sizeof state, "%.17g %.17g %lld %lld", r->seconds, r->sum.loss,
-           (long long)r->sum.correct, (long long)r->sum.rows);
-  must(r->m, nn_set_note(r->m, "state", state));
+  const struct line state = line_of("%.17g %.17g %lld %lld", r->seconds, r->sum.loss,
+                                    (long long)r->sum.correct, (long long)r->sum.rows);
+  must(r->m, nn_set_note(r->m, "state", state.text));
   must(r->m, nn_set_note(r->m, "log", r->log.data));
 }
 
@@ -2073,37 +2045,27 @@ static int knows_data(nn_model *m, uint32_t crc) {
   return data && strstr(data, word_of("\n%08lx", (unsigned long)crc).text);
 }
 
-/* Reads a note's words; 0 where they are no command line of this version, which `unread` tells. */
-static int read_note(struct settings *s, int count, const char **words, struct unread *unread) {
-  nn_isa isa;
-  s->unread = unread;
-  if (setjmp(unread->back)) return 0;
-  read_words(s, count, words);
-  s->operand = NULL;
-  /* kernels that cannot run here are no reason to end */
-  if (is_set(s, OPT_ISA) &&
-      (nn_isa_find(s->v[OPT_ISA].text, &isa) || !nn_isa_available(isa))) s->v[OPT_ISA].text = "";
-  complete(s);
-  s->unread = NULL;
-  return 1;
-}
-
 /* The settings of the run that a model is of, from its note. 0 if it notes none that this version
  * understands, and why. */
 static int noted_settings(nn_model *m, struct settings *s, nn_message *why) {
   enum { WORDS = 2 * OPTION_COUNT + 2 };
   const char *list[WORDS], *command = nn_note(m, "command");
-  struct unread unread;
+  nn_isa isa;
   snprintf(why->text, sizeof why->text, "it does not note the command line of a run");
   if (!command) return 0;
   const int count = split(keep(command), list, WORDS);
   const struct command *c = count > 1 ? find_command(list[1]) : NULL;
   if (!c || !(c->bit & TRAIN)) return 0;
   set_standards(s, c);
-  if (read_note(s, count - 2, list + 2, &unread)) return 1;
+  struct line unread = read_words(s, count - 2, list + 2);
+  s->operand = NULL;
+  /* kernels that cannot run here are no reason to end */
+  if (is_set(s, OPT_ISA) &&
+      (nn_isa_find(s->v[OPT_ISA].text, &isa) || !nn_isa_available(isa))) s->v[OPT_ISA].text = "";
+  if (!*unread.text) unread = complete(s);
   snprintf(why->text, sizeof why->text, "it notes a command line of another version: %.180s",
-           unread.why.text);
-  return 0;
+           unread.text);
+  return !*unread.text;
 }
 
 /* ---- steps and tests ---- */
@@ -2144,7 +2106,7 @@ static void run_plan(struct run *r) {
             strcmp(getenv("TERM") ? getenv("TERM") : "dumb", "dumb") != 0;
 }
 
-static struct path snapshot_path(const char *folder, int64_t step) {
+static struct line snapshot_path(const char *folder, int64_t step) {
   return in_folder(folder, word_of("snapshots/step-%lld.nn", (long long)step).text);
 }
 /* Writes one if it is due. The first of --snapshots are closest: there a net changes most. */
@@ -2196,21 +2158,24 @@ static void tell_progress(struct run *r, int after_test) {
 /* ---- the report ---- */
 
 /* "test accuracy 99.13 % (best 99.20 % at epoch 9, chosen by validation images)" */
-static void text_result(struct text *t, const struct run *r) {
+static struct line result_line(const struct run *r) {
   const nn_progress *p = &r->progress;
-  text_add(t, "test accuracy %s (best %s at ", percent(r->last.accuracy).text,
-           percent(r->of_best.accuracy).text);
-  if (is_set(&r->s, OPT_STEPS)) text_add(t, "step %s", grouped((double)p->best_step).text);
-  else text_add(t, "epoch %.3g", (double)p->best_step / (double)r->per_epoch);
+  const double best = (double)p->best_step;
+  const struct word at = is_set(&r->s, OPT_STEPS) ? word_of("step %s", grouped(best).text)
+                         : word_of("epoch %.3g", best / (double)r->per_epoch);
+  struct word chosen = {""};
+  struct line early = {""}, bad = {""};
   if (r->index && (is_set(&r->s, OPT_VALIDATION) || p->best_step != p->step))
-    text_add(t, ", chosen by %s", r->chosen_name); /* the last step's test is of all images */
-  text_put(t, ")");
+    chosen = word_of(", chosen by %s", r->chosen_name); /* the last step's test is of all images */
   if (p->step < r->total && is_done(r))
-    text_add(t, "; stopped at step %s of %s, for %lld tests were no better",
-             grouped((double)p->step).text, grouped((double)r->total).text,
-             (long long)p->not_better);
-  if (*r->stuck) text_add(t, "; the net is dead: %s for every image", r->stuck);
-  else if (r->last.accuracy * r->d->classes < 1.05) text_put(t, "; that is no better than chance");
+    early = line_of("; stopped at step %s of %s, for %lld tests were no better",
+                    grouped((double)p->step).text, grouped((double)r->total).text,
+                    (long long)p->not_better);
+  if (*r->stuck) bad = line_of("; the net is dead: %s for every image", r->stuck);
+  else if (r->last.accuracy * r->d->classes < 1.05)
+    bad = line_of("; that is no better than chance");
+  return line_of("test accuracy %s (best %s at %s%s)%s%s", percent(r->last.accuracy).text,
+                 percent(r->of_best.accuracy).text, at.text, chosen.text, early.text, bad.text);
 }
 
 /* The network and what it answers. */
@@ -2227,27 +2192,24 @@ static void show_run(struct page *p, const struct run *r) {
   free(show_confusion(p, r->m, &r->d->test));
   if (!first_weights(r->m).value) return;
   section(p, "filters", "The first layer's filters", NULL, 0);
-  show_filters(p, r->m, "After training", NULL);
+  show_filters(p, &r->m, 1, "After training", NULL, NULL);
 }
 
 /* The page of the run as it stands; of one that is at its end all of it. */
 static void write_report(struct run *r) {
   static const char *const log[] = {"run", NULL};
   struct table t = {setting_heads, NULL, 0};
-  struct page p = {.open = 0};
-  struct text head = {0}, line = {0};
+  struct page p = {.printed = 0};
+  struct text head = {0};
   const int ended = r->last.rows > 0, goes_on = !ended && !diverged(r) && !stop_signal;
-  char title[200];
-  snprintf(title, sizeof title, "%s on %s", net_name(&r->s), r->d->name);
-  path_of(p.folder, "%s", r->folder);
+  p.folder = path_of("%s", r->folder);
   page_log(&p, "run", r->log.data);
-  text_add(&line, "%s%s", r->d->said, *r->d->said ? " " : "");
-  if (ended) text_put(&line, "In the end: "), text_result(&line, r);
-  json(&head, "$k", "summary", line.data);
-  line.size = 0;
-  text_add(&line, "%s: step %s of %s", goes_on ? "Training" : stop_signal ? "Stopped" : "Diverged",
-           grouped((double)r->progress.step).text, grouped((double)r->total).text);
-  if (!ended) json(&head, "$k", "state", line.data);
+  json(&head, "$k", "summary", line_of("%s%s%s%s", r->d->said, *r->d->said ? " " : "",
+       ended ? "In the end: " : "", ended ? result_line(r).text : "").text);
+  if (!ended)
+    json(&head, "$k", "state", line_of("%s: step %s of %s", goes_on ? "Training" : stop_signal ?
+         "Stopped" : "Diverged", grouped((double)r->progress.step).text,
+         grouped((double)r->total).text).text);
   if (goes_on) json(&head, ",'refresh':5");
   if (r->again) json(&head, ",'links':[['all rows','../../report.html']]");
   else if (holds(r->folder, "look/all.html"))
@@ -2263,13 +2225,11 @@ static void write_report(struct run *r) {
   show_logs(&p, log, log + 1, r->chosen_name, 0);
   if (ended) show_run(&p, r);
   section(&p, "settings", "Settings", NULL, 1);
-  line.size = 0;
-  text_data(&line, r->d);
   put_row(&t, "ssssss", "command", nn_note(r->m, "command"), "data", nn_note(r->m, "data"),
-          "images", line.data);
+          "images", data_line(r->d).text);
   show_table(&p, &t, "Settings", NULL, 0, NULL, 0);
-  page_save(&p, "report.html", title, head.data);
-  text_free(&head), text_free(&line);
+  page_save(&p, "report.html", line_of("%s on %s", net_name(&r->s), r->d->name).text, head.data);
+  text_free(&head);
   r->paged = now();
 }
 
@@ -2337,7 +2297,7 @@ static double clock_of(void *user) { return ((struct run *)user)->mark = now(); 
 
 /* nn_fit of a run, of which all ranks take a share, beginning with a copy of rank 0's model. */
 static nn_status run_fit(struct run *r) {
-  const struct path last = in_folder(r->folder, "last.nn"), best = in_folder(r->folder, "best.nn");
+  const struct line last = in_folder(r->folder, "last.nn"), best = in_folder(r->folder, "best.nn");
   const int writes = *r->folder != 0;
   size_t size = writes && rank_count() > 1 ? nn_save_size(r->m, &r->progress) : 0;
   nn_fit_options fit = {
@@ -2394,11 +2354,10 @@ static nn_status find_stuck(void *user, nn_model *m, const nn_batch *b, int firs
 
 /* The whole test set, for the last model and the best; then all is kept. */
 static void run_finish(struct run *r) {
-  const struct path last = in_folder(r->folder, "last.nn"), best = in_folder(r->folder, "best.nn");
+  const struct line last = in_folder(r->folder, "last.nn"), best = in_folder(r->folder, "best.nn");
   nn_config c = config_of(&r->s);
   nn_dataset d = r->d->test;
   int32_t watched[WATCHED];
-  char result[256];
   if (!r->last.rows) must(r->m, nn_evaluate(r->m, &d, &r->last));
   r->of_best = r->last;
   if (r->progress.best_step && r->progress.best_step != r->progress.step) {
@@ -2420,10 +2379,11 @@ static void run_finish(struct run *r) {
   nn_model *kept = load_model(last.text, &c).model;
   must(kept, nn_survey(kept, &d, find_stuck, r));
   nn_destroy(kept);
-  snprintf(result, sizeof result, "accuracy=%.9g best=%.9g best_step=%lld diverged=%d seconds=%.3f"
-           "%s%s", r->last.accuracy, r->of_best.accuracy, (long long)r->progress.best_step,
-           diverged(r), r->seconds, *r->stuck ? "\n" : "", r->stuck);
-  must(r->m, nn_set_note(r->m, "result", result));
+  const struct line result = line_of(
+      "accuracy=%.9g best=%.9g best_step=%lld diverged=%d seconds=%.3f%s%s", r->last.accuracy,
+      r->of_best.accuracy, (long long)r->progress.best_step, diverged(r), r->seconds,
+      *r->stuck ? "\n" : "", r->stuck);
+  must(r->m, nn_set_note(r->m, "result", result.text));
   save_run(r);
   if (r->again) remove(in_folder(r->folder, "last.nn.previous").text); /* rows are many */
 }
@@ -2463,18 +2423,19 @@ static int run_train(struct run *r) {
 /* ---- beginning and going on ---- */
 
 /* The folder that --out names, or the first free one runs/NAME-NNN. */
-static void choose_folder(char path[PATH_SIZE], const struct settings *s, const char *name) {
-  make_folders(is_set(s, OPT_OUT) ? s->v[OPT_OUT].text : "runs");
-  for (int i = 1; !is_set(s, OPT_OUT); i++) {
-    path_of(path, "runs/%s-%03d", name, i);
-    if (make_folder(path) == 0) return;
-    if (errno != EEXIST) fail("the folder %s cannot be made: %s", path, strerror(errno));
+static struct line choose_folder(const struct settings *s, const char *name) {
+  const char *out = s->v[OPT_OUT].text;
+  make_folders(*out ? out : "runs");
+  for (int i = 1; !*out; i++) {
+    const struct line path = path_of("runs/%s-%03d", name, i);
+    if (make_folder(path.text) == 0) return path;
+    if (errno != EEXIST) fail("the folder %s cannot be made: %s", path.text, strerror(errno));
   }
-  path_of(path, "%s", s->v[OPT_OUT].text);
-  if (holds_run(path))
-    fail("%s already holds a run: give another --out, or go on with it by --resume %s", path, path);
-  if (holds(path, "report.html"))
-    fail("%s/report.html is that of a sweep, demo or the like: give another --out", path);
+  if (holds_run(out))
+    fail("%s already holds a run: give another --out, or go on with it by --resume %s", out, out);
+  if (holds(out, "report.html"))
+    fail("%s/report.html is that of a sweep, demo or the like: give another --out", out);
+  return path_of("%s", out);
 }
 
 /* The last checkpoint, as a model to be read, or where it is damaged the one before. */
@@ -2488,21 +2449,20 @@ static nn_status load_last(const char *folder, nn_load_result *loaded, nn_messag
 /* A new model, with what it begins with noted. */
 static void make_model(struct run *r, nn_config *c) {
   const char *from = r->s.v[OPT_FROM].text;
-  char data[sizeof r->d->name + 10], path[PATH_SIZE];
+  const struct line data = line_of("%s\n%08lx", r->d->name, (unsigned long)r->d->crc);
   nn_weights w;
   r->m = build_model(&r->s, c, r->d, r->total);
   must(r->m, nn_get_config(r->m, c));
   give(&r->s, OPT_ISA, nn_isa_name(c->isa));
-  snprintf(data, sizeof data, "%s\n%08lx", r->d->name, (unsigned long)r->d->crc);
-  must(r->m, nn_set_note(r->m, "data", data));
+  must(r->m, nn_set_note(r->m, "data", data.text));
   if (r->d->class_names.size) must(r->m, nn_set_note(r->m, "classes", r->d->class_names.data));
   for (int k = 0; k < LOG_COLUMNS; k++)
     text_add(&r->log, "%s%c", log_columns[k].name, k + 1 < LOG_COLUMNS ? ',' : '\n');
   if (!*from) return;
-  if (is_weights(from) && !is_folder(from)) path_of(path, "%s", from);
-  else model_path(path, from);
-  need_own(path);
-  must(r->m, nn_load_weights(r->m, path, NULL, &w));
+  const struct line path = is_weights(from) && !is_folder(from) ? path_of("%s", from)
+                                                                : model_path(from);
+  need_own(path.text);
+  must(r->m, nn_load_weights(r->m, path.text, NULL, &w));
   if (!w.found) fail("--from %s: its arrays are not this net's (nn info lists them)", from);
   note("%d arrays come from %s; %d are not in it and %d have another shape%s%s", w.found, from,
        w.missing, w.reshaped, w.reshaped ? ", as " : "", w.first_reshaped);
@@ -2510,7 +2470,7 @@ static void make_model(struct run *r, nn_config *c) {
 
 /* That of the last checkpoint, with all that it notes. */
 static void load_checkpoint(struct run *r, const nn_config *c) {
-  const struct path last = in_folder(r->folder, "last.nn"), best = in_folder(r->folder, "best.nn");
+  const struct line last = in_folder(r->folder, "last.nn"), best = in_folder(r->folder, "best.nn");
   nn_load_result loaded, best_one = {0};
   nn_optimizer o;
   nn_message why;
@@ -2583,7 +2543,7 @@ static void resume_settings(struct run *r, const struct settings *typed) {
   struct settings *s = &r->s;
   nn_load_result loaded;
   nn_message why;
-  path_of(r->folder, "%s", typed->v[OPT_RESUME].text);
+  strcpy(r->folder, path_of("%s", typed->v[OPT_RESUME].text).text);
   if (!holds_run(r->folder)) fail("%s is not the folder of a run: last.nn is missing", r->folder);
   if (load_last(r->folder, &loaded, &why)) fail("%s; nor can last.nn.previous be read", why.text);
   if (!noted_settings(loaded.model, s, &why)) fail("%s/last.nn: %s", r->folder, why.text);
@@ -2614,10 +2574,9 @@ static int run_command(struct settings *typed) {
   if (resumes) {
     if (typed->v[OPT_OUT].given)
       wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
-    complete_isa(typed);
     resume_settings(&r, typed);
   } else {
-    complete(&r.s);
+    need_right(&r.s, complete(&r.s));
   }
   const char *from = r.s.v[OPT_FROM].text;
   if (*from && !resumes && !is_folder(from) && !file_exists(from))
@@ -2626,7 +2585,8 @@ static int run_command(struct settings *typed) {
   tell_data(&d, is_set(&r.s, OPT_QUIET));
   r.d = &d;
   if (!resumes)
-    choose_folder(r.folder, &r.s, r.s.command->bit == CIFAR10 ? "cifar10" : r.s.v[OPT_CELL].text);
+    strcpy(r.folder, choose_folder(&r.s, r.s.command->bit == CIFAR10
+                                         ? "cifar10" : r.s.v[OPT_CELL].text).text);
   run_begin(&r);
   const int stopped = run_train(&r);
   if (diverged(&r))
@@ -2635,14 +2595,10 @@ static int run_command(struct settings *typed) {
   if (!stopped && r.progress.best_step == 0)
     fail("no test had a finite loss, so there is no best model: give a lower --lr or --clip-norm 1 "
          "(%s)", r.folder);
-  if (!stopped) {
-    struct text t = {0};
-    text_result(&t, &r);
-    printf("%s on %s: %s, %s parameters, %s of training; %s/report.html\n", net_name(&r.s), d.name,
-           t.data, grouped((double)parameter_count(r.m)).text, duration(r.seconds).text, r.folder);
-    if (*d.said) puts(d.said);
-    text_free(&t);
-  }
+  if (!stopped)
+    printf("%s on %s: %s, %s parameters, %s of training; %s/report.html\n%s%s", net_name(&r.s),
+           d.name, result_line(&r).text, grouped((double)parameter_count(r.m)).text,
+           duration(r.seconds).text, r.folder, d.said, *d.said ? "\n" : "");
   run_free(&r);
   data_free(&d);
   return stopped ? 128 + stopped : 0;
@@ -2725,7 +2681,6 @@ struct study {
   struct trial *trials;
   int count, seeds, asked, before; /* the last two: of runs, and of those done before */
   double shares; /* the demonstration: of all trials in its budget; 0: none is planned */
-  char said[sizeof((struct data *)0)->said + 2]; /* of the data, behind every title */
   lock *lock;
 };
 
@@ -2743,7 +2698,7 @@ static struct trial *add_trial(struct study *st, const char *name, const struct 
   const int count = split(keep(line), words, 80), first = !base;
   if (base) t->s = *base;
   else set_standards(&t->s, find_command(words[0]));
-  read_words(&t->s, count - first, words + first);
+  need_right(&t->s, read_words(&t->s, count - first, words + first));
   for (int k = 0; k < 4; k++) t->s.v[shared[k]] = st->typed->v[shared[k]];
   if (is_set(st->typed, OPT_MINIATURE)) {
     t->s.v[OPT_EPOCHS].text = "";
@@ -2751,7 +2706,7 @@ static struct trial *add_trial(struct study *st, const char *name, const struct 
     give(&t->s, OPT_TEST_EVERY, "10");
     if (number_of(&t->s, OPT_BATCH) > 20) give(&t->s, OPT_BATCH, "20");
   }
-  complete(&t->s);
+  need_right(&t->s, complete(&t->s));
   return t;
 }
 
@@ -2759,13 +2714,11 @@ static struct trial *add_trial(struct study *st, const char *name, const struct 
 static void add_presets(struct study *st, int demo) {
   for (const struct group *g = groups; g < groups + GROUPS; g++)
     for (const struct preset *p = g->rows; p < g->rows + MOST_PRESETS && p->name; p++) {
-      struct text line = {0};
       if ((g->study == DEMO_ROWS) != demo) continue;
-      text_add(&line, "%s %s %s %s", g->given, g->chosen, p->given, p->chosen);
-      struct trial *t = add_trial(st, p->name, NULL, line.data);
+      const struct line line = line_of("%s %s %s %s", g->given, g->chosen, p->given, p->chosen);
+      struct trial *t = add_trial(st, p->name, NULL, line.text);
       t->group = g;
       t->preset = p;
-      text_free(&line);
     }
 }
 
@@ -2777,7 +2730,6 @@ static const struct data *study_data(struct study *st, const struct settings *s)
   data_free(&st->data);
   data_find(&st->data, s, 1);
   if (is_set(st->typed, OPT_MINIATURE)) data_thin(&st->data);
-  snprintf(st->said, sizeof st->said, "%s%s", *st->data.said ? ". " : "", st->data.said);
   tell_data(&st->data, is_set(st->typed, OPT_QUIET));
   st->of = of;
   return &st->data;
@@ -2814,7 +2766,7 @@ static enum state find_run(const struct study *st, const struct trial *t, double
   snprintf(r->seed, sizeof r->seed, "%.0f", seed);
   r->s = t->s;
   give(&r->s, OPT_SEED, r->seed);
-  path_of(r->folder, "%s/%s/seed-%s", st->page.folder, t->name, r->seed);
+  strcpy(r->folder, path_of("%s/%s/seed-%s", st->page.folder.text, t->name, r->seed).text);
   if (!holds_run(r->folder)) return NOT_RUN;
   if (load_last(r->folder, &loaded, &why)) return DAMAGED;
   if (noted_settings(loaded.model, &s, &why)) {
@@ -2863,23 +2815,6 @@ static enum state add_result(struct trial *t, nn_model *m) {
   return DONE;
 }
 
-/* Trains a trial's run from its beginning or from where it stopped. 0, or the signal. */
-static int train_one(struct study *st, const struct trial *t, struct run *r) {
-  struct text line = {0};
-  make_folders(r->folder);
-  r->d = study_data(st, &r->s);
-  r->again = st->again.data;
-  r->quiet = st->typed->command->bit != DEMO; /* no line a test */
-  run_begin(r);
-  const int stopped = run_train(r);
-  text_result(&line, r);
-  if (!stopped && !is_set(st->typed, OPT_QUIET))
-    fprintf(stderr, "%s, seed %s: %s%s, %s\n", t->name, r->seed, line.data,
-            diverged(r) ? ", diverged" : "", duration(r->seconds).text);
-  text_free(&line);
-  return stopped;
-}
-
 /* Adds what there is of a trial's run, which is trained first if that is asked for and it is not
  * done. Nothing that is wrong with one that is not trained keeps others from being shown. 0, or the
  * signal. */
@@ -2897,10 +2832,21 @@ static int take_run(struct study *st, struct trial *t, double seed, int asked) {
   if (trains && state == DAMAGED)
     fail("%s is damaged: remove it, and the run is trained anew", r.folder);
   if (trains && st->shares > 0 && state == NOT_RUN) plan_steps(st, t, &r.s);
-  if (trains) stopped = train_one(st, t, &r), state = DONE;
+  if (trains) { /* from its beginning or from where it stopped */
+    make_folders(r.folder);
+    r.d = study_data(st, &r.s);
+    r.again = st->again.data;
+    r.quiet = st->typed->command->bit != DEMO; /* no line a test */
+    run_begin(&r);
+    stopped = run_train(&r);
+    state = DONE;
+    if (!stopped && !is_set(st->typed, OPT_QUIET))
+      fprintf(stderr, "%s, seed %s: %s%s, %s\n", t->name, r.seed, result_line(&r).text,
+              diverged(&r) ? ", diverged" : "", duration(r.seconds).text);
+  }
   if (state == DONE && !stopped) state = add_result(t, r.m);
   if (state == DONE && t->accuracy.count == 1)
-    path_of(t->link, "%s/report.html", r.folder + strlen(st->page.folder) + 1);
+    strcpy(t->link, path_of("%s/report.html", r.folder + strlen(st->page.folder.text) + 1).text);
   if (state == DAMAGED) {
     t->damaged++;
     note("%s/last.nn is damaged: remove its folder, and the run is trained anew", r.folder);
@@ -2944,7 +2890,7 @@ static int show_trials(struct study *st, int study, const char *id, const char *
   const int compares = st->typed->command->bit == EXPERIMENT;
   struct table to = {compares ? compared_heads : row_heads, NULL, 0};
   const char **links = allocate((size_t)st->count, sizeof *links);
-  struct text full = {0}, runs = {0};
+  struct text runs = {0};
   int rows = 0;
   for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
     const nn_moments *a = &t->accuracy;
@@ -2957,19 +2903,20 @@ static int show_trials(struct study *st, int study, const char *id, const char *
     if (t->diverged) text_add(&runs, " (%d diverged)", t->diverged);
     else if (t->dead) text_add(&runs, " (%d dead: %s)", t->dead, t->stuck);
     if (t->damaged && a->count) text_add(&runs, " (and %d damaged)", t->damaged);
-    put_text(&to, "%s", t->name);
+    put_text(&to, t->name);
     if (compares) put_verdict(&to, st, t);
     put_row(&to, "nnnnnnsns", mean_of(a), spread * sqrt(a->m2 / fmax((double)a->count - 1, 1)),
             spread * a->min, spread * a->max, mean_of(&t->best), mean_of(&t->seconds), runs.data,
             mean_of(&t->parameters), a->count ? t->data : "-");
   }
-  text_add(&full, "%s%s%s", title, is_set(st->typed, OPT_MINIATURE)
-           ? ". A miniature (--quick), which proves nothing" : "", st->said);
+  const char *quick = is_set(st->typed, OPT_MINIATURE)
+                      ? ". A miniature (--quick), which proves nothing" : "";
+  const char *said = st->data.said;
   if (rows) section(&st->page, id, studies[study].title ? title : "Results", NULL, 0);
   if (rows)
-    show_table(&st->page, &to, full.data, id, study == DEMO_ROWS ? ON_STDOUT | COLOURED : ON_STDOUT,
-               links, study == SWEEP);
-  text_free(&full), text_free(&runs);
+    show_table(&st->page, &to, line_of("%s%s%s%s", title, quick, *said ? ". " : "", said).text, id,
+               study == DEMO_ROWS ? ON_STDOUT | COLOURED : ON_STDOUT, links, study == SWEEP);
+  text_free(&runs);
   free(links);
   return rows;
 }
@@ -3010,7 +2957,7 @@ static void show_axis(struct study *st, enum option o) {
     links[count++] = t->link;
     put_text(&to, "test accuracy");
     if (options[o].kind == WHOLE || options[o].kind == REAL) put_number(&to, number_of(&t->s, o));
-    else put_text(&to, "%s", t->s.v[o].text);
+    else put_text(&to, t->s.v[o].text);
     put_row(&to, "ns", t->accuracy.mean, t->name);
   }
   show_table(&st->page, &to, word_of("Test accuracy against %s", options[o].name).text, NULL,
@@ -3027,7 +2974,8 @@ static void show_all(struct study *st, const char *title) {
   for (int study = 0; study < STUDIES; study++) {
     const char *id = studies[study].id, *own = studies[study].title;
     if (!show_trials(st, study, id, own ? own : title)) {
-      remove(in_folder(st->page.folder, word_of("%s.csv", id).text).text); /* of an earlier call */
+      /* of an earlier call: */
+      remove(in_folder(st->page.folder.text, word_of("%s.csv", id).text).text);
       continue;
     }
     for (int g = 0; g < GROUPS && study != SWEEP; g++) show_curves(st, study, &groups[g]);
@@ -3043,7 +2991,7 @@ static void show_all(struct study *st, const char *title) {
   page_save(&st->page, "report.html", title, "");
   printf("\n%d of %d runs were done before", st->before, st->asked);
   if (others) printf(", and %d row%s of earlier calls", others, others > 1 ? "s" : "");
-  printf("; report: %s/report.html\n", st->page.folder);
+  printf("; report: %s/report.html\n", st->page.folder.text);
 }
 
 static void study_free(struct study *st) {
@@ -3060,9 +3008,9 @@ static int run_study(struct study *st, const char *title) {
   const double first = number_of(st->typed, OPT_SEED);
   struct trial *const end = st->trials + st->count;
   int stopped = 0;
-  need_no_run(st->page.folder);
-  make_folders(st->page.folder);
-  if (!is_set(st->typed, OPT_DONE)) st->lock = take_folder(st->page.folder);
+  need_no_run(st->page.folder.text);
+  make_folders(st->page.folder.text);
+  if (!is_set(st->typed, OPT_DONE)) st->lock = take_folder(st->page.folder.text);
   for (struct trial *t = st->trials; t < end; t++) {
     for (int k = 0; k < st->seeds && !stopped; k++)
       stopped = take_run(st, t, first + k, !t->unasked);
@@ -3237,21 +3185,20 @@ static void add_demo(struct study *st) {
 static int study_command(struct settings *typed, const char *const *words) {
   const char *const command = typed->command->name;
   const int is_demo = typed->command->bit == DEMO, is_sweep = typed->command->bit & TRAIN;
+  const int quick = is_set(typed, OPT_MINIATURE);
   struct study st = {.typed = typed, .seeds = whole_of(typed, OPT_SEEDS)};
   struct word title = word_of(is_demo ? "Networks compared" : "Experiments");
   int status = 0;
   if (is_set(typed, OPT_RESUME)) refuse(typed, "several runs go on by the command that began them");
-  complete_isa(typed);
   if (number_of(typed, OPT_SEED) + st.seeds - 1 > options[OPT_SEED].most)
     refuse(typed, "--seed %s and those after it are too large", typed->v[OPT_SEED].text);
   for (int i = 0; words[i]; i++) text_put(&st.again, i ? " " : ""), text_word(&st.again, words[i]);
-  if (is_set(typed, OPT_OUT)) path_of(st.page.folder, "%s", typed->v[OPT_OUT].text);
-  else if (is_sweep) path_of(st.page.folder, "runs/sweep-%s", command);
-  else if (!is_demo)
-    path_of(st.page.folder, "runs/experiments%s", is_set(typed, OPT_MINIATURE) ? "-quick" : "");
+  if (is_set(typed, OPT_OUT)) st.page.folder = path_of("%s", typed->v[OPT_OUT].text);
+  else if (is_sweep) st.page.folder = path_of("runs/sweep-%s", command);
+  else if (!is_demo) st.page.folder = path_of("runs/experiments%s", quick ? "-quick" : "");
   else {
-    choose_folder(st.page.folder, typed, "demo");
-    text_put(&st.again, " --out "), text_word(&st.again, st.page.folder);
+    st.page.folder = choose_folder(typed, "demo");
+    text_put(&st.again, " --out "), text_word(&st.again, st.page.folder.text);
   }
   if (is_demo) add_demo(&st);
   else if (!is_sweep) add_presets(&st, 0), choose(&st, typed->operands ? *typed->operand : "all");
@@ -3397,11 +3344,11 @@ static const nn_real *go_back(const struct look *l, nn_model *m, int node, int m
 
 static void look_filters(struct look *l) {
   nn_model *models[MOST_STAGES];
-  show_filters(&l->page, l->m, "Filters of the model", "filters");
-  if (l->stages < 2) return;
+  show_filters(&l->page, &l->m, 1, "Filters of the model", NULL, "filters");
   for (int i = 0; i < l->stages; i++) models[i] = l->stage[i].m;
-  compare_filters(&l->page, models, l->stages, "The same filters over the training", l->heads);
-  figure_end(&l->page, "filters-way", "]");
+  if (l->stages > 1)
+    show_filters(&l->page, models, l->stages, "The same filters over the training", l->heads,
+                 "filters-way");
 }
 
 /* ---- activations ---- */
@@ -3565,14 +3512,13 @@ static void look_occlusion(struct look *l) {
   nn_occlusion_options o = {.side = square_of(l), .stride = 1, .fill = l->d.cover,
                             .node = nodes[depth > 1 ? depth - 2 : 0]};
   const nn_node_info n = node_of(l->m, o.node);
-  char said[160];
+  const struct line said = line_of("The square has %d x %d pixels; the map is one of %s.", o.side,
+                                   o.side, n.name);
   must(l->m, nn_occlusion_size(l->m, &o, &dim[1], &dim[2]));
   const int size = dim[1] * dim[2];
   nn_real *maps = allocate(3 * (size_t)size, sizeof *maps);
   int32_t *best = allocate((size_t)size, sizeof *best);
-  snprintf(said, sizeof said, "The square has %d x %d pixels; the map is one of %s.", o.side,
-           o.side, n.name);
-  pictures(&l->page, "Occlusion", "gray", occlusion_heads, said);
+  pictures(&l->page, "Occlusion", "gray", occlusion_heads, said.text);
   for (int i = 0; i < l->shown; i++) {
     size_t strongest = 0;
     image_item(l, l->image[i]);
@@ -3803,7 +3749,7 @@ static void look_correspondence(struct look *l) {
       take(l, l->m, image, n);
       cover_part(l, n, part, side, nodes + 1, count, &r, s);
     }
-    put_text(&t, "%s", parts[part].name);
+    put_text(&t, parts[part].name);
     for (int k = 0; k < count; k++) put_row(&t, "nn", s[k].mean, nn_moments_deviation(&s[k]));
   }
   show_table(&l->page, &t, "Correspondence of parts", "correspondence", ON_STDOUT, NULL, 0);
@@ -3857,8 +3803,7 @@ static void look_depth(struct look *l) {
   const char *const names[3] = {"this net", "the same net untrained", name};
   for (int k = 0; k < depth; k++) {
     const nn_node_info n = node_of(l->m, nodes[k]);
-    put_text(&t, "%d: %s", k, k ? n.name : "the image");
-    put_number(&t, (double)size_of(&n));
+    put_row(&t, "sn", line_of("%d: %s", k, k ? n.name : "the image").text, (double)size_of(&n));
     for (int way = 0; way < 3; way++) {
       const double v = probe_depth(l, &n, way == 2 ? &other : &l->d, way != 1);
       put_number(&t, v);
@@ -3944,7 +3889,7 @@ static void add_snapshot(void *user, const char *path) {
  * every second, or as many as there is room for, the last one always. */
 static void find_stages(struct look *l, const char *folder) {
   enum { ROOM = MOST_STAGES - 2 };
-  const struct path snapshots = in_folder(folder, "snapshots");
+  const struct line snapshots = in_folder(folder, "snapshots");
   if (is_folder(snapshots.text)) each_file(snapshots.text, add_snapshot, l);
   const int all = l->stages - 1, each = (all + ROOM - 1) / ROOM;
   qsort(l->stage + 1, (size_t)all, sizeof *l->stage, by_step);
@@ -3966,16 +3911,15 @@ static void open_look(struct look *l) {
   const char *path = l->typed->operand[l->typed->operands - 1];
   const int quick = is_set(l->typed, OPT_MINIATURE);
   const nn_dataset *d = &l->d.test;
-  char checkpoint[PATH_SIZE];
   nn_message why;
   l->of_run = is_folder(path);
   if (l->of_run) refuse_old(path);
   need_own(path);
-  path_of(l->path, l->of_run ? "%s/best.nn" : "%s", path);
-  path_of(checkpoint, l->of_run ? "%s/last.nn" : "%s", path);
+  strcpy(l->path, path_of(l->of_run ? "%s/best.nn" : "%s", path).text);
   if (l->of_run && !file_exists(l->path))
     fail("%s is missing: %s is neither the folder of a run nor a model's file", l->path, path);
-  const nn_load_result last = load_model(checkpoint, NULL); /* its notes are the run's */
+  const struct line checkpoint = path_of(l->of_run ? "%s/last.nn" : "%s", path);
+  const nn_load_result last = load_model(checkpoint.text, NULL); /* its notes are the run's */
   const int known = noted_settings(last.model, &l->s, &why);
   l->m = stage_model(l, l->path);
   l->in = node_of(l->m, 0);
@@ -4048,14 +3992,13 @@ static void choose_images(struct look *l) {
 static int look_command(struct settings *typed) {
   struct look *l = allocate(1, sizeof *l);
   struct page *p = &l->page;
-  struct text head = {0}, line = {0};
+  struct text head = {0};
   const char *what = typed->operand[0], *model = typed->operand[1];
   const nn_message why = set_option(typed, OPT_WHAT, what);
   if (*why.text) refuse(typed, "'%s' %s", what, why.text);
-  check_needs(typed);
+  need_right(typed, check_needs(typed));
   const int which = whole_of(typed, OPT_WHAT), quick = is_set(typed, OPT_MINIATURE);
   const int first = which < LOOKS ? which : 0, end = which < LOOKS ? which + 1 : LOOKS;
-  complete_isa(typed);
   l->typed = typed;
   open_look(l);
   l->x = allocate(AT_ONCE * size_of(&l->in), sizeof *l->x);
@@ -4063,11 +4006,11 @@ static int look_command(struct settings *typed) {
   l->share = allocate((size_t)l->d.test.count * size_of(&l->out), sizeof *l->share);
   must(l->m, nn_survey(l->m, &l->d.test, classify, l));
   choose_images(l);
-  if (is_set(typed, OPT_OUT)) path_of(p->folder, "%s", typed->v[OPT_OUT].text);
-  else if (is_folder(model)) path_of(p->folder, "%s/look%s", model, quick ? "-quick" : "");
-  else path_of(p->folder, "%.*s-look", (int)strlen(model) - 3 * ends_with(model, ".nn"), model);
-  if (is_set(typed, OPT_OUT)) need_no_run(p->folder);
-  make_folders(p->folder);
+  if (is_set(typed, OPT_OUT)) p->folder = path_of("%s", typed->v[OPT_OUT].text);
+  else if (is_folder(model)) p->folder = path_of("%s/look%s", model, quick ? "-quick" : "");
+  else p->folder = path_of("%.*s-look", (int)strlen(model) - 3 * ends_with(model, ".nn"), model);
+  if (is_set(typed, OPT_OUT)) need_no_run(p->folder.text);
+  make_folders(p->folder.text);
   int nodes[NN_MAX_NODES];
   const int has[NEEDS] = {first_weights(l->m).value != NULL, last_of(l->m, "conv") >= 0,
                           l->stages > 1, l->in.rank == 2 && last_of(l->m, "rnn|lstm|gru") >= 0,
@@ -4088,19 +4031,15 @@ static int look_command(struct settings *typed) {
       fprintf(stderr, "%s: %s\n", looks[i].name, duration(now() - start).text);
   }
   const double step = (double)l->stage[l->own].step;
-  text_add(&line, "%s: ", l->path);
-  if (step >= 0) text_add(&line, "step %s, ", grouped(step).text);
-  text_add(&line, "%s test images of %s%s", grouped(l->d.test.count).text, l->d.name,
-           quick ? " (--quick)" : "");
-  json(&head, "$k", "summary", line.data);
+  const struct word at = step < 0 ? (struct word){""} : word_of("step %s, ", grouped(step).text);
+  json(&head, "$k", "summary", line_of("%s: %s%s test images of %s%s", l->path, at.text,
+       grouped(l->d.test.count).text, l->d.name, quick ? " (--quick)" : "").text);
   if (l->of_run && !is_set(typed, OPT_OUT)) json(&head, ",'links':[['the run','../report.html']]");
-  line.size = 0;
-  text_add(&line, "Inside %s", l->path);
-  page_save(p, word_of("%s.html", what).text, line.data, head.data);
-  printf("report: %s/%s.html\n", p->folder, what);
+  page_save(p, word_of("%s.html", what).text, line_of("Inside %s", l->path).text, head.data);
+  printf("report: %s/%s.html\n", p->folder.text, what);
   for (int i = 0; i < l->stages; i++) nn_destroy(l->stage[i].m);
   data_free(&l->d);
-  text_free(&head), text_free(&line);
+  text_free(&head);
   free(l->stage), free(l->found), free(l->share), free(l->x), free(l);
   return 0;
 }
@@ -4126,14 +4065,13 @@ static int play_command(struct settings *typed) {
   const char *const model = typed->operand[0];
   struct look *l = allocate(1, sizeof *l);
   struct text data = {0};
-  char path[PATH_SIZE];
   if (!play_lines[0]) fail("this program was built without the page for it: make web builds both");
-  complete_isa(typed);
   l->typed = typed;
   open_look(l);
-  if (is_set(typed, OPT_OUT)) path_of(path, "%s/play.html", typed->v[OPT_OUT].text);
-  else if (is_folder(model)) path_of(path, "%s/play.html", model);
-  else path_of(path, "%.*s-play.html", (int)strlen(model) - 3 * ends_with(model, ".nn"), model);
+  const int whole = (int)strlen(model), bare = whole - 3 * ends_with(model, ".nn");
+  const struct line path = is_set(typed, OPT_OUT) ? in_folder(typed->v[OPT_OUT].text, "play.html")
+                           : path_of("%.*s%cplay.html", is_folder(model) ? whole : bare, model,
+                                     is_folder(model) ? '/' : '-');
   if (is_set(typed, OPT_OUT)) make_folders(typed->v[OPT_OUT].text);
   const size_t size = nn_save_size(l->m, NULL);
   void *bytes = allocate(size, 1);
@@ -4143,8 +4081,8 @@ static int play_command(struct settings *typed) {
   play_images(&data, "test", &l->d.test, size_of(&l->in) == 784 ? 200 : 60);
   play_images(&data, "train", &l->d.train, size_of(&l->in) == 784 ? 600 : 0);
   text_put(&data, "}\n");
-  write_page(path, play_lines, NULL, &data);
-  printf("page: %s\n", path);
+  write_page(path.text, play_lines, NULL, &data);
+  printf("page: %s\n", path.text);
   for (int i = 0; i < l->stages; i++) nn_destroy(l->stage[i].m);
   data_free(&l->d);
   text_free(&data);
@@ -4158,13 +4096,12 @@ static int data_command(const struct settings *s) {
     const char *name = wanted[k].command;
     struct settings of = *s;
     struct data d;
-    struct text t = {0};
     of.command = find_command(name);
-    if (data_find(&d, &of, 0)) text_data(&t, &d);
-    else if (named_place(s)) text_add(&t, "nothing in %s", named_place(s));
-    else text_add(&t, "drawn by the program; data/fetch %s downloads real images", name);
-    printf("%-8s %s\n", name, t.data);
-    text_free(&t);
+    const int found = data_find(&d, &of, 0);
+    printf("%-8s ", name);
+    if (found) puts(data_line(&d).text);
+    else if (named_place(s)) printf("nothing in %s\n", named_place(s));
+    else printf("drawn by the program; data/fetch %s downloads real images\n", name);
     data_free(&d);
   }
   return 0;
@@ -4188,14 +4125,14 @@ static void add_npy(void *user, const char *path) {
   static const size_t sizes[] = {0, 1, 4, 8, 4, 8};
   struct bundle *b = user;
   double dim[8], place[2] = {(double)b->numbers.size, 0};
-  char name[PATH_SIZE];
   if (!ends_with(path, ".npy")) return;
+  const char *name = path + strlen(b->path) + 1;
+  const struct line bare = path_of("%.*s", (int)strlen(name) - 4, name);
   nn_array a = read_array(path);
   for (int k = 0; k < a.rank; k++) dim[k] = (double)a.dim[k];
   text_bytes(&b->numbers, a.data, a.count * sizes[a.type]);
   place[1] = (double)b->numbers.size;
-  path_of(name, "%.*s", (int)(strlen(path) - strlen(b->path) - 5), path + strlen(b->path) + 1);
-  json(&b->header, ",$s:{'dtype':$s,'shape':$N,'data_offsets':$N}", name, types[a.type], dim,
+  json(&b->header, ",$s:{'dtype':$s,'shape':$N,'data_offsets':$N}", bare.text, types[a.type], dim,
        (size_t)a.rank, place, (size_t)2);
   nn_array_free(&a);
 }
@@ -4214,15 +4151,14 @@ static struct text read_weights(const char *path) {
 /* A folder with an npy file for each array, NAME.npy: as an npz in memory, which is listed. */
 static int save_npy(void *user, const nn_stored *s) {
   nn_array a = {NN_F32, s->rank, {0}, s->count, (void *)(uintptr_t)s->bytes, {0}};
-  char path[PATH_SIZE], folder[PATH_SIZE];
   nn_message why;
   if (*s->name == '/' || strstr(s->name, "..") || strpbrk(s->name, "\\:"))
     fail("%s cannot be the name of a file: give the array another one by --names", s->name);
   memcpy(a.dim, s->dim, sizeof a.dim);
-  path_of(path, "%s/%s.npy", (const char *)user, s->name);
-  path_of(folder, "%.*s", (int)(name_of(path) - path), path); /* its name may have a / */
-  make_folders(folder);
-  if (nn_npy_save(path, &a, &why)) fail("%s", why.text);
+  const struct line path = path_of("%s/%s.npy", (const char *)user, s->name);
+  const int folder = (int)(name_of(path.text) - path.text); /* its name may have a / */
+  make_folders(path_of("%.*s", folder, path.text).text);
+  if (nn_npy_save(path.text, &a, &why)) fail("%s", why.text);
   return 0;
 }
 static nn_status save_folder(nn_model *m, const char *names, const char *path) {
@@ -4366,7 +4302,6 @@ static int convert_command(const struct settings *s) {
   nn_config c = nn_config_default();
   struct text names = {0};
   nn_weights_options o = {.strict = 1, .by_order = by_order, .keras = is_set(s, OPT_KERAS)};
-  char net[PATH_SIZE];
   if (form < 0)
     refuse(s, "%s: the name of what is to be written ends in one of "
            ".nn, .onnx, .safetensors, .npz, .h, /", to);
@@ -4379,16 +4314,16 @@ static int convert_command(const struct settings *s) {
   if (is_set(s, OPT_NAMES) && by_order) refuse(s, "--names and --by-order exclude each other");
   if (!comes_in && is_set(s, OPT_NAMES) && (form == TO_NN || form == TO_ONNX || form == TO_C))
     refuse(s, "--names is for files of weights: %s and %s are models", from, to);
-  model_path(net, comes_in ? s->v[OPT_NET].text : from);
+  const struct line net = model_path(comes_in ? s->v[OPT_NET].text : from);
   c.batch = c.inference = 1, c.notes = 1 << 20; /* metadata may be long */
   if (is_set(s, OPT_INT8)) c.batch = 64, c.threads = 0, c.keep_activations = 1;
-  nn_model *m = load_model(net, &c).model;
+  nn_model *m = load_model(net.text, &c).model;
   if (is_set(s, OPT_NAMES)) {
     names = read_bytes(s->v[OPT_NAMES].text);
     text_put(&names, ""); /* a zero behind it */
   }
   o.names = names.data;
-  if (comes_in) take_weights(m, from, &o, net);
+  if (comes_in) take_weights(m, from, &o, net.text);
   if (is_set(s, OPT_INT8)) save_int8(s, m, to);
   else must(m, save_form(m, form, comes_in ? NULL : names.data, to));
   printf("%s: %d arrays\n", to, nn_param_count(m));
@@ -4401,7 +4336,6 @@ static int info_command(const struct settings *s) {
   static const char *const names[] = {"SGD", "Adagrad", "RMSprop", "Adam", "AdamW"};
   nn_optimizer o = nn_sgd(0, 0);
   nn_config c = nn_config_default();
-  char path[PATH_SIZE];
   double macs = 0, numbers = 0;
   size_t count;
   if (is_weights(s->operand[0])) {
@@ -4413,16 +4347,16 @@ static int info_command(const struct settings *s) {
     text_free(&file);
     return 0;
   }
-  model_path(path, s->operand[0]);
+  const struct line path = model_path(s->operand[0]);
   c.batch = c.inference = 1;
-  nn_model *m = load_model(path, &c).model;
+  nn_model *m = load_model(path.text, &c).model;
   const size_t to_classify = nn_memory(m);
   nn_destroy(m);
   c.inference = 0;
-  const nn_load_result loaded = load_model(path, &c);
+  const nn_load_result loaded = load_model(path.text, &c);
   m = loaded.model;
   const nn_real *all = nn_parameters(m, &count);
-  printf("%s: %s, %s parameters, CRC-32 %08lx\n", path,
+  printf("%s: %s, %s parameters, CRC-32 %08lx\n", path.text,
          loaded.is_checkpoint ? "checkpoint" : "model", grouped((double)count).text,
          (unsigned long)nn_crc32(0, all, count * sizeof *all));
   nn_get_optimizer(m, &o);
@@ -4564,18 +4498,16 @@ static void predict_file(void *user, const char *name) {
 static int predict_command(struct settings *s) {
   struct predictor p = {.s = s};
   nn_node_info out;
-  char path[PATH_SIZE];
-  complete_isa(s);
   nn_config c = config_of(s);
   c.batch = BATCH;
   c.inference = 1;
-  model_path(path, s->operand[0]);
-  p.m = load_model(path, &c).model;
+  const struct line path = model_path(s->operand[0]);
+  p.m = load_model(path.text, &c).model;
   p.in = node_of(p.m, 0), out = node_of(p.m, nn_output_node(p.m));
-  if (out.rank != 1) fail("%s is not a model that classifies images", path);
+  if (out.rank != 1) fail("%s is not a model that classifies images", path.text);
   for (int i = 1; i < nn_node_count(p.m); i++)
     if (!node_of(p.m, i).inputs)
-      fail("%s takes more than images: it has two inputs or more", path);
+      fail("%s takes more than images: it has two inputs or more", path.text);
   p.dim[0] = p.in.rank == 3 ? p.in.dim[0] : 1;
   p.dim[1] = p.in.rank > 1 ? p.in.dim[p.in.rank - 2] : 1;
   p.dim[2] = p.in.dim[p.in.rank - 1];
@@ -4603,9 +4535,10 @@ static int run(const struct command *c, int count, char **argv, const char **wor
     if (strcmp(words[i], "--help") == 0 || strcmp(words[i], "-h") == 0) return help_command(c);
   set_standards(&s, c);
   s.program = argv[0];
-  read_words(&s, count - 2, words + 2);
+  need_right(&s, read_words(&s, count - 2, words + 2));
   if (s.operands < (c->bit == PREDICT ? 2 : c->operands) && !is_set(&s, OPT_LIST))
     refuse(&s, "usage: nn %s %s", c->name, c->form);
+  if (c->bit & (options[OPT_ISA].commands | PLAYS)) need_right(&s, complete_isa(&s));
   if (c->bit == SOURCES) return data_command(&s);
   if (c->bit == INFO) return info_command(&s);
   if (c->bit == CONVERT) return convert_command(&s);
