@@ -224,10 +224,10 @@ run info timed/last.nn
 ok '--save-seconds saves between tests' test $rc = 0 -a -s timed/last.nn.previous
 
 # ---- two processes in one folder ----
-"$nn" mnist --data set --quiet --cell gru --steps 1000000 --save-every 10 --out held \
+"$nn" mnist --data set --quiet --cell gru --steps 1000000 --save-every 1000000 --out held \
   > out 2> err < /dev/null &
 pid=$!
-await held/last.nn
+await held/last.nn # at step 0, however late it is stopped
 kill -STOP $pid
 rm -f held/[br]* # whatever else a user clears away
 refused 1 '^nn: another process is at work in held$' mnist --resume held --quiet
