@@ -321,9 +321,10 @@ static int read_number(const char *s, double *value) {
 #define STBI_ONLY_BMP
 #define STBI_ONLY_PNM
 #define STBI_NO_STDIO
-/* No array of a decoder may be larger than this: a small file may be a bomb. */
+/* No array of a decoder may be larger than this: a small file may be a bomb. They begin with zeros,
+ * for a JPEG may use tables, and end before pixels, that it never gives. */
 static size_t picture_room;
-#define STBI_MALLOC(size) ((size) > picture_room ? NULL : malloc(size))
+#define STBI_MALLOC(size) ((size) > picture_room ? NULL : calloc(1, size))
 #define STBI_REALLOC(p, size) ((size) > picture_room ? NULL : realloc(p, size))
 #define STBI_FREE free
 #include <stb/stb_image.h>
@@ -891,6 +892,23 @@ static nn_array read_array(const char *path) {
   return parse_array(&file, path);
 }
 
+/* Whether no Huffman table of a JPEG has more than 256 codes: stb_image before 2.28 writes those
+ * beyond past its own. What stb_image takes for a table, this does, too. */
+static int good_tables(const stbi_uc *bytes, size_t size) {
+  for (size_t i = 0, end; i + 3 < size; i = end) {
+    const int marker = bytes[i + 1], plain = marker < 2 || (marker >= 0xD0 && marker <= 0xD9);
+    end = i + 1;
+    if (bytes[i] != 255 || marker == 255 || plain) continue;
+    end = i + 2 + (size_t)(bytes[i + 2] << 8 | bytes[i + 3]);
+    for (size_t at = i + 4, codes; marker == 0xC4 && at < end; at += 17 + codes) {
+      codes = 0;
+      for (size_t k = 1; k <= 16 && at + k < size; k++) codes += bytes[at + k];
+      if (codes > 256) return 0;
+    }
+  }
+  return 1;
+}
+
 /* Makes a picture one image of the shape dim: its middle, scaled so that each pixel is the mean of
  * what it covers. Sizes of dim that are 0 become the picture's, at most 64 x 64. was: the picture's
  * height and width. 0 if the bytes are no picture. */
@@ -899,6 +917,7 @@ static int read_picture(const struct text *file, int dim[3], nn_dataset *to, int
   const int size = file->size < INT32_MAX ? (int)file->size : 0;
   int w, h, c, scans = 0;
   picture_room = 1 << 16; /* for its tables */
+  if (size && *bytes == 255 && !good_tables(bytes, file->size)) return 0;
   if (!stbi_info_from_memory(bytes, size, &w, &h, &c)) return 0;
   if (h < 0 && h > -(1 << 24)) h = -h; /* a BMP's top row comes first */
   /* Each scan of a JPEG, a few bytes maybe, takes as long as all its pixels; ten are usual. */

@@ -637,6 +637,13 @@ jpeg 20 > few.jpg && jpeg 501 > scans.jpg
 run predict whole/best.nn few.jpg
 ok 'a JPEG of many scans is read' test $rc = 0
 refused 1 'scans.jpg is no picture' predict whole/best.nn scans.jpg
+{ head -c 84 few.jpg; printf '\xff\xc4\2\xcc\0\0\0\0\0\0\0\0\0\0\xff\xff\xbb\0\0\0\0'
+  head -c 697 /dev/zero; tail -c +85 few.jpg; } > codes.jpg
+refused 1 'codes.jpg is no picture' predict whole/best.nn codes.jpg
+{ head -c 84 few.jpg; tail -c +107 few.jpg; } > tables.jpg
+for fill in 0 1 250; do MALLOC_PERTURB_=$fill run predict whole/best.nn tables.jpg; cat out; done > filled
+ok 'a JPEG without its tables is read alike, whatever memory holds' test \
+  "$(sort filled | uniq -c | awk '{ print $1 }')" = 3
 bmp() { # bmp HEIGHT BYTE..: two columns of gray pixels
   printf 'BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\2\0\0\0'"$1"'\1\0\x18\0'; head -c 24 /dev/zero
   shift
