@@ -7728,7 +7728,7 @@ int nn_concat(nn_model *m, int a, int b)
 
 int nn_embedding(nn_model *m, int x, int vocabulary, int width)
 {
-  nn__node *node = nn__on(m, NN__ROW(EMBEDDING), x, 1);
+  nn__node *node = nn__on(m, NN__ROW(EMBEDDING), x, 0);
   if (!node) return -1;
   if (m->node[x].kind != NN__TOKENS)
     return nn__fail(m, NN_ERR_SHAPE, "%s: needs nn_input_tokens but reads %s", node->name,
@@ -7952,7 +7952,8 @@ static const char *nn__custom_params(nn_model *m, nn__node *node, const nn_custo
   for (int i = 0; i < s->params; i++) {
     size_t dim[4] = {1, 1, 1, 1};
     size_t all = 1;
-    if (!nn__good_name(s->param[i].name, 15, 0)) return "a parameter's name has 1..15 characters";
+    if (!nn__good_name(s->param[i].name, 15, 0))
+      return "a parameter's name has 1..15 letters, digits, '_', '-'";
     for (int k = 0; k < i; k++)
       if (!strcmp(s->param[i].name, s->param[k].name)) return "two parameters of one name";
     if (s->param[i].rank < 1 || s->param[i].rank > 4) return "a parameter's rank must be 1..4";

@@ -2011,6 +2011,8 @@ static void wrong_shapes(void) {
   REFUSED(e, "lstm1", "[3,8,8]", "", nn_lstm(m, image(m), 10));
   REFUSED(e, "last_step1", "[8]", "", nn_last_step(m, nn_input_vector(m, 8)));
   REFUSED(e, "embedding1", "", "", nn_embedding(m, nn_input_vector(m, 8), 10, 4));
+  REFUSED(e, "embedding1: needs nn_input_tokens", "", "",
+          nn_embedding(m, nn_input_sequence(m, 8, 2), 10, 4));
   REFUSED(e, "linear1", "", "", nn_linear(m, nn_input_tokens(m, 8), 4));
 }
 
@@ -2082,7 +2084,7 @@ static void wrong_custom(void) {
   REFUSED(e, "custom1: the rank is 0", "", "", custom_with(m, NO_RANK, "own"));
   REFUSED(e, "custom1: a size is 0", "", "", custom_with(m, NO_SIZE, "own"));
   REFUSED(e, "the shape of own: params must be", "", "", custom_with(m, MANY_PARAMS, "own"));
-  REFUSED(e, "a parameter's name has 1..15", "", "", custom_with(m, NO_NAME, "own"));
+  REFUSED(e, "a parameter's name has 1..15 letters", "", "", custom_with(m, NO_NAME, "own"));
   REFUSED(e, "a parameter's name has 1..15", "", "", custom_with(m, LONG_NAME, "own"));
   REFUSED(e, "two parameters of one name", "", "", custom_with(m, ONE_NAME, "own"));
   REFUSED(e, "a parameter's size must be", "", "", custom_with(m, NO_PARAM_SIZE, "own"));
