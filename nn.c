@@ -12372,7 +12372,7 @@ static int nn__is_plain(const nn__node *d)
     return d->value == nn__usual_norm.eps && d->second == nn__usual_norm.momentum && !d->no_bias &&
            !d->frozen;
   return w->kernel_h == w->kernel_w && w->stride_h == w->stride_w && w->pad_h == w->pad_w &&
-         w->stride_h && !d->ceil && !d->exclude_pad; /* stride 0: adaptive, kernel its output */
+         w->stride_h && !d->ceil && !d->exclude_pad; /* stride 0: adaptive, to kernel x kernel */
 }
 
 static void nn__io_loss(nn__io *s, nn__node *d, int with)
@@ -12620,11 +12620,12 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d inputs, takes %d", d->name, d->inputs, node->inputs);
   if (!nn__is_loss(node->kind) || !d->has_weights) return;
   node->has_weights = 1;
-  const int has = nn__is_labelled(node->kind) || node->kind == NN__BINARY_CROSS_ENTROPY;
-  const size_t takes = has ? node->cols : 0;
-  if ((size_t)d->has_weights != takes)
-    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights, takes %zu", d->name, d->has_weights,
-                takes);
+  if (!nn__is_labelled(node->kind) && node->kind != NN__BINARY_CROSS_ENTROPY)
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights, of a loss that has none", d->name,
+                d->has_weights);
+  if ((size_t)d->has_weights != node->cols)
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights for %zu classes", d->name, d->has_weights,
+                node->cols);
 }
 
 /* A layer as the options of nn_open have it: inputs of other sizes, cells that carry. */
