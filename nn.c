@@ -13884,10 +13884,11 @@ static int nn__array_named(const nn_model *m, const char *prefix, const char *na
 }
 
 /* The first thing that is wrong with a table. taken: NULL; or, after a file was read, for each
- * array of the model NN__BY_TABLE where the file has what its line says. */
-static nn_status nn__check_names(nn_model *m, const char *table, const unsigned char *taken)
+ * array of the model NN__BY_TABLE where the file has what its line says. named: zeros, which become
+ * 1 for each array that the table names. */
+static nn_status nn__check_names(nn_model *m, const char *table, const unsigned char *taken,
+                                 unsigned char named[NN_MAX_PARAMS])
 {
-  unsigned char named[NN_MAX_PARAMS] = {0};
   nn__names line = {table, table, {NULL}, {0}, 0};
   for (int k = 0; nn__next_line(&line); k++) {
     nn_message text;
@@ -14194,7 +14195,10 @@ static void nn__match_arrays(nn__bundle *b, nn_model *m, const nn_weights_option
     else w->unused++, nn__note_first(w->first_unused, b->text);
   }
   if (fill) return;
-  if (NN__EXPORTS && s->status == NN_OK) s->status = nn__check_names(m, o->names, found);
+  if (NN__EXPORTS && s->status == NN_OK) {
+    unsigned char named[NN_MAX_PARAMS] = {0};
+    s->status = nn__check_names(m, o->names, found, named);
+  }
   for (int i = 0; i < m->params && s->status == NN_OK; i++) {
     const int fixed = NN__EXPORTS && (b->form != NN__OWN || by_order) && !m->config.in_place;
     if (found[i] || (fixed && nn__is_constant(m, i))) continue;
@@ -14300,19 +14304,22 @@ static const char *nn__name_out(const nn_model *m, int param, nn__names *names, 
   return other ? names->name[0] : own;
 }
 
-/* That the names in the file are UTF-8 and differ. */
+/* That the names in the file are UTF-8 and differ: those of the table, then of what it has not. */
 static nn_status nn__check_names_out(nn_model *m, const char *table)
 {
-  nn__names names = {table, table, {NULL}, {0}, 0};
+  unsigned char named[NN_MAX_PARAMS] = {0};
   nn__group g;
   uint64_t twice = 0; /* the hash of a name that comes twice */
-  if (nn__check_names(m, table, NULL) != NN_OK) return m->status;
+  if (nn__check_names(m, table, NULL, named) != NN_OK) return m->status;
   if (!table) return NN_OK;
   g.low = 0, g.count = 0, g.places = 0;
   do {
-    for (int i = 0; i < m->params; i++) {
-      size_t length;
-      const char *const name = nn__name_out(m, i, &names, &length);
+    nn__names line = {table, table, {NULL}, {0}, 0};
+    for (int i = 0; i < m->params;) {
+      const int listed = nn__next_line(&line);
+      if (!listed && named[i++]) continue;
+      const char *const name = listed ? line.name[0] : m->param[i - 1].name;
+      const size_t length = listed ? line.length[0] : strlen(name);
       const uint64_t key = nn__hash(name, length, 0xCBF29CE484222325u);
       nn_message text = {{0}};
       memcpy(text.text, name, nn__min(length, sizeof text.text - 1));
@@ -14417,7 +14424,7 @@ static void nn__npz_array(nn__io *s, int param, nn__names *names, int directory,
   nn__io_reals(s, p->value, p->count);
 }
 
-static void nn__npz_write(nn__io *s, const char *table)
+static void nn__npz_parts(nn__io *s, const char *table)
 {
   const nn_model *m = s->m;
   nn__names names = {table, table, {NULL}, {0}, 0};
@@ -14430,11 +14437,18 @@ static void nn__npz_write(nn__io *s, const char *table)
   const uint64_t count = (uint64_t)m->params;
   uint64_t last[NN__Z_END_WORDS] = {0, count, count, s->at - begin, begin, 0};
   nn__zip_end(s, last);
-  if (s->at >= nn__zip_64 || count >= 0xFFFF)
-    nn__io_fail(s, NN_ERR_LIMIT, "%zu bytes are too many for an npz", s->at);
 }
 
-/* A file that `walk` writes: first to nowhere, where it finds what it cannot write. */
+static void nn__npz_write(nn__io *s, const char *table)
+{
+  nn__io count = *s;
+  count.sink = NULL;
+  nn__npz_parts(&count, table);
+  if (count.at >= nn__zip_64 || s->m->params >= 0xFFFF)
+    nn__io_fail(s, NN_ERR_LIMIT, "%zu bytes are too many for an npz", count.at);
+  nn__npz_parts(s, table);
+}
+
 static nn_status nn__export_arrays(nn_model *m, const char *names, nn_write write, void *user,
                                    void (*walk)(nn__io *s, const char *table))
 {
@@ -14442,11 +14456,7 @@ static nn_status nn__export_arrays(nn_model *m, const char *names, nn_write writ
   nn__export e;
   if (nn__exporter(&s, &e, m, write, user) != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
   if (nn__check_names_out(m, names) != NN_OK) return m->status;
-  nn__io count = s;
-  count.sink = NULL;
-  walk(&count, names);
-  s.status = count.status;
-  if (s.status == NN_OK) walk(&s, names);
+  walk(&s, names);
   if (e.failed) return nn__error(m, NN_ERR_IO, "export: the caller's write failed");
   return s.status == NN_OK ? NN_OK : (m->status = s.status);
 }
