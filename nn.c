@@ -80,8 +80,8 @@
 #error "NN_NO_MALLOC and NN_MALLOC contradict each other"
 #elif NN_MAX_NODES < 4 || NN_MAX_NODES > 4096 /* see nn__site */
 #error "NN_MAX_NODES must be 4 .. 4096"
-#elif NN_MAX_PARAMS < 4 || NN_MAX_THREADS < 1
-#error "NN_MAX_PARAMS must be 4 or more, NN_MAX_THREADS 1 or more"
+#elif NN_MAX_PARAMS < 4 || NN_MAX_PARAMS > 32767 || NN_MAX_THREADS < 1
+#error "NN_MAX_PARAMS must be 4 .. 32767, NN_MAX_THREADS 1 or more"
 #elif NN__PASTE(NN__REAL_, NN_REAL) == 2
 #define NN__DOUBLE 1
 #elif NN__PASTE(NN__REAL_, NN_REAL) == 1
@@ -210,6 +210,14 @@
 #else
 #define NN__ONE_OF(...) __VA_ARGS__
 #define NN__ALL_OF(...) __VA_ARGS__
+#endif
+
+/* A double that lies at any multiple of 4 bytes where pointers have no more: in tables, where the
+ * compiler would fill up to 8. */
+#if (NN__GCC || NN__CLANG) && UINTPTR_MAX <= 0xFFFFFFFF
+typedef double nn__double __attribute__((aligned(4)));
+#else
+typedef double nn__double;
 #endif
 
 #if !defined NN_NO_SIMD && !NN__DOUBLE && (NN__GCC || NN__CLANG || NN__MSVC)
@@ -3684,6 +3692,9 @@ static const unsigned char nn__kind_needs[NN__KIND_COUNT] = {
  * not NULL, from dy. room: what it wants kept from forward to backward, while it runs, and packed
  * once. */
 typedef struct nn__node nn__node;
+typedef struct nn__room { /* in reals; scratch: of all threads, and of each */
+  size_t packed, keep, scratch, thread_scratch;
+} nn__room;
 typedef struct nn__layer {
   const char *text;
   nn__kind kind;
@@ -3691,102 +3702,129 @@ typedef struct nn__layer {
 #ifndef NN_NO_TRAINING
   void (*backward)(nn_model *m, nn__node *node, size_t n, nn_real *dx);
 #endif
-  void (*room)(const nn_model *m, nn__node *node);
+  void (*room)(const nn_model *m, nn__node *node, nn__room *room);
 } nn__layer;
 #define NN__ROW(name) (&nn__row_##name)
 #define NN__KIND_ROW(name, ...) static const nn__layer nn__row_##name; /* see @@MODEL */
 NN__KINDS(NN__KIND_ROW, NN__KIND_ROW)
 
-/* A piece of the model's block: where it starts and, while planning, when it is in use. */
+/* A piece of the model's block: where it starts and, while planning, when it is in use. Times of a
+ * plan go up to 2 NN_MAX_NODES + 1; @@SOURCE counts the layers of cells, too. */
+#ifdef NN_NO_EXPORT
+typedef int16_t nn__time;
+#else
+typedef int nn__time;
+#endif
 typedef struct nn__piece {
-  size_t size;     /* in reals */
-  size_t offset;   /* in reals, from the start of the shared region */
-  int first, last; /* times of first and last use; last < first: not wanted */
+  size_t size;          /* in reals */
+  size_t offset;        /* in reals, from the start of the shared region */
+  nn__time first, last; /* of its use; last < first: not wanted */
 } nn__piece;
 /* A node's: its output; what it keeps for backward, and in an inference model works in; and those
  * of backward: the gradient of its output, where a second user's is made before it is added. */
 enum { NN__Y, NN__KEEP, NN__DY, NN__EXTRA, NN__PIECES = NN__TRAINS ? 4 : 2 };
 
+/* What forward leaves to backward; the gradient of the output; where a second user's is made before
+ * it is added. A build that does not train compiles, but never runs what uses those two. */
+#if NN__TRAINS
+#define NN__WAY_BACK nn_real *keep, *dy, *extra;
+#else
+#define NN__WAY_BACK NN__ONE_OF(nn_real *keep, *dy, *extra;)
+#endif
+
+/* nn_conv2d_options and nn_recurrent_options in fewer bytes. The greatest number of a window; bytes
+ * of a name, with its zero. */
+enum { NN__MOST_SHORT = 65535, NN__NAME_ROOM = 24 };
+typedef struct nn__window_options {
+  uint16_t kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
+  uint16_t no_bias;
+} nn__window_options;
+typedef struct nn__cell_options {
+  nn__double dropout;
+  int hidden;
+  unsigned char layers, relu, carry, bidirectional;
+} nn__cell_options;
+
 /* What is small and often read comes first: a chip's short instructions reach no byte beyond the
  * 31st from the start, and no word beyond the 124th. */
 struct nn__node {
   const nn__layer *row;
-  nn__kind kind;
-  nn_init init;
+  unsigned char kind;         /* the row's nn__kind */
   unsigned char inputs, rank, params;
   /* the plan */
   unsigned char fused;        /* a relu that its input's finish has already done */
-  unsigned char masked;       /* and that the maxima after it go back through on their own */
   unsigned char relu;         /* convolution, linear: finish with a relu */
   unsigned char folded;       /* a batch norm that is part of the convolution before it */
-  unsigned char lossy;        /* whether a loss reads it */
-  unsigned char wanted;       /* whether its gradient is: something below it is trained */
-  unsigned char started, toward; /* going back: its gradient has been written to; present input */
-  int16_t users;              /* nodes that read it */
+  unsigned users : 2;         /* nodes that read it; 2: or more */
+  unsigned masked : 1;        /* fused, and the maxima after it go back through it on their own */
+  unsigned lossy : 1;         /* whether a loss reads it */
+  unsigned wanted : 1;        /* whether its gradient is: something below it is trained */
+  unsigned started : 1;       /* going back: its gradient has been written to */
+  unsigned toward : 1;        /* and its present input */
   int16_t share;              /* the node whose arrays this one uses in place, or -1 */
-  int16_t norm;               /* convolution: the batch norm folded into it, or -1 */
-  int in[2];                  /* its `inputs` */
-  int param;                  /* the first of its `params` arrays, or -1 */
+  int16_t param;              /* the first of its `params` arrays, or -1 */
+  int16_t in[2];              /* its `inputs` */
+  char *name;                 /* see nn_model */
   int dim[3];                 /* shape at the border, of `rank` sizes, batch left out */
   size_t rows, cols;          /* the matrix of one sample; shape inside */
   NN__ONE_OF(
     nn__piece piece[NN__PIECES]; /* until the build */
     NN__ALL_OF(               /* and after it */
-      nn_real *y, *dy;        /* output and its gradient */
-      nn_real *extra;         /* where a second user's gradient is made before it is added */
-      nn_real *keep;          /* what forward leaves to backward */
+      nn_real *y;             /* output */
+      NN__WAY_BACK
+      nn_real *scratch;       /* inference: where it works, behind what it keeps; and */
+      nn_real *thread_scratch; /* where its threads do, ahead of that */
       nn_real *packed;        /* inference: the weights as products read them; or NULL */
       int32_t *lengths;       /* a sequence's, of each sample; NULL: all are whole */
-      int32_t *lengths_room;
-      size_t steps;           /* scratch of nn__steps_of */
     )
   )
-  /* reals: of `packed`; wanted for backward; while it runs, an inference layer's behind those kept;
-   * of each thread */
-  size_t packed_size, keep_size, scratch, thread_scratch;
   /* the rest of the description */
-  double init_value;
   NN__ONE_OF(                 /* by kind: of another they are anything */
     NN__ALL_OF(               /* convolution, pooling, padding, upsampling */
-      nn_conv2d_options window; /* of a sequence one column wide */
-      NN__ONE_OF(NN__ALL_OF(int output_pad_h, output_pad_w;) NN__ALL_OF(int ceil, exclude_pad;))
+      nn__window_options window; /* of a sequence one column wide */
+      NN__ONE_OF(
+        NN__ALL_OF(uint16_t output_pad_h, output_pad_w;)
+        NN__ALL_OF(uint16_t ceil, exclude_pad;)
+      )
+      int16_t norm;           /* the batch norm folded into it, or -1 */
     )
     NN__ALL_OF(               /* a cell */
-      nn_recurrent_options cell;
-      int final;              /* the node that gives its final state; 0: none */
+      nn__cell_options cell;
       nn_real *state;         /* carried from call to call */
-      size_t state_size;
       int state_n;            /* samples the state belongs to; 0 = none yet */
+      int16_t final;          /* the node that gives its final state; 0: none */
     )
     NN__ALL_OF(               /* slice, join: of the shape; to_sequence, to_image: 1 by columns */
       int axis, begin;
     )
     NN__ALL_OF(               /* functions, dropout, norms, linear, prelu, embedding */
-      double value, second;   /* slope, lower and upper limit, drop rate; of norms eps, momentum */
+      nn__double value;       /* slope, lower limit, drop rate; of norms eps */
+      nn__double second;      /* upper limit; of norms momentum */
       int size;               /* linear: out; embedding: vocabulary; group norm: groups; prelu:
                                  weights */
-      int no_bias;            /* linear; norms: neither weight nor bias */
-      int frozen;             /* batch norm: the running statistics while training, too */
       nn_real eps;            /* batch norm's, of value */
+      uint16_t no_bias;       /* linear; norms: neither weight nor bias */
+      uint16_t frozen;        /* batch norm: the running statistics while training, too */
     )
     NN__ALL_OF(               /* losses and what calls back */
-      double scale;           /* its weight in the sum of all */
-      NN__ONE_OF(
-        double soft;          /* cross-entropy: smoothing; Huber: delta */
-        char code[24];        /* what calls back has a name in files */
-      )
+      nn__double scale;       /* its weight in the sum of all */
+      nn__double soft;        /* cross-entropy: smoothing; Huber: delta */
       NN__ONE_OF(
         const nn_custom_layer *custom;
         const nn_custom_loss *custom_loss; /* NULL in a model for inference that lacks it */
+        const nn_real *weights; /* of classes or positives, in the block, or the caller's */
       )
-      const nn_real *weights; /* of classes or positives, in the block, or the caller's */
-      int has_weights;        /* in a file: how many */
-      int summed, from;       /* whether it is no mean; where its answers begin */
       int32_t ignored;        /* the label that is left out beside -1 */
+      unsigned from : 21;     /* where its answers begin */
+      unsigned summed : 1;    /* whether it is no mean */
+      unsigned has_weights : 1; /* of a file, as many as its description's `cols` */
     )
     const nn_real *constants[2]; /* normalise: the caller's mean and scale, until the build */
   )
-  char name[24];
+#ifndef NN_NO_INIT
+  unsigned char init;         /* an nn_init */
+  double init_value;
+#endif
 #ifndef NN_NO_TRAINING
   nn_real *border;            /* an input's gradient as the caller sees it, if layouts differ */
   double rate, decay;         /* factors of the optimizer's rate and weight decay; rate 0: frozen */
@@ -3804,29 +3842,42 @@ typedef struct nn__param {
   const char *what; /* "weight", .. */
   int dim[4];
   int16_t node;
-  signed char layer; /* of a cell: layer, or layer times 2 + whether reverse; else -1 */
-  unsigned char rank;
-  int buffer;       /* running statistics: not trained */
+  signed char layer;    /* of a cell: layer, or layer times 2 + whether reverse; else -1 */
+  unsigned rank : 3;
+  unsigned buffer : 1;  /* running statistics: not trained */
 #ifndef NN_NO_INIT
-  nn_init init;     /* of a custom layer's, where nn_set_init says nothing else */
+  unsigned init : 4;    /* an nn_init: a custom layer's, where nn_set_init says nothing else */
   double init_value;
 #endif
-  size_t count, offset; /* in the block of its sort */
-  nn_real *value;   /* there; or in the caller's memory, which is only read; NULL: not yet */
+  size_t count;
+  nn_real *value;       /* in the block of its sort; or in the caller's memory, where it is only
+                           read; NULL: not yet */
 } nn__param;
 
 struct nn_model {
   nn_config config;
   nn_status status, broken;   /* of the last failed call; the description's first error */
-  unsigned char owns_model, owns_block, built;
+  unsigned char owns_model, owns_block, built, inputs;
+  nn_status failure;          /* of a layer of the present forward or backward */
+  unsigned char has_lengths;
+  unsigned char shown;        /* the last output is in border */
+  unsigned char packed;       /* what nodes keep packed is of the present parameters */
+  unsigned char exposed;      /* a caller has a pointer to them: see fingerprint */
+  /* the last forward: done (2: and backward, too); an nn_mode; nn_loss done since */
+  unsigned char ran, training, lost;
+  unsigned char fresh;        /* cells start from 0 and leave what they carry alone */
 #ifndef NN_NO_MESSAGES
   nn_message message;         /* that goes with status */
 #endif
   nn__node *node;             /* both behind this: config.most_nodes, config.most_params */
   nn__param *param;
+  /* Behind those, the nodes' names in their order, each with its zero; behind that of a custom loss
+   * which this model lacks, that of the callback, see nn__code. */
+  char *names;
+  size_t names_used;
   int nodes, params;
-  int input[NN_MAX_INPUTS], inputs;
-  int output, loss;           /* nodes; the losses are the last, this is the first; -1: none */
+  int16_t input[NN_MAX_INPUTS];
+  int16_t output, loss;       /* nodes; the losses are the last, this is the first; -1: none */
   nn_context context;         /* kernels, threads and packing space of its own */
   /* the block */
   void *block;
@@ -3837,22 +3888,18 @@ struct nn_model {
   nn_real *scratch, *thread_scratch;
   size_t scratch_size, thread_scratch_size, shared_size;
   nn_real *border;            /* the output as nn_output shows it, where layouts differ */
-  nn_real *stage;             /* a batch gathered by nn_fit, nn_survey, nn_occlusion */
   char *notes;                /* key, text, key, text, .., each with its closing zero */
   size_t notes_size, notes_used;
-  int32_t *stage_labels, *lengths, *stage_lengths;
+  int32_t *lengths;
+  int32_t *node_steps;        /* scratch of nn__steps_of; behind them all sequences' lengths */
+#if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
+  nn_real *stage;             /* a batch gathered by nn_fit, nn_survey, nn_occlusion */
   nn_real *stage_values, *stage_weights;
+  int32_t *stage_labels, *stage_lengths;
+#endif
   /* the run */
-  unsigned char has_lengths;
-  unsigned char shown;        /* the last output is in border */
-  unsigned char packed;       /* what nodes keep packed is of the present parameters */
-  unsigned char exposed;      /* a caller has a pointer to them, */
-  uint64_t fingerprint;       /* so this is what they were when they were packed */
-  /* the last forward: samples; done (2: and backward, too); an nn_mode; nn_loss done since */
-  int n;
-  unsigned char ran, training, lost;
-  unsigned char fresh;        /* cells start from 0 and leave what they carry alone */
-  nn_status failure;          /* of a layer of the present forward or backward */
+  uint64_t fingerprint;       /* of the parameters when nodes packed them */
+  int n;                      /* samples of the last forward */
   const nn__node *blamed;     /* whose callback has since made a NaN or infinity of finite ones */
   uint64_t draws;             /* training forwards so far: the stream of dropout */
   int whole_n, first_n;       /* nn_fit: samples of the batch that this is a part of, 0: none; and
@@ -3877,6 +3924,13 @@ struct nn_model {
   int64_t steps;
   int64_t state_steps;        /* of them, those that the optimizer's state is made of */
 };
+
+/* The name in files of what calls back. */
+static const char *nn__code(const nn__node *node)
+{
+  if (node->kind == NN__CUSTOM) return node->custom->name;
+  return node->custom_loss ? node->custom_loss->name : node->name + strlen(node->name) + 1;
+}
 
 /* Where the sentence of a failure goes, or NULL; and what stands there. */
 static nn_message *nn__message(nn_model *m)
@@ -4015,7 +4069,7 @@ static int nn__meets(size_t u, size_t phase, size_t pad, size_t dilation, size_t
 
 static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, size_t n)
 {
-  const nn_conv2d_options *o = &node->window;
+  const nn__window_options *o = &node->window;
   const nn__node *x = &m->node[node->in[0]], *y = node;
   nn__conv c;
   if (node->kind == NN__CONV_TRANSPOSE) y = x, x = node;
@@ -4849,7 +4903,14 @@ static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t plac
 }
 
 static nn_real *nn__value(nn_model *m, int param) { return m->param[param].value; }
-static nn_real *nn__grad(nn_model *m, int param) { return m->gradient + m->param[param].offset; }
+static size_t nn__offset(const nn_model *m, const nn__param *p) /* in the block of its sort */
+{
+  return (size_t)(p->value - (p->buffer ? m->buffer : m->value));
+}
+static nn_real *nn__grad(nn_model *m, int param)
+{
+  return m->gradient + nn__offset(m, &m->param[param]);
+}
 
 
 /* ---- activations -------------------------------------------------------------------------- */
@@ -5040,9 +5101,10 @@ NN__BOTH_WAYS(drop_channels)
  * 0 where it cannot. */
 static size_t nn__steps_after(const nn_model *m, const nn__node *node)
 {
-  const nn__node *x = &m->node[node->in[0]], *b = &m->node[node->in[node->inputs > 1]];
-  const nn_conv2d_options *o = &node->window;
-  const size_t steps = x->steps;
+  const int other = node->in[node->inputs > 1];
+  const nn__node *x = &m->node[node->in[0]];
+  const nn__window_options *o = &node->window;
+  const size_t steps = (size_t)m->node_steps[node->in[0]], more = (size_t)m->node_steps[other];
   if (node->kind == NN__CONV2D)
     return (size_t)nn__out_size((int)steps, o->pad_h, o->kernel_h, o->dilation_h, o->stride_h);
   if (node->kind == NN__AVG_POOL && !o->stride_h) return node->rows; /* adaptive */
@@ -5050,23 +5112,24 @@ static size_t nn__steps_after(const nn_model *m, const nn__node *node)
   if (node->kind == NN__UPSAMPLE) return steps * (size_t)o->stride_h;
   if (node->kind == NN__MAX_POOL || node->kind == NN__AVG_POOL)
     return (size_t)nn__pool_size((int)steps, o->pad_h, o->kernel_h, o->stride_h, node->ceil);
-  if (node->kind == NN__JOIN && node->axis == 0) return steps + b->steps;
+  if (node->kind == NN__JOIN && node->axis == 0) return steps + more;
   if (node->kind == NN__SLICE && node->axis == 0)
     return steps > (size_t)node->begin ? nn__min(steps - (size_t)node->begin, node->rows) : 0;
   if (node->kind == NN__RESHAPE) /* whole ones */
     return steps * x->cols % node->cols ? 0 : steps * x->cols / node->cols;
-  return b->rank == 2 ? nn__min(steps, b->steps) : steps;
+  return m->node[other].rank == 2 ? nn__min(steps, more) : steps;
 }
 
 /* How many steps of `x` a sample has that came with so many; leaves those of all layers before it
- * in `steps`. What begins a sequence takes the number as it is. */
+ * in m->node_steps. What begins a sequence takes the number as it is. */
 static size_t nn__steps_of(nn_model *m, const nn__node *x, size_t length)
 {
-  for (nn__node *node = m->node; node <= x; node++)
-    node->steps = node->rank != 2                                       ? 1
-                  : node->inputs == 0 || m->node[node->in[0]].rank != 2 ? length
-                                                                        : nn__steps_after(m, node);
-  return x->steps;
+  int32_t *to = m->node_steps;
+  for (const nn__node *node = m->node; node <= x; node++)
+    *to++ = (int32_t)(node->rank != 2                                       ? 1
+                      : node->inputs == 0 || m->node[node->in[0]].rank != 2 ? length
+                                                                : nn__steps_after(m, node));
+  return (size_t)to[-1];
 }
 
 /* A sample's own last step. */
@@ -5112,7 +5175,7 @@ static void nn__clear_past_ends(const nn__node *x, size_t n, nn_real *at)
 static void nn__pool_sample(const nn__job *j, size_t sample)
 {
   const nn__node *node = j->node, *x = j->x;
-  const nn_conv2d_options *o = &node->window;
+  const nn__window_options *o = &node->window;
   const nn__kernels *k = j->m->context.kernels;
   const nn__axis down = {nn__own_height(x, sample), nn__own_height(node, sample),
                          (size_t)o->kernel_h, (size_t)o->stride_h, (size_t)o->pad_h};
@@ -5809,7 +5872,7 @@ static size_t nn__row_length(const nn__node *x, size_t sample)
 static nn__moved nn__moved_from(const nn__job *j, int k, size_t sample, size_t place)
 {
   const nn__node *node = j->node, *x = nn__in(j->m, node, k);
-  const nn_conv2d_options *o = &node->window;
+  const nn__window_options *o = &node->window;
   const int steps = node->rank == 2, down = node->rank == 3 && node->axis == 1;
   const int across = node->rank > 1 && node->axis == (steps ? 0 : 2);
   const size_t high = x->rank == 2 ? 1 : nn__image_height(x), wide = nn__row_length(x, sample);
@@ -5993,12 +6056,12 @@ static nn_real *nn__shown(nn_model *m, const nn__node *x, size_t n, nn_real *at,
   return to;
 }
 
-static void nn__custom_room(const nn_model *m, nn__node *node)
+static void nn__custom_room(const nn_model *m, nn__node *node, nn__room *room)
 {
   size_t reals = 2 * node->rows * node->cols;
   for (int k = 0; k < node->inputs; k++)
     reals += 2 * m->node[node->in[k]].rows * m->node[node->in[k]].cols;
-  node->scratch = reals * (size_t)m->config.batch;
+  room->scratch = reals * (size_t)m->config.batch;
 }
 
 static nn_custom_run nn__custom_run(nn_model *m, const nn__node *node, const nn_custom_shape *shape,
@@ -6026,7 +6089,7 @@ static nn_status nn__custom_said(nn_model *m, const nn__node *node, nn_status st
   status = nn__refusal(status);
   if (status == NN_OK) return NN_OK;
   return m->failure = nn__say(nn__message(m), status, "%s: the %s of %s: %s", node->name, what,
-                              node->code, nn_status_text(status));
+                              nn__code(node), nn_status_text(status));
 }
 
 /* Finds out whether a callback made `to`, which may be NULL, not finite of what was. */
@@ -6249,10 +6312,11 @@ static nn_status nn__check_answers(nn_model *m, const int32_t *labels, const nn_
     nn_status status = NN_OK;
     size_t odd = SIZE_MAX;
     double value = 0;
-    const nn_custom_loss *own = node->custom_loss;
-    if (node->kind == NN__CUSTOM_LOSS && !own)
+    const int custom = node->kind == NN__CUSTOM_LOSS;
+    const nn_custom_loss *own = custom ? node->custom_loss : NULL;
+    if (custom && !own)
       return nn__say(nn__message(m), NN_ERR_STATE, "%s: config.custom_losses has no %s", teller,
-                     node->code);
+                     nn__code(node));
     if (n && !labels && (own ? own->labels > 0 : labelled))
       return nn__say(nn__message(m), NN_ERR_ARGUMENT, "%s: labels are NULL", teller);
     if (n && !targets && (own ? own->values > 0 : !labelled))
@@ -6449,6 +6513,11 @@ static size_t nn__cell_z(const nn__kernels *t, size_t rows, size_t h, size_t in)
 static size_t nn__cell_ld(size_t h, size_t in) { return nn__round_up(h + 1 + in, 16); }
 
 static size_t nn__directions(const nn__node *node) { return node->cell.bidirectional ? 2 : 1; }
+
+static size_t nn__state_size(const nn_model *m, const nn__node *node) /* of what it carries */
+{
+  return (size_t)node->cell.layers * 2 * (size_t)m->config.batch * node->cols;
+}
 
 /* Where a sample's state, given from outside or final, has h (k = 0) or c of one direction of a
  * layer: [h, c][layers][directions][hidden]. And its size. */
@@ -6760,7 +6829,7 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
 {
   const int moves = node->cell.carry && !m->fresh && m->training != NN_INSPECTING;
   if (moves && node->state_n != (int)n) {
-    memset(node->state, 0, node->state_size * sizeof *node->state);
+    memset(node->state, 0, nn__state_size(m, node) * sizeof *node->state);
     node->state_n = (int)n;
   }
   nn_real *packed = node->packed ? node->packed : m->scratch;
@@ -7049,6 +7118,19 @@ static int nn__set_shape(nn_model *m, nn__node *node, int rank, int a, int b, in
   return 0;
 }
 
+/* Puts a name, of so many bytes with its zero, behind those of the nodes so far; NULL and an error
+ * where it does not fit. */
+static char *nn__keep_name(nn_model *m, const char *name, size_t size)
+{
+  char *const at = m->names + m->names_used;
+  if (size > m->config.names - m->names_used) {
+    nn__fail(m, NN_ERR_LIMIT, "%s: config.names = %zu bytes are too few", name, m->config.names);
+    return NULL;
+  }
+  m->names_used += size;
+  return memcpy(at, name, size);
+}
+
 /* A new node that reads a and b (-1: none), so far in the shape of a; NULL and an error if it
  * cannot be. Its number is only taken when the caller has no complaint: nn__added. */
 static nn__node *nn__begin(nn_model *m, const nn__layer *row, int inputs, int a, int b)
@@ -7063,20 +7145,23 @@ static nn__node *nn__begin(nn_model *m, const nn__layer *row, int inputs, int a,
   const int in[2] = {a, b};
   nn__node *node = &m->node[m->nodes];
   memset(node, 0, sizeof *node);
-  node->row = row, node->kind = kind, node->inputs = (unsigned char)inputs;
+  node->row = row, node->kind = (unsigned char)kind, node->inputs = (unsigned char)inputs;
   node->share = -1, node->param = -1;
 #ifndef NN_NO_TRAINING
   node->rate = node->decay = 1;
 #endif
   int number = 1;
   for (int i = 0; i < m->nodes; i++) number += m->node[i].kind == kind;
-  nn_message name = {{0}};
+  char text[NN__NAME_ROOM];
+  nn__text name;
   for (int taken = 1; taken; number++) { /* nn_name may have given the name to another */
-    nn__words(&name, "%s%d", row->text, number);
-    taken = 0;
-    for (int i = 0; i < m->nodes; i++) taken |= nn__equal(m->node[i].name, name.text);
+    name.to = text, name.size = sizeof text, name.used = 0;
+    nn__put_string(&name, row->text), nn__put_signed(&name, number);
+    text[name.used++] = 0, taken = 0;
+    for (int i = 0; i < m->nodes; i++) taken |= nn__equal(m->node[i].name, text);
   }
-  memcpy(node->name, name.text, sizeof node->name);
+  node->name = nn__keep_name(m, text, name.used);
+  if (!node->name) return NULL;
   for (int i = 0; i < inputs; i++) {
     const nn__node *x = in[i] < 0 || in[i] >= m->nodes ? NULL : &m->node[in[i]];
     if (!x)
@@ -7088,7 +7173,7 @@ static nn__node *nn__begin(nn_model *m, const nn__layer *row, int inputs, int a,
       nn__fail(m, NN_ERR_SHAPE, "%s: the tokens of %s go through nn_embedding first", node->name,
                x->name);
     if (m->broken != NN_OK) return NULL;
-    node->in[i] = in[i];
+    node->in[i] = (int16_t)in[i];
     if (i > 0) continue;
     node->rank = x->rank, node->rows = x->rows, node->cols = x->cols;
     memcpy(node->dim, x->dim, sizeof node->dim);
@@ -7113,8 +7198,8 @@ static void nn__add_param(nn_model *m, nn__node *node, const char *what, int lay
   p->count = 1;
   for (int i = 0; i < rank; i++) p->dim[i] = (int)dim[i], p->count *= dim[i];
   p->what = what, p->layer = (signed char)layer;
-  p->node = (int16_t)m->nodes, p->rank = (unsigned char)rank;
-  if (node->param < 0) node->param = m->params;
+  p->node = (int16_t)m->nodes, p->rank = (unsigned)rank & 7;
+  if (node->param < 0) node->param = (int16_t)m->params;
   node->params++;
   m->params++;
 }
@@ -7126,7 +7211,7 @@ static void nn__add_pair(nn_model *m, nn__node *node, const char *first, const c
   for (int k = 0; k < 2; k++) {
     nn__add_param(m, node, k ? second : first, -1, rank, node->cols, (size_t)node->dim[1],
                   (size_t)node->dim[2], 1);
-    if (m->broken == NN_OK) m->param[m->params - 1].buffer = buffers;
+    if (m->broken == NN_OK) m->param[m->params - 1].buffer = buffers != 0;
   }
 }
 
@@ -7134,7 +7219,7 @@ static void nn__add_pair(nn_model *m, nn__node *node, const char *first, const c
 static int nn__added(nn_model *m)
 {
   if (m->broken != NN_OK) return -1;
-  if (m->loss < 0 && nn__is_loss(m->node[m->nodes].kind)) m->loss = m->nodes;
+  if (m->loss < 0 && nn__is_loss(m->node[m->nodes].kind)) m->loss = (int16_t)m->nodes;
   return m->nodes++;
 }
 
@@ -7143,7 +7228,7 @@ static int nn__in_range(nn_model *m, const nn__node *node, const char *what, int
                         int high)
 {
   if (value >= low && value <= high) return 1;
-  nn__fail(m, value > high && high == NN__MAX_SIZE ? NN_ERR_LIMIT : NN_ERR_ARGUMENT,
+  nn__fail(m, value > high && high >= NN__MOST_SHORT ? NN_ERR_LIMIT : NN_ERR_ARGUMENT,
            "%s: %s is %d, must be %d..%d", node->name, what, value, low, high);
   return 0;
 }
@@ -7186,7 +7271,7 @@ static int nn__input(nn_model *m, const nn__layer *row, int rank, int a, int b, 
     return -1;
   nn__set_shape(m, node, rank, a, b, c);
   const int number = nn__added(m);
-  if (number >= 0) m->input[m->inputs++] = number;
+  if (number >= 0) m->input[m->inputs++] = (int16_t)number;
   return number;
 }
 
@@ -7222,10 +7307,30 @@ static int nn__conv_in_range(nn_model *m, const nn__node *node, const nn_conv2d_
               {steps ? "dilation" : "dilation_h", o->dilation_h, 1},
               {"dilation_w", o->dilation_w, 1}, {"groups", o->groups, 1}};
   for (size_t i = 0; i < sizeof rule / sizeof *rule; i++)
-    if (!nn__in_range(m, node, rule[i].what, rule[i].value, rule[i].low, NN__MAX_SIZE)) return 0;
+    if (!nn__in_range(m, node, rule[i].what, rule[i].value, rule[i].low,
+                      i ? NN__MOST_SHORT : NN__MAX_SIZE))
+      return 0;
   if (node->cols % (size_t)o->groups == 0 && o->out % o->groups == 0) return 1;
   return nn__fail(m, NN_ERR_SHAPE, "%s: groups %d must divide the channels %zu in and %d out",
                   node->name, o->groups, node->cols, o->out) > 0;
+}
+
+/* Takes numbers that have been checked; and the numbers again, `out` that of a convolution. */
+static void nn__set_window(nn__node *node, const nn_conv2d_options *o)
+{
+  const nn__window_options window = {
+      (uint16_t)o->kernel_h, (uint16_t)o->kernel_w, (uint16_t)o->stride_h, (uint16_t)o->stride_w,
+      (uint16_t)o->pad_h, (uint16_t)o->pad_w, (uint16_t)o->dilation_h, (uint16_t)o->dilation_w,
+      (uint16_t)o->groups, o->no_bias != 0};
+  node->window = window, node->norm = -1;
+}
+static nn_conv2d_options nn__window_of(const nn__node *node)
+{
+  const nn__window_options *w = &node->window;
+  const nn_conv2d_options o = {(int)node->cols, w->kernel_h, w->kernel_w, w->stride_h, w->stride_w,
+                               w->pad_h, w->pad_w, w->dilation_h, w->dilation_w, w->groups,
+                               w->no_bias};
+  return o;
 }
 
 /* Whether what a convolution from h x w pixels of c channels to `out` ones packs, pads and spreads
@@ -7242,7 +7347,7 @@ static int nn__conv_too_large(const nn_conv2d_options *o, size_t h, size_t w, si
 /* Takes a convolution of either sort whose weights are [from, to/groups, window]. */
 static int nn__conv_added(nn_model *m, nn__node *node, size_t from, size_t to)
 {
-  const nn_conv2d_options *o = &node->window;
+  const nn__window_options *o = &node->window;
   nn__add_param(m, node, "weight", -1, node->rank + 1, from, to / (size_t)o->groups,
                 (size_t)o->kernel_h, (size_t)o->kernel_w);
   if (!o->no_bias) nn__add_param(m, node, "bias", -1, 1, node->cols, 1, 1, 1);
@@ -7271,7 +7376,7 @@ static int nn__conv_layer(nn_model *m, int x, int rank, const nn_conv2d_options 
                     o->dilation_w, nn__shape(in, &t), in->name, o->pad_h, o->pad_w);
   if (nn__conv_too_large(o, (size_t)h, (size_t)w, in->cols, (size_t)o->out))
     return nn__fail(m, NN_ERR_LIMIT, "%s: the convolution is too large", node->name);
-  node->window = *o;
+  nn__set_window(node, o);
   nn__set_places(m, node, o->out, oh, ow);
   return nn__conv_added(m, node, node->cols, in->cols);
 }
@@ -7320,8 +7425,8 @@ int nn_conv_transpose2d_with(nn_model *m, int x, const nn_conv2d_options *o, int
   if (h > NN__MAX_SIZE || w > NN__MAX_SIZE ||
       nn__conv_too_large(o, (size_t)h, (size_t)w, (size_t)o->out, (size_t)dim[0]))
     return nn__fail(m, NN_ERR_LIMIT, "%s: the convolution is too large", node->name);
-  node->window = *o;
-  node->output_pad_h = output_pad_h, node->output_pad_w = output_pad_w;
+  nn__set_window(node, o);
+  node->output_pad_h = (uint16_t)output_pad_h, node->output_pad_w = (uint16_t)output_pad_w;
   nn__set_shape(m, node, 3, o->out, (int)h, (int)w);
   return nn__conv_added(m, node, (size_t)dim[0], node->cols);
 }
@@ -7345,7 +7450,7 @@ static int nn__linear(nn_model *m, int x, int out, int no_bias)
     return nn__fail(m, NN_ERR_LIMIT, "%s: %zu x %d weights are too many", node->name, in->cols,
                     out);
   node->size = out;
-  node->no_bias = no_bias;
+  node->no_bias = no_bias != 0;
   nn__set_shape(m, node, in->rank, in->rank == 2 ? in->dim[0] : out, in->rank == 2 ? out : 1, 1);
   nn__add_param(m, node, "weight", -1, 2, node->cols, in->cols, 1, 1);
   if (!no_bias) nn__add_param(m, node, "bias", -1, 1, node->cols, 1, 1, 1);
@@ -7367,8 +7472,8 @@ static int nn__pool_layer(nn_model *m, const nn__layer *row, int x, int rank,
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: exclude_pad is of average pools alone", node->name);
   if (!nn__in_range(m, node, "kernel", o.kernel_h, 1, NN__MAX_WINDOW) ||
       !nn__in_range(m, node, "kernel", o.kernel_w, 1, NN__MAX_WINDOW) ||
-      !nn__in_range(m, node, "stride", o.stride_h, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "stride", o.stride_w, 1, NN__MAX_SIZE) ||
+      !nn__in_range(m, node, "stride", o.stride_h, 1, NN__MOST_SHORT) ||
+      !nn__in_range(m, node, "stride", o.stride_w, 1, NN__MOST_SHORT) ||
       !nn__in_range(m, node, "pad", o.pad_h, 0, o.kernel_h / 2) ||
       !nn__in_range(m, node, "pad", o.pad_w, 0, o.kernel_w / 2))
     return -1;
@@ -7385,7 +7490,7 @@ static int nn__pool_layer(nn_model *m, const nn__layer *row, int x, int rank,
                     o.kernel_h, o.kernel_w, nn__shape(in, &t), in->name);
   const nn_conv2d_options window = {1, o.kernel_h, o.kernel_w, o.stride_h, o.stride_w, o.pad_h,
                                     o.pad_w, 1, 1, 1, 0};
-  node->window = window;
+  nn__set_window(node, &window);
   node->ceil = o.ceil != 0, node->exclude_pad = o.exclude_pad != 0;
   nn__set_places(m, node, (int)in->cols, oh, ow);
   return nn__added(m);
@@ -7437,14 +7542,14 @@ int nn_avg_pool2d(nn_model *m, int x, int kernel, int stride, int pad)
 static int nn__adaptive(nn_model *m, int x, int rank, int height, int width)
 {
   nn__node *node = nn__on(m, NN__ROW(AVG_POOL), x, rank);
-  if (!node || !nn__in_range(m, node, rank == 2 ? "steps" : "height", height, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "width", width, 1, rank == 2 ? 1 : NN__MAX_SIZE))
+  if (!node || !nn__in_range(m, node, rank == 2 ? "steps" : "height", height, 1, NN__MOST_SHORT) ||
+      !nn__in_range(m, node, "width", width, 1, rank == 2 ? 1 : NN__MOST_SHORT))
     return -1;
   if (nn__times(nn__image_height(node) + 1, (size_t)height) == SIZE_MAX ||
       nn__times(nn__image_width(node) + 1, (size_t)width) == SIZE_MAX) /* see nn__window */
     return nn__fail(m, NN_ERR_LIMIT, "%s: the pooling is too large", node->name);
   const nn_conv2d_options window = {1, height, width, 0, 0, 0, 0, 1, 1, 1, 0};
-  node->window = window; /* stride 0, see nn__window; the kernel is the output's size */
+  nn__set_window(node, &window); /* stride 0, see nn__window; the kernel is the output's size */
   nn__set_places(m, node, (int)node->cols, height, width);
   return nn__added(m);
 }
@@ -7752,16 +7857,17 @@ static int nn__cell_layer(nn_model *m, const nn__layer *row, int x, int state,
   nn__node *node = nn__begin(m, row, state < 0 ? 1 : 2, x, state);
   if (!node || !nn__rank_is(m, node, 2)) return -1;
   if (!options) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
-  node->cell = *options;
-  if (node->cell.layers == 0) node->cell.layers = 1;
+  const int layers = options->layers ? options->layers : 1;
   if (options->relu && row->kind != NN__RNN)
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: relu is of nn_rnn_with alone", node->name);
-  node->cell.relu = options->relu != 0;
-  node->cell.carry = options->carry != 0, node->cell.bidirectional = options->bidirectional != 0;
   const nn__node *in = &m->node[x];
   if (!nn__in_range(m, node, "hidden", options->hidden, 1, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "layers", node->cell.layers, 1, NN__MAX_CELL_LAYERS))
+      !nn__in_range(m, node, "layers", layers, 1, NN__MAX_CELL_LAYERS))
     return -1;
+  const nn__cell_options cell = {options->dropout, options->hidden, (unsigned char)layers,
+                                 options->relu != 0, options->carry != 0,
+                                 options->bidirectional != 0};
+  node->cell = cell;
   if (!nn__is_share(options->dropout, 0))
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: dropout is %g, must be 0 <= rate < 1", node->name,
                     options->dropout);
@@ -7837,7 +7943,9 @@ int nn_final_state(nn_model *m, int x)
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: %s already gives the state of %s", node->name,
                     m->node[cell->final].name, cell->name);
   nn__set_shape(m, node, 1, (int)nn__state_width(cell), 1, 1);
-  return cell->final = nn__added(m);
+  const int number = nn__added(m);
+  cell->final = (int16_t)number;
+  return number;
 }
 
 static int nn__plain_cell(nn_model *m, const nn__layer *row, int x, int hidden)
@@ -7867,16 +7975,17 @@ static int nn__pad(nn_model *m, int x, int rank, int top, int bottom, int left, 
   nn__node *node = nn__on(m, NN__ROW(PADDED), x, rank);
   if (!node) return -1;
   const int h = (int)nn__image_height(node), w = (int)nn__image_width(node);
-  const int beside = rank == 2 ? 0 : NN__MAX_SIZE;
-  if (!nn__in_range(m, node, "top", top, 0, NN__MAX_SIZE) ||
-      !nn__in_range(m, node, "bottom", bottom, 0, NN__MAX_SIZE) ||
+  const int beside = rank == 2 ? 0 : NN__MOST_SHORT;
+  if (!nn__in_range(m, node, "top", top, 0, NN__MOST_SHORT) ||
+      !nn__in_range(m, node, "bottom", bottom, 0, NN__MOST_SHORT) ||
       !nn__in_range(m, node, "left", left, 0, beside) ||
       !nn__in_range(m, node, "right", right, 0, beside) ||
       !nn__in_range(m, node, "height", h + top + bottom, 1, NN__MAX_SIZE) ||
       !nn__in_range(m, node, "width", w + left + right, 1, NN__MAX_SIZE))
     return -1;
-  node->window.pad_h = top, node->window.kernel_h = bottom; /* a window has no other names */
-  node->window.pad_w = left, node->window.kernel_w = right;
+  /* a window has no other names */
+  const nn_conv2d_options window = {1, bottom, right, 0, 0, top, left, 0, 0, 0, 0};
+  nn__set_window(node, &window);
   nn__set_places(m, node, (int)node->cols, h + top + bottom, w + left + right);
   return nn__added(m);
 }
@@ -7895,10 +8004,13 @@ static int nn__upsample(nn_model *m, const nn__layer *row, int x, int rank, int 
   nn__node *node = nn__on(m, row, x, rank);
   if (!node) return -1;
   const int h = (int)nn__image_height(node), w = (int)nn__image_width(node);
-  if (!nn__in_range(m, node, rank == 2 ? "factor" : "factor_h", factor_h, 1, NN__MAX_SIZE / h) ||
-      !nn__in_range(m, node, "factor_w", factor_w, 1, rank == 2 ? 1 : NN__MAX_SIZE / w))
+  const int most_h = h > NN__MAX_SIZE / NN__MOST_SHORT ? NN__MAX_SIZE / h : NN__MOST_SHORT;
+  const int most_w = w > NN__MAX_SIZE / NN__MOST_SHORT ? NN__MAX_SIZE / w : NN__MOST_SHORT;
+  if (!nn__in_range(m, node, rank == 2 ? "factor" : "factor_h", factor_h, 1, most_h) ||
+      !nn__in_range(m, node, "factor_w", factor_w, 1, rank == 2 ? 1 : most_w))
     return -1;
-  node->window.stride_h = factor_h, node->window.stride_w = factor_w;
+  const nn_conv2d_options window = {1, 0, 0, factor_h, factor_w, 0, 0, 0, 0, 0, 0};
+  nn__set_window(node, &window);
   nn__set_places(m, node, (int)node->cols, factor_h * h, factor_w * w);
   return nn__added(m);
 }
@@ -7932,14 +8044,14 @@ static int nn__good_name(const char *name, size_t most, char also)
 static const char *nn__wrong_layer(const nn_custom_layer *own, int inference)
 {
   if (!own) return "the layer is NULL";
-  if (!nn__good_name(own->name, sizeof((nn__node *)0)->code - 1, 0)) return NN__BAD_CODE;
+  if (!nn__good_name(own->name, NN__NAME_ROOM - 1, 0)) return NN__BAD_CODE;
   if (!own->forward) return "forward is NULL";
   return inference || own->backward ? NULL : "backward is NULL, but in a model for inference";
 }
 static const char *nn__wrong_loss(const nn_custom_loss *own)
 {
   if (!own) return "the loss is NULL";
-  if (!nn__good_name(own->name, sizeof((nn__node *)0)->code - 1, 0)) return NN__BAD_CODE;
+  if (!nn__good_name(own->name, NN__NAME_ROOM - 1, 0)) return NN__BAD_CODE;
   if (!own->loss) return "its function is NULL";
   return own->labels >= 0 && own->labels <= NN__MAX_SIZE && own->values >= 0 &&
          own->values <= NN__MAX_SIZE ? NULL : "labels and values must be 0..2^20";
@@ -7971,7 +8083,7 @@ static const char *nn__custom_params(nn_model *m, nn__node *node, const nn_custo
     nn__add_param(m, node, s->param[i].name, -1, s->param[i].rank, dim[0], dim[1], dim[2], dim[3]);
     if (m->broken != NN_OK) return NULL;
 #ifndef NN_NO_INIT
-    m->param[m->params - 1].init = s->param[i].init;
+    m->param[m->params - 1].init = (unsigned)s->param[i].init & 15;
     m->param[m->params - 1].init_value = s->param[i].value;
 #endif
   }
@@ -7986,14 +8098,13 @@ int nn_custom(nn_model *m, const int *inputs, int count, const nn_custom_layer *
   if (bad) return nn__fail(m, NN_ERR_ARGUMENT, "nn_custom: %s", bad);
   nn__node *node = nn__begin(m, NN__ROW(CUSTOM), count, inputs[0], count == 2 ? inputs[1] : -1);
   if (!node) return -1;
-  memcpy(node->code, layer->name, strlen(layer->name));
   node->custom = layer;
   nn_custom_shape s = nn__custom_shape(m, node);
   s.rank = s.in_rank[0];
   memcpy(s.dim, s.in_dim[0], sizeof s.dim);
   const nn_status status = nn__refusal(layer->shape ? layer->shape(layer->user, &s) : NN_OK);
   if (status != NN_OK)
-    return nn__fail(m, status, "%s: the shape of %s: %s", node->name, node->code,
+    return nn__fail(m, status, "%s: the shape of %s: %s", node->name, nn__code(node),
                     nn_status_text(status));
   if (!nn__in_range(m, node, "the rank", s.rank, 1, 3)) return -1;
   for (int i = 0; i < s.rank; i++)
@@ -8005,7 +8116,8 @@ int nn_custom(nn_model *m, const int *inputs, int count, const nn_custom_layer *
   nn__set_shape(m, node, s.rank, s.dim[0], s.rank > 1 ? s.dim[1] : 1, s.rank > 2 ? s.dim[2] : 1);
   const int before = m->params;
   const char *wrong = m->broken == NN_OK ? nn__custom_params(m, node, &s) : NULL;
-  if (wrong) nn__fail(m, NN_ERR_ARGUMENT, "%s: the shape of %s: %s", node->name, node->code, wrong);
+  if (wrong)
+    nn__fail(m, NN_ERR_ARGUMENT, "%s: the shape of %s: %s", node->name, nn__code(node), wrong);
   if (m->broken != NN_OK) m->params = before;
   return nn__added(m);
 }
@@ -8026,7 +8138,7 @@ void nn_name(nn_model *m, int node, const char *name)
 {
   nn__node *named = nn__described(m, node, "nn_name");
   if (!named) return;
-  const size_t length = name ? strlen(name) : 0, most = sizeof named->name - 1;
+  const size_t length = name ? strlen(name) : 0, most = NN__NAME_ROOM - 1;
   if (length < 1 || length > most)
     nn__fail(m, NN_ERR_ARGUMENT, "nn_name: %s: a name has 1..%zu characters", named->name, most);
   else if (!nn__good_name(name, most, '/'))
@@ -8035,8 +8147,26 @@ void nn_name(nn_model *m, int node, const char *name)
     if (i != node && !strcmp(m->node[i].name, name))
       nn__fail(m, NN_ERR_ARGUMENT, "nn_name: layer %d already has the name %s", i, name);
   if (m->broken != NN_OK) return;
-  memset(named->name, 0, sizeof named->name);
+  const size_t had = strlen(named->name), behind = (size_t)(named->name - m->names) + had;
+  if (length > had && length - had > m->config.names - m->names_used) {
+    nn__fail(m, NN_ERR_LIMIT, "nn_name: %s: config.names = %zu bytes are too few", name,
+             m->config.names);
+    return;
+  }
+  memmove(named->name + length, named->name + had, m->names_used - behind);
   memcpy(named->name, name, length);
+  m->names_used += length - had;
+  for (int i = node + 1; i < m->nodes; i++) m->node[i].name += (ptrdiff_t)(length - had);
+}
+
+/* How a layer's arrays are to begin, which a build without initial values has no use for. */
+static void nn__set_init(nn__node *node, nn_init init, double value)
+{
+#ifdef NN_NO_INIT
+  (void)node, (void)init, (void)value;
+#else
+  node->init = (unsigned char)init, node->init_value = value;
+#endif
 }
 
 void nn_set_init(nn_model *m, int node, nn_init init, double value)
@@ -8053,7 +8183,7 @@ void nn_set_init(nn_model *m, int node, nn_init init, double value)
     nn__fail(m, NN_ERR_ARGUMENT, "nn_set_init: %s: value is %g, must be a number above 0",
              drawn->name, value);
   else
-    drawn->init = init, drawn->init_value = value;
+    nn__set_init(drawn, init, value);
 }
 
 /* A loss's weight among all. */
@@ -8064,8 +8194,8 @@ static int nn__weighs(nn_model *m, const nn__node *node, double weight)
   return 0;
 }
 
-/* A loss as `d` describes it. */
-static int nn__loss(nn_model *m, int x, const nn__node *d)
+/* A loss as `d` describes it, whose answers begin at `from`. */
+static int nn__loss(nn_model *m, int x, const nn__node *d, int from)
 {
   static const nn__layer *const row[] = {NN__ROW(CROSS_ENTROPY), NN__ROW(SQUARED_ERROR),
                                          NN__ROW(BINARY_CROSS_ENTROPY), NN__ROW(HUBER),
@@ -8085,14 +8215,14 @@ static int nn__loss(nn_model *m, int x, const nn__node *d)
                     huber ? "delta" : "smoothing", d->soft,
                     huber ? "above 0" : labelled ? "0 <= s < 1" : "0 but for a cross-entropy");
   if (!nn__weighs(m, node, d->scale) ||
-      !nn__in_range(m, node, "from", d->from, 0, NN__MAX_SIZE))
+      !nn__in_range(m, node, "from", from, 0, NN__MAX_SIZE))
     return -1;
   for (size_t i = 0; d->weights && i < in->cols; i++)
     if (!weighted || !(d->weights[i] >= 0) || !nn__finite((double)d->weights[i]))
       return nn__fail(m, NN_ERR_ARGUMENT, "%s: class weight %zu is %g, must be %s", node->name, i,
                       (double)d->weights[i], weighted ? "0 or more" : "of a cross-entropy");
   node->soft = d->soft, node->scale = d->scale, node->weights = d->weights;
-  node->summed = d->summed, node->from = d->from, node->ignored = d->ignored;
+  node->summed = d->summed, node->from = (unsigned)from & 0x1FFFFF, node->ignored = d->ignored;
   node->has_weights = d->weights != NULL;
   return nn__added(m);
 }
@@ -8102,14 +8232,14 @@ static int nn__custom_loss(nn_model *m, int x, const char *name, const nn_custom
 {
   nn__node *node = nn__on(m, NN__ROW(CUSTOM_LOSS), x, 0);
   if (!node) return -1;
-  const int named = nn__good_name(name, sizeof node->code - 1, 0);
+  const int named = nn__good_name(name, NN__NAME_ROOM - 1, 0);
   const char *bad = own ? nn__wrong_loss(own) : named ? NULL : NN__BAD_CODE;
   if (bad) return nn__fail(m, NN_ERR_ARGUMENT, "%s: %s", node->name, bad);
   if (!own && !m->config.inference)
     return nn__fail(m, NN_ERR_STATE, "%s: config.custom_losses has no %s", node->name, name);
   if (!nn__weighs(m, node, weight)) return -1;
-  memcpy(node->code, name, strlen(name));
   node->custom_loss = own, node->scale = weight, node->ignored = -1;
+  if (!own) nn__keep_name(m, name, strlen(name) + 1);
   return nn__added(m);
 }
 #ifndef NN_NO_TRAINING
@@ -8132,7 +8262,7 @@ int nn_loss_with(nn_model *m, int x, const nn_loss_options *options)
   if ((unsigned)options->kind > NN_ABSOLUTE_ERROR)
     return nn__fail(m, NN_ERR_ARGUMENT, "nn_loss_with: there is no loss %d", (int)options->kind);
   memset(&d, 0, sizeof d);
-  d.kind = (nn__kind)((int)NN__CROSS_ENTROPY + (int)options->kind);
+  d.kind = (unsigned char)((int)NN__CROSS_ENTROPY + (int)options->kind);
   const int labelled = nn__is_labelled(d.kind), huber = d.kind == NN__HUBER;
   const char *odd = labelled ? NULL
                     : options->smoothing != 0 ? "smoothing is of a cross-entropy (0 elsewhere)"
@@ -8142,9 +8272,9 @@ int nn_loss_with(nn_model *m, int x, const nn_loss_options *options)
     odd = "delta is of a Huber loss (0 or 1 elsewhere)";
   if (odd) return nn__fail(m, NN_ERR_ARGUMENT, "nn_loss_with: %s", odd);
   d.soft = huber ? options->delta : options->smoothing;
-  d.scale = options->weight, d.summed = options->sum != 0, d.from = options->from;
+  d.scale = options->weight, d.summed = options->sum != 0;
   d.weights = options->weights, d.ignored = options->ignored;
-  return nn__loss(m, x, &d);
+  return nn__loss(m, x, &d, options->from);
 }
 
 int nn_cross_entropy_with(nn_model *m, int x, double smoothing, const nn_real *weights)
@@ -8401,12 +8531,21 @@ static size_t nn__params_at(int nodes)
 {
   return nn__nodes_at() + nn__round_up((size_t)nodes * sizeof(nn__node), NN__TABLE_ALIGN);
 }
+static size_t nn__names_at(int nodes, int params)
+{
+  return nn__params_at(nodes) + (size_t)params * sizeof(nn__param);
+}
+static size_t nn__names_room(const nn_config *c, int nodes)
+{
+  const size_t most = (size_t)nodes * NN__NAME_ROOM;
+  return c && c->names ? nn__min(c->names, most) : most;
+}
 size_t nn_model_size_for(const nn_config *config)
 {
   const int nodes = config && config->most_nodes ? config->most_nodes : NN_MAX_NODES;
   const int params = config && config->most_params ? config->most_params : NN_MAX_PARAMS;
   if (nodes < 2 || nodes > NN_MAX_NODES || params < 1 || params > NN_MAX_PARAMS) return 0;
-  return nn__params_at(nodes) + (size_t)params * sizeof(nn__param);
+  return nn__round_up(nn__names_at(nodes, params) + nn__names_room(config, nodes), 8);
 }
 size_t nn_model_size(void) { return nn_model_size_for(NULL); }
 
@@ -8460,6 +8599,8 @@ nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
   if (!c.most_params) c.most_params = NN_MAX_PARAMS;
   m->node = (nn__node *)(void *)((char *)memory + nn__nodes_at());
   m->param = (nn__param *)(void *)((char *)memory + nn__params_at(c.most_nodes));
+  m->names = (char *)memory + nn__names_at(c.most_nodes, c.most_params);
+  c.names = nn__names_room(&c, c.most_nodes);
   m->config = c;
   m->config.isa = kernels->isa;
   m->context.kernels = kernels;
@@ -8530,7 +8671,6 @@ static void nn__place_params(nn_model *m)
     size_t *end = p->buffer ? &m->buffers : &m->values;
     char name[NN_NAME_SIZE];
     m->names_size += nn__param_name(m, p, name);
-    p->offset = *end;
     *end += p->count;
     if (nn__too_large(*end))
       nn__fail(m, NN_ERR_LIMIT, "the parameters of the model are too many");
@@ -8621,73 +8761,73 @@ static size_t nn__all_of(const nn_model *m, const nn__node *node) /* numbers of 
   return (size_t)m->config.batch * node->rows * node->cols;
 }
 
-static void nn__conv_room(const nn_model *m, nn__node *node)
+static void nn__conv_room(const nn_model *m, nn__node *node, nn__room *room)
 {
   nn__conv c = nn__conv_of(m, node, (size_t)m->config.batch);
   const int back = !m->config.inference, once = nn__packs_once(m), turned = nn__is_turned(node);
-  if (once) node->packed_size = nn__own_bias(node) + nn__conv_weights(&c, turned);
+  if (once) room->packed = nn__own_bias(node) + nn__conv_weights(&c, turned);
   for (int way = 0; way < 2; way++) {
     const size_t forward = nn__conv_lists(&c, turned) + (once ? 0 : nn__conv_weights(&c, turned));
     const size_t other = nn__conv_lists(&c, !turned) + nn__conv_weights(&c, !turned);
     size_t backward = nn__max(nn__conv_backward_scratch(&c), nn__max(other, NN__PARTS * c.c));
     if (!back) backward = 0;
-    node->scratch = nn__max(node->scratch, nn__max(forward, backward));
-    node->thread_scratch =
-        nn__max(node->thread_scratch, nn__conv_thread_scratch(&c, back || turned));
+    room->scratch = nn__max(room->scratch, nn__max(forward, backward));
+    room->thread_scratch =
+        nn__max(room->thread_scratch, nn__conv_thread_scratch(&c, back || turned));
     if (once) break;
     nn__conv_choose(&c, 0); /* the way of fewer samples */
   }
 }
-static void nn__linear_room(const nn_model *m, nn__node *node)
+static void nn__linear_room(const nn_model *m, nn__node *node, nn__room *room)
 {
-  node->scratch = m->config.inference ? 0 : NN__PARTS * node->cols;
-  node->packed_size = nn__linear_packed(m, node);
+  room->scratch = m->config.inference ? 0 : NN__PARTS * node->cols;
+  room->packed = nn__linear_packed(m, node);
 }
-static void nn__batch_norm_room(const nn_model *m, nn__node *node)
+static void nn__batch_norm_room(const nn_model *m, nn__node *node, nn__room *room)
 {
   node->eps = (nn_real)node->value;
-  node->keep_size = 5 * node->cols;
-  node->scratch = m->config.inference ? 0 : NN__PARTS * node->cols;
+  room->keep = 5 * node->cols;
+  room->scratch = m->config.inference ? 0 : NN__PARTS * node->cols;
 }
-static void nn__layer_norm_room(const nn_model *m, nn__node *node)
+static void nn__layer_norm_room(const nn_model *m, nn__node *node, nn__room *room)
 {
-  node->keep_size = 3 * nn__all_of(m, node) / nn__norm_length(node);
-  node->scratch = (2 + 2 * NN__PARTS) * nn__norm_length(node);
+  room->keep = 3 * nn__all_of(m, node) / nn__norm_length(node);
+  room->scratch = (2 + 2 * NN__PARTS) * nn__norm_length(node);
 }
-static void nn__group_norm_room(const nn_model *m, nn__node *node)
+static void nn__group_norm_room(const nn_model *m, nn__node *node, nn__room *room)
 {
-  node->keep_size = NN__GROUP_ROWS * (size_t)m->config.batch * node->cols;
+  room->keep = NN__GROUP_ROWS * (size_t)m->config.batch * node->cols;
 }
-static void nn__normalise_room(const nn_model *m, nn__node *node)
+static void nn__normalise_room(const nn_model *m, nn__node *node, nn__room *room)
 {
   (void)m;
-  node->keep_size = 2 * nn__rows_at_once(node) * node->cols;
+  room->keep = 2 * nn__rows_at_once(node) * node->cols;
 }
-static void nn__drop_channels_room(const nn_model *m, nn__node *node)
+static void nn__drop_channels_room(const nn_model *m, nn__node *node, nn__room *room)
 {
-  node->keep_size = m->config.inference ? 0 : (size_t)m->config.batch * node->cols;
+  room->keep = m->config.inference ? 0 : (size_t)m->config.batch * node->cols;
 }
-static void nn__prelu_room(const nn_model *m, nn__node *node)
+static void nn__prelu_room(const nn_model *m, nn__node *node, nn__room *room)
 {
   if (!m->config.inference)
-    node->scratch = (NN__PARTS + 1) * node->cols + nn__all_of(m, node);
+    room->scratch = (NN__PARTS + 1) * node->cols + nn__all_of(m, node);
 }
-static void nn__whole_room(const nn_model *m, nn__node *node)
+static void nn__whole_room(const nn_model *m, nn__node *node, nn__room *room)
 {
-  node->scratch = nn__all_of(m, node);
+  room->scratch = nn__all_of(m, node);
 }
 #ifndef NN_NO_TRAINING
-static void nn__custom_loss_room(const nn_model *m, nn__node *node)
+static void nn__custom_loss_room(const nn_model *m, nn__node *node, nn__room *room)
 { /* x, losses, their gradient; and that inside */
-  node->scratch = (size_t)m->config.batch * (3 * node->rows * node->cols + 1);
+  room->scratch = (size_t)m->config.batch * (3 * node->rows * node->cols + 1);
 }
 #endif
-static void nn__cell_room(const nn_model *m, nn__node *node)
+static void nn__cell_room(const nn_model *m, nn__node *node, nn__room *room)
 {
-  node->keep_size = (size_t)node->cell.layers * nn__cell_layer_keep(m, node);
-  node->scratch = nn__cell_scratch(m, node);
+  room->keep = (size_t)node->cell.layers * nn__cell_layer_keep(m, node);
+  room->scratch = nn__cell_scratch(m, node);
   for (int layer = 0; layer < node->cell.layers && nn__packs_once(m); layer++)
-    node->packed_size += nn__directions(node) * nn__cell_packed(m, node, layer);
+    room->packed += nn__directions(node) * nn__cell_packed(m, node, layer);
 }
 
 /* The row of each kind of layer. Inputs do nothing; losses are nn_loss's. */
@@ -8715,6 +8855,16 @@ static const nn__layer *const nn__rows[NN__KIND_COUNT] = {
     NN__KINDS(NN__ROW_OF, NN__ROW_OF)}; /* for files */
 
 /* ---- the plan ----------------------------------------------------------------------------- */
+
+static nn__room nn__room_of(const nn_model *m, nn__node *node)
+{
+  nn__room room = {0, 0, 0, 0};
+  if (node->row->room) node->row->room(m, node, &room);
+  room.keep = nn__round_up(room.keep, 16);
+  room.scratch = nn__round_up(room.scratch, 16);
+  room.thread_scratch = nn__round_up(room.thread_scratch, 16);
+  return room;
+}
 
 /* Time runs 0 .. N-1 for the forwards of N nodes, N for the loss, and 2 N - i for the backward of
  * node i; END is after all. */
@@ -8750,8 +8900,8 @@ static void nn__lives(nn_model *m, int i, int which, int from, int to)
   while ((which == NN__Y || which == NN__DY) && m->node[i].share >= 0) i = m->node[i].share;
   nn__piece *p = &m->node[i].piece[which];
   const int fresh = p->last < p->first;
-  if (fresh || from < p->first) p->first = from;
-  if (fresh || to > p->last) p->last = to;
+  if (fresh || from < p->first) p->first = (nn__time)from;
+  if (fresh || to > p->last) p->last = (nn__time)to;
 }
 
 static nn__piece *nn__node_piece(const void *m, int k)
@@ -8795,10 +8945,11 @@ static void nn__plan_sharing(nn_model *m)
 {
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
-    node->users = node->fused = node->masked = node->relu = node->folded = node->lossy = 0;
-    node->norm = -1;
+    node->users = 0, node->masked = 0, node->lossy = 0;
+    node->fused = node->relu = node->folded = 0;
+    if (nn__is_conv(node->kind)) node->norm = -1;
     for (int k = 0; k < node->inputs; k++) {
-      m->node[node->in[k]].users++;
+      m->node[node->in[k]].users = m->node[node->in[k]].users ? 2 : 1;
       if (nn__is_loss(node->kind)) m->node[node->in[k]].lossy = 1;
     }
   }
@@ -8825,14 +8976,11 @@ static void nn__plan_pieces(nn_model *m)
   m->scratch_size = m->thread_scratch_size = 0;
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
-    node->keep_size = node->scratch = node->thread_scratch = node->packed_size = 0;
-    if (node->row->room) node->row->room(m, node);
-    size_t keep = node->keep_size = nn__round_up(node->keep_size, 16);
-    const size_t scratch = node->scratch = nn__round_up(node->scratch, 16);
-    const size_t each = node->thread_scratch = nn__round_up(node->thread_scratch, 16);
-    if (training) m->scratch_size = nn__max(m->scratch_size, scratch);
-    if (training) m->thread_scratch_size = nn__max(m->thread_scratch_size, each);
-    else keep += scratch + nn__min(nn__times(each, threads), most);
+    const nn__room room = nn__room_of(m, node);
+    size_t keep = room.keep;
+    if (!training) keep += room.scratch + nn__min(nn__times(room.thread_scratch, threads), most);
+    m->scratch_size = training ? nn__max(m->scratch_size, room.scratch) : 0;
+    m->thread_scratch_size = training ? nn__max(m->thread_scratch_size, room.thread_scratch) : 0;
     const size_t y = nn__all_of(m, node), size[4] = {y, keep, y, y};
     for (int k = 0; k < NN__PIECES; k++) {
       const nn__piece unused = {nn__round_up(size[k], 16), SIZE_MAX, 0, -1};
@@ -8880,13 +9028,13 @@ static void nn__reserve_products(nn_model *m)
 {
   m->context.room_a = m->context.room_b = 0;
   for (int i = 0; i < m->nodes; i++) {
-    const nn__node *node = &m->node[i];
+    nn__node *node = &m->node[i];
     if (node->kind != NN__LINEAR) continue;
     const size_t in = m->node[node->in[0]].cols, out = node->cols;
     const size_t rows = (size_t)m->config.batch * node->rows;
     const nn__matrix w = nn__rows_of(NULL, in), x = w, turned = nn__columns_of(NULL, in);
     const nn__matrix packed = nn__panels_of(m->context.kernels, NULL, in);
-    nn__reserve(&m->context, rows, out, in, x, node->packed_size ? packed : turned);
+    nn__reserve(&m->context, rows, out, in, x, nn__room_of(m, node).packed ? packed : turned);
     if (m->config.inference) continue;
     nn__reserve(&m->context, rows, in, out, nn__rows_of(NULL, out), w);    /* dx */
     nn__reserve(&m->context, out, in, rows, nn__columns_of(NULL, out), x); /* dW */
@@ -8926,10 +9074,12 @@ static size_t nn__input_size(const nn_model *m) /* reals of one sample of the fi
  * of their pieces. */
 static void nn__point(nn_model *m, char *names)
 {
+  nn_real *value[2] = {m->value, m->buffer};
   for (int i = 0; i < m->params; i++) {
     nn__param *p = &m->param[i];
     p->name = names, names += nn__param_name(m, p, names);
-    p->value = m->config.in_place ? NULL : (p->buffer ? m->buffer : m->value) + p->offset;
+    p->value = m->config.in_place ? NULL : value[p->buffer];
+    if (p->value) value[p->buffer] += p->count;
   }
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
@@ -8937,9 +9087,24 @@ static void nn__point(nn_model *m, char *names)
     nn_real *at[NN__EXTRA + 1] = {NULL};
     for (int k = 0; k < NN__PIECES; k++)
       if (node->piece[k].last >= node->piece[k].first) at[k] = m->shared + node->piece[k].offset;
-    node->y = owner ? owner->y : at[NN__Y], node->dy = owner ? owner->dy : at[NN__DY];
-    node->keep = at[NN__KEEP], node->extra = at[NN__EXTRA], node->lengths = NULL;
+#ifndef NN_NO_TRAINING
+    node->dy = owner ? owner->dy : at[NN__DY], node->extra = at[NN__EXTRA];
+#endif
+    node->y = owner ? owner->y : at[NN__Y], node->keep = at[NN__KEEP], node->lengths = NULL;
   }
+}
+
+/* What a node works in. An inference layer's scratch is part of its piece, so other layers'
+ * activations lie there while it does not run: first each thread's, then what it keeps, then that
+ * of all. Training layers share the model's. */
+static void nn__point_work(const nn_model *m, nn__node *node, const nn__room *room,
+                           nn_real *packed)
+{
+  node->packed = packed;
+  node->thread_scratch = node->keep, node->scratch = NULL;
+  if (!m->config.inference || !node->keep) return;
+  node->keep += room->thread_scratch * (size_t)m->config.threads;
+  node->scratch = node->keep + room->keep;
 }
 
 /* The one layout function: counts (base NULL) or carves up the block; 0: too much to count. */
@@ -8976,16 +9141,16 @@ static size_t nn__layout(nn_model *m, char *base)
     m->stage_labels = nn__carve(&c, batch * nn__answers_each(m, 1), sizeof(int32_t));
   }
 #endif
+  size_t sequences = 0;
   if (base) nn__point(m, names);
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
-    if (nn__is_cell(node->kind) && node->cell.carry) {
-      node->state_size = (size_t)node->cell.layers * 2 * batch * node->cols;
-      node->state = nn__carve(&c, node->state_size, real);
-    }
-    int32_t *const lengths = node->rank == 2 ? nn__carve(&c, batch, sizeof(int32_t)) : NULL;
-    nn_real *const packed = node->packed_size ? nn__carve(&c, node->packed_size, real) : NULL;
-    if (base) node->lengths_room = lengths, node->packed = packed;
+    if (nn__is_cell(node->kind) && node->cell.carry)
+      node->state = nn__carve(&c, nn__state_size(m, node), real);
+    const nn__room room = nn__room_of(m, node);
+    nn_real *const packed = room.packed ? nn__carve(&c, room.packed, real) : NULL;
+    if (base) nn__point_work(m, node, &room, packed);
+    sequences += node->rank == 2;
 #ifndef NN_NO_TRAINING
     if (node->kind == NN__INPUT && m->config.input_gradient && !nn__same_layout(node))
       node->border = nn__carve(&c, batch * node->rows * node->cols, real);
@@ -8996,6 +9161,8 @@ static size_t nn__layout(nn_model *m, char *base)
       if (base) node->weights = copy;
     }
   }
+  if (sequences)
+    m->node_steps = nn__carve(&c, (size_t)m->nodes + sequences * batch, sizeof(int32_t));
   return c.overflow ? 0 : c.used;
 }
 
@@ -9006,7 +9173,7 @@ static nn_status nn__plan(nn_model *m)
   if (m->broken != NN_OK) return m->broken;
   if (!m->inputs || m->nodes < 2)
     return nn__fail(m, NN_ERR_STATE, "nn_build: no layers after the input"), m->broken;
-  m->output = m->loss >= 0 ? m->node[m->loss].in[0] : m->nodes - 1;
+  m->output = m->loss >= 0 ? m->node[m->loss].in[0] : (int16_t)(m->nodes - 1);
   if (m->loss < 0 && nn__is_input(m->node[m->output].kind))
     return nn__fail(m, NN_ERR_STATE, "nn_build: the last layer is an input"), m->broken;
   if (m->config.in_place && !m->config.inference)
@@ -9130,7 +9297,7 @@ static void nn__initialise(nn_model *m, uint64_t seed)
     nn_random r = {seed, stream++ ^ 0x1417000000000000u, 0};
     const int own = node->kind == NN__CUSTOM && node->init == NN_INIT_DEFAULT;
     const int norm = nn__is_norm(node->kind), prelu = node->kind == NN__PRELU;
-    const nn_init init = own ? p->init : node->init;
+    const nn_init init = (nn_init)(own ? p->init : node->init);
     const double init_value = own ? p->init_value : node->init_value;
     if (norm || prelu || init == NN_INIT_CONSTANT) {
       nn_real value = (nn_real)init_value;
@@ -9184,7 +9351,7 @@ void nn_reset_state(nn_model *m)
   for (int i = 0; m && m->built && i < m->nodes; i++) {
     nn__node *node = &m->node[i];
     if (!nn__is_cell(node->kind)) continue;
-    if (node->state) memset(node->state, 0, node->state_size * sizeof(nn_real));
+    if (node->state) memset(node->state, 0, nn__state_size(m, node) * sizeof(nn_real));
     node->state_n = 0;
   }
 }
@@ -9238,7 +9405,7 @@ nn_status nn_set_state(nn_model *m, const char *layer, int n, const nn_real *h, 
   if (n < 1 || n > m->config.batch)
     return nn__error(m, NN_ERR_ARGUMENT, "nn_set_state: %d samples, must be 1..%d (config.batch)",
                      n, m->config.batch);
-  memset(node->state, 0, node->state_size * sizeof *node->state);
+  memset(node->state, 0, nn__state_size(m, node) * sizeof *node->state);
   nn__copy_state(m, node, n, h, c, 1);
   node->state_n = n;
   return NN_OK;
@@ -9322,13 +9489,15 @@ static nn_status nn__check_lengths(nn_model *m, const int32_t *lengths, const in
     if (lengths[i] < 1 || (size_t)lengths[i] > steps)
       return nn__error(m, NN_ERR_ARGUMENT, "%s: length %d of sample %d is not in 1..%zu", who,
                        (int)lengths[i], i, steps);
+    int32_t *room = m->node_steps + m->nodes + k;
     nn__steps_of(m, &m->node[m->nodes - 1], (size_t)lengths[i]);
     for (int j = 0; j < m->nodes; j++) {
-      if (!m->node[j].steps)
+      if (!m->node_steps[j])
         return nn__error(m, NN_ERR_ARGUMENT,
                          "%s: length %d of sample %d leaves %s no whole step", who,
                          (int)lengths[i], i, m->node[j].name);
-      if (take && m->node[j].rank == 2) m->node[j].lengths_room[k] = (int32_t)m->node[j].steps;
+      if (!take || m->node[j].rank != 2) continue;
+      *room = m->node_steps[j], room += m->config.batch;
     }
   }
   return NN_OK;
@@ -9358,8 +9527,11 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
   if (nn__check_lengths(m, b->lengths, NULL, b->n, 1, "forward") != NN_OK) return m->status;
   m->has_lengths = b->lengths != NULL;
   if (b->lengths) memcpy(m->lengths, b->lengths, (size_t)b->n * sizeof *m->lengths);
-  for (int k = 0; k < m->nodes; k++)
-    m->node[k].lengths = b->lengths && m->node[k].rank == 2 ? m->node[k].lengths_room : NULL;
+  int32_t *room = m->node_steps + m->nodes;
+  for (int k = 0; k < m->nodes; k++) {
+    m->node[k].lengths = b->lengths && m->node[k].rank == 2 ? room : NULL;
+    if (m->node[k].lengths) room += m->config.batch;
+  }
   return NN_OK;
 }
 
@@ -9389,14 +9561,13 @@ static uint64_t nn__fingerprint(nn_model *m)
   return sum;
 }
 
-/* The space in which a layer works. Training layers share one; an inference layer's is part of its
- * piece, behind what it keeps, so other layers' activations lie there while it does not run. */
+/* The space in which a layer works, where it has one of its own: see nn__point_work. */
 static void nn__take_scratch(nn_model *m, const nn__node *node)
 {
-  if (!m->config.inference || !node->keep) return;
-  m->scratch = node->keep + node->keep_size;
-  m->thread_scratch = m->scratch + node->scratch;
-  m->thread_scratch_size = node->thread_scratch;
+  if (!node->scratch) return;
+  m->scratch = node->scratch, m->thread_scratch = node->thread_scratch;
+  m->thread_scratch_size =
+      (size_t)(node->keep - node->thread_scratch) / (size_t)m->config.threads;
 }
 
 /* first_bad, if not NULL: the first node whose output holds a NaN or infinity, else -1. */
@@ -9616,7 +9787,7 @@ static nn_status nn__backward_all(nn_model *m, int from)
   const uint32_t mode = nn__flush_subnormals();
   m->draws -= (uint64_t)learning; /* dropout draws the masks of the forward again */
   for (int i = 0; i < m->nodes; i++)
-    m->node[i].started = from < 0 ? m->node[i].lossy > 0 && m->node[i].dy : i == from;
+    m->node[i].started = (from < 0 ? m->node[i].lossy > 0 && m->node[i].dy : i == from) != 0;
   m->failure = NN_OK;
   for (int i = from < 0 ? m->loss - 1 : from; i >= 0; i--) {
     nn__node *node = &m->node[i];
@@ -9632,13 +9803,13 @@ static nn_status nn__backward_all(nn_model *m, int from)
         nn__share_nothing(m, node, 1);
       else if (!idle && m->failure == NN_OK &&
                (!node->masked || !nn__goes_by_gradient(m) || i == from))
-        node->toward = (unsigned char)k, node->row->backward(m, node, n, dx);
+        node->toward = k > 0, node->row->backward(m, node, n, dx);
       if (dx && dx == x->extra && !idle)
         NN__DO(m->context.kernels, add)(x->dy, x->dy, dx, n * x->rows * x->cols);
       if (wanted) x->started = 1;
     }
     if (node->params && !m->param[node->param].buffer)
-      nn__reduce_gradients(m, m->param[node->param].offset, 0);
+      nn__reduce_gradients(m, nn__offset(m, &m->param[node->param]), 0);
   }
   nn__reduce_gradients(m, 0, 1);
   m->draws += (uint64_t)learning;
@@ -9797,7 +9968,7 @@ static double nn__update_groups(nn__flat *f, double rate, double correction)
     if (p->buffer || (next < m->params && m->node[m->param[next].node].rate == own &&
                       nn__decay_of(m, next) == decay))
       continue; /* not the end of a run */
-    const size_t to = p->offset + p->count;
+    const size_t to = nn__offset(m, p) + p->count;
     f->update.rate = (nn_real)(rate * own), f->update.decay = (nn_real)decay;
     f->update.correction1 = (nn_real)(rate * own / correction);
     if (own > 0)
@@ -9815,7 +9986,7 @@ static const nn__param *nn__first_bad(const nn_model *m, const nn_real *block, d
 {
   for (int i = 0; block && i < m->params; i++)
     for (size_t k = 0; !m->param[i].buffer && k < m->param[i].count; k++) {
-      *value = (double)block[m->param[i].offset + k];
+      *value = (double)block[nn__offset(m, &m->param[i]) + k];
       if (!nn__finite(*value)) return &m->param[i];
     }
   return NULL;
@@ -9829,7 +10000,7 @@ static nn_status nn__diverged(nn_model *m, const nn__node *blamed, const char *w
   if (blamed)
     return nn__error(m, NN_ERR_DIVERGED, "step %lld: %s%s is %g, for the callback of %s (%s) makes "
                      "a NaN or infinity of finite numbers", (long long)m->steps, what, of, value,
-                     blamed->name, blamed->code);
+                     blamed->name, nn__code(blamed));
   return nn__error(m, NN_ERR_DIVERGED, "step %lld: %s%s is %g (largest finite gradient %g, rate "
                    "%g): lower the rate, or clip (clip_norm)", (long long)m->steps, what, of, value,
                    m->largest, nn_rate(m));
@@ -10158,7 +10329,7 @@ static nn_status nn__view(nn_model *m, const nn__param *q, nn_param *p)
   p->name = q->name, p->node = q->node, p->rank = q->rank, p->count = q->count;
   memcpy(p->dim, q->dim, sizeof p->dim);
   p->value = q->value;
-  p->gradient = q->buffer || !m->gradient ? NULL : m->gradient + q->offset;
+  p->gradient = q->buffer || !m->gradient ? NULL : m->gradient + nn__offset(m, q);
   m->exposed = 1;
   return NN_OK;
 }
@@ -10210,9 +10381,10 @@ nn_status nn_place_weights(nn_model *m, const nn_real *values, size_t count)
   if ((uintptr_t)(const void *)values % sizeof *values)
     return nn__error(m, NN_ERR_ARGUMENT, "nn_place_weights: values must lie at a multiple of %zu "
                      "bytes", sizeof *values);
+  const nn_real *at[2] = {values, values + m->values};
   for (int i = 0; i < m->params; i++) {
     nn__param *p = &m->param[i];
-    nn__borrow(p, values + (p->buffer ? m->values : 0) + p->offset);
+    nn__borrow(p, at[p->buffer]), at[p->buffer] += p->count;
   }
   m->ran = m->packed = 0;
   return NN_OK;
@@ -10238,7 +10410,7 @@ nn_status nn_get_node(const nn_model *m, int index, nn_node_info *info)
   memset(info, 0, sizeof *info);
   info->kind = nn__kind_text[node->kind], info->name = node->name;
   info->inputs = node->inputs, info->rank = node->rank;
-  memcpy(info->input, node->in, sizeof info->input);
+  info->input[0] = node->in[0], info->input[1] = node->in[1];
   memcpy(info->dim, node->dim, sizeof info->dim);
   for (int i = node->param; i < node->param + node->params; i++)
     if (!m->param[i].buffer) info->params += m->param[i].count;
@@ -10395,6 +10567,9 @@ typedef struct nn__io {
   size_t padding;            /* writing: bytes before PARM */
   const char *section;
   const nn_open_options *open; /* reading a description alone: how it is to be changed; or NULL */
+  /* of the layer gone through; code: see nn__code */
+  char name[NN__NAME_ROOM], code[NN__NAME_ROOM];
+  nn_conv2d_options window;
   nn_status status;
   nn_message *why;
 } nn__io;
@@ -11948,7 +12123,7 @@ nn_status nn_peaks(nn_model *m, const nn_dataset *d, int node, int per_map, nn_p
 static int nn__seen_of(const nn_model *m, const nn__node *y, int k, int from[4])
 {
   const nn__node *x = &m->node[y->in[k]];
-  const nn_conv2d_options *o = &y->window;
+  const nn__window_options *o = &y->window;
   const int windows = y->kind == NN__CONV2D || y->kind == NN__MAX_POOL || y->kind == NN__AVG_POOL;
   memcpy(from, y->seen, sizeof y->seen);
   if (windows && !o->stride_h) {
@@ -12259,8 +12434,15 @@ static void nn__io_sizes(nn__io *s, int *const *x) /* up to a NULL */
 {
   for (; *x; x++) nn__io_size(s, *x);
 }
+static void nn__io_short(nn__io *s, const char *what, uint16_t *x, int high)
+{
+  int wide = *x;
+  nn__io_int(s, what, &wide, 0, high);
+  *x = (uint16_t)wide;
+}
+static void nn__io_short_flag(nn__io *s, uint16_t *x) { nn__io_short(s, "a flag", x, 1); }
 
-static void nn__io_double(nn__io *s, double *x)
+static void nn__io_double(nn__io *s, nn__double *x)
 {
   uint64_t bits;
   memcpy(&bits, x, sizeof bits);
@@ -12335,7 +12517,7 @@ static void nn__io_reals(nn__io *s, nn_real *x, size_t count)
 
 static void nn__io_conf(nn__io *s) { nn__io_uint(s, &s->m->config.seed, 8); }
 
-/* Reading: into node->weights, where that is not NULL. */
+/* Reading: into node->weights, where that is not NULL; node->cols becomes their number. */
 static void nn__io_class_weights(nn__io *s, nn__node *node)
 {
   nn_real *to = (nn_real *)(uintptr_t)(const void *)node->weights; /* in the model's own block */
@@ -12349,7 +12531,7 @@ static void nn__io_class_weights(nn__io *s, nn__node *node)
       nn__io_fail(s, NN_ERR_FORMAT, "class weight %d is %g, must be 0 or more", i, (double)w);
     if (to) to[i] = w;
   }
-  if (s->reading) node->has_weights = count;
+  if (s->reading) node->has_weights = count > 0, node->cols = (size_t)count;
 }
 
 /* Kinds that have learned more since version 0.1.0: with "_with" behind the kind a file tells all
@@ -12363,7 +12545,7 @@ static int nn__may_have_more(nn__kind kind)
 /* Whether a layer has none of that. */
 static int nn__is_plain(const nn__node *d)
 {
-  const nn_conv2d_options *w = &d->window;
+  const nn__window_options *w = &d->window;
   if (!nn__may_have_more(d->kind)) return 1;
   if (nn__is_loss(d->kind))
     return d->kind < NN__HUBER && (nn__is_labelled(d->kind) || !d->has_weights) && !d->summed &&
@@ -12378,12 +12560,14 @@ static int nn__is_plain(const nn__node *d)
 static void nn__io_loss(nn__io *s, nn__node *d, int with)
 {
   uint64_t ignored = (uint32_t)d->ignored;
+  int summed = d->summed, from = (int)d->from;
   if (s->reading) d->scale = 1, d->ignored = -1;
   if (with || nn__is_labelled(d->kind)) nn__io_double(s, &d->soft), nn__io_class_weights(s, d);
   if (!with) return;
   nn__io_double(s, &d->scale);
-  nn__io_flag(s, &d->summed);
-  nn__io_size(s, &d->from);
+  nn__io_flag(s, &summed);
+  nn__io_int(s, "from", &from, 0, NN__MAX_SIZE);
+  d->summed = summed != 0, d->from = (unsigned)from & 0x1FFFFF;
   nn__io_uint(s, &ignored, 4);
   if (s->reading) d->ignored = ignored > INT32_MAX ? -(int32_t)(UINT32_MAX - ignored) - 1
                                                    : (int32_t)ignored;
@@ -12406,25 +12590,26 @@ static int nn__io_kind(nn__io *s, nn__node *d)
   if (with && (i == NN__KIND_COUNT || !nn__may_have_more((nn__kind)i)))
     i = NN__KIND_COUNT, *with = '_';
   if (i == NN__KIND_COUNT) nn__io_fail(s, NN_ERR_FORMAT, "no kind of layer is a \"%s\"", kind);
-  if (s->status == NN_OK) d->kind = (nn__kind)i;
+  if (s->status == NN_OK) d->kind = (unsigned char)i;
   return with != NULL;
 }
 
-static void nn__io_cell(nn__io *s, nn_recurrent_options *cell, int may_relu)
+static void nn__io_cell(nn__io *s, nn__cell_options *cell, int may_relu)
 {
-  int way = cell->carry + 2 * cell->bidirectional;
+  int layers = cell->layers, relu = cell->relu, way = cell->carry + 2 * cell->bidirectional;
   nn__io_size(s, &cell->hidden);
-  nn__io_int(s, "the number of layers", &cell->layers, 1, NN__MAX_CELL_LAYERS);
+  nn__io_int(s, "the number of layers", &layers, 1, NN__MAX_CELL_LAYERS);
   nn__io_double(s, &cell->dropout);
-  nn__io_int(s, "the relu flag", &cell->relu, 0, may_relu);
+  nn__io_int(s, "the relu flag", &relu, 0, may_relu);
   nn__io_int(s, "the way of its steps", &way, 0, 2);
+  cell->layers = (unsigned char)layers, cell->relu = relu != 0;
   cell->carry = way == 1, cell->bidirectional = way == 2;
 }
 
 /* What a layer's builder call takes beside its inputs. */
 static void nn__io_fields(nn__io *s, nn__node *d, int with)
 {
-  nn_conv2d_options *w = &d->window;
+  nn_conv2d_options *w = &s->window;
   int i;
   switch (d->kind) {
   case NN__INPUT:
@@ -12442,16 +12627,17 @@ static void nn__io_fields(nn__io *s, nn__node *d, int with)
                               NULL});
     nn__io_flag(s, &w->no_bias);
     if (d->kind == NN__CONV2D) break;
-    nn__io_size(s, &d->output_pad_h), nn__io_size(s, &d->output_pad_w);
+    nn__io_short(s, "output_pad_h", &d->output_pad_h, NN__MOST_SHORT);
+    nn__io_short(s, "output_pad_w", &d->output_pad_w, NN__MOST_SHORT);
     break;
-  case NN__LINEAR: nn__io_size(s, &d->size), nn__io_flag(s, &d->no_bias); break;
+  case NN__LINEAR: nn__io_size(s, &d->size), nn__io_short_flag(s, &d->no_bias); break;
   case NN__MAX_POOL:
   case NN__AVG_POOL: {
     int *const size[] = {&w->kernel_h, &w->stride_h, &w->pad_h,
                          &w->kernel_w, &w->stride_w, &w->pad_w};
     for (i = 0; i < (with ? 6 : 3); i++)
       nn__io_int(s, i % 3 == 1 ? "stride" : "a size", size[i], i % 3 == 1 && !with, INT_MAX);
-    if (with) nn__io_flag(s, &d->ceil), nn__io_flag(s, &d->exclude_pad);
+    if (with) nn__io_short_flag(s, &d->ceil), nn__io_short_flag(s, &d->exclude_pad);
     else w->kernel_w = w->kernel_h, w->stride_w = w->stride_h, w->pad_w = w->pad_h;
     break;
   }
@@ -12461,7 +12647,7 @@ static void nn__io_fields(nn__io *s, nn__node *d, int with)
     if (s->reading) d->value = nn__usual_norm.eps, d->second = nn__usual_norm.momentum;
     if (!with && d->kind != NN__GROUP_NORM) break;
     nn__io_double(s, &d->value), nn__io_double(s, &d->second);
-    nn__io_flag(s, &d->no_bias), nn__io_flag(s, &d->frozen);
+    nn__io_short_flag(s, &d->no_bias), nn__io_short_flag(s, &d->frozen);
     if (d->kind == NN__GROUP_NORM) nn__io_size(s, &d->size);
     break;
   case NN__PRELU:
@@ -12485,9 +12671,9 @@ static void nn__io_fields(nn__io *s, nn__node *d, int with)
   case NN__RNN:
   case NN__LSTM:
   case NN__GRU: nn__io_cell(s, &d->cell, d->kind == NN__RNN); break;
-  case NN__CUSTOM: nn__io_text(s, "a custom layer", d->code, sizeof d->code); break;
+  case NN__CUSTOM: nn__io_text(s, "a custom layer", s->code, sizeof s->code); break;
   case NN__CUSTOM_LOSS:
-    nn__io_text(s, "a custom loss", d->code, sizeof d->code), nn__io_double(s, &d->scale);
+    nn__io_text(s, "a custom loss", s->code, sizeof s->code), nn__io_double(s, &d->scale);
     break;
   case NN__CROSS_ENTROPY:
   case NN__SQUARED_ERROR:
@@ -12503,22 +12689,40 @@ static void nn__io_fields(nn__io *s, nn__node *d, int with)
 /* A layer's description. */
 static void nn__io_node(nn__io *s, nn__node *d)
 {
-  int init = (int)d->init, inputs = d->inputs;
+  int init = NN_INIT_DEFAULT, inputs = d->inputs;
+  double init_value = 0;
+#ifndef NN_NO_INIT
+  init = (int)d->init, init_value = d->init_value;
+#endif
   const int with = nn__io_kind(s, d);
   if (s->status != NN_OK) return;
-  nn__io_text(s, "a name", d->name, sizeof d->name);
+  memset(s->name, 0, sizeof s->name);
+  if (!s->reading) memcpy(s->name, d->name, strlen(d->name));
+  if (!s->reading && (d->kind == NN__CUSTOM || d->kind == NN__CUSTOM_LOSS))
+    memcpy(s->code, nn__code(d), strlen(nn__code(d)) + 1);
+  s->window = nn__window_of(d);
+  nn__io_text(s, "a name", s->name, sizeof s->name);
+  d->name = s->name;
   nn__io_int(s, "the initialisation", &init, 0, NN_INIT_CONSTANT);
-  nn__io_double(s, &d->init_value);
+  nn__io_double(s, &init_value);
+  if (s->reading && !nn__finite(init_value))
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: its initialisation's value is not finite", d->name);
+  nn__set_init(d, (nn_init)init, init_value);
   nn__io_int(s, "the number of inputs", &inputs, 0, 2);
-  d->init = (nn_init)init, d->inputs = (unsigned char)inputs;
-  for (int i = 0; i < d->inputs; i++) nn__io_size(s, &d->in[i]);
+  d->inputs = (unsigned char)inputs;
+  for (int i = 0; i < d->inputs; i++) {
+    int in = d->in[i];
+    nn__io_int(s, "the number of an input", &in, 0, INT16_MAX);
+    d->in[i] = (int16_t)in;
+  }
   nn__io_fields(s, d, with);
 }
 
 /* The builder call: the layer's number, or -1 and the model's error. */
-static int nn__add_described(nn_model *m, const nn__node *d)
+static int nn__add_described(nn__io *s, const nn__node *d)
 {
-  const nn_conv2d_options *w = &d->window;
+  nn_model *const m = s->m;
+  const nn_conv2d_options *w = &s->window;
   const int x = d->in[0], rank = d->rank, *dim = d->dim;
   const int of_steps = x < m->nodes && m->node[x].rank == 2 ? 2 : 3; /* a window's rank */
   switch (d->kind) {
@@ -12570,25 +12774,28 @@ static int nn__add_described(nn_model *m, const nn__node *d)
   case NN__EMBEDDING: return nn_embedding(m, x, d->size, dim[1]);
   case NN__RNN:
   case NN__LSTM:
-  case NN__GRU:
-    return nn__cell_layer(m, nn__rows[d->kind], x, d->inputs > 1 ? d->in[1] : -1, &d->cell);
+  case NN__GRU: {
+    const nn_recurrent_options o = {d->cell.hidden, d->cell.layers, d->cell.dropout,
+                                    d->cell.relu,   d->cell.carry,  d->cell.bidirectional};
+    return nn__cell_layer(m, nn__rows[d->kind], x, d->inputs > 1 ? d->in[1] : -1, &o);
+  }
   case NN__FINAL_STATE: return nn_final_state(m, x);
   case NN__LAST_STEP: return nn_last_step(m, x);
   case NN__CUSTOM: {
     const nn_custom_layer *own = m->config.custom_layers;
     int left = own ? m->config.custom_layers_count : 0;
-    while (left > 0 && strcmp(own->name, d->code)) own++, left--;
-    if (left > 0) return nn_custom(m, d->in, d->inputs, own);
-    return nn__fail(m, NN_ERR_STATE, "%s: config.custom_layers has no %s", d->name, d->code);
+    while (left > 0 && strcmp(own->name, s->code)) own++, left--;
+    if (left > 0) return nn_custom(m, (int[]){x, d->in[1]}, d->inputs, own);
+    return nn__fail(m, NN_ERR_STATE, "%s: config.custom_layers has no %s", d->name, s->code);
   }
   case NN__CUSTOM_LOSS: {
     const nn_custom_loss *own = m->config.custom_losses;
     int left = own ? m->config.custom_losses_count : 0;
-    while (left > 0 && strcmp(own->name, d->code)) own++, left--;
-    return nn__custom_loss(m, x, d->code, left > 0 ? own : NULL, d->scale);
+    while (left > 0 && strcmp(own->name, s->code)) own++, left--;
+    return nn__custom_loss(m, x, s->code, left > 0 ? own : NULL, d->scale);
   }
   default:
-    if (nn__is_loss(d->kind)) return nn__loss(m, x, d);
+    if (nn__is_loss(d->kind)) return nn__loss(m, x, d, (int)d->from);
     return nn__same_with(m, nn__rows[d->kind], x, d->value, d->second);
   }
 }
@@ -12609,22 +12816,20 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
   nn_model *m = s->m;
   nn__node *node = &m->node[number];
   if (s->status != NN_OK) return;
-  nn__add_described(m, d);
+  nn__add_described(s, d);
   nn_name(m, number, d->name);
   nn__io_take_error(s);
-  if (!nn__finite(d->init_value))
-    nn__io_fail(s, NN_ERR_FORMAT, "%s: its initialisation's value is not finite", d->name);
   if (s->status != NN_OK) return;
-  node->init = d->init, node->init_value = d->init_value;
+  nn__set_init(node, (nn_init)d->init, d->init_value);
   if (node->inputs != d->inputs)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d inputs, takes %d", d->name, d->inputs, node->inputs);
   if (!nn__is_loss(node->kind) || !d->has_weights) return;
   node->has_weights = 1;
   if (!nn__is_labelled(node->kind) && node->kind != NN__BINARY_CROSS_ENTROPY)
-    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights, of a loss that has none", d->name,
-                d->has_weights);
-  if ((size_t)d->has_weights != node->cols)
-    nn__io_fail(s, NN_ERR_FORMAT, "%s: %d class weights for %zu classes", d->name, d->has_weights,
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: %zu class weights, of a loss that has none", d->name,
+                d->cols);
+  if (d->cols != node->cols)
+    nn__io_fail(s, NN_ERR_FORMAT, "%s: %zu class weights for %zu classes", d->name, d->cols,
                 node->cols);
 }
 
@@ -13022,6 +13227,21 @@ static int nn__announced(nn__file *f, int section, int least, int most)
   return count < least ? least : count > most ? most : count;
 }
 
+/* The bytes of its layers' names, with room for the one that a layer has before it gets its own. */
+static size_t nn__announced_names(nn__file *f)
+{
+  nn__io *s = &f->io;
+  size_t bytes = NN__NAME_ROOM;
+  int count = nn__announced(f, NN__GRAPH, 0, NN_MAX_NODES);
+  while (count-- > 0 && s->status == NN_OK) {
+    nn__node d;
+    memset(&d, 0, sizeof d);
+    nn__io_node(s, &d);
+    bytes += strlen(s->name) + 1 + (d.kind == NN__CUSTOM_LOSS ? strlen(s->code) + 1 : 0);
+  }
+  return bytes;
+}
+
 /* An empty model for a file's layers: allocated, or in memory of *room bytes, and then no larger
  * than the file needs. */
 static nn_status nn__file_model(nn__file *f, const nn_config *config, void *memory, size_t *room)
@@ -13033,6 +13253,7 @@ static nn_status nn__file_model(nn__file *f, const nn_config *config, void *memo
   const nn_status usable = nn__check_config(&c, &kernels, f->io.why);
   if (usable != NN_OK) return usable;
   if (room && !c.most_nodes) c.most_nodes = nn__announced(f, NN__GRAPH, 2, NN_MAX_NODES);
+  if (room && !c.names) c.names = nn__announced_names(f);
   if (room && !c.most_params) c.most_params = nn__announced(f, NN__ARRAYS, 1, NN_MAX_PARAMS);
   if (f->io.status != NN_OK) return f->io.status;
   const size_t own = nn_model_size_for(&c);
@@ -14672,7 +14893,7 @@ typedef struct nn__c_windows {
 static nn__c_windows nn__c_pool(const nn__c *c, const nn__node *node)
 {
   const nn__node *x = &c->m->node[node->in[0]];
-  const nn_conv2d_options *o = &node->window;
+  const nn__window_options *o = &node->window;
   nn__c_windows p = {{o->kernel_h, o->kernel_w}, {o->stride_h, o->stride_w}, {o->pad_h, o->pad_w},
                      node->kind == NN__AVG_POOL || node->kind == NN__GLOBAL_AVG, 1};
   const int size[2] = {nn__c_high(x), nn__c_wide(x)}, out[2] = {nn__c_high(node), nn__c_wide(node)};
@@ -14943,7 +15164,7 @@ static nn__c_matrix nn__c_weight_at(const nn__c *c, const nn__c_step *s, size_t 
 {
   const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
   const nn__node *scaling = &c->m->node[s->ahead < 0 ? s->node : s->ahead];
-  const nn_conv2d_options *o = &node->window;
+  const nn__window_options *o = &node->window;
   const size_t taps = (size_t)o->kernel_h * (size_t)o->kernel_w;
   nn__c_matrix w;
   if (nn__is_conv(node->kind)) {
@@ -20070,10 +20291,11 @@ NN__APART void nn__onnx_build(nn__onnx_reader *r, size_t size)
   r->io->section = "graph", r->io->at = (size_t)(r->graph.at - r->from);
   if (r->status == NN_OK) nn__io_afford(r->io, size, 0);
   if (r->status == NN_OK) r->status = r->io->status;
-  for (int i = 0; i < m->nodes; i++) m->node[i].init = NN_INIT_CONSTANT; /* draws nothing */
+  for (int i = 0; i < m->nodes; i++) /* draws nothing */
+    nn__set_init(&m->node[i], NN_INIT_CONSTANT, 0);
   const nn_status built = r->status == NN_OK ? nn_build(m) : r->status;
   if (built != NN_OK) nn__onnx_fail(r, built, "%s", nn__sentence(m));
-  for (int i = 0; i < m->nodes; i++) m->node[i].init = NN_INIT_DEFAULT;
+  for (int i = 0; i < m->nodes; i++) nn__set_init(&m->node[i], NN_INIT_DEFAULT, 0);
   for (int i = 0; i < m->params && r->status == NN_OK; i++)
     nn__onnx_pour(r, &m->param[i], &r->fill[i]);
 }
@@ -20431,7 +20653,7 @@ static const char *const nn__onnx_shapes[] = {"", "@0,%d", "@0,%d,%d", "@0,%d,%d
 /* An operator with a window of these sizes, height/width, of which a sequence has the height alone.
  * `more`: further attributes. */
 static void nn__onnx_windowed(nn__onnx_writer *w, const char *op, const char *more,
-                            const nn_conv2d_options *o, int behind_h, int behind_w)
+                            const nn__window_options *o, int behind_h, int behind_w)
 {
   nn__onnx_ops(w, "%s kernel_shape=%d/%d strides=%d/%d pads=%d/%d,%d/%d%s", op, o->kernel_h,
                o->kernel_w, o->stride_h, o->stride_w, o->pad_h, o->pad_w, behind_h, behind_w, more);
@@ -20440,7 +20662,7 @@ static void nn__onnx_windowed(nn__onnx_writer *w, const char *op, const char *mo
 static void nn__onnx_convolve(nn__onnx_writer *w)
 {
   const nn__node *node = w->node;
-  const nn_conv2d_options *o = &node->window;
+  const nn__window_options *o = &node->window;
   const int back = node->kind == NN__CONV_TRANSPOSE;
   nn_message op, more;
   nn__words(&op, "Conv%s x $0 %s y", back ? "Transpose" : "", o->no_bias ? "" : "$1");
@@ -20455,7 +20677,7 @@ static void nn__onnx_convolve(nn__onnx_writer *w)
 static void nn__onnx_write_pool(nn__onnx_writer *w)
 {
   const nn__node *node = w->node, *x = &w->m->node[node->in[0]];
-  nn_conv2d_options o = node->window;
+  nn__window_options o = node->window;
   const int average = node->kind == NN__AVG_POOL, image = node->rank == 3;
   const int from[2] = {(int)nn__image_height(x), (int)nn__image_width(x)};
   const int to[2] = {(int)nn__image_height(node), (int)nn__image_width(node)};
@@ -20467,8 +20689,8 @@ static void nn__onnx_write_pool(nn__onnx_writer *w)
     return;
   }
   if (average && !o.stride_h) { /* adaptive, all windows alike */
-    o.kernel_h = o.stride_h = from[0] / to[0];
-    o.kernel_w = o.stride_w = from[1] / to[1];
+    o.kernel_h = o.stride_h = (uint16_t)(from[0] / to[0]);
+    o.kernel_w = o.stride_w = (uint16_t)(from[1] / to[1]);
   }
   for (int i = 0; i < 2; i++) {
     const int before = i ? o.pad_w : o.pad_h, kernel = i ? o.kernel_w : o.kernel_h;
@@ -20568,7 +20790,7 @@ static void nn__onnx_write_row(nn__onnx_writer *w)
 static void nn__onnx_plain(nn__onnx_writer *w)
 {
   const nn__node *node = w->node, *x = &w->m->node[node->in[0]];
-  const nn_conv2d_options *o = &node->window;
+  const nn__window_options *o = &node->window;
   const int rank = node->rank, *dim = node->dim, *from = x->dim, columns = node->axis;
   nn_message t;
   switch (node->kind) {

@@ -108,7 +108,8 @@ extern "C" {
  *                   nn_status_text of it. Saves some 10 KB of code on a Cortex-M.
  * NN_NO_WINOGRAD    convolutions always by the direct sum, as config.direct_convolution asks.
  * NN_NO_INIT        no initial values: parameters are 0 until a file or the caller brings them,
- *                   nn_set_init has no effect, nn_reinitialise is NN_ERR_UNSUPPORTED.
+ *                   nn_set_init has no effect, nor what a file says of it, which is the default
+ *                   in files written here; nn_reinitialise is NN_ERR_UNSUPPORTED.
  * NN_MALLOC(n), NN_FREE(p)   replace malloc and free; define both or neither.
  * NN_API            linkage of every public function. Default: extern, visible outside a shared
  *                   library even with -fvisibility=hidden; NN_API=extern leaves it to the compiler.
@@ -117,10 +118,11 @@ extern "C" {
  * NN_NO_WARNING     no warning where nn.c is compiled without optimisation (some 20 times slower).
  * NN__SELF          nn.c's name in quotes, for itself to include. Needed only if it was renamed and
  *                   the compiler has no __FILE_NAME__ (gcc has it from version 12, clang from 9).
- * NN_MAX_NODES      most layers of a model, 4 .. 4096 (default 256); some 400 bytes each
- *                   (200 for inference on 32 bits).
- * NN_MAX_PARAMS     most parameter arrays of a model (default 512); some 80 bytes each (44).
- *                   Memory for all is taken unless config.most_nodes, most_params say less.
+ * NN_MAX_NODES      most layers of a model, 4 .. 4096 (default 256); some 290 bytes each
+ *                   (96 for inference on 32 bits) and 24 for a name.
+ * NN_MAX_PARAMS     most parameter arrays of a model, 4 .. 32767 (default 512); some 60 bytes each
+ *                   (36). Memory for all is taken unless config.most_nodes, most_params, names say
+ *                   less.
  * NN_MAX_THREADS    most threads of a model (default 64).                                    */
 #ifndef NN_REAL
 #define NN_REAL float
@@ -335,8 +337,10 @@ typedef struct nn_config {
   const nn_custom_loss *custom_losses;
   int custom_layers_count, custom_losses_count;
   /* Room in the model for so many layers, 2 .. NN_MAX_NODES, and parameter arrays, 1 ..
-   * NN_MAX_PARAMS; default 0: these. nn_model_size_for tells the bytes. */
+   * NN_MAX_PARAMS; default 0: these. names: for the layers' names, in bytes, with a closing zero
+   * each; default 0: 24 a layer. nn_model_size_for tells the bytes. */
   int most_nodes, most_params;
+  size_t names;
 } nn_config;
 NN_API nn_config nn_config_default(void);
 
@@ -360,7 +364,9 @@ NN_API const char *nn_error(const nn_model *m);
 
 /* Every builder below returns the new node's number, or -1 after an error. Shapes leave out the
  * batch: [C,H,W] an image, [T,F] a sequence, [F] a vector. A number outside the range named, and an
- * option that this kind of layer lacks, other than 0 or its default, are NN_ERR_ARGUMENT. */
+ * option that this kind of layer lacks, other than 0 or its default, are NN_ERR_ARGUMENT. What a
+ * window has, its kernel, stride, padding, dilation and groups, and the borders of nn_pad, factors
+ * of nn_upsample and sizes of nn_adaptive, are 65535 at most (NN_ERR_LIMIT), in files, too. */
 NN_API int nn_input_image(nn_model *m, int channels, int height, int width);
 NN_API int nn_input_sequence(nn_model *m, int steps, int features);
 NN_API int nn_input_vector(nn_model *m, int features);
@@ -1001,7 +1007,7 @@ NN_API nn_status nn_place_weights(nn_model *m, const nn_real *values, size_t cou
 
 /* One layer, for listings. params: those that are trained; macs: multiply-adds of one sample. */
 typedef struct nn_node_info {
-  const char *kind, *name;
+  const char *kind, *name; /* the name stays where it is until nn_name names a layer */
   int inputs, input[2];
   int rank, dim[3];
   size_t params;

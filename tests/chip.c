@@ -201,8 +201,10 @@ int main(void) {
   nn_model *m;
   c.isa = NN_ISA_SCALAR, c.notes = 0, c.batch = 1;
 #if CHIP_NET != FILED
+  /* names: "input1", "conv1" and so on, with their zeros */
   c.most_nodes = CHIP_NET == XOR ? 5 : CHIP_NET == GRU ? 4 : CHIP_NET == NORM ? 6 : 14;
-  if (CHIP_NET == LENET) c.most_nodes = 13;
+  c.names = CHIP_NET == XOR ? 51 : CHIP_NET == GRU ? 31 : CHIP_NET == NORM ? 52 : 111;
+  if (CHIP_NET == LENET) c.most_nodes = 13, c.names = 96;
   c.most_params = CHIP_NET == XOR ? 4 : CHIP_NET == GRU || CHIP_NET == NORM ? 6 : 10;
 #endif
 #if CHIP_NET < XOR

@@ -517,6 +517,51 @@ static void from_an_array(void) {
   CHECK(nn_model_size_for(&c) == 0 && nn_create(&c) == NULL);
 }
 
+/* Names in as many bytes as they take: one too few is refused, another name moves those behind it,
+ * and a file's model has room for its own. */
+static void room_for_names(void) {
+  nn_config c = test_config();
+  for (int few = 0; few < 2; few++) {
+    c.most_nodes = 4, c.names = 0;
+    const size_t all = nn_model_size_for(&c);
+    c.names = 7 + 8 + 6 + 6 - (size_t)few; /* "input1", "linear1", "relu1", "relu2" */
+    CHECK(nn_model_size_for(&c) < all - 4 * 24 + c.names + 8);
+    nn_model *m = nn_create(&c);
+    nn_relu(m, nn_relu(m, nn_linear(m, nn_input_vector(m, 3), 2)));
+    if (few) {
+      CHECK_STATUS(nn_build(m), NN_ERR_LIMIT);
+      CHECK_HAS(nn_error(m), "relu2: config.names = 26 bytes are too few");
+      nn_destroy(m);
+      continue;
+    }
+    nn_name(m, 1, "classes"); /* as long */
+    nn_name(m, 0, "in"), nn_name(m, 2, "rectified");
+    CHECK_STATUS(nn_model_status(m), NN_OK);
+    for (int i = 0; i < 4; i++) {
+      static const char *const name[] = {"in", "classes", "rectified", "relu2"};
+      CHECK_INT(nn_find_node(m, name[i]), i);
+    }
+    CHECK_OK(nn_build(m));
+    Bytes file = test_saved(m, NULL);
+    nn_destroy(m);
+    nn_load_result r;
+    size_t size = 0;
+    c.names = 0, c.most_nodes = 0;
+    CHECK_OK(nn_load_in(NULL, &size, file.at, file.size, &c, &r, NULL));
+    void *const block = test_memory(size);
+    if (CHECK_OK(nn_load_in(block, &size, file.at, file.size, &c, &r, NULL)))
+      CHECK_INT(nn_find_node(r.model, "rectified"), 2);
+    nn_destroy(r.model), free(block), free(file.at);
+    c.most_nodes = 4, c.names = 27;
+    m = nn_create(&c);
+    nn_relu(m, nn_relu(m, nn_linear(m, nn_input_vector(m, 3), 2)));
+    nn_name(m, 0, "inputs1");
+    CHECK_STATUS(nn_build(m), NN_ERR_LIMIT);
+    CHECK_HAS(nn_error(m), "inputs1: config.names = 27 bytes are too few");
+    nn_destroy(m);
+  }
+}
+
 static void *refuse(void *user, size_t size) { return (void)user, (void)size, NULL; }
 static void ignore(void *user, void *at, size_t size) { (void)user, (void)at, (void)size; }
 
@@ -588,6 +633,7 @@ int main(void) {
   RUN(wrong_sharing);
   RUN(read_only_memory);
   RUN(from_an_array);
+  RUN(room_for_names);
   RUN(into_a_block);
   RUN(scratch_in_passing);
   return test_end("inplace");
