@@ -14526,7 +14526,7 @@ static const char *nn__name_out(const nn_model *m, int param, nn__names *names, 
 }
 
 /* That the names in the file are UTF-8 and differ: those of the table, then of what it has not. */
-static nn_status nn__check_names_out(nn_model *m, const char *table)
+NN__APART nn_status nn__check_names_out(nn_model *m, const char *table)
 {
   unsigned char named[NN_MAX_PARAMS] = {0};
   nn__group g;
