@@ -12820,7 +12820,9 @@ static void nn__io_add(nn__io *s, int number, const nn__node *d)
   nn_name(m, number, d->name);
   nn__io_take_error(s);
   if (s->status != NN_OK) return;
-  nn__set_init(node, (nn_init)d->init, d->init_value);
+#ifndef NN_NO_INIT
+  node->init = d->init, node->init_value = d->init_value;
+#endif
   if (node->inputs != d->inputs)
     nn__io_fail(s, NN_ERR_FORMAT, "%s: %d inputs, takes %d", d->name, d->inputs, node->inputs);
   if (!nn__is_loss(node->kind) || !d->has_weights) return;
