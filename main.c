@@ -998,6 +998,8 @@ static void load_own(struct data *d, nn_dataset *to, const struct settings *s, e
     return;
   }
   if (is_set(s, labels)) refuse(s, "--%s does not go with a folder", options[labels].name);
+  if (d->train.count && !d->class_names.size)
+    fail("%s is a folder, whose classes have names: the training labels are numbers", path);
   a.dim[0] = t.gray ? 1 : d->train.channels;
   a.dim[1] = side ? side : d->train.height, a.dim[2] = side ? side : d->train.width;
   each_file(path, add_picture, &a);

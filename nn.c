@@ -25,6 +25,9 @@
  *   @@FIT       epochs over a data set: training, validation, checkpoints, on one rank or several
  *   @@ONNX      models as ONNX files, out and in
  *
+ * To learn from it, begin in the middle: @@GRAPH says what a net is, one layer of @@OPS and its
+ * builder in @@LAYER what a layer is, @@MODEL how all of them run. Then see how @@GEMM is fast.
+ *
  * This file includes itself: once for every instruction set it compiles only @@VEC and @@KERNEL,
  * with NN__INSTANCE saying which, between pragmas that let the compiler use that set there and
  * nowhere else. So one plain `cc -O2 nn.c` holds them all and @@DISPATCH chooses at run time.
@@ -13101,7 +13104,8 @@ static void nn__io_header(nn__io *s, size_t size)
   if (memcmp(magic, nn__io_magic, sizeof magic))
     s->at = 0, nn__io_fail(s, NN_ERR_FORMAT, memcmp(magic, "PK\3\4", 4)
                            ? "not a model or checkpoint of nn"
-                           : "a zip archive (npz, torch.save's), not a model or checkpoint of nn");
+                           : "a zip archive (npz, torch.save's), not a model or checkpoint of nn; "
+                             "weights are read from .safetensors and .npz");
   nn__io_whole(s, 4, "the byte-order mark", &mark, NN__IO_MARK, NN__IO_MARK);
   nn__io_int(s, "the version", &version, 1, INT_MAX);
   if (version > NN__IO_VERSION)

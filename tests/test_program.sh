@@ -691,6 +691,8 @@ ok 'train on pairs of files' test $rc = 0 -a ! -s err
 run look confusion pairs --quiet
 ok 'which look finds again' test $rc = 0 -a -s pairs/look/confusion.csv
 refused 2 '--labels is missing' train --images half.npy
+refused 1 'photos is a folder, whose classes have names' train --images \
+  set/mnist/train-images-idx3-ubyte --labels set/mnist/train-labels-idx1-ubyte --test photos
 refused 1 'has no sub-folders of pictures' train --images set
 
 # ---- what strangers found ----
