@@ -4915,7 +4915,6 @@ static nn_real *nn__grad(nn_model *m, int param)
   return m->gradient + nn__offset(m, &m->param[param]);
 }
 
-
 /* ---- activations -------------------------------------------------------------------------- */
 
 static int nn__is_act(nn__kind kind)
@@ -8571,8 +8570,9 @@ static int nn__good_tables(const nn_config *c)
   return good;
 }
 
-/* Whether a model can be made for a config; if so, counts its threads and chooses its kernels. */
-static nn_status nn__check_config(nn_config *c, const nn__kernels **kernels, nn_message *why)
+/* Whether a model can be made for a config; if so, counts its threads and chooses its kernels.
+ * Inline: where `why` is NULL no sentence is linked. */
+NN__INLINE nn_status nn__check_config(nn_config *c, const nn__kernels **kernels, nn_message *why)
 {
   if (c->most_nodes < 0 || c->most_nodes > NN_MAX_NODES || c->most_params < 0 ||
       c->most_params > NN_MAX_PARAMS)
@@ -9416,32 +9416,36 @@ nn_status nn_set_state(nn_model *m, const char *layer, int n, const nn_real *h, 
 
 /* ---- build -------------------------------------------------------------------------------- */
 
-/* Builds what nn__plan has planned in memory of so many bytes, or, own, in some that it allocates.
- * The parameters are anything. */
-static nn_status nn__build(nn_model *m, int own, void *memory, size_t size)
+/* Builds what nn__plan has planned in memory of so many bytes. The parameters are anything. */
+static nn_status nn__build_in(nn_model *m, void *memory, size_t size)
 {
-  if (own) memory = nn__allocate(&m->config.allocator, size = m->plan_size);
   if (!memory || size < m->plan_size)
-    return nn__error(m, NN_ERR_MEMORY, own ? "nn_build: no %zu bytes of memory"
-                                           : "nn_build_in: needs %zu bytes, got %zu",
-                     m->plan_size, size);
+    return nn__error(m, NN_ERR_MEMORY, "nn_build_in: needs %zu bytes, got %zu", m->plan_size, size);
   const nn_status status = nn__pool_start(&m->context.pool, m->config.threads);
-  if (status != NN_OK) {
-    if (own) nn__release(&m->config.allocator, memory, size);
+  if (status != NN_OK)
     return nn__error(m, status, "nn_build: cannot start %d threads", m->config.threads);
-  }
-  m->block = memory, m->owns_block = (unsigned char)own;
+  m->block = memory;
   nn__layout(m, nn__aligned(memory));
   m->built = 1;
   nn__reset(m);
   return NN_OK;
 }
 
-/* The same, with the parameters that a description begins with. */
-static nn_status nn__build_drawn(nn_model *m, int own, void *memory, size_t size)
+/* The same in memory that it allocates. */
+static nn_status nn__build_own(nn_model *m)
 {
-  nn_status status = nn__plan(m);
-  if (status == NN_OK) status = nn__build(m, own, memory, size);
+  const size_t size = m->plan_size;
+  void *memory = nn__allocate(&m->config.allocator, size);
+  if (!memory) return nn__error(m, NN_ERR_MEMORY, "nn_build: no %zu bytes of memory", size);
+  const nn_status status = nn__build_in(m, memory, size);
+  m->owns_block = status == NN_OK;
+  if (status != NN_OK) nn__release(&m->config.allocator, memory, size);
+  return status;
+}
+
+/* Gives a model that was built with that status the parameters that a description begins with. */
+static nn_status nn__begin_values(nn_model *m, nn_status status)
+{
   if (status != NN_OK || m->config.in_place) return status;
 #ifndef NN_NO_INIT
   nn__initialise(m, m->config.seed);
@@ -9460,9 +9464,15 @@ static nn_status nn__build_drawn(nn_model *m, int own, void *memory, size_t size
 
 nn_status nn_build_in(nn_model *m, void *memory, size_t size)
 {
-  return nn__build_drawn(m, 0, memory, size);
+  const nn_status planned = nn__plan(m);
+  return planned == NN_OK ? nn__begin_values(m, nn__build_in(m, memory, size)) : planned;
 }
-nn_status nn_build(nn_model *m) { return nn__build_drawn(m, 1, NULL, 0); }
+
+nn_status nn_build(nn_model *m)
+{
+  const nn_status planned = nn__plan(m);
+  return planned == NN_OK ? nn__begin_values(m, nn__build_own(m)) : planned;
+}
 
 /* ---- forward ------------------------------------------------------------------------------ */
 
@@ -13301,7 +13311,7 @@ static nn_status nn__load(void *memory, size_t *room, const void *bytes, size_t 
     const size_t own = nn_model_size_for(&s->m->config);
     if (room) *room = own + s->m->plan_size;
     if (sizes) break;
-    status = nn__build(s->m, !room, room ? (char *)memory + own : NULL, had - own);
+    status = room ? nn__build_in(s->m, (char *)memory + own, had - own) : nn__build_own(s->m);
     if (status != NN_OK) s->status = nn__say(why, status, "%s", nn__sentence(s->m));
   }
   if (s->status == NN_OK && !sizes)
