@@ -4878,25 +4878,34 @@ static void nn__job_task(void *arg, size_t piece, int thread)
   j.work(&j, piece * j.each);
 }
 
-static void nn__run_job(nn__job j, size_t total, size_t each, nn__work *work)
+static void nn__run_job(nn__job *j, size_t total, size_t each, nn__work *work)
 {
-  j.total = total, j.each = each, j.work = work;
-  nn__parallel(&j.m->context.pool, (total + each - 1) / each, nn__job_task, &j);
+  j->total = total, j->each = each, j->work = work;
+  nn__parallel(&j->m->context.pool, (total + each - 1) / each, nn__job_task, j);
+}
+
+static void nn__do_job(nn_model *m, const nn__node *node, size_t n, int back, nn_real *to,
+                       size_t total, size_t each, nn__work *work)
+{
+  nn__job j = nn__job_of(m, node, n, back, to);
+  nn__run_job(&j, total, each, work);
 }
 
 /* The way back of some layers is the way there with dy in place of x: nn__NAME_run does both. */
 #define NN__BOTH_WAYS(name)                                                                       \
   static void nn__##name##_forward(nn_model *m, nn__node *node, size_t n)                         \
   {                                                                                               \
-    nn__##name##_run(nn__job_of(m, node, n, 0, node->y));                                         \
+    nn__job j = nn__job_of(m, node, n, 0, node->y);                                               \
+    nn__##name##_run(&j);                                                                         \
   }                                                                                               \
   static void nn__##name##_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)           \
   {                                                                                               \
-    nn__##name##_run(nn__job_of(m, node, n, 1, dx));                                              \
+    nn__job j = nn__job_of(m, node, n, 1, dx);                                                    \
+    nn__##name##_run(&j);                                                                         \
   }
 /* And nn__NAME_sample does all of a sample. */
 #define NN__BY_SAMPLE(name)                                                                       \
-  static void nn__##name##_run(nn__job j) { nn__run_job(j, j.n, 1, nn__##name##_sample); }        \
+  static void nn__##name##_run(nn__job *j) { nn__run_job(j, j->n, 1, nn__##name##_sample); }      \
   NN__BOTH_WAYS(name)
 
 /* Row of the inside of `x` that has a sample's step or pixel. */
@@ -4940,8 +4949,8 @@ NN__INLINE void nn__activate(const nn__job *j, int act, int needs, size_t i)
   }                                                                                               \
   static void nn__##name##_forward(nn_model *m, nn__node *node, size_t n)                         \
   {                                                                                               \
-    const nn__job j = nn__job_of(m, node, n, 0, node->y);                                         \
-    if (!node->fused) nn__run_job(j, nn__elements(&j), NN__PIECE, nn__##name##_piece);            \
+    nn__job j = nn__job_of(m, node, n, 0, node->y);                                               \
+    if (!node->fused) nn__run_job(&j, nn__elements(&j), NN__PIECE, nn__##name##_piece);           \
   }
 NN__ACTS(NN__ACT_FORWARD)
 
@@ -4961,12 +4970,12 @@ static void nn__activation_backward(nn_model *m, nn__node *node, size_t n, nn_re
   nn__job j = nn__job_of(m, node, n, 1, dx);
 #if !defined NN_NO_INSPECT && !defined NN_NO_TRAINING
   if (node->kind == NN__RELU && !nn__goes_by_gradient(m)) {
-    nn__run_job(j, nn__elements(&j), NN__PIECE, nn__RELU_piece);
+    nn__run_job(&j, nn__elements(&j), NN__PIECE, nn__RELU_piece);
     if (m->rule == NN_RULE_DECONVNET) return;
     j.from = dx;
   }
 #endif
-  nn__run_job(j, nn__elements(&j), NN__PIECE, nn__activate_back_piece);
+  nn__run_job(&j, nn__elements(&j), NN__PIECE, nn__activate_back_piece);
 }
 
 static void nn__softmax_piece(const nn__job *j, size_t first)
@@ -4979,16 +4988,16 @@ static void nn__softmax_piece(const nn__job *j, size_t first)
     NN__DO(j->m->context.kernels, softmax)(j->to + at, j->from + at, j->count, cols);
 }
 
-static void nn__softmax_run(nn__job j)
+static void nn__softmax_run(nn__job *j)
 {
-  nn__run_job(j, j.n * j.node->rows, nn__max(1, 4096 / j.node->cols), nn__softmax_piece);
+  nn__run_job(j, j->n * j->node->rows, nn__max(1, 4096 / j->node->cols), nn__softmax_piece);
 }
 
 static void nn__softmax_rows(nn_model *m, nn_real *to, const nn_real *x, size_t rows, size_t cols)
 {
   const nn__node row = {.rows = 1, .cols = cols};
-  const nn__job j = {m, &row, NULL, rows, x, to, 0, 0, 0, 0, NULL};
-  nn__softmax_run(j);
+  nn__job j = {m, &row, NULL, rows, x, to, 0, 0, 0, 0, NULL};
+  nn__softmax_run(&j);
 }
 NN__BOTH_WAYS(softmax)
 
@@ -5065,10 +5074,10 @@ static int nn__really_drops(const nn__job *j)
   return 0;
 }
 
-static void nn__dropout_run(nn__job j)
+static void nn__dropout_run(nn__job *j)
 {
-  if (nn__really_drops(&j))
-    nn__drop_out(j.m, j.to, j.from, j.node, j.n, j.node->value, nn__site(j.m, j.node, 0));
+  if (nn__really_drops(j))
+    nn__drop_out(j->m, j->to, j->from, j->node, j->n, j->node->value, nn__site(j->m, j->node, 0));
 }
 NN__BOTH_WAYS(dropout)
 
@@ -5085,15 +5094,15 @@ static void nn__drop_channels_sample(const nn__job *j, size_t sample)
   }
 }
 
-static void nn__drop_channels_run(nn__job j)
+static void nn__drop_channels_run(nn__job *j)
 {
-  const nn__node factors = {.rank = 1, .rows = 1, .cols = j.node->cols}; /* those of a sample */
-  nn_real *const keep = j.node->keep;
-  if (!nn__really_drops(&j)) return;
-  for (size_t i = 0; i < j.n * j.node->cols && !j.back; i++) keep[i] = 1;
-  if (!j.back)
-    nn__drop_out(j.m, keep, keep, &factors, j.n, j.node->value, nn__site(j.m, j.node, 0));
-  nn__run_job(j, j.n, 1, nn__drop_channels_sample);
+  const nn__node factors = {.rank = 1, .rows = 1, .cols = j->node->cols}; /* those of a sample */
+  nn_real *const keep = j->node->keep;
+  if (!nn__really_drops(j)) return;
+  for (size_t i = 0; i < j->n * j->node->cols && !j->back; i++) keep[i] = 1;
+  if (!j->back)
+    nn__drop_out(j->m, keep, keep, &factors, j->n, j->node->value, nn__site(j->m, j->node, 0));
+  nn__run_job(j, j->n, 1, nn__drop_channels_sample);
 }
 NN__BOTH_WAYS(drop_channels)
 
@@ -5292,7 +5301,7 @@ enum { NN__PRELU_ROWS = 256 }; /* of one task */
 static void nn__prelu(nn_model *m, const nn__node *node, size_t n, int back, nn_real *to,
                       nn__work *work)
 {
-  nn__run_job(nn__job_of(m, node, n, back, to), n * node->rows, NN__PRELU_ROWS, work);
+  nn__do_job(m, node, n, back, to, n * node->rows, NN__PRELU_ROWS, work);
 }
 
 static void nn__prelu_forward(nn_model *m, nn__node *node, size_t n)
@@ -5524,8 +5533,7 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
   } else
 #endif
     nn__running_norm(m, node);
-  nn__run_job(nn__job_of(m, node, n, 0, node->y), n * node->rows, NN__NORM_ROWS,
-              nn__batch_norm_rows);
+  nn__do_job(m, node, n, 0, node->y, n * node->rows, NN__NORM_ROWS, nn__batch_norm_rows);
 }
 
 #ifndef NN_NO_TRAINING
@@ -5556,7 +5564,7 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
     r[j] = fixed ? 0 : -p[j] * sum * share;
   }
   if (dx)
-    nn__run_job(nn__job_of(m, node, n, 1, dx), n * node->rows, NN__NORM_ROWS, nn__batch_norm_rows);
+    nn__do_job(m, node, n, 1, dx, n * node->rows, NN__NORM_ROWS, nn__batch_norm_rows);
 }
 #endif
 
@@ -5625,7 +5633,7 @@ static void nn__group_norm_sample(const nn__job *j, size_t sample)
 
 static void nn__group_norm_forward(nn_model *m, nn__node *node, size_t n)
 {
-  nn__run_job(nn__job_of(m, node, n, 0, node->y), n, 1, nn__group_norm_sample);
+  nn__do_job(m, node, n, 0, node->y, n, 1, nn__group_norm_sample);
 }
 
 /* With xhat = (x - mean) inverse and means over the group: dx = inverse (w dy - mean(w dy) -
@@ -5654,7 +5662,7 @@ static void nn__group_norm_back_sample(const nn__job *j, size_t sample)
 static void nn__group_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const size_t cols = node->cols;
-  nn__run_job(nn__job_of(m, node, n, 1, dx), n, 1, nn__group_norm_back_sample);
+  nn__do_job(m, node, n, 1, dx, n, 1, nn__group_norm_back_sample);
   for (size_t i = 0; i < n && nn__learns(m, node) && !node->no_bias; i++) {
     const nn_real *inverse = node->keep + (i * NN__GROUP_ROWS + 1) * cols;
     const nn_real *sum = inverse + 4 * cols, *sum_hat = sum + cols;
@@ -5684,17 +5692,17 @@ static void nn__normalise_rows(const nn__job *j, size_t first)
 /* to = p x + q by column, where `keep` has room for both. Forward: p = scale, q = -mean scale; the
  * gradient: p = scale, q = 0. Parameters, never trained: mean, scale. */
 enum { NN__NORMALISE_ROWS = 4096 }; /* of one task */
-static void nn__normalise_run(nn__job j)
+static void nn__normalise_run(nn__job *j)
 {
-  const nn__node *node = j.node;
-  const nn_real *mean = nn__value(j.m, node->param), *scale = nn__value(j.m, node->param + 1);
+  const nn__node *node = j->node;
+  const nn_real *mean = nn__value(j->m, node->param), *scale = nn__value(j->m, node->param + 1);
   const size_t wide = nn__rows_at_once(node) * node->cols;
   nn_real *p = node->keep, *q = p + wide;
   for (size_t i = 0; i < wide; i++) {
     p[i] = scale[i % node->cols];
-    q[i] = j.back ? 0 : -mean[i % node->cols] * p[i];
+    q[i] = j->back ? 0 : -mean[i % node->cols] * p[i];
   }
-  nn__run_job(j, j.n * node->rows, NN__NORMALISE_ROWS, nn__normalise_rows);
+  nn__run_job(j, j->n * node->rows, NN__NORMALISE_ROWS, nn__normalise_rows);
 }
 NN__BOTH_WAYS(normalise)
 
@@ -5738,7 +5746,7 @@ static void nn__layer_norm_forward(nn_model *m, nn__node *node, size_t n)
 {
   const size_t rows = n * node->rows * node->cols / nn__norm_length(node);
   nn__lay_weights(m, node);
-  nn__run_job(nn__job_of(m, node, n, 0, node->y), rows, 1, nn__layer_norm_row);
+  nn__do_job(m, node, n, 0, node->y, rows, 1, nn__layer_norm_row);
 }
 
 /* Sums of the gradients of weights and biases over a part of the rows, behind the weights. */
@@ -5761,8 +5769,8 @@ static void nn__layer_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   const size_t length = nn__norm_length(node);
   nn_real *const partial = m->scratch + 2 * length;
   nn__lay_weights(m, node);
-  nn__run_job(nn__job_of(m, node, n, 1, dx ? dx : node->dy), /* in place: dy is of no more use */
-              NN__PARTS, 1, nn__layer_norm_back_part);
+  nn__do_job(m, node, n, 1, dx ? dx : node->dy, /* in place: dy is of no more use */
+             NN__PARTS, 1, nn__layer_norm_back_part);
   if (!nn__learns(m, node) || node->no_bias) return;
   for (size_t part = 1; part < NN__PARTS; part++)
     NN__DO(m->context.kernels, add)(partial, partial, partial + part * 2 * length, 2 * length);
@@ -5802,58 +5810,59 @@ static void nn__border_sample(const nn__job *j, size_t sample)
 static void nn__copy_border(nn_model *m, const nn__node *node, size_t n, nn_real *to,
                             const nn_real *from, int inwards)
 {
-  const nn__job j = {m, node, NULL, n, from, to, inwards, 0, 0, 0, NULL};
+  nn__job j = {m, node, NULL, n, from, to, inwards, 0, 0, 0, NULL};
   if (nn__same_layout(node))
     memcpy(to, from, n * node->rows * node->cols * sizeof *to);
   else
-    nn__run_job(j, n, 1, nn__border_sample);
+    nn__run_job(&j, n, 1, nn__border_sample);
 }
 
 /* Flatten and reshape read the border layout of one node as that of another. */
-static void nn__reshape_run(nn__job j)
+static void nn__reshape_run(nn__job *j)
 {
-  const nn__node *x = j.back ? j.node : j.x, *y = j.back ? j.x : j.node;
-  nn_real *const between = nn__same_layout(y) ? j.to : j.m->scratch;
-  if (j.to == j.from) return;
+  const nn__node *x = j->back ? j->node : j->x, *y = j->back ? j->x : j->node;
+  nn_real *const between = nn__same_layout(y) ? j->to : j->m->scratch;
+  if (j->to == j->from) return;
   if (nn__same_layout(x)) {
-    nn__copy_border(j.m, y, j.n, j.to, j.from, 1);
+    nn__copy_border(j->m, y, j->n, j->to, j->from, 1);
   } else {
-    nn__copy_border(j.m, x, j.n, between, j.from, 0);
-    if (between != j.to) nn__copy_border(j.m, y, j.n, j.to, between, 1);
+    nn__copy_border(j->m, x, j->n, between, j->from, 0);
+    if (between != j->to) nn__copy_border(j->m, y, j->n, j->to, between, 1);
   }
 }
 NN__BOTH_WAYS(reshape)
 
-static void nn__add_run(nn__job j)
+static void nn__add_run(nn__job *j)
 {
-  if (j.back)
-    memcpy(j.to, j.from, nn__elements(&j) * sizeof *j.to);
+  if (j->back)
+    memcpy(j->to, j->from, nn__elements(j) * sizeof *j->to);
   else
-    NN__DO(j.m->context.kernels, add)(j.to, j.from, nn__in(j.m, j.node, 1)->y, nn__elements(&j));
+    NN__DO(j->m->context.kernels, add)(j->to, j->from, nn__in(j->m, j->node, 1)->y,
+                                       nn__elements(j));
 }
 NN__BOTH_WAYS(add)
 
 /* Tokens [n,T] batch first; rows of the table, time-major, which dy is added to. Past a sample's
  * end no token is read. */
-static void nn__embedding_run(nn__job j)
+static void nn__embedding_run(nn__job *j)
 {
-  const nn__node *node = j.node;
-  const int back = nn__goes_back(&j);
-  nn_real *const table = back ? nn__grad(j.m, node->param) : nn__value(j.m, node->param);
-  for (size_t i = 0; i < j.n; i++)
+  const nn__node *node = j->node;
+  const int back = nn__goes_back(j);
+  nn_real *const table = back ? nn__grad(j->m, node->param) : nn__value(j->m, node->param);
+  for (size_t i = 0; i < j->n; i++)
     for (size_t t = 0; t <= nn__last_of(node, i); t++) {
-      const nn_real token = j.x->y[i * node->rows + t];
-      const size_t at = (t * j.n + i) * node->cols;
+      const nn_real token = j->x->y[i * node->rows + t];
+      const size_t at = (t * j->n + i) * node->cols;
       if (!(token >= 0 && token < (nn_real)node->size) || token != (nn_real)(size_t)token)
-        j.m->failure = nn__say(nn__message(j.m), NN_ERR_ARGUMENT,
-                               "%s: token %g of sample %zu is not a whole number in 0..%d",
-                               node->name, (double)token, i, node->size - 1);
-      if (j.m->failure != NN_OK) return;
+        j->m->failure = nn__say(nn__message(j->m), NN_ERR_ARGUMENT,
+                                "%s: token %g of sample %zu is not a whole number in 0..%d",
+                                node->name, (double)token, i, node->size - 1);
+      if (j->m->failure != NN_OK) return;
       nn_real *const row = table + (size_t)token * node->cols;
       if (back)
-        NN__DO(j.m->context.kernels, add)(row, row, j.from + at, node->cols);
+        NN__DO(j->m->context.kernels, add)(row, row, j->from + at, node->cols);
       else
-        memcpy(j.to + at, row, node->cols * sizeof *row);
+        memcpy(j->to + at, row, node->cols * sizeof *row);
     }
 }
 NN__BOTH_WAYS(embedding)
@@ -5862,8 +5871,8 @@ NN__BOTH_WAYS(embedding)
  * `count` from `place` on, have. Here a sequence is one row of an image. A joined input lies behind
  * the first one, steps at that one's own end. */
 typedef struct nn__moved {
-  int none;
-  size_t from, step, count; /* the first one's place; from one's to the next one's: 1, 0 or -1 */
+  size_t from;        /* the first one's place; SIZE_MAX: none of them has one */
+  size_t step, count; /* from one's to the next one's: 1, 0 or -1 */
 } nn__moved;
 
 static size_t nn__row_length(const nn__node *x, size_t sample)
@@ -5875,13 +5884,13 @@ static nn__moved nn__moved_from(const nn__job *j, int k, size_t sample, size_t p
 {
   const nn__node *node = j->node, *x = nn__in(j->m, node, k);
   const nn__window_options *o = &node->window;
-  const int steps = node->rank == 2, down = node->rank == 3 && node->axis == 1;
-  const int across = node->rank > 1 && node->axis == (steps ? 0 : 2);
+  const int steps = node->rank == 2, down = !steps && node->axis == 1; /* vectors have axis 0 */
+  const int across = node->axis == (steps ? 0 : 2);
   const size_t high = x->rank == 2 ? 1 : nn__image_height(x), wide = nn__row_length(x, sample);
   const size_t all = steps ? node->rows : nn__image_width(node);
   const size_t factor = (size_t)(steps ? o->stride_h : o->stride_w), left = all - place % all;
   size_t row = place / all, column = place % all; /* what would be below 0 is too large, too */
-  nn__moved moved = {0, 0, 1, left};
+  nn__moved moved = {SIZE_MAX, 1, left};
   switch (node->kind) {
   case NN__LAST_STEP: column = wide - 1; break;
   case NN__REVERSE: column = wide - 1 - column, moved.step = SIZE_MAX; break;
@@ -5901,9 +5910,9 @@ static nn__moved nn__moved_from(const nn__job *j, int k, size_t sample, size_t p
     break;
   default: break; /* side by side */
   }
-  moved.none = row >= high || column >= wide, moved.from = row * wide + column;
+  if (row < high && column < wide) moved.from = row * wide + column;
   if (moved.step == 1) moved.count = nn__min(left, column < wide ? wide - column : 0 - column);
-  if (moved.step == SIZE_MAX && !moved.none) moved.count = nn__min(left, column + 1);
+  if (moved.step == SIZE_MAX && moved.from != SIZE_MAX) moved.count = nn__min(left, column + 1);
   return moved;
 }
 
@@ -5913,7 +5922,8 @@ static void nn__move_sample(const nn__job *j, size_t sample)
   const nn__node *node = j->node;
   const int joins = node->inputs > 1, back = nn__goes_back(j);
   const int columns = node->kind == NN__SLICE && node->axis == (node->rank == 2);
-  for (int k = back ? node->toward : 0; k <= (back ? node->toward : node->inputs - 1); k++) {
+  const int first = back ? node->toward : 0, last = back ? first : node->inputs - 1;
+  for (int k = first; k <= last; k++) {
     const nn__node *x = nn__in(j->m, node, k);
     const size_t width = nn__min(x->cols, node->cols), size = width * sizeof *j->to;
     nn_real *const in = (back ? j->to : x->y) + (columns ? node->begin : 0);
@@ -5925,7 +5935,7 @@ static void nn__move_sample(const nn__job *j, size_t sample)
       const nn__moved moved = nn__moved_from(j, k, sample, p);
       for (i = 0; i < moved.count; i++) {
         nn_real *const to = out + nn__row_at(node, j->n, sample, p + i) * node->cols;
-        if (moved.none) {
+        if (moved.from == SIZE_MAX) {
           if (!back && !joins) memset(to, 0, size);
           continue;
         }
