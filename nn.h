@@ -108,8 +108,8 @@ extern "C" {
  *                   nn_status_text of it. Saves some 10 KB of code on a Cortex-M.
  * NN_NO_WINOGRAD    convolutions always by the direct sum, as config.direct_convolution asks.
  * NN_NO_INIT        no initial values: parameters are 0 until a file or the caller brings them,
- *                   nn_set_init has no effect, nor what a file says of it, which is the default
- *                   in files written here; nn_reinitialise is NN_ERR_UNSUPPORTED.
+ *                   nn_set_init has no effect, nor is it saved; nn_reinitialise is
+ *                   NN_ERR_UNSUPPORTED.
  * NN_MALLOC(n), NN_FREE(p)   replace malloc and free; define both or neither.
  * NN_API            linkage of every public function. Default: extern, visible outside a shared
  *                   library even with -fvisibility=hidden; NN_API=extern leaves it to the compiler.
@@ -121,8 +121,7 @@ extern "C" {
  * NN_MAX_NODES      most layers of a model, 4 .. 4096 (default 256); some 290 bytes each
  *                   (96 for inference on 32 bits) and 24 for a name.
  * NN_MAX_PARAMS     most parameter arrays of a model, 4 .. 32767 (default 512); some 60 bytes each
- *                   (36). Memory for all is taken unless config.most_nodes, most_params, names say
- *                   less.
+ *                   (36). Memory for all is taken unless most_nodes, .., of config say less.
  * NN_MAX_THREADS    most threads of a model (default 64).                                    */
 #ifndef NN_REAL
 #define NN_REAL float
@@ -364,9 +363,8 @@ NN_API const char *nn_error(const nn_model *m);
 
 /* Every builder below returns the new node's number, or -1 after an error. Shapes leave out the
  * batch: [C,H,W] an image, [T,F] a sequence, [F] a vector. A number outside the range named, and an
- * option that this kind of layer lacks, other than 0 or its default, are NN_ERR_ARGUMENT. What a
- * window has, its kernel, stride, padding, dilation and groups, and the borders of nn_pad, factors
- * of nn_upsample and sizes of nn_adaptive, are 65535 at most (NN_ERR_LIMIT), in files, too. */
+ * option that this kind of layer lacks, other than 0 or its default, are NN_ERR_ARGUMENT. A
+ * window's numbers, borders, factors and adaptive sizes are 65535 at most (NN_ERR_LIMIT). */
 NN_API int nn_input_image(nn_model *m, int channels, int height, int width);
 NN_API int nn_input_sequence(nn_model *m, int steps, int features);
 NN_API int nn_input_vector(nn_model *m, int features);
@@ -762,8 +760,7 @@ typedef enum nn_schedule_kind {
 typedef struct nn_schedule {
   nn_schedule_kind kind;
   /* In steps, 0 .. 2^53 (PLATEAU's period: in validations). COSINE, ONE_CYCLE and POLYNOMIAL need a
-   * total above warmup; STEP, EXPONENTIAL and TRIANGULAR a period of 1 or more; ONE_CYCLE has no
-   * warmup. */
+   * total above warmup, ONE_CYCLE no warmup; STEP, EXPONENTIAL, TRIANGULAR a period above 0. */
   int64_t warmup, total, period;
   double gamma, floor;                /* of kinds that name them: gamma > 0, 0 <= floor <= rate */
   double threshold;                   /* PLATEAU: 0 <= threshold < 1 */
@@ -881,8 +878,7 @@ NN_API const nn_real *nn_output(nn_model *m);
  * tokens, which are the caller's); for inputs only while what x points to stays. */
 NN_API nn_status nn_read(nn_model *m, int node, nn_real *to);
 /* Forward, then each sample's most probable class to labels [n] (or NULL) and the softmax of the
- * output to probabilities [n,K] (or NULL); of nn_softmax itself a copy. The output must be a
- * vector. */
+ * output to probabilities [n,K] (or NULL); of nn_softmax itself a copy. It must be a vector. */
 NN_API nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels,
                             nn_real *probabilities);
 /* The k most probable classes of each sample: labels [n,k], the first the most probable, and their
@@ -1214,8 +1210,7 @@ NN_API double nn_moments_variance(const nn_moments *s);  /* m2/count; 0 of nothi
 NN_API double nn_moments_deviation(const nn_moments *s); /* its root */
 
 /* Bin i counts low + i w <= x < low + (i+1) w, w = (high - low)/NN_HISTOGRAM_BINS, the last one
- * x = high, too; below and above hold the rest, infinities included. All counts together are the
- * values added. */
+ * x = high, too; below and above hold the rest, infinities included. They add up to the values. */
 #define NN_HISTOGRAM_BINS 64
 typedef struct nn_histogram {
   double low, high;
@@ -1273,8 +1268,7 @@ NN_API nn_status nn_receptive_field(nn_model *m, int node, int row, int column, 
 /* Covers a square of an image and looks at what is left of the answer, for every place of the
  * square inside the image (Zeiler & Fergus, "Visualizing and understanding convolutional networks",
  * ECCV 2014, figure 6). Maps [OH, OW], OH = (H - side)/stride + 1, place (i,j) covers rows i stride
- * .. i stride + side - 1 and columns likewise, of all channels. A sequence [T,F] is taken for an
- * image [1,T,F]. */
+ * .. i stride + side - 1 and columns likewise, of all channels. A sequence is an image [1,T,F]. */
 typedef struct nn_occlusion_options {
   int side, stride; /* side 1 .. the image's shorter side; stride 1 or more */
   const nn_real *fill; /* what the square is filled with, one number a channel; NULL: 0 */
@@ -1562,8 +1556,7 @@ typedef struct nn_fit_options {
    * equal as can be, whose gradients add up to that of the whole batch to rounding; what dropout
    * and augmentation draw is the same. A batch norm takes the statistics of each part
    * (NN_ERR_ARGUMENT where one has a single value). What the losses compare with is read ahead, so
-   * fill is called twice for each sample. NN_ERR_UNSUPPORTED in parts for layers that carry their
-   * state. */
+   * fill is called twice for each sample. In parts NN_ERR_UNSUPPORTED for layers with carry. */
   int batch;
   int no_shuffle;   /* 1: in the order of the data set */
   nn_augment augment;
