@@ -974,7 +974,7 @@ static void add_picture(void *user, const char *path) {
     text_bytes(&a->labels, (const char *)&label, sizeof label);
     nn_dataset_free(&d);
   } else if (!a->skipped++) {
-    path_of(a->first, "%s", path);
+    strcpy(a->first, path_of("%s", path).text);
   }
   text_free(&file);
 }

@@ -18890,7 +18890,7 @@ static int nn__onnx_spatial(nn__onnx_reader *r, nn__onnx_view *v, int image)
 /* Gives a layer a name, if it may have that. */
 static void nn__onnx_call(nn__onnx_reader *r, int node, nn__pb name)
 {
-  char text[sizeof r->m->node[0].name];
+  char text[NN__NAME_ROOM];
   const size_t length = (size_t)(name.end - name.at);
   if (node < 0 || length >= sizeof text) return;
   for (size_t i = 0; i < length; i++) text[i] = name.at[i] == '/' ? '.' : (char)name.at[i];

@@ -240,7 +240,7 @@ static const Attack attacks_table[] = {
      "the relu flag is 2, must be 0..1"},
     {"a cell of a third way", ON_STEPS("rnn", "i4 i1 d0 i0 i3"), "the way of its steps is 3"},
     {"a cell whose weights wrap", ON_STEPS("lstm", "i1048576 i1 d0 i0 i0"), ""},
-    {"an embedding of numbers", ON_STEPS("embedding", "i4 i4"), "embedding1: needs a vector"},
+    {"an embedding of numbers", ON_STEPS("embedding", "i4 i4"), "embedding1: needs nn_input_tokens"},
     {"smoothing 1", CONF "GRPH(i2 " VECTOR "=cross_entropy =l i0 d0 i1 i0 d1 i0) PARM(i0) ;",
      "cross_entropy1: smoothing is 1"},
     {"class weights below 0",
