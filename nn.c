@@ -17191,6 +17191,19 @@ static void nn__c_wants(nn__c *c)
   }
 }
 
+/* How many characters follow a space before the line may be cut again: behind a comma rather than
+ * within an argument. */
+static size_t nn__c_next(const nn__c *c, const char *space)
+{
+  const size_t word = strcspn(space + 1, " "), argument = strcspn(space + 1, ",");
+  size_t size = word;
+  if (space[-1] == ',' && argument < 40)
+    size = nn__max(word, argument + (space[1 + argument] == ','));
+  for (size_t i = 1, count = size; i <= count; i++)
+    if (space[i] == '$') size += strlen(c->prefix) - 1;
+  return size;
+}
+
 /* A line of a function's text in this net's words, cut at spaces where it is too long. */
 static void nn__c_wrap(nn__c *c, const char *line, size_t indent)
 {
@@ -17204,7 +17217,7 @@ static void nn__c_wrap(nn__c *c, const char *line, size_t indent)
       if (strcmp(word, nn__c_words[k][0])) nn__c_wrap(c, word, indent);
       else nn__c_text(c, word);
       at += strlen(nn__c_words[k][0]) - 1;
-    } else if (*at == ' ' && c->column + strcspn(at + 1, " ") > 97) {
+    } else if (*at == ' ' && at > line && c->column + nn__c_next(c, at) > 97) {
       nn__c_text(c, "\n    ");
       for (size_t i = 0; i < indent; i++) nn__c_text(c, "  ");
     } else {
