@@ -10886,7 +10886,8 @@ static nn_status nn__new_array(nn__io *s, size_t there, size_t size, nn__head_re
   s->end = there;
   read_head(s, size, &a);
   if (a.type > NN_F64)
-    nn__io_fail(s, NN_ERR_FORMAT, "the type is not '|u1', '<i4', '<i8', '<f4' or '<f8'");
+    nn__io_fail(s, NN_ERR_FORMAT, "the type is not '|u1', '<i4', '<i8', '<f4' or '<f8'; save "
+                "x.astype('int32') or x.astype('float32') instead");
   nn__check_count(s, size, &a);
   if (s->status != NN_OK) return s->status;
   if (allocator) a.allocator = *allocator;
