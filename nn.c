@@ -9550,9 +9550,9 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
   if (nn__check_lengths(m, b->lengths, NULL, b->n, 1, "forward") != NN_OK) return m->status;
   m->has_lengths = b->lengths != NULL;
   if (b->lengths) memcpy(m->lengths, b->lengths, (size_t)b->n * sizeof *m->lengths);
-  int32_t *room = m->node_steps + m->nodes;
+  int32_t *room = b->lengths ? m->node_steps + m->nodes : NULL;
   for (int k = 0; k < m->nodes; k++) {
-    m->node[k].lengths = b->lengths && m->node[k].rank == 2 ? room : NULL;
+    m->node[k].lengths = m->node[k].rank == 2 ? room : NULL;
     if (m->node[k].lengths) room += m->config.batch;
   }
   return NN_OK;
@@ -12246,7 +12246,8 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
  * are for the square, down and across. */
 static nn_status nn__occlusion_image(nn_model *m, const nn_occlusion_options *o, int size[5])
 {
-  if (nn__has_stage(m, "occlusion") != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
+  const nn_status ready = nn__has_stage(m, "occlusion");
+  if (ready != NN_OK) return ready;
   const nn__node *x = &m->node[m->input[0]];
   if (x->rank < 2 || x->kind == NN__TOKENS)
     return nn__error(m, NN_ERR_SHAPE, "occlusion: %s is neither image nor sequence", x->name);
@@ -12262,9 +12263,10 @@ static nn_status nn__occlusion_image(nn_model *m, const nn_occlusion_options *o,
 
 nn_status nn_occlusion_size(nn_model *m, const nn_occlusion_options *o, int *height, int *width)
 {
-  int size[5];
+  int size[5] = {0};
   if (!m || !height || !width) return NN_ERR_ARGUMENT;
-  if (nn__occlusion_image(m, o, size) != NN_OK) return m->status;
+  const nn_status status = nn__occlusion_image(m, o, size);
+  if (status != NN_OK) return status;
   *height = size[3], *width = size[4];
   return NN_OK;
 }
@@ -12272,8 +12274,9 @@ nn_status nn_occlusion_size(nn_model *m, const nn_occlusion_options *o, int *hei
 nn_status nn_occlusion(nn_model *m, const nn_real *image, const nn_occlusion_options *o,
                        nn_real *probability, nn_real *activity, int32_t *predicted)
 {
-  int size[5];
-  if (nn__occlusion_image(m, o, size) != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
+  int size[5] = {0};
+  const nn_status status = nn__occlusion_image(m, o, size);
+  if (status != NN_OK) return status;
   const nn__node *out = &m->node[m->output], *x = NULL;
   if (!image) return nn__error(m, NN_ERR_ARGUMENT, "occlusion: no image");
   if ((probability || predicted) && out->rank != 1)
@@ -16061,8 +16064,7 @@ struct nn__c_op {
   float real;
   int32_t factor;
   int numbers, sizes;
-  int n[NN__C_NUMBERS];
-  nn__q_size size[NN__C_SIZES];
+  nn__q_size n[NN__C_NUMBERS], size[NN__C_SIZES];
   nn__c_array a[NN__C_ARRAYS];
   char tail[16]; /* of its arrays' names */
 };
@@ -16094,7 +16096,7 @@ static void nn__c_forget(nn__c *c)
 }
 
 /* Appends numbers to a call, and sizes to its struct. */
-static void nn__c_append(int *used, int32_t *to, const int *from, size_t count)
+static void nn__c_append(int *used, nn__q_size *to, const int *from, size_t count)
 {
   for (size_t k = 0; k < count; k++) to[(*used)++] = from[k];
 }
@@ -16816,7 +16818,7 @@ static void nn__q_run_op(const nn__c *c, const nn__c_op *o, int t, int8_t *m, in
   int8_t *const y = nn__q_at(c, m, o->y, y_at);
   const int8_t *const x = nn__q_at(c, m, o->x, x_at), *const z = nn__q_at(c, m, o->z, 0);
   int16_t *const h = states + o->h, *const patch = states + c->states;
-  const int *const n = o->n;
+  const nn__q_size *const n = o->n;
   const int32_t factor = o->factor;
   const void *const a = o->a[0].at, *const b = o->a[1].at, *const d = o->a[3].at;
   const void *const k = o->a[2].at, *const e = o->a[4].at, *const s = o->size;
@@ -17333,7 +17335,7 @@ static void nn__c_constants(nn__c *c, const nn__c_op *o)
   if (!o->sizes) return;
   nn__c_say(c, "static const struct $_%s $_%s_sizes%s = {",
             o->kernel < NN__C_CELL ? "window" : "cell", name, o->tail);
-  for (int k = 0; k < o->sizes; k++) nn__c_comma(c, (size_t)k), nn__c_say(c, "%d", o->size[k]);
+  for (int k = 0; k < o->sizes; k++) nn__c_comma(c, (size_t)k), nn__c_say(c, "%d", (int)o->size[k]);
   nn__c_text(c, "\n};\n");
 }
 
@@ -17370,7 +17372,7 @@ static void nn__c_call(nn__c *c, const nn__c_op *o)
     else if (*a == 's') nn__c_say(c, "&$_%s_sizes%s", name, o->tail);
     else if (*a == 'f') nn__c_float(c, (double)o->real);
     else if (*a == 'm') nn__c_say(c, "%d", o->factor);
-    else if (*a >= '0' && *a <= '9') nn__c_say(c, "%d", o->n[*a - '0']);
+    else if (*a >= '0' && *a <= '9') nn__c_say(c, "%d", (int)o->n[*a - '0']);
     else if (!array->suffix) nn__c_text(c, "0");
     else nn__c_say(c, "$_%s_%s%s", name, array->suffix, o->tail);
     if (*a >= 'a' && *a <= 'e' && array->suffix && turns && o->a_each)
