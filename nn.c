@@ -7051,7 +7051,6 @@ static int nn__is_input(nn__kind kind) { return kind == NN__INPUT || kind == NN_
 
 /* An error of a builder: the first sticks to a description, none to a built model. Gives -1, the
  * number of no node. */
-#ifdef NN_NO_MESSAGES
 static int nn__failed(nn_model *m, nn_status status)
 {
   if (m && m->broken == NN_OK) {
@@ -7060,37 +7059,33 @@ static int nn__failed(nn_model *m, nn_status status)
   }
   return -1;
 }
+
+/* A failure of a built model: recorded, but nothing sticks. m NULL: NN_ERR_ARGUMENT; a description
+ * that has failed: its error, which stays. */
 static nn_status nn__erred(nn_model *m, nn_status status)
 {
   return !m ? NN_ERR_ARGUMENT : m->broken != NN_OK ? m->broken : (m->status = status);
 }
+
+#ifdef NN_NO_MESSAGES
 #define nn__fail(m, status, ...) (NN__UNSAID(__VA_ARGS__), nn__failed(m, status))
 #define nn__error(m, status, ...) (NN__UNSAID(__VA_ARGS__), nn__erred(m, status))
 #else
 static int nn__fail(nn_model *m, nn_status status, const char *format, ...)
 {
-  if (m && m->broken == NN_OK) {
-    va_list args;
-    va_start(args, format);
-    nn__format(m->message.text, sizeof m->message.text, format, args);
-    va_end(args);
-    m->status = status;
-    if (!m->built) m->broken = status;
-  }
-  return -1;
+  va_list args;
+  va_start(args, format);
+  if (m && m->broken == NN_OK) nn__format(m->message.text, sizeof m->message.text, format, args);
+  va_end(args);
+  return nn__failed(m, status);
 }
-
-/* A failure of a built model: recorded, but nothing sticks. m NULL: NN_ERR_ARGUMENT; a description
- * that has failed: its error. */
 static nn_status nn__error(nn_model *m, nn_status status, const char *format, ...)
 {
   va_list args;
-  if (!m) return NN_ERR_ARGUMENT;
-  if (m->broken != NN_OK) return m->broken; /* the description's error stays */
   va_start(args, format);
-  nn__format(m->message.text, sizeof m->message.text, format, args);
+  if (m && m->broken == NN_OK) nn__format(m->message.text, sizeof m->message.text, format, args);
   va_end(args);
-  return m->status = status;
+  return nn__erred(m, status);
 }
 #endif
 
@@ -7339,10 +7334,9 @@ static void nn__set_window(nn__node *node, const nn_conv2d_options *o)
 static nn_conv2d_options nn__window_of(const nn__node *node)
 {
   const nn__window_options *w = &node->window;
-  const nn_conv2d_options o = {(int)node->cols, w->kernel_h, w->kernel_w, w->stride_h, w->stride_w,
-                               w->pad_h, w->pad_w, w->dilation_h, w->dilation_w, w->groups,
-                               w->no_bias};
-  return o;
+  return (nn_conv2d_options){(int)node->cols, w->kernel_h, w->kernel_w, w->stride_h, w->stride_w,
+                             w->pad_h, w->pad_w, w->dilation_h, w->dilation_w, w->groups,
+                             w->no_bias};
 }
 
 /* Whether what a convolution from h x w pixels of c channels to `out` ones packs, pads and spreads
@@ -7404,10 +7398,9 @@ int nn_conv2d(nn_model *m, int x, int out, int kernel, int stride, int pad)
 }
 int nn_conv1d_with(nn_model *m, int x, const nn_conv1d_options *p)
 {
-  nn_conv2d_options o = {0, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0};
   if (!p) return nn__conv_layer(m, x, 2, NULL);
-  o.out = p->out, o.kernel_h = p->kernel, o.stride_h = p->stride, o.pad_h = p->pad;
-  o.dilation_h = p->dilation, o.groups = p->groups, o.no_bias = p->no_bias;
+  const nn_conv2d_options o = {p->out, p->kernel, 1, p->stride, 1, p->pad, 0, p->dilation, 1,
+                               p->groups, p->no_bias};
   return nn__conv_layer(m, x, 2, &o);
 }
 int nn_conv1d(nn_model *m, int x, int out, int kernel, int stride, int pad)
@@ -7876,10 +7869,9 @@ static int nn__cell_layer(nn_model *m, const nn__layer *row, int x, int state,
   if (!nn__in_range(m, node, "hidden", options->hidden, 1, NN__MAX_SIZE) ||
       !nn__in_range(m, node, "layers", layers, 1, NN__MAX_CELL_LAYERS))
     return -1;
-  const nn__cell_options cell = {options->dropout, options->hidden, (unsigned char)layers,
-                                 options->relu != 0, options->carry != 0,
-                                 options->bidirectional != 0};
-  node->cell = cell;
+  node->cell = (nn__cell_options){options->dropout, options->hidden, (unsigned char)layers,
+                                  options->relu != 0, options->carry != 0,
+                                  options->bidirectional != 0};
   if (!nn__is_share(options->dropout, 0))
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: dropout is %g, must be 0 <= rate < 1", node->name,
                     options->dropout);
@@ -7977,10 +7969,7 @@ int nn_last_step(nn_model *m, int x)
   return nn__added(m);
 }
 
-int nn_reverse(nn_model *m, int x)
-{
-  return nn__on(m, NN__ROW(REVERSE), x, 2) ? nn__added(m) : -1;
-}
+int nn_reverse(nn_model *m, int x) { return nn__on(m, NN__ROW(REVERSE), x, 2) ? nn__added(m) : -1; }
 
 static int nn__pad(nn_model *m, int x, int rank, int top, int bottom, int left, int right)
 {
@@ -8074,8 +8063,7 @@ static const char *nn__custom_params(nn_model *m, nn__node *node, const nn_custo
 {
   if (s->params < 0 || s->params > NN_CUSTOM_PARAMS) return "params must be 0..4";
   for (int i = 0; i < s->params; i++) {
-    size_t dim[4] = {1, 1, 1, 1};
-    size_t all = 1;
+    size_t dim[4] = {1, 1, 1, 1}, all = 1;
     if (!nn__good_name(s->param[i].name, 15, 0))
       return "a parameter's name has 1..15 letters, digits, '_', '-'";
     for (int k = 0; k < i; k++)
@@ -8263,8 +8251,7 @@ int nn_custom_loss_with(nn_model *m, int x, const nn_custom_loss *loss, double w
 
 nn_loss_options nn_loss_default(nn_loss_kind kind)
 {
-  const nn_loss_options o = {kind, 1, 0, 0, 0, NULL, -1, 1};
-  return o;
+  return (nn_loss_options){kind, 1, 0, 0, 0, NULL, -1, 1};
 }
 
 int nn_loss_with(nn_model *m, int x, const nn_loss_options *options)
@@ -8373,10 +8360,7 @@ static nn_optimizer nn__optimizer(nn_optimizer_kind kind, double rate, double mo
   o.eps = kind == NN_ADAGRAD ? 1e-10 : 1e-8;
   return o;
 }
-nn_optimizer nn_sgd(double rate, double momentum)
-{
-  return nn__optimizer(NN_SGD, rate, momentum);
-}
+nn_optimizer nn_sgd(double rate, double momentum) { return nn__optimizer(NN_SGD, rate, momentum); }
 nn_optimizer nn_adagrad(double rate) { return nn__optimizer(NN_ADAGRAD, rate, 0); }
 nn_optimizer nn_rmsprop(double rate, double momentum)
 {
@@ -8401,7 +8385,7 @@ static int nn__slots(const nn_optimizer *o)
   }
 }
 
-/* The kinds that have a momentum: SGD and RMSPROP theirs, the others beta1. */
+/* Whether beta1 takes the place of a momentum. */
 static int nn__has_beta(const nn_optimizer *o) { return o->kind == NN_ADAM || o->kind == NN_ADAMW; }
 
 /* NULL, or what is wrong. */
@@ -8461,10 +8445,7 @@ nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
   if (!m) return NN_ERR_ARGUMENT;
   if (m->broken != NN_OK) return m->broken;
   const char *wrong = o ? nn__bad_optimizer(o) : "it is NULL";
-  if (wrong) {
-    nn__fail(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong);
-    return NN_ERR_ARGUMENT;
-  }
+  if (wrong) return nn__fail(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong), NN_ERR_ARGUMENT;
   if (m->built && !m->config.inference && nn__slots(o) > m->slots)
     return nn__error(m, NN_ERR_STATE, "optimizer: needs %d state blocks, %d were built",
                      nn__slots(o), m->slots);
@@ -8505,11 +8486,10 @@ nn_status nn_set_learning(nn_model *m, int node, double rate, double decay)
   if (!m) return NN_ERR_ARGUMENT;
   if (m->broken != NN_OK) return m->broken;
   if (node < -1 || node >= m->nodes || !(rate >= 0) || !nn__finite(rate) || !(decay >= 0) ||
-      !nn__finite(decay)) {
-    nn__fail(m, NN_ERR_ARGUMENT, "nn_set_learning: layer %d, rate %g, decay %g: must be a layer of "
-                                 "this model or -1, and factors of 0 or more", node, rate, decay);
-    return NN_ERR_ARGUMENT;
-  }
+      !nn__finite(decay))
+    return nn__fail(m, NN_ERR_ARGUMENT, "nn_set_learning: layer %d, rate %g, decay %g: must be a "
+                    "layer of this model or -1, and factors of 0 or more", node, rate, decay),
+           NN_ERR_ARGUMENT;
   const int from = node < 0 ? 0 : node, to = node < 0 ? m->nodes : node + 1;
   for (int i = from; m->built && i < to; i++)
     if (m->node[i].params && (m->node[i].rate > 0) != (rate > 0))
