@@ -3208,7 +3208,16 @@ static void nn__parallel(nn__pool *p, size_t count, nn__task task, void *arg)
 
 /* ======================================== @@GEMM ===========================================
  * C[m,n] = finish(A[m,k] B[k,n]), the operands given by the strides of their rows and columns, so a
- * transpose is only another pair of strides. */
+ * transpose is only another pair of strides. The loops are those of Goto & van de Geijn (ACM TOMS
+ * 2008), numbered as BLIS does from the inside; the sizes of blocks are the kernels' (nn__kernels):
+ *   5  over n, nc columns of B and C at a time       nn__multiply_blocks
+ *   4  over k, kc at a time                          here B's block [kc,nc] is packed, for L3
+ *   3  over m, shared out among threads, mc a time   nn__product_task: A's block is packed, for L2
+ *   2  over the block's columns, a panel of NR       nn__tiles_at
+ *   1  over the block's rows, MR
+ * and inside the micro-kernel `tile` holds C[MR,NR] in registers while it adds kc outer products,
+ * each of a column of A and a row of B. So each number loaded is used MR or NR times before it is
+ * dropped, and packed panels are read as one stream. */
 typedef struct nn__matrix {
   const nn_real *at;
   size_t row, col; /* element (i,j) at at[i row + j col], */
@@ -3225,6 +3234,8 @@ struct nn_context {
   size_t room_a, room_b;
 };
 
+/* C = AB; C += AB */
+static const nn__finish nn__overwrite = {1, 0, NULL, 0, 0}, nn__accumulate = {1, 1, NULL, 0, 0};
 enum { NN__PAD = 16 }; /* elements between the rows of a packed A */
 
 static size_t nn__round_up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -3293,13 +3304,14 @@ static void nn__pack_a(const nn__product *p, nn_real *to, const nn_real *a, size
     NN__DO(p->context->kernels, pack)(to, a, p->a.col, p->a.row, p->kb, m);
 }
 
-/* The rows of a left operand. Row i lies at at[place[i]] where there is a list of places, in panels
- * at at[i/NR panel + i mod NR], and at at[i step] else. Rows are counted from `first`. */
+/* Where the rows of a left operand start: `wide` of them `step` apart, the next `wide` of them
+ * `down` further on. So row i is at at[i/wide down + i mod wide step], i counted from `first`: the
+ * pixels of an image, or, with wide = NR, panels; a plain matrix is one with wide = SIZE_MAX. Or
+ * row i is at at[place[i]], where there is a list of places. */
 typedef struct nn__left {
   const nn_real *at;
-  size_t step, panel, first;
+  size_t step, wide, down, first; /* first < wide */
   const size_t *place;
-  size_t cols, down;
 } nn__left;
 
 /* Loops 2 and 1 round the micro-kernel: C[m,n] = finish(A B), tile by tile, by the calling thread.
@@ -3311,24 +3323,17 @@ static void nn__tiles_at(const nn__kernels *t, const nn__walk *walk, size_t m, s
 {
   nn__finish f = *finish;
   for (size_t j = 0; j < n; j += t->nr, b += panel, c += panel_c) {
-    const nn_real *pixel = a->at;
+    const nn_real *line = a->at;
     if (f.bias && !f.across) f.bias = finish->bias + j;
-    for (size_t i = 0, x = 0, rows; i < m; i += rows) {
-      const size_t first = a->first + i;
+    for (size_t i = 0, x = a->first, rows; i < m; i += rows) {
       const nn_real *row[NN__MAX_MR];
       rows = nn__tile_height(t, m - i);
-      if (a->cols) {
-        for (size_t r = 0; r < rows; r++, x++) { /* x: of the pixel in its row */
-          if (x == a->cols) pixel += a->down, x = 0;
-          row[r] = pixel + x * a->step;
-        }
-      } else if (a->place)
-        for (size_t r = 0; r < rows; r++) row[r] = a->at + a->place[first + r];
-      else if (a->panel)
-        for (size_t r = 0; r < rows; r++)
-          row[r] = a->at + (first + r) / t->nr * a->panel + (first + r) % t->nr;
-      else
-        for (size_t r = 0; r < rows; r++) row[r] = a->at + (first + r) * a->step;
+      for (size_t r = 0, some; r < rows; r += some, x += some) {
+        if (x == a->wide) line += a->down, x = 0;
+        some = nn__min(rows - r, a->wide - x);
+        for (size_t s = 0; s < some; s++) row[r + s] = line + (x + s) * a->step;
+      }
+      for (size_t r = 0; a->place && r < rows; r++) row[r] = a->at + a->place[i + r];
       if (f.bias && f.across) f.bias = finish->bias + i;
       nn_real *to = c + i * (f.across ? 1 : ldc);
       if (!(walk->how & NN__CHAINS)) {
@@ -3351,7 +3356,7 @@ static void nn__tiles(const nn__kernels *t, const nn__walk *walk, size_t m, size
                       const nn_real *a, size_t lda, const nn_real *b, size_t panel, nn_real *c,
                       size_t ldc, size_t panel_c, const nn__finish *finish)
 {
-  const nn__left rows = {a, lda, 0, 0, NULL, 0, 0};
+  const nn__left rows = {a, lda, SIZE_MAX, 0, 0, NULL};
   nn__tiles_at(t, walk, m, n, &rows, b, panel, c, ldc, panel_c, finish);
 }
 
@@ -3363,19 +3368,22 @@ static void nn__product_task(void *arg, size_t index, int thread)
   const size_t nr = t->nr, first = index * p->rows, last = nn__min(first + p->rows, p->m);
   nn_real *const pack_a = p->context->pack_a + (size_t)thread * p->context->room_a;
   const size_t no_skip = 0, across = (size_t)p->finish.across;
-  const nn__left packed = {pack_a, p->kb + NN__PAD, p->a.col == 1 ? 0 : p->kb * nr, 0, NULL, 0, 0};
-  const nn__walk walk = {1, p->kb, p->kb, &no_skip,
-                         p->direct_a ? p->a.col : packed.panel ? nr : 1,
+  const nn__left packed_rows = {pack_a, p->kb + NN__PAD, SIZE_MAX, 0, 0, NULL};
+  const nn__left packed_panels = {pack_a, 1, nr, p->kb * nr, 0, NULL};
+  const int by_rows = p->a.col == 1;
+  const nn__walk walk = {1, p->kb, p->kb, &no_skip, p->direct_a ? p->a.col : by_rows ? 1 : nr,
                          p->direct_b ? p->b.row : nr, p->direct_b && !p->b.panel};
   const size_t panel_b = !p->direct_b ? p->kb * nr : p->b.panel ? p->b.panel : nr * p->b.col;
   const nn_real *b = p->direct_b ? p->b.at + p->p0 * p->b.row + p->j0 / nr * panel_b
                                  : p->context->pack_b;
   for (size_t i0 = first; i0 < last; i0 += t->mc) {
     const size_t rows = nn__min(t->mc, last - i0);
-    nn__left a = {p->a.at + p->p0 * p->a.col, p->a.row, p->a.panel, i0, NULL, 0, 0};
+    const nn_real *const at = p->a.at + p->p0 * p->a.col;
+    nn__left a = {at + i0 * p->a.row, p->a.row, SIZE_MAX, 0, 0, NULL};
+    if (p->a.panel) a = (nn__left){at + i0 / nr * p->a.panel, 1, nr, p->a.panel, i0 % nr, NULL};
     if (!p->direct_a) {
-      nn__pack_a(p, pack_a, a.at + i0 * a.step, rows);
-      a = packed;
+      nn__pack_a(p, pack_a, a.at, rows);
+      a = by_rows ? packed_rows : packed_panels;
     }
     nn__finish f = p->finish;
     if (f.bias) f.bias += across ? i0 : p->j0;
@@ -3575,9 +3583,8 @@ nn_status nn_gemm(nn_context *c, int transpose_a, int transpose_b, size_t m, siz
 /* The first address at or past p that is a multiple of NN__ALIGN. */
 static char *nn__aligned(void *p)
 {
-  const uintptr_t at = (uintptr_t)p;
-  return (char *)p + (nn__round_up((size_t)(at & (NN__ALIGN - 1)), NN__ALIGN) -
-                      (size_t)(at & (NN__ALIGN - 1)));
+  const size_t past = (size_t)((uintptr_t)p % NN__ALIGN);
+  return (char *)p + (past ? NN__ALIGN - past : 0);
 }
 
 /* Kernels for an ISA and a thread count that config allows; 0 threads are as many as cores. */
@@ -3962,16 +3969,18 @@ static int nn__packs_once(const nn_model *m)
 /* ======================================== @@CONV ===========================================
  * Convolution without im2col. With channels last, the inputs of one output pixel are kernel_h runs
  * of kernel_w C contiguous numbers, so the product of a tile of MR pixels with NR output channels
- * reads the image in place (tile_rows): a[i] is a pixel, a run is a row of the window. All three
- * products of training are such walks:
- *   forward   Y[pixel, o]     = sum over (u,v,c) of X[pixel s + (u,v) d, c] W[(u,v,c), o]
- *   data      dX[pixel, c]    = the same walk over dY, padded, with W turned; at a stride s each
- *                               phase, the pixels s apart, meets taps of its own: a walk a phase
- *   weight    dW[(u,v,c), o]  = sum over pixels of X[pixel s + (u,v) d, c] dY[pixel, o]
- * Padding is a copy of one image with zeros around it, in the thread's scratch. A sequence is for
- * each sample an image one column wide, whose rows lie as far apart as a step's samples are many. A
- * transposed convolution is another one's data gradient: its input is that one's dY, and the other
- * way round. */
+ * reads the image in place (nn__direct_task): a[i] is a pixel, a run is a row of the window. All
+ * three products of training are such walks. For a pixel i, a tap u of the window, input channel c,
+ * output channel o, stride s, dilation d and padding p, by rows and by columns alike:
+ *   forward   Y[i,o]     = b[o] + sum over u, c of X[i s + u d - p, c] W[u,c,o]
+ *   data      dX[i,c]    = sum over u, o of dY[(i + p - u d)/s, o] W[u,c,o], if s divides it
+ *   weight    dW[u,c,o] += sum over i of X[i s + u d - p, c] dY[i,o];   db[o] += sum of dY[i,o]
+ * X and dY count as 0 outside the image: an image with padding is copied into the thread's scratch,
+ * with zeros around it. The data gradient walks over dY with the taps in reverse order; at a stride
+ * above 1 the pixels s apart, a phase, meet the same taps, so each phase is a walk. A sequence is
+ * for each sample an image one column wide, its rows as far apart as one step is from the next. A
+ * transposed convolution is the data gradient of another: its input is that one's dY, its output
+ * that one's dX. */
 typedef struct nn__conv {
   const nn__kernels *kernels;
   size_t n;                          /* images */
@@ -3979,7 +3988,7 @@ typedef struct nn__conv {
   size_t kh, kw, sh, sw, ph, pw, dh, dw;
   size_t groups, cg, og;             /* input and output channels of a group */
   size_t x_image, x_row, y_image, y_row; /* from one image, or row, of X and Y to the next */
-  size_t hp, wp, hz, wz;             /* of the padded image, and of dY padded */
+  size_t hp, wp, hz, wz;             /* of X padded; of dY padded for the data gradient */
   size_t runs;                       /* of contiguous numbers in a window: its rows, or its taps */
   size_t chunks;                     /* partial sums of the weight gradient */
   int side;                          /* Winograd: outputs of a tile's side, 4 or 6; 0: direct */
@@ -4049,25 +4058,19 @@ static size_t nn__pixel_step(const nn__node *x, size_t n)
   return x->rank == 2 ? n * x->cols : x->cols;
 }
 
-/* Along one axis: how many pixels of zeros precede dY where it is walked over, or, below 0, follow
- * its first; and how many pixels it then has. */
-static ptrdiff_t nn__ahead(size_t pad, size_t kernel, size_t dilation, size_t stride)
+/* Along one axis, for the data gradient: how many zeros go before dY, or, below 0, how many of its
+ * first pixels are cut off, since no tap brings them to dX; and its length then. */
+static ptrdiff_t nn__dy_shift(size_t pad, size_t kernel, size_t dilation, size_t stride)
 {
   const size_t reach = (kernel - 1) * dilation;
   return reach >= pad ? (ptrdiff_t)((reach - pad) / stride)
                       : -(ptrdiff_t)((pad - reach + stride - 1) / stride);
 }
-static size_t nn__behind(size_t size, size_t pad, size_t kernel, size_t dilation, size_t stride)
+static size_t nn__dy_size(size_t size, size_t pad, size_t kernel, size_t dilation, size_t stride)
 {
   const ptrdiff_t all = (ptrdiff_t)((size - 1 + pad) / stride) + 1 +
-                        nn__ahead(pad, kernel, dilation, stride);
+                        nn__dy_shift(pad, kernel, dilation, stride);
   return all > 0 ? (size_t)all : 0;
-}
-
-/* Whether tap u is one of those that pixel `phase` of every `stride` of dX meets. */
-static int nn__meets(size_t u, size_t phase, size_t pad, size_t dilation, size_t stride)
-{
-  return (phase + pad) % stride == u * dilation % stride;
 }
 
 static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, size_t n)
@@ -4082,14 +4085,11 @@ static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, size_t n)
   c.oc = y->cols, c.oh = nn__image_height(y), c.ow = nn__image_width(y);
   c.x_image = nn__image_step(x), c.x_row = c.w * nn__pixel_step(x, n);
   c.y_image = nn__image_step(y), c.y_row = c.ow * nn__pixel_step(y, n);
-  c.kh = (size_t)o->kernel_h, c.kw = (size_t)o->kernel_w;
-  c.sh = (size_t)o->stride_h, c.sw = (size_t)o->stride_w;
-  c.ph = (size_t)o->pad_h, c.pw = (size_t)o->pad_w;
-  c.dh = (size_t)o->dilation_h, c.dw = (size_t)o->dilation_w;
-  c.groups = (size_t)o->groups;
-  c.cg = c.c / c.groups, c.og = c.oc / c.groups;
+  c.kh = o->kernel_h, c.kw = o->kernel_w, c.sh = o->stride_h, c.sw = o->stride_w;
+  c.ph = o->pad_h, c.pw = o->pad_w, c.dh = o->dilation_h, c.dw = o->dilation_w;
+  c.groups = o->groups, c.cg = c.c / c.groups, c.og = c.oc / c.groups;
   c.hp = c.h + 2 * c.ph, c.wp = c.w + 2 * c.pw;
-  c.hz = nn__behind(c.h, c.ph, c.kh, c.dh, c.sh), c.wz = nn__behind(c.w, c.pw, c.kw, c.dw, c.sw);
+  c.hz = nn__dy_size(c.h, c.ph, c.kh, c.dh, c.sh), c.wz = nn__dy_size(c.w, c.pw, c.kw, c.dw, c.sw);
   c.runs = c.dw == 1 && c.groups == 1 ? c.kh : c.kh * c.kw;
   nn__conv_choose(&c, m->config.direct_convolution ? 0 : nn__winograd_side(&c, nn__packs_once(m)));
   return c;
@@ -4116,8 +4116,9 @@ static size_t nn__reals_for(size_t sizes) /* reals that hold so many size_t */
   return nn__round_up((sizes * sizeof(size_t) + sizeof(nn_real) - 1) / sizeof(nn_real), 16);
 }
 
-/* Depthwise, a channel's products add up along each side of the image by itself: to the output at
- * i go those of a and b, as many as count, which start at a and b and lie step_a and step_b apart.
+/* Depthwise, every channel is a convolution of its own. Along one axis output i is the sum of
+ * span[i].count products of an element of `a` and one of `b`: the first pair is at span[i].a and
+ * span[i].b, the next ones step_a and step_b further on. out, a and b are the three lengths.
  *   FORWARD  out = Y, a = X, b = W     at a = i s + b d - p
  *   DATA     out = dX, a = dY, b = W   at a s = i + p - b d
  *   WEIGHT   out = dW, a = X, b = dY   at a = b s + i d - p */
@@ -4126,9 +4127,9 @@ typedef struct nn__span {
   size_t a, b, count;
 } nn__span;
 typedef struct nn__line {
-  size_t out, a, b; /* lengths */
+  size_t out, a, b;
   ptrdiff_t step_a, step_b;
-  nn__span *span; /* of each output */
+  nn__span *span;
 } nn__line;
 
 static nn__line nn__line_of(nn__product_kind kind, size_t in, size_t out, size_t k, size_t s,
@@ -4281,8 +4282,8 @@ static nn__conv_job nn__conv_job_of(nn_model *m, const nn__conv *c, int turned)
   q.tall = turned ? c->hz : c->hp, q.wide = turned ? c->wz : c->wp;
   q.sh = turned ? c->sh : 1, q.sw = turned ? c->sw : 1;
   q.phases_w = nn__min(q.sw, q.ow), q.phases = nn__min(q.sh, q.oh) * q.phases_w;
-  q.top = turned ? nn__ahead(c->ph, c->kh, c->dh, c->sh) : (ptrdiff_t)c->ph;
-  q.left = turned ? nn__ahead(c->pw, c->kw, c->dw, c->sw) : (ptrdiff_t)c->pw;
+  q.top = turned ? nn__dy_shift(c->ph, c->kh, c->dh, c->sh) : (ptrdiff_t)c->ph;
+  q.left = turned ? nn__dy_shift(c->pw, c->kw, c->dw, c->sw) : (ptrdiff_t)c->pw;
   q.row = nn__is_laid(&q) ? q.wide * q.c : q.x_row;
   if (nn__side(c)) {
     const size_t side = (size_t)nn__side(c);
@@ -4327,15 +4328,16 @@ static const nn_real *nn__laid(const nn__conv_job *q, size_t number, nn_real *to
 
 /* ---- Winograd ----------------------------------------------------------------------------- */
 
-/* Fewer products for 3x3 and 5x5 windows (Lavin & Gray, CVPR 2016): with polynomials evaluated at
- * the points 0, +-1, +-2, +-1/2 and infinity, an 8x8 tile of inputs d gives side x side outputs
+/* Fewer products for 3x3 and 5x5 windows: F(6x6,3x3) and F(4x4,5x5) of Lavin & Gray (CVPR 2016).
+ * With polynomials evaluated at the points a_j = 0, +-1, +-2, +-1/2 and infinity, an 8x8 tile d of
+ * the inputs gives side x side outputs
  *   Y = A^T [ (G g G^T) * (B^T d B) ] A          side = 6 for 3x3, 4 for 5x5; B is the same
  * where * goes element by element, so each of the 64 frequencies is a product of matrices
  * [tiles, c][c, oc]. The gradients are the same trilinear form read the other way round:
  *   data    the forward of dY with turned weights;
  *   weight  dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G.
  * The transforms' coefficients reach 5.25 and 1/90, which costs accuracy: see NUMBERS in nn.h. */
-/* Row j of G: a_j^i / prod over l of (a_j - a_l). */
+/* Element (j,i) of G: a_j^i / prod over l other than j of (a_j - a_l). */
 static nn_real nn__winograd_g(size_t j, size_t i, size_t k)
 {
   static const double point[7] = {0, 1, -1, 2, -2, .5, -.5};
@@ -4391,17 +4393,18 @@ static void nn__winograd_unpack_task(void *arg, size_t i, int thread)
   }
 }
 
-/* Tile t in its image, which is laid out when t enters a new one. */
-static const nn_real *nn__winograd_tile(const nn__conv_job *q, size_t t, size_t *present,
-                                        nn_real *image)
+/* The first pixel that tile t reads. `image` holds the present image laid out, whose number is
+ * *present; it is laid out anew when t enters another. */
+static const nn_real *nn__tile_inputs(const nn__conv_job *q, size_t t, size_t *present,
+                                      nn_real *image)
 {
   const size_t side = (size_t)nn__side(q->conv), at = t % q->tiles;
   if (t / q->tiles != *present) nn__lay(q, *present = t / q->tiles, image);
   return image + (at / q->tiles_w * q->wide + at % q->tiles_w) * side * q->c;
 }
 
-/* The part of tile t's outputs that is inside: its first pixel and how many rows and columns. */
-static size_t nn__winograd_inside(const nn__conv_job *q, size_t t, size_t *rows, size_t *cols)
+/* Where tile t's outputs begin, and how many rows and columns of them are inside the image. */
+static size_t nn__tile_outputs(const nn__conv_job *q, size_t t, size_t *rows, size_t *cols)
 {
   const size_t side = (size_t)nn__side(q->conv), at = t % q->tiles;
   const size_t i = at / q->tiles_w * side, j = at % q->tiles_w * side;
@@ -4410,6 +4413,7 @@ static size_t nn__winograd_inside(const nn__conv_job *q, size_t t, size_t *rows,
   return ((t / q->tiles * q->oh + i) * q->ow + j) * q->oc;
 }
 
+/* One block of tiles: B^T d B of each, 64 products [tiles,c][c,oc], one a frequency, A^T . A. */
 static void nn__winograd_forward_task(void *arg, size_t index, int thread)
 {
   const nn__conv_job *q = arg;
@@ -4422,27 +4426,27 @@ static void nn__winograd_forward_task(void *arg, size_t index, int thread)
   size_t skip[NN__WINOGRAD_CHAINS];
   for (size_t i = 0; i < chains; i++) skip[i] = i * length;
   const nn__walk walk = {chains, length, q->c - (chains - 1) * length, skip, 1, t->nr, NN__CHAINS};
-  const nn__finish set = {1, 0, NULL, 0, 0};
   nn_real *const half = nn__space_of(q, thread);
   nn_real *v = half + nn__winograd_half(q->conv);
   nn_real *out = v + q->block * taps * q->c, *image = out + q->block * taps * q->oc;
   size_t present = SIZE_MAX;
   for (size_t i = 0; i < count; i++) {
-    const nn_real *x = nn__winograd_tile(q, first + i, &present, image);
+    const nn_real *x = nn__tile_inputs(q, first + i, &present, image);
     NN__DO(t, winograd_in)(v + i * q->c, q->block * q->c, x, q->wide * q->c, q->c, half);
   }
   for (size_t f = 0; f < taps; f++)
     nn__tiles(t, &walk, count, q->oc, v + f * q->block * q->c, q->c, q->packed + f * wide * q->c,
-              q->c * t->nr, out + f * q->block * q->oc, q->oc, t->nr, &set);
+              q->c * t->nr, out + f * q->block * q->oc, q->oc, t->nr, &nn__overwrite);
   for (size_t i = 0; i < count; i++) {
     size_t rows, cols;
-    nn_real *y = q->y + nn__winograd_inside(q, first + i, &rows, &cols);
+    nn_real *y = q->y + nn__tile_outputs(q, first + i, &rows, &cols);
     NN__DO(t, winograd_out)(y, q->ow * q->oc, q->oc, out + i * q->oc, q->block * q->oc,
                             nn__side(q->conv), rows, cols, &q->finish, half);
   }
 }
 
-/* One chunk of tiles: its own sums [64, c, oc] and, of dY, [oc]. */
+/* One chunk of tiles: its own sums over tiles of (B^T d B) * (A dY A^T), [64,c,oc]: a product
+ * [c,tiles][tiles,oc] a frequency; and of dY, [oc]. */
 static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
 {
   const nn__conv_job *q = arg;
@@ -4460,12 +4464,11 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
   for (size_t first = begin; first < end; first += q->block) {
     const size_t count = nn__min(q->block, end - first);
     const nn__walk walk = {1, count, count, &no_skip, q->c, q->oc, 1};
-    const nn__finish add = {1, first > begin, NULL, 0, 0};
     for (size_t i = 0; i < count; i++) {
       size_t rows, cols;
-      const nn_real *x = nn__winograd_tile(q, first + i, &present, image);
+      const nn_real *x = nn__tile_inputs(q, first + i, &present, image);
       NN__DO(t, winograd_in)(v + i * q->c, q->block * q->c, x, q->wide * q->c, q->c, half);
-      const nn_real *dy = q->dy + nn__winograd_inside(q, first + i, &rows, &cols);
+      const nn_real *dy = q->dy + nn__tile_outputs(q, first + i, &rows, &cols);
       NN__DO(t, winograd_out_back)(d + i * q->oc, q->block * q->oc, dy, q->ow * q->oc, q->oc,
                                    nn__side(c), rows, cols, half);
       for (size_t k = 0; k < rows; k++)
@@ -4473,24 +4476,25 @@ static void nn__winograd_weight_task(void *arg, size_t chunk, int thread)
     }
     for (size_t f = 0; f < taps; f++)
       nn__tiles(t, &walk, q->c, q->oc, v + f * q->block * q->c, 1, d + f * q->block * q->oc, t->nr,
-                du + f * q->c * q->oc, q->oc, t->nr, &add);
+                du + f * q->c * q->oc, q->oc, t->nr,
+                first > begin ? &nn__accumulate : &nn__overwrite);
   }
 }
 
 /* ---- direct ------------------------------------------------------------------------------- */
 
-/* Whether a tap belongs to a phase of the images out. */
+/* Whether a tap meets the pixels of a phase: whether the stride divides i + p - u d. */
 static int nn__of_phase(const nn__conv_job *q, size_t tap, size_t phase)
 {
   const nn__conv *c = q->conv;
-  return !nn__is_split(c, q->turned) ||
-         (nn__meets(tap / c->kw, phase / q->phases_w, c->ph, c->dh, q->sh) &&
-          nn__meets(tap % c->kw, phase % q->phases_w, c->pw, c->dw, q->sw));
+  const size_t down = phase / q->phases_w + c->ph, across = phase % q->phases_w + c->pw;
+  return !nn__is_split(c, q->turned) || (down % q->sh == tap / c->kw * c->dh % q->sh &&
+                                         across % q->sw == tap % c->kw * c->dw % q->sw);
 }
 
-/* Packs weights for a correlation: row k = (u,v,i), column j of group g is at(g,u,v,i,j). `turned`
- * is the data gradient's: i runs over output channels, j over input channels, u and v backwards;
- * phase by phase. */
+/* Packs the weights of each group as panels of a matrix [k,j]: k = (tap,i) runs over what a window
+ * reads, j over channels of the images out. `turned`, the data gradient's: i runs over output
+ * channels, j over input channels, taps in reverse order; a matrix for each phase, of its taps. */
 static void nn__direct_pack(const nn__conv_job *q, nn_real *to)
 {
   const size_t nr = q->conv->kernels->nr, taps = q->conv->kh * q->conv->kw;
@@ -4528,6 +4532,7 @@ static void nn__conv_places(nn__conv_job *q, size_t *skip)
       *skip++ = u * c->dh * q->row + v * c->dw * q->c;
 }
 
+/* One image: for each phase and group out[pixels,og] = windows[pixels,k] weights[k,og]. */
 static void nn__direct_task(void *arg, size_t number, int thread)
 {
   const nn__conv_job *q = arg;
@@ -4552,7 +4557,7 @@ static void nn__direct_task(void *arg, size_t number, int thread)
       nn__finish f = q->finish;
       if (f.bias) f.bias += g * q->og;
       for (size_t i = 0; i < rows; i += at_once) {
-        const nn__left pixels = {image + g * q->cg + i * q->row, right, 0, 0, NULL, cols, down};
+        const nn__left pixels = {image + g * q->cg + i * q->row, right, cols, down, 0, NULL};
         nn__tiles_at(t, &walk, at_once * cols, q->og, &pixels, packed, nr * k,
                      out + i * q->sh * q->y_row + g * q->og, pixel, nr, &f);
       }
@@ -4570,7 +4575,8 @@ static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, s
                         nn__min(256, rows - i), cols);
 }
 
-/* The images of one chunk, added up into the chunk's own partial: [k, og] of each group, [oc]. */
+/* The images of one chunk, added up into the chunk's own partial: of each group dW[k,og] = the sum
+ * over images of windows^T [k,pixels] dY[pixels,og]; and db[oc]. */
 static void nn__direct_weight_task(void *arg, size_t chunk, int thread)
 {
   const nn__conv_job *q = arg;
@@ -4579,15 +4585,14 @@ static void nn__direct_weight_task(void *arg, size_t chunk, int thread)
   const size_t pixel = c->ow == 1 ? c->y_row : c->oc;
   nn_real *dw = q->partial + chunk * nn__conv_partial(c), *db = dw + c->groups * k * c->og;
   const nn__walk walk = {c->oh, c->ow, c->ow, q->skip, c->sw * c->c, pixel, 1};
-  const nn__finish add = {1, 1, NULL, 0, 0};
   memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
   for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
     const nn_real *x = nn__laid(q, i, nn__space_of(q, thread)), *dy = q->dy + i * c->y_image;
     nn__sum_rows(c->kernels, db, dy, pixel, NULL, NULL, pixels, c->oc);
     for (size_t g = 0; g < c->groups; g++) {
-      const nn__left rows = {x + g * c->cg, 0, 0, 0, q->place, 0, 0};
+      const nn__left rows = {x + g * c->cg, 0, SIZE_MAX, 0, 0, q->place};
       nn__tiles_at(c->kernels, &walk, k, c->og, &rows, dy + g * c->og, nr, dw + g * k * c->og,
-                   c->og, nr, &add);
+                   c->og, nr, &nn__accumulate);
     }
   }
 }
@@ -4693,8 +4698,8 @@ static void nn__correlate(nn_model *m, const nn__conv *c, int turned, const nn_r
 {
   nn__pool *pool = &m->context.pool;
   nn__conv_job q = nn__conv_job_of(m, c, turned);
-  const nn__finish finish = {1, 0, bias, relu, 0};
-  q.x = x, q.y = y, q.packed = (nn_real *)(uintptr_t)(const void *)packed, q.finish = finish;
+  q.x = x, q.y = y, q.packed = (nn_real *)(uintptr_t)(const void *)packed;
+  q.finish = (nn__finish){1, 0, bias, relu, 0};
   if (nn__side(c)) {
     nn__parallel(pool, (c->n * q.tiles + q.block - 1) / q.block, nn__winograd_forward_task, &q);
   } else if (nn__depthwise(c)) {
