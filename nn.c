@@ -6453,48 +6453,57 @@ static void nn__tally(nn_model *m, int begin)
 #endif
 
 /* ========================================= @@RNN ===========================================
- * Each layer, for every step t and sample (g: the gates' sums; U has no transpose written):
- *   rnn   h_t = act(W x_t + b + U h_{t-1} + c)
- *   lstm  i,f,z,o = sig,sig,tanh,sig of W x_t + b + U h_{t-1} + c
- *         c_t = f c_{t-1} + i z;   h_t = o tanh(c_t)
- *   gru   r,z = sig(W x_t + b + U h_{t-1} + c);   u = U_n h_{t-1} + c_n
- *         n = tanh(W_n x_t + b_n + r u);          h_t = (1 - z) n + z h_{t-1}
+ * Each layer, for every step t and sample, where W and b_x are weight_ih and bias_ih, U and b_h
+ * weight_hh and bias_hh:
+ *   rnn   h_t = act(W x_t + b_x + U h_{t-1} + b_h)
+ *   lstm  i,f,g,o = sig,sig,tanh,sig of W x_t + b_x + U h_{t-1} + b_h
+ *         c_t = f c_{t-1} + i g;   h_t = o tanh(c_t)
+ *   gru   r,z = sig(W x_t + b_x + U h_{t-1} + b_h);   u = U h_{t-1} + b_h, the rows of n
+ *         n = tanh(W x_t + b_x + r u);                h_t = (1 - z) n + z h_{t-1}
+ * Backward, from the last step to the first. dh, the gradient of h_t, is dy_t plus what step t+1
+ * hands on; di is that of the sum whose sigmoid is i, and so on:
+ *   rnn   ds = dh act'
+ *   lstm  dc += dh o (1 - tanh(c_t)^2);   di = dc g i (1 - i);   df = dc c_{t-1} f (1 - f)
+ *         dg = dc i (1 - g^2);   do = dh tanh(c_t) o (1 - o);    hands on dc f
+ *   gru   dn = dh (1 - z) (1 - n^2);   du = dn r;   dr = dn u r (1 - r)
+ *         dz = dh (h_{t-1} - n) z (1 - z);                       hands on dh z
+ *   all   hand on U^T ds, ds being the gradients of all sums (for U that of u, for W that of n);
+ *         dx_t = W^T ds;   dW += ds x_t^T;   dU += ds h_{t-1}^T;   both biases' += ds
  * Samples are independent of each other, so a thread takes a block of them through all steps and
  * waits for no one: at each step the product and the gates, on rows that are still in its cache.
- * The sums are one product of z_t = [h_{t-1} 1 x_t] with the joint weights [U b+c W], packed once
- * a call. Their columns in g: the gates one after the other, each of h columns rounded up to whole
- * vectors; of a gru first n, which leaves out h, then r and z, then u, which leaves out x, so that
- * [b_n W_n] and [U_n c_n] are parts of their own, rounded up to whole panels. Columns past h have
- * zero weights. g and z lie in panels of NR columns over all steps: so a tile leaves the one, and
- * so the micro-kernel wants both operands of the weights' gradients.
- * While training or inspecting every step's z and g are kept; otherwise each step overwrites the
- * one before. A bidirectional layer is two such walks one after the other: each has weights, z, g
- * and c of its own, in the order of its steps, and half of the columns of y. In the second, step t
- * of a sample is the t-th from that sample's own end, so only the rows of x and y move.
- * Backward goes the other way, leaves the gradients of the sums in g, and then makes
- * those of weights and biases as the product of g, transposed, with z, over all steps. */
-typedef struct nn__gate_sums {
-  size_t gate;
-  int of_x, of_h;
+ * All sums are one product of the joint input [h_{t-1} 1 x_t] with the joint weights
+ * [U b_x+b_h W], packed once a call or for good. The columns of `gates` are the gates one after
+ * the other, each of h columns rounded up to whole vectors; of a gru first n, without h, then r and
+ * z, then u, without x: [b_x W] of n and [U b_h] of u are parts of their own, rounded up to whole
+ * panels. Columns past h have weights 0. `gates` and `joint` lie in panels of NR columns over all
+ * steps: so a tile writes them, and so the product gates^T joint reads them, which is the gradient
+ * of the joint weights once backward has put the gradients of the sums in place of the gates.
+ * Training and inspecting keep both arrays of all steps; else each step overwrites the one before.
+ * A bidirectional layer is two such walks one after the other: each has weights, joint, gates and c
+ * of its own, in the order of its steps, and half of the columns of y. In the second, step t of a
+ * sample is the t-th from that sample's own end, so only the rows of x and y move. */
+typedef struct nn__gate_sums { /* h columns of `gates` */
+  size_t gate;    /* whose they are: their rows of W and U begin at gate h */
+  int of_x, of_h; /* whether W x + b_x, and U h + b_h, is in them */
 } nn__gate_sums;
 
 typedef struct nn__cell {
   const nn__node *node;
   const nn__kernels *kernels;
   nn__kind kind;
-  size_t n, steps, in, h, gates; /* gates: 1, 4, 3 */
+  size_t n, steps, in, h;        /* samples; features of x and of h */
   nn__gate_sums sums[4];
   int sums_count;
-  size_t column[5];              /* the first of each sums' h columns in g; and behind the last */
-  size_t wide, from_h, to_x;     /* columns of g; those from from_h read h, before to_x read x */
-  size_t panel;                  /* from one panel of g or z to the next, in reals */
-  size_t long_z, ld;             /* columns of z, h + 1 + in; from one joint row to the next */
+  size_t column[5];              /* where each of `sums` begins in `gates`; and behind the last */
+  size_t wide, from_h, to_x;     /* columns of gates; those from from_h read h, before to_x x */
+  size_t panel;                  /* from one panel of gates or joint to the next, in reals */
+  size_t joint_cols, ld;         /* h + 1 + in; and from row to row of the joint gradient */
   size_t block;                  /* samples of one task */
-  int relu, first_step_too;      /* h0 is not zero: the product of step 0 counts */
-  int given;                     /* and another layer's, which backward makes the gradient of */
+  int relu, first_step_too;      /* h0 may not be zero: step 0 has a product with U, too */
+  int given;                     /* another layer gives h0 and c0, and takes their gradients */
   int reverse;                   /* the second direction */
-  size_t kept;                   /* n, or 0 if nothing goes back: rows a step of z, g, c */
-  nn_real *z, *g, *c;            /* [steps n, long_z] and by wide in panels, by h of a lstm */
+  size_t kept;                   /* n, or 0 if nothing goes back: rows a step of the next three */
+  nn_real *joint, *gates, *c;    /* [steps n, joint_cols], [.., wide] in panels; lstm: [.., h] */
   nn_real *h0, *c0;              /* [n, h]; after backward their gradients, if given */
   const nn_real *x;              /* [steps n, in] */
   nn_real *y;                    /* [steps n, h], rows ldy apart; so dy */
@@ -6506,13 +6515,13 @@ typedef struct nn__cell {
   nn_real *dx;                   /* [steps n, in], or NULL */
   nn_real *one_dx;               /* [n, in]: of one step, where it is added to dx */
   const nn_real *packed;         /* forward: the joint weights, part by part */
-  const nn_real *packed_u, *packed_w; /* backward: their columns of h, of x */
+  const nn_real *packed_u, *packed_w; /* backward: U and W */
 } nn__cell;
 
 static size_t nn__gates(nn__kind kind) { return kind == NN__LSTM ? 4 : kind == NN__GRU ? 3 : 1; }
 
-/* Columns of g; reals of a panel of so many rows: no multiple of a page, or else the panels of a
- * row would meet in the same sets of the cache. */
+/* Columns of gates; reals of a panel of so many rows: no multiple of a page, for else the panels of
+ * a row would meet in the same sets of the cache. */
 static size_t nn__cell_wide(const nn__kernels *t, nn__kind kind, size_t h)
 {
   const size_t each = nn__round_up(h, t->vw);
@@ -6521,12 +6530,12 @@ static size_t nn__cell_wide(const nn__kernels *t, nn__kind kind, size_t h)
 }
 static size_t nn__cell_panel(const nn__kernels *t, size_t rows) { return rows * t->nr + NN__PAD; }
 
-static size_t nn__cell_z(const nn__kernels *t, size_t rows, size_t h, size_t in)
+static size_t nn__cell_joint(const nn__kernels *t, size_t rows, size_t h, size_t in)
 {
   return nn__round_up(h + 1 + in, t->nr) / t->nr * nn__cell_panel(t, rows);
 }
 
-/* From one row of the joint weights to the next, in reals. */
+/* From one row of the joint weights' gradient to the next, in reals. */
 static size_t nn__cell_ld(size_t h, size_t in) { return nn__round_up(h + 1 + in, 16); }
 
 static size_t nn__directions(const nn__node *node) { return node->cell.bidirectional ? 2 : 1; }
@@ -6554,13 +6563,13 @@ static size_t nn__cell_in(const nn_model *m, const nn__node *node)
   return nn__max(node->cell.layers > 1 ? node->cols : 0, m->node[node->in[0]].cols);
 }
 
-/* What one direction of a layer keeps, in reals; in the order z, g, c, h0, c0. */
+/* What one direction of a layer keeps, in reals; in the order joint, gates, c, h0, c0. */
 static size_t nn__cell_keep(const nn_model *m, const nn__node *node)
 {
   const nn__kernels *t = m->context.kernels;
   const size_t batch = (size_t)m->config.batch, h = (size_t)node->cell.hidden;
   const size_t kept = m->config.inference ? batch : batch * node->rows;
-  return nn__cell_z(t, kept, h, nn__cell_in(m, node)) +
+  return nn__cell_joint(t, kept, h, nn__cell_in(m, node)) +
          nn__cell_wide(t, node->kind, h) / t->nr * nn__cell_panel(t, kept) +
          (node->kind == NN__LSTM ? kept * h : 0) + 2 * batch * h;
 }
@@ -6598,8 +6607,9 @@ static size_t nn__cell_scratch(const nn_model *m, const nn__node *node)
          nn__directions(node) * lower + 64;
 }
 
-/* Part 0, 1 or 2 of the joint weights: columns of g without h, with both, without x; and the
- * columns of z that they read, from a whole panel on. Returns whether there are any. */
+/* Part 0, 1 or 2 of the joint weights: the columns from .. to of `gates` that read x alone, both, h
+ * alone; and the columns k0 .. k1 of `joint` that they read, from a whole panel on. Returns whether
+ * there are any. */
 typedef struct nn__part {
   size_t from, to, k0, k1;
 } nn__part;
@@ -6608,20 +6618,20 @@ static int nn__part_of(const nn__cell *q, int part, nn__part *p)
   p->from = part == 0 ? 0 : part == 1 ? q->from_h : q->to_x;
   p->to = part == 0 ? q->from_h : part == 1 ? q->to_x : q->wide;
   p->k0 = part == 0 ? q->h / q->kernels->nr * q->kernels->nr : 0;
-  p->k1 = part == 2 ? q->h + 1 : q->long_z;
+  p->k1 = part == 2 ? q->h + 1 : q->joint_cols;
   return p->from < p->to;
 }
 
 /* The joint weights for the forward: part by part in panels, straight from the four parameters. */
 static void nn__cell_pack(const nn__cell *q, nn_real *to, const nn_real *w, const nn_real *u,
-                          const nn_real *b, const nn_real *c)
+                          const nn_real *b_x, const nn_real *b_h)
 {
   const nn__kernels *t = q->kernels;
   const size_t h = q->h, in = q->in, nr = t->nr;
   for (int part = 0; part < 3; part++) {
     nn__part p;
     if (!nn__part_of(q, part, &p)) continue;
-    const size_t length = p.k1 - p.k0;
+    const size_t length = p.k1 - p.k0, one = h - p.k0; /* the row of the biases */
     memset(to, 0, (p.to - p.from) * length * sizeof *to);
     for (int k = 0; k < q->sums_count; k++) {
       const nn__gate_sums *s = &q->sums[k];
@@ -6632,16 +6642,15 @@ static void nn__cell_pack(const nn__cell *q, nn_real *to, const nn_real *w, cons
         wide = nn__min(nr - at % nr, h - j);
         if (s->of_h) NN__DO(t, transpose)(panel, nr, u + row * h, h, wide, h);
         for (size_t i = 0; i < wide; i++)
-          panel[(h - p.k0) * nr + i] = (s->of_x ? b[row + i] : 0) + (s->of_h ? c[row + i] : 0);
-        if (s->of_x) NN__DO(t, transpose)(panel + (h + 1 - p.k0) * nr, nr, w + row * in, in, wide,
-                                          in);
+          panel[one * nr + i] = (s->of_x ? b_x[row + i] : 0) + (s->of_h ? b_h[row + i] : 0);
+        if (s->of_x) NN__DO(t, transpose)(panel + (one + 1) * nr, nr, w + row * in, in, wide, in);
       }
     }
     to += (p.to - p.from) * length;
   }
 }
 
-/* Their columns of h, or else of x, for the backward: in panels, straight from that parameter. */
+/* U, or else W, for the backward: in panels as the right operand of the gradients of the sums. */
 static void nn__cell_pack_back(const nn__cell *q, nn_real *to, const nn_real *w, int of_h)
 {
   const size_t nr = q->kernels->nr, cols = of_h ? q->h : q->in, first = of_h ? q->from_h : 0;
@@ -6666,8 +6675,8 @@ static size_t nn__cell_row(const nn__cell *q, size_t t, size_t sample)
   return t * q->n + sample;
 }
 
-/* c[rows,n] = finish(k columns of g or z times packed weights); a is at their first row, and c's
- * panels of columns are panel_c apart. */
+/* c[rows,n] = finish(A B), where A is k columns of gates or joint, from their first row at `a` on,
+ * and B packed weights. c's panels of columns are panel_c apart. */
 static void nn__panels_product(const nn__cell *q, size_t rows, size_t n, size_t k,
                                const nn_real *a, const nn_real *packed, size_t panel_b, nn_real *c,
                                size_t ldc, size_t panel_c, const nn__finish *finish)
@@ -6692,46 +6701,45 @@ static void nn__cell_forward_task(void *arg, size_t index, int thread)
   const nn__kernels *k = q->kernels;
   const size_t h = q->h, in = q->in, nr = k->nr;
   const size_t first = index * q->block, rows = nn__min(q->block, q->n - first);
-  const nn__finish set = {1, 0, NULL, 0, 0};
   (void)thread;
   for (size_t t = 0; t < q->steps; t++) {
     const size_t at = t * q->kept + first;
-    nn_real *z = q->z + at * nr, *g = q->g + at * nr;
+    nn_real *joint = q->joint + at * nr, *gates = q->gates + at * nr;
     for (size_t i = 0; i < rows; i++) {
       const nn_real *before = t ? q->y + nn__cell_row(q, t - 1, first + i) * q->ldy
                                 : q->h0 + (first + i) * h;
-      NN__DO(k, to_panels)(z + i * nr, q->panel, 0, before, h);
-      z[i * nr + h / nr * q->panel + h % nr] = 1;
-      NN__DO(k, to_panels)(z + i * nr, q->panel, h + 1, q->x + nn__cell_row(q, t, first + i) * in,
-                           in);
+      const nn_real *x = q->x + nn__cell_row(q, t, first + i) * in;
+      NN__DO(k, to_panels)(joint + i * nr, q->panel, 0, before, h);
+      joint[i * nr + h / nr * q->panel + h % nr] = 1;
+      NN__DO(k, to_panels)(joint + i * nr, q->panel, h + 1, x, in);
     }
     const nn_real *packed = q->packed;
     for (int part = 0; part < 3; part++) {
       nn__part p;
       if (!nn__part_of(q, part, &p)) continue;
       const size_t length = p.k1 - p.k0;
-      /* zeros need no product */
+      /* skip U h: h0 is zero at step 0 */
       const size_t start = t || q->first_step_too ? p.k0 : h / nr * nr;
-      const nn_real *const from = z + start / nr * q->panel, *b = packed + (start - p.k0) * nr;
-      nn_real *const sums = g + p.from / nr * q->panel;
+      const nn_real *const from = joint + start / nr * q->panel, *b = packed + (start - p.k0) * nr;
+      nn_real *const sums = gates + p.from / nr * q->panel;
       if (q->n == 1)
         NN__DO(k, panels_row)(sums, from, q->panel, b, length * nr, p.k1 - start, p.to - p.from);
       else
         nn__panels_product(q, rows, p.to - p.from, p.k1 - start, from, b, length * nr, sums, nr,
-                           q->panel, &set);
+                           q->panel, &nn__overwrite);
       packed += (p.to - p.from) * length;
     }
-    for (size_t i = 0; i < rows; i++, g += nr, z += nr) {
+    for (size_t i = 0; i < rows; i++, gates += nr, joint += nr) {
       nn_real *y = q->y + nn__cell_row(q, t, first + i) * q->ldy;
       if (nn__past_end(q, t, first + i)) {
         memset(y, 0, h * sizeof *y);
       } else if (q->kind == NN__RNN) {
-        NN__DO(k, rnn_row)(g, q->panel, y, h, q->relu);
+        NN__DO(k, rnn_row)(gates, q->panel, y, h, q->relu);
       } else if (q->kind == NN__LSTM) {
         const nn_real *c = t ? q->c + (at + i - q->kept) * h : q->c0 + (first + i) * h;
-        NN__DO(k, lstm_row)(g, q->panel, q->column, c, q->c + (at + i) * h, y, h);
+        NN__DO(k, lstm_row)(gates, q->panel, q->column, c, q->c + (at + i) * h, y, h);
       } else {
-        NN__DO(k, gru_row)(g, q->panel, q->column, z, y, h);
+        NN__DO(k, gru_row)(gates, q->panel, q->column, joint, y, h);
       }
     }
   }
@@ -6747,19 +6755,18 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t rever
   nn__cell q;
   memset(&q, 0, sizeof q);
   q.node = node, q.kernels = m->context.kernels, q.kind = node->kind;
-  q.n = n, q.steps = node->rows, q.h = h, q.gates = nn__gates(node->kind);
+  q.n = n, q.steps = node->rows, q.h = h;
   q.in = layer ? node->cols : nn__in(m, node, 0)->cols;
   q.reverse = reverse != 0;
-  q.long_z = h + 1 + q.in, q.ld = nn__cell_ld(h, q.in);
+  q.joint_cols = h + 1 + q.in, q.ld = nn__cell_ld(h, q.in);
   q.wide = nn__cell_wide(q.kernels, q.kind, h);
   q.from_h = q.kind == NN__GRU ? nn__round_up(h, q.kernels->nr) : 0;
   q.to_x = q.wide - q.from_h;
-  const int gru = q.kind == NN__GRU; /* n over x, r, z, n over h */
-  q.sums_count = gru ? 4 : (int)q.gates;
+  const int gru = q.kind == NN__GRU; /* n, r, z, u; PyTorch's gates are r, z, n */
+  q.sums_count = gru ? 4 : (int)nn__gates(q.kind);
   for (int k = 0; k < q.sums_count; k++) {
     const size_t number = (size_t)k, each = nn__round_up(h, q.kernels->vw);
-    const nn__gate_sums sums = {gru ? (number + 2) % 3 : number, !gru || k < 3, !gru || k > 0};
-    q.sums[k] = sums;
+    q.sums[k] = (nn__gate_sums){gru ? (number + 2) % 3 : number, !gru || k < 3, !gru || k > 0};
     q.column[k] = !gru ? number * each : k == 0 ? 0 : k == 3 ? q.to_x
                                                              : q.from_h + (number - 1) * each;
   }
@@ -6768,7 +6775,7 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t rever
   q.first_step_too = node->cell.carry || q.given;
   q.kept = nn__keeps(m) ? n : 0;
   /* blocks whose gates stay in the second-level cache, as many for each thread */
-  const size_t work = nn__times(nn__times(n * q.steps, q.gates * h), q.in + h);
+  const size_t work = nn__times(nn__times(n * q.steps, nn__gates(q.kind) * h), q.in + h);
   const size_t threads = work < NN__SERIAL ? 1 : (size_t)m->context.pool.threads;
   const size_t each = (n + threads - 1) / threads;
   const size_t blocks = (each + NN__CELL_ROWS - 1) / NN__CELL_ROWS;
@@ -6776,8 +6783,8 @@ static nn__cell nn__cell_of(nn_model *m, nn__node *node, int layer, size_t rever
   nn_real *const own = node->keep + (size_t)layer * nn__cell_layer_keep(m, node);
   nn_real *at = own + reverse * nn__cell_keep(m, node);
   q.panel = nn__cell_panel(q.kernels, q.kept ? q.steps * n : n);
-  q.z = at, at += nn__cell_z(q.kernels, kept, h, q.in);
-  q.g = at, at += q.wide / q.kernels->nr * nn__cell_panel(q.kernels, kept);
+  q.joint = at, at += nn__cell_joint(q.kernels, kept, h, q.in);
+  q.gates = at, at += q.wide / q.kernels->nr * nn__cell_panel(q.kernels, kept);
   if (node->kind == NN__LSTM) q.c = at, at += kept * h;
   q.h0 = at, at += batch * h;
   q.c0 = at;
@@ -6863,14 +6870,14 @@ static void nn__cell_forward(nn_model *m, nn__node *node, size_t n)
   }
 }
 
-/* Zeroes the columns of one row of g that belong to no gate. The products read them against weights
- * of 0, but forward has made NaNs of them where x was infinite. */
-static void nn__clear_gaps(const nn__cell *q, nn_real *g)
+/* Zeroes the columns of one row of `gates` that belong to no gate. The products read them against
+ * weights of 0, but forward has made NaNs of them where x was infinite. */
+static void nn__clear_gaps(const nn__cell *q, nn_real *gates)
 {
   const size_t nr = q->kernels->nr;
   for (int k = 0; k < q->sums_count; k++)
     for (size_t j = q->column[k] + q->h; j < q->column[k + 1]; j++)
-      g[j / nr * q->panel + j % nr] = 0;
+      gates[j / nr * q->panel + j % nr] = 0;
 }
 
 static void nn__cell_backward_task(void *arg, size_t index, int thread)
@@ -6879,17 +6886,16 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
   const nn__kernels *k = q->kernels;
   const size_t h = q->h, nr = k->nr;
   const size_t first = index * q->block, rows = nn__min(q->block, q->n - first);
-  const nn__finish set = {1, 0, NULL, 0, 0}, add = {1, 1, NULL, 0, 0};
   nn_real *const dh = q->dh + first * h, *const dc = q->dc + first * h;
   (void)thread;
   memset(dh, 0, rows * h * sizeof *dh);
   memset(dc, 0, rows * h * sizeof *dc);
   for (size_t t = q->steps; t-- > 0;) {
     const size_t row = t * q->n + first;
-    nn_real *const g = q->g + row * nr;
+    nn_real *const gates = q->gates + row * nr;
     for (size_t i = 0; i < rows; i++) {
       const size_t at = row + i;
-      nn_real *gi = g + i * nr, *d = dh + i * h;
+      nn_real *gi = gates + i * nr, *d = dh + i * h;
       NN__DO(k, add)(d, d, q->dy + nn__cell_row(q, t, first + i) * q->ldy, h);
       if (q->dh_end && t == nn__last_of(q->node, first + i)) {
         NN__DO(k, add)(d, d, q->dh_end + (first + i) * q->ld_end, h);
@@ -6906,51 +6912,51 @@ static void nn__cell_backward_task(void *arg, size_t index, int thread)
         const nn_real *c = t ? q->c + (at - q->n) * h : q->c0 + (first + i) * h;
         NN__DO(k, lstm_row_back)(gi, q->panel, q->column, c, q->c + at * h, d, dc + i * h, h);
       } else {
-        NN__DO(k, gru_row_back)(gi, q->panel, q->column, q->z + at * nr, d, h);
+        NN__DO(k, gru_row_back)(gi, q->panel, q->column, q->joint + at * nr, d, h);
       }
       nn__clear_gaps(q, gi);
     }
     nn_real *const dx = q->reverse ? q->one_dx + first * q->in
                         : q->dx    ? q->dx + row * q->in : NULL;
     if (q->dx)
-      nn__panels_product(q, rows, q->in, q->to_x, g, q->packed_w, q->to_x * nr, dx, q->in, nr,
-                         &set);
+      nn__panels_product(q, rows, q->in, q->to_x, gates, q->packed_w, q->to_x * nr, dx, q->in,
+                         nr, &nn__overwrite);
     for (size_t i = 0; i < rows && q->dx && q->reverse; i++) {
       nn_real *const to = q->dx + nn__cell_row(q, t, first + i) * q->in;
       NN__DO(k, add)(to, to, dx + i * q->in, q->in);
     }
     if (t || q->given)
-      nn__panels_product(q, rows, h, q->wide - q->from_h, g + q->from_h / nr * q->panel,
-                         q->packed_u, (q->wide - q->from_h) * nr, dh, h, nr,
-                         q->kind == NN__GRU ? &add : &set);
+      nn__panels_product(q, rows, h, q->wide - q->from_h,
+                         gates + q->from_h / nr * q->panel, q->packed_u, (q->wide - q->from_h) * nr,
+                         dh, h, nr, q->kind == NN__GRU ? &nn__accumulate : &nn__overwrite);
   }
   if (!q->given) return;
   memcpy(q->h0 + first * h, dh, rows * h * sizeof *dh);
   memcpy(q->c0 + first * h, dc, rows * h * sizeof *dc);
 }
 
-/* The gradients of four parameters from `param` on, by way of the joint ones, d [wide, ld]. */
+/* Adds the gradients of the four parameters from `param` on, by way of those of the joint weights,
+ * d[wide, ld] = gates^T joint. */
 static void nn__cell_gradients(nn_model *m, int param, const nn__cell *q, nn_real *d)
 {
   const nn__kernels *k = q->kernels;
   nn_real *dw = nn__grad(m, param), *du = nn__grad(m, param + 1);
-  nn_real *db = nn__grad(m, param + 2), *dc = nn__grad(m, param + 3);
+  nn_real *db_x = nn__grad(m, param + 2), *db_h = nn__grad(m, param + 3);
   const size_t h = q->h, in = q->in;
-  const nn__finish set = {1, 0, NULL, 0, 0};
   for (int part = 0; part < 3; part++) {
     nn__part p;
     if (!nn__part_of(q, part, &p)) continue;
-    const nn__matrix g = {q->g + p.from / k->nr * q->panel, 1, k->nr, q->panel};
-    const nn__matrix z = {q->z + p.k0 / k->nr * q->panel, k->nr, 1, q->panel};
-    nn__multiply(&m->context, p.to - p.from, p.k1 - p.k0, q->steps * q->n, g, z,
-                 d + p.from * q->ld + p.k0, q->ld, &set);
+    const nn__matrix gates = {q->gates + p.from / k->nr * q->panel, 1, k->nr, q->panel};
+    const nn__matrix joint = {q->joint + p.k0 / k->nr * q->panel, k->nr, 1, q->panel};
+    nn__multiply(&m->context, p.to - p.from, p.k1 - p.k0, q->steps * q->n, gates, joint,
+                 d + p.from * q->ld + p.k0, q->ld, &nn__overwrite);
   }
   for (int i = 0; i < q->sums_count; i++) {
     const nn__gate_sums *s = &q->sums[i];
     const nn_real *row = d + q->column[i] * q->ld;
     for (size_t j = s->gate * h; j < (s->gate + 1) * h; j++, row += q->ld) {
-      if (s->of_x) NN__DO(k, add)(dw + j * in, dw + j * in, row + h + 1, in), db[j] += row[h];
-      if (s->of_h) NN__DO(k, add)(du + j * h, du + j * h, row, h), dc[j] += row[h];
+      if (s->of_x) NN__DO(k, add)(dw + j * in, dw + j * in, row + h + 1, in), db_x[j] += row[h];
+      if (s->of_h) NN__DO(k, add)(du + j * h, du + j * h, row, h), db_h[j] += row[h];
     }
   }
 }
