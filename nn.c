@@ -4806,8 +4806,8 @@ static int nn__tiled(const nn__axis *a)
 
 static nn__node *nn__in(nn_model *m, const nn__node *node, int k) { return &m->node[node->in[k]]; }
 
-/* Whether the last forward was one to learn from. Inspecting keeps what going back needs, too, but
- * computes what inference does, and goes back past the parameters without touching them. */
+/* Whether the last forward was a training one. Inspecting keeps what backward needs, too, but it
+ * computes what inference does, and its backward leaves the parameters' gradients alone. */
 static int nn__learning(const nn_model *m) { return NN__TRAINS && m->training == NN_TRAINING; }
 static int nn__keeps(const nn_model *m) { return m->training && !m->config.inference; }
 
@@ -4858,7 +4858,7 @@ struct nn__job {
   const nn_real *from;      /* x's output; back: the gradient of the layer's */
   nn_real *to;              /* the layer's output; back: the gradient of x's, or NULL */
   int back;
-  size_t total, each, count; /* count: of this piece, whose first `work` is told */
+  size_t total, each, count; /* count: of this piece; `work` is given its first */
   nn__work *work;
 };
 
@@ -4868,8 +4868,7 @@ static int nn__goes_back(const nn__job *j) { return NN__TRAINS && j->back; }
 static nn__job nn__job_of(nn_model *m, const nn__node *node, size_t n, int back, nn_real *to)
 {
   const nn__node *x = nn__in(m, node, back ? node->toward : 0);
-  const nn__job j = {m, node, x, n, back ? node->dy : x->y, to, back, 0, 0, 0, NULL};
-  return j;
+  return (nn__job){m, node, x, n, back ? node->dy : x->y, to, back, 0, 0, 0, NULL};
 }
 
 /* Elements of the layer's output. */
@@ -4896,7 +4895,7 @@ static void nn__do_job(nn_model *m, const nn__node *node, size_t n, int back, nn
   nn__run_job(&j, total, each, work);
 }
 
-/* The way back of some layers is the way there with dy in place of x: nn__NAME_run does both. */
+/* Some layers' backward is their forward with dy in place of x: nn__NAME_run does both. */
 #define NN__BOTH_WAYS(name)                                                                       \
   static void nn__##name##_forward(nn_model *m, nn__node *node, size_t n)                         \
   {                                                                                               \
@@ -4913,7 +4912,7 @@ static void nn__do_job(nn_model *m, const nn__node *node, size_t n, int back, nn
   static void nn__##name##_run(nn__job *j) { nn__run_job(j, j->n, 1, nn__##name##_sample); }      \
   NN__BOTH_WAYS(name)
 
-/* Row of the inside of `x` that has a sample's step or pixel. */
+/* The row of the matrix `x` that holds a sample's step or pixel. */
 static size_t nn__row_at(const nn__node *x, size_t n, size_t sample, size_t place)
 {
   return x->rank == 2 ? place * n + sample : sample * x->rows + place;
@@ -5014,8 +5013,8 @@ typedef struct nn__drop {
   size_t count;
   uint64_t seed, stream;
   uint32_t below; /* dropped when the random word is below this */
-  /* The array as runs of elements that lie together in that of the whole batch: where there the
-   * first begins, how long each is, and how far apart they begin. */
+  /* Where the elements are in the array of the whole batch, which the mask is drawn for: in runs of
+   * `run` elements, the first at `start`, each `apart` further on than the one before. */
   size_t start, run, apart;
 } nn__drop;
 
@@ -5187,7 +5186,8 @@ static void nn__clear_past_ends(const nn__node *x, size_t n, nn_real *at)
 
 /* ---- pooling ------------------------------------------------------------------------------ */
 
-/* Windows over a sample's image or over its own steps, as if there were no more. */
+/* Windows over a sample's image or over its own steps, as if there were no more. Backward a maximum
+ * gives dy to the pixel that it was; an average adds share dy to each pixel of its window. */
 static void nn__pool_sample(const nn__job *j, size_t sample)
 {
   const nn__node *node = j->node, *x = j->x;
@@ -5264,8 +5264,8 @@ static void nn__columns_task(void *arg, size_t part, int thread)
   }
 }
 
-/* Sums over the rows of n samples that count, of what the kernel sum_rows adds up; times factor to
- * `to` [cols], or added to it. Uses PARTS cols of scratch. */
+/* to[cols] = (add: to +) factor times what the kernel sum_rows adds up over those rows of n samples
+ * that count. The partial sums take PARTS cols of scratch. */
 static void nn__column_sums(nn_model *m, const nn__node *node, size_t n, const nn_real *x,
                             const nn_real *mean, const nn_real *y, double factor, int add,
                             nn_real *to)
@@ -5283,7 +5283,8 @@ static void nn__column_sums(nn_model *m, const nn__node *node, size_t n, const n
 
 /* ---- prelu -------------------------------------------------------------------------------- */
 
-/* y = x > 0 ? x : w x, w of the column or one for all (He et al. 2015). */
+/* y = x > 0 ? x : w x, w of the column or one for all (He et al. 2015). Backward: dx is the same of
+ * dy, x > 0 ? dy : w dy, and dw += sum of x > 0 ? 0 : dy x. */
 static void nn__prelu_rows(const nn__job *j, size_t first)
 {
   const size_t cols = j->node->cols, step = j->node->size > 1; /* from one column's w to the next */
@@ -5294,7 +5295,7 @@ static void nn__prelu_rows(const nn__job *j, size_t first)
   }
 }
 
-/* What the gradient of w adds up. */
+/* The terms of dw. */
 static void nn__prelu_weights(const nn__job *j, size_t first)
 {
   const size_t cols = j->node->cols;
@@ -5354,16 +5355,15 @@ static void nn__linear_forward(nn_model *m, nn__node *node, size_t n)
 static void nn__linear_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const nn__node *x = nn__in(m, node, 0);
-  const nn__finish add = {1, 1, NULL, 0, 0}, set = {1, 0, NULL, 0, 0};
   const size_t rows = n * node->rows, in = x->cols, out = node->cols;
   if (nn__learns(m, node))
     nn__multiply(&m->context, out, in, rows, nn__columns_of(node->dy, out), nn__rows_of(x->y, in),
-                 nn__grad(m, node->param), in, &add);
+                 nn__grad(m, node->param), in, &nn__accumulate);
   if (nn__learns(m, node) && !node->no_bias)
     nn__column_sums(m, node, n, node->dy, NULL, NULL, 1, 1, nn__grad(m, node->param + 1));
   if (dx)
     nn__multiply(&m->context, rows, in, out, nn__rows_of(node->dy, out),
-                 nn__rows_of(nn__value(m, node->param), in), dx, in, &set);
+                 nn__rows_of(nn__value(m, node->param), in), dx, in, &nn__overwrite);
 }
 
 /* ---- batch norm --------------------------------------------------------------------------- */
@@ -5436,15 +5436,15 @@ static const nn_real *nn__norm_value(nn_model *m, const nn__node *node, int k)
   return node->no_bias ? NULL : nn__value(m, node->param + k);
 }
 
-/* keep = mean, 1/deviation, p, q of y = p x + q by column, the last two from the first two; and
- * working space. */
+/* A norm's keep, rows of cols numbers: mean, rstd = 1/sqrt(variance + eps), and here, made of them,
+ * p = w rstd and q = b - p mean, so that y = p x + q = w (x - mean) rstd + b. */
 static void nn__norm_factors(nn_model *m, const nn__node *node, nn_real *keep)
 {
   const nn_real *w = nn__norm_value(m, node, 0), *b = nn__norm_value(m, node, 1);
   const size_t cols = node->cols;
-  nn_real *mean = keep, *inverse = mean + cols, *p = inverse + cols, *q = p + cols;
+  nn_real *mean = keep, *rstd = mean + cols, *p = rstd + cols, *q = p + cols;
   for (size_t j = 0; j < cols; j++) {
-    p[j] = w ? w[j] * inverse[j] : inverse[j];
+    p[j] = w ? w[j] * rstd[j] : rstd[j];
     q[j] = (b ? b[j] : 0) - p[j] * mean[j];
   }
 }
@@ -5467,12 +5467,12 @@ static void nn__running_norm(nn_model *m, const nn__node *node)
 }
 
 #ifndef NN_NO_TRAINING
-/* keep = mean, 1/deviation of a batch, of which n samples, 0 or more, are here; moves the running
- * statistics. */
+/* keep = mean, rstd of a batch, of which n samples, 0 or more, are here; moves the running
+ * statistics: running += momentum (batch's - running), of the variance the unbiased one. */
 static void nn__batch_statistics(nn_model *m, const nn__node *node, size_t n, const nn_real *x)
 {
   const size_t cols = node->cols;
-  nn_real *mean = node->keep, *inverse = mean + cols;
+  nn_real *mean = node->keep, *rstd = mean + cols;
   nn_real *running_mean = nn__running(m, node, 0), *running_var = nn__running(m, node, 1);
   const double own = (double)nn__counted_rows(node, n);
   const double counted = nn__is_shared(m, node) ? node->whole : own; /* 2 or more */
@@ -5483,18 +5483,18 @@ static void nn__batch_statistics(nn_model *m, const nn__node *node, size_t n, co
     for (size_t j = 0; j < cols && own < counted; j++) mean[j] *= (nn_real)(own / counted);
   }
   nn__share_sums(m, node, mean, cols);
-  if (n) nn__column_sums(m, node, n, x, mean, x, 1 / counted, 0, inverse); /* variance */
-  nn__share_sums(m, node, inverse, cols);
+  if (n) nn__column_sums(m, node, n, x, mean, x, 1 / counted, 0, rstd); /* variance */
+  nn__share_sums(m, node, rstd, cols);
   const double unbias = counted / (counted - 1);
   for (size_t j = 0; j < cols; j++) {
-    const double variance = (double)inverse[j];
+    const double variance = (double)rstd[j];
     if (nn__finite(variance)) { /* a NaN or infinity would stay for ever */
       const double by = node->second, old = (double)running_var[j];
       running_mean[j] += (nn_real)(by * ((double)mean[j] - (double)running_mean[j]));
       running_var[j] += (nn_real)(by * (variance * unbias - old));
     }
     /* a variance that overflows makes NaNs, which nn_train names, and not zeros */
-    inverse[j] = (nn_real)(1 / sqrt(variance + node->value) + (variance - variance));
+    rstd[j] = (nn_real)(1 / sqrt(variance + node->value) + (variance - variance));
   }
 }
 
@@ -5542,16 +5542,18 @@ static void nn__batch_norm_forward(nn_model *m, nn__node *node, size_t n)
 }
 
 #ifndef NN_NO_TRAINING
-/* With xhat = (x - mean) inverse: dw += sum dy xhat, db += sum dy,
- * dx = w inverse (dy - mean(dy) - xhat mean(dy xhat)) = p dy + q (x - mean) + r.
- * With the running statistics, which do not depend on x: dx = w inverse dy. */
+/* With xhat = (x - mean) rstd: dw += sum dy xhat, db += sum dy. As mean and rstd depend on x,
+ *   dx = w rstd (dy - mean(dy) - xhat mean(dy xhat))               Ioffe & Szegedy 2015
+ *      = p dy + q (x - mean) + r,   p = w rstd, q = -p rstd mean(dy xhat), r = -p mean(dy).
+ * With the running statistics, which do not depend on x: dx = p dy. q and r first hold the sums of
+ * (x - mean) dy and of dy. */
 static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_real *dx)
 {
   const nn_real *x = nn__in(m, node, 0)->y, *w = nn__norm_value(m, node, 0);
   const size_t cols = node->cols;
   const int learns = nn__learns(m, node), fixed = nn__fixed_norm(m, node);
-  nn_real *mean = node->keep, *inverse = mean + cols;
-  nn_real *p = inverse + cols, *q = p + cols, *r = q + cols;
+  nn_real *mean = node->keep, *rstd = mean + cols;
+  nn_real *p = rstd + cols, *q = p + cols, *r = q + cols;
   memset(q, 0, 2 * cols * sizeof *q);
   if (learns) {
     nn__column_sums(m, node, n, node->dy, NULL, NULL, 1, 0, r);
@@ -5560,13 +5562,13 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   const double rows_all = nn__is_shared(m, node) ? node->whole : (double)nn__counted_rows(node, n);
   const nn_real share = 1 / (nn_real)rows_all;
   for (size_t j = 0; j < cols && learns && w; j++)
-    nn__grad(m, node->param)[j] += q[j] * inverse[j], nn__grad(m, node->param + 1)[j] += r[j];
+    nn__grad(m, node->param)[j] += q[j] * rstd[j], nn__grad(m, node->param + 1)[j] += r[j];
   if (dx) nn__share_sums(m, node, q, 2 * cols);
   for (size_t j = 0; j < cols; j++) {
-    const nn_real sum = r[j], sum_hat = q[j] * inverse[j];
-    p[j] = w ? w[j] * inverse[j] : inverse[j];
-    q[j] = fixed ? 0 : -p[j] * inverse[j] * sum_hat * share;
-    r[j] = fixed ? 0 : -p[j] * sum * share;
+    const nn_real sum_dy = r[j], sum_dy_xhat = q[j] * rstd[j];
+    p[j] = w ? w[j] * rstd[j] : rstd[j];
+    q[j] = fixed ? 0 : -p[j] * rstd[j] * sum_dy_xhat * share;
+    r[j] = fixed ? 0 : -p[j] * sum_dy * share;
   }
   if (dx)
     nn__do_job(m, node, n, 1, dx, n * node->rows, NN__NORM_ROWS, nn__batch_norm_rows);
@@ -5575,9 +5577,9 @@ static void nn__batch_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
 
 /* ---- group norm --------------------------------------------------------------------------- */
 
-/* As batch norm, but each sample's statistics are its own, of a group of columns. For each sample
- * keep has its mean, 1/deviation, p and q by column, and q of backward, sums of dy and of
- * (x - mean) dy. */
+/* As batch norm, but each sample's statistics are its own, of a group of columns (Wu & He 2018).
+ * Rows of a sample's keep: forward's mean, rstd, p and q; backward puts r in place of that q, and
+ * behind it q and the sums of dy and of (x - mean) dy. */
 enum { NN__GROUP_ROWS = 7 };
 
 /* sum[cols] over a sample's own rows, of what the kernel sum_rows adds up. */
@@ -5623,17 +5625,17 @@ static void nn__group_norm_sample(const nn__job *j, size_t sample)
   const nn__node *node = j->node;
   const size_t cols = node->cols, counted = nn__last_of(node, sample) + 1;
   const nn__wide share = (nn__wide)node->size / ((nn__wide)counted * (nn__wide)cols);
-  nn_real *mean = node->keep + sample * NN__GROUP_ROWS * cols, *inverse = mean + cols;
+  nn_real *mean = node->keep + sample * NN__GROUP_ROWS * cols, *rstd = mean + cols;
   nn__sample_sums(j, sample, mean, j->from, NULL, NULL);
   nn__group_sums(node, mean, mean, NULL, share);
-  nn__sample_sums(j, sample, inverse, j->from, mean, j->from);
-  nn__group_sums(node, inverse, inverse, NULL, share);
+  nn__sample_sums(j, sample, rstd, j->from, mean, j->from);
+  nn__group_sums(node, rstd, rstd, NULL, share);
   for (size_t i = 0; i < cols; i++) {
-    const nn__wide variance = (nn__wide)inverse[i], eps = (nn__wide)node->value;
-    inverse[i] = (nn_real)(1 / NN__WIDE_SQRT(variance + eps) + (variance - variance));
+    const nn__wide variance = (nn__wide)rstd[i], eps = (nn__wide)node->value;
+    rstd[i] = (nn_real)(1 / NN__WIDE_SQRT(variance + eps) + (variance - variance));
   }
   nn__norm_factors(j->m, node, mean);
-  nn__sample_affine(j, sample, NULL, NULL, inverse + cols, NULL, inverse + 2 * cols);
+  nn__sample_affine(j, sample, NULL, NULL, rstd + cols, NULL, rstd + 2 * cols);
 }
 
 static void nn__group_norm_forward(nn_model *m, nn__node *node, size_t n)
@@ -5641,25 +5643,26 @@ static void nn__group_norm_forward(nn_model *m, nn__node *node, size_t n)
   nn__do_job(m, node, n, 0, node->y, n, 1, nn__group_norm_sample);
 }
 
-/* With xhat = (x - mean) inverse and means over the group: dx = inverse (w dy - mean(w dy) -
- * xhat mean(w dy xhat)) = p dy + q (x - mean) + r. */
+/* With xhat = (x - mean) rstd and means over the group:
+ *   dx = rstd (w dy - mean(w dy) - xhat mean(w dy xhat)) = p dy + q (x - mean) + r,
+ *   p = w rstd, q = -rstd^3 mean(w dy (x - mean)), r = -rstd mean(w dy). */
 static void nn__group_norm_back_sample(const nn__job *j, size_t sample)
 {
   const nn__node *node = j->node;
   const size_t cols = node->cols, counted = nn__last_of(node, sample) + 1;
   const nn__wide share = (nn__wide)node->size / ((nn__wide)counted * (nn__wide)cols);
-  const nn_real *mean = node->keep + sample * NN__GROUP_ROWS * cols, *inverse = mean + cols;
+  const nn_real *mean = node->keep + sample * NN__GROUP_ROWS * cols, *rstd = mean + cols;
   nn_real *const p = node->keep + (sample * NN__GROUP_ROWS + 2) * cols, *const r = p + cols;
-  nn_real *const q = r + cols, *const sum = q + cols, *const sum_hat = sum + cols;
+  nn_real *const q = r + cols, *const sum_dy = q + cols, *const sum_xdy = sum_dy + cols;
   const nn_real *w = nn__norm_value(j->m, node, 0);
-  nn__sample_sums(j, sample, sum, j->from, NULL, NULL);
-  nn__sample_sums(j, sample, sum_hat, j->x->y, mean, j->from);
+  nn__sample_sums(j, sample, sum_dy, j->from, NULL, NULL);
+  nn__sample_sums(j, sample, sum_xdy, j->x->y, mean, j->from);
   if (!j->to) return;
-  nn__group_sums(node, r, sum, w, share);
-  nn__group_sums(node, q, sum_hat, w, share);
+  nn__group_sums(node, r, sum_dy, w, share);
+  nn__group_sums(node, q, sum_xdy, w, share);
   for (size_t i = 0; i < cols; i++) {
-    q[i] *= -inverse[i] * inverse[i] * inverse[i];
-    r[i] *= -inverse[i];
+    q[i] *= -rstd[i] * rstd[i] * rstd[i];
+    r[i] *= -rstd[i];
   }
   nn__sample_affine(j, sample, j->x->y, mean, p, q, r);
 }
@@ -5669,11 +5672,11 @@ static void nn__group_norm_backward(nn_model *m, nn__node *node, size_t n, nn_re
   const size_t cols = node->cols;
   nn__do_job(m, node, n, 1, dx, n, 1, nn__group_norm_back_sample);
   for (size_t i = 0; i < n && nn__learns(m, node) && !node->no_bias; i++) {
-    const nn_real *inverse = node->keep + (i * NN__GROUP_ROWS + 1) * cols;
-    const nn_real *sum = inverse + 4 * cols, *sum_hat = sum + cols;
+    const nn_real *rstd = node->keep + (i * NN__GROUP_ROWS + 1) * cols;
+    const nn_real *sum_dy = rstd + 4 * cols, *sum_xdy = sum_dy + cols;
     for (size_t k = 0; k < cols; k++) {
-      nn__grad(m, node->param)[k] += sum_hat[k] * inverse[k];
-      nn__grad(m, node->param + 1)[k] += sum[k];
+      nn__grad(m, node->param)[k] += sum_xdy[k] * rstd[k];
+      nn__grad(m, node->param + 1)[k] += sum_dy[k];
     }
   }
 }
@@ -5872,12 +5875,12 @@ static void nn__embedding_run(nn__job *j)
 }
 NN__BOTH_WAYS(embedding)
 
-/* The layers that move rows, or a part of each: which places of input k the next ones of theirs,
- * `count` from `place` on, have. Here a sequence is one row of an image. A joined input lies behind
- * the first one, steps at that one's own end. */
+/* Layers that only move rows, or a part of each: from which places of input k the next `count` of
+ * the output's come, from `place` on. Here a sequence is one row of an image. The second input of a
+ * join lies behind the first, of a sequence behind that sample's own last step. */
 typedef struct nn__moved {
-  size_t from;        /* the first one's place; SIZE_MAX: none of them has one */
-  size_t step, count; /* from one's to the next one's: 1, 0 or -1 */
+  size_t from;        /* where the first comes from; SIZE_MAX: they come from nowhere and are 0 */
+  size_t step, count; /* step: on to the next one's, 1, 0 or -1 */
 } nn__moved;
 
 static size_t nn__row_length(const nn__node *x, size_t sample)
@@ -5921,7 +5924,7 @@ static nn__moved nn__moved_from(const nn__job *j, int k, size_t sample, size_t p
   return moved;
 }
 
-/* dx has the sum of what was made of each row; a join takes each once, so it is a copy. */
+/* Backward, dx of a row is the sum of dy over the rows made of it; a join makes one: a copy. */
 static void nn__move_sample(const nn__job *j, size_t sample)
 {
   const nn__node *node = j->node;
@@ -6036,7 +6039,7 @@ NN__BY_SAMPLE(multiply)
 
 /* ---- rows --------------------------------------------------------------------------------- */
 
-/* The greatest of a row, the first among equals. */
+/* The argmax of a row, the first among equals. */
 static size_t nn__greatest(const nn_real *row, size_t cols)
 {
   size_t best = 0;
@@ -6222,7 +6225,7 @@ static nn_status nn__check_labels(nn_model *m, const nn__node *x, const nn__node
 
 #ifndef NN_NO_TRAINING
 
-/* What every row of a loss is multiplied by. */
+/* What every row of a loss is multiplied by: its weight among all, divided by `total` in a mean. */
 static double nn__share(const nn__node *node, double total)
 {
   return node->summed ? node->scale : total > 0 ? node->scale / total : 0;
@@ -6237,8 +6240,8 @@ static double nn__sample_weight(const nn_batch *b, size_t sample)
   return b->weights ? (double)b->weights[sample] : 1;
 }
 
-/* The first loss's rows that count, and for a loss what its mean divides by: the sum of the weights
- * of all rows' samples, times that of a row's class, or times a row's elements. */
+/* Finds what the loss's mean divides by: the sum over the rows that count of the sample's weight,
+ * times that of the row's class, or times a row's elements; of the first loss also their number. */
 static void nn__loss_total(nn_model *m, nn__node *node, const nn_batch *b)
 {
   const nn__node *x = &m->node[node->in[0]];
@@ -6339,25 +6342,24 @@ static nn_status nn__check_answers(nn_model *m, const int32_t *labels, const nn_
     if (n && !targets && (own ? own->values > 0 : !labelled))
       return nn__say(nn__message(m), NN_ERR_ARGUMENT, "%s: values are NULL", teller);
     if (labelled) status = nn__check_labels(m, x, node, labels, only, n, lengths, teller);
+    if (status != NN_OK) return status;
     if (node->kind == NN__BINARY_CROSS_ENTROPY)
       odd = nn__odd_target(m, node, targets, only, n, lengths, 1, &value);
     if (odd != SIZE_MAX)
-      status = nn__say(nn__message(m), NN_ERR_ARGUMENT,
-                       "%s: target %g of sample %zu is not in 0..1",
-                       teller, value, odd);
-    if (status != NN_OK) return status;
+      return nn__say(nn__message(m), NN_ERR_ARGUMENT, "%s: target %g of sample %zu is not in 0..1",
+                     teller, value, odd);
   }
   for (size_t s = 0; weights && s < n; s++) {
     const double weight = (double)weights[only ? (size_t)only[s] : s];
     if (!(weight >= 0) || !nn__finite(weight))
-      return nn__say(nn__message(m), NN_ERR_ARGUMENT, "%s: weight %g of sample %zu, must be "
-                     "0 or more",
-                     who ? who : m->node[m->loss].name, weight, only ? (size_t)only[s] : s);
+      return nn__say(nn__message(m), NN_ERR_ARGUMENT, "%s: weight %g of sample %zu, must be 0 or "
+                     "more", who ? who : m->node[m->loss].name, weight, only ? (size_t)only[s] : s);
   }
   return NN_OK;
 }
 
-/* The loss of v against the target t in column j, and its derivative; the formulas are nn.h's. */
+/* The loss of v against the target t in column j, and its derivative; the formulas are nn.h's. Of
+ * binary cross-entropy with weight w: d loss/dv = s - t - (w - 1) t (1 - s), s = sigmoid(v). */
 static double nn__element_loss(const nn__node *node, double v, double t, size_t j, double *slope)
 {
   const double e = v - t, size = fabs(e), delta = node->soft;
