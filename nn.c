@@ -1031,13 +1031,12 @@ nn_status nn_isa_find(const char *name, nn_isa *isa)
  *
  * The product of a tile, C[m,n] = finish(A[m,k] B[k,n]) with m <= MR and n <= NR, is the heart.
  * Every element is one chain of multiply-adds over ascending k (CHAINS: one for each run of the
- * walk, which nn__tiles_at adds up), so tiles of any shape give the same bits. Row i of A lies
- * anywhere: its element k is at a[i][o(k)]. o walks `segments` runs of `length` elements (the last
- * run of `last`), run s starting at skip[s], `a_step` apart; so A may
- * be stored by rows, by columns (a[i] = a[0] + i) or packed, and a convolution without any im2col
- * is such a walk, too: the runs are the rows of the kernel window. B's row k is at b + k b_step,
- * and is read n wide if EXACT, else up to the next multiple of the vector's width (a packed
- * panel: b[k NR + j]).
+ * walk, which nn__tiles_at adds up), so tiles of any shape give the same bits. Row i of A may lie
+ * anywhere: its element k is at a[i][o(k)], where o walks `segments` runs of `length` elements (the
+ * last of `last`) that are a_step apart, run s from skip[s] on. So A may be stored by rows, by
+ * columns (a[i] = a[0] + i) or packed, and a convolution needs no im2col: its runs are the rows of
+ * the window. B's row k is at b + k b_step, and is read n wide if EXACT, else up to the next
+ * multiple of the vector's width (a packed panel: b[k NR + j]).
  * finish: C = alpha AB + beta C + bias[j] (bias may be NULL), then max(0, .) if relu. beta = 0
  * never reads C. across: C is stored transposed, element (i,j) at c[j ldc + i], and bias by i. */
 typedef struct nn__finish {
@@ -1093,7 +1092,8 @@ typedef struct nn__update {
   int nesterov, amsgrad;
   nn_real rate, momentum, alpha, beta1, beta2, eps, decay;
   nn_real rest, rest1, rest2;       /* 1 - alpha, 1 - beta1, 1 - beta2, rounded once */
-  nn_real correction1, correction2; /* rate/(1 - beta1^t), 1/sqrt(1 - beta2^t) */
+  nn_real correction1, correction2; /* Adam's, for averages that begin at 0: rate/(1 - beta1^t) and
+                                       1/sqrt(1 - beta2^t) */
   nn_real scale, limit;             /* clipping: g = clamp(scale g, limit); limit 0 = none */
 } nn__update;
 
@@ -1139,8 +1139,8 @@ typedef struct nn__kernels {
                       const nn_real *p, const nn_real *q, const nn_real *r, size_t rows,
                       size_t cols);
   void (*softmax)(nn_real *y, const nn_real *x, size_t rows, size_t cols);
-  /* Layer norm of one row of n: y = (x - mean) inverse w + b, and stats = {mean, what it lost to
-   * rounding, inverse}. */
+  /* Layer norm of one row of n: y = (x - mean) rstd w + b, where rstd = 1/sqrt(variance + eps), and
+   * stats = {mean, what it lost to rounding, rstd}. */
   void (*norm_row)(nn_real *y, const nn_real *x, const nn_real *w, const nn_real *b, size_t n,
                    nn__wide eps, nn_real *stats);
   /* A window of rows x cols pixels of n channels; its first pixel is x, its rows are `row` apart.
@@ -2162,6 +2162,7 @@ NN__FN void NN__(softmax)(nn_real *y, const nn_real *x, size_t rows, size_t cols
   }
 }
 
+/* dx_j = y_j (dy_j - sum over i of dy_i y_i): the sum is dy's mean under the probabilities y. */
 NN__FN void NN__(softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y, size_t rows,
                                size_t cols)
 {
@@ -2175,7 +2176,7 @@ NN__FN void NN__(softmax_back)(nn_real *dx, const nn_real *dy, const nn_real *y,
   }
 }
 
-/* (x - mean) inverse; stats = {mean, its rest, inverse}. */
+/* xhat = (x - mean) rstd; stats = {mean, what it lost to rounding, rstd}. */
 NN__INLINE V NN__(hat)(const nn_real *x, size_t n, const nn_real *stats)
 {
   const V d = v_sub(v_sub(v_get(x, n), v_set(stats[0])), v_set(stats[1]));
@@ -2203,7 +2204,7 @@ NN__FN void NN__(norm_row)(nn_real *y, const nn_real *x, const nn_real *w, const
            v_fma(NN__(hat)(x + j, n - j, stats), v_get(w + j, n - j), v_get(b + j, n - j)), n - j);
 }
 
-/* dx = inverse (g - mean(g) - xhat mean(g xhat)), g = dy w. */
+/* dx = rstd (g - mean(g) - xhat mean(g xhat)), g = dy w; dw += dy xhat, db += dy. */
 NN__FN void NN__(norm_row_back)(nn_real *dx, nn_real *dw, nn_real *db, const nn_real *dy,
                                 const nn_real *x, const nn_real *w, size_t n, const nn_real *stats)
 {
@@ -2292,8 +2293,9 @@ NN__FN void NN__(max_window_back)(nn_real *dx, const nn_real *x, size_t row, siz
 
 /* ---- Winograd ----------------------------------------------------------------------------- */
 
-/* B^T d: row j holds the coefficients of prod over i of (x - a_i) without (x - a_j), for the points
- * a = 0, 1, -1, 2, -2, 1/2, -1/2; the last row, for infinity, those of the whole product. */
+/* d = B^T d: row j of B^T holds the coefficients of prod over i of (x - a_i) without (x - a_j), for
+ * the points a = 0, 1, -1, 2, -2, 1/2, -1/2; the last, for infinity, those of the whole product.
+ * The rows of a and -a share their even part e and differ in the sign of the odd part o. */
 NN__INLINE void NN__(winograd_b)(V d[8])
 {
   const V c5 = v_set((nn_real)5.25), c4 = v_set((nn_real)-4.25), half = v_set((nn_real).5);
@@ -2315,7 +2317,7 @@ NN__INLINE void NN__(winograd_b)(V d[8])
   d[7] = v_fma(c5, v_sub(d3, d5), v_sub(d7, d1));
 }
 
-/* A^T: sums of a_j^i over the points for i < m, infinity in the last. */
+/* d_i = (A^T d)_i = sum over j of a_j^i d_j, i < m; infinity's d_7 counts for i = m - 1 alone. */
 NN__INLINE void NN__(winograd_a)(V d[8], int m)
 {
   const V s1 = v_add(d[1], d[2]), d1 = v_sub(d[1], d[2]);
@@ -2333,7 +2335,8 @@ NN__INLINE void NN__(winograd_a)(V d[8], int m)
   }
 }
 
-/* A: the polynomial with coefficients d_0 .. d_{m-1} at the points; infinity: d_{m-1}. */
+/* d = A d: the values of the polynomial with coefficients d_0 .. d_{m-1} at the points; at infinity
+ * d_{m-1}. */
 NN__INLINE void NN__(winograd_a_back)(V d[8], int m)
 {
   const V last = d[m - 1];
@@ -2473,7 +2476,7 @@ NN__INLINE void NN__(gates)(nn_real *g, size_t panel, const size_t *column, size
   for (int k = 0; k < 4; k++) at[k] = NN__(units)(g, panel, column[k], j);
 }
 
-/* x becomes columns from .. of a row that lies in panels. */
+/* Copies x[n] to columns from .. of a row that lies in panels. */
 NN__FN void NN__(to_panels)(nn_real *to, size_t panel, size_t from, const nn_real *x, size_t n)
 {
   for (size_t j = 0, step; j < n; j += step) {
@@ -2524,7 +2527,7 @@ NN__FN void NN__(panels_row)(nn_real *y, const nn_real *x, size_t panel, const n
   }
 }
 
-/* g: W x + b + U h + c; becomes h. */
+/* g: the sum W x + b_x + U h + b_h; becomes h. */
 NN__FN void NN__(rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int relu)
 {
   for (size_t j = 0; j < n; j += VW) {
@@ -2535,7 +2538,7 @@ NN__FN void NN__(rnn_row)(nn_real *g, size_t panel, nn_real *h, size_t n, int re
   }
 }
 
-/* g: h; becomes d(W x + ..). */
+/* g: h; becomes the gradient of the sum. */
 NN__FN void NN__(rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size_t n, int relu)
 {
   for (size_t j = 0; j < n; j += VW) {
@@ -2546,7 +2549,7 @@ NN__FN void NN__(rnn_row_back)(nn_real *g, size_t panel, const nn_real *dh, size
   }
 }
 
-/* g: the four sums i,f,z,o; becomes their activations. */
+/* g: the sums of the gates i, f, g (here z), o; becomes the gates. */
 NN__FN void NN__(lstm_row)(nn_real *g, size_t panel, const size_t *column,
                            const nn_real *c_before, nn_real *c, nn_real *h, size_t n)
 {
@@ -2572,7 +2575,8 @@ NN__FN void NN__(lstm_row)(nn_real *g, size_t panel, const size_t *column,
   }
 }
 
-/* g: the activations; becomes the gradients of the four sums. dc: in d c, out d c_before. */
+/* g: the gates; becomes the gradients of their sums. dc: the part of c's gradient that comes from
+ * the next step; becomes that of c_before. */
 NN__FN void NN__(lstm_row_back)(nn_real *g, size_t panel, const size_t *column,
                                 const nn_real *c_before, const nn_real *c, const nn_real *dh,
                                 nn_real *dc, size_t n)
@@ -2597,7 +2601,7 @@ NN__FN void NN__(lstm_row_back)(nn_real *g, size_t panel, const size_t *column,
   }
 }
 
-/* g: the sums n over x, r, z, and u over h; n, r and z become their activations. */
+/* g: the sums of n (here s) over x, of r, of z, and u; becomes n, r, z, and u still. */
 NN__FN void NN__(gru_row)(nn_real *g, size_t panel, const size_t *column, nn_real *h_before,
                           nn_real *h, size_t n)
 {
@@ -2617,8 +2621,8 @@ NN__FN void NN__(gru_row)(nn_real *g, size_t panel, const size_t *column, nn_rea
   }
 }
 
-/* g: n, r, z and the sum u; becomes the gradients of the four sums.
- * dh becomes dh z, what does not pass through the products. */
+/* g: n (here s), r, z and u; becomes the gradients of the four sums. dh becomes dh z, the part of
+ * h_before's gradient that does not pass through U. */
 NN__FN void NN__(gru_row_back)(nn_real *g, size_t panel, const size_t *column, nn_real *h_before,
                                nn_real *dh, size_t n)
 {
@@ -3026,7 +3030,7 @@ typedef struct nn__worker {
   nn__thread thread;
 } nn__worker;
 
-enum { NN__CALLER, NN__WORKER }; /* who waits: until all is done; until there is something to do */
+enum { NN__CALLER, NN__WORKER }; /* who waits: for the job to end; for a job, or the pool's end */
 
 typedef struct nn__pool {
   int threads; /* with the caller's */
@@ -3034,10 +3038,10 @@ typedef struct nn__pool {
   nn__mutex mutex;
   nn__signal signal[2];
   int spins;   /* see nn__await */
-  nn__task task; /* the present job: written before `left`, read by who has one of its tasks */
+  nn__task task; /* the present job: written before `left`, read by threads that claimed a task */
   void *arg;
-  /* shared: tasks that nobody has taken, that are not finished; how many may sleep of each who
-   * waits; whether it is all over */
+  /* shared: tasks not yet claimed; tasks not yet finished; how many threads may be asleep, workers
+   * or the caller; whether the pool is being stopped */
   size_t left, unfinished, asleep[2], quit;
   nn__worker worker[NN_MAX_THREADS];
 } nn__pool;
@@ -3061,8 +3065,9 @@ static size_t nn__guarded_add(nn__pool *p, size_t *x, size_t n)
 #define nn__look(p, x) nn__more(p, x, 0)
 #endif
 
-/* Claims the last of the tasks that are left: its number counted from 1, or 0. Who has one holds
- * up the job, so task and arg are its own; who comes late finds none and has touched nothing. */
+/* Claims the last of the tasks that are left: its number counted from 1, or 0 if there is none. The
+ * job cannot end, nor `task` and `arg` change, before a claimed task is finished; a thread that
+ * comes late claims none and never reads them. */
 static size_t nn__claim(nn__pool *p)
 {
 #if NN__ATOMICS
@@ -3079,10 +3084,11 @@ static size_t nn__claim(nn__pool *p)
   return left;
 }
 
-/* Looks for a while before it sleeps: a wake costs more than a job of a small net. Some 30
- * microseconds later nobody is busy any more, and with more threads than cores nobody looks at all.
- * A thread that goes to sleep says so first and then looks again, one that wakes others changes the
- * value first and then asks whether anyone sleeps: so at least one of them sees the other. */
+/* Spins for some 30 microseconds before it sleeps, since waking a thread costs more than a job of a
+ * small net; with more threads than cores it never spins. No wake-up is lost: a thread first counts
+ * itself in `asleep` and then looks at the value again; one that wakes others first changes the
+ * value and then looks at `asleep`. In a sequentially consistent order one of the two sees the
+ * other. */
 enum { NN__SPINS = 2000 };
 #define NN__DUE(look) \
   (who == NN__WORKER ? look(p, left) || look(p, quit) : !look(p, unfinished))
@@ -3696,11 +3702,11 @@ static const char *const nn__kind_text[NN__KIND_COUNT] = {NN__KINDS(NN__KIND_TEX
 static const unsigned char nn__kind_needs[NN__KIND_COUNT] = {
     NN__KINDS(NN__KIND_NEEDS, NN__ACT_NEEDS)};
 
-/* What a kind of layer is and does. Its builder names its row, so a program links the names and the
- * code of the layers alone that it calls. forward: y from the inputs' y. backward: adds the
- * parameters' gradients, where the layer learns, and writes that of input node->toward to dx, if
- * not NULL, from dy. room: what it wants kept from forward to backward, while it runs, and packed
- * once. */
+/* What a kind of layer is and does, for n samples. Its builder names its row, so a program links
+ * only the names and code of the layers it calls. forward overwrites node->y, from its inputs' y.
+ * backward is called for each input k = node->toward, with node->dy: at k = 0 it adds to its
+ * parameters' gradients, if the layer learns; it overwrites dx, unless NULL, with the gradient of
+ * input k (dx may be dy: nn__in_place). room: reals kept for backward, as scratch, packed once. */
 typedef struct nn__node nn__node;
 typedef struct nn__room { /* in reals; scratch: of all threads, and of each */
   size_t packed, keep, scratch, thread_scratch;
