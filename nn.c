@@ -4011,14 +4011,14 @@ static int nn__side(const nn__conv *c)
   return c->side;
 #endif
 }
-/* Most channels that one float sum of a frequency takes. The way back multiplies its error, which
- * grows as the root of its length. */
+/* Most channels that one float sum of a frequency takes. The outputs' transform multiplies its
+ * error, which grows as the root of its length. */
 enum { NN__WINOGRAD_CHAIN = 128 };
 enum { NN__WINOGRAD_PAIRS = 1 << 16 }; /* most pairs of channels; 16 of one kind at least, so */
 enum { NN__WINOGRAD_CHAINS = NN__WINOGRAD_PAIRS / 16 / NN__WINOGRAD_CHAIN };
 
 /* Winograd pays for 3x3 and 5x5 windows at stride 1 once there are channels enough to carry the
- * transforms; `side` outputs then cost 64 products in place of side^2 k^2. */
+ * transforms; a tile's side^2 outputs then cost 64 products, not side^2 k^2. */
 static int nn__winograd_side(const nn__conv *c, int weights_are_ready)
 {
   if (c->kh != c->kw || (c->kh != 3 && c->kh != 5) || c->groups > 1) return 0;
@@ -4343,7 +4343,7 @@ static const nn_real *nn__laid(const nn__conv_job *q, size_t number, nn_real *to
  *   data    the forward of dY with turned weights;
  *   weight  dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G.
  * The transforms' coefficients reach 5.25 and 1/90, which costs accuracy: see NUMBERS in nn.h. */
-/* Element (j,i) of G: a_j^i / prod over l other than j of (a_j - a_l). */
+/* Element (j,i) of G: a_j^i / prod over l != j of (a_j - a_l); of infinity's row 1 at i = k - 1. */
 static nn_real nn__winograd_g(size_t j, size_t i, size_t k)
 {
   static const double point[7] = {0, 1, -1, 2, -2, .5, -.5};
@@ -8318,8 +8318,8 @@ int nn_binary_cross_entropy(nn_model *m, int x)
 #ifndef NN_NO_TRAINING
 #define NN__SWAPPED "the average is in the parameters' place (nn_swap_average)"
 
-/* From `begin` to `peak` and on to `end` along two halves of a cosine: at whole steps 0, 30 % of
- * total, and total - 1. */
+/* From `begin` at step 0 to `peak` at step .3 total - 1 and on to `end` at step total - 1, both
+ * along half a cosine: as PyTorch's OneCycleLR. */
 static double nn__one_cycle(const nn_schedule *s, int64_t step, double begin, double peak,
                             double end)
 {
