@@ -3334,7 +3334,7 @@ static void nn__tiles_at(const nn__kernels *t, const nn__walk *walk, size_t m, s
     for (size_t i = 0, x = a->first, rows; i < m; i += rows) {
       const nn_real *row[NN__MAX_MR];
       rows = nn__tile_height(t, m - i);
-      for (size_t r = 0, some; r < rows; r += some, x += some) {
+      for (size_t r = a->place ? rows : 0, some; r < rows; r += some, x += some) {
         if (x == a->wide) line += a->down, x = 0;
         some = nn__min(rows - r, a->wide - x);
         for (size_t s = 0; s < some; s++) row[r + s] = line + (x + s) * a->step;
