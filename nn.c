@@ -1054,9 +1054,11 @@ typedef struct nn__walk {
 } nn__walk;
 enum { NN__EXACT = 1, NN__CHAINS = 2 };
 
-typedef struct nn__steps { /* from row to row and from column to column of two matrices */
+typedef struct nn__steps { /* from row to row and from column to column of two matrices; and */
   ptrdiff_t a_row, a_col, b_row, b_col;
+  size_t y, a; /* from one output to the next, and what a begins with */
 } nn__steps;
+enum { NN__ABREAST = 4, NN__CHANNELS = 256 };
 
 /* The element by element functions, each a kind of layer: name, text, what going back needs (its
  * input X or its output Y) and how many numbers describe it. NN__(act) and NN__(act_back) hold the
@@ -1123,9 +1125,10 @@ typedef struct nn__kernels {
   void (*activate)(int act, nn_real *y, const nn_real *x, size_t n, nn_real a, nn_real b);
   void (*add)(nn_real *y, const nn_real *a, const nn_real *b, size_t n); /* y = a + b */
   void (*scale)(nn_real *y, nn_real s, size_t n);                        /* y = s y */
-  /* y[j] += sum over r < rows, q < cols of a[r a_row + q a_col + j] b[r b_row + q b_col + j] */
+  /* y[j] += sum over r < rows, q < cols of a[r a_row + q a_col + j] b[r b_row + q b_col + j], for
+   * abreast outputs, 1 or NN__ABREAST */
   void (*add_taps)(nn_real *y, const nn_real *a, const nn_real *b, const nn__steps *s, size_t rows,
-                   size_t cols, size_t n);
+                   size_t cols, size_t n, size_t abreast);
   void (*axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n);       /* y += s x */
   void (*combine)(nn_real *y, const nn_real *s, size_t step, const nn_real *x, size_t ldx,
                   size_t k, size_t n); /* y[j] += sum over p < k of s[p step] x[p ldx + j] */
@@ -2014,33 +2017,42 @@ NN__FN void NN__(scale)(nn_real *y, nn_real s, size_t n)
   for (size_t i = 0; i < n; i += VW) v_give(y + i, v_mul(v_get(y + i, n - i), factor), n - i);
 }
 
-/* nv vectors of sums at once, so that their chains of dependent operations run side by side. */
-NN__INLINE void NN__(add_taps_body)(size_t nv, nn_real *y, const nn_real *a, const nn_real *b,
-                                    const nn__steps *s, size_t rows, size_t cols, size_t n)
+/* `abreast` outputs of nv vectors: sums whose chains of dependent operations run side by side. */
+NN__INLINE void NN__(add_taps_body)(size_t abreast, size_t nv, int whole, nn_real *y,
+                                    const nn_real *a, const nn_real *b, const nn__steps *s,
+                                    size_t rows, size_t cols, size_t n)
 {
-  V sum[4];
+#define NN__SOME(p) (whole ? v_load(p) : v_get(p, n))
+  V sum[NN__ABREAST];
   NN__UNROLL
-  for (size_t v = 0; v < nv; v++) sum[v] = nv > 1 ? v_load(y + v * VW) : v_get(y, n);
+  for (size_t v = 0; v < abreast * nv; v++)
+    sum[v] = NN__SOME(y + v / nv * s->y + v % nv * VW);
   for (size_t r = 0; r < rows; r++)
     for (size_t q = 0; q < cols; q++) {
       const nn_real *x = a + (ptrdiff_t)r * s->a_row + (ptrdiff_t)q * s->a_col;
       const nn_real *w = b + (ptrdiff_t)r * s->b_row + (ptrdiff_t)q * s->b_col;
       NN__UNROLL
-      for (size_t v = 0; v < nv; v++)
-        sum[v] = nv > 1 ? v_fma(v_load(x + v * VW), v_load(w + v * VW), sum[v])
-                        : v_fma(v_get(x, n), v_get(w, n), sum[v]);
+      for (size_t v = 0; v < abreast * nv; v++)
+        sum[v] = v_fma(NN__SOME(x + v / nv * s->a + v % nv * VW), NN__SOME(w + v % nv * VW),
+                       sum[v]);
     }
   NN__UNROLL
-  for (size_t v = 0; v < nv; v++) v_give(y + v * VW, sum[v], n - v * VW);
+  for (size_t v = 0; v < abreast * nv; v++)
+    v_give(y + v / nv * s->y + v % nv * VW, sum[v], n - v % nv * VW);
+#undef NN__SOME
 }
 
 NN__FN void NN__(add_taps)(nn_real *y, const nn_real *a, const nn_real *b, const nn__steps *s,
-                           size_t rows, size_t cols, size_t n)
+                           size_t rows, size_t cols, size_t n, size_t abreast)
 {
+  const size_t nv = NN__ABREAST / abreast;
   size_t j = 0;
-  for (; n - j >= 4 * VW; j += 4 * VW)
-    NN__(add_taps_body)(4, y + j, a + j, b + j, s, rows, cols, 4 * VW);
-  for (; j < n; j += VW) NN__(add_taps_body)(1, y + j, a + j, b + j, s, rows, cols, n - j);
+  for (; n - j >= nv * VW; j += nv * VW)
+    if (nv == 1) NN__(add_taps_body)(NN__ABREAST, 1, 1, y + j, a + j, b + j, s, rows, cols, VW);
+    else NN__(add_taps_body)(1, NN__ABREAST, 1, y + j, a + j, b + j, s, rows, cols, nv * VW);
+  for (; j < n; j += VW)
+    if (nv == 1) NN__(add_taps_body)(NN__ABREAST, 1, 0, y + j, a + j, b + j, s, rows, cols, n - j);
+    else NN__(add_taps_body)(1, 1, 0, y + j, a + j, b + j, s, rows, cols, n - j);
 }
 
 NN__FN void NN__(axpy)(nn_real *y, nn_real s, const nn_real *x, size_t n)
@@ -3777,6 +3789,7 @@ struct nn__node {
   unsigned wanted : 1;        /* whether its gradient is: something below it is trained */
   unsigned started : 1;       /* going back: its gradient has been written to */
   unsigned toward : 1;        /* and its present input */
+  unsigned across : 1;        /* among those ahead (see nn_model): holds a whole batch */
   int16_t share;              /* the node whose arrays this one uses in place, or -1 */
   int16_t param;              /* the first of its `params` arrays, or -1 */
   int16_t in[2];              /* its `inputs` */
@@ -3894,6 +3907,8 @@ struct nn_model {
   int nodes, params;
   int16_t input[NN_MAX_INPUTS];
   int16_t output, loss;       /* nodes; the losses are the last, this is the first; -1: none */
+  int ahead, few;             /* inference: so many nodes, of large images, run for so few samples
+                                 at a time, before the rest does for all */
   nn_context context;         /* kernels, threads and packing space of its own */
   /* the block */
   void *block;
@@ -4262,6 +4277,7 @@ typedef struct nn__conv_job {
   size_t phases, phases_w;    /* of which there are so many, and so many from left to right */
   /* direct: places of the rows of dW and of runs, in the image in */
   const size_t *place, *skip;
+  size_t band, bands, parts; /* an image out in bands of so many rows, its channels in parts */
   nn__line down, across; /* depthwise */
   size_t tiles_w, tiles, block; /* Winograd: of one image; how many are transformed at once */
   nn_real transform[NN__TILE][NN__TILE];
@@ -4538,34 +4554,50 @@ static void nn__conv_places(nn__conv_job *q, size_t *skip)
       *skip++ = u * c->dh * q->row + v * c->dw * q->c;
 }
 
-/* One image: for each phase and group out[pixels,og] = windows[pixels,k] weights[k,og]. */
+/* How an image that is walked over where it lies is shared out among tasks: in bands of rows or, if
+ * it is small, by its output channels in whole panels. */
+static void nn__direct_share(nn__conv_job *q)
+{
+  const size_t pixels = q->oh * q->ow, nr = q->conv->kernels->nr;
+  const int alone = !nn__is_laid(q) && !q->turned && q->conv->groups == 1;
+  const size_t work = pixels * q->og * q->cg * q->conv->kh * q->conv->kw;
+  q->bands = alone ? nn__max(1, nn__min(q->oh, pixels / 256)) : 1;
+  q->parts = alone && q->bands == 1 ? nn__max(1, nn__min((q->og + nr - 1) / nr, work >> 19)) : 1;
+}
+
+/* One share of an image: for each phase and group out[pixels,og] = windows[pixels,k] weights[k,og]. */
 static void nn__direct_task(void *arg, size_t number, int thread)
 {
   const nn__conv_job *q = arg;
   const nn__kernels *t = q->conv->kernels;
-  const size_t taps = q->conv->kh * q->conv->kw, nr = t->nr;
+  const size_t taps = q->conv->kh * q->conv->kw, nr = t->nr, shares = q->bands * q->parts;
+  const size_t band = number % shares / q->parts, part = number % q->parts;
+  const size_t top = band * q->oh / q->bands, high = (band + 1) * q->oh / q->bands - top;
+  const size_t panels = (q->og + nr - 1) / nr, from = part * panels / q->parts * nr;
+  const size_t wide = nn__min(q->og, (part + 1) * panels / q->parts * nr) - from;
   const int split = nn__is_split(q->conv, q->turned);
   const size_t run = taps / nn__conv_runs(q->conv, q->turned) * q->cg;
-  const nn_real *image = nn__laid(q, number, nn__space_of(q, thread)), *packed = q->packed;
   const size_t right = (q->turned ? 1 : q->conv->sw) * q->c;
   const size_t down = (q->turned ? 1 : q->conv->sh) * q->row;
+  const nn_real *packed = q->packed;
+  const nn_real *image = nn__laid(q, number / shares, nn__space_of(q, thread)) + top * down;
   const size_t pixel = q->ow == 1 ? q->y_row * q->sh : q->oc * q->sw;
   const size_t *skip = q->skip;
   for (size_t phase = 0; phase < q->phases; phase++) {
     const size_t a = phase / q->phases_w, b = phase % q->phases_w;
-    const size_t rows = (q->oh + q->sh - 1 - a) / q->sh, cols = (q->ow + q->sw - 1 - b) / q->sw;
+    const size_t rows = (high + q->sh - 1 - a) / q->sh, cols = (q->ow + q->sw - 1 - b) / q->sw;
     const size_t at_once = !split || q->ow == 1 ? rows : 1; /* those evenly far apart */
-    nn_real *const out = q->y + number * q->y_image + a * q->y_row + b * q->oc;
+    nn_real *const out = q->y + number / shares * q->y_image + (top + a) * q->y_row + b * q->oc;
     size_t k = 0;
     for (size_t tap = 0; tap < taps; tap++) k += nn__of_phase(q, tap, phase) ? q->cg : 0;
     const nn__walk walk = {k / run, run, run, skip, 1, nr, 0};
     for (size_t g = 0; g < q->conv->groups; g++, packed += nn__round_up(q->og, nr) * k) {
       nn__finish f = q->finish;
-      if (f.bias) f.bias += g * q->og;
+      if (f.bias) f.bias += g * q->og + from;
       for (size_t i = 0; i < rows; i += at_once) {
         const nn__left pixels = {image + g * q->cg + i * q->row, right, cols, down, 0, NULL};
-        nn__tiles_at(t, &walk, at_once * cols, q->og, &pixels, packed, nr * k,
-                     out + i * q->sh * q->y_row + g * q->og, pixel, nr, &f);
+        nn__tiles_at(t, &walk, at_once * cols, wide, &pixels, packed + from * k, nr * k,
+                     out + i * q->sh * q->y_row + g * q->og + from, pixel, nr, &f);
       }
     }
     skip += walk.segments;
@@ -4617,41 +4649,46 @@ static void nn__weight_places(nn__conv_job *q, size_t *list)
 
 /* ---- depthwise ---------------------------------------------------------------------------- */
 
-/* Adds to out[i,j] the products of a and b, c channels each, that belong to it. row_a, row_out:
- * from one row to the next. */
+/* Adds to the outputs out[j] of one row, whose span is r, the products of a and b, c channels each,
+ * that belong to it; to those whose windows are alike, several at once. row_a: from one row to the
+ * next. */
 static void nn__depthwise_add(const nn__kernels *t, size_t c, const nn__line *down,
-                              const nn__line *across, const nn_real *a, size_t row_a,
-                              const nn_real *b, nn_real *out, size_t row_out)
+                              const nn__span *r, const nn__line *across, const nn_real *a,
+                              size_t row_a, const nn_real *b, nn_real *out)
 {
   const ptrdiff_t pixel = (ptrdiff_t)c, row_b = (ptrdiff_t)(across->b * c);
-  const nn__steps steps = {down->step_a * (ptrdiff_t)row_a, across->step_a * pixel,
-                           down->step_b * row_b, across->step_b * pixel};
-  for (size_t i = 0; i < down->out; i++)
-    for (size_t j = 0; j < across->out; j++) {
-      const nn__span *r = &down->span[i], *s = &across->span[j];
-      NN__DO(t, add_taps)(out + i * row_out + j * c, a + r->a * row_a + s->a * c,
-                          b + (r->b * across->b + s->b) * c, &steps, r->count, s->count, c);
+  nn__steps steps = {down->step_a * (ptrdiff_t)row_a, across->step_a * pixel,
+                     down->step_b * row_b, across->step_b * pixel, c, 0};
+  for (size_t k = 0; k < c; k += NN__CHANNELS)
+    for (size_t j = 0, abreast; j < across->out; j += abreast) {
+      const nn__span *s = &across->span[j];
+      size_t like = 1;
+      steps.a = (j + 1 < across->out ? s[1].a - s->a : 0) * c;
+      while (like < NN__ABREAST && j + like < across->out && s[like].count == s->count &&
+             s[like].b == s->b && s[like].a == s->a + like * (s[1].a - s->a))
+        like++;
+      abreast = like == NN__ABREAST ? like : 1;
+      NN__DO(t, add_taps)(out + j * c + k, a + r->a * row_a + s->a * c + k,
+                          b + (r->b * across->b + s->b) * c + k, &steps, r->count, s->count,
+                          nn__min(NN__CHANNELS, c - k), abreast);
     }
 }
 
+/* One row of an image out. */
 static void nn__depthwise_task(void *arg, size_t number, int thread)
 {
   const nn__conv_job *q = arg;
   const nn__kernels *t = q->conv->kernels;
-  nn_real *const out = q->y + number * q->y_image;
+  const size_t image = number / q->oh, i = number % q->oh;
+  nn_real *const out = q->y + image * q->y_image + i * q->y_row;
   (void)thread;
-  for (size_t i = 0; i < q->oh; i++)
-    for (size_t j = 0; j < q->ow; j++) {
-      nn_real *const at = out + i * q->y_row + j * q->c;
-      if (q->finish.bias) memcpy(at, q->finish.bias, q->c * sizeof *out);
-      else memset(at, 0, q->c * sizeof *out);
-    }
-  nn__depthwise_add(t, q->c, &q->down, &q->across, q->x + number * q->x_image, q->x_row, q->packed,
-                    out, q->y_row);
-  for (size_t i = 0; i < q->oh && q->finish.relu; i++) {
-    nn_real *const at = out + i * q->y_row;
-    NN__DO(t, activate)(NN__ACT_RELU, at, at, q->ow * q->c, 0, 0);
+  for (size_t j = 0; j < q->ow; j++) {
+    if (q->finish.bias) memcpy(out + j * q->c, q->finish.bias, q->c * sizeof *out);
+    else memset(out + j * q->c, 0, q->c * sizeof *out);
   }
+  nn__depthwise_add(t, q->c, &q->down, &q->down.span[i], &q->across, q->x + image * q->x_image,
+                    q->x_row, q->packed, out);
+  if (q->finish.relu) NN__DO(t, activate)(NN__ACT_RELU, out, out, q->ow * q->c, 0, 0);
 }
 
 /* The images of one chunk: [taps, c], [c]. Row by row of dY, which stays in the cache. */
@@ -4661,8 +4698,7 @@ static void nn__depthwise_weight_task(void *arg, size_t chunk, int thread)
   const nn__conv *c = q->conv;
   const size_t row = c->kw * c->c;
   nn_real *dw = q->partial + chunk * nn__conv_partial(c), *db = dw + c->kh * row;
-  nn__span alone = {0, 0, 1};
-  const nn__line down = {1, 1, 1, 0, 0, &alone};
+  const nn__span alone = {0, 0, 1};
   (void)thread;
   memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
   for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
@@ -4671,9 +4707,8 @@ static void nn__depthwise_weight_task(void *arg, size_t chunk, int thread)
     for (size_t r = 0; r < c->oh; r++, dy += c->y_row) {
       const nn__span *rows = &q->down.span[r]; /* of X and of the window */
       for (size_t u = 0; u < rows->count; u++)
-        nn__depthwise_add(c->kernels, c->c, &down, &q->across,
-                          x + (rows->a + u * c->dh) * c->x_row, 0, dy, dw + (rows->b + u) * row,
-                          0);
+        nn__depthwise_add(c->kernels, c->c, &q->down, &alone, &q->across,
+                          x + (rows->a + u * c->dh) * c->x_row, 0, dy, dw + (rows->b + u) * row);
     }
   }
 }
@@ -4713,10 +4748,11 @@ static void nn__correlate(nn_model *m, const nn__conv *c, int turned, const nn_r
     const nn__product_kind kind = turned ? NN__DATA : NN__FORWARD;
     q.down = nn__line_of(kind, c->h, c->oh, c->kh, c->sh, c->dh, c->ph, span);
     q.across = nn__line_of(kind, c->w, c->ow, c->kw, c->sw, c->dw, c->pw, span + q.down.out);
-    nn__parallel(pool, c->n, nn__depthwise_task, &q);
+    nn__parallel(pool, c->n * q.oh, nn__depthwise_task, &q);
   } else {
     nn__conv_places(&q, (size_t *)(void *)nn__aligned(lists));
-    nn__parallel(pool, c->n, nn__direct_task, &q);
+    nn__direct_share(&q);
+    nn__parallel(pool, c->n * q.bands * q.parts, nn__direct_task, &q);
   }
 }
 
@@ -8957,7 +8993,7 @@ static void nn__plan_sharing(nn_model *m)
 {
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
-    node->users = 0, node->masked = 0, node->lossy = 0;
+    node->users = 0, node->masked = 0, node->lossy = 0, node->across = 0;
     node->fused = node->relu = node->folded = 0;
     if (nn__is_conv(node->kind)) node->norm = -1;
     for (int k = 0; k < node->inputs; k++) {
@@ -8978,6 +9014,51 @@ static void nn__plan_sharing(nn_model *m)
   }
 }
 
+#ifndef NN__CACHED
+#define NN__CACHED ((size_t)1 << 19) /* reals; tests have it small */
+#endif
+/* Activations that come back from memory take longer than the sums of a small window. So an
+ * inference model runs its first layers for as few samples at a time as fit the cache, as far as
+ * that spares more reading of activations than it costs of weights, in reals. It changes no bit. */
+static void nn__plan_ahead(nn_model *m)
+{
+  m->ahead = 0, m->few = m->config.batch;
+#ifndef NN_NO_SIMD
+  const double batch = m->config.batch;
+  double spared = 0, most = 0;
+  int first = 0; /* that may not: it has lengths, is the caller's or, linear, sums in the order that
+                    suits the number of rows */
+  size_t largest = 1;
+  for (; first < m->nodes; first++) {
+    const nn__node *node = &m->node[first];
+    if (node->rank == 2 || node->kind == NN__TOKENS || node->kind == NN__CUSTOM ||
+        node->kind == NN__LINEAR || nn__is_loss(node->kind))
+      break;
+    largest = nn__max(largest, node->rows * node->cols);
+  }
+  if (!nn__packs_once(m) || m->config.keep_activations) return;
+  m->few = (int)nn__max(1, nn__min(NN__CACHED / largest, (size_t)m->config.batch));
+  for (int i = 0; i < first; i++) {
+    nn__node *node = &m->node[i];
+    const double y = batch * (double)(node->rows * node->cols);
+    double weights = (double)nn__room_of(m, node).packed;
+    for (int k = 0; k < node->params; k++) weights += (double)m->param[node->param + k].count;
+    spared += (y > (double)NN__CACHED ? y : 0) - weights * (batch / m->few - 1);
+    if (spared > most) most = spared, m->ahead = i + 1;
+  }
+  if (m->few == m->config.batch) m->ahead = 0;
+  for (int i = m->nodes; i-- > 0;) { /* what others read, and what lies in the same array */
+    nn__node *node = &m->node[i];
+    if (i < m->ahead && (nn__is_input(node->kind) || i == m->output)) node->across = 1;
+    for (int k = 0; k < node->inputs; k++)
+      if (i >= m->ahead && node->in[k] < m->ahead) m->node[node->in[k]].across = 1;
+    if (node->across && node->share >= 0) m->node[node->share].across = 1;
+  }
+  for (int i = 0; i < m->ahead; i++)
+    if (m->node[i].share >= 0) m->node[i].across = m->node[m->node[i].share].across;
+#endif
+}
+
 static void nn__plan_pieces(nn_model *m)
 {
   const int count = m->nodes, loss_time = count, end = 2 * count + 1;
@@ -8985,6 +9066,7 @@ static void nn__plan_pieces(nn_model *m)
   const size_t most = SIZE_MAX / sizeof(nn_real); /* more than nn__carve will count */
   const int training = !m->config.inference, keep_all = m->config.keep_activations;
   nn__plan_sharing(m);
+  nn__plan_ahead(m);
   m->scratch_size = m->thread_scratch_size = 0;
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
@@ -8993,7 +9075,9 @@ static void nn__plan_pieces(nn_model *m)
     if (!training) keep += room.scratch + nn__min(nn__times(room.thread_scratch, threads), most);
     m->scratch_size = training ? nn__max(m->scratch_size, room.scratch) : 0;
     m->thread_scratch_size = training ? nn__max(m->thread_scratch_size, room.thread_scratch) : 0;
-    const size_t y = nn__all_of(m, node), size[4] = {y, keep, y, y};
+    const int few = i < m->ahead && !node->across;
+    const size_t y = few ? (size_t)m->few * node->rows * node->cols : nn__all_of(m, node);
+    const size_t size[4] = {y, keep, y, y};
     for (int k = 0; k < NN__PIECES; k++) {
       const nn__piece unused = {nn__round_up(size[k], 16), SIZE_MAX, 0, -1};
       node->piece[k] = unused;
@@ -9006,7 +9090,8 @@ static void nn__plan_pieces(nn_model *m)
     if (!loss) {
       /* an input is copied in before anything runs */
       if (!nn__is_input(node->kind) || !nn__same_layout(node))
-        nn__lives(m, i, NN__Y, nn__is_input(node->kind) ? 0 : i, i);
+        nn__lives(m, i, NN__Y, nn__is_input(node->kind) || node->across ? 0 : i,
+                  i < m->ahead && node->across ? m->ahead - 1 : i);
       if (i == m->output || keep_all) nn__lives(m, i, NN__Y, keep_all ? 0 : i, end);
       if (wanted && (needs & NN__NEEDS_Y)) nn__lives(m, i, NN__Y, i, back);
       if (wanted) nn__lives(m, i, NN__DY, back, back);
@@ -9592,7 +9677,45 @@ static void nn__take_scratch(nn_model *m, const nn__node *node)
       (size_t)(node->keep - node->thread_scratch) / (size_t)m->config.threads;
 }
 
-/* first_bad, if not NULL: the first node whose output holds a NaN or infinity, else -1. */
+/* Runs nodes from .. to - 1 for n samples. first_bad, if not NULL and -1: becomes the first node
+ * whose output holds a NaN or infinity. */
+static void nn__run_nodes(nn_model *m, int from, int to, size_t n, int *first_bad)
+{
+  for (int i = from; i < to; i++) {
+    const nn__node *node = &m->node[i];
+    nn__take_scratch(m, node);
+    if (node->row->forward && m->failure == NN_OK) node->row->forward(m, &m->node[i], n);
+#ifndef NN_NO_TRAINING
+    else
+      nn__share_nothing(m, node, 0);
+#endif
+    if (m->failure != NN_OK) continue;
+    if (!nn__is_input(node->kind) && !nn__is_loss(node->kind))
+      nn__clear_past_ends(node, n, node->y);
+    if (!first_bad || *first_bad >= 0 || nn__is_loss(node->kind)) continue;
+    for (size_t k = 0; k < n * node->rows * node->cols && *first_bad < 0; k++)
+      if (!nn__finite((double)node->y[k])) *first_bad = i;
+  }
+}
+
+#ifndef NN_NO_SIMD
+/* Those of large images, a few samples at a time: all read and write at their first sample. */
+static void nn__run_ahead(nn_model *m, size_t n, int *first_bad)
+{
+  const unsigned char packed = m->packed;
+  for (size_t done = 0; done < n && m->ahead; done += (size_t)m->n) {
+    m->n = (int)nn__min((size_t)m->few, n - done);
+    nn__run_nodes(m, 0, m->ahead, (size_t)m->n, first_bad);
+    m->packed = 1;
+    for (int i = 0; i < m->ahead; i++)
+      if (m->node[i].across) m->node[i].y += (size_t)m->n * m->node[i].rows * m->node[i].cols;
+  }
+  for (int i = 0; i < m->ahead; i++)
+    if (m->node[i].across) m->node[i].y -= n * m->node[i].rows * m->node[i].cols;
+  m->n = (int)n, m->packed = packed;
+}
+#endif
+
 static nn_status nn__run_layers(nn_model *m, const nn_batch *b, int training, int *first_bad)
 {
   if (training && training != NN_INSPECTING && m->config.inference)
@@ -9623,21 +9746,10 @@ static nn_status nn__run_layers(nn_model *m, const nn_batch *b, int training, in
     if (now != m->fingerprint) m->packed = 0;
     m->fingerprint = now;
   }
-  for (int i = 0; i < m->nodes; i++) {
-    const nn__node *node = &m->node[i];
-    nn__take_scratch(m, node);
-    if (node->row->forward && m->failure == NN_OK) node->row->forward(m, &m->node[i], n);
-#ifndef NN_NO_TRAINING
-    else
-      nn__share_nothing(m, node, 0);
+#ifndef NN_NO_SIMD
+  nn__run_ahead(m, n, first_bad);
 #endif
-    if (m->failure != NN_OK) continue;
-    if (!nn__is_input(node->kind) && !nn__is_loss(node->kind))
-      nn__clear_past_ends(node, n, node->y);
-    if (!first_bad || *first_bad >= 0 || nn__is_loss(node->kind)) continue;
-    for (size_t k = 0; k < n * node->rows * node->cols && *first_bad < 0; k++)
-      if (!nn__finite((double)node->y[k])) *first_bad = i;
-  }
+  nn__run_nodes(m, m->ahead, m->nodes, n, first_bad);
   if (m->failure != NN_OK) return m->status = m->failure;
   m->shown = 0;
   m->draws += (uint64_t)nn__learning(m);

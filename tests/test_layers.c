@@ -354,6 +354,16 @@ static void conv2d_depthwise(void) {
     o.out = 2 * i, o.stride_h = 2, o.dilation_w = 2;
     if (!conv_case(1, i, 7, i, o)) return;
   }
+  for (i = 1; i <= 3; i++) { /* rows of many channels, outputs side by side */
+    if (!conv_case(1, 265, 4, 11, conv_options(265, 3, i, 1, 265))) return;
+  }
+}
+
+/* One image shared out among tasks: in bands of rows, or in parts of its output channels. */
+static void conv2d_shared(void) {
+  conv_case(2, 3, 43, 31, conv_options(5, 1, 1, 0, 1));
+  conv_case(1, 3, 70, 41, conv_options(20, 3, 2, 0, 1));
+  conv_case(2, 40, 11, 13, conv_options(300, 1, 1, 0, 1));
 }
 
 /* Convolutions over steps and transposed ones, from their definitions. */
@@ -2608,6 +2618,7 @@ int main(void) {
   RUN(conv2d_winograd_nan);
   RUN(conv2d_any);
   RUN(conv2d_depthwise);
+  RUN(conv2d_shared);
   RUN(pools);
   RUN(global_pools);
   RUN(max_pool_takes_nan);
