@@ -18580,7 +18580,7 @@ static void nn__onnx_move_axes(nn__onnx_view *v, int from, int by)
 /* An axis as 0 .. rank - 1; -1 and a sentence where it is none. */
 static int nn__onnx_axis(nn__onnx_reader *r, double axis, int rank)
 {
-  if (axis >= -rank && axis < rank) return (int)axis + (axis < 0 ? rank : 0);
+  if (axis >= -rank && axis < rank && axis == floor(axis)) return (int)axis + (axis < 0 ? rank : 0);
   return nn__onnx_fail(r, NN_ERR_FORMAT, "axis %g of %d", axis, rank) - 1;
 }
 
@@ -18721,7 +18721,7 @@ static nn__pb nn__onnx_read_tensor(nn__onnx_reader *r, nn__pb p, nn__onnx_view *
   else if (numbers != (uint64_t)count)
     nn__onnx_fail(r, NN_ERR_FORMAT, "%lld numbers should be here, %zu are", (long long)count,
                   bytes / wide);
-  v->data = data.at;
+  v->data = packed ? NULL : data.at;
   if (!packed || numbers > 64 || r->status != NN_OK) return name;
   double *to = nn__onnx_made(r, v, (int)rank, dim);
   for (size_t i = 0; to && i < numbers; i++) to[i] = (double)list[i];
@@ -19081,7 +19081,7 @@ static int nn__onnx_cut(nn__onnx_reader *r, nn__onnx_view *v, int axis, double b
   if (v->axis[axis].after) return nn__onnx_refuse(r, "it goes along the samples");
   if (v->sort == NN__ONNX_TENSOR) {
     v->start += (int64_t)begin * v->axis[axis].stride;
-    v->axis[axis].size = (int64_t)count, v->axis[axis].stride *= (int64_t)step;
+    v->axis[axis].size = (int64_t)count, v->axis[axis].stride *= count > 1 ? (int64_t)step : 1;
     return 1;
   }
   if (step == -1 && count == all)
@@ -19172,7 +19172,7 @@ static int nn__onnx_squeeze(nn__onnx_reader *r, nn__onnx_view *y)
   unsigned set = nn__onnx_axes(r, axes, rank + (more ? axes->count : 0));
   for (int i = 0; i < rank && !more && !axes->count; i++)
     if (nn__onnx_whole_size(y, i, NN__ONNX_N) == 1) set |= 1u << i;
-  for (int i = 0; i < NN__ONNX_RANK && more; i++)
+  for (int i = 0; i < NN__ONNX_RANK && more && r->status == NN_OK; i++)
     if (set >> i & 1) nn__onnx_move_axes(y, i, 1);
   for (int i = rank; i-- > 0 && !more && r->status == NN_OK;) {
     if (!(set >> i & 1)) continue;
@@ -19284,11 +19284,12 @@ static int nn__onnx_spread(nn__onnx_reader *r, nn__onnx_view *v, int rank, const
   for (int i = 0; i < rank; i++) {
     const double own = (double)v->axis[i].size;
     const int each = v->axis[i].after != 0, free = to[i] >= NN__ONNX_N;
-    if (to[i] == 1 || to[i] == own) continue;
+    most *= fmax(free ? 1 : to[i], fmax(own, 1)); /* of all numbers, if there are none, too */
+    if (most <= 1e15 && (to[i] == 1 || to[i] == own)) continue;
     if (v->sort == NN__ONNX_LAYER ? each && (free || to[i] == (double)r->batch)
                                   : free && (own == 1 || own == (double)r->batch))
       continue; /* each sample's */
-    if (own != 1 || each || to[i] < 0 || (most *= to[i] + 1) > 1e9)
+    if (own != 1 || each || to[i] < 0 || most > 1e15)
       return nn__onnx_refuse(r, "shapes that do not fit");
     v->axis[i].size = (int64_t)to[i], v->axis[i].stride = 0;
   }
@@ -19321,8 +19322,9 @@ static int nn__onnx_same(nn__onnx_reader *r, nn__onnx_view *y)
   const int tokens = y->sort == NN__ONNX_LAYER && r->m->node[y->node].kind == NN__TOKENS;
   if (r->how && !reals && (y->sort == NN__ONNX_LAYER ? !tokens : y->real))
     return nn__onnx_refuse(r, "reals made whole");
-  for (int64_t i = 0; y->sort == NN__ONNX_TENSOR && reals > y->real && i < nn__onnx_count(y); i++)
-    if (fabs(nn__onnx_at(y, i)) >= NN__ONNX_N)
+  const nn__onnx_view t = nn__onnx_unspread(y);
+  for (int64_t i = 0; y->sort == NN__ONNX_TENSOR && reals > y->real && i < nn__onnx_count(&t); i++)
+    if (fabs(nn__onnx_at(&t, i)) >= NN__ONNX_N)
       return nn__onnx_refuse(r, "its input hangs on the number of samples, and so must be reals "
                              "that do not change");
   y->real = reals;
@@ -20442,8 +20444,7 @@ NN__APART void nn__onnx_build(nn__onnx_reader *r, size_t size)
   if (r->status == NN_OK && v->node != m->nodes - 1) /* the last layer's is the model's */
     nn__onnx_built(r, v, nn_reshape(m, v->node, m->node[v->node].rank, m->node[v->node].dim));
   r->io->section = "graph", r->io->at = (size_t)(r->graph.at - r->from);
-  if (r->status == NN_OK) nn__io_afford(r->io, size, 0);
-  if (r->status == NN_OK) r->status = r->io->status;
+  if (r->status == NN_OK) nn__io_afford(r->io, size, 0), r->status = r->io->status;
   for (int i = 0; i < m->nodes; i++) /* draws nothing */
     nn__set_init(&m->node[i], NN_INIT_CONSTANT, 0);
   const nn_status built = r->status == NN_OK ? nn_build(m) : r->status;
@@ -20495,8 +20496,7 @@ nn_status nn_load_onnx_memory(const void *bytes, size_t size, const nn_config *c
   nn_status status = nn__file_model(&f, config, NULL, NULL);
   if (status != NN_OK) return status;
   r.m = f.io.m, r.io = &f.io;
-  nn__pb p;
-  p.at = bytes, p.end = p.at + size;
+  const nn__pb p = {r.from, r.from + size};
   nn__onnx_model_of(&r, p);
   r.here = r.from;
   if (!r.graph.at)

@@ -452,6 +452,7 @@ static const char *message(const char *text, Sink *s) {
 #define RELU "1{1'x' 2'y' 4'Relu'}"
 #define GEMM "1{1'x' 1'w' 2'y' 4'Gemm' 5{1'transB' 3:1}}"
 #define ONE_TWO "0000803f00000040"
+#define ONES "010101010101010101010101010101010101010101010101010101010101010101" /* 33 */
 #define CELL(type, more) MODEL(STEPS Y "1{1'x' 2't' 4'Transpose' 5{1'perm' 8:1 8:0 8:2}} " \
   "1{1't' 1'w' 1'r' 2'u' 4'" type "' 5{1'hidden_size' 3:1} " more "} " \
   "1{1'u' 1'one' 2's' 4'Squeeze'} " \
@@ -661,6 +662,30 @@ static const struct {
     {"a transposed convolution that is cut",
      MODEL(IMAGE "1{1'x' 1'w' 2'y' 4'ConvTranspose' 5{1'pads' 8:0 8:0 8:1 8:0}}" Y
            "5{1:2 1:1 1:2 1:1 2:1 8'w' 9<" ONE_TWO ONE_TWO ">}"), "output_pad_h is -1"},
+    {"half an axis", /* behind the last of eight, which is all there may be */
+     MODEL(X "1{1'a' 1'i' 2'c' 4'Gather' 5{1'axis' 2~-0.5}} 1{1'x' 1'c' 2'y' 4'Add'}" Y
+           "5{1:1 1:1 1:1 1:1 1:1 1:1 1:1 1:1 2:1 8'a' 9<0000803f>} 5{2:7 7:0 8'i'}"),
+     "axis -0.5 of 8"},
+    {"a new axis, twice",
+     MODEL(X "1{1'a' 2'c' 4'Unsqueeze' 5{1'axes' 8:2 8:2}} 1{1'x' 1'c' 2'y' 4'Add'}" Y
+           "5{1:2 2:1 8'a' 9<" ONE_TWO ">}"), "an axis twice"},
+    {"more whole numbers than are read, beside raw ones",
+     MODEL(X "1{1'a' 2'c' 4'Cast' 5{1'to' 3:1}} 1{1'x' 1'c' 2'y' 4'Add'}" Y
+           "5{1:66 2:7 8'a' 9<0100000000000000> 7<" ONES ONES ">}"),
+     "must be numbers that nn reads"},
+    {"numbers that are spread out twice",
+     MODEL(X "1{1'a' 1's' 2'b' 4'Expand'} 1{1'b' 1't' 2'c' 4'Expand'} "
+           "1{1'c' 2'd' 4'Cast' 5{1'to' 3:1}} 1{1'x' 1'd' 2'y' 4'Add'}" Y
+           "5{1:1 1:1 2:7 7:1 8'a'} 5{1:2 2:7 7:1 7:900000000 8's'} "
+           "5{1:2 2:7 7:900000000 7:1 8't'}"), "shapes that do not fit"},
+    {"whole numbers, spread out and made real",
+     MODEL(X "1{1'a' 1's' 2'b' 4'Expand'} 1{1'b' 2'd' 4'Cast' 5{1'to' 3:1}} "
+           "1{1'x' 1'd' 2'y' 4'Add'}" Y "5{1:1 1:1 2:7 7:1 8'a'} "
+           "5{1:2 2:7 7:800000 7:900000000 8's'}"), "does not fit the other input"},
+    {"far steps over no numbers",
+     MODEL(X "1{1'a' 1'b' 1'e' 1'b' 1's' 2'c' 4'Slice'} 1{1'x' 1'c' 2'y' 4'Add'}" Y
+           "5{1:3 1:144115188075855872 1:0 2:1 8'a'} 5{1:1 2:7 7:0 8'b'} "
+           "5{1:1 2:7 7:3 8'e'} 5{1:1 2:7 7:2147483647 8's'}"), "must be reals that do not change"},
     {"a NaN for a limit",
      MODEL(X "1{1'x' 1'l' 2'y' 4'Clip'}" Y "5{2:1 9<0000c07f> 8'l'}"), "its limits"},
 };
