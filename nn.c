@@ -15108,6 +15108,19 @@ static void nn__c_step_of(nn__c *c, int i, int layer, int in)
   c->steps++;
 }
 
+/* Whether int8's sums in 32 bits, and those of squares in 64, hold what a layer adds up. */
+static int nn__q_holds(const nn__c *c, const nn__node *node)
+{
+  const size_t pixels = c->m->node[node->in[0]].rows;
+  switch (node->kind) {
+  case NN__SOFTMAX: return node->cols <= 1 << 14;
+  case NN__BILINEAR: return node->rows / pixels <= 1 << 20;
+  case NN__AVG_POOL: case NN__GLOBAL_AVG: return pixels / node->rows <= 1 << 21;
+  case NN__LAYER_NORM: case NN__GROUP_NORM: return node->rows * node->cols <= 1 << 24;
+  default: return 1;
+  }
+}
+
 static void nn__c_plan_layer(nn__c *c, int i)
 {
   const nn__node *node = &c->m->node[i];
@@ -15119,6 +15132,8 @@ static void nn__c_plan_layer(nn__c *c, int i)
     return;
   }
   if (c->q && kind == NN__SOFTMAX && i == c->m->output) c->soft = i;
+  if (c->q && c->soft != i && !nn__q_holds(c, node))
+    nn__c_fail(c, NN_ERR_LIMIT, node->name, "is too large for int8");
   if (kind == NN__CUSTOM) nn__c_fail(c, NN_ERR_UNSUPPORTED, node->name, "is a layer of one's own");
   const int from = c->of[node->in[0]], sticks = c->stream && kind == NN__LAST_STEP;
   if (kind == NN__DROPOUT || kind == NN__DROP_CHANNELS || kind == NN__FLATTEN ||
@@ -15397,12 +15412,15 @@ static const char *const nn__c_words[][3] = { /* below, in float and in int8 */
 
 NN__Q(first,
 "Along an axis, window i is from here to *end - 1; with its padding it has *whole. A\n"
-"stride of 0: the windows share the axis out.",
+"stride of 0: the windows share the axis out, by products below 2^32, as out is below 2^16.",
 static int nn__q_first(int i, int size, int out, int kernel, int stride, int pad, int *end,
                        int *whole)
 {
-  const int first = stride ? i * stride - pad : i * size / out;
-  const int last = stride ? first + kernel : ((i + 1) * size + out - 1) / out;
+  const int rest = stride ? 0 : size % out;
+  const unsigned from = (unsigned)i * (unsigned)rest;
+  const unsigned to = from + (unsigned)(rest + out - 1);
+  const int first = stride ? i * stride - pad : i * (size / out) + (int)(from / (unsigned)out);
+  const int last = stride ? first + kernel : (i + 1) * (size / out) + (int)(to / (unsigned)out);
   *whole = (last < size + pad ? last : size + pad) - first;
   *end = last < size ? last : size;
   return first < 0 ? 0 : first;
@@ -16184,8 +16202,7 @@ struct nn__c_op {
 static nn__c_op *nn__c_add(nn__c *c, const nn__c_step *s, nn__c_kernel kernel)
 {
   nn__c_op *const o = nn__allocate(&c->m->config.allocator, sizeof *o);
-  if (!o) nn__c_fail(c, NN_ERR_MEMORY, "out of", "memory");
-  if (!o) return NULL;
+  if (!o) return nn__c_fail(c, NN_ERR_MEMORY, "out of", "memory"), NULL;
   memset(o, 0, sizeof *o);
   o->step = (int)(s - c->step), o->kernel = kernel;
   o->y.array = o->step, o->x.array = s->in[0], o->z.array = s->in[1];
@@ -16278,8 +16295,7 @@ static int64_t nn__q_round(double x, double most)
 /* A range's scale and zero point: bytes -128 .. 127 for low .. high, in which 0 is exact. */
 static void nn__q_scale(nn__c_step *s, double low, double high)
 {
-  if (low > 0) low = 0;
-  if (high < 0) high = 0;
+  low = fmin(low, 0), high = fmax(high, 0);
   s->scale = (high - low) / 255;
   if (!(s->scale > 1e-30)) s->scale = 1;
   s->zero = (int)nn__q_round(-128 - low / s->scale, 1e3);
@@ -16296,8 +16312,7 @@ static int nn__q_shift(const double *factor, size_t count, int bits)
 {
   double most = 0;
   int shift = 62;
-  for (size_t i = 0; i < count; i++)
-    if (fabs(factor[i]) > most) most = fabs(factor[i]);
+  for (size_t i = 0; i < count; i++) most = fmax(most, fabs(factor[i]));
   while (shift > 1 && ldexp(most, shift) >= ldexp(1, bits) - 1) shift--;
   return shift;
 }
@@ -16312,8 +16327,8 @@ static size_t nn__q_output(const nn__c *c, const nn__c_step *s, size_t each, siz
 }
 
 /* The quantum of each output, of which its weights will be multiples up to 127: as small as the
- * largest weight allows, and so large that no sum of products, of numbers up to `reach` off their
- * zero, and no bias of bias[o]/unit, comes near 2^31. */
+ * largest weight allows, and so large that a bias of bias[o]/unit and products of numbers up to
+ * `reach` off their zero stay below 2^31: rounding at most doubles a weight. 0 where all are 0. */
 static void nn__q_quanta(nn__c *c, const nn__c_step *s, nn__c_what what, int param, size_t each,
                          size_t outputs, double reach, double unit, const double *bias)
 {
@@ -16330,10 +16345,8 @@ static void nn__q_quanta(nn__c *c, const nn__c_step *s, nn__c_what what, int par
     const double b = bias ? fabs(bias[i]) / unit : 0, sums = q->sum[i] * reach;
     if (!nn__finite(q->sum[i] + b))
       nn__c_fail(c, NN_ERR_ARGUMENT, c->m->node[s->node].name, "is not finite");
-    double quantum = q->most[i] / 127;
-    if (quantum < sums / 1073741824) quantum = sums / 1073741824;
-    if (quantum < b / 1073741824) quantum = b / 1073741824;
-    q->quantum[i] = quantum > 1e-30 ? quantum : 1;
+    const double quantum = fmax(q->most[i] / 127, (2 * sums + b) / 2147483000);
+    q->quantum[i] = quantum > 1e-30 ? quantum : 0;
   }
 }
 
@@ -16344,7 +16357,7 @@ static void nn__q_factors(nn__c *c, const nn__c_step *s, nn__c_what what, int pa
                           size_t rows, double scale, int8_t *m, int *shift)
 {
   nn_int8 *const q = c->q;
-  for (size_t i = 0; i < rows; i++) q->quantum[i] *= q->most[i] > 0 ? scale : 0;
+  for (size_t i = 0; i < rows; i++) q->quantum[i] *= scale;
   *shift = nn__q_shift(q->quantum, rows, 16);
   for (size_t i = 0; i < rows; i++) {
     const double unit = ldexp(1, 8 - *shift) / scale, least = q->quantum[i] / (unit * scale);
@@ -16370,7 +16383,7 @@ static void nn__q_weights(nn__c *c, const nn__c_step *s, nn__c_what what, int pa
   int8_t *const w = nn__q_array(c, o, array, suffix, count, 1);
   for (size_t i = 0; w && i < count && c->status == NN_OK; i++) {
     const double quantum = c->q->quantum[nn__q_output(c, s, each, i)];
-    w[i] = (int8_t)nn__q_round(nn__c_value(c, s, what, param, i) / quantum, 127);
+    if (quantum > 0) w[i] = (int8_t)nn__q_round(nn__c_value(c, s, what, param, i) / quantum, 127);
   }
 }
 
@@ -16407,7 +16420,7 @@ static double nn__q_zeros(nn__c *c, const nn__c_step *s, nn__c_op *o, const nn__
   for (size_t i = 0; zeros && i < channels; i++) {
     const double mean = nn__c_value(c, s, NN__C_MEAN, 0, i) / from->scale;
     zeros[i] = (int16_t)(nn__q_round(mean, 30000) + from->zero);
-    reach = fabs((double)zeros[i]) + 256 > reach ? fabs((double)zeros[i]) + 256 : reach;
+    reach = fmax(reach, fabs((double)zeros[i]) + 256);
   }
   for (size_t i = 0; zeros && i < weights; i++) {
     const nn__c_matrix w = nn__c_weight_at(c, s, i);
@@ -16442,7 +16455,7 @@ static void nn__q_product(nn__c *c, nn__c_step *s, nn__c_op *o)
   if (c->status != NN_OK) return;
   for (size_t i = 0; i < outputs; i++) {
     const double unit = from->scale * q->quantum[i];
-    b[i] = (int32_t)nn__q_round(q->bias[i] / unit, 1073741824);
+    if (unit > 0) b[i] = (int32_t)nn__q_round(q->bias[i] / unit, INT32_MAX);
     q->quantum[i] = unit / sum.scale;
   }
   const int shift = nn__q_shift(q->quantum, outputs, 31);
@@ -16490,8 +16503,7 @@ static void nn__q_cell(nn__c *c, const nn__c_step *s, nn__c_op *o, size_t in, in
     if (!nn__finite(x_bias + h_bias)) nn__c_fail(c, NN_ERR_ARGUMENT, node->name, "is not finite");
     if (c->status != NN_OK) return;
     const double own = x_bias + (apart ? 0 : h_bias), past = apart ? h_bias : 0;
-    if (fabs(own) > most) most = fabs(own);
-    if (fabs(past) > most) most = fabs(past);
+    most = fmax(most, fmax(fabs(own), fabs(past)));
     if (k < rows) continue;
     while (most * unit > 32767. * b_unit && b_unit < 8192) b_unit *= 2;
     b[i] = (int16_t)nn__q_round(own * unit / b_unit, 32767);
@@ -16599,8 +16611,6 @@ static void nn__q_rows_of(nn__c *c, nn__c_step *s, nn__c_op *o)
     break;
   case NN__C_SHARES:
     s->scale = 1. / 256, s->zero = -128;
-    if (node->cols > 16384)
-      nn__c_fail(c, NN_ERR_LIMIT, node->name, "has too many classes for int8");
     table = nn__q_array(c, o, 0, "table", 256, 4);
     for (int i = 0; table && i < 256; i++)
       table[i] = (int32_t)nn__q_round(65536 * exp(-from->scale * i), 1e9);
@@ -17015,10 +17025,6 @@ static nn_status nn__q_open(nn__q_batch *b, nn_int8 *q, const nn_dataset *d)
   b->y = b->x + batch * b->in, b->label = (int32_t *)(b->y + batch * b->out);
   return NN_OK;
 }
-static void nn__q_close(nn__q_batch *b)
-{
-  nn__release(&b->q->c.m->config.allocator, b->x, b->size);
-}
 
 /* The engine's own answer to the samples from `first` on; n: how many, at most `last` - first. */
 static nn_status nn__q_forward(nn__q_batch *b, int first, int last, int *n)
@@ -17149,7 +17155,7 @@ static nn_status nn__q_calibrate(nn_int8 *q, const nn_dataset *d)
       continue;
     best = now, chosen = cuts[k];
   }
-  nn__q_close(&b);
+  nn__release(&q->c.m->config.allocator, b.x, b.size);
   return status == NN_OK && q->cut != chosen ? nn__q_make(q, chosen) : status;
 }
 
@@ -17235,7 +17241,7 @@ nn_status nn_int8_evaluate(nn_int8 *q, const nn_dataset *d, nn_int8_result *resu
   nn_status status = nn__q_open(&b, q, d);
   if (status != NN_OK) return status;
   status = nn__q_compare(&b, 0, d->count, result);
-  nn__q_close(&b);
+  nn__release(&q->c.m->config.allocator, b.x, b.size);
   return status;
 }
 

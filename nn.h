@@ -1524,7 +1524,7 @@ NN_API nn_status nn_save_c(nn_model *m, const nn_c_options *options, const char 
  * The net, its parameters and config.allocator must outlive it. m: built with one input and
  * config.keep_activations, for training or inference. Errors: NN_ERR_STATE, NN_ERR_UNSUPPORTED (two
  * inputs, layers of one's own), NN_ERR_ARGUMENT or NN_ERR_SHAPE for the data, NN_ERR_ARGUMENT for
- * weights or outputs that are not finite, NN_ERR_MEMORY. *out is NULL then. */
+ * weights or outputs that are not finite, NN_ERR_LIMIT (large sums), NN_ERR_MEMORY. *out: NULL. */
 NN_API nn_status nn_int8_create(nn_model *m, const nn_dataset *d, nn_int8 **out);
 NN_API void nn_int8_free(nn_int8 *q); /* before the model; NULL is fine */
 /* One sample, laid out as at this file's border: what the C source gives, to the bit (but of a

@@ -442,6 +442,63 @@ static void large_biases_in_int8(void) {
   }
 }
 
+/* Sums that fill 32 bits with their bias; a row of zeros beside small weights; more steps than an
+ * int holds the square of. */
+static void sums_in_int8(void) {
+  enum { MANY = 65025, STEPS = 65537 };
+  static nn_real x[2 * STEPS];
+  for (int way = 0; way < 3; way++) {
+    nn_config config = test_config();
+    config.keep_activations = 1;
+    const int steps = way < 2 ? 1 : STEPS, width = way == 0 ? MANY : way == 1 ? 2 : 1;
+    nn_dataset d = values_of(x, 2, 1, steps, width);
+    nn_model *m = nn_create(&config);
+    nn_int8_result r;
+    nn_int8 *q;
+    nn_param p;
+    for (int i = 0; i < 2 * steps * width; i++)
+      x[i] = way == 0 ? (nn_real)(i / width) : (nn_real)((i * 7919 % 1009) / 1009.);
+    if (way == 2) nn_adaptive_avg_pool1d(m, nn_input_sequence(m, STEPS, 1), STEPS - 2);
+    else nn_linear(m, nn_input_vector(m, width), way + 1);
+    CHECK_OK(nn_build(m));
+    for (int k = 0; k < nn_param_count(m); k++) {
+      CHECK_OK(nn_get_param(m, k, &p));
+      for (size_t i = 0; i < p.count; i++)
+        p.value[i] = way == 0 ? k ? MANY * 256 / (nn_real)255 : 1 : i || k ? 0 : (nn_real)1e-9;
+    }
+    CHECK_OK(nn_int8_create(m, &d, &q));
+    CHECK_OK(nn_int8_evaluate(q, &d, &r));
+    CHECK(r.error < .02);
+    nn_int8_free(q);
+    nn_destroy(m);
+  }
+}
+
+/* What would not fit into the sums; found before anything is computed. */
+static void too_large_for_int8(void) {
+  static const int size[6][2] = {{1, 16385}, {1, 1}, {4096, 2049}, {4200, 2047}, {4097, 4096},
+                                 {4097, 4096}};
+  for (int way = 0; way < 6; way++) {
+    nn_config config = test_config();
+    config.keep_activations = config.inference = config.batch = 1;
+    nn_model *m = nn_create(&config);
+    nn_real x = 0;
+    nn_dataset d = values_of(&x, 1, 1, size[way][0], size[way][1]);
+    nn_int8 *q;
+    if (way == 0) nn_relu(m, nn_softmax(m, nn_input_vector(m, size[0][1])));
+    else nn_input_image(m, 1, size[way][0], size[way][1]);
+    if (way == 1) nn_upsample2d_bilinear(m, 0, 1025, 1024);
+    if (way == 2) nn_global_avg_pool(m, 0);
+    if (way == 3) nn_adaptive_avg_pool2d(m, 0, 1, 2);
+    if (way == 4) nn_layer_norm(m, 0);
+    if (way == 5) nn_group_norm(m, 0, 1);
+    CHECK_OK(nn_build(m));
+    CHECK_STATUS(nn_int8_create(m, &d, &q), NN_ERR_LIMIT);
+    CHECK_HAS(nn_error(m), "is too large for int8");
+    nn_destroy(m);
+  }
+}
+
 /* A net that adds steps, or whose cells begin from another's state, cannot go step by step;
  * tests/source compares the numbers. */
 static void no_stream_in_c(void) {
@@ -1397,6 +1454,8 @@ int main(void) {
   RUN(wrong_int8);
   RUN(infinite_in_int8);
   RUN(large_biases_in_int8);
+  RUN(sums_in_int8);
+  RUN(too_large_for_int8);
   RUN(no_stream_in_c);
   RUN(names_in_c);
   RUN(bytes_of_safetensors);
