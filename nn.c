@@ -790,14 +790,17 @@ uint32_t nn_random_at(uint64_t seed, uint64_t stream, uint64_t index)
   return word[index % 4];
 }
 
-uint32_t nn_random_next(nn_random *r) { return nn_random_at(r->seed, r->stream, r->counter++); }
+uint32_t nn_random_next(nn_random *r)
+{
+  return r ? nn_random_at(r->seed, r->stream, r->counter++) : 0;
+}
 
 /* Lemire, "Fast random integer generation in an interval", 2019: the high half of a product is
  * uniform once the first 2^32 mod n values of the low half are refused. */
 uint32_t nn_random_below(nn_random *r, uint32_t n)
 {
   uint64_t product;
-  if (n == 0) return 0;
+  if (!r || n == 0) return 0;
   do product = (uint64_t)nn_random_next(r) * n;
   while ((uint32_t)product < n && (uint32_t)product < (0u - n) % n);
   return (uint32_t)(product >> 32);
@@ -807,6 +810,7 @@ double nn_random_uniform(nn_random *r) { return nn_random_next(r) * (1.0 / 42949
 
 double nn_random_normal(nn_random *r)
 {
+  if (!r) return 0;
   double radius = (nn_random_next(r) + 1.0) * (1.0 / 4294967296.0); /* (0,1]: log is finite */
   double angle = nn_random_next(r) * (6.283185307179586 / 4294967296.0);
   return sqrt(-2 * log(radius)) * cos(angle);
@@ -865,6 +869,7 @@ uint32_t nn_crc32(uint32_t crc, const void *bytes, size_t size)
 {
   const uint32_t(*part)[16] = nn__crc_part;
   const unsigned char *p = (const unsigned char *)bytes;
+  if (!p) return crc;
   crc = ~crc;
   for (; size >= 4; size -= 4, p += 4) {
     crc ^= (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;

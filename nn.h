@@ -254,7 +254,7 @@ typedef struct nn_allocator {
 
 /* Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as
  * 1, 2, 3", SC 2011). The i-th number of a stream depends on (seed, stream, i) alone, so a mask or
- * a shuffle is the same for any number of threads and after a restart. */
+ * a shuffle is the same for any number of threads and after a restart. r NULL: 0. */
 typedef struct nn_random {
   uint64_t seed, stream, counter;
 } nn_random;
@@ -1360,7 +1360,7 @@ NN_API nn_status nn_save(nn_model *m, const char *path);
 NN_API nn_status nn_save_checkpoint(nn_model *m, const nn_progress *progress,
                                     const char *path);
 #endif
-/* CRC-32 (ISO-HDLC, that of zip and PNG) of size bytes, going on from crc (0 to start). */
+/* CRC-32 (ISO-HDLC: zip, PNG) of size bytes (NULL: of none), going on from crc (0 to start). */
 NN_API uint32_t nn_crc32(uint32_t crc, const void *bytes, size_t size);
 
 /* ======================================= @@EXPORT ==========================================

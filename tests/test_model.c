@@ -722,6 +722,366 @@ static void open_to_what_cannot_be(void) {
   }
 }
 
+/* ----------------------------------------------------------------------- pointers to nothing -- */
+
+/* All calls with a pointer, each with one of its pointers NULL after the other, and with models
+ * that cannot do what is asked: nothing crashes, and no call succeeds without a model. */
+enum { NOTHING, TRAINED, FOR_INFERENCE, EMPTY, FAILED, DESCRIBED, DESTROYED, STATES };
+static int missing, place; /* the pointer that is NULL; those that were given */
+static void *given(const void *p) { return place++ == missing ? NULL : (void *)(uintptr_t)p; }
+#define G(p) given(p)
+#define CALLBACK(f) (place++ == missing ? NULL : (f))
+
+static nn_status copies(void *user, nn_custom_run *r) {
+  (void)user;
+  if (r->dy && r->dx[0]) memcpy(r->dx[0], r->dy, r->x_count[0] * sizeof *r->dy);
+  if (!r->dy) memcpy(r->y, r->x[0], r->y_count * sizeof *r->y);
+  return NN_OK;
+}
+static const nn_custom_layer copy = {"copy", NULL, copies, copies, NULL};
+
+static nn_model *model_in(int state, void *memory) {
+  static nn_real x[4 * 6 * 2];
+  static const int32_t labels[2] = {0, 1};
+  nn_recurrent_options gru = {3, 1, 0, 0, 1, 0};
+  nn_config c = test_config();
+  nn_batch b = batch_of(2, x, labels);
+  if (state == NOTHING) return NULL;
+  c.batch = 4, c.inference = state == FOR_INFERENCE;
+  c.keep_activations = c.input_gradient = state == TRAINED;
+  nn_model *m = state == DESTROYED ? nn_create_in(memory, nn_model_size(), &c) : nn_create(&c);
+  if (state == EMPTY) return m;
+  const int in = nn_input_sequence(m, 4, 6);
+  const int out = nn_linear(m, nn_last_step(m, nn_gru_with(m, in, &gru)), state == FAILED ? 0 : 3);
+#ifndef NN_NO_TRAINING
+  nn_optimizer adam = nn_adam(1e-3);
+  adam.average = .9;
+  nn_cross_entropy(m, out);
+  nn_set_optimizer(m, &adam);
+#endif
+  if (state == FAILED || state == DESCRIBED) return m;
+  CHECK_OK(nn_build(m));
+#ifndef NN_NO_TRAINING
+  if (state == TRAINED) CHECK_OK(nn_train(m, &b, NULL, NULL));
+  if (state == TRAINED) CHECK_OK(nn_loss(m, &b, NULL, NULL));
+#endif
+#ifdef NN_NO_TRAINING
+  state = state == TRAINED ? FOR_INFERENCE : state;
+#endif
+  CHECK_OK(nn_forward(m, &b, state == TRAINED));
+  if (state == DESTROYED) nn_destroy(m);
+  (void)out;
+  return m;
+}
+
+#define CALL(call) if (at++ == number) (void)(call), result = -1
+#define FAILS(call) if (at++ == number) result = (call) /* where there is no model */
+
+/* Makes call number `number`, and gives what it returned, or -1 of one that has no status; 1: there
+ * is no such number. */
+static int builder_call(int number, nn_model *m) {
+  static const nn_real x[32] = {1};
+  static const int dim[3] = {6, 4, 1};
+  const nn_conv2d_options c2 = {2, 1, 1, 1, 1, 0, 0, 1, 1, 1, 0};
+  const nn_conv1d_options c1 = {2, 1, 1, 0, 1, 1, 0};
+  const nn_pool2d_options p2 = {1, 1, 1, 1, 0, 0, 0, 0};
+  const nn_pool1d_options p1 = {1, 1, 0, 0, 0};
+  const nn_norm_options norm = {1e-5, .1, 1, 0, 0};
+  const nn_recurrent_options cell = {3, 1, 0, 0, 0, 0};
+  int at = 0, result = 1;
+  FAILS(nn_input_image(G(m), 1, 1, 1));
+  FAILS(nn_input_sequence(G(m), 1, 1));
+  FAILS(nn_input_vector(G(m), 1));
+  FAILS(nn_input_tokens(G(m), 1));
+  FAILS(nn_conv2d(G(m), 0, 1, 1, 1, 1));
+  FAILS(nn_conv2d_with(G(m), 0, G(&c2)));
+  FAILS(nn_conv1d(G(m), 0, 1, 1, 1, 1));
+  FAILS(nn_conv1d_with(G(m), 0, G(&c1)));
+  FAILS(nn_conv_transpose2d(G(m), 0, 1, 1, 1, 1));
+  FAILS(nn_conv_transpose2d_with(G(m), 0, G(&c2), 1, 1));
+  FAILS(nn_linear(G(m), 0, 1));
+  FAILS(nn_linear_no_bias(G(m), 0, 1));
+  FAILS(nn_max_pool2d(G(m), 0, 1, 1, 1));
+  FAILS(nn_max_pool2d_with(G(m), 0, G(&p2)));
+  FAILS(nn_avg_pool2d(G(m), 0, 1, 1, 1));
+  FAILS(nn_avg_pool2d_with(G(m), 0, G(&p2)));
+  FAILS(nn_max_pool1d(G(m), 0, 1, 1, 1));
+  FAILS(nn_max_pool1d_with(G(m), 0, G(&p1)));
+  FAILS(nn_avg_pool1d(G(m), 0, 1, 1, 1));
+  FAILS(nn_avg_pool1d_with(G(m), 0, G(&p1)));
+  FAILS(nn_adaptive_avg_pool2d(G(m), 0, 1, 1));
+  FAILS(nn_adaptive_avg_pool1d(G(m), 0, 1));
+  FAILS(nn_global_max_pool(G(m), 0));
+  FAILS(nn_global_avg_pool(G(m), 0));
+  FAILS(nn_pad2d(G(m), 0, 1, 1, 1, 1));
+  FAILS(nn_pad1d(G(m), 0, 1, 1));
+  FAILS(nn_upsample2d(G(m), 0, 1, 1));
+  FAILS(nn_upsample1d(G(m), 0, 1));
+  FAILS(nn_upsample2d_bilinear(G(m), 0, 1, 1));
+  FAILS(nn_relu(G(m), 0));
+  FAILS(nn_leaky_relu(G(m), 0, .5));
+  FAILS(nn_prelu(G(m), 0, 1));
+  FAILS(nn_elu(G(m), 0, .5));
+  FAILS(nn_gelu(G(m), 0));
+  FAILS(nn_silu(G(m), 0));
+  FAILS(nn_softplus(G(m), 0));
+  FAILS(nn_hard_sigmoid(G(m), 0));
+  FAILS(nn_hard_swish(G(m), 0));
+  FAILS(nn_clamp(G(m), 0, .5, .5));
+  FAILS(nn_tanh(G(m), 0));
+  FAILS(nn_sigmoid(G(m), 0));
+  FAILS(nn_softmax(G(m), 0));
+  FAILS(nn_dropout(G(m), 0, .5));
+  FAILS(nn_dropout_channels(G(m), 0, .5));
+  FAILS(nn_normalise(G(m), 0, G(x), G(x)));
+  FAILS(nn_batch_norm(G(m), 0));
+  FAILS(nn_batch_norm_with(G(m), 0, G(&norm)));
+  FAILS(nn_layer_norm(G(m), 0));
+  FAILS(nn_layer_norm_with(G(m), 0, G(&norm)));
+  FAILS(nn_group_norm(G(m), 0, 1));
+  FAILS(nn_group_norm_with(G(m), 0, G(&norm)));
+  FAILS(nn_instance_norm(G(m), 0));
+  FAILS(nn_reshape(G(m), 0, 1, G(dim)));
+  FAILS(nn_flatten(G(m), 0));
+  FAILS(nn_image_to_sequence(G(m), 0, 1));
+  FAILS(nn_sequence_to_image(G(m), 0, 1, 1));
+  FAILS(nn_slice(G(m), 0, 1, 1, 1));
+  FAILS(nn_add(G(m), 0, 0));
+  FAILS(nn_multiply(G(m), 0, 0));
+  FAILS(nn_concat(G(m), 0, 0));
+  FAILS(nn_concat_along(G(m), 0, 0, 1));
+  FAILS(nn_embedding(G(m), 0, 1, 1));
+  FAILS(nn_rnn(G(m), 0, 1));
+  FAILS(nn_lstm(G(m), 0, 1));
+  FAILS(nn_gru(G(m), 0, 1));
+  FAILS(nn_rnn_with(G(m), 0, G(&cell)));
+  FAILS(nn_lstm_with(G(m), 0, G(&cell)));
+  FAILS(nn_gru_with(G(m), 0, G(&cell)));
+  FAILS(nn_rnn_from(G(m), 0, 1, G(&cell)));
+  FAILS(nn_lstm_from(G(m), 0, 1, G(&cell)));
+  FAILS(nn_gru_from(G(m), 0, 1, G(&cell)));
+  FAILS(nn_final_state(G(m), 0));
+  FAILS(nn_last_step(G(m), 0));
+  FAILS(nn_reverse(G(m), 0));
+  CALL(nn_set_init(G(m), 1, NN_INIT_DEFAULT, .5));
+  FAILS(nn_custom(G(m), G(dim), 1, G(&copy)));
+  CALL(nn_name(G(m), 1, G("linear1")));
+  return result;
+}
+
+static int run_call(int number, nn_model *m) {
+  static nn_real x[256], y[1024];
+  static const int32_t labels[4] = {0, 1, 2, 0};
+  static char memory[64];
+  nn_real probabilities[12];
+  int32_t answers[12];
+  nn_random r = {1, 2, 3};
+  nn_config c = test_config();
+  nn_batch b = batch_of(2, x, labels);
+  nn_context *context = nn_context_create(NN_ISA_AUTO, 1, test_allocator());
+  nn_isa isa;
+  nn_param p;
+  nn_node_info info;
+  size_t size = 0;
+  int n, at = 0, result = 1;
+  char name[9];
+  CALL(nn_random_next(G(&r)));
+  CALL(nn_random_below(G(&r), 10));
+  CALL(nn_random_uniform(G(&r)));
+  CALL(nn_random_normal(G(&r)));
+  CALL(nn_crc32(1, G(x), sizeof x));
+  CALL(nn_isa_find(G("scalar"), G(&isa)));
+  FAILS(nn_gemm(G(m ? context : NULL), 0, 0, 1, 1, 1, 1, G(x), 1, G(x), 1, 1, G(y), 1));
+  CALL(nn_model_size_for(G(&c)));
+  CALL(nn_create_in(G(memory), sizeof memory, G(&c)));
+  FAILS(nn_model_status(G(m)));
+  CALL(nn_error(G(m)));
+  FAILS(nn_plan(G(m), G(&size)));
+  FAILS(nn_build(G(m)));
+  FAILS(nn_build_in(G(m), G(memory), sizeof memory));
+  FAILS(nn_reinitialise(G(m), 1));
+  FAILS(nn_forward(G(m), G(&b), 1));
+  CALL(nn_output(G(m)));
+  FAILS(nn_read(G(m), 1, G(y)));
+  FAILS(nn_predict(G(m), G(&b), G(answers), G(probabilities)));
+  FAILS(nn_predict_top(G(m), G(&b), 1, G(answers), G(probabilities)));
+  FAILS(nn_class_name(G(m), 1, G(name), sizeof name));
+  FAILS(nn_get_state(G(m), G("gru1"), G(&n), G(y), G(y)));
+  FAILS(nn_set_state(G(m), G("gru1"), 1, G(x), G(x)));
+  CALL(nn_reset_state(G(m)));
+  CALL(nn_parameters(G(m), G(&size)));
+  CALL(nn_param_count(G(m)));
+  FAILS(nn_get_param(G(m), 1, G(&p)));
+  FAILS(nn_find_param(G(m), G("linear1.bias"), G(&p)));
+  FAILS(nn_share_weights(G(m), G(m)));
+  FAILS(nn_place_weights(G(m), G(x), 1));
+  CALL(nn_node_count(G(m)));
+  CALL(nn_find_node(G(m), G("linear1")));
+  FAILS(nn_get_node(G(m), 1, G(&info)));
+  CALL(nn_output_node(G(m)));
+  FAILS(nn_get_config(G(m), G(&c)));
+  CALL(nn_memory(G(m)));
+  FAILS(nn_set_note(G(m), G("classes"), G("a")));
+  CALL(nn_note(G(m), G("classes")));
+  CALL(nn_note_key(G(m), 0));
+  nn_context_destroy(context);
+  nn_context_destroy(NULL), nn_destroy(NULL), nn_array_free(NULL), nn_dataset_free(NULL);
+  return result;
+}
+#ifndef NN_NO_TRAINING
+
+static nn_status no_loss(void *user, nn_custom_loss_run *r) { return (void)user, (void)r, NN_OK; }
+
+static int training_call(int number, nn_model *m) {
+  static nn_real x[256];
+  static const uint8_t pixels[8 * 4 * 6] = {0};
+  static const int32_t labels[8] = {0, 1, 2, 0};
+  static const nn_custom_loss own = {"none", 0, 0, no_loss, NULL};
+  const nn_loss_options loss = nn_loss_default(NN_CROSS_ENTROPY);
+  const nn_ranks alone = {0, 1, NULL, NULL, NULL, 0, 0};
+  const nn_dataset d = nn_dataset_pixels(pixels, labels, 8, 1, 4, 6);
+  const nn_fit_options fit = nn_fit_default();
+  nn_optimizer adam = nn_adam(1e-3);
+  nn_batch b = batch_of(2, x, labels);
+  nn_evaluation e;
+  double value;
+  int64_t right;
+  size_t size;
+  int at = 0, result = 1;
+  FAILS(nn_loss_with(G(m), 1, G(&loss)));
+  FAILS(nn_cross_entropy(G(m), 1));
+  FAILS(nn_cross_entropy_with(G(m), 1, .1, G(x)));
+  FAILS(nn_mean_squared_error(G(m), 1));
+  FAILS(nn_binary_cross_entropy(G(m), 1));
+  FAILS(nn_custom_loss_with(G(m), 1, G(&own), 1));
+  CALL(nn_schedule_rate(G(&adam.schedule), 1, 1));
+  CALL(nn_schedule_momentum(G(&adam.schedule), 1, 1));
+  FAILS(nn_set_optimizer(G(m), G(&adam)));
+  FAILS(nn_get_optimizer(G(m), G(&adam)));
+  FAILS(nn_plateau(G(m), 1));
+  FAILS(nn_set_learning(G(m), 1, 1, 1));
+  FAILS(nn_loss(G(m), G(&b), G(&value), G(&right)));
+  FAILS(nn_backward(G(m)));
+  FAILS(nn_backward_from(G(m), G(x)));
+  CALL(nn_input_gradient(G(m), 0));
+  FAILS(nn_step(G(m)));
+  FAILS(nn_train(G(m), G(&b), G(&value), G(&right)));
+  FAILS(nn_set_ranks(G(m), G(&alone)));
+  CALL(nn_gradients(G(m), G(&size)));
+  CALL(nn_zero_gradients(G(m)));
+  CALL(nn_steps(G(m)));
+  CALL(nn_rate(G(m)));
+  CALL(nn_gradient_norm(G(m)));
+  FAILS(nn_swap_average(G(m)));
+  FAILS(nn_keep_average(G(m)));
+  FAILS(nn_fit(G(m), G(&d), G(&fit)));
+  FAILS(nn_evaluate(G(m), G(&d), G(&e)));
+  return result;
+}
+#else
+static int training_call(int number, nn_model *m) { return (void)number, (void)m, 1; }
+#endif
+
+static int count_bytes(void *user, const void *bytes, size_t size) {
+  return (void)user, (void)bytes, (void)size, 0;
+}
+#ifndef NN_NO_INSPECT
+static nn_status on_batch(void *user, nn_model *m, const nn_batch *b, int first) {
+  return (void)user, (void)m, (void)b, (void)first, NN_OK;
+}
+
+static int looking_call(int number, nn_model *m) {
+  static nn_real x[256], y[256];
+  static const uint8_t pixels[8 * 4 * 6] = {0};
+  static const int32_t labels[8] = {0, 1, 2, 0};
+  const nn_dataset d = nn_dataset_pixels(pixels, labels, 8, 1, 4, 6);
+  const nn_occlusion_options o = {1, 1, NULL, 0, 1, 0};
+  nn_moments moments = {0, 0, 0, 0, 0, 0, 0}, more = moments;
+  nn_histogram h, other;
+  nn_peak peaks[64];
+  int64_t counts[9] = {0};
+  int32_t answers[64];
+  int part[4], height, width, at = 0, result = 1;
+  memset(peaks, -1, sizeof peaks);
+  CHECK_OK(nn_histogram_range(&h, 0, 1));
+  other = h;
+  FAILS(nn_moments_add(G(m ? &moments : NULL), G(x), 9));
+  FAILS(nn_moments_merge(G(m ? &moments : NULL), G(&more)));
+  CALL(nn_moments_variance(G(&moments)));
+  CALL(nn_moments_deviation(G(&moments)));
+  FAILS(nn_histogram_range(G(m ? &h : NULL), 0, 1));
+  FAILS(nn_histogram_add(G(m ? &h : NULL), G(x), 9));
+  FAILS(nn_histogram_merge(G(m ? &h : NULL), G(&other)));
+  FAILS(nn_observe(G(m), 1, G(&moments), G(&h), G(y)));
+  FAILS(nn_peaks_add(G(m), 1, 0, 1, G(peaks)));
+  FAILS(nn_confusion_add(G(m), G(labels), G(counts)));
+  FAILS(nn_survey(G(m), G(&d), CALLBACK(on_batch), NULL));
+  FAILS(nn_confusion(G(m), G(&d), G(counts)));
+  FAILS(nn_peaks(G(m), G(&d), 1, 1, G(peaks)));
+  FAILS(nn_receptive_field(G(m), 1, 0, 0, G(part)));
+  FAILS(nn_occlusion_size(G(m), G(&o), G(&height), G(&width)));
+  FAILS(nn_occlusion(G(m), G(x), G(&o), G(y), G(y + 64), G(answers)));
+#ifndef NN_NO_TRAINING
+  FAILS(nn_project(G(m), 1, G(x), NN_RULE_GRADIENT));
+#endif
+  return result;
+}
+#else
+static int looking_call(int number, nn_model *m) { return (void)number, (void)m, 1; }
+#endif
+
+static int file_call(int number, nn_model *m) {
+  static char memory[4096], bytes[1 << 14];
+  const nn_config c = test_config();
+  const nn_open_options open = {NULL, 0, 0, 0, 0};
+  const nn_weights_options how = {NULL, NULL, 0, NULL, 0, 0};
+  nn_load_result loaded = {NULL, 0, {0}, 0};
+  nn_weights weights;
+  nn_message why;
+  nn_model *opened = NULL;
+  size_t size = m ? nn_save_size(m, NULL) : 0, room = sizeof memory;
+  int at = 0, result = 1;
+  if (size && size <= sizeof bytes) CHECK_OK(nn_save_memory(m, NULL, bytes, size));
+  CALL(nn_save_size(G(m), G(NULL)));
+  FAILS(nn_save_memory(G(m), G(NULL), G(bytes), sizeof bytes));
+  FAILS(nn_load_memory(G(bytes), size, G(&c), G(&loaded), G(&why)));
+  FAILS(nn_load_in(G(memory), G(&room), G(bytes), size, G(&c), G(&loaded), G(&why)));
+  FAILS(nn_open_memory(G(bytes), size, G(&c), G(&open), G(&opened), G(&why)));
+  FAILS(nn_load_weights_memory(G(m), G(bytes), size, G(&how), G(&weights)));
+#ifndef NN_NO_EXPORT
+  const nn_c_options source = {NULL, NULL, NULL};
+  FAILS(nn_export_safetensors(G(m), G(NULL), CALLBACK(count_bytes), NULL));
+  FAILS(nn_export_npz(G(m), G(NULL), CALLBACK(count_bytes), NULL));
+  FAILS(nn_export_c(G(m), G(&source), CALLBACK(count_bytes), NULL));
+  FAILS(nn_export_onnx(G(m), 1, CALLBACK(count_bytes), NULL));
+  FAILS(nn_load_onnx_memory(G(bytes), size, G(&c), G(&open), G(&opened), G(&why)));
+#endif
+  (void)count_bytes;
+  nn_destroy(loaded.model), nn_destroy(opened);
+  return result;
+}
+
+static void pointers_to_nothing(void) {
+  int (*const calls[])(int number, nn_model *m) = {builder_call, run_call, training_call,
+                                                   looking_call, file_call};
+  for (size_t sort = 0; sort < COUNT(calls); sort++)
+    for (int state = NOTHING; state < STATES; state++)
+      for (int number = 0, more = 1; more; number++)
+        for (missing = -1; missing < 0 || missing < place; missing++) {
+          void *memory = test_memory(nn_model_size());
+          nn_model *m = model_in(state, memory);
+          place = 0;
+          const int result = calls[sort](number, m);
+          more = result < 1 || place > 0;
+          if (more && state == NOTHING && !CHECK(result < 0))
+            fprintf(stderr, "    call %d of sort %d\n", number, (int)sort);
+          if (state != NOTHING && state != DESTROYED && more) CHECK(nn_error(m) != NULL);
+          nn_destroy(m);
+          free(memory);
+          if (!more) break;
+        }
+}
+
 int main(void) {
   test_isa();
   RUN(notes);
@@ -747,5 +1107,6 @@ int main(void) {
 #endif
   RUN(state_in_and_out);
   RUN(open_to_what_cannot_be);
+  RUN(pointers_to_nothing);
   return test_end("model");
 }
