@@ -3950,7 +3950,8 @@ struct nn_model {
   size_t unreduced;           /* backward: gradients that no bucket has yet; 0: there are none */
   double largest;             /* gradient of the last nn_step */
   int64_t averaged;           /* steps in `average` */
-  int swapped;                /* the parameters are in there, and it is where they belong */
+  unsigned char swapped;      /* the parameters are in there, and it is where they belong */
+  unsigned char in_gradient;  /* nn_fit has called on_gradient, and goes on when that returns */
   double plateau_best, plateau_scale; /* NN_PLATEAU: the lowest loss; factor of the rate */
   int64_t plateau_bad;        /* and how many since were no lower */
 #ifndef NN_NO_INSPECT
@@ -8357,7 +8358,12 @@ int nn_binary_cross_entropy(nn_model *m, int x)
 
 /* ======================================== @@OPTIM ========================================== */
 #ifndef NN_NO_TRAINING
-#define NN__SWAPPED "the average is in the parameters' place (nn_swap_average)"
+/* Why no step may be made now, nor a checkpoint; or NULL. */
+static const char *nn__held(const nn_model *m)
+{
+  return m->swapped     ? "the average is in the parameters' place (nn_swap_average)"
+         : m->in_gradient ? "not from on_gradient, behind which nn_fit makes its step" : NULL;
+}
 
 /* From `begin` at step 0 to `peak` at step .3 total - 1 and on to `end` at step total - 1, both
  * along half a cosine: as PyTorch's OneCycleLR. */
@@ -8511,7 +8517,7 @@ nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
                      nn__slots(o), m->slots);
   if (m->built && !m->config.inference && o->average > 0 && !m->average)
     return nn__error(m, NN_ERR_STATE, "optimizer: no average was built");
-  if (m->swapped) return nn__error(m, NN_ERR_STATE, "optimizer: " NN__SWAPPED);
+  if (m->swapped) return nn__error(m, NN_ERR_STATE, "optimizer: %s", nn__held(m));
   const int other = o->kind != m->optimizer.kind, amsgrad = m->optimizer.amsgrad;
   if (m->built && (other || !amsgrad != !o->amsgrad)) { /* state that means nothing to it */
     for (int i = 0; i < m->slots; i++) memset(m->slot[i], 0, m->values * sizeof(nn_real));
@@ -10203,7 +10209,7 @@ nn_status nn_step(nn_model *m)
 {
   if (!m || !m->built || !m->gradient)
     return nn__error(m, NN_ERR_STATE, "step: not built, or an inference model");
-  if (m->swapped) return nn__error(m, NN_ERR_STATE, "step: " NN__SWAPPED);
+  if (nn__held(m)) return nn__error(m, NN_ERR_STATE, "step: %s", nn__held(m));
   const nn_optimizer *o = &m->optimizer;
   const nn_schedule *s = &o->schedule;
   const double momentum = nn_schedule_momentum(s, o->momentum, m->steps);
@@ -10243,6 +10249,7 @@ nn_status nn_step(nn_model *m)
 nn_status nn_set_ranks(nn_model *m, const nn_ranks *ranks)
 {
   if (!m) return NN_ERR_ARGUMENT;
+  if (m->in_gradient) return nn__error(m, NN_ERR_STATE, "nn_set_ranks: not from on_gradient");
   nn_ranks r = {0};
   if (ranks) r = *ranks;
   if (r.ranks < 0 || r.ranks > NN_MAX_RANKS || r.rank < 0 || (r.rank && r.rank >= r.ranks) ||
@@ -10269,7 +10276,8 @@ static nn_status nn__agree(nn_model *m, nn_status status, nn__all *all)
   if (status != NN_OK) all->failed[known ? -status : -NN_ERR_IO] = 1, all->who = m->ranks.rank;
   nn__reduce(m, all, sizeof *all / sizeof(double), sizeof(double));
   if (nn__reduced(m) != NN_OK)
-    return nn__error(m, m->reduced, "the ranks cannot add up their numbers");
+    return nn__error(m, m->reduced < 0 ? m->reduced : NN_ERR_IO,
+                     "the ranks cannot add up their numbers: %s", nn_status_text(m->reduced));
   for (int i = -NN_ERR_DIVERGED; i > 0; i--)
     if (all->failed[i] > 0) worst = (nn_status)-i, count += all->failed[i];
   if (worst == NN_OK || worst == status || (status != NN_OK && status != NN_ERR_DIVERGED))
@@ -10308,14 +10316,21 @@ static void nn__put_figures(nn_evaluation *e, const nn__all *all)
   e->accuracy = e->rows ? (double)e->correct / (double)e->rows : 0;
 }
 
-/* After backward: the step's figures, and whether it may be made. Running statistics that are each
- * rank's own become their mean. */
-static nn_status nn__agree_step(nn_model *m, nn_status status, nn_evaluation *e)
+/* After backward: this rank's part of the step's figures. */
+static nn__all nn__step_figures(nn_model *m, const nn_evaluation *e)
 {
-  const int several = m->ranks.ranks > 1, own = several && m->ranks.own_norms;
   nn__all all = {0};
-  for (int i = m->loss; i < m->nodes && several; i++) m->node[i].totals = m->node[i].whole;
+  for (int i = m->loss; i < m->nodes && m->ranks.ranks > 1; i++)
+    m->node[i].totals = m->node[i].whole;
   all.loss = nn__tallied(m), all.correct = (double)e->correct, all.rows = (double)e->rows;
+  return all;
+}
+
+/* Those of all, and whether the step may be made. Running statistics that are each rank's own
+ * become their mean. */
+static nn_status nn__agree_step(nn_model *m, nn_status status, nn__all all, nn_evaluation *e)
+{
+  const int own = m->ranks.ranks > 1 && m->ranks.own_norms;
   for (int scaled = 0; scaled < 2; scaled++) {
     for (int i = 0; i < m->params && own; i++) {
       const nn__param *p = &m->param[i];
@@ -10379,11 +10394,16 @@ static nn_status nn__add_share(nn_model *m, const nn_batch *b, double *loss, int
   nn_status status = nn__check_part(m, b, "train");
   all.rows = b ? b->n : 0;
   status = nn__agree_whole(m, status, &all);
+  if (status == NN_OK && all.rows > INT_MAX)
+    status = nn__error(m, NN_ERR_LIMIT, "train: a step of %g samples, must be 2^31-1 or less, of "
+                       "all ranks", all.rows);
   if (status == NN_OK) {
-    m->whole_n = (int)all.rows, m->first_n = m->ranks.rank * b->n, m->unreduced = m->values;
+    const int64_t first = (int64_t)m->ranks.rank * b->n; /* of ranks with as many samples each */
+    m->whole_n = (int)all.rows, m->first_n = first < m->whole_n ? (int)first : 0;
+    m->unreduced = m->values;
     status = nn__add_gradient(m, b, NULL, &e.correct);
     nn__tally(m, 1), nn__tally(m, 0);
-    status = nn__agree_step(m, status, &e);
+    status = nn__agree_step(m, status, nn__step_figures(m, &e), &e);
     if (status != NN_OK) nn__forget_step(m);
     if (loss) *loss = e.loss;
     if (correct) *correct = e.correct;
@@ -10395,7 +10415,8 @@ static nn_status nn__add_share(nn_model *m, const nn_batch *b, double *loss, int
 nn_status nn_train(nn_model *m, const nn_batch *b, double *loss, int64_t *correct)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  const int64_t before = nn_steps(m);
+  if (nn__held(m)) return nn__error(m, NN_ERR_STATE, "train: %s", nn__held(m));
+  const int64_t before = m->steps;
   nn_status status = m->ranks.ranks > 1 ? nn__add_share(m, b, loss, correct)
                                         : nn__add_gradient(m, b, loss, correct);
   if (status != NN_OK) return status;
@@ -13551,7 +13572,7 @@ static nn_status nn__io_saver(nn__io *s, const nn_model *m, const nn_progress *p
   if (progress && m->config.inference)
     return nn__say(why, NN_ERR_STATE, "save: no checkpoint can be made of an inference model");
 #ifndef NN_NO_TRAINING
-  if (progress && m->swapped) return nn__say(why, NN_ERR_STATE, "save: " NN__SWAPPED);
+  if (progress && nn__held(m)) return nn__say(why, NN_ERR_STATE, "save: %s", nn__held(m));
 #endif
   s->m = (nn_model *)(uintptr_t)(const void *)m; /* only ever read */
   s->wide = (int)sizeof(nn_real), s->why = why;
@@ -17915,6 +17936,7 @@ typedef struct nn__fit {
   const nn_fit_options *o;
   nn_progress *p;
   int batch, stop;
+  double weight; /* of a step's loss in the mean of the epoch */
   int64_t begun; /* the step at which the present epoch began, or -1: not seen */
   int64_t saved; /* the step of the last checkpoint */
   double saved_at;
@@ -17935,10 +17957,8 @@ static void nn__fit_count(nn__fit *f, const nn_evaluation *own, int left_out)
   p->left_out += left_out;
   p->left_out_in_a_row = left_out ? p->left_out_in_a_row + 1 : 0;
   if (!left_out) {
-    const nn__node *loss = &f->m->node[f->m->loss];
-    const double weight = loss->summed ? 1 : loss->totals;
-    p->loss_sum += own->loss * weight;
-    p->weight += weight;
+    p->loss_sum += own->loss * f->weight;
+    p->weight += f->weight;
     p->correct += own->correct;
     p->rows += own->rows;
   }
@@ -17985,11 +18005,30 @@ static nn_status nn__fit_whole(nn__fit *f, nn_status status, int ends, int n, in
     if (parts > 1) status = nn__check_part(m, b, "fit");
   }
   if (nn__ranks(m) == 1) return status;
-  all.stops = f->stop, all.lones = *lone != NULL, all.lone = *lone ? (double)(*lone - m->node) : 0;
+  all.stops = f->stop != 0;
+  all.lones = *lone != NULL, all.lone = *lone ? (double)(*lone - m->node) : 0;
   status = nn__agree_whole(m, status, &all);
   f->stop |= all.stops > 0;
   if (all.lones > 0 && !*lone) *lone = &m->node[(int)(all.lone / all.lones)];
   return status;
+}
+
+/* Shows on_gradient the gradients of the whole batch. It may run the model, which meanwhile has no
+ * other ranks, for some of these may not come here, and is given no parts of a batch. */
+static nn_status nn__fit_gradient(nn__fit *f)
+{
+  nn_model *m = f->m;
+  const int ranks = m->ranks.ranks;
+  nn_message before;
+  nn__words(&before, "%s", nn__sentence(m));
+  nn__whole_again(m);
+  m->ranks.ranks = 1, m->in_gradient = 1;
+  const nn_status status = f->o->on_gradient(f->o->user, m, f->p);
+  m->ranks.ranks = ranks, m->in_gradient = 0;
+  f->stop |= status > 0;
+  if (status < 0 && !strcmp(before.text, nn__sentence(m))) /* it has left no sentence */
+    nn__error(m, status, "fit: on_gradient: %s", nn_status_text(status));
+  return status < 0 ? status : NN_OK;
 }
 
 /* A step on the n samples whose turn it is, in parts that config.batch holds: their gradients add
@@ -18015,14 +18054,11 @@ static nn_status nn__fit_step(nn__fit *f, int n, int parts, nn_batch *b, nn_eval
     } else
       nn__idle(m, 1);
   }
-  if (status == NN_OK && f->o->on_gradient && (status = nn__reduced(m)) == NN_OK) {
-    nn_message before;
-    nn__words(&before, "%s", nn__sentence(m));
-    status = f->o->on_gradient(f->o->user, m, f->p);
-    if (status < 0 && !strcmp(before.text, nn__sentence(m))) /* it has left no sentence */
-      nn__error(m, status, "fit: on_gradient: %s", nn_status_text(status));
-  }
-  status = nn__agree_step(m, status, own);
+  const nn__all figures = nn__step_figures(m, own); /* before on_gradient may make others */
+  f->weight = m->node[m->loss].summed ? 1 : m->node[m->loss].totals;
+  if (status == NN_OK && f->o->on_gradient && (status = nn__reduced(m)) == NN_OK)
+    status = nn__fit_gradient(f);
+  status = nn__agree_step(m, status, figures, own);
   if (several) m->draws = draws + 1;
   if (status == NN_OK) status = nn_step(m);
   if (status != NN_OK && added && m->steps == before) nn__forget_step(m);
@@ -18155,6 +18191,7 @@ static nn_status nn__fit_alike(nn__fit *f, nn_status status)
 nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options)
 {
   if (!m) return NN_ERR_ARGUMENT;
+  if (nn__held(m)) return nn__error(m, NN_ERR_STATE, "fit: %s", nn__held(m));
   const nn_fit_options usual = nn_fit_default();
   const nn_fit_options *o = options ? options : &usual;
   nn_progress own_progress;
@@ -18163,7 +18200,7 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
   const int64_t usual_batch = p->step > 0 && p->batch > 0
                                   ? p->batch : (int64_t)m->config.batch * nn__ranks(m);
   const int batch = o->batch ? o->batch : usual_batch > INT_MAX ? 0 : (int)usual_batch;
-  nn__fit f = {m, train, o, p, batch, 0, -1, p->step, 0};
+  nn__fit f = {m, train, o, p, batch, 0, 0, -1, p->step, 0};
   nn_status status = nn__check_dataset(m, train, "fit");
   if (status == NN_OK) status = nn__check_fit(m, train, o, batch);
   if (status == NN_OK) status = nn__check_kept(m, o);

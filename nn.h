@@ -949,8 +949,8 @@ typedef struct nn_ranks {
    * its sum over all ranks, where the same bits must arrive. It may return before that is done, and
    * further ones may begin; all ranks begin them in the same order, with the same count and bytes.
    * wait: until all are done; NULL where reduce does not return sooner. Both are called by the
-   * thread that called the engine. A status other than NN_OK ends the call at its next agreement,
-   * and every later one, until nn_set_ranks. */
+   * thread that called the engine, and may not call it for this model. A status other than NN_OK
+   * ends the call at its next agreement, and every later one, until nn_set_ranks. */
   nn_status (*reduce)(void *user, void *values, size_t count, size_t bytes);
   nn_status (*wait)(void *user);
   void *user;
@@ -1590,11 +1590,11 @@ typedef struct nn_fit_options {
 
   /* Each may be NULL; non-zero stops nn_fit, which does what is due after that step and returns
    * NN_STOPPED, progress ready to go on. In this order: after every step, with its own figures (0
-   * of what was left out); after every whole epoch; after a validation; before a checkpoint is
-   * written, which notes may still get into. */
-  /* on_gradient stands between backward (of all parts of a batch) and step, and may look at the
-   * gradients (nn_gradient_norm), scale them or sum them over machines; an error that it gives ends
-   * nn_fit before the step, and is the model's, too. */
+   * of what was left out); every whole epoch; a validation; before a checkpoint is written, which
+   * notes may still get into. on_gradient stands between backward (of all parts of a batch) and
+   * step. It may look at the gradients (nn_gradient_norm), scale them, sum them over machines, and
+   * run the model, each rank alone (nn_evaluate), but not train it nor keep a checkpoint of it
+   * (NN_ERR_STATE). An error that it gives ends nn_fit before the step, and is the model's, too. */
   nn_status (*on_gradient)(void *user, nn_model *m, const nn_progress *p);
   int (*on_step)(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step);
   int (*on_epoch)(void *user, nn_model *m, const nn_progress *p);

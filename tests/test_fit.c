@@ -1401,6 +1401,83 @@ static void gradients_between(void) {
   CHECK(bits[0] == bits[1]);
 }
 
+/* What on_gradient may do, and what it may not, by the step; a step is what it was without it. */
+enum { LOOKS = 1, NESTS, STEPS_ON, STOPS, SWAPS, WHAT };
+typedef struct Inside {
+  int what, calls;
+  const nn_dataset *d;
+  nn_evaluation e[2];
+} Inside;
+static nn_status inside(void *user, nn_model *m, const nn_progress *p) {
+  Inside *s = (Inside *)user;
+  const nn_fit_options o = nn_fit_default();
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  b.n = 3, b.x[0] = data.values, b.labels = data.labels;
+  s->calls++;
+  if (s->what == LOOKS) {
+    CHECK_OK(nn_evaluate(m, s->d, &s->e[p->step & 1]));
+    CHECK_OK(nn_forward(m, &b, NN_INSPECTING));
+    CHECK_OK(nn_loss(m, &b, NULL, NULL));
+    CHECK_OK(nn_backward(m));
+  } else if (s->what == NESTS) {
+    const char *said = "not from on_gradient";
+    CHECK_STATUS(nn_fit(m, s->d, &o), NN_ERR_STATE);
+    CHECK_HAS(nn_error(m), said);
+    CHECK_STATUS(nn_train(m, &b, NULL, NULL), NN_ERR_STATE);
+    CHECK_HAS(nn_error(m), said);
+    CHECK_STATUS(nn_step(m), NN_ERR_STATE);
+    CHECK_STATUS(nn_set_ranks(m, NULL), NN_ERR_STATE);
+    CHECK_HAS(nn_error(m), said);
+    CHECK(nn_save_size(m, p) == 0 && nn_save_size(m, NULL) > 0);
+  }
+  return s->what == STOPS && s->calls == 3 ? (nn_status)7 : NN_OK;
+}
+/* Between two steps everything is allowed. */
+static int steps_on(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
+  Inside *s = (Inside *)user;
+  const nn_fit_options o = nn_fit_default();
+  nn_evaluation e;
+  if (s->what == STEPS_ON && p->step == 2) {
+    CHECK_OK(nn_evaluate(m, s->d, &e));
+    CHECK_OK(nn_fit(m, s->d, &o));
+    CHECK_INT(nn_steps(m), 2 + PER_EPOCH);
+  }
+  if (s->what == SWAPS && p->step == 2) nn_swap_average(m); /* where there is one */
+  s->e[p->step & 1] = *step;
+  return 0;
+}
+static void calls_from_callbacks(void) {
+  for (int kind = CLASSIFIER; kind < VALUES; kind++)
+    for (int batch = BATCH; batch <= 3 * BATCH; batch += 2 * BATCH) { /* in one part, in three */
+      const nn_dataset d = arrays(kind);
+      nn_progress p[WHAT];
+      uint32_t bits[WHAT];
+      nn_evaluation e[WHAT][2];
+      memset(p, 0, sizeof p);
+      for (int what = 0; what < WHAT; what++) {
+        nn_model *m = fresh(kind);
+        Inside s = {what, 0, &d, {{0, 0, 0, 0}, {0, 0, 0, 0}}};
+        nn_fit_options o = nn_fit_default();
+        o.epochs = 0, o.steps = 8, o.batch = batch, o.progress = &p[what], o.user = &s;
+        if (what && what != STEPS_ON && what != SWAPS) o.on_gradient = inside;
+        if (what != LOOKS) o.on_step = steps_on;
+        const nn_status status = nn_fit(m, &d, &o);
+        if (what == STOPS) CHECK_STATUS(status, NN_STOPPED);
+        else if (what == SWAPS) CHECK_STATUS(status, kind == SEQUENCES ? NN_ERR_STATE : NN_OK);
+        else if (!CHECK_OK(status)) fprintf(stderr, "    %s\n", nn_error(m));
+        CHECK_INT(p[what].step, what == STOPS ? 3 : what == SWAPS && kind == SEQUENCES ? 2 : 8);
+        bits[what] = bits_of(m), memcpy(e[what], s.e, sizeof s.e);
+        nn_destroy(m);
+        if (what != LOOKS && what != NESTS) continue;
+        CHECK(bits[what] == bits[0]);
+        CHECK_SAME(&p[what], &p[0], sizeof *p);
+        if (what == NESTS) CHECK_SAME(e[what], e[0], sizeof e[0]);
+        else CHECK(e[what][0].rows == SAMPLES && e[what][1].rows == SAMPLES);
+      }
+    }
+}
+
 
 /* ------------------------------------------------------------- ranks: threads as processes --- */
 
@@ -1494,13 +1571,15 @@ static nn_status add_later(void *user, void *values, size_t count, size_t bytes)
 
 static nn_status on_rank_gradient(void *user, nn_model *m, const nn_progress *p) {
   Rank *r = (Rank *)user;
+  nn_evaluation e;
+  if (p->step == r->rank) CHECK_OK(nn_evaluate(m, r->d, &e)); /* alone: none of the others does */
   return nn_gradient_norm(m) >= 0 && p->step + 1 == r->gradient_fails_at ? NN_ERR_LIMIT : NN_OK;
 }
 static int on_rank_step(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step) {
   Rank *r = (Rank *)user;
   (void)m;
   r->loss[p->step] = (nn_real)step->loss;
-  return p->step == r->stop_at;
+  return p->step == r->stop_at ? -1 : 0; /* any number stops, on all ranks */
 }
 
 static void describe_ranks(nn_model *m, Rank *r, nn_custom_layer *mix) {
@@ -1717,6 +1796,12 @@ static void ranks_end_together(void) {
 #endif
 }
 
+static nn_status as_of_a_billion(void *user, void *values, size_t count, size_t bytes) {
+  (void)user;
+  for (size_t i = 0; i < count && bytes == sizeof(double); i++) ((double *)values)[i] *= 1e9;
+  return NN_OK;
+}
+
 /* nn_train on shares of a batch, with the norms' statistics shared or each rank's own; and what is
  * refused. */
 typedef struct Share {
@@ -1802,6 +1887,13 @@ static void ranks_step_by_step(void) {
                             {0, NN_MAX_RANKS + 1, add_later, NULL, NULL, 0, 0}};
   for (size_t i = 0; i < COUNT(wrong); i++)
     CHECK_STATUS(nn_set_ranks(m, &wrong[i]), NN_ERR_ARGUMENT);
+  const nn_ranks many = {NN_MAX_RANKS - 1, NN_MAX_RANKS, as_of_a_billion, NULL, NULL, 0, 0};
+  nn_batch b;
+  memset(&b, 0, sizeof b);
+  b.n = BATCH, b.x[0] = data.values, b.labels = data.labels;
+  CHECK_OK(nn_set_ranks(m, &many));
+  CHECK_STATUS(nn_train(m, &b, NULL, NULL), NN_ERR_LIMIT);
+  CHECK_HAS(nn_error(m), "a step of 8e+09 samples");
   CHECK_OK(nn_set_ranks(m, NULL));
   CHECK_STATUS(nn_set_ranks(NULL, NULL), NN_ERR_ARGUMENT);
   nn_destroy(m);
@@ -1827,6 +1919,7 @@ int main(void) {
   remove_files();
 #endif
   RUN(gradients_between);
+  RUN(calls_from_callbacks);
   RUN(validates);
   RUN(patience);
   RUN(which_is_better);
