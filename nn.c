@@ -8424,6 +8424,7 @@ static nn_optimizer nn__optimizer(nn_optimizer_kind kind, double rate, double mo
   o.kind = kind, o.rate = rate, o.momentum = momentum;
   o.alpha = .99, o.beta1 = .9, o.beta2 = .999;
   o.eps = kind == NN_ADAGRAD ? 1e-10 : 1e-8;
+  o.weight_decay = kind == NN_ADAMW ? .01 : 0;
   return o;
 }
 nn_optimizer nn_sgd(double rate, double momentum) { return nn__optimizer(NN_SGD, rate, momentum); }
@@ -8433,12 +8434,7 @@ nn_optimizer nn_rmsprop(double rate, double momentum)
   return nn__optimizer(NN_RMSPROP, rate, momentum);
 }
 nn_optimizer nn_adam(double rate) { return nn__optimizer(NN_ADAM, rate, 0); }
-nn_optimizer nn_adamw(double rate)
-{
-  nn_optimizer o = nn__optimizer(NN_ADAMW, rate, 0);
-  o.weight_decay = .01;
-  return o;
-}
+nn_optimizer nn_adamw(double rate) { return nn__optimizer(NN_ADAMW, rate, 0); }
 
 /* State blocks an optimizer needs, but for the average. */
 static int nn__slots(const nn_optimizer *o)
@@ -8454,51 +8450,59 @@ static int nn__slots(const nn_optimizer *o)
 /* Whether beta1 takes the place of a momentum. */
 static int nn__has_beta(const nn_optimizer *o) { return o->kind == NN_ADAM || o->kind == NN_ADAMW; }
 
-/* NULL, or what is wrong. */
-static const char *nn__bad_optimizer(const nn_optimizer *o)
+/* Whether each number of an optimizer is in its range, and goes with the others. */
+static nn_status nn__check_optimizer(const nn_optimizer *o, nn_message *why)
 {
+  enum { NN__ABOVE = 1, NN__BELOW = 2 }; /* without the limit itself */
   const nn_schedule *s = &o->schedule;
-  if ((unsigned)o->kind > NN_ADAMW) return "no such kind";
-  if (!(o->rate > 0) || !nn__finite(o->rate)) return "rate must be above 0";
-  if (!(o->momentum >= 0) || !nn__finite(o->momentum)) return "momentum must be 0 or more";
-  if (!(o->alpha >= 0 && o->alpha < 1)) return "alpha must be 0 <= alpha < 1";
-  if (!(o->beta1 >= 0 && o->beta1 < 1)) return "beta1 must be 0 <= beta1 < 1";
-  if (!(o->beta2 >= 0 && o->beta2 < 1)) return "beta2 must be 0 <= beta2 < 1";
-  if (!(o->eps >= 0) || !nn__finite(o->eps)) return "eps must be 0 or more";
-  if (!(o->weight_decay >= 0) || !nn__finite(o->weight_decay))
-    return "weight_decay must be 0 or more";
-  if (o->nesterov && (o->kind != NN_SGD || !(o->momentum > 0)))
-    return "nesterov goes with SGD and a momentum";
-  if (!(o->clip_norm >= 0) || !(o->clip_value >= 0)) return "clipping limits must be 0 or more";
-  if (o->amsgrad && !nn__has_beta(o)) return "amsgrad goes with Adam";
-  if (!(o->average >= 0 && o->average < 1)) return "average must be 0 <= average < 1";
-  if ((unsigned)s->kind > NN_POLYNOMIAL) return "no such schedule";
+  const nn_schedule_kind kind = s->kind;
+  const int ends = kind == NN_COSINE || kind == NN_ONE_CYCLE || kind == NN_POLYNOMIAL;
+  const int turns = kind == NN_STEP || kind == NN_EXPONENTIAL || kind == NN_TRIANGULAR;
+  const int shrinks = turns || kind == NN_PLATEAU || kind == NN_POLYNOMIAL;
+  const int to_1 = kind == NN_PLATEAU || kind == NN_TRIANGULAR;
+  const int sinks = kind >= NN_COSINE && kind != NN_ONE_CYCLE;
   const int64_t most = (int64_t)1 << 53; /* exact as a double, and so in files */
-  if (s->warmup < 0 || s->warmup > most || s->total < 0 || s->total > most || s->period < 0 ||
-      s->period > most)
-    return "warmup, total and period must be 0..2^53";
-  if ((s->kind == NN_STEP || s->kind == NN_EXPONENTIAL) &&
-      (s->period < 1 || !(s->gamma > 0) || !nn__finite(s->gamma)))
-    return "the schedule needs period 1 or more and gamma above 0";
-  const int total = s->kind == NN_COSINE || s->kind == NN_ONE_CYCLE || s->kind == NN_POLYNOMIAL;
-  if (total && s->total <= s->warmup) return "the schedule needs total above warmup";
-  if (s->kind >= NN_COSINE && s->kind != NN_ONE_CYCLE && !(s->floor >= 0 && s->floor <= o->rate))
-    return "floor must be 0 <= floor <= rate";
-  if (s->kind == NN_ONE_CYCLE && s->warmup) return "one-cycle has a warm-up of its own";
-  if (s->kind == NN_PLATEAU && !(s->gamma > 0 && s->gamma < 1))
-    return "a plateau needs 0 < gamma < 1";
-  if (!(s->threshold >= 0 && s->threshold < 1)) return "threshold must be 0 <= threshold < 1";
-  if (s->kind == NN_TRIANGULAR && (s->period < 1 || !(s->gamma > 0 && s->gamma <= 1)))
-    return "triangles need period 1 or more and 0 < gamma <= 1";
-  if (s->kind == NN_POLYNOMIAL && (!(s->gamma > 0) || !nn__finite(s->gamma)))
-    return "the power gamma must be above 0";
-  if (!(s->momentum_low >= 0 && s->momentum_low <= s->momentum_high && s->momentum_high < 1))
-    return "the momentum must be 0 <= momentum_low <= momentum_high < 1";
-  if (s->momentum_high > 0 && s->kind != NN_ONE_CYCLE && s->kind != NN_TRIANGULAR)
-    return "the momentum goes up and down with one-cycle and triangles";
-  if (s->momentum_high > 0 && !nn__has_beta(o) && !(o->momentum > 0))
-    return "there is no momentum to go up and down";
-  return NULL;
+#define NN__IN(field, low, high, open) {#field, (double)o->field, low, high, open}
+  const struct {
+    const char *name;
+    double is, low, high;
+    int open;
+  } number[] = {
+      NN__IN(kind, 0, NN_ADAMW, 0), NN__IN(schedule.kind, 0, NN_POLYNOMIAL, 0),
+      NN__IN(rate, 0, HUGE_VAL, NN__ABOVE | NN__BELOW), NN__IN(momentum, 0, HUGE_VAL, NN__BELOW),
+      NN__IN(eps, 0, HUGE_VAL, NN__BELOW), NN__IN(weight_decay, 0, HUGE_VAL, NN__BELOW),
+      NN__IN(alpha, 0, 1, NN__BELOW), NN__IN(beta1, 0, 1, NN__BELOW),
+      NN__IN(beta2, 0, 1, NN__BELOW), NN__IN(average, 0, 1, NN__BELOW),
+      NN__IN(clip_norm, 0, HUGE_VAL, 0), NN__IN(clip_value, 0, HUGE_VAL, 0),
+      NN__IN(schedule.threshold, 0, 1, NN__BELOW),
+      NN__IN(schedule.warmup, 0, kind == NN_ONE_CYCLE ? 0 : HUGE_VAL, 0),
+      NN__IN(schedule.total, ends ? (double)s->warmup : 0, HUGE_VAL, ends ? NN__ABOVE : 0),
+      NN__IN(schedule.period, turns ? 1 : 0, HUGE_VAL, 0),
+      {"schedule.gamma", shrinks ? s->gamma : .5, 0, to_1 ? 1 : HUGE_VAL,
+       kind == NN_TRIANGULAR ? NN__ABOVE : NN__ABOVE | NN__BELOW},
+      {"schedule.floor", sinks ? s->floor : 0, 0, o->rate, 0},
+      NN__IN(schedule.momentum_high, 0, 1, NN__BELOW),
+      NN__IN(schedule.momentum_low, 0, s->momentum_high, 0)};
+#undef NN__IN
+  for (size_t i = 0; i < sizeof number / sizeof *number; i++) {
+    const double x = number[i].is, low = number[i].low, high = number[i].high;
+    const int above = number[i].open & NN__ABOVE, below = number[i].open & NN__BELOW;
+    if (!(above ? x > low : x >= low) || !(below ? x < high : x <= high))
+      return nn__say(why, NN_ERR_ARGUMENT, "%s is %g, must be %s %g and %s %g", number[i].name, x,
+                     above ? "above" : "at least", low, below ? "below" : "at most", high);
+  }
+  if (s->warmup > most || s->total > most || s->period > most)
+    return nn__say(why, NN_ERR_ARGUMENT, "schedule.warmup is %lld, total %lld, period %lld, must "
+                   "be 2^53 or less", (long long)s->warmup, (long long)s->total,
+                   (long long)s->period);
+  const char *const wrong =
+      o->nesterov && (o->kind != NN_SGD || !(o->momentum > 0)) ? "nesterov needs SGD and a momentum"
+      : o->amsgrad && !nn__has_beta(o) ? "amsgrad goes with Adam and AdamW"
+      : !(s->momentum_high > 0) ? NULL
+      : kind != NN_ONE_CYCLE && kind != NN_TRIANGULAR ? "schedule.momentum_high needs one-cycle "
+                                                        "or triangles"
+      : !nn__has_beta(o) && !(o->momentum > 0) ? "schedule.momentum_high needs a momentum" : NULL;
+  return wrong ? nn__say(why, NN_ERR_ARGUMENT, "%s", wrong) : NN_OK;
 }
 
 static void nn__reset_plateau(nn_model *m)
@@ -8510,13 +8514,15 @@ nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
 {
   if (!m) return NN_ERR_ARGUMENT;
   if (m->broken != NN_OK) return m->broken;
-  const char *wrong = o ? nn__bad_optimizer(o) : "it is NULL";
-  if (wrong) return nn__fail(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong), NN_ERR_ARGUMENT;
-  if (m->built && !m->config.inference && nn__slots(o) > m->slots)
-    return nn__error(m, NN_ERR_STATE, "optimizer: needs %d state blocks, %d were built",
-                     nn__slots(o), m->slots);
-  if (m->built && !m->config.inference && o->average > 0 && !m->average)
-    return nn__error(m, NN_ERR_STATE, "optimizer: no average was built");
+  nn_message wrong = {"it is NULL"};
+  if (!o || nn__check_optimizer(o, &wrong) != NN_OK)
+    return nn__fail(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong.text), NN_ERR_ARGUMENT;
+  const int trains = m->built && !m->config.inference;
+  if (trains && nn__slots(o) > m->slots)
+    return nn__error(m, NN_ERR_STATE, "optimizer: it needs %d blocks of state, but %d were built: "
+                     "choose it before nn_build", nn__slots(o), m->slots);
+  if (trains && o->average > 0 && !m->average)
+    return nn__error(m, NN_ERR_STATE, "optimizer: no average was built: set it before nn_build");
   if (m->swapped) return nn__error(m, NN_ERR_STATE, "optimizer: %s", nn__held(m));
   const int other = o->kind != m->optimizer.kind, amsgrad = m->optimizer.amsgrad;
   if (m->built && (other || !amsgrad != !o->amsgrad)) { /* state that means nothing to it */
@@ -8534,7 +8540,7 @@ nn_status nn_plateau(nn_model *m, double loss)
   if (!m) return NN_ERR_ARGUMENT;
   const nn_schedule *s = &m->optimizer.schedule;
   if (s->kind != NN_PLATEAU)
-    return nn__error(m, NN_ERR_STATE, "nn_plateau: the schedule is another");
+    return nn__error(m, NN_ERR_STATE, "nn_plateau: the schedule is not NN_PLATEAU");
   if (loss < m->plateau_best * (1 - s->threshold)) {
     m->plateau_best = loss, m->plateau_bad = 0;
     return NN_OK;
@@ -8636,12 +8642,17 @@ NN__INLINE nn_status nn__check_config(nn_config *c, const nn__kernels **kernels,
                    "0..%d", c->most_nodes, c->most_params, NN_MAX_NODES, NN_MAX_PARAMS);
   if (!nn__good_tables(c))
     return nn__say(why, NN_ERR_ARGUMENT, "config: a custom layer or loss lacks a name of its own "
-                   "or a callback");
-  const int counts = c->batch >= 1 && c->batch <= NN__MAX_BATCH && c->notes <= NN__MOST_NOTES;
-  const nn_status usable = counts ? nn__choose(c->isa, &c->threads, kernels) : NN_ERR_ARGUMENT;
+                   "or a callback, or their counts are below 0");
+  if (c->batch < 1 || c->batch > NN__MAX_BATCH || c->notes > NN__MOST_NOTES)
+    return nn__say(why, NN_ERR_ARGUMENT, "config: batch %d, must be 1..%d; notes %zu, 0..%d",
+                   c->batch, NN__MAX_BATCH, c->notes, NN__MOST_NOTES);
+  const nn_status usable = nn__choose(c->isa, &c->threads, kernels);
+  if (usable == NN_ERR_UNSUPPORTED)
+    return nn__say(why, usable, "config: isa %s with %d threads: not in this build, or not on this "
+                   "processor", nn_isa_name(c->isa), c->threads);
   if (usable == NN_OK) return NN_OK;
-  return nn__say(why, usable, "config: batch %d, threads %d, isa %d or notes %zu: %s", c->batch,
-                 c->threads, (int)c->isa, c->notes, nn_status_text(usable));
+  return nn__say(why, usable, "config: threads %d, must be 0..%d; isa %d, 0..%d", c->threads,
+                 NN_MAX_THREADS, (int)c->isa, NN_ISA_COUNT - 1);
 }
 
 nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
@@ -9637,8 +9648,8 @@ static nn_status nn__check_batch(nn_model *m, const nn_batch *b)
   const nn__param *absent = nn__absent(m);
   if (absent) return nn__error(m, NN_ERR_STATE, "forward: %s " NN__ABSENT, absent->name);
   if (!b || b->n < 1 || b->n > m->config.batch)
-    return nn__error(m, NN_ERR_ARGUMENT, "forward: %d samples, must be 1..%d (config.batch)",
-                     b ? b->n : 0, m->config.batch);
+    return nn__error(m, NN_ERR_ARGUMENT, "forward: %s %d samples, must be 1..%d (config.batch)",
+                     b ? "got" : "the batch is NULL:", b ? b->n : 0, m->config.batch);
   for (int i = 0; i < m->inputs; i++)
     if (!b->x[i])
       return nn__error(m, NN_ERR_ARGUMENT, "forward: x[%d] is NULL", i);
@@ -9814,7 +9825,7 @@ static nn_status nn__readable(nn_model *m, int node, const char *who)
 
 nn_status nn_read(nn_model *m, int node, nn_real *to)
 {
-  if (!m || !to) return nn__error(m, NN_ERR_ARGUMENT, "read: nowhere to put it");
+  if (!m || !to) return nn__error(m, NN_ERR_ARGUMENT, "nn_read: `to` is NULL");
   const nn_status status = nn__readable(m, node, "read");
   if (status == NN_OK) nn__copy_border(m, &m->node[node], (size_t)m->n, to, m->node[node].y, 0);
   return status;
@@ -9823,7 +9834,8 @@ nn_status nn_read(nn_model *m, int node, nn_real *to)
 nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels, nn_real *probabilities)
 {
   if (!m || (m->built && m->node[m->output].rank != 1))
-    return nn__error(m, NN_ERR_SHAPE, "predict: the output is not a vector");
+    return nn__error(m, NN_ERR_SHAPE, "predict: the output of %s is not a vector of classes",
+                     m ? m->node[m->output].name : "");
   if (nn_forward(m, b, 0) != NN_OK) return m->status;
   const nn__node *out = &m->node[m->output];
   for (int i = 0; i < b->n && labels; i++)
@@ -9840,9 +9852,9 @@ nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels, nn_real *p
 nn_status nn_predict_top(nn_model *m, const nn_batch *b, int k, int32_t *labels,
                          nn_real *probabilities)
 {
-  if (!m || !labels) return nn__error(m, NN_ERR_ARGUMENT, "predict: no place for the labels");
+  if (!m || !labels) return nn__error(m, NN_ERR_ARGUMENT, "nn_predict_top: labels is NULL");
   if (m->built && (k < 1 || (size_t)k > m->node[m->output].cols))
-    return nn__error(m, NN_ERR_ARGUMENT, "predict: the best %d, must be 1..%zu", k,
+    return nn__error(m, NN_ERR_ARGUMENT, "nn_predict_top: k is %d, must be 1..%zu", k,
                      m->node[m->output].cols);
   if (nn_predict(m, b, NULL, NULL) != NN_OK) return m->status;
   const nn__node *out = &m->node[m->output];
@@ -9875,7 +9887,8 @@ nn_status nn_loss(nn_model *m, const nn_batch *b, double *loss, int64_t *correct
     return nn__error(m, NN_ERR_STATE,
                      m->loss < 0 ? "loss: the model has none" : "loss: no forward");
   if (!b || b->n != m->n)
-    return nn__error(m, NN_ERR_ARGUMENT, "loss: not the batch of the last forward");
+    return nn__error(m, NN_ERR_ARGUMENT, "loss: %d samples, not the batch of the last forward "
+                     "(%d)", b ? b->n : 0, m->n);
   nn_status status = nn__check_answers(m, b->labels, b->values, b->weights, NULL, (size_t)b->n,
                                        nn__lengths(m), NULL);
   if (status != NN_OK) return m->status = status;
@@ -9979,7 +9992,8 @@ nn_status nn_backward(nn_model *m)
 
 nn_status nn_backward_from(nn_model *m, const nn_real *output_gradient)
 {
-  if (!m || !output_gradient) return nn__error(m, NN_ERR_ARGUMENT, "backward: no gradient");
+  if (!m || !output_gradient)
+    return nn__error(m, NN_ERR_ARGUMENT, "nn_backward_from: output_gradient is NULL");
   if (m->ran != 1 || !nn__keeps(m))
     return nn__error(m, NN_ERR_STATE, "backward: needs a training forward before it");
   nn__node *out = &m->node[m->output];
@@ -10167,10 +10181,10 @@ static nn_status nn__bad_parameter(nn_model *m)
 {
   double value = 0;
   const nn__param *p = nn__first_bad(m, m->value, &value);
-  if (p && value != value && m->optimizer.eps == 0 && m->optimizer.kind != NN_SGD)
-    return nn__error(m, NN_ERR_DIVERGED, "step %lld: parameter %s is nan, for eps is 0 and a "
+  if (p && value != value && m->optimizer.eps < 1.2e-38 && m->optimizer.kind != NN_SGD)
+    return nn__error(m, NN_ERR_DIVERGED, "step %lld: parameter %s is nan, for eps is %g and a "
                                          "gradient that was always 0 gives 0/0: set eps above 0",
-                     (long long)m->steps, p->name);
+                     (long long)m->steps, p->name, m->optimizer.eps);
   if (p) return nn__diverged(m, NULL, "parameter ", p->name, value);
   for (int i = 0; i < m->slots && !p; i++) p = nn__first_bad(m, m->slot[i], &value);
   return nn__diverged(m, NULL, "the optimizer's state of ", p ? p->name : "?", value);
@@ -10228,7 +10242,8 @@ nn_status nn_step(nn_model *m)
   u->rest = (nn_real)(1 - o->alpha), u->rest1 = (nn_real)(1 - beta1);
   u->rest2 = (nn_real)(1 - o->beta2);
   u->correction2 = (nn_real)(1 / sqrt(1 - pow(o->beta2, t)));
-  u->scale = 1, u->limit = (nn_real)o->clip_value;
+  /* a limit that a float cannot hold would be none */
+  u->scale = 1, u->limit = (nn_real)(o->clip_value > 0 ? fmax(o->clip_value, 1.2e-38) : 0);
   if (f.norm && norm > o->clip_norm) {
     double scale = o->clip_norm / (norm + 1e-6);
     for (; scale > 0 && scale < 1e-30; scale = ldexp(scale, 64)) /* step by step, as floats go */
@@ -10254,8 +10269,8 @@ nn_status nn_set_ranks(nn_model *m, const nn_ranks *ranks)
   if (ranks) r = *ranks;
   if (r.ranks < 0 || r.ranks > NN_MAX_RANKS || r.rank < 0 || (r.rank && r.rank >= r.ranks) ||
       (r.ranks > 1 && !r.reduce))
-    return nn__error(m, NN_ERR_ARGUMENT, "nn_set_ranks: rank %d of %d, or no reduce", r.rank,
-                     r.ranks);
+    return nn__error(m, NN_ERR_ARGUMENT, "nn_set_ranks: rank %d of %d: of at most %d, below their "
+                     "number, and with a reduce", r.rank, r.ranks, NN_MAX_RANKS);
   m->ranks = r, m->reduced = NN_OK;
   return NN_OK;
 }
@@ -10499,7 +10514,9 @@ nn_status nn_get_param(nn_model *m, int index, nn_param *p)
   if (!m || !p) return nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: p is NULL");
   if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_get_param: not built");
   const nn__param *q = index >= 0 ? nn__listed(m, index) : NULL;
-  return q ? nn__view(m, q, p) : nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: no such parameter");
+  if (q) return nn__view(m, q, p);
+  return nn__error(m, NN_ERR_ARGUMENT, "nn_get_param: index %d, must be 0..%d", index,
+                   m->params - 1);
 }
 
 nn_status nn_find_param(nn_model *m, const char *name, nn_param *p)
@@ -10508,12 +10525,12 @@ nn_status nn_find_param(nn_model *m, const char *name, nn_param *p)
     return nn__error(m, NN_ERR_ARGUMENT, "nn_find_param: name or p is NULL");
   for (int i = 0; i < nn_param_count(m); i++)
     if (!strcmp(m->param[i].name, name)) return nn__view(m, &m->param[i], p);
-  return nn__error(m, NN_ERR_ARGUMENT, "nn_find_param: no %s", name);
+  return nn__error(m, NN_ERR_ARGUMENT, "nn_find_param: no parameter is called %s", name);
 }
 
 nn_status nn_share_weights(nn_model *m, nn_model *from)
 {
-  if (!m || !from) return nn__error(m, NN_ERR_ARGUMENT, "nn_share_weights: no model to share");
+  if (!m || !from) return nn__error(m, NN_ERR_ARGUMENT, "nn_share_weights: `from` is NULL");
   if (!m->built || !from->built || !m->config.in_place)
     return nn__error(m, NN_ERR_STATE, "nn_share_weights: %s",
                      m->config.in_place ? "not built" : "needs config.in_place");
@@ -10523,7 +10540,7 @@ nn_status nn_share_weights(nn_model *m, nn_model *from)
       while (q < from->param + from->params && strcmp(p->name, q->name)) q++;
       if (q == from->param + from->params || !q->value || p->rank != q->rank ||
           memcmp(p->dim, q->dim, sizeof p->dim))
-        return nn__error(m, NN_ERR_SHAPE, "nn_share_weights: no %s of this shape", p->name);
+        return nn__error(m, NN_ERR_SHAPE, "nn_share_weights: `from` has no such %s", p->name);
       if (fill) p->value = q->value;
     }
   m->ran = m->packed = 0, m->exposed = 1; /* they may change whenever `from` trains */
@@ -13093,8 +13110,9 @@ static void nn__io_params(nn__io *s)
 /* What was read since `start` must have made an optimizer. */
 static void nn__io_check_optimizer(nn__io *s, size_t start)
 {
-  const char *wrong = nn__bad_optimizer(&s->m->optimizer);
-  if (wrong) s->at = start, nn__io_fail(s, NN_ERR_FORMAT, "%s", wrong);
+  nn_message wrong;
+  if (nn__check_optimizer(&s->m->optimizer, &wrong) != NN_OK)
+    s->at = start, nn__io_fail(s, NN_ERR_FORMAT, "%s", wrong.text);
 }
 
 static void nn__io_optimizer(nn__io *s)
@@ -17823,7 +17841,7 @@ nn_fit_options nn_fit_default(void)
 
 nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result)
 {
-  if (!m || !result) return nn__error(m, NN_ERR_ARGUMENT, "evaluate: no place for the result");
+  if (!m || !result) return nn__error(m, NN_ERR_ARGUMENT, "evaluate: result is NULL");
   memset(result, 0, sizeof *result);
   nn_status status = nn__check_dataset(m, d, "evaluate");
   const int64_t batch = m->config.batch, apart = batch * nn__ranks(m);
@@ -17855,14 +17873,14 @@ static nn_status nn__check_kept(nn_model *m, const nn_fit_options *o)
 {
 #ifdef NN_NO_STDIO
   if (o->path || o->best_path)
-    return nn__error(m, NN_ERR_UNSUPPORTED, "fit: a path, in a build without files");
+    return nn__error(m, NN_ERR_UNSUPPORTED, "fit: path and best_path in a build without files");
 #endif
   if (o->save_every < 0 || !(o->save_seconds >= 0) || o->validate_every < 0 || o->patience < 0)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: save_every %lld, save_seconds %g, validate_every "
                      "%lld, patience %lld, must be 0 or more", (long long)o->save_every,
                      o->save_seconds, (long long)o->validate_every, (long long)o->patience);
   if (!o->path && (o->save_every || o->save_seconds > 0))
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: checkpoints without a path");
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: save_every or save_seconds without a path");
   if (o->save_seconds > 0 && !o->clock)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: save_seconds without a clock");
   if (!o->validation && (o->validate_every || o->best_path || o->patience))
@@ -17894,17 +17912,19 @@ static nn_status nn__check_progress(nn_model *m, const nn_progress *p, int sampl
 
 /* Whether nn_fit's options are sound, and some batch can teach every batch norm. */
 static nn_status nn__check_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *options,
-                               int batch)
+                               int64_t batch)
 {
   const nn_augment *augment = &options->augment;
   const int32_t *lengths = train->fill ? NULL : train->lengths;
-  if (m->config.inference) return nn__error(m, NN_ERR_STATE, "fit: an inference model");
+  if (m->config.inference) return nn__error(m, NN_ERR_STATE, "fit: config.inference is set");
   if (batch < 1 || batch > NN__MAX_BATCH)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: batch %d, must be 1..%d", batch, NN__MAX_BATCH);
+    return nn__error(m, NN_ERR_ARGUMENT, "fit: a batch of %lld%s, must be 1..%d",
+                     (long long)batch, options->batch ? "" : " (of progress, or config.batch times "
+                     "the ranks)", NN__MAX_BATCH);
   for (int i = 0; i < m->nodes && (batch > m->config.batch || nn__ranks(m) > 1); i++)
     if (nn__is_cell(m->node[i].kind) && m->node[i].state)
       return nn__error(m, NN_ERR_UNSUPPORTED, "fit: batch %d above config.batch %d, or several "
-                       "ranks, but %s carries its state from batch to batch", batch,
+                       "ranks, but %s carries its state from batch to batch", (int)batch,
                        m->config.batch, m->node[i].name);
   if (options->epochs < 0 || options->steps < 0)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: %s %lld, must be 0 or more",
@@ -18199,10 +18219,11 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
   nn_progress *p = o->progress ? o->progress : &own_progress;
   const int64_t usual_batch = p->step > 0 && p->batch > 0
                                   ? p->batch : (int64_t)m->config.batch * nn__ranks(m);
-  const int batch = o->batch ? o->batch : usual_batch > INT_MAX ? 0 : (int)usual_batch;
-  nn__fit f = {m, train, o, p, batch, 0, 0, -1, p->step, 0};
+  const int64_t batch = o->batch ? o->batch : usual_batch;
+  nn__fit f = {m, train, o, p, 0, 0, 0, -1, p->step, 0};
   nn_status status = nn__check_dataset(m, train, "fit");
   if (status == NN_OK) status = nn__check_fit(m, train, o, batch);
+  if (status == NN_OK) f.batch = (int)batch;
   if (status == NN_OK) status = nn__check_kept(m, o);
   if (status == NN_OK) status = nn__check_progress(m, p, train->count);
   if (m->built && m->loss >= 0) status = nn__fit_alike(&f, status);
@@ -18247,7 +18268,7 @@ nn_status nn_resume(const char *path, const nn_config *config, nn_load_result *o
   nn__beside beside;
   if (!why) why = &own;
   if (out) memset(out, 0, sizeof *out);
-  if (!path || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
+  if (!path || !out) return nn__say(why, NN_ERR_ARGUMENT, "nn_resume: path or out is NULL");
   if (!*path || strlen(path) > NN__LONGEST_PATH)
     return nn__say(why, NN_ERR_LIMIT, "a path of %zu bytes: 1 to %d are allowed", strlen(path),
                    NN__LONGEST_PATH);

@@ -306,18 +306,18 @@ static const Attack attacks_table[] = {
     {"no such optimizer", GOOD OPTIMIZER("5", ".1", "0", "0", PLAIN, "i0") STATE PROGRESS,
      "OPTM, byte 280: the optimizer is 5"},
     {"a rate that is NaN", GOOD OPTIMIZER("0", "nan", "0", "0", PLAIN, "i0") STATE PROGRESS,
-     "OPTM, byte 280: rate must be above 0"},
+     "OPTM, byte 280: rate is nan, must be above 0"},
     {"a momentum that is infinite", GOOD OPTIMIZER("0", ".1", "inf", "0", PLAIN, "i1 z60") STATE
-     PROGRESS, "OPTM, byte 280: momentum must be"},
+     PROGRESS, "OPTM, byte 280: momentum is inf, must be"},
     {"no such schedule", GOOD OPTIMIZER("0", ".1", "0", "8", PLAIN, "i0") STATE PROGRESS,
      "the schedule is 8"},
     {"a plateau that rises", GOOD OPTIMIZER("0", ".1", "0", "6", "q0 q0 q2 d1.5 d0 q3 q3 ", "i0")
-     STATE PROGRESS, "a plateau needs 0 < gamma < 1"},
+     STATE PROGRESS, "schedule.gamma is 1.5, must be above 0 and below 1"},
     {"a good average and plateau",
      GOOD OPTIMIZER("0", ".1", "0", "6", "q0 q0 q2 d.5 d0 q3 q3 ", "i0") STATE
      "TUNE(i0 d.5 d.25 d0 d0 dinf d.5 q1 q3 z60) " PROGRESS, NULL},
     {"an average of 1", GOOD SGD_STATE STATE "TUNE(i0 d1 d0 d0 d0 dinf d1 q0 q3 z60) " PROGRESS,
-     "average must be 0 <= average < 1"},
+     "average is 1, must be at least 0 and below 1"},
     {"an average cut short", GOOD SGD_STATE STATE
      "TUNE(i0 d.5 d0 d0 d0 dinf d1 q0 q3 z56) " PROGRESS, "15 numbers should follow, 56 bytes do"},
     {"amsgrad of no adam", GOOD SGD_STATE STATE "TUNE(i1 d0 d0 d0 d0 dinf d1 q0 q0 z60) " PROGRESS,
@@ -328,11 +328,11 @@ static const Attack attacks_table[] = {
      "a plateau's loss nan"},
     {"momenta the wrong way round",
      GOOD SGD_STATE STATE "TUNE(i0 d0 d0 d.9 d.8 dinf d1 q0 q0) " PROGRESS,
-     "0 <= momentum_low <= momentum_high"},
+     "schedule.momentum_low is 0.9, must be at least 0 and at most 0.8"},
     {"a threshold of NaN", GOOD SGD_STATE STATE "TUNE(i0 d0 dnan d0 d0 dinf d1 q0 q0) " PROGRESS,
-     "threshold must be"},
+     "schedule.threshold is nan"},
     {"a period of 0", GOOD OPTIMIZER("0", ".1", "0", "1", PLAIN, "i0") STATE PROGRESS,
-     "OPTM, byte 280: the schedule needs period"},
+     "OPTM, byte 280: schedule.period is 0, must be at least 1"},
     {"a total beyond 2^53",
      GOOD OPTIMIZER("0", ".1", "0", "0", "q0 q9007199254740993 q0 d0 d0 q3 q3 ", "i0") STATE
      PROGRESS, "total is 9007199254740993"},

@@ -823,6 +823,9 @@ static void refused_options(void) {
   REFUSED(p.best_step = -1, NN_ERR_ARGUMENT, "progress.best_step");
   REFUSED(p.validated = -1, NN_ERR_ARGUMENT, "progress.validated");
   REFUSED(p.not_better = -1, NN_ERR_ARGUMENT, "progress.not_better");
+  REFUSED((p.step = 1, p.batch = (int64_t)1 << 40), NN_ERR_ARGUMENT,
+          "a batch of 1099511627776 (of progress, or config.batch times the ranks), must be 1..");
+  REFUSED(o.batch = -3, NN_ERR_ARGUMENT, "a batch of -3, must be 1..");
   CHECK(bits_of(m) == bits);
   nn_destroy(m);
 }
