@@ -7156,15 +7156,11 @@ typedef struct nn__shape_text {
 } nn__shape_text;
 static const char *nn__shape(const nn__node *node, nn__shape_text *to)
 {
-  nn_message out = {{0}};
-  if (node->rank == 3)
-    nn__words(&out, "[%d,%d,%d]", node->dim[0], node->dim[1], node->dim[2]);
-  else if (node->rank == 2)
-    nn__words(&out, "[%d,%d]", node->dim[0], node->dim[1]);
-  else
-    nn__words(&out, "[%d]", node->dim[0]);
-  memcpy(to->text, out.text, sizeof to->text);
-  to->text[sizeof to->text - 1] = 0;
+  nn__text text = {to->text, sizeof to->text, 0};
+  for (int i = 0; i < node->rank; i++)
+    nn__put_string(&text, i ? "," : "["), nn__put_signed(&text, node->dim[i]);
+  nn__put_char(&text, ']');
+  to->text[text.used] = 0;
   return to->text;
 }
 
@@ -7191,10 +7187,9 @@ static int nn__set_shape(nn_model *m, nn__node *node, int rank, int a, int b, in
 static char *nn__keep_name(nn_model *m, const char *name, size_t size)
 {
   char *const at = m->names + m->names_used;
-  if (size > m->config.names - m->names_used) {
-    nn__fail(m, NN_ERR_LIMIT, "%s: config.names = %zu bytes are too few", name, m->config.names);
-    return NULL;
-  }
+  if (size > m->config.names - m->names_used)
+    return nn__fail(m, NN_ERR_LIMIT, "%s: config.names = %zu bytes are too few", name,
+                    m->config.names), NULL;
   m->names_used += size;
   return memcpy(at, name, size);
 }
@@ -7296,9 +7291,8 @@ static int nn__in_range(nn_model *m, const nn__node *node, const char *what, int
                         int high)
 {
   if (value >= low && value <= high) return 1;
-  nn__fail(m, value > high && high >= NN__MOST_SHORT ? NN_ERR_LIMIT : NN_ERR_ARGUMENT,
-           "%s: %s is %d, must be %d..%d", node->name, what, value, low, high);
-  return 0;
+  return nn__fail(m, value > high && high >= NN__MOST_SHORT ? NN_ERR_LIMIT : NN_ERR_ARGUMENT,
+                  "%s: %s is %d, must be %d..%d", node->name, what, value, low, high) > 0;
 }
 
 static int nn__rank_is(nn_model *m, const nn__node *node, int rank)
@@ -8191,8 +8185,7 @@ static nn__node *nn__described(nn_model *m, int node, const char *call)
   if (m->built) nn__fail(m, NN_ERR_STATE, "%s after nn_build", call);
   if (m->built || m->broken != NN_OK) return NULL;
   if (node >= 0 && node < m->nodes) return &m->node[node];
-  nn__fail(m, NN_ERR_ARGUMENT, "%s: %d is not a layer of this model", call, node);
-  return NULL;
+  return nn__fail(m, NN_ERR_ARGUMENT, "%s: %d is not a layer of this model", call, node), NULL;
 }
 
 void nn_name(nn_model *m, int node, const char *name)
@@ -8200,20 +8193,18 @@ void nn_name(nn_model *m, int node, const char *name)
   nn__node *named = nn__described(m, node, "nn_name");
   if (!named) return;
   const size_t length = name ? strlen(name) : 0, most = NN__NAME_ROOM - 1;
+  const size_t had = strlen(named->name), behind = (size_t)(named->name - m->names) + had;
   if (length < 1 || length > most)
     nn__fail(m, NN_ERR_ARGUMENT, "nn_name: %s: a name has 1..%zu characters", named->name, most);
   else if (!nn__good_name(name, most, '/'))
     nn__fail(m, NN_ERR_ARGUMENT, "nn_name: '%s': only letters, digits, '_', '-', '/'", name);
+  else if (length > had && length - had > m->config.names - m->names_used)
+    nn__fail(m, NN_ERR_LIMIT, "nn_name: %s: config.names = %zu bytes are too few", name,
+             m->config.names);
   for (int i = 0; i < m->nodes && m->broken == NN_OK; i++)
     if (i != node && !strcmp(m->node[i].name, name))
       nn__fail(m, NN_ERR_ARGUMENT, "nn_name: layer %d already has the name %s", i, name);
   if (m->broken != NN_OK) return;
-  const size_t had = strlen(named->name), behind = (size_t)(named->name - m->names) + had;
-  if (length > had && length - had > m->config.names - m->names_used) {
-    nn__fail(m, NN_ERR_LIMIT, "nn_name: %s: config.names = %zu bytes are too few", name,
-             m->config.names);
-    return;
-  }
   memmove(named->name + length, named->name + had, m->names_used - behind);
   memcpy(named->name, name, length);
   m->names_used += length - had;
@@ -9833,19 +9824,23 @@ nn_status nn_read(nn_model *m, int node, nn_real *to)
 
 nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels, nn_real *probabilities)
 {
-  if (!m || (m->built && m->node[m->output].rank != 1))
-    return nn__error(m, NN_ERR_SHAPE, "predict: the output of %s is not a vector of classes",
-                     m ? m->node[m->output].name : "");
-  if (nn_forward(m, b, 0) != NN_OK) return m->status;
+  if (nn_forward(m, b, 0) != NN_OK) return nn_model_status(m);
   const nn__node *out = &m->node[m->output];
-  for (int i = 0; i < b->n && labels; i++)
-    labels[i] = (int32_t)nn__greatest(out->y + (size_t)i * out->cols, out->cols);
+  const size_t n = (size_t)b->n, cols = out->cols;
+  nn_real *rows = out->y, *own = m->border ? m->border : probabilities;
   const uint32_t mode = nn__flush_subnormals();
-  if (probabilities && out->kind == NN__SOFTMAX)
-    memcpy(probabilities, out->y, (size_t)b->n * out->cols * sizeof *probabilities);
-  else if (probabilities)
-    nn__softmax_rows(m, probabilities, out->y, (size_t)b->n, out->cols);
+  if (probabilities && out->kind != NN__SOFTMAX)
+    nn__softmax_rows(m, rows = own, out->y, n * out->rows, cols);
+  if (probabilities && rows != probabilities) nn__copy_border(m, out, n, probabilities, rows, 0);
   nn__restore_mode(mode);
+  for (size_t r = 0; r < n * out->rows; r++) {
+    size_t sample, place;
+    nn__row_of(out, n, r, &sample, &place);
+    const size_t at = sample * out->rows + place;
+    const int there = nn__row_counts(out, sample, place);
+    if (labels) labels[at] = there ? (int32_t)nn__greatest(out->y + r * cols, cols) : -1;
+    if (probabilities && !there) memset(probabilities + at * cols, 0, cols * sizeof(nn_real));
+  }
   return NN_OK;
 }
 
@@ -9853,23 +9848,26 @@ nn_status nn_predict_top(nn_model *m, const nn_batch *b, int k, int32_t *labels,
                          nn_real *probabilities)
 {
   if (!m || !labels) return nn__error(m, NN_ERR_ARGUMENT, "nn_predict_top: labels is NULL");
-  if (m->built && (k < 1 || (size_t)k > m->node[m->output].cols))
-    return nn__error(m, NN_ERR_ARGUMENT, "nn_predict_top: k is %d, must be 1..%zu", k,
-                     m->node[m->output].cols);
-  if (nn_predict(m, b, NULL, NULL) != NN_OK) return m->status;
-  const nn__node *out = &m->node[m->output];
-  for (size_t i = 0; i < (size_t)b->n; i++) {
-    const nn_real *row = out->y + i * out->cols;
-    int32_t *found = labels + i * (size_t)k;
-    for (int r = 0; r < k; r++) {
-      size_t next = SIZE_MAX; /* the greatest that is not among the r found */
+  const nn__node *out = &m->node[m->built ? m->output : 0];
+  if (m->built && (k < 1 || (size_t)k > out->cols))
+    return nn__error(m, NN_ERR_ARGUMENT, "nn_predict_top: k is %d, must be 1..%zu", k, out->cols);
+  if (nn_forward(m, b, 0) != NN_OK) return m->status;
+  for (size_t r = 0; r < (size_t)b->n * out->rows; r++) {
+    size_t sample, place;
+    nn__row_of(out, (size_t)b->n, r, &sample, &place);
+    const int there = nn__row_counts(out, sample, place);
+    const nn_real *row = out->y + r * out->cols;
+    int32_t *found = labels + (sample * out->rows + place) * (size_t)k;
+    for (int i = 0; i < k; i++) {
+      size_t next = SIZE_MAX; /* the greatest that is not among the i found */
       for (size_t j = 0; j < out->cols; j++) {
         int taken = 0;
-        for (int t = 0; t < r; t++) taken |= found[t] == (int32_t)j;
+        for (int t = 0; t < i; t++) taken |= found[t] == (int32_t)j;
         if (!taken && (next == SIZE_MAX || row[j] > row[next])) next = j;
       }
-      found[r] = (int32_t)next;
-      if (probabilities) probabilities[i * (size_t)k + (size_t)r] = nn__probability(out, row, next);
+      found[i] = there ? (int32_t)next : -1;
+      if (probabilities)
+        probabilities[found - labels + i] = there ? nn__probability(out, row, next) : 0;
     }
   }
   return NN_OK;

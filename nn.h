@@ -148,8 +148,7 @@ extern "C" {
 
 typedef NN_REAL nn_real;
 
-/* In double precision everything that makes a model or context, or takes an nn_real in some form,
- * has another name for the linker. */
+/* In double precision what makes a model or context, or takes an nn_real, links by another name. */
 #define NN__PASTE2(a, b) a##b
 #define NN__PASTE(a, b) NN__PASTE2(a, b)
 #define NN__REAL_float 1
@@ -290,10 +289,9 @@ typedef struct nn_context nn_context; /* kernels, threads and packing space; one
 
 /* threads 1 .. NN_MAX_THREADS, 0 = one a core that this process may use: one that it is bound to,
  * and on Linux no more than the CPU quota of its control groups allows. allocator may be NULL. NULL
- * when out of memory, when the ISA is not available or threads is out of range. Freed by
- * nn_context_destroy (or NULL). */
+ * when out of memory, when the ISA is not available or threads is out of range. */
 NN_API nn_context *nn_context_create(nn_isa isa, int threads, const nn_allocator *allocator);
-NN_API void nn_context_destroy(nn_context *c);
+NN_API void nn_context_destroy(nn_context *c); /* NULL is fine */
 
 /* C[m,n] = alpha op(A)[m,k] op(B)[k,n] + beta C, row-major; op transposes when its flag is set.
  * lda, ldb, ldc: distance between stored rows, in elements (at least the stored row's length).
@@ -870,19 +868,20 @@ typedef enum nn_mode { NN_INFERENCE = 0, NN_TRAINING = 1, NN_INSPECTING = 2 } nn
 /* Runs the layers. training: an nn_mode; any other number is NN_TRAINING. The output (see
  * nn_output) stays until the next nn_forward. */
 NN_API nn_status nn_forward(nn_model *m, const nn_batch *b, int training);
-/* The output (the first loss's input, else the last layer), [n, shape] in the border layout; NULL
- * before nn_forward. */
+/* The first loss's input, else the last layer, [n, shape], border layout; NULL before a forward. */
 NN_API const nn_real *nn_output(nn_model *m);
 /* Copies one node's output of the last forward, border layout, to [n, shape]. Always there for the
  * output node; for others only if built with keep_activations (NN_ERR_STATE otherwise, and for
  * tokens, which are the caller's); for inputs only while what x points to stays. */
 NN_API nn_status nn_read(nn_model *m, int node, nn_real *to);
-/* Forward, then each sample's most probable class to labels [n] (or NULL) and the softmax of the
- * output to probabilities [n,K] (or NULL); of nn_softmax itself a copy. It must be a vector. */
+/* Forward, then the most probable class of each row of the output (a vector, step or pixel) to
+ * labels [n], [n,T] or [n,H,W] and the softmax over classes to probabilities [n, shape of the
+ * output] (of nn_softmax itself a copy); each may be NULL. Past a sample's end: -1 and zeros. It is
+ * for cross-entropies: what a net of other losses says is nn_output. */
 NN_API nn_status nn_predict(nn_model *m, const nn_batch *b, int32_t *labels,
                             nn_real *probabilities);
-/* The k most probable classes of each sample: labels [n,k], the first the most probable, and their
- * probabilities [n,k] (or NULL). k: 1 .. classes. */
+/* The k most probable classes of each row: labels [n,k], [n,T,k] or [n,H,W,k], the most probable
+ * first, and their probabilities in the same places (or NULL). k: 1 .. classes. */
 NN_API nn_status nn_predict_top(nn_model *m, const nn_batch *b, int k, int32_t *labels,
                                 nn_real *probabilities);
 /* What the note "classes" (one name a line) calls a class, cut to `size` bytes with the closing

@@ -1874,16 +1874,47 @@ static void predict(void) {
   }
   free(x);
   nn_destroy(m);
-  m = begin(1, INFERENCE);
-  nn_relu(m, nn_input_image(m, 1, 2, 2));
-  if (ready(m)) {
-    nn_real in[4] = {1, 2, 3, 4};
+}
+
+/* A class for each step of a sequence, as far as its sample goes, and each pixel of an image. */
+static void predict_rows(void) {
+  enum { N = 3, K = 5, ROWS = 6, SIZE = N * K * ROWS };
+  static const int32_t lengths[N] = {6, 2, 5};
+  nn_real *x = inputs(SIZE, 4), share[SIZE], top_share[SIZE];
+  int32_t label[N * ROWS], top[SIZE];
+  for (int which = 0; which < 4; which++) {
+    const int image = which & 1, soft = which >> 1, apart = image ? ROWS : 1;
+    nn_model *m = begin(N, soft ? EVALUATION : INFERENCE);
+    int y = image ? nn_input_image(m, K, 2, 3) : nn_input_sequence(m, ROWS, K);
     nn_batch b;
+    y = nn_leaky_relu(m, y, 1);
+    if (soft) nn_softmax(m, y);
     memset(&b, 0, sizeof b);
-    b.n = 1, b.x[0] = in;
-    CHECK(nn_predict(m, &b, label, probability) != NN_OK); /* not a vector */
+    b.n = N, b.x[0] = x, b.lengths = image ? NULL : lengths;
+    if (ready(m) && CHECK_OK(nn_predict(m, &b, label, share))) {
+      if (!soft) CHECK_SAME(nn_output(m), x, K * apart * sizeof *x); /* still the logits */
+      CHECK_OK(nn_predict_top(m, &b, K, top, top_share));
+      for (int r = 0; r < N * ROWS; r++) {
+        const int at = image ? r / ROWS * K * ROWS + r % ROWS : r * K;
+        const int there = image || r % ROWS < lengths[r / ROWS];
+        double want[K * ROWS] = {0};
+        int best = 0;
+        if (there) softmax_oracle(x + at, want, K, apart);
+        for (int k = 1; k < K; k++)
+          if (x[at + k * apart] > x[at + best * apart]) best = k;
+        CHECK_INT(label[r], there ? best : -1);
+        for (int k = 0; k < K; k++) {
+          const int found = top[r * K + k];
+          CHECK_NEAR(share[at + k * apart], want[k * apart], 1e-6);
+          if (!k) CHECK_INT(found, label[r]);
+          if (there) CHECK_NEAR(top_share[r * K + k], want[found * apart], 1e-6);
+          else CHECK(found == -1 && top_share[r * K + k] == 0);
+        }
+      }
+    }
+    nn_destroy(m);
   }
-  nn_destroy(m);
+  free(x);
 }
 
 /* ---------------------------------------------------------------------------- random graphs -- */
@@ -2660,6 +2691,7 @@ int main(void) {
   RUN(inference_and_training_agree);
   RUN(same_bits_for_any_threads);
   RUN(predict);
+  RUN(predict_rows);
   RUN(random_graphs);
   RUN(wrong_shapes);
   RUN(wrong_values);
