@@ -2484,7 +2484,6 @@ static void make_model(struct run *r, nn_config *c) {
                                                                 : model_path(from);
   need_own(path.text);
   must(r->m, nn_load_weights(r->m, path.text, NULL, &w));
-  if (!w.found) fail("--from %s: its arrays are not this net's (nn info lists them)", from);
   note("%d arrays come from %s; %d are not in it and %d have another shape%s%s", w.found, from,
        w.missing, w.reshaped, w.reshaped ? ", as " : "", w.first_reshaped);
 }

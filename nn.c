@@ -14633,11 +14633,13 @@ nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
   if (nn__bundle_of(&b, bytes, size, nn__message(m)) != NN_OK) return m->status = b.file.io.status;
   nn__match_arrays(&b, m, options, 0, result);
   if (b.file.io.status != NN_OK) return m->status = b.file.io.status;
-  if (options->strict && (result->missing || result->reshaped))
+  const int lacks = result->missing + result->reshaped, others = result->unused + result->reshaped;
+  if (lacks && (options->strict || (!result->found && others)))
     return nn__error(m, NN_ERR_SHAPE, "nn_load_weights: %d arrays missing%s%s, %d of another shape"
-                                      "%s%s", result->missing, result->missing ? ", first " : "",
-                     result->first_missing, result->reshaped, result->reshaped ? ", first " : "",
-                     result->first_reshaped);
+                     "%s%s, %d of the file unused%s%s", result->missing,
+                     result->missing ? ", first " : "", result->first_missing, result->reshaped,
+                     result->reshaped ? ", first " : "", result->first_reshaped, result->unused,
+                     result->unused ? ", first " : "", result->first_unused);
   b.notes = m;
   nn__match_arrays(&b, m, options, 1, result);
   m->ran = m->packed = 0; /* what is there was made of other weights */

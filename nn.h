@@ -1382,7 +1382,7 @@ NN_API uint32_t nn_crc32(uint32_t crc, const void *bytes, size_t size);
  * from, to: names in the file that begin with `from` are taken to begin with `to`, others are not
  * taken; NULL: as they are.
  * strict: NN_ERR_SHAPE, and nothing changes, unless every array of the model is found in its shape.
- * Without it what is found is filled in, and result (or NULL) tells.
+ * Without it what is found, one array at least, is filled in, and result (or NULL) tells.
  * names: lines "name in the file=name in the model", for names that differ; others stay. Spaces
  * round a name, empty lines and lines that begin with # do not count. NN_ERR_ARGUMENT for a line
  * that names no array of the model, or none of the file, or one that has a line already; and with

@@ -615,7 +615,7 @@ static void load_weights(const uint8_t *data, size_t size) {
   nn_weights w;
   heap.bound = 0;
   const nn_status status = nn_load_weights_memory(m, data, size, o, &w);
-  const int lacks = status == NN_ERR_SHAPE && o && o->strict; /* a sentence about no byte */
+  const int lacks = status == NN_ERR_SHAPE && !(o && o->by_order); /* a sentence about no byte */
   judge_weights(lacks ? NN_OK : status, nn_error(m));
   if (listed < 0 && status == NN_OK) fuzz_fail("loads, but cannot be listed", why.text);
   if (status == NN_OK && !w.missing && !w.reshaped && !in_place) {

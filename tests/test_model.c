@@ -316,6 +316,10 @@ static void open_until(void) {
   CHECK(w.found == 2 && w.missing == 2 && w.unused == 8 && !w.reshaped);
   CHECK_TEXT(w.first_missing, "linear1.weight");
   CHECK_TEXT(w.first_unused, "batch_norm1.weight");
+  prefix.from = "convolution"; /* no name begins so: no weights, and no silence about it */
+  CHECK_STATUS(nn_load_weights_memory(n, other.at, other.size, &prefix, NULL), NN_ERR_SHAPE);
+  CHECK_HAS(nn_error(n), "4 arrays missing, first stem/conv1.weight");
+  CHECK_HAS(nn_error(n), "10 of the file unused, first conv1.weight");
   CHECK_OK(nn_find_param(n, "stem/conv1.weight", &p));
   CHECK(p.value[0] == 5);
   nn_destroy(n);

@@ -240,7 +240,7 @@ ok 'by order, too' same_weights back.nn runs/lstm-001/best.nn
 printf 'lstm1.weight_ih_l0=linear1.bias\nlinear1.bias=lstm1.weight_ih_l0' > names
 run convert w.npz x.nn --net runs/lstm-001 --names names
 ok 'names that do not fit are an error, after both lists' test $rc = 1 -a "$(grep -c '^lstm1.bias_ih_l0 ' out)" = 2
-ok 'which says what is missing' grep -q '^nn: w.npz: .*of another shape, first linear1.bias$' err
+ok 'which says what is missing' grep -q '^nn: w.npz: .*of another shape, first linear1.bias,' err
 for line in 'lstm.bias=linear1.bias' 'linear1.bias' 'linear1.bias=linear.bias' \
   'linear1.bias=linear1.bias
 x=linear1.bias'; do
@@ -721,7 +721,7 @@ refused 1 'nofile: No such file' mnist --data set --from nofile --steps 2 --out 
 ok 'and nothing was made' test ! -e unborn
 run mnist --data set --cell gru --hidden 8 --from pairs --steps 2 --batch 8 --quiet --out born
 ok '--from takes the folder of a run' test $rc = 0 -a "$(grep -c 'arrays come from pairs;' err)" = 1
-refused 1 'from pairs: its arrays are not this net' mnist --data set --cell mlp --from pairs \
+refused 1 '2 of another shape, first linear1.weight' mnist --data set --cell mlp --from pairs \
   --steps 2 --quiet --out no
 refused 1 'born is at step 2 already, and so cannot be one of 1' mnist --resume born --data set \
   --steps 1 --quiet
