@@ -7446,9 +7446,15 @@ int nn_conv2d_with(nn_model *m, int x, const nn_conv2d_options *options)
 {
   return nn__conv_layer(m, x, 3, options);
 }
-int nn_conv2d(nn_model *m, int x, int out, int kernel, int stride, int pad)
+nn_conv2d_options nn_conv2d_default(int out, int kernel, int stride, int pad)
 {
   const nn_conv2d_options o = {out, kernel, kernel, stride, stride, pad, pad, 1, 1, 1, 0};
+  return o;
+}
+
+int nn_conv2d(nn_model *m, int x, int out, int kernel, int stride, int pad)
+{
+  const nn_conv2d_options o = nn_conv2d_default(out, kernel, stride, pad);
   return nn_conv2d_with(m, x, &o);
 }
 int nn_conv1d_with(nn_model *m, int x, const nn_conv1d_options *p)
@@ -7492,7 +7498,7 @@ int nn_conv_transpose2d_with(nn_model *m, int x, const nn_conv2d_options *o, int
 }
 int nn_conv_transpose2d(nn_model *m, int x, int out, int kernel, int stride, int pad)
 {
-  const nn_conv2d_options o = {out, kernel, kernel, stride, stride, pad, pad, 1, 1, 1, 0};
+  const nn_conv2d_options o = nn_conv2d_default(out, kernel, stride, pad);
   return nn_conv_transpose2d_with(m, x, &o, 0, 0);
 }
 
@@ -8510,8 +8516,8 @@ nn_status nn_set_optimizer(nn_model *m, const nn_optimizer *o)
     return nn__fail(m, NN_ERR_ARGUMENT, "optimizer: %s", wrong.text), NN_ERR_ARGUMENT;
   const int trains = m->built && !m->config.inference;
   if (trains && nn__slots(o) > m->slots)
-    return nn__error(m, NN_ERR_STATE, "optimizer: it needs %d blocks of state, but %d were built: "
-                     "choose it before nn_build", nn__slots(o), m->slots);
+    return nn__error(m, NN_ERR_STATE, "optimizer: it keeps %d numbers a weight, there is room for "
+                     "%d: choose it before nn_build (nn_open a file)", nn__slots(o), m->slots);
   if (trains && o->average > 0 && !m->average)
     return nn__error(m, NN_ERR_STATE, "optimizer: no average was built: set it before nn_build");
   if (m->swapped) return nn__error(m, NN_ERR_STATE, "optimizer: %s", nn__held(m));
@@ -8556,8 +8562,8 @@ nn_status nn_set_learning(nn_model *m, int node, double rate, double decay)
   const int from = node < 0 ? 0 : node, to = node < 0 ? m->nodes : node + 1;
   for (int i = from; m->built && i < to; i++)
     if (m->node[i].params && (m->node[i].rate > 0) != (rate > 0))
-      return nn__error(m, NN_ERR_STATE, "nn_set_learning: %s is frozen, or not, since nn_build",
-                       m->node[i].name);
+      return nn__error(m, NN_ERR_STATE, "nn_set_learning: %s was built %s, which cannot change",
+                       m->node[i].name, rate > 0 ? "frozen" : "to learn");
   for (int i = from; i < to; i++) m->node[i].rate = rate, m->node[i].decay = decay;
   return NN_OK;
 }

@@ -371,13 +371,14 @@ NN_API int nn_input_tokens(nn_model *m, int steps); /* whole numbers, for nn_emb
 /* Cross-correlation [C,H,W] -> [out,OH,OW],
  * OH = (H + 2 pad_h - dilation_h (kh - 1) - 1)/stride_h + 1, rounded down; OW likewise.
  * y[o,i,j] = bias[o] + sum over c,u,v of w[o,c,u,v] x[c, i s + u d - p, j s + v d - p].
- * Parameters: weight [out,C/groups,kh,kw], bias [out]. groups divides C and out; groups = C is the
- * depthwise convolution. Every field 1 or more but pad (0 or more) and no_bias. */
+ * Parameters: weight [out,C/groups,kh,kw], bias [out]. groups divides C and out; groups = C is
+ * depthwise. All are 1 or more but pad, no_bias. default: square, dilation and groups 1, a bias. */
 typedef struct nn_conv2d_options {
   int out, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, dilation_h, dilation_w, groups;
   int no_bias;
 } nn_conv2d_options;
 NN_API int nn_conv2d(nn_model *m, int x, int out, int kernel, int stride, int pad);
+NN_API nn_conv2d_options nn_conv2d_default(int out, int kernel, int stride, int pad);
 NN_API int nn_conv2d_with(nn_model *m, int x, const nn_conv2d_options *options);
 
 /* The same over the steps of a sequence, [T,F] -> [OT,out]; weight [out,F/groups,kernel]. Past a
@@ -821,7 +822,7 @@ NN_API nn_status nn_plateau(nn_model *m, double loss);
  * more, default 1. node -1: all layers there are so far. Rate 0 freezes: the parameters stay,
  * batch norm uses its running statistics and leaves them, and below the lowest layer that learns
  * no gradient is computed. Freezing is for before nn_build (NN_ERR_STATE); other factors may
- * change after it, too. */
+ * change after it, too. Checkpoints keep the factors; models and nn_open do not. */
 NN_API nn_status nn_set_learning(nn_model *m, int node, double rate, double decay);
 #endif
 
@@ -1073,7 +1074,7 @@ NN_API nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *wh
 /* Samples to learn from; borrows its arrays, but those in `owned`. Sample i is
  * [channels,height,width]. The network gets pixel/255 or the value; scaling beyond that belongs to
  * the model (nn_normalise). For sequences channels = 1, height = steps, width = features; for
- * vectors the product counts. */
+ * vectors and tokens the product counts. */
 typedef struct nn_dataset {
   int count, channels, height, width;
   const uint8_t *pixels; /* one of these two */
@@ -1316,7 +1317,7 @@ NN_API nn_status nn_project(nn_model *m, int node, const nn_real *start, nn_rule
  * rights (the owner may always read and write), a symbolic link is replaced, and pipes, devices
  * and folders are refused. */
 typedef struct nn_load_result {
-  nn_model *model;      /* built and ready; destroy it; NULL after an error */
+  nn_model *model;      /* built; destroy it; NULL after an error. A plain model has SGD of .01 */
   int is_checkpoint;
   nn_progress progress; /* zeros unless a checkpoint */
   int previous;         /* 1: nn_resume took the checkpoint before the last */
@@ -1333,9 +1334,9 @@ NN_API nn_status nn_load_in(void *memory, size_t *size, const void *bytes, size_
 /* A file's layers as a description that is not built, to be changed: builder calls go on behind the
  * last layer, nn_set_optimizer, nn_set_learning, nn_build. Losses are left out: add one. Notes,
  * training state and parameters stay in the file: built, an nn_normalise has mean 0 and scale 1
- * until nn_load_weights. What it would take to build has nn_load's limit, parameters included.
- * Errors: those of nn_load; NN_ERR_ARGUMENT for an unknown `until`; where options change layers,
- * which then do not fit, NN_ERR_SHAPE or NN_ERR_ARGUMENT. *out: the model; NULL after an error. */
+ * until nn_load_weights. That fills new layers, too, whose names the file has: nn_name them apart.
+ * What it would take to build has nn_load's limit, parameters included. *out: NULL after an error:
+ * nn_load's, NN_ERR_ARGUMENT (unknown `until`; options that do not fit layers), NN_ERR_SHAPE. */
 typedef struct nn_open_options {
   const char *until; /* the last layer to be kept, by name; NULL: all */
   int steps;         /* of sequences and tokens, in place of the file's; 0: the file's */
@@ -1542,14 +1543,14 @@ NN_API nn_status nn_int8_evaluate(nn_int8 *q, const nn_dataset *d, nn_int8_resul
 /* ========================================= @@FIT =========================================== */
 
 typedef struct nn_evaluation {
-  double loss, accuracy;
+  double loss, accuracy; /* accuracy: correct/rows where the first loss is a cross-entropy */
   int64_t correct, rows;
 } nn_evaluation;
 
 #define NN_MOST_LEFT_OUT 100
 typedef struct nn_fit_options {
-  int64_t epochs;   /* stop after so many whole epochs; 0 = do not stop by epochs */
-  int64_t steps;    /* or so many steps; 0 = not by steps. Both 0 need patience or a callback */
+  int64_t epochs;   /* stop after so many whole epochs; default 1; 0 = not by epochs */
+  int64_t steps;    /* or so many steps, if sooner; 0 = no limit. Both 0: patience or a callback */
   /* Samples a step, 1 .. 2^20; 0 = those of progress, where a run goes on, else config.batch times
    * the ranks. The last batch of an epoch may be smaller. More go through the model in parts, as
    * equal as can be, whose gradients add up to that of the whole batch to rounding; what dropout

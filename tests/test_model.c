@@ -481,8 +481,10 @@ static void frozen(void) {
       CHECK_OK(nn_train(n, &b, NULL, NULL));
       b.n = 4;
       CHECK_STATUS(nn_set_learning(n, 1, 1, 1), NN_ERR_STATE);
+      CHECK_HAS(nn_error(n), "was built frozen");
       CHECK_OK(nn_set_learning(n, y, 2, 1));
       CHECK_STATUS(nn_set_learning(n, y, 0, 1), NN_ERR_STATE);
+      CHECK_HAS(nn_error(n), "was built to learn");
     }
     nn_destroy(n);
   }

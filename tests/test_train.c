@@ -313,6 +313,7 @@ static void wrong_optimizers(void) {
   CHECK_STATUS(nn_set_optimizer(NULL, &good), NN_ERR_ARGUMENT);
   o = nn_adam(0.1); /* two blocks of state, where one was built */
   CHECK_STATUS(nn_set_optimizer(m, &o), NN_ERR_STATE);
+  CHECK_HAS(nn_error(m), "keeps 2 numbers a weight, there is room for");
   o = nn_adagrad(0.1);
   CHECK_OK(nn_set_optimizer(m, &o));
   nn_destroy(m);
