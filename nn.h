@@ -461,8 +461,8 @@ NN_API int nn_hard_swish(nn_model *m, int x);   /* x times it */
  * (m, x, 0, 6) is ReLU6, (m, x, -1, 1) hard tanh. */
 NN_API int nn_clamp(nn_model *m, int x, double low, double high);
 NN_API int nn_tanh(nn_model *m, int x);
-NN_API int nn_sigmoid(nn_model *m, int x); /* 1/(1 + exp(-x)) */
-NN_API int nn_softmax(nn_model *m, int x); /* over channels or the last axis, shifted by the max */
+NN_API int nn_sigmoid(nn_model *m, int x); /* 1/(1 + exp(-x)); binary cross-entropies have it */
+NN_API int nn_softmax(nn_model *m, int x); /* over channels or last axis; cross-entropies have it */
 
 /* While training, each element is dropped with probability rate (0 <= rate < 1) and the others are
  * scaled by 1/(1-rate) (Srivastava et al., JMLR 2014); a copy otherwise. Rate = 1 - "keep". */
@@ -1627,7 +1627,7 @@ NN_API nn_status nn_resume(const char *path, const nn_config *config, nn_load_re
 
 /* Loss and accuracy over a whole set, without training: the loss of the set as one batch, so it
  * does not depend on config.batch; and right rows over labelled ones, none weighted. Layers with
- * carry start from 0 with every sample, and keep what they carry. */
+ * carry start from 0 with every sample, and keep what they carry. Other figures: nn_survey. */
 NN_API nn_status nn_evaluate(nn_model *m, const nn_dataset *d, nn_evaluation *result);
 #endif
 
