@@ -6261,11 +6261,11 @@ static nn_status nn__check_labels(nn_model *m, const nn__node *x, const nn__node
     for (size_t t = 0; t < count; t++) {
       const int32_t label = nn__label_at(m, loss, labels, i, t);
       nn_message also = {{0}};
+      if (label >= -1 && label < (int64_t)x->cols) continue;
       if (loss && loss->ignored != -1) nn__words(&also, " or %d", (int)loss->ignored);
-      if (label < -1 || label >= (int64_t)x->cols)
-        return nn__say(nn__message(m), NN_ERR_ARGUMENT,
-                       "%s: label %d of sample %zu is not in 0..%zu (or -1%s)", who, (int)label,
-                       i, x->cols - 1, also.text);
+      return nn__say(nn__message(m), NN_ERR_ARGUMENT,
+                     "%s: label %d of sample %zu is not in 0..%zu (or -1%s)", who, (int)label, i,
+                     x->cols - 1, also.text);
     }
   }
   return NN_OK;
