@@ -10739,6 +10739,7 @@ typedef struct nn__io {
   nn_progress progress;
   int checkpoint;
   int reading, wide;         /* bytes of a real */
+  int big_endian;            /* an array's numbers: the highest byte is first */
   size_t at;                 /* bytes gone through, for messages too */
   const unsigned char *from; /* reading: the whole file */
   size_t end;                /* reading: where the present section ends */
@@ -10839,22 +10840,64 @@ static int nn__take_word(nn__io *s, const char *word, int quote)
 static const nn_array nn__no_array; /* all zero */
 
 /* Types of numbers by the names that NumPy and safetensors have for them: those of nn_type, whose
- * number is the index, then others that files of weights may have. */
-enum { NN__TYPE_F32 = NN_F32, NN__TYPE_F64, NN__TYPE_F16, NN__TYPE_BF16 }; /* have a fraction */
+ * number is the index, then others that files may have. */
+enum {
+  NN__TYPE_F32 = NN_F32, NN__TYPE_F64, NN__TYPE_F16, NN__TYPE_BF16, /* have a fraction */
+  NN__TYPE_I8, NN__TYPE_BOOL, NN__TYPE_I16, NN__TYPE_U16, NN__TYPE_U32, NN__TYPE_U64
+};
 static const struct nn__stored_type {
   char npy[4], name[8]; /* npy "": NumPy has no such type */
-  unsigned char size;
-} nn__stored_type[] = {{"", "", 0},          {"|u1", "U8", 1},    {"<i4", "I32", 4},
-                       {"<i8", "I64", 8},    {"<f4", "F32", 4},   {"<f8", "F64", 8},
-                       {"<f2", "F16", 2},    {"", "BF16", 2},     {"|i1", "I8", 1},
-                       {"|b1", "BOOL", 1},   {"<i2", "I16", 2},   {"<u2", "U16", 2},
-                       {"<u4", "U32", 4},    {"<u8", "U64", 8},   {"", "C64", 8},
-                       {"", "F8_E5M2", 1},   {"", "F8_E4M3", 1},  {"", "F8_E8M0", 1}};
+  unsigned char size, read_as; /* read_as: what an nn_array has for it; 0: it has none */
+} nn__stored_type[] = {
+    {"", "", 0, 0},            {"|u1", "U8", 1, NN_U8},    {"<i4", "I32", 4, NN_I32},
+    {"<i8", "I64", 8, NN_I64}, {"<f4", "F32", 4, NN_F32},  {"<f8", "F64", 8, NN_F64},
+    {"<f2", "F16", 2, NN_F32}, {"", "BF16", 2, 0},         {"|i1", "I8", 1, NN_I32},
+    {"|b1", "BOOL", 1, NN_I32}, {"<i2", "I16", 2, NN_I32}, {"<u2", "U16", 2, NN_I32},
+    {"<u4", "U32", 4, NN_F64}, {"<u8", "U64", 8, NN_F64},  {"", "C64", 8, 0},
+    {"", "F8_E5M2", 1, 0},     {"", "F8_E4M3", 1, 0},      {"", "F8_E8M0", 1, 0}};
 enum { NN__STORED_TYPES = sizeof nn__stored_type / sizeof *nn__stored_type };
 
 static size_t nn__type_size(nn_type type)
 {
-  return (unsigned)type <= NN_F64 ? nn__stored_type[type].size : 0;
+  return (unsigned)type < NN__STORED_TYPES ? nn__stored_type[type].size : 0;
+}
+
+static nn_real nn__real_of(uint64_t bits, int wide)
+{
+  const uint32_t low = (uint32_t)bits;
+  float narrow;
+  double x;
+  memcpy(&narrow, &low, sizeof narrow);
+  memcpy(&x, &bits, sizeof x);
+  return wide == 4 ? (nn_real)narrow : (nn_real)x;
+}
+
+/* A half-precision float: 5 bits of exponent, 10 of fraction. */
+static nn_real nn__half(uint64_t bits)
+{
+  const uint64_t sign = bits >> 15 << 31, exponent = bits >> 10 & 31, fraction = bits & 1023;
+  const nn_real small = (nn_real)fraction / 16777216; /* a subnormal half: fraction / 2^24, exact */
+  if (exponent == 0) return sign ? -small : small;
+  return nn__real_of(sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13, 4);
+}
+
+/* Number i of an array, which may still have its file's type. */
+static double nn__number(const nn_array *a, size_t i)
+{
+  switch ((int)a->type) {
+  case NN_U8: return ((const uint8_t *)a->data)[i];
+  case NN_I32: return ((const int32_t *)a->data)[i];
+  case NN_I64: return (double)((const int64_t *)a->data)[i];
+  case NN_F32: return (double)((const float *)a->data)[i];
+  case NN_F64: return ((const double *)a->data)[i];
+  case NN__TYPE_F16: return (double)nn__half(((const uint16_t *)a->data)[i]);
+  case NN__TYPE_I8: return ((const int8_t *)a->data)[i];
+  case NN__TYPE_BOOL: return ((const uint8_t *)a->data)[i] != 0;
+  case NN__TYPE_I16: return ((const int16_t *)a->data)[i];
+  case NN__TYPE_U16: return ((const uint16_t *)a->data)[i];
+  case NN__TYPE_U32: return ((const uint32_t *)a->data)[i];
+  default: return (double)((const uint64_t *)a->data)[i];
+  }
 }
 
 /* How many elements a shape has, and the bytes they take at so many each; 0 where these do not fit
@@ -10872,6 +10915,45 @@ void nn_array_free(nn_array *a)
   if (a == NULL) return;
   nn__release(&a->allocator, a->data, a->count * nn__type_size(a->type));
   *a = nn__no_array;
+}
+
+/* An array with memory for its numbers; after an error an empty one. */
+static nn_status nn__make_array(nn_array *a, nn_type type, int rank, const size_t *dim,
+                                const nn_allocator *allocator, const char *what, nn_message *why)
+{
+  nn_array made = {type, rank, {0}, 0, NULL, nn__no_array.allocator};
+  size_t bytes;
+  *a = nn__no_array;
+  if (allocator) made.allocator = *allocator;
+  memcpy(made.dim, dim, (size_t)rank * sizeof *dim);
+  if (nn__sizes_of(rank, dim, nn__type_size(type), &made.count, &bytes))
+    made.data = nn__allocate(&made.allocator, bytes);
+  if (!made.data)
+    return nn__say(why, NN_ERR_MEMORY, "%s: out of memory for %zu bytes", what, bytes);
+  *a = made;
+  return NN_OK;
+}
+
+/* A copy of an array as I32, if it has whole numbers that fit, F32 or F64, from its allocator. */
+static nn_status nn__convert(const nn_array *a, nn_type type, const char *what, nn_array *to,
+                             nn_message *why)
+{
+  nn_array made;
+  if (nn__make_array(&made, type, a->rank, a->dim, &a->allocator, what, why)) return NN_ERR_MEMORY;
+  for (size_t i = 0; i < a->count; i++) {
+    const double x = nn__number(a, i);
+    if (type == NN_F32) ((float *)made.data)[i] = (float)x;
+    else if (type == NN_F64) ((double *)made.data)[i] = x;
+    else if (x >= INT32_MIN && x <= INT32_MAX && x == (int32_t)x)
+      ((int32_t *)made.data)[i] = (int32_t)x;
+    else {
+      nn_array_free(&made);
+      return nn__say(why, NN_ERR_FORMAT, "%s: labels are whole numbers of 32 bits, number %zu is "
+                                         "%g", what, i, x);
+    }
+  }
+  *to = made;
+  return NN_OK;
 }
 
 static int nn__big_endian_machine(void)
@@ -10914,25 +10996,26 @@ static void nn__check_count(nn__io *s, size_t size, nn_array *a)
 static void nn__idx_head(nn__io *s, size_t size, nn_array *a)
 {
   (void)size;
-  static const nn_type types[] = {NN_U8, NN_U8, NN_U8, NN_U8, NN_I32, NN_F32, NN_F64}; /* from 8 */
+  static const unsigned char types[] = /* from 8 */
+      {NN_U8, NN__TYPE_I8, 0, NN__TYPE_I16, NN_I32, NN_F32, NN_F64};
   const unsigned char *p = s->from;
   if (s->end < 4) nn__io_fail(s, NN_ERR_FORMAT, "%zu bytes are too few for an IDX header", s->end);
-  else if (p[0] == 0x1f && p[1] == 0x8b)
-    nn__io_fail(s, NN_ERR_FORMAT, "compressed by gzip; unpack it first");
   else if (p[0] || p[1])
-    nn__io_fail(s, NN_ERR_FORMAT, "no IDX data, which starts with two zeros");
+    nn__io_fail(s, NN_ERR_FORMAT, p[0] == 0x1f && p[1] == 0x8b
+                ? "compressed by gzip; unpack it first" : p[0] == 'P' && p[1] == 'K'
+                ? "a zip archive; save each array of an npz by itself, by numpy.save"
+                : "no IDX data, which starts with two zeros; numpy.save writes any array as npy");
   if (s->status != NN_OK) return;
   s->at = 2;
-  if (p[2] < 8 || p[2] > 14 || (p[2] > 8 && p[2] < 12))
-    nn__io_fail(s, NN_ERR_FORMAT, "IDX type 0x%x is not 0x8, 0xc, 0xd or 0xe (u8, i32, f32, f64)",
-                (unsigned)p[2]);
+  if (p[2] < 8 || p[2] > 14 || p[2] == 10)
+    nn__io_fail(s, NN_ERR_FORMAT, "IDX type 0x%x is not 0x8, 0x9 or 0xb .. 0xe", (unsigned)p[2]);
   s->at = 3;
   if (p[3] < 1 || p[3] > 8) nn__io_fail(s, NN_ERR_FORMAT, "rank %d is not 1 .. 8", (int)p[3]);
   s->at = s->end;
   if (s->end < 4 + 4 * (size_t)p[3])
     nn__io_fail(s, NN_ERR_FORMAT, "the header ends before its %d sizes", (int)p[3]);
   if (s->status != NN_OK) return;
-  a->type = types[p[2] - 8], a->rank = p[3], s->at = 4;
+  a->type = (nn_type)types[p[2] - 8], a->rank = p[3], s->at = 4, s->big_endian = 1;
   for (int i = 0; i < a->rank; i++, s->at += 4)
     for (int k = 0; k < 4; k++) a->dim[i] = a->dim[i] << 8 | p[s->at + (size_t)k];
 }
@@ -10957,12 +11040,19 @@ static void nn__describe(nn__io *s, nn_array *a, size_t place[2])
     seen |= 1u << key;
     nn__expect(s, ':');
     if (key == 0) {
-      const struct nn__stored_type *t = nn__stored_type + 1;
-      for (; type < NN__STORED_TYPES && !nn__take_word(s, json ? t->name : t->npy, quote); t++)
-        type++;
+      nn__take(s, ' ');
+      s->big_endian = !json && s->end - s->at > 1 && s->from[s->at + 1] == '>';
+      for (; type < NN__STORED_TYPES; type++) {
+        const struct nn__stored_type *const t = &nn__stored_type[type];
+        char npy[4];
+        memcpy(npy, t->npy, sizeof npy);
+        if (s->big_endian && *npy == '<') *npy = '>';
+        if (nn__take_word(s, json ? t->name : npy, quote)) break;
+      }
       if (type == NN__STORED_TYPES)
         nn__io_fail(s, NN_ERR_FORMAT, json ? "a dtype that is not known"
-                                           : "the type is no number's, lowest byte first");
+                    : "the type is no number's; save x.astype('float32'), or of names "
+                      "numpy.unique(x, return_inverse=True)[1]");
       else a->type = (nn_type)type;
     } else if (key == 1) {
       a->rank = nn__wholes(s, json ? "[]" : "()", a->dim, 8);
@@ -11043,19 +11133,25 @@ static nn_status nn__new_array(nn__io *s, size_t there, size_t size, nn__head_re
   nn_array a = nn__no_array;
   s->end = there;
   read_head(s, size, &a);
-  if (a.type > NN_F64)
-    nn__io_fail(s, NN_ERR_FORMAT, "the type is not '|u1', '<i4', '<i8', '<f4' or '<f8'; save "
-                "x.astype('int32') or x.astype('float32') instead");
   nn__check_count(s, size, &a);
-  if (s->status != NN_OK) return s->status;
-  if (allocator) a.allocator = *allocator;
-  a.data = nn__allocate(&a.allocator, size - s->at);
-  if (a.data == NULL)
-    return nn__say(s->why, NN_ERR_MEMORY, "%s: out of memory for %zu bytes", s->section,
-                   size - s->at);
-  memcpy(a.data, s->from + s->at, there - s->at);
-  *out = a;
+  if (s->status != NN_OK ||
+      nn__make_array(out, a.type, a.rank, a.dim, allocator, s->section, s->why))
+    return s->status ? s->status : NN_ERR_MEMORY;
+  memcpy(out->data, s->from + s->at, there - s->at);
   return NN_OK;
+}
+
+/* Makes of an array as it is in a file one in the machine's byte order, of a type of nn_type. */
+static nn_status nn__settle(nn__io *s, nn_array *a)
+{
+  const nn_type type = (nn_type)nn__stored_type[a->type].read_as;
+  nn_array made = nn__no_array;
+  nn__to_machine_order(a->data, a->count, nn__type_size(a->type), s->big_endian);
+  if (a->type == type) return NN_OK;
+  const nn_status status = nn__convert(a, type, s->section, &made, s->why);
+  nn_array_free(a);
+  *a = made;
+  return status;
 }
 
 static nn_status nn__parse(const void *bytes, size_t size, const char *name,
@@ -11068,8 +11164,7 @@ static nn_status nn__parse(const void *bytes, size_t size, const char *name,
   if (bytes == NULL) return nn__say(why, NN_ERR_ARGUMENT, "%s: no bytes given", name);
   s.section = name, s.from = bytes, s.why = why;
   const nn_status status = nn__new_array(&s, size, size, read_head, allocator, out);
-  nn__to_machine_order(out->data, out->count, nn__type_size(out->type), read_head == nn__idx_head);
-  return status;
+  return status == NN_OK ? nn__settle(&s, out) : status;
 }
 
 nn_status nn_idx_parse(const void *bytes, size_t size, const nn_allocator *allocator, nn_array *out,
@@ -11082,21 +11177,6 @@ nn_status nn_npy_parse(const void *bytes, size_t size, const nn_allocator *alloc
                        nn_message *why)
 {
   return nn__parse(bytes, size, "npy data", nn__npy_head, allocator, out, why);
-}
-
-static nn_status nn__new_bytes(nn_array *a, int rank, const size_t *dim,
-                               const nn_allocator *allocator)
-{
-  size_t size;
-  *a = nn__no_array;
-  if (allocator) a->allocator = *allocator;
-  nn__sizes_of(rank, dim, 1, &a->count, &size);
-  memcpy(a->dim, dim, (size_t)rank * sizeof *dim);
-  a->type = NN_U8, a->rank = rank;
-  a->data = nn__allocate(&a->allocator, size);
-  if (a->data) return NN_OK;
-  *a = nn__no_array;
-  return NN_ERR_MEMORY;
 }
 
 /* ---- CIFAR-10 ----------------------------------------------------------------------------- */
@@ -11142,11 +11222,10 @@ nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray, const nn_al
   for (size_t i = 0; i < count && status == NN_OK; i++)
     status = nn__cifar10_label(record + i * NN__CIFAR10, i, "CIFAR-10 data", why);
   if (status != NN_OK) return status;
-  if (nn__new_bytes(pixels, 4, dim, allocator) != NN_OK ||
-      nn__new_bytes(labels, 1, dim, allocator) != NN_OK) {
-    nn_array_free(pixels);
-    return nn__say(why, NN_ERR_MEMORY, "CIFAR-10 data: out of memory for %zu images", count);
-  }
+  status = nn__make_array(pixels, NN_U8, 4, dim, allocator, "CIFAR-10 data", why);
+  if (status == NN_OK)
+    status = nn__make_array(labels, NN_U8, 1, dim, allocator, "CIFAR-10 data", why);
+  if (status != NN_OK) return nn_array_free(pixels), status;
   uint8_t *to = pixels->data;
   for (size_t i = 0; i < count; i++) {
     ((uint8_t *)labels->data)[i] = record[i * NN__CIFAR10];
@@ -11217,11 +11296,8 @@ nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *alloc
   *out = nn__no_array;
   nn_status status = nn__open(path, limit, &f, &size, why);
   if (status != NN_OK) return status;
-  status = nn__new_bytes(out, 1, &size, allocator);
-  if (status != NN_OK)
-    nn__say(why, status, "%s: out of memory for %zu bytes", nn__path_end(path), size);
-  else
-    status = nn__read(f, path, 0, out->data, size, why);
+  status = nn__make_array(out, NN_U8, 1, &size, allocator, nn__path_end(path), why);
+  if (status == NN_OK) status = nn__read(f, path, 0, out->data, size, why);
   fclose(f);
   if (status != NN_OK) nn_array_free(out);
   return status;
@@ -11249,8 +11325,8 @@ static nn_status nn__load_array(const char *path, nn__head_reader read_head,
   if (status == NN_OK)
     status = nn__read(f, path, there, (unsigned char *)out->data + (there - s.at), size - there,
                       why);
-  nn__to_machine_order(out->data, out->count, nn__type_size(out->type), read_head == nn__idx_head);
   fclose(f);
+  if (status == NN_OK) status = nn__settle(&s, out);
   if (status != NN_OK) nn_array_free(out);
   return status;
 }
@@ -11377,7 +11453,8 @@ nn_status nn_npy_save(const char *path, const nn_array *a, nn_message *why)
   unsigned char head[NN__NPY_HEAD];
   nn__writer w;
   size_t count, bytes = 0;
-  const size_t size = a && a->rank >= 0 && a->rank <= 8 ? nn__type_size(a->type) : 0;
+  const int sound = a && a->rank >= 0 && a->rank <= 8 && (unsigned)a->type <= NN_F64;
+  const size_t size = sound ? nn__type_size(a->type) : 0;
   if (size == 0 || !nn__sizes_of(a->rank, a->dim, size, &count, &bytes) || count != a->count ||
       (bytes && !a->data))
     return nn__say(why, NN_ERR_ARGUMENT, "nn_npy_save: type, shape, count and data do not agree");
@@ -11467,39 +11544,6 @@ void nn_dataset_free(nn_dataset *d)
   memset(d, 0, sizeof *d);
 }
 
-/* A copy of an array as another type, I32 or that of nn_real, from its allocator. */
-static nn_status nn__convert(const nn_array *a, nn_type type, const char *what, nn_array *to,
-                             nn_message *why)
-{
-  size_t size;
-  const int fits = nn__mul(a->count, nn__type_size(type), &size), labels = type == NN_I32;
-  *to = *a, to->type = type;
-  to->data = fits ? nn__allocate(&a->allocator, size) : NULL;
-  if (!to->data)
-    return nn__say(why, NN_ERR_MEMORY, "%s: no memory for %zu numbers", what, a->count);
-  for (size_t i = 0; i < a->count; i++) {
-    double x = 0;
-    switch (a->type) {
-    case NN_U8: x = ((const uint8_t *)a->data)[i]; break;
-    case NN_I32: x = ((const int32_t *)a->data)[i]; break;
-    case NN_I64: x = (double)((const int64_t *)a->data)[i]; break;
-    case NN_F32: x = (double)((const float *)a->data)[i]; break;
-    case NN_F64: x = ((const double *)a->data)[i]; break;
-    }
-    if (!labels) ((nn_real *)to->data)[i] = (nn_real)x;
-    else if (a->type < NN_F32 && x >= INT32_MIN && x <= INT32_MAX)
-      ((int32_t *)to->data)[i] = (int32_t)x;
-    else {
-      nn__release(&a->allocator, to->data, size);
-      if (a->type >= NN_F32)
-        return nn__say(why, NN_ERR_FORMAT, "%s: labels are whole numbers", what);
-      return nn__say(why, NN_ERR_FORMAT, "%s: %lld is too large for a label", what,
-                     (long long)((const int64_t *)a->data)[i]);
-    }
-  }
-  return NN_OK;
-}
-
 /* What the shape of an array of images says: which sizes, and whether channels come last. */
 static nn_status nn__images_shape(const nn_array *x, nn_dataset *d, int *last, const char *what,
                                   nn_message *why)
@@ -11548,30 +11592,32 @@ static nn_status nn__dataset_of(nn_array *x, nn_array *y, const char *x_name, co
                                 nn_dataset *out, nn_message *why)
 {
   nn_dataset d = {0};
-  nn_array images = *x, labels = y ? *y : nn__no_array;
+  nn_array copy[2] = {nn__no_array, nn__no_array}, *const own[2] = {x, y};
   const nn_type real = NN__DOUBLE ? NN_F64 : NN_F32;
   int last = 0;
   nn_status status = nn__images_shape(x, &d, &last, x_name, why);
   if (status != NN_OK) return status;
-  if (y && (y->rank < 1 || y->rank > 2 || y->dim[0] != x->dim[0] || !y->count))
+  if (y && (y->rank < 1 || y->rank > 2 || !y->count))
+    return nn__say(why, NN_ERR_FORMAT, "%s: not labels [n], or rows of labels [n,t]", y_name);
+  if (y && y->dim[0] != x->dim[0])
     return nn__say(why, NN_ERR_FORMAT, "%s: not one label, or row of labels, for each of the %zu "
-                                       "images", y_name, x->dim[0]);
-  if (y && y->type != NN_I32) status = nn__convert(y, NN_I32, y_name, &labels, why);
-  if (status != NN_OK) return status;
-  if (x->type != NN_U8 && x->type != real) status = nn__convert(x, real, x_name, &images, why);
-  if (status == NN_OK && last) status = nn__channels_first(&images, &d, x_name, why);
-  nn_array *const stays[2] = {x, y}, *const made[2] = {&images, &labels};
+                                       "images: there are %zu", y_name, x->dim[0], y->dim[0]);
+  if (y && y->type != NN_I32) status = nn__convert(y, NN_I32, y_name, &copy[1], why);
+  if (status == NN_OK && x->type != NN_U8 && x->type != real)
+    status = nn__convert(x, real, x_name, &copy[0], why);
+  if (status == NN_OK && last)
+    status = nn__channels_first(copy[0].data ? &copy[0] : x, &d, x_name, why);
   for (int k = 0; k < 2; k++) { /* of an array and its copy one is left */
-    if (!stays[k]) continue;
-    const int copied = made[k]->data != stays[k]->data;
-    if (copied) nn_array_free(status == NN_OK ? stays[k] : made[k]);
-    if (status == NN_OK) *stays[k] = nn__no_array;
+    if (copy[k].data) nn_array_free(status == NN_OK ? own[k] : &copy[k]);
+    if (status != NN_OK || !own[k]) continue;
+    d.owned[k] = copy[k].data ? copy[k] : *own[k], *own[k] = nn__no_array;
   }
   if (status != NN_OK) return status;
-  *out = nn_dataset_pixels(images.data, labels.data, d.count, d.channels, d.height, d.width);
-  if (images.type != NN_U8) out->pixels = NULL, out->values = images.data;
-  if (labels.rank == 2) out->label_size = labels.dim[1];
-  out->owned[0] = images, out->owned[1] = labels;
+  if (d.owned[0].type == NN_U8) d.pixels = d.owned[0].data;
+  else d.values = d.owned[0].data;
+  d.labels = d.owned[1].data;
+  if (d.owned[1].rank == 2) d.label_size = d.owned[1].dim[1];
+  *out = d;
   return NN_OK;
 }
 
@@ -11621,9 +11667,9 @@ static nn_status nn__cifar10_open(const char *folder, int k, nn__beside *to, FIL
 /* Goes through the files twice: counts their records, then reads these straight to where they
  * belong. A file that became shorter meanwhile is one that cannot be read. */
 static nn_status nn__cifar10_load(const char *folder, int test, int gray, uint8_t *record,
-                                  nn_array *x, nn_array *y, nn_message *why)
+                                  const nn_allocator *allocator, nn_array *x, nn_array *y,
+                                  nn_message *why)
 {
-  const nn_allocator allocator = x->allocator;
   nn__beside path;
   size_t dim[4] = {0, gray ? 1 : 3, 32, 32}, records[6] = {0};
   uint8_t *pixels = NULL;
@@ -11644,13 +11690,12 @@ static nn_status nn__cifar10_load(const char *folder, int test, int gray, uint8_
       fclose(f);
     }
     if (fill || status != NN_OK) continue;
-    size_t bytes = dim[0] * sizeof(int32_t);
     if (dim[0] > INT_MAX)
       return nn__say(why, NN_ERR_LIMIT, "%s: %zu images are too many", nn__path_end(folder),
                      dim[0]);
-    if (nn__new_bytes(x, 4, dim, &allocator) || nn__new_bytes(y, 1, &bytes, &allocator))
-      return nn__say(why, NN_ERR_MEMORY, "CIFAR-10: out of memory for %zu images", dim[0]);
-    y->type = NN_I32, y->dim[0] = y->count = dim[0], pixels = x->data;
+    status = nn__make_array(x, NN_U8, 4, dim, allocator, "CIFAR-10", why);
+    if (status == NN_OK) status = nn__make_array(y, NN_I32, 1, dim, allocator, "CIFAR-10", why);
+    pixels = x->data;
   }
   return status;
 }
@@ -11660,12 +11705,11 @@ nn_status nn_dataset_load_cifar10(const char *folder, int test, int gray,
 {
   if (!folder || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
   const size_t size = NN__CIFAR10; /* no stack for it */
-  nn_array x = nn__no_array, y = x, record = x;
+  nn_array x = nn__no_array, y = x, record;
   memset(out, 0, sizeof *out);
-  nn_status status = nn__new_bytes(&record, 1, &size, allocator);
-  if (status != NN_OK) return nn__say(why, status, "CIFAR-10: out of memory");
-  x.allocator = record.allocator;
-  status = nn__cifar10_load(folder, test, gray, record.data, &x, &y, why);
+  nn_status status = nn__make_array(&record, NN_U8, 1, &size, allocator, "CIFAR-10", why);
+  if (status != NN_OK) return status;
+  status = nn__cifar10_load(folder, test, gray, record.data, allocator, &x, &y, why);
   nn_array_free(&record);
   if (status == NN_OK) {
     *out = nn_dataset_pixels(x.data, y.data, (int)x.dim[0], (int)x.dim[1], 32, 32);
@@ -12652,16 +12696,6 @@ static void nn__io_text(nn__io *s, const char *what, char *text, int size)
   for (int i = 0; i < length && s->status == NN_OK; i++)
     if (text[i] < 0x21 || text[i] > 0x7E)
       nn__io_fail(s, NN_ERR_FORMAT, "%s has a character 0x%x", what, (unsigned char)text[i]);
-}
-
-static nn_real nn__real_of(uint64_t bits, int wide)
-{
-  const uint32_t low = (uint32_t)bits;
-  float narrow;
-  double x;
-  memcpy(&narrow, &low, sizeof narrow);
-  memcpy(&x, &bits, sizeof x);
-  return wide == 4 ? (nn_real)narrow : (nn_real)x;
 }
 
 /* x NULL: goes past them. */
@@ -13730,18 +13764,14 @@ enum { NN__MOST_HEADER = 100000000, NN__LONGEST_NAME = NN__EXPORTS ? 255 : NN_NA
  * of it: 64 times at most, and 16 in a build that allows more than 4096 arrays. */
 enum { NN__GROUP = NN_MAX_PARAMS > 1024 ? NN_MAX_PARAMS / 16 : 64 };
 
-/* One of the numbers, the lowest byte first. A half has 5 bits of exponent and 10 of fraction; a
- * bfloat16 is the upper half of a float. */
+/* One of the numbers, the lowest byte first. A bfloat16 is the upper half of a float. */
 static nn_real nn__stored_number(const unsigned char *p, int type)
 {
   uint64_t bits = 0;
   for (int k = nn__stored_type[type].size; k-- > 0;) bits = bits << 8 | p[k];
-  if (type == NN__TYPE_BF16) return nn__real_of(bits << 16, 4);
-  if (type != NN__TYPE_F16) return nn__real_of(bits, nn__stored_type[type].size);
-  const uint64_t sign = bits >> 15 << 31, exponent = bits >> 10 & 31, fraction = bits & 1023;
-  const nn_real small = (nn_real)fraction / 16777216; /* a subnormal half: fraction / 2^24, exact */
-  if (exponent == 0) return sign ? -small : small;
-  return nn__real_of(sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13, 4);
+  if (type == NN__TYPE_F16) return nn__half(bits);
+  return type == NN__TYPE_BF16 ? nn__real_of(bits << 16, 4)
+                               : nn__real_of(bits, nn__stored_type[type].size);
 }
 
 /* The least keys of a list from `low` on. To see all keys in order, the list is read again for each
@@ -14108,7 +14138,10 @@ static void nn__next_npy(nn__bundle *b)
       nn_crc32(0, file.from, size) != z[NN__Z_CRC])
     nn__io_fail(s, NN_ERR_FORMAT, "damaged: its CRC-32 does not match");
   else
-    nn__npy_head(&file, size, &a), nn__check_count(&file, size, &a), s->status = file.status;
+    nn__npy_head(&file, size, &a), nn__check_count(&file, size, &a);
+  if (file.big_endian)
+    nn__io_fail(&file, NN_ERR_UNSUPPORTED, "highest byte first; save x.astype('<f4') instead");
+  if (file.status != NN_OK) s->status = file.status;
   nn__is_now(b, &a, file.from + file.at);
   s->at = next, s->end = b->end;
 }

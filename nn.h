@@ -1040,9 +1040,9 @@ typedef struct nn_array {
 } nn_array;
 NN_API void nn_array_free(nn_array *a); /* NULL and an all-zero array are fine */
 
-/* IDX (yann.lecun.com/exdb/mnist): big-endian, types u8, i32, f32, f64, rank 1..8; and npy versions
- * 1 and 2 (NumPy's format documentation): |u1, <i4, <i8, <f4, <f8, C order, a header of at most
- * 1024 bytes. From bytes in memory.
+/* IDX (yann.lecun.com/exdb/mnist), rank 1..8; and npy versions 1 to 3 (NumPy's format
+ * documentation), C order, a header of at most 1024 bytes. From bytes in memory. Of numbers that
+ * nn_type has not, bool, i8, i16 and u16 become I32, u32 and u64 F64, f16 F32.
  * The array is checked against the bytes there before anything is allocated. allocator, why: or
  * NULL. Errors: NN_ERR_FORMAT, NN_ERR_LIMIT, NN_ERR_MEMORY, with offset and reason in why. */
 NN_API nn_status nn_idx_parse(const void *bytes, size_t size, const nn_allocator *allocator,
@@ -1106,7 +1106,7 @@ NN_API nn_dataset nn_dataset_pixels(const uint8_t *pixels, const int32_t *labels
  * with c 1 to 4, h and w above 4 and neither more than 4 times the other (whose channels it moves
  * to the front), sequences [n,t,f], vectors [n,f]. Bytes stay bytes; other types become nn_real.
  * labels: NULL, [n] or [n,t] of whole numbers of any type that an int32 holds; [n,1] is [n].
- * Errors, with a sentence in why: NN_ERR_FORMAT (another shape, real or too large labels),
+ * Errors, with a sentence in why: NN_ERR_FORMAT (another shape, labels not whole or too large),
  * NN_ERR_SHAPE where channels may be first or last, NN_ERR_LIMIT, NN_ERR_MEMORY. */
 NN_API nn_status nn_dataset_from_arrays(nn_array *images, nn_array *labels, nn_dataset *out,
                                         nn_message *why);

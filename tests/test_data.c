@@ -336,6 +336,13 @@ static void idx_values(void)
   if (CHECK(a.type == NN_F32 && a.count == 2))
     CHECK(((const float *)a.data)[0] == 1.0f && ((const float *)a.data)[1] == -2.5f);
   nn_array_free(&a);
+  CHECK_OK(nn_idx_parse(BYTES("\0\0\x0B\1\0\0\0\2\1\2\xff\xfe"), test_allocator(), &a, &why));
+  if (CHECK(a.type == NN_I32 && a.count == 2)) /* i16 */
+    CHECK(((const int32_t *)a.data)[0] == 258 && ((const int32_t *)a.data)[1] == -2);
+  nn_array_free(&a);
+  CHECK_OK(nn_idx_parse(BYTES("\0\0\x09\1\0\0\0\1\xfe"), test_allocator(), &a, &why));
+  if (CHECK(a.type == NN_I32 && a.count == 1)) CHECK(*(const int32_t *)a.data == -2); /* i8 */
+  nn_array_free(&a);
   CHECK_OK(nn_idx_parse(BYTES("\0\0\x0E\1\0\0\0\1\x3f\xf8\0\0\0\0\0\0"), test_allocator(), &a,
                         &why));
   if (CHECK(a.type == NN_F64 && a.count == 1)) CHECK(((const double *)a.data)[0] == 1.5);
@@ -358,8 +365,7 @@ static void idx_malformed(void)
     {BYTES("\x1f\x8b\x08\0\0\0\0\0"), NN_ERR_FORMAT, "gzip"},
     {BYTES("<html>not found"), NN_ERR_FORMAT, "byte 0"},
     {BYTES("\0\1\x08\1\0\0\0\0"), NN_ERR_FORMAT, "two zeros"},
-    {BYTES("\0\0\x09\1\0\0\0\1a"), NN_ERR_FORMAT, "type 0x9"},
-    {BYTES("\0\0\x0B\1\0\0\0\1ab"), NN_ERR_FORMAT, "type 0xb"},
+    {BYTES("\0\0\x0A\1\0\0\0\1a"), NN_ERR_FORMAT, "type 0xa"},
     {BYTES("\0\0\xff\1\0\0\0\1a"), NN_ERR_FORMAT, "byte 2"},
     {BYTES("\0\0\x08\0a"), NN_ERR_FORMAT, "rank 0"},
     {BYTES("\0\0\x08\x09\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1\0\0\0\1a"),
@@ -457,6 +463,53 @@ static void npy_values(void)
   nn_array_free(&a);
 }
 
+/* Types that an nn_array has not, and those whose highest byte is first: two numbers of each. */
+static void npy_converted(void)
+{
+  static const struct {
+    const char *type, *bytes;
+    size_t size;
+    nn_type as;
+    double is[2];
+  } rows[] = {{"|b1", BYTES("\0\1"), NN_I32, {0, 1}},
+              {"|i1", BYTES("\x80\x7f"), NN_I32, {-128, 127}},
+              {"<i2", BYTES("\1\2\0\x80"), NN_I32, {513, -32768}},
+              {">i2", BYTES("\1\2\x80\0"), NN_I32, {258, -32768}},
+              {"<u2", BYTES("\1\2\xff\xff"), NN_I32, {513, 65535}},
+              {"<u4", BYTES("\1\0\0\0\xff\xff\xff\xff"), NN_F64, {1, 4294967295.0}},
+              {"<u8", BYTES("\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x80"), NN_F64,
+               {1, 9223372036854775808.0}},
+              {"<f2", BYTES("\0\xbc\1\0"), NN_F32, {-1, 1.0 / 16777216}},
+              {">f2", BYTES("\x35\x55\x7b\xff"), NN_F32, {1365.0 / 4096, 65504}},
+              {">f4", BYTES("\x3f\x80\0\0\xc0\x20\0\0"), NN_F32, {1, -2.5}},
+              {">i4", BYTES("\0\0\0\1\xff\xff\xff\xfe"), NN_I32, {1, -2}}};
+  unsigned char bytes[256];
+  char head[96];
+  for (size_t k = 0; k < COUNT(rows); k++) {
+    counting c;
+    nn_array a;
+    nn_message why = {""};
+    sprintf(head, "{'descr': '%s', 'fortran_order': False, 'shape': (2,), }\n", rows[k].type);
+    const size_t size = make_npy(bytes, 1, head, rows[k].bytes, rows[k].size);
+    for (int allowed = 0; allowed < 3; allowed++) {
+      const nn_allocator from = counting_allocator(&c, allowed);
+      const nn_status status = nn_npy_parse(bytes, size, &from, &a, &why);
+      if (status == NN_OK) {
+        CHECK(a.type == rows[k].as && a.rank == 1 && a.count == 2 && a.dim[0] == 2);
+        for (int i = 0; i < 2; i++)
+          CHECK_NEAR(a.type == NN_I32 ? (double)((const int32_t *)a.data)[i]
+                     : a.type == NN_F32 ? (double)((const float *)a.data)[i]
+                                        : ((const double *)a.data)[i], rows[k].is[i], 0);
+      } else {
+        CHECK_STATUS(status, NN_ERR_MEMORY);
+        CHECK(is_empty(&a) && allowed < 2);
+      }
+      nn_array_free(&a);
+      CHECK(c.live == 0 && c.bytes == 0);
+    }
+  }
+}
+
 static void npy_malformed(void)
 {
   static const struct {
@@ -475,8 +528,9 @@ static void npy_malformed(void)
     {"{'descr\": '|u1'}\n", "expected", NN_ERR_FORMAT},
     {"{'descr' '|u1'}\n", ": expected", NN_ERR_FORMAT},
     {"{'descr': '|u1' 'fortran_order': False}\n", "} expected", NN_ERR_FORMAT},
-    {"{'descr': '>f4', 'fortran_order': False, 'shape': (3,), }\n", "type", NN_ERR_FORMAT},
-    {"{'descr': '<f2', 'fortran_order': False, 'shape': (3,), }\n", "type", NN_ERR_FORMAT},
+    {"{'descr': '>u1', 'fortran_order': False, 'shape': (3,), }\n", "type", NN_ERR_FORMAT},
+    {"{'descr': '<c8', 'fortran_order': False, 'shape': (3,), }\n", "type", NN_ERR_FORMAT},
+    {"{'descr': '>f2', 'fortran_order': False, 'shape': (3,), }\n", "promises 6", NN_ERR_FORMAT},
     {"{'descr': '|O', 'fortran_order': False, 'shape': (3,), }\n", "type", NN_ERR_FORMAT},
     {"{'descr': [('x', '<f4')], 'fortran_order': False, 'shape': (3,), }\n", "type", NN_ERR_FORMAT},
     {"{'descr': '|u1', 'fortran_order': True, 'shape': (3, 1), }\n", "Fortran", NN_ERR_FORMAT},
@@ -1008,17 +1062,18 @@ static void dataset_from_files(void)
     {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"),
      BYTES("\0\0\x08\2\0\0\0\1\0\0\0\2\1\2"), "data.labels: not one label"}, /* [1,2] */
     {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"),
-     BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\1\1\2"), "data.labels: not one label"},
+     BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\1\1\2"), "data.labels: not labels [n]"},
     {BYTES("\0\0\x08\1\0\0\0\6abcdef"), BYTES("\0\0\x08\1\0\0\0\6\1\2\3\4\5\6"),
      "data.images: not images"},
     {BYTES("\0\0\x08\3\0\0\0\0\0\0\0\1\0\0\0\3"), BYTES("\0\0\x08\1\0\0\0\0"),
      "data.images: not images"},
     {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\3\1\2\3"),
-     "data.labels: not one label, or row of labels, for each of the 2 images"},
+     "data.labels: not one label, or row of labels, for each of the 2 images: there are 3"},
     {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x0C\1\0\0\0\1\1\2\3\4"),
      "data.labels: not one label"},
-    {BYTES("\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\3abc"), BYTES("\0\0\x0D\1\0\0\0\1\1\2\3\4"),
-     "data.labels: labels are whole numbers"},
+    {BYTES("\0\0\x08\3\0\0\0\1\0\0\0\1\0\0\0\3abc"),
+     BYTES("\0\0\x0D\1\0\0\0\1\x3f\xc0\0\0"), /* 1.5 */
+     "data.labels: labels are whole numbers of 32 bits, number 0 is 1.5"},
     {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcde"), BYTES("\0\0\x08\1\0\0\0\2\1\2"),
      "data.images, byte 16"},
     {BYTES("\0\0\x08\3\0\0\0\2\0\0\0\1\0\0\0\3abcdef"), BYTES("\0\0\x08\1\0\0\0\2\1"),
@@ -1095,15 +1150,16 @@ static void dataset_from_arrays(void)
                 {4, {3, 3, 2, 3}, 0, 0, 0, 0},    {1, {3}, 0, 0, 0, 0},
                 {4, {3, 3, 2, 1}, 3, 2, 1, 0}};
   static const nn_type types[] = {NN_U8, NN_I32, NN_I64, NN_F32, NN_F64};
+  static const nn_type labels[] = {NN_I64, NN_U8, NN_F32, NN_I32};
   const size_t n = 3, rows[2] = {3, 2};
   nn_message why;
   for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
     for (int t = 0; t < 5; t++)
-      for (int l = 0; l < 3; l++) { /* labels of three types; of [n], then [n,2] */
+      for (int l = 0; l < 4; l++) { /* labels of four types; of [n] and [n,2] */
         counting cx, cy;
         const int c = shapes[s].c, plane = shapes[s].h * shapes[s].w;
         nn_array x = array_of(types[t], shapes[s].rank, shapes[s].dim, &cx);
-        nn_array y = array_of(types[l], 1 + l % 2, l % 2 ? rows : &n, &cy);
+        nn_array y = array_of(labels[l], 1 + l % 2, l % 2 ? rows : &n, &cy);
         nn_dataset d;
         const void *before = x.data;
         const nn_status status = nn_dataset_from_arrays(&x, &y, &d, &why);
@@ -1145,8 +1201,10 @@ static void dataset_from_arrays(void)
       nn_array y = array_of(k == 1 ? NN_F32 : NN_I64, 1, k == 2 ? &two : &n, &cy);
       nn_dataset d;
       if (k == 0) ((int64_t *)y.data)[1] = (int64_t)1 << 31;
+      if (k == 1) ((float *)y.data)[2] = (float)NAN;
       CHECK_STATUS(nn_dataset_from_arrays(&x, &y, &d, &why), NN_ERR_FORMAT);
-      CHECK_HAS(why.text, k == 0 ? "2147483648" : k == 1 ? "whole numbers" : "not one label");
+      CHECK_HAS(why.text, k == 0 ? "number 1 is 2.14748e+09" : k == 1 ? "number 2 is nan"
+                                                             : "3 images: there are 2");
       CHECK(x.data && y.data);
       nn_array_free(&y);
       CHECK_OK(nn_dataset_from_arrays(&x, NULL, &d, &why)); /* without labels it is a set, too */
@@ -1854,6 +1912,7 @@ int main(void)
   RUN(idx_malformed);
   RUN(idx_cut_short_or_without_memory);
   RUN(npy_values);
+  RUN(npy_converted);
   RUN(npy_malformed);
   RUN(npy_cut_short_or_without_memory);
   RUN(cifar10_values);

@@ -1020,11 +1020,12 @@ static void archives(void) {
 static void archives_of_others(void) {
   nn_model *m = make(linear, 0, 0);
   nn_weights w;
-  for (int k = 0; k < 7; k++) {
+  for (int k = 0; k < 8; k++) {
     static const char *const says[] = {
         "of the same name", "belong to two arrays", NULL, NULL, "no .npy",
-        "the type is no number's", "Fortran"};
-    Buffer zip = {NULL, 0, 0, 0, 0}, directory = zip, a = npy("<f4", "(3,)", 3);
+        "the type is no number's", "Fortran", "highest byte first"};
+    Buffer zip = {NULL, 0, 0, 0, 0}, directory = zip;
+    Buffer a = npy(k == 7 ? ">f4" : "<f4", "(3,)", 3);
     Buffer other = npy(k == 5 ? "<m8" : "<i8", k == 5 ? "(2,)" : "()", k == 5 ? 1 : 2);
     if (k == 6) memcpy(found_in(&a, "False", 0), "True ", 5);
     zip_add(&zip, &directory, k == 4 ? "linear1.bias.txt" : "linear1.bias.npy", &a);
@@ -1047,7 +1048,7 @@ static void archives_of_others(void) {
     }
     if (k == 3 || k == 5) zip_add(&zip, &directory, "bn1.num_batches_tracked.npy", &other);
     if (k == 2) zip.size = 0, directory.size = 0;
-    zip_end(&zip, &directory, k == 1 ? 3 : k == 2 ? 0 : k == 4 || k == 6 ? 1 : 2);
+    zip_end(&zip, &directory, k == 1 ? 3 : k == 2 ? 0 : k == 4 || k > 5 ? 1 : 2);
     const nn_status status = load(m, &zip, NULL, &w);
     if (says[k]) CHECK(status < 0 && CHECK_HAS(nn_error(m), says[k]));
     else CHECK(CHECK_OK(status) && w.found == (k == 3) && w.unused == 0);
