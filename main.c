@@ -476,13 +476,11 @@ static const char *name_of(const char *path) {
 static int by_name(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
-/* Calls back for each file of a folder and the folders in it, in order, hidden ones left out. */
-static void each_file(const char *folder, void (*call)(void *user, const char *path), void *user) {
-  static int deep;
+/* What a folder holds, in order, hidden names left out, and a NULL behind them. */
+static char **names_in(const char *folder) {
   DIR *d = opendir(folder);
   char **names = NULL;
   size_t count = 0;
-  if (++deep > 64) fail("%.99s..: folders within folders, more than 64 deep", folder);
   if (!d) fail("%s: %s", folder, strerror(errno));
   for (struct dirent *e; (e = readdir(d)) != NULL;) {
     if (*e->d_name == '.') continue;
@@ -491,9 +489,17 @@ static void each_file(const char *folder, void (*call)(void *user, const char *p
   }
   closedir(d);
   if (count) qsort(names, count, sizeof *names, by_name);
-  for (size_t i = 0; i < count; i++) {
-    const struct line path = in_folder(folder, names[i]);
-    free(names[i]);
+  names = grow(names, count, sizeof *names);
+  names[count] = NULL;
+  return names;
+}
+/* Calls back for each file of a folder and the folders in it. */
+static void each_file(const char *folder, void (*call)(void *user, const char *path), void *user) {
+  static int deep;
+  char **names = names_in(folder);
+  if (++deep > 64) fail("%.99s..: folders within folders, more than 64 deep", folder);
+  for (char **n = names; *n; free(*n++)) {
+    const struct line path = in_folder(folder, *n);
     if (is_folder(path.text)) each_file(path.text, call, user);
     else call(user, path.text);
   }
@@ -836,13 +842,14 @@ static int differing(const struct settings *a, const struct settings *b, int giv
 
 /* ========================================= @@DATA ===========================================
  * A data set is only called by a name that it has proved, by the checksum of its arrays. */
-enum { THIN = 1000, THIN_TEST = 200 };
+enum { THIN = 1000, THIN_TEST = 200, MOST_CLASSES = 1000 };
 struct data {
   nn_dataset train, test;
   char name[100];        /* "MNIST"; what every figure on it is labelled with */
   char where[PATH_SIZE]; /* a folder, or how it was made */
   char said[240];        /* which data it stands in for, or "" */
   uint32_t crc;          /* of pixels and labels, so that a resumed run meets the same data */
+  nn_real least, greatest; /* of images that are no bytes, and 0 */
   int classes, scaled;   /* scaled: the network gets (x - mean) scale of each channel */
   nn_real mean[4], scale[4], cover[4]; /* cover: what hides a part, gray or black */
   struct text class_names; /* one a line, or empty */
@@ -946,30 +953,29 @@ static int read_picture(const struct text *file, int dim[3], nn_dataset *to, int
   return 1;
 }
 
+/* Ends the program where a model could not note a name, before anything is written. */
+static void need_notable(const char *name) {
+  nn_config c = nn_config_default();
+  c.batch = c.inference = c.threads = 1, c.notes = strlen(name) + 8;
+  nn_model *m = nn_create(&c);
+  nn_relu(m, nn_input_vector(m, 1));
+  if (nn_build(m) || nn_set_note(m, "name", name))
+    fail("%s: a name that is not UTF-8, so that no model can note it", name);
+  nn_destroy(m);
+}
+
 /* What a folder has that has a sub-folder of pictures for each class. */
 struct album {
-  const char *folder;
-  struct text pixels, labels, names;
-  size_t last; /* where the last class's name begins */
+  struct text pixels, labels, names, empty; /* empty: sub-folders without pictures */
   int dim[3], classes, skipped, was[2];
   char first[PATH_SIZE]; /* that was skipped */
 };
 static void add_picture(void *user, const char *path) {
   struct album *a = user;
-  const char *class = path + strlen(a->folder) + 1;
-  const size_t n = strcspn(class, separators);
-  for (size_t i = 0; i < n; i++)
-    if (iscntrl((unsigned char)class[i]))
-      fail("%s: its folder's name has a control character", path);
   struct text file = read_bytes(path);
   nn_dataset d;
-  if (class[n] && read_picture(&file, a->dim, &d, a->was)) {
-    if (!a->classes || a->names.size - a->last != n || memcmp(a->names.data + a->last, class, n)) {
-      text_put(&a->names, a->classes++ ? "\n" : "");
-      a->last = a->names.size;
-      text_bytes(&a->names, class, n);
-    }
-    const int32_t label = a->classes - 1;
+  if (read_picture(&file, a->dim, &d, a->was)) {
+    const int32_t label = a->classes;
     text_bytes(&a->pixels, d.owned[0].data, (size_t)(d.channels * d.height * d.width));
     text_bytes(&a->labels, (const char *)&label, sizeof label);
     nn_dataset_free(&d);
@@ -977,6 +983,14 @@ static void add_picture(void *user, const char *path) {
     strcpy(a->first, path_of("%s", path).text);
   }
   text_free(&file);
+}
+static void add_class(struct album *a, const char *path) {
+  const size_t before = a->labels.size;
+  need_notable(path);
+  if (strpbrk(path, "\n\t")) fail("%s: its folder's name has a control character", path);
+  each_file(path, add_picture, a);
+  if (a->labels.size == before) text_add(&a->empty, " %s", name_of(path));
+  else text_add(&a->names, a->classes++ ? "\n%s" : "%s", name_of(path));
 }
 
 /* --images and --labels, or --test and --test-labels. Pictures for tests have the shape and the
@@ -986,7 +1000,7 @@ static void load_own(struct data *d, nn_dataset *to, const struct settings *s, e
   const char *path = s->v[images].text;
   const int side = d->train.count ? 0 : whole_or(s, OPT_SIDE, 0);
   const nn_transform t = {.gray = is_set(s, OPT_GRAY)};
-  struct album a = {.folder = path};
+  struct album a = {.classes = 0};
   nn_message why;
   if (!is_folder(path)) {
     if (!is_set(s, labels) && !file_exists(path)) fail("%s: no such file or folder", path);
@@ -1002,11 +1016,20 @@ static void load_own(struct data *d, nn_dataset *to, const struct settings *s, e
     fail("%s is a folder, whose classes have names: the training labels are numbers", path);
   a.dim[0] = t.gray ? 1 : d->train.channels;
   a.dim[1] = side ? side : d->train.height, a.dim[2] = side ? side : d->train.width;
-  each_file(path, add_picture, &a);
-  if (!a.classes) fail("%s has no sub-folders of pictures, one for each class", path);
+  char **names = names_in(path);
+  for (char **n = names; *n; free(*n++)) {
+    const struct line sub = in_folder(path, *n);
+    if (is_folder(sub.text)) add_class(&a, sub.text);
+    else if (!a.skipped++) strcpy(a.first, sub.text);
+  }
+  free(names);
+  if (!a.classes)
+    fail("%s has no sub-folders of pictures (PNG, JPEG, BMP, PGM, PPM), one for each class", path);
   if (a.skipped)
     note("%s: %d files left out that are no PNG, JPEG, BMP, PGM or PPM in a sub-folder; the first: "
          "%s", path, a.skipped, a.first);
+  if (a.empty.size) note("%s: without pictures, and so no classes:%s", path, a.empty.data);
+  text_free(&a.empty);
   if (d->class_names.size && strcmp(a.names.data, d->class_names.data) != 0)
     fail("%s has other sub-folders than the training images", path);
   *to = nn_dataset_pixels((uint8_t *)a.pixels.data, (const int32_t *)(void *)a.labels.data,
@@ -1021,7 +1044,9 @@ static void load_own(struct data *d, nn_dataset *to, const struct settings *s, e
 /* Checks a set's labels, which are below `most`; how many classes they are of. */
 static int count_classes(const nn_dataset *d, int most, const char *path) {
   int classes = 0;
-  if (d->label_size > 1) fail("%s: not one label for each image", path);
+  if (d->label_size > 1)
+    fail("%s: not one label for each image, but %zu; of one-hot rows save y.argmax(1)", path,
+         d->label_size);
   for (int i = 0; i < d->count; i++) {
     const int label = d->labels[i];
     if (label < 0 || label >= most)
@@ -1043,6 +1068,10 @@ static int take_in(struct data *d, const nn_dataset *half, int most, const char 
                         : nn_crc32(d->crc, half->values, count * sizeof *half->values);
   for (int i = 0; i < half->count; i++)
     d->crc = nn_crc32(d->crc, &(uint8_t){(uint8_t)half->labels[i]}, 1);
+  for (size_t i = 0; half->values && i < count; i++) {
+    if (half->values[i] < d->least) d->least = half->values[i];
+    if (half->values[i] > d->greatest) d->greatest = half->values[i];
+  }
   return classes;
 }
 
@@ -1134,12 +1163,25 @@ static int find_known(struct data *d, const struct settings *s, int draws) {
 
 /* ---- all of them ---- */
 
+/* Says what may have been meant otherwise. */
+static void tell_own(const struct data *d, const char *path) {
+  int first = MOST_CLASSES;
+  for (int i = 0; i < d->train.count; i++) first = (int)fmin(first, d->train.labels[i]);
+  if (first)
+    note("%s: its labels begin with %d, so no image is of the classes before", path, first);
+  if (d->least < 0 || d->greatest > 1)
+    note("%s: its numbers are %g .. %g, not 0 .. 1 as pictures are taken: train on %s, or have "
+         "such numbers predicted alone", path, (double)d->least, (double)d->greatest,
+         d->least < 0 || d->greatest > 255 ? "numbers 0 .. 1" : "x.astype('uint8')");
+}
+
 /* The images of one's own; a tenth is held out where none are given to test. */
 static void find_own(struct data *d, const struct settings *s) {
   const char *path = s->v[OPT_OWN_IMAGES].text;
   load_own(d, &d->train, s, OPT_OWN_IMAGES, OPT_OWN_LABELS);
-  d->classes = take_in(d, &d->train, 1000, path, s->v[OPT_OWN_LABELS].text);
+  d->classes = take_in(d, &d->train, MOST_CLASSES, path, s->v[OPT_OWN_LABELS].text);
   if (d->classes < 2) fail("%s: all images are of one class", path);
+  if (s->program) tell_own(d, path);
   strcpy(d->where, path_of("%s", path).text);
   for (size_t n = strlen(path); n > 1 && strchr(separators, path[n - 1]);) d->where[--n] = 0;
   const char *own = name_of(d->where);
@@ -1165,6 +1207,9 @@ static void find_own(struct data *d, const struct settings *s) {
 static int data_find(struct data *d, const struct settings *s, int draws) {
   const int own = s->command->bit == OWN, mnist = !own && s->command->bit != CIFAR10;
   memset(d, 0, sizeof *d);
+  for (int o = 0; o < OPTION_COUNT && s->program && s->command->bit & TRAIN; o++)
+    if (options[o].kind == TEXT && (options[o].commands & UNNOTED) != UNNOTED)
+      need_notable(s->v[o].text);
   if (own) find_own(d, s);
   else if (!find_known(d, s, draws)) return 0;
   if (d->train.channels > 4) fail("%s: images of more than four channels", d->where);
@@ -1410,6 +1455,12 @@ static nn_param first_weights(nn_model *m) {
 static struct word class_name(const nn_model *m, int k) {
   struct word w = {"?"};
   nn_class_name(m, k, w.text, sizeof w.text);
+  return w;
+}
+/* The same in 30 bytes, for captions with more in them: cut between characters, too. */
+static struct word short_name(const nn_model *m, int k) {
+  struct word w = {"?"};
+  nn_class_name(m, k, w.text, 31);
   return w;
 }
 
@@ -1794,8 +1845,8 @@ static void show_answers(struct page *p, const char *title, nn_model *m, const n
     if (nn_gather(d, &index, 1, NULL, NULL, x, &label) || nn_predict(m, &b, &found, share))
       fail("%s", nn_error(m));
     const struct word class = class_name(m, label), taken = class_name(m, found);
-    item(p, word_of("%d: %.36s", images[i], class.text).text,
-         word_of("%.36s %s", taken.text, percent((double)share[found]).text).text,
+    item(p, word_of("%d: %s", images[i], short_name(m, label).text).text,
+         word_of("%s %s", short_name(m, found).text, percent((double)share[found]).text).text,
          found == label ? "right" : "wrong");
     put_grid(p, &(struct grid){.x = x, .dim = dim, .most = PIXELS});
     item_end(p);
@@ -1818,7 +1869,7 @@ static int64_t *show_confusion(struct page *p, nn_model *m, const nn_dataset *d)
   must(m, nn_confusion(m, d, counts));
   heads[0] = "class";
   for (int k = 0; k < classes; k++) {
-    snprintf(names[k].text, sizeof names[k].text, "%.40s|count", class_name(m, k).text);
+    snprintf(names[k].text, sizeof names[k].text, "%.40s|count", short_name(m, k).text);
     heads[k + 1] = names[k].text;
   }
   for (size_t i = 0; i < n * n; i++) {
@@ -2471,12 +2522,14 @@ static nn_status load_last(const char *folder, nn_load_result *loaded, nn_messag
 static void make_model(struct run *r, nn_config *c) {
   const char *from = r->s.v[OPT_FROM].text;
   const struct line data = line_of("%s\n%08lx", r->d->name, (unsigned long)r->d->crc);
+  const struct word range = word_of("%g %g", (double)r->d->least, (double)r->d->greatest);
   nn_weights w;
   r->m = build_model(&r->s, c, r->d, r->total);
   must(r->m, nn_get_config(r->m, c));
   give(&r->s, OPT_ISA, nn_isa_name(c->isa));
   must(r->m, nn_set_note(r->m, "data", data.text));
   if (r->d->class_names.size) must(r->m, nn_set_note(r->m, "classes", r->d->class_names.data));
+  if (r->d->train.values) must(r->m, nn_set_note(r->m, "range", range.text));
   for (int k = 0; k < LOG_COLUMNS; k++)
     text_add(&r->log, "%s%c", log_columns[k].name, k + 1 < LOG_COLUMNS ? ',' : '\n');
   if (!*from) return;
@@ -3280,7 +3333,7 @@ static int last_of(nn_model *m, const char *kinds) {
 
 /* "14: frog" */
 static struct word image_name(const struct look *l, int image) {
-  return word_of("%d: %.30s", image, class_name(l->m, label_of(&l->d.test, image)).text);
+  return word_of("%d: %s", image, short_name(l->m, label_of(&l->d.test, image)).text);
 }
 /* The probability that an image's own class has in a row of them. */
 static double share_of(const struct look *l, const nn_real *share, int image) {
@@ -3659,7 +3712,7 @@ static void lead_back(struct look *l, int evolves) {
     for (int k = 0; k < 2 * all && shown < (n.rank == 3 ? most : most / 4); k++) {
       const int map = k % all, active = peaks[l->own][map * per_map].value > 0;
       if (one < 0 ? active != (k < all) : k != one) continue;
-      item(&l->page, is_output ? word_of("%d: %.30s", map, class_name(l->m, map).text).text
+      item(&l->page, is_output ? word_of("%d: %s", map, short_name(l->m, map).text).text
                                : word_of("%d", map).text, active ? NULL : "not active", NULL);
       for (int s = first; s < end; s++)
         put_units(l, &l->stage[s], nodes[i], map, peaks[s] + map * per_map, per_map, &t);

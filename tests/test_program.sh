@@ -572,7 +572,7 @@ for file in column.idx column-*.npy; do
   ok "predict reads $file, labels of shape [50,1]" cmp out out.flat
 done
 column 25 2 > pairs.idx
-refused 1 'labels: not one label, or row of labels, for each of the 50 images' \
+refused 1 'labels: not one label, or row of labels, for each of the 50 images: there are 25' \
   predict whole/last.nn $test_set-images-idx3-ubyte --labels pairs.idx
 refused 2 'labels goes with one file of images' \
   predict whole/last.nn pairs.idx pairs.idx --labels pairs.idx
@@ -684,6 +684,27 @@ run predict own photos/light/3.pgm --top 1
 ok 'the model knows the names' grep -Eq '^photos/light/3.pgm  light [01]' out
 run "${own[@]}" --test photos --out own2
 ok 'test images of their own' test $rc = 0 -a "$(grep -c 'held out' out)" = 0
+rm photos/dark/readme.txt
+mkdir -p photos/empty more/other
+run "${own[@]}" --out own3
+ok 'a sub-folder without pictures is told' grep -q '^nn: photos: without pictures, and so no classes: empty$' err
+run predict own3 photos/light/3.pgm --top 1
+ok 'and takes no number' grep -Eq '^photos/light/3.pgm  light [01]' out
+rmdir photos/empty && cp photos/light/3.pgm more/other
+refused 1 'more has other sub-folders than the training images' "${own[@]}" --test more --out own4
+latin=$(printf 'f\374r')
+mkdir -p "foreign/$latin" "$latin" && cp photos/light/3.pgm "foreign/$latin"
+refused 1 ': a name that is not UTF-8' train --images foreign --out own4
+refused 1 ': a name that is not UTF-8' train --images "$latin" --out own4
+mkdir -p 'foreign/a	b' && cp photos/light/3.pgm 'foreign/a	b'
+refused 1 'a.b: its folder.s name has a control character' train --images foreign --out own4
+ok 'refused before anything is written' test ! -e own4
+long=$(printf 'x'; for ((i = 0; i < 14; i++)); do printf '\346\227\245'; done) # 43 bytes
+mkdir signs && cp -r photos/dark "signs/$long" && cp -r photos/light "signs/y$long"
+run train --images signs --steps 5 --batch 4 --cell mlp --hidden 8 --quiet --out signed
+run look confusion signed --quiet
+cat signed/report.html signed/look/* | iconv -f UTF-8 -t UTF-8 > signed.txt 2> err
+ok 'long names are cut between characters' test $rc = 0 -a ! -s err -a -s signed.txt
 run train --images set/mnist/train-images-idx3-ubyte --labels set/mnist/train-labels-idx1-ubyte \
   --test set/mnist/t10k-images-idx3-ubyte --test-labels set/mnist/t10k-labels-idx1-ubyte \
   --cell gru --steps 5 --hidden 8 --quiet --out pairs
@@ -711,6 +732,20 @@ refused 1 'below.npy: label -1 of sample 0 is not 0 .. 999' train --images two.n
 { npy '|u1' '20,'; classes 20; } > twenty.npy
 run train --images reals.npy --labels twenty.npy --cell mlp --hidden 4 --steps 2 --quiet --out reals
 "$nn" convert reals scaled/ > out
+"$nn" info reals > info
+ok 'a model notes what its numbers are' grep -q '^range: 0 129.004$' info
+{ npy '|u1' '20,'; classes 20 | tr '\0' '\1'; } > ones.npy
+run train --images reals.npy --labels ones.npy --cell mlp --hidden 4 --steps 2 --quiet --out ones
+ok 'labels that begin with 1 are told' grep -q 'reals.npy: its labels begin with 1,' err
+ok 'and numbers that are none of pictures' grep -q \
+  "reals.npy: its numbers are 0 .. 129.004, not 0 .. 1 .*: train on x.astype('uint8')" err
+{ npy '<f4' '20, 2'; for ((i = 0; i < 20; i++)); do printf '\0\0\0\0\0\0\200\077'; done; } > hot.npy
+refused 1 'hot.npy: not one label for each image, but 2; of one-hot rows save y.argmax\(1\)' \
+  train --images reals.npy --labels hot.npy --out unborn
+{ npy '<f2' '20, 28, 28'; for ((i = 0; i < 3920; i++)); do printf '\0\70\0\74\0\0\0\64'; done; } > halves.npy
+{ npy '>u2' '20,'; for ((i = 0; i < 20; i++)); do printf "\\x00\\x$((i % 4))"; done; } > words.npy
+run train --images halves.npy --labels words.npy --cell mlp --hidden 4 --steps 2 --quiet --out halves
+ok 'halves are images, and words of the other byte order labels' test $rc = 0 -a ! -s err
 ok 'images of 32x32 that are no bytes are standardised by what they hold' test \
   "$(tail -c 4 scaled/normalise1.mean.npy | od -An -tf4 | awk '{ print ($1 > 80 && $1 < 90) }')" = 1
 mkdir likeness && cp set/mnist/*-ubyte likeness
