@@ -1944,7 +1944,6 @@ struct run {
   nn_message why;           /* it diverged */
   /* in a study: */
   int differs;              /* the option in which it is another run; -1: its note is no command */
-  char seed[24];            /* what s.v[OPT_SEED] points to */
   const char *again;        /* the words that go on with it; else NULL */
 };
 
@@ -2836,10 +2835,9 @@ static enum state find_run(const struct study *st, const struct trial *t, double
   enum state state = OTHER_RUN;
   memset(r, 0, sizeof *r);
   r->differs = -1;
-  snprintf(r->seed, sizeof r->seed, "%.0f", seed);
   r->s = t->s;
-  give(&r->s, OPT_SEED, r->seed);
-  strcpy(r->folder, path_of("%s/%s/seed-%s", st->page.folder.text, t->name, r->seed).text);
+  give(&r->s, OPT_SEED, keep(word_of("%.0f", seed).text));
+  strcpy(r->folder, path_of("%s/%s/seed-%.0f", st->page.folder.text, t->name, seed).text);
   if (!holds_run(r->folder)) return NOT_RUN;
   if (load_last(r->folder, &loaded, &why)) return DAMAGED;
   if (noted_settings(loaded.model, &s, &why)) {
@@ -2914,7 +2912,7 @@ static int take_run(struct study *st, struct trial *t, double seed, int asked) {
     stopped = run_train(&r);
     state = DONE;
     if (!stopped && !is_set(st->typed, OPT_QUIET))
-      fprintf(stderr, "%s, seed %s: %s%s, %s\n", t->name, r.seed, result_line(&r).text,
+      fprintf(stderr, "%s, seed %.0f: %s%s, %s\n", t->name, seed, result_line(&r).text,
               diverged(&r) ? ", diverged" : "", duration(r.seconds).text);
   }
   if (state == DONE && !stopped) state = add_result(t, r.m);
@@ -3109,12 +3107,12 @@ static void choose(struct study *st, const char *names) {
     const struct word name = word_of("%.*s", (int)n, at);
     struct word meant;
     const int whole = find_word(all.data, name.text, &meant);
-    int found = whole >= 0;
-    if (found) st->trials[whole].unasked = 0; /* a row's whole name means no other */
-    for (int i = 0; i < st->count && whole < 0; i++) {
+    int found = 0;
+    for (int i = 0; i < st->count; i++) {
       struct trial *t = &st->trials[i];
       const int begun = strncmp(t->name, at, n) == 0 && (t->name[n] == '-' || n == 1);
-      if (begun || strcmp(name.text, "all") == 0) t->unasked = 0, found = 1;
+      if (whole >= 0 ? whole != i : !begun && strcmp(name.text, "all") != 0) continue;
+      t->unasked = 0, found = 1; /* a row's whole name means no other */
     }
     if (!found)
       wrong("experiment", "there is no row '%s' (nn experiment --list lists them)%s", name.text,
@@ -3143,54 +3141,50 @@ static void list_rows(const struct study *st) {
 /* ---- sweeps ---- */
 
 enum { MOST_VALUES = 64 };
-typedef char value_list[MOST_VALUES][64];
 
 /* Makes a list of LOW:HIGH or LOW:HIGH:COUNT, whose parts it has; returns how many. What lies
  * between the ends is written for people. */
-static int spread_range(const struct settings *typed, enum option o, value_list list, int parts) {
+static int spread_range(const struct settings *typed, enum option o, const char **list, int parts) {
   const int whole = options[o].kind == WHOLE;
-  const double low = strtod(list[0], NULL), high = strtod(list[1], NULL);
+  const char *const last = list[1];
+  const double low = strtod(list[0], NULL), high = strtod(last, NULL);
   double count = is_set(typed, OPT_RANDOM) ? MOST_VALUES : 3;
-  char last[sizeof *list];
   int n = 1;
-  if (parts < 2 || parts > 3 || !(low < high) || (parts == 3 && !read_number(list[2], &count)) ||
+  if (parts > 3 || !(low < high) || (parts == 3 && !read_number(list[2], &count)) ||
       count != floor(count) || count < 2 || count > MOST_VALUES)
     refuse(typed, "--%s '%s' is no range LOW:HIGH or LOW:HIGH:COUNT with COUNT from 2 to %d",
            options[o].name, typed->v[o].text, MOST_VALUES);
-  strcpy(last, list[1]);
   for (int k = 1; k < count - 1; k++) {
     const double share = k / (count - 1);
     const double v = low > 0 && high >= 10 * low ? low * pow(high / low, share)
                                                  : low + (high - low) * share;
-    snprintf(list[n], sizeof *list, "%.*g", whole ? 17 : 4, whole ? floor(v + .5) : v);
-    const double rounded = strtod(list[n], NULL);
-    if (rounded < low || rounded > high) snprintf(list[n], sizeof *list, "%.17g", v);
+    const struct word shown = word_of("%.*g", whole ? 17 : 4, whole ? floor(v + .5) : v);
+    const double rounded = strtod(shown.text, NULL);
+    list[n] = keep(rounded < low || rounded > high ? word_of("%.17g", v).text : shown.text);
     n += strcmp(list[n], list[n - 1]) != 0;
   }
   n -= strcmp(list[n - 1], last) == 0;
-  strcpy(list[n], last);
+  list[n] = last;
   return n + 1;
 }
 
 /* Reads an option's values; returns how many. */
-static int read_values(const struct settings *typed, enum option o, value_list list) {
-  const char *text = typed->v[o].text, *end = text;
+static int read_values(const struct settings *typed, enum option o, const char **list) {
+  const char *const text = typed->v[o].text;
   struct settings s;
   int count = 0;
-  for (const char *at = text; at && count < MOST_VALUES; at = *end ? end + 1 : NULL) {
-    end = at + strcspn(at, o == OPT_AUGMENT ? "/" : ",:");
-    if (end - at >= (int)sizeof *list)
-      refuse(typed, "--%s: the value %.20s.. has more than %zu bytes", options[o].name, at,
-             sizeof *list - 1);
-    snprintf(list[count++], sizeof *list, "%.*s", (int)(end - at), at);
+  for (char *at = keep(text), *end; at; at = end) {
+    if (count == MOST_VALUES) refuse(typed, "--%s has more than %d values", options[o].name, count);
+    list[count++] = at;
+    end = strpbrk(at, o == OPT_AUGMENT ? "/" : ",:");
+    if (end) *end++ = 0;
   }
-  if (*end) refuse(typed, "--%s has more than %d values", options[o].name, MOST_VALUES);
   if (strchr(text, ':')) count = spread_range(typed, o, list, count);
   for (int k = count - 1; k >= 0; k--) { /* the last one first: a range's ends were typed */
     if (!*list[k] && o == OPT_AUGMENT) continue; /* there it means none */
     const nn_message why = set_option(&s, o, list[k]);
     if (*why.text) refuse(typed, "--%s '%s': '%s' %s", options[o].name, text, list[k], why.text);
-    if (options[o].kind == WHOLE) snprintf(list[k], sizeof *list, "%.0f", s.v[o].number);
+    if (options[o].kind == WHOLE) list[k] = keep(word_of("%.0f", s.v[o].number).text);
   }
   return count;
 }
@@ -3199,7 +3193,7 @@ static int read_values(const struct settings *typed, enum option o, value_list l
 static void add_combinations(struct study *st) {
   const struct settings *typed = st->typed;
   const int wanted = whole_or(typed, OPT_RANDOM, 0);
-  value_list *values = allocate(OPTION_COUNT, sizeof *values);
+  const char *values[OPTION_COUNT][MOST_VALUES];
   int count[OPTION_COUNT];
   struct settings base = *typed;
   double all = 1;
@@ -3216,7 +3210,8 @@ static void add_combinations(struct study *st) {
     refuse(typed, "--random draws among an option's values: give one a list or LOW:HIGH");
   if (wanted > all) note("--random %d: there are only %.0f combinations", wanted, all);
   for (uint32_t k = 0; k < most; k++) {
-    struct text name = {0}, line = {0};
+    struct settings s = base;
+    struct text name = {0};
     uint32_t rest = (uint32_t)all;
     uint32_t at = most < all ? nn_shuffled((uint64_t)number_of(typed, OPT_SEED), 0, rest, k) : k;
     for (int o = 0; o < OPTION_COUNT; o++) { /* the last option moves first */
@@ -3224,14 +3219,13 @@ static void add_combinations(struct study *st) {
       const char *value = values[o][at / (rest /= (uint32_t)count[o])];
       at %= rest;
       text_add(&name, "%s%s=%s", name.size ? "," : "", options[o].name, value);
-      if (*value) text_add(&line, "--%s %s ", options[o].name, value);
+      if (*value) give(&s, (enum option)o, value);
     }
     if (name.size >= sizeof st->trials->name)
-      fail("a combination has a name that is too long: %s", name.data);
-    add_trial(st, name.size ? name.data : "run", &base, line.size ? line.data : "");
-    text_free(&name), text_free(&line);
+      fail("give fewer options several values: a folder's name is too long: %s", name.data);
+    add_trial(st, name.size ? name.data : "run", &s, "");
+    text_free(&name);
   }
-  free(values);
 }
 
 /* ---- the commands ---- */

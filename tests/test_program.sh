@@ -854,7 +854,7 @@ run train --resume away --steps 20 --images elsewhere2 --quiet
 ok 'a run goes on with its images, wherever they are' test $rc = 0 -a \
   "$(tail -n 1 away/log.csv | cut -d , -f 1)" = 20
 digits=$(printf '.%070d' 1)
-refused 2 "lr: the value .00000000000000000.* has more than 63 bytes" mnist "--lr=$digits,1"
+refused 2 "lr '.00.*,1': '.00000000000000000.*' is not a number from 1e-09" mnist "--lr=$digits,1"
 run mnist --cell cnn --data set --kernel1 01,3 --maps1 2 --maps2 2 --hidden 4 --steps 2 --batch 8 --quiet --out zeros
 ok 'a row is named by the number' test $rc = 0 -a -d zeros/kernel1=1 -a -d zeros/kernel1=3
 mkdir -p tints/red tints/blue
