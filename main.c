@@ -1983,7 +1983,10 @@ static struct line model_path(const char *operand) {
     fail("%s has weights alone, no layers: make a model of it by "
          "nn convert %s model.nn --net RUN|MODEL, which has the layers", operand, operand);
   const struct line path = path_of(is_folder(operand) ? "%s/best.nn" : "%s", operand);
-  if (is_folder(operand) && !file_exists(path.text)) refuse_old(operand);
+  if (is_folder(operand) && !file_exists(path.text)) {
+    refuse_old(operand);
+    fail("%s is not the folder of a run: best.nn is missing", operand);
+  }
   return path;
 }
 
@@ -2122,7 +2125,7 @@ static int noted_settings(nn_model *m, struct settings *s, nn_message *why) {
   enum { WORDS = 2 * OPTION_COUNT + 2 };
   const char *list[WORDS], *command = nn_note(m, "command");
   nn_isa isa;
-  snprintf(why->text, sizeof why->text, "it does not note the command line of a run");
+  snprintf(why->text, sizeof why->text, "it does not say which command of nn trained it");
   if (!command) return 0;
   const int count = split(keep(command), list, WORDS);
   const struct command *c = count > 1 ? find_command(list[1]) : NULL;
@@ -2323,7 +2326,7 @@ static int on_step(void *user, nn_model *m, const nn_progress *p, const nn_evalu
   r->seconds += time - r->mark;
   if (p->left_out == 1 && step->rows == 0) {
     clear_live(r);
-    note("left out, as every step like it: %s", nn_error(m));
+    note("a step is left out, as others like it will be: %s", nn_error(m));
   }
   r->sum.loss += step->loss * (double)step->rows;
   r->sum.correct += step->correct;
@@ -2478,8 +2481,8 @@ static int run_train(struct run *r) {
   if (is_done(r) || (diverged(r) && r->again)) run_finish(r);
   write_report(r);
   if (r->progress.left_out && !diverged(r))
-    note("%s of %s steps were left out", grouped((double)r->progress.left_out).text,
-         grouped((double)r->progress.step).text);
+    note("%s of %s steps were left out, as --keep-going asks for",
+         grouped((double)r->progress.left_out).text, grouped((double)r->progress.step).text);
   if (is_done(r) || diverged(r)) return 0;
   struct text t = {0};
   text_word(&t, s->program ? s->program : "nn");
@@ -2562,7 +2565,7 @@ static void load_checkpoint(struct run *r, const nn_config *c) {
   if (!log || !state ||
       sscanf(state, "%39lf %39lf %lld %lld", &r->seconds, &r->sum.loss, &correct, &rows) != 4 ||
       !(r->seconds >= 0 && isfinite(r->seconds)))
-    fail("%s does not note the log of its run", last.text);
+    fail("%s cannot be resumed: the notes of its run are missing or damaged", last.text);
   r->sum.correct = correct, r->sum.rows = rows;
   text_put(&r->log, log);
   if (r->progress.best_step && nn_load(best.text, c, &best_one, NULL)) {
@@ -2573,8 +2576,8 @@ static void load_checkpoint(struct run *r, const nn_config *c) {
   nn_destroy(best_one.model);
   must(r->m, nn_get_optimizer(r->m, &o));
   if (r->total < r->progress.step)
-    fail("%s is at step %lld already, and so cannot be one of %lld", r->folder,
-         (long long)r->progress.step, (long long)r->total);
+    fail("%s is at step %lld already and cannot end at step %lld: give more --steps or --epochs",
+         r->folder, (long long)r->progress.step, (long long)r->total);
   if (o.schedule.total != r->total && r->index && !is_set(&r->s, OPT_VALIDATION))
     r->progress.best_step = 0; /* it was the best on another sample */
   o = optimizer_of(&r->s, r->total);
@@ -2621,8 +2624,8 @@ static void resume_settings(struct run *r, const struct settings *typed) {
   if (!noted_settings(loaded.model, s, &why)) fail("%s/last.nn: %s", r->folder, why.text);
   nn_destroy(loaded.model);
   if (s->command != typed->command)
-    fail("%s is of nn %s; resume it by nn %s --resume", r->folder, s->command->name,
-         s->command->name);
+    fail("%s was begun by nn %s: go on with it by nn %s --resume %s", r->folder, s->command->name,
+         s->command->name, r->folder);
   if (typed->v[OPT_STEPS].given && typed->v[OPT_EPOCHS].given)
     refuse(typed, "--epochs and --steps exclude each other");
   if (typed->v[OPT_STEPS].given) s->v[OPT_EPOCHS].text = "";
@@ -2701,7 +2704,7 @@ static int follow(void) {
     free(bytes);
     r.m = loaded.model, r.progress = loaded.progress;
     if (!knows_data(r.m, d.crc))
-      fail("a rank has other data than rank 0: %s from %s", d.name, d.where);
+      fail("this machine has other images than the first one: %s from %s", d.name, d.where);
     run_fit(&r); /* rank 0 says how it ended */
     run_free(&r);
     data_free(&d);
@@ -3205,7 +3208,8 @@ static void add_combinations(struct study *st) {
     all *= count[o] = read_values(typed, (enum option)o, values[o]);
   }
   const double most = wanted && wanted < all ? wanted : all;
-  if (most > 10000 || all > UINT32_MAX) refuse(typed, "%.0f combinations are too many", all);
+  if (most > 10000 || all > UINT32_MAX)
+    refuse(typed, "%.0f combinations: at most 10000 are trained, --random draws some", all);
   if (wanted && all == 1)
     refuse(typed, "--random draws among an option's values: give one a list or LOW:HIGH");
   if (wanted > all) note("--random %d: there are only %.0f combinations", wanted, all);
@@ -3256,7 +3260,8 @@ static int study_command(struct settings *typed, const char *const *words) {
   struct study st = {.typed = typed, .seeds = whole_of(typed, OPT_SEEDS)};
   struct word title = word_of(is_demo ? "Networks compared" : "Experiments");
   int status = 0;
-  if (is_set(typed, OPT_RESUME)) refuse(typed, "several runs go on by the command that began them");
+  if (is_set(typed, OPT_RESUME))
+    refuse(typed, "--resume is for one run: several go on by the command that began them");
   if (number_of(typed, OPT_SEED) + st.seeds - 1 > options[OPT_SEED].most)
     refuse(typed, "--seed %s and those after it are too large", typed->v[OPT_SEED].text);
   for (int i = 0; words[i]; i++) text_put(&st.again, i ? " " : ""), text_word(&st.again, words[i]);
@@ -3569,7 +3574,7 @@ static int nodes_of(const struct look *l, int beyond, int *nodes) {
                     (beyond && i == nn_output_node(l->m)))
       nodes[count++] = i;
   }
-  if (*name && !count) fail("the model has no layer '%s' (nn info lists them)", name);
+  if (*name && !count) fail("the model has no layer '%s' to look at (nn info lists them)", name);
   return count;
 }
 
@@ -4363,7 +4368,7 @@ static void save_int8(const struct settings *typed, nn_model *m, const char *pat
 }
 
 /* nn convert: reads a model, or weights and the net that they are for, and writes another file. */
-static int convert_command(const struct settings *s) {
+static int convert_command(struct settings *s) {
   const char *const from = s->operand[0], *const to = s->operand[1];
   const int comes_in = is_weights(from), by_order = is_set(s, OPT_BY_ORDER), form = form_of(to);
   nn_config c = nn_config_default();
@@ -4375,7 +4380,9 @@ static int convert_command(const struct settings *s) {
   if (comes_in && !is_set(s, OPT_NET))
     refuse(s, "--net is missing: %s has weights alone; for which net?", from);
   if (!comes_in && (is_set(s, OPT_NET) || by_order || o.keras))
-    refuse(s, "--net, --by-order and --keras take .safetensors, .npz and npy files, not %s", from);
+    refuse(s, "--net, --by-order and --keras go with .safetensors, .npz or a folder of npy, not %s",
+           from);
+  need_right(s, check_needs(s));
   if (is_set(s, OPT_INT8) && form != TO_C)
     refuse(s, "--int8 is for C source: %s does not end in .h", to);
   if (is_set(s, OPT_NAMES) && by_order) refuse(s, "--names and --by-order exclude each other");

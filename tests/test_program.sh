@@ -80,8 +80,8 @@ refused 2 'ends in one of .nn, .onnx, .safetensors, .npz, .h, /' convert model.n
 refused 2 'names is for files of weights: model.nn and x.onnx are models' convert model.nn x.onnx --names names
 refused 2 'int8 is for C source: x.nn does not end in .h' convert model.nn x.nn --int8
 refused 2 'names and --by-order exclude each other' convert w.npz x.nn --net x --names names --by-order
-refused 2 'npz and npy files, not model.onnx' convert model.onnx x.nn --by-order
-refused 2 'npz and npy files, not model.nn' convert model.nn x.npz --keras
+refused 2 'npz or a folder of npy, not model.onnx' convert model.onnx x.nn --by-order
+refused 2 'npz or a folder of npy, not model.nn' convert model.nn x.npz --keras
 NN_ISA=sse3 refused 2 'NN_ISA.*is none of' mnist
 case $(uname -m) in x86_64 | i?86) other=neon ;; *) other=sse2 ;; esac
 refused 2 'cannot run here' mnist --isa $other
@@ -154,7 +154,7 @@ refused 1 '' info set/mnist/train-images-idx3-ubyte
 mkfifo pipe
 refused 1 'pipe: not a regular file' info pipe
 refused 1 'pipe: not a regular file' predict pipe set/mnist/t10k-images-idx3-ubyte
-refused 1 'set/best.nn: ' info set
+refused 1 'set is not the folder of a run: best.nn is missing' info set
 
 # ---- a short run leaves everything behind ----
 figures() { grep -c "^{\"kind\":\"$1\"" "$2"; } # figures KIND REPORT: how many it has
@@ -758,7 +758,7 @@ run mnist --data set --cell gru --hidden 8 --from pairs --steps 2 --batch 8 --qu
 ok '--from takes the folder of a run' test $rc = 0 -a "$(grep -c 'arrays come from pairs;' err)" = 1
 refused 1 '2 of another shape, first linear1.weight' mnist --data set --cell mlp --from pairs \
   --steps 2 --quiet --out no
-refused 1 'born is at step 2 already, and so cannot be one of 1' mnist --resume born --data set \
+refused 1 'born is at step 2 already and cannot end at step 1: give more --steps' mnist --resume born --data set \
   --steps 1 --quiet
 refused 2 '--epochs and --steps exclude each other' mnist --resume born --data set --steps 9 --epochs 2
 ok 'neither is noted' test "$("$nn" info born/last.nn | grep -c -- '--steps 2 ')" = 1

@@ -201,7 +201,7 @@ run "${words[@]}" --clip-value .001 --lr .01 --out clipped
 ok 'a lower rate and clipping help' test $rc = 0 -a ! -s err
 run mnist --resume diverged --quiet --keep-going
 ok 'keeping going leaves out what diverges' test $rc = 0 -a "$(wc -l < err)" = 2
-ok 'and tells what' grep -q "left out, as every step like it: step $step: the " err
+ok 'and tells what' grep -q "a step is left out, as others like it will be: step $step: the " err
 ok 'and how often' grep -Eq '[1-9][0-9]* of 60 steps were left out' err
 run "${words[@]:0:3}" "${words[@]:4}" --lr 1 --test-every 60 --keep-going --out useless
 ok 'without a finite test loss there is no best model, which is an error' test $rc = 1 -a \
