@@ -476,6 +476,18 @@ static const char *name_of(const char *path) {
 static int by_name(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
+/* Whether a path ends in a link that leads back to a folder on the way to it. */
+static int leads_back(const char *path) {
+  struct stat s, above;
+  if (stat(path, &s) || !s.st_ino) return 0; /* 0: the system has no such numbers */
+  for (const char *end = path + 1; *end; end++)
+    if (strchr(separators, *end) &&
+        stat(path_of("%.*s", (int)(end - path), path).text, &above) == 0 &&
+        above.st_ino == s.st_ino && above.st_dev == s.st_dev)
+      return 1;
+  return 0;
+}
+
 /* What a folder holds, in order, hidden names left out, and a NULL behind them. */
 static char **names_in(const char *folder) {
   DIR *d = opendir(folder);
@@ -500,8 +512,9 @@ static void each_file(const char *folder, void (*call)(void *user, const char *p
   if (++deep > 64) fail("%.99s..: folders within folders, more than 64 deep", folder);
   for (char **n = names; *n; free(*n++)) {
     const struct line path = in_folder(folder, *n);
-    if (is_folder(path.text)) each_file(path.text, call, user);
-    else call(user, path.text);
+    if (!is_folder(path.text)) call(user, path.text);
+    else if (!leads_back(path.text)) each_file(path.text, call, user);
+    else note("left out: %s, a link to a folder that it is in", path.text);
   }
   free(names);
   deep--;
@@ -1407,14 +1420,20 @@ static nn_model *build_model(const struct settings *s, const nn_config *c, const
   return m;
 }
 
-static void count_npy(void *user, const char *path) { *(int *)user += ends_with(path, ".npy"); }
+/* Counts npy files, and all files. */
+static void count_npy(void *user, const char *path) {
+  int *count = user;
+  count[0] += ends_with(path, ".npy");
+  if (++count[1] > 10000)
+    fail("no run, model or folder of npy files: more than 10000 files, as far as %s", path);
+}
 
 /* Whether a file, or a folder of npy files, has weights alone, without layers. */
 static int is_weights(const char *path) {
-  int files = 0;
+  int files[2] = {0};
   if (is_folder(path) && !file_exists(in_folder(path, "best.nn").text))
-    each_file(path, count_npy, &files);
-  return files || ends_with(path, ".safetensors") || ends_with(path, ".npz");
+    each_file(path, count_npy, files);
+  return files[0] || ends_with(path, ".safetensors") || ends_with(path, ".npz");
 }
 
 /* Refuses an ONNX file where only nn's own can be opened. */
@@ -4235,13 +4254,11 @@ static int save_npy(void *user, const nn_stored *s) {
 }
 static nn_status save_folder(nn_model *m, const char *names, const char *path) {
   struct text npz = {0};
-  int files = 0;
   if (is_folder(path) && holds_run(path)) fail("%s holds a run: give another folder", path);
+  if (is_weights(path)) note("%s has npy files already: those with other names stay", path);
   must(m, nn_export_npz(m, names, append_bytes, &npz));
   nn_list_weights(npz.data, npz.size, save_npy, (void *)(uintptr_t)path, NULL);
   text_free(&npz);
-  each_file(path, count_npy, &files);
-  if (files > nn_param_count(m)) note("%s has other npy files, too", path);
   return NN_OK;
 }
 

@@ -209,7 +209,7 @@ ok 'a name may have a folder' test $rc = 0 -a -s named/the/last.npy -a ! -e name
 run convert named back.nn --net runs/lstm-001 --names names
 ok 'and comes back' same_weights back.nn runs/lstm-001/best.nn
 run convert runs/lstm-001 named
-ok 'files that were there are told of' grep -q '^nn: named has other npy files, too$' err
+ok 'files that were there are told of' grep -q '^nn: named has npy files already: those with other names stay$' err
 run convert named x.nn --net runs/lstm-001 --by-order
 ok 'a folder has no order to go by' test $rc = 1 -a "$(grep -c 'by order: linear1.bias of the file' err)" = 1
 printf '../last=linear1.bias' > names
@@ -682,6 +682,14 @@ ok 'what is no picture is told, by name' grep -q '1 files left out .*: photos/da
 ok 'so is what is held out' grep -q 'A tenth of the images is held out' out
 run predict own photos/light/3.pgm --top 1
 ok 'the model knows the names' grep -Eq '^photos/light/3.pgm  light [01]' out
+run predict own sorted
+ln -s . sorted/again && ln -s ../../sorted sorted/gray/back
+ok 'a folder that a link leads back to is not read again' test $rc = 0 -a "$(wc -l < out)" = 5 -a \
+  "$(grep -Ec 'left out: sorted/(again|gray/back), a link to a folder that it is in' err)" = 2
+rm sorted/again sorted/gray/back
+mkdir many && (cd many && seq 10001 | xargs touch)
+refused 1 'no run, model or folder of npy files: more than 10000 files, as far as many/' info many
+rm -r many
 run "${own[@]}" --test photos --out own2
 ok 'test images of their own' test $rc = 0 -a "$(grep -c 'held out' out)" = 0
 rm photos/dark/readme.txt
