@@ -4491,14 +4491,15 @@ struct predictor {
   nn_model *m;
   nn_node_info in;
   int dim[3], classes, several; /* several: more than one file */
-  int in_folder, shown, right, labelled;
-  char fitted[400]; /* the first picture that was not of the model's size, and its own */
+  const char *folder;           /* that is walked; NULL: none */
+  int shown, right, labelled, unread, fitted;
+  struct line unknown; /* the last of its sub-folders that no class has the name of */
 };
 
 enum { BATCH = 256 };
 
-/* A line for each image of a set. */
-static void predict_set(struct predictor *p, const nn_dataset *d, const char *name) {
+/* A line for each image of a set. label: of all that have none of their own; -1: there is none. */
+static void predict_set(struct predictor *p, const nn_dataset *d, const char *name, int32_t label) {
   const int top = whole_of(p->s, OPT_TOP) < p->classes ? whole_of(p->s, OPT_TOP) : p->classes;
   const size_t each = (size_t)(p->dim[0] * p->dim[1] * p->dim[2]);
   nn_real *x = allocate(BATCH * (each + (size_t)top), sizeof *x), *share = x + BATCH * each;
@@ -4507,19 +4508,20 @@ static void predict_set(struct predictor *p, const nn_dataset *d, const char *na
     n = d->count - first < BATCH ? d->count - first : BATCH;
     const nn_batch b = {.n = n, .x = {x}};
     for (int k = 0; k < n; k++) index[k] = first + k;
-    if (nn_gather(d, index, n, NULL, NULL, x, NULL)) fail("%s: cannot be read", name);
+    must(p->m, nn_gather(d, index, n, NULL, NULL, x, NULL));
     must(p->m, nn_predict_top(p->m, &b, top, found, share));
     for (int k = 0; k < n; k++) {
       if (isnan(share[k * top]))
-        fail("%s: the answer for image %d is not a number", name, first + k);
+        fail("%s: the model's answer for image %d is not a number", name, first + k);
       if (d->count > 1) printf("%s[%d]", p->several ? name : "", first + k);
       else printf("%s", name);
       for (int c = k * top; c < (k + 1) * top; c++)
         printf("  %s %.4f", class_name(p->m, found[c]).text, (double)share[c]);
-      if (d->labels) {
-        printf("  is %s", class_name(p->m, d->labels[first + k]).text);
+      if (d->labels) label = d->labels[first + k];
+      if (label >= 0) {
+        printf("  is %s", class_name(p->m, label).text);
         p->labelled++;
-        p->right += d->labels[first + k] == found[k * top];
+        p->right += label == found[k * top];
       }
       putchar('\n');
     }
@@ -4528,60 +4530,91 @@ static void predict_set(struct predictor *p, const nn_dataset *d, const char *na
   free(x), free(found);
 }
 
-/* The images of an npy, IDX or CIFAR-10 file, with the labels that it or --labels has. */
-static void read_set(const struct predictor *p, struct text *file, const char *name,
-                     nn_dataset *d) {
+/* The class of images in a sub-folder of the folder that is walked, by its name; -1: none. */
+static int class_of(struct predictor *p, const char *path) {
+  const char *sub = p->folder ? path + strlen(p->folder) + 1 : "";
+  const struct line name = line_of("%.*s", (int)strcspn(sub, separators), sub);
+  struct line class;
+  if (!sub[strlen(name.text)]) return -1;
+  for (int k = 0; k < p->classes; k++) {
+    nn_class_name(p->m, k, class.text, sizeof class.text);
+    if (strcmp(class.text, name.text) == 0) return k;
+  }
+  if (strcmp(name.text, p->unknown.text) != 0)
+    note("%s/%s: the model has no class of this name to compare with", p->folder, name.text);
+  p->unknown = name;
+  return -1;
+}
+
+/* The images of an npy, IDX or CIFAR-10 file, with the labels that it or --labels has; what is
+ * wrong, or "". */
+static struct line read_set(const struct predictor *p, const struct text *file, const char *name,
+                            nn_dataset *d) {
   const char *given = p->s->v[OPT_LABELS].text;
   const int *dim = p->dim, is_cifar = ends_with(name, ".bin");
-  nn_array a, labels = {0};
+  const size_t each = (size_t)(dim[0] * dim[1] * dim[2]);
+  nn_array a, labels = {.count = 0};
   nn_message why;
-  if (!is_cifar) a = parse_array(file, name);
-  else if (nn_cifar10_parse(file->data, file->size, dim[0] == 1, NULL, &a, &labels, &why))
-    fail("%s: %s", name, why.text);
-  if (a.count == 0) fail("%s: no images are in it", name);
+  if (is_cifar ? nn_cifar10_parse(file->data, file->size, dim[0] == 1, NULL, &a, &labels, &why)
+      : *file->data ? nn_npy_parse(file->data, file->size, NULL, &a, &why)
+                    : nn_idx_parse(file->data, file->size, NULL, &a, &why))
+    return line_of("%s: %s", name, why.text);
   if (a.rank == 2 && p->in.rank > 1 && a.dim[0] == (size_t)dim[1] && a.dim[1] == (size_t)dim[2])
     a.dim[2] = a.dim[1], a.dim[1] = a.dim[0], a.dim[0] = 1, a.rank = 3; /* one image */
   if (*given) {
     nn_array_free(&labels);
     labels = read_array(given);
   }
-  if (nn_dataset_from_arrays(&a, labels.data ? &labels : NULL, d, &why))
-    fail("%s: %s", name, why.text);
+  snprintf(why.text, sizeof why.text, "no images are in it");
+  const int failed = !a.count || nn_dataset_from_arrays(&a, labels.data ? &labels : NULL, d, &why);
+  nn_array_free(&a), nn_array_free(&labels); /* empty, where d has them */
+  if (failed) return line_of("%s: %s", name, why.text);
   if (d->labels) count_classes(d, p->classes, *given ? given : name);
   const nn_transform middle = {.gray = dim[0] == 1 && d->channels == 3,
                                .crop_height = is_cifar ? dim[1] : 0,
                                .crop_width = is_cifar ? dim[2] : 0};
   if (is_cifar || middle.gray) nn_dataset_transform(d, &middle, NULL);
+  if (d->channels != dim[0] || d->height != dim[1] || d->width != dim[2])
+    return line_of("%s: its images are %d x %d x %d, the model takes %s", name, d->channels,
+                   d->height, d->width, shape_of(p->in.dim, p->in.rank).text);
+  for (size_t i = 0; d->values && i < (size_t)d->count * each; i++)
+    if (!isfinite(d->values[i]))
+      return line_of("%s: image %zu holds NaN, an infinite number or one too large", name,
+                     i / each);
+  return (struct line){""};
 }
 
-/* Predicts a file of images, which its beginning tells from a picture. Much else that is in folders
- * begins with a zero (HEIC, MP4, icons), but not with IDX's two zeros and a type of 8 or more. */
+/* Predicts a file, whose beginning tells images from a picture. Much else that is in folders begins
+ * with a zero (HEIC, MP4, icons), but not with IDX's two zeros and a type of 8 or more. One of
+ * several that cannot be read does not keep the others from it; in a folder it may be anything. */
 static void predict_file(void *user, const char *name) {
   struct predictor *p = user;
-  struct text file = read_bytes(name);
+  const int *dim = p->dim, is_input = strcmp(name, "-") == 0;
+  int was[2] = {dim[1], dim[2]}, is_wrong = 1;
+  nn_dataset d = {.count = 0};
+  nn_array bytes = {.count = 0};
+  nn_message unread = {""};
+  if (!is_input) nn_file_read(name, SIZE_MAX / 2, NULL, &bytes, &unread);
+  struct text file = is_input ? read_bytes(name) : (struct text){bytes.data, bytes.count, 0};
   const int zeros = file.size && !*file.data &&
-                    (!p->in_folder || (file.size > 2 && !file.data[1] && file.data[2] >= 8));
-  nn_dataset d;
-  const int *dim = p->dim;
-  int was[2] = {dim[1], dim[2]};
-  if (ends_with(name, ".bin") || zeros || (file.size && *file.data == '\x93')) {
-    read_set(p, &file, name, &d);
+                    (!p->folder || (file.size > 2 && !file.data[1] && file.data[2] >= 8));
+  struct line why = {""};
+  if (*unread.text) {
+    why = line_of("%s", unread.text);
+  } else if (ends_with(name, ".bin") || zeros || (file.size && *file.data == '\x93')) {
+    why = read_set(p, &file, name, &d);
   } else if (p->in.rank == 1 || !read_picture(&file, p->dim, &d, was)) {
-    if (!p->in_folder) fail("%s is no picture, npy, IDX or CIFAR-10 file", name);
-    note("%s is no picture, and left out", name);
-    text_free(&file);
-    return;
+    why = line_of("%s is no picture, npy, IDX or CIFAR-10 file", name);
+    is_wrong = !p->folder;
+  } else if (is_set(p->s, OPT_LABELS)) {
+    refuse(p->s, "--labels is not for pictures: the folder that one is in is named as its class");
+  } else if ((was[0] != dim[1] || was[1] != dim[2]) && !p->fitted++) {
+    note("%s has %d x %d pixels: pictures are cut and scaled to %d x %d", name, was[1], was[0],
+         dim[2], dim[1]);
   }
-  if (d.channels != dim[0] || d.height != dim[1] || d.width != dim[2])
-    fail("%s: its images are %d x %d x %d, the model takes %s", name, d.channels, d.height, d.width,
-         shape_of(p->in.dim, p->in.rank).text);
-  const size_t each = (size_t)(dim[0] * dim[1] * dim[2]);
-  for (size_t i = 0; d.values && i < (size_t)d.count * each; i++)
-    if (!isfinite(d.values[i]))
-      fail("%s: image %zu holds NaN, an infinite number or one too large", name, i / each);
-  if (!*p->fitted && (was[0] != dim[1] || was[1] != dim[2]))
-    snprintf(p->fitted, sizeof p->fitted, "%.300s has %d x %d pixels", name, was[1], was[0]);
-  predict_set(p, &d, name);
+  if (!*why.text) predict_set(p, &d, name, class_of(p, name));
+  else if (!p->several) fail("%s", why.text);
+  else note("left out: %s", why.text), p->unread += is_wrong;
   nn_dataset_free(&d);
   text_free(&file);
 }
@@ -4604,16 +4637,18 @@ static int predict_command(struct settings *s) {
   p.dim[2] = p.in.dim[p.in.rank - 1];
   p.classes = out.dim[0];
   p.several = s->operands > 2 || is_folder(s->operand[1]);
-  if (is_set(s, OPT_LABELS) && p.several) refuse(s, "--labels goes with one file of images");
-  for (int i = 1; i < s->operands; i++)
-    if ((p.in_folder = is_folder(s->operand[i])) != 0) each_file(s->operand[i], predict_file, &p);
+  if (is_set(s, OPT_LABELS) && p.several)
+    refuse(s, "--labels is for one file of images: in a folder sub-folders are named as classes");
+  for (int i = 1; i < s->operands; i++) {
+    p.folder = is_folder(s->operand[i]) ? s->operand[i] : NULL;
+    if (p.folder) each_file(p.folder, predict_file, &p);
     else predict_file(&p, s->operand[i]);
-  if (!p.shown) fail("%s: no images are there", s->operand[1]);
+  }
   if (p.labelled)
     printf("accuracy %s (%d of %d)\n", percent((double)p.right / p.labelled).text, p.right,
            p.labelled);
-  if (*p.fitted)
-    note("%s: pictures are cut and scaled to %d x %d", p.fitted, p.dim[2], p.dim[1]);
+  if (p.unread) fail("files left out because they cannot be read: %d", p.unread);
+  if (!p.shown) fail("%s: no images are there", s->operand[1]);
   nn_destroy(p.m);
   return 0;
 }

@@ -574,7 +574,7 @@ done
 column 25 2 > pairs.idx
 refused 1 'labels: not one label, or row of labels, for each of the 50 images: there are 25' \
   predict whole/last.nn $test_set-images-idx3-ubyte --labels pairs.idx
-refused 2 'labels goes with one file of images' \
+refused 2 'labels is for one file of images: in a folder sub-folders are named as classes' \
   predict whole/last.nn pairs.idx pairs.idx --labels pairs.idx
 floats() { # floats BYTES..: an npy file of two 28x28 images of floats, the second begins with these
   npy '<f4' '2, 28, 28'
@@ -607,6 +607,10 @@ ok 'PGM and PPM are read, several files named' test $rc = 0 -a "$(cut -d ' ' -f 
   wc -l)" = 1 -a "$(cut -d ' ' -f 1 three | tr '\n' ' ')" = 'one.npy one.pgm one.ppm '
 run predict whole/best.nn pictures
 ok 'so is a folder, with those in it' test "$(sed 's|pictures/||; s|sub/||' out | cksum)" = "$(cksum < three)"
+refused 2 'labels is not for pictures' predict whole/best.nn one.pgm --labels column.idx
+mkdir -p numbered/3 && cp one.pgm numbered/3
+run predict whole/best.nn numbered
+ok 'a sub-folder may be named as a class by its number' grep -Eq '^numbered/3/one.pgm .*  is 3$' out
 "$nn" predict whole/best.nn - < one.pgm > out 2> err
 ok 'and standard input' test "$(cut -d ' ' -f 2- out)" = "$(head -n 1 three | cut -d ' ' -f 2-)"
 { printf 'P5\n56 60\n255\n'; head -c 3360 "$nn"; } > large.pgm
@@ -682,11 +686,26 @@ ok 'what is no picture is told, by name' grep -q '1 files left out .*: photos/da
 ok 'so is what is held out' grep -q 'A tenth of the images is held out' out
 run predict own photos/light/3.pgm --top 1
 ok 'the model knows the names' grep -Eq '^photos/light/3.pgm  light [01]' out
+run predict own photos --top 1
+ok 'what sub-folders tell is compared' test $rc = 0 -a "$(tail -n 1 out)" = 'accuracy 100.00 % (40 of 40)'
+mkdir -p sorted/light sorted/gray && cp photos/light/1.pgm sorted/light && cp photos/light/[12].pgm sorted/gray
+cp photos/dark/1.pgm sorted/light/dark.pgm
 run predict own sorted
+ok 'as far as classes have their names' test $rc = 0 -a "$(tail -n 1 out)" = 'accuracy 50.00 % (1 of 2)' -a \
+  "$(grep -c '^nn: sorted/gray: the model has no class of this name' err)" = 1 -a "$(wc -l < out)" = 5
 ln -s . sorted/again && ln -s ../../sorted sorted/gray/back
+run predict own sorted
 ok 'a folder that a link leads back to is not read again' test $rc = 0 -a "$(wc -l < out)" = 5 -a \
   "$(grep -Ec 'left out: sorted/(again|gray/back), a link to a folder that it is in' err)" = 2
 rm sorted/again sorted/gray/back
+echo GIF89a > moving.gif
+run predict own moving.gif photos/light/1.pgm nosuch.png folded.npy photos/dark/1.pgm
+ok 'what cannot be read does not keep the others from it' test $rc = 1 -a "$(cut -d ' ' -f 1 out | tr '\n' ' ')" = \
+  'photos/light/1.pgm photos/dark/1.pgm ' -a "$(grep -Ec '^nn: left out: (moving.gif is no picture|nosuch.png: |folded.npy: its images are)' err)" = 3 -a \
+  "$(tail -n 1 err)" = 'nn: files left out because they cannot be read: 3'
+mkdir torn && cp photos/light/1.pgm torn && head -c 200 half.npy > torn/cut.npy
+run predict own torn
+ok 'nor in a folder' test $rc = 1 -a "$(wc -l < out)" = 1 -a "$(grep -c 'left out: torn/cut.npy: .*cut short' err)" = 1
 mkdir many && (cd many && seq 10001 | xargs touch)
 refused 1 'no run, model or folder of npy files: more than 10000 files, as far as many/' info many
 rm -r many
@@ -792,11 +811,11 @@ refused 1 "folder's name has a control character" train --images split --steps 2
 mkdir mixed && cp photos/dark/1.pgm photos/light/2.pgm mixed && echo note > mixed/0.txt
 run predict own mixed
 ok 'what is no picture in a folder is left out' test $rc = 0 -a "$(wc -l < out)" = 2 -a \
-  "$(grep -c 'mixed/0.txt is no picture, and left out' err)" = 1
+  "$(grep -c 'left out: mixed/0.txt is no picture, npy, IDX or CIFAR-10 file' err)" = 1
 printf '\0\0\0\30ftypheic' > mixed/phone.heic && printf '\0\0\1\0' > mixed/site.ico
 run predict own mixed
 ok 'so is what begins with zeros, but not as IDX does' test $rc = 0 -a "$(wc -l < out)" = 2 -a \
-  "$(grep -c 'is no picture, and left out' err)" = 3
+  "$(grep -c 'left out: .* is no picture' err)" = 3
 cp set/mnist/t10k-images-idx3-ubyte mixed
 run predict pairs mixed
 ok 'IDX is not' test $rc = 0 -a "$(wc -l < out)" = 52
