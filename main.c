@@ -2138,6 +2138,13 @@ static int knows_data(nn_model *m, uint32_t crc) {
   return data && strstr(data, word_of("\n%08lx", (unsigned long)crc).text);
 }
 
+/* Ends the program where a run's own images are not. */
+static void need_images(const struct settings *s, const char *remedy) {
+  const char *path = s->v[OPT_OWN_IMAGES].text;
+  if (*path && !is_folder(path) && !file_exists(path))
+    fail("there is no %s, which has the images: %s", path, remedy);
+}
+
 /* The settings of the run that a model is of, from its note. 0 if it notes none that this version
  * understands, and why. */
 static int noted_settings(nn_model *m, struct settings *s, nn_message *why) {
@@ -2669,6 +2676,7 @@ static int run_command(struct settings *typed) {
     if (typed->v[OPT_OUT].given)
       wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
     resume_settings(&r, typed);
+    need_images(&r.s, "give --images, as they are called now");
   } else {
     need_right(&r.s, complete(&r.s));
   }
@@ -4026,6 +4034,7 @@ static void open_look(struct look *l) {
     l->of_run = 0;
   }
   if (l->typed->v[OPT_DATA].given) l->s.v[OPT_DATA] = l->typed->v[OPT_DATA];
+  need_images(&l->s, "call nn where the net was trained");
   l->s.v[OPT_ISA] = l->typed->v[OPT_ISA], l->s.v[OPT_THREADS] = l->typed->v[OPT_THREADS];
   if (!l->typed->v[OPT_SEED].given) l->typed->v[OPT_SEED] = l->s.v[OPT_SEED];
   const char *learned = nn_note(last.model, "data");
@@ -4350,23 +4359,36 @@ static void take_weights(nn_model *m, const char *path, const nn_weights_options
     note("%s: %d arrays are not in %s, the first is %s", path, w.unused, net, w.first_unused);
 }
 
-/* The same in int8, calibrated on images that the net was trained with, and what that costs. */
-static void save_int8(const struct settings *typed, nn_model *m, const char *path) {
-  static const char *const heads[] = {"net", "test accuracy|percent", "bytes of weights|count",
-                                      "bytes of memory|count", "multiply-adds|count", NULL};
-  struct table t = {heads, NULL, 0};
-  struct settings s;
-  struct data d;
+/* The images that --int8 measures a net on: those of --images, in its shape, or else of its run. */
+static void measuring_data(const struct settings *typed, nn_model *m, struct data *d) {
+  const nn_node_info in = node_of(m, 0);
+  const int given = is_set(typed, OPT_OWN_IMAGES);
+  struct settings s = *typed;
   nn_message why;
+  s.command = find_command("train"), s.program = NULL;
+  if (in.rank < 3 || in.dim[0] == 1) give(&s, OPT_GRAY, "yes");
+  if (in.rank > 1) give(&s, OPT_SIDE, keep(word_of("%d", in.dim[in.rank - 2]).text));
+  if (!given && !noted_settings(m, &s, &why))
+    fail("--int8 measures the net on images like those that it learned from: give --images (%s)",
+         why.text);
+  if (is_set(typed, OPT_DATA)) s.v[OPT_DATA] = typed->v[OPT_DATA];
+  if (!given) need_images(&s, "give --images");
+  data_find(d, &s, 1);
+  tell_data(d, 0);
+  if (!given && !knows_data(m, d->crc))
+    note("the net learned from other images than these: give --data or --images");
+}
+
+/* The same in int8, calibrated on images, and what that costs. */
+static void save_int8(const struct settings *typed, nn_model *m, const char *path) {
+  struct table t = {int8_heads, NULL, 0};
+  struct data d;
   nn_int8 *q;
   nn_int8_result r;
   nn_c_sizes plain, small;
   const nn_c_options o = {NULL, NULL, &plain};
   struct text unused = {0};
-  if (!noted_settings(m, &s, &why)) fail("--int8 needs the net's images: %s", why.text);
-  if (typed->v[OPT_DATA].given) s.v[OPT_DATA] = typed->v[OPT_DATA];
-  data_find(&d, &s, 1);
-  tell_data(&d, 0);
+  measuring_data(typed, m, &d);
   draw_some(&d.train, THIN, d.thinned);
   must(m, nn_int8_create(m, &d.train, &q));
   must(m, nn_int8_evaluate(q, &d.test, &r));
@@ -4424,7 +4446,6 @@ static int convert_command(struct settings *s) {
 }
 
 static int info_command(const struct settings *s) {
-  static const char *const names[] = {"SGD", "Adagrad", "RMSprop", "Adam", "AdamW"};
   nn_optimizer o = nn_sgd(0, 0);
   nn_config c = nn_config_default();
   double macs = 0, numbers = 0;
@@ -4454,7 +4475,7 @@ static int info_command(const struct settings *s) {
   if (loaded.is_checkpoint)
     printf("at step %lld, %lld samples into epoch %lld; %s, learning rate %g\n",
            (long long)loaded.progress.step, (long long)loaded.progress.place,
-           (long long)loaded.progress.epoch + 1, names[o.kind], o.rate);
+           (long long)loaded.progress.epoch + 1, optimizer_names[o.kind], o.rate);
   const char *key;
   for (int i = 0; (key = nn_note_key(m, i)) != NULL; i++) {
     if (find_word("log|state", key, NULL) >= 0) continue;

@@ -709,6 +709,26 @@ ok 'nor in a folder' test $rc = 1 -a "$(wc -l < out)" = 1 -a "$(grep -c 'left ou
 mkdir many && (cd many && seq 10001 | xargs touch)
 refused 1 'no run, model or folder of npy files: more than 10000 files, as far as many/' info many
 rm -r many
+mv photos album
+refused 1 'there is no photos, which has the images: give --images' convert own own.h --int8
+refused 1 'there is no photos, which has the images: give --images' train --resume own --steps 50
+refused 1 'there is no photos, which has the images: call nn where' look confusion own
+refused 1 'like those that it learned from: give --images' convert two.onnx two.h --int8
+refused 2 'images goes only with --int8' convert own own.h --images album
+refused 2 'labels goes only with --images' convert own own.h --int8 --labels column.idx
+run convert own own.h --int8 --images album
+ok 'a net goes out in int8, measured on images that are given' test $rc = 0 -a -s own.h -a \
+  "$(grep -c '^int8  *100.00 % ' out)" = 1
+mv album photos
+run convert own own.h --int8
+ok 'else on its own' test $rc = 0 -a "$(grep -c 'learned from other images' err)" = 0
+run convert runs/lstm-001 lstm.h --int8 --data set
+ok 'on those of --data' test $rc = 0 -a "$(grep -c 'learned from other images' err)" = 0
+mkdir -p others/mnist && for name in images-idx3 labels-idx1; do
+  cp set/mnist/t10k-$name-ubyte others/mnist && cp set/mnist/t10k-$name-ubyte others/mnist/train-$name-ubyte
+done
+run convert runs/lstm-001 lstm.h --int8 --data others
+ok 'that these are others is told' test $rc = 0 -a "$(grep -c 'learned from other images than these' err)" = 1
 run "${own[@]}" --test photos --out own2
 ok 'test images of their own' test $rc = 0 -a "$(grep -c 'held out' out)" = 0
 rm photos/dark/readme.txt
