@@ -2138,11 +2138,14 @@ static int knows_data(nn_model *m, uint32_t crc) {
   return data && strstr(data, word_of("\n%08lx", (unsigned long)crc).text);
 }
 
-/* Ends the program where a run's own images are not. */
-static void need_images(const struct settings *s, const char *remedy) {
+/* The images of a run, or those of another --data. remedy: where images of one's own are gone. */
+static void run_data(struct data *d, struct settings *s, const struct settings *typed,
+                     const char *remedy) {
   const char *path = s->v[OPT_OWN_IMAGES].text;
+  if (typed->v[OPT_DATA].given) s->v[OPT_DATA] = typed->v[OPT_DATA];
   if (*path && !is_folder(path) && !file_exists(path))
     fail("there is no %s, which has the images: %s", path, remedy);
+  data_find(d, s, 1);
 }
 
 /* The settings of the run that a model is of, from its note. 0 if it notes none that this version
@@ -2676,14 +2679,13 @@ static int run_command(struct settings *typed) {
     if (typed->v[OPT_OUT].given)
       wrong(typed->command->name, "--resume goes on in its own folder: leave --out away");
     resume_settings(&r, typed);
-    need_images(&r.s, "give --images, as they are called now");
   } else {
     need_right(&r.s, complete(&r.s));
   }
   const char *from = r.s.v[OPT_FROM].text;
   if (*from && !resumes && !is_folder(from) && !file_exists(from))
     fail("%s: %s", from, strerror(ENOENT));
-  data_find(&d, &r.s, 1);
+  run_data(&d, &r.s, typed, "give other --images");
   tell_data(&d, is_set(&r.s, OPT_QUIET));
   r.d = &d;
   if (!resumes)
@@ -4014,9 +4016,7 @@ static void open_look(struct look *l) {
   l->of_run = is_folder(path);
   if (l->of_run) refuse_old(path);
   need_own(path);
-  strcpy(l->path, path_of(l->of_run ? "%s/best.nn" : "%s", path).text);
-  if (l->of_run && !file_exists(l->path))
-    fail("%s is missing: %s is neither the folder of a run nor a model's file", l->path, path);
+  strcpy(l->path, model_path(path).text);
   const struct line checkpoint = path_of(l->of_run ? "%s/last.nn" : "%s", path);
   const nn_load_result last = load_model(checkpoint.text, NULL); /* its notes are the run's */
   const int known = noted_settings(last.model, &l->s, &why);
@@ -4033,12 +4033,10 @@ static void open_look(struct look *l) {
     if (l->dim[0] == 1) give(&l->s, OPT_GRAY, "yes");
     l->of_run = 0;
   }
-  if (l->typed->v[OPT_DATA].given) l->s.v[OPT_DATA] = l->typed->v[OPT_DATA];
-  need_images(&l->s, "call nn where the net was trained");
   l->s.v[OPT_ISA] = l->typed->v[OPT_ISA], l->s.v[OPT_THREADS] = l->typed->v[OPT_THREADS];
   if (!l->typed->v[OPT_SEED].given) l->typed->v[OPT_SEED] = l->s.v[OPT_SEED];
   const char *learned = nn_note(last.model, "data");
-  data_find(&l->d, &l->s, 1);
+  run_data(&l->d, &l->s, l->typed, "call nn where the net was trained");
   if (quick || knows_data(last.model, nn_crc32(l->d.crc, "part", 4))) data_thin(&l->d);
   if (learned && !quick && !knows_data(last.model, l->d.crc))
     note("%s was trained on other data (%.*s) than %s", l->path, (int)strcspn(learned, "\n"),
@@ -4371,9 +4369,7 @@ static void measuring_data(const struct settings *typed, nn_model *m, struct dat
   if (!given && !noted_settings(m, &s, &why))
     fail("--int8 measures the net on images like those that it learned from: give --images (%s)",
          why.text);
-  if (is_set(typed, OPT_DATA)) s.v[OPT_DATA] = typed->v[OPT_DATA];
-  if (!given) need_images(&s, "give --images");
-  data_find(d, &s, 1);
+  run_data(d, &s, typed, "give other --images");
   tell_data(d, 0);
   if (!given && !knows_data(m, d->crc))
     note("the net learned from other images than these: give --data or --images");

@@ -23,7 +23,7 @@ refused 2 'usage: nn look WHAT RUN' look all
 refused 2 "'filtres' is none of .*; did you mean filters" look filtres photo
 refused 2 'one argument too many' look filters photo digit
 refused 1 'nowhere: .*No such file' look filters nowhere
-refused 1 'photo/snapshots is neither the folder of a run nor a' look filters photo/snapshots
+refused 1 'photo/snapshots is not the folder of a run: best.nn is missing' look filters photo/snapshots
 refused 2 '--square goes only with WHAT occlusion.correspondence.all' \
   look filters photo --square 3
 refused 2 '--map goes only with --layer' \

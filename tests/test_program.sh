@@ -663,7 +663,7 @@ printf 'PK\3\4 and so on' > net.pt
 refused 1 'net.pt: .*a zip archive .*, not a model' info net.pt
 mkdir broken && head -c 100 whole/last.nn | tee broken/last.nn > broken/last.nn.previous
 refused 1 'last.nn: .*cut short; nor can last.nn.previous be read' mnist --data set --resume broken
-refused 1 'nosuch: no such file or folder' train --images nosuch
+refused 1 'there is no nosuch, which has the images: give other --images' train --images nosuch
 for bytes in 0 10 500 3000; do
   head -c $bytes whole/best.nn > cut.nn
   refused 1 'cut.nn' info cut.nn
@@ -710,8 +710,8 @@ mkdir many && (cd many && seq 10001 | xargs touch)
 refused 1 'no run, model or folder of npy files: more than 10000 files, as far as many/' info many
 rm -r many
 mv photos album
-refused 1 'there is no photos, which has the images: give --images' convert own own.h --int8
-refused 1 'there is no photos, which has the images: give --images' train --resume own --steps 50
+refused 1 'there is no photos, which has the images: give other --images' convert own own.h --int8
+refused 1 'there is no photos, which has the images: give other --images' train --resume own --steps 50
 refused 1 'there is no photos, which has the images: call nn where' look confusion own
 refused 1 'like those that it learned from: give --images' convert two.onnx two.h --int8
 refused 2 'images goes only with --int8' convert own own.h --images album
