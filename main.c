@@ -1476,12 +1476,6 @@ static struct word class_name(const nn_model *m, int k) {
   nn_class_name(m, k, w.text, sizeof w.text);
   return w;
 }
-/* The same in 30 bytes, for captions with more in them: cut between characters, too. */
-static struct word short_name(const nn_model *m, int k) {
-  struct word w = {"?"};
-  nn_class_name(m, k, w.text, 31);
-  return w;
-}
 
 /* ========================================= @@PAGE ===========================================
  * Figures. Each is a part of the page's JSON, whose form stands at the top of data/report.html, a
@@ -1572,18 +1566,15 @@ static void csv_text(struct text *t, const char *s) {
 }
 static void csv_end(struct text *t) { t->data[t->size - 1] = '\n'; }
 
-static void section_end(struct page *p) {
-  if (p->sections.size) text_put(&p->sections, "]}");
-}
 static void section(struct page *p, const char *id, const char *title, const char *said,
                     int folded) {
-  section_end(p);
-  json(&p->sections, ",\n{'id':$s,'title':$s,'about':$s$k,'folded':$j,'figures':[", id, title, id,
-       "note", said, folded ? "true" : "false");
+  if (p->sections.size) text_put(&p->sections, "]}");
+  json(&p->sections, ",\n{'id':$s,'title':$s$k,'folded':$j,'figures':[", id, title, "note", said,
+       folded ? "true" : "false");
 }
 
-static struct text *figure(struct page *p, const char *kind, const char *title, const char *said) {
-  json(&p->sections, ",\n{'kind':$s,'title':$s$k", kind, title, "note", said);
+static struct text *figure(struct page *p, const char *kind, const char *title) {
+  json(&p->sections, ",\n{'kind':$s,'title':$s", kind, title);
   p->csv.size = 0;
   p->items = 0;
   return &p->sections;
@@ -1699,7 +1690,7 @@ static void show_table(struct page *p, struct table *t, const char *title, const
                        const char *const *links, int best) {
   const size_t columns = columns_of(t);
   const char *kind = how & CURVES ? "curves" : how & HEAT ? "heat" : "table";
-  struct text *to = figure(p, kind, title, NULL), plain = {0};
+  struct text *to = figure(p, kind, title), plain = {0};
   char name[128];
   json(to, ",'columns':[");
   for (size_t k = 0; k < columns; k++) {
@@ -1749,18 +1740,17 @@ static void page_log(struct page *p, const char *name, const char *log) {
  * were of. points: several runs may be of one name. */
 static void show_logs(struct page *p, const char *const *names, const char *const *groups,
                       const char *test, int points) {
-  json(figure(p, "logs", "Curves", NULL), ",'logs':$S,'groups':$S$k", names, groups, "test", test);
+  json(figure(p, "logs", "Curves"), ",'logs':$S,'groups':$S$k", names, groups, "test", test);
   figure_end(p, NULL, points ? ",\"points\":true" : "");
 }
 
 /* ---- pictures ---- */
 
-/* columns: names of the grids of each row, up to a NULL; NULL: tiles. */
-static void pictures(struct page *p, const char *title, const char *ink,
-                     const char *const *columns, const char *said) {
-  struct text *t = figure(p, "pictures", title, said);
+/* heads: names of the grids of each row, up to a NULL; NULL: tiles. */
+static void pictures(struct page *p, const char *title, const char *ink, const char *const *heads) {
+  struct text *t = figure(p, "pictures", title);
   json(t, ",'ink':$s", ink);
-  if (columns) json(t, ",'columns':$S", columns);
+  if (heads) json(t, ",'columns':$S", heads);
   json(t, ",'items':[");
   text_put(&p->csv, "item,grid,place,value\n");
 }
@@ -1783,8 +1773,9 @@ struct grid {
 };
 enum { PIXELS = 1 }; /* `most` of an image, whose values are not in the CSV */
 
-static void grid_json(struct page *p, const struct grid *g) {
-  const int whole[1][4] = {{0, 0, g->dim[1], g->dim[2]}}, n = g->n ? g->n : 1;
+/* Adds it to the item. */
+static void put_grid(struct page *p, const struct grid *g) {
+  const int whole[1][4] = {{0, 0, g->dim[1], g->dim[2]}}, n = g->n ? g->n : 1, at = p->grids;
   const int (*part)[4] = g->part ? g->part : whole, channels = g->dim[0] == 3 ? 3 : 1;
   const int height = part[0][2], width = part[0][3];
   const size_t each = (size_t)(channels * height * width), count = (size_t)n;
@@ -1796,36 +1787,33 @@ static void grid_json(struct page *p, const struct grid *g) {
     most[k] = g->most;
     bytes_of(shown, each, &least[k], &most[k], bytes + (size_t)k * each);
     for (size_t i = 0; i < each && g->most != PIXELS; i++)
-      text_add(&p->csv, "%d,%d,%zu,%.6g\n", p->items - 1, p->grids + k, i, (double)shown[i]);
+      text_add(&p->csv, "%d,%d,%zu,%.6g\n", p->items - 1, at + k, i, (double)shown[i]);
   }
-  json(&p->sections, ",{'w':$i,'h':$i,'channels':$i,'count':$i,'across':3,'least':$N,'most':$N"
-       "$k,'bytes':$b", width, height, channels, n, least, count, most, count, "ink", g->ink, bytes,
-       count * each);
-  if (g->over) json(&p->sections, ",'over':"), grid_json(p, g->over);
+  json(&p->sections, ",{'w':$i,'h':$i,'channels':$i,'count':$i,'least':$N,'most':$N$k,'bytes':$b",
+       width, height, channels, n, least, count, most, count, "ink", g->ink, bytes, count * each);
+  if (g->over) json(&p->sections, ",'over':"), put_grid(p, g->over);
   text_put(&p->sections, "}");
+  p->grids = at + n;
   free(bytes), free(shown), free(least);
-}
-/* Adds it to the item; NULL leaves its place empty. */
-static void put_grid(struct page *p, const struct grid *g) {
-  if (g) grid_json(p, g);
-  else json(&p->sections, ",null");
-  p->grids += g && g->n ? g->n : 1;
 }
 
 /* ---- of a model ---- */
 
-/* Its layers, as a diagram. */
+/* Its layers, as a diagram, each with the shape of its weights. */
 static void show_net(struct page *p, nn_model *m) {
-  struct text *t = figure(p, "net", "The network", NULL);
+  struct text *t = figure(p, "net", "The network");
   json(t, ",'layers':[");
   for (int i = 0; i <= nn_output_node(m); i++) {
     const nn_node_info n = node_of(m, i);
     const char *from[3] = {NULL};
-    double shape[3];
+    double shape[3], weights[4];
+    nn_param w;
     for (int k = 0; k < n.rank; k++) shape[k] = n.dim[k];
     for (int k = 0; k < n.inputs; k++) from[k] = node_of(m, n.input[k]).name;
-    json(t, ",\n{'name':$s,'kind':$s,'shape':$N,'parameters':$n,'multiply_adds':$n", n.name, n.kind,
-         shape, (size_t)n.rank, (double)n.params, n.macs);
+    if (nn_find_param(m, word_of("%s.weight", n.name).text, &w)) w.rank = 0;
+    for (int k = 0; k < w.rank; k++) weights[k] = w.dim[k];
+    json(t, ",\n{'name':$s,'kind':$s,'shape':$N,'weights':$N,'parameters':$n,'multiply_adds':$n",
+         n.name, n.kind, shape, (size_t)n.rank, weights, (size_t)w.rank, (double)n.params, n.macs);
     if (n.inputs > 1 || (n.inputs && n.input[0] != i - 1)) json(t, ",'from':$S", from);
     json(t, "}");
   }
@@ -1836,7 +1824,7 @@ static void show_net(struct page *p, nn_model *m) {
 static void show_filters(struct page *p, nn_model *const *models, int count, const char *title,
                          const char *const *columns, const char *csv) {
   const nn_param w = first_weights(models[0]);
-  pictures(p, title, "signed", columns, NULL);
+  pictures(p, title, "signed", columns);
   for (int f = 0; f < w.dim[0]; f++) {
     item(p, word_of("%d", f).text, NULL, NULL);
     for (int k = 0; k < count; k++)
@@ -1847,7 +1835,7 @@ static void show_filters(struct page *p, nn_model *const *models, int count, con
   figure_end(p, csv, columns ? "]" : "],\"scale\":\"shared\"");
 }
 
-/* Images with their classes and the model's answers. */
+/* Images with their classes and the model's answers; one that comes twice in a row only once. */
 static void show_answers(struct page *p, const char *title, nn_model *m, const nn_dataset *d,
                          const int *images, int count, const char *csv) {
   const int dim[3] = {d->channels, d->height, d->width};
@@ -1855,17 +1843,18 @@ static void show_answers(struct page *p, const char *title, nn_model *m, const n
   nn_real *x = allocate((size_t)(dim[0] * dim[1] * dim[2] + classes), sizeof *x);
   nn_real *share = x + dim[0] * dim[1] * dim[2];
   const nn_batch b = {.n = 1, .x = {x}};
-  pictures(p, title, "gray", NULL, NULL);
+  pictures(p, title, "gray", NULL);
   p->csv.size = 0;
   text_put(&p->csv, "image,class,taken_for,probability_of_class,probability_of_taken\n");
   for (int i = 0; i < count; i++) {
     const int32_t index = images[i];
     int32_t label, found;
+    if (i && images[i] == images[i - 1]) continue;
     if (nn_gather(d, &index, 1, NULL, NULL, x, &label) || nn_predict(m, &b, &found, share))
       fail("%s", nn_error(m));
     const struct word class = class_name(m, label), taken = class_name(m, found);
-    item(p, word_of("%d: %s", images[i], short_name(m, label).text).text,
-         word_of("%s %s", short_name(m, found).text, percent((double)share[found]).text).text,
+    item(p, line_of("%d: %s", images[i], class.text).text,
+         line_of("%s %s", taken.text, percent((double)share[found]).text).text,
          found == label ? "right" : "wrong");
     put_grid(p, &(struct grid){.x = x, .dim = dim, .most = PIXELS});
     item_end(p);
@@ -1879,17 +1868,16 @@ static void show_answers(struct page *p, const char *title, nn_model *m, const n
 
 /* Which classes are taken for which; the counts, which the caller frees. */
 static int64_t *show_confusion(struct page *p, nn_model *m, const nn_dataset *d) {
-  const int classes = node_of(m, nn_output_node(m)).dim[0];
-  const size_t n = (size_t)classes;
+  const size_t n = (size_t)node_of(m, nn_output_node(m)).dim[0];
   int64_t *counts = allocate(n * n, sizeof *counts);
-  struct word *names = allocate(n, sizeof *names);
+  char (*names)[64] = allocate(n, sizeof *names);
   const char **heads = allocate(n + 2, sizeof *heads);
   struct table t = {heads, NULL, 0};
   must(m, nn_confusion(m, d, counts));
   heads[0] = "class";
-  for (int k = 0; k < classes; k++) {
-    snprintf(names[k].text, sizeof names[k].text, "%.40s|count", short_name(m, k).text);
-    heads[k + 1] = names[k].text;
+  for (size_t k = 0; k < n; k++) {
+    snprintf(names[k], sizeof names[k], "%s|count", class_name(m, (int)k).text);
+    heads[k + 1] = names[k];
   }
   for (size_t i = 0; i < n * n; i++) {
     if (i % n == 0) put_text(&t, class_name(m, (int)(i / n)).text);
@@ -1924,7 +1912,7 @@ static void write_page(const char *path, const char *const *lines, const struct 
 /* Writes the page with all that was shown, and empties it. head: more keys of the JSON. */
 static void page_save(struct page *p, const char *name, const char *title, const char *head) {
   struct text tables = {0}, data = {0};
-  section_end(p);
+  if (p->sections.size) text_put(&p->sections, "]}");
   text_put(&tables, "");
   for (const char *c = p->tables.size ? p->tables.data : ""; *c; c++)
     text_add(&tables, strchr("&<>", *c) ? "&#%d;" : "%c", *c);
@@ -3360,8 +3348,8 @@ static int last_of(nn_model *m, const char *kinds) {
 }
 
 /* "14: frog" */
-static struct word image_name(const struct look *l, int image) {
-  return word_of("%d: %s", image, short_name(l->m, label_of(&l->d.test, image)).text);
+static struct line image_name(const struct look *l, int image) {
+  return line_of("%d: %s", image, class_name(l->m, label_of(&l->d.test, image)).text);
 }
 /* The probability that an image's own class has in a row of them. */
 static double share_of(const struct look *l, const nn_real *share, int image) {
@@ -3553,8 +3541,8 @@ static void put_image(struct look *l, const struct grid *over) {
 }
 /* Begins an item of an image, which stays there. */
 static void image_item(struct look *l, int image) {
-  const nn_real *share = l->share + image * l->out.dim[0];
-  item(&l->page, image_name(l, image).text, percent(share_of(l, share, image)).text, NULL);
+  const double share = share_of(l, l->share + image * l->out.dim[0], image);
+  item(&l->page, image_name(l, image).text, percent(share).text, NULL);
   take(l, l->m, &image, 1);
   put_image(l, NULL);
 }
@@ -3563,7 +3551,7 @@ static void look_saliency(struct look *l) {
   static const nn_rule rules[] = {NN_RULE_GRADIENT, NN_RULE_GUIDED, NN_RULE_DECONVNET};
   const int is_rectified = last_of(l->m, "relu") >= 0, plane[3] = {1, l->dim[1], l->dim[2]};
   nn_real *size = allocate((size_t)(plane[1] * plane[2]), sizeof *size);
-  pictures(&l->page, "Saliency", "signed", is_rectified ? saliency_heads : gradient_heads, NULL);
+  pictures(&l->page, "Saliency", "signed", is_rectified ? saliency_heads : gradient_heads);
   for (int i = 0; i < l->shown; i++) {
     const nn_peak from = {0, l->image[i], 0, 0};
     image_item(l, l->image[i]);
@@ -3619,7 +3607,7 @@ static void look_occlusion(struct look *l) {
   const int size = dim[1] * dim[2];
   nn_real *maps = allocate(3 * (size_t)size, sizeof *maps);
   int32_t *best = allocate((size_t)size, sizeof *best);
-  pictures(&l->page, "Occlusion", "gray", occlusion_heads, said.text);
+  pictures(&l->page, "Occlusion", "gray", occlusion_heads);
   for (int i = 0; i < l->shown; i++) {
     size_t strongest = 0;
     image_item(l, l->image[i]);
@@ -3638,7 +3626,7 @@ static void look_occlusion(struct look *l) {
     item_end(&l->page);
     free(left);
   }
-  json(&l->page.sections, "],'names':[");
+  json(&l->page.sections, "],'note':$s,'names':[", said.text);
   for (int k = 0; k < l->out.dim[0]; k++) json(&l->page.sections, ",$s", class_name(l->m, k).text);
   figure_end(&l->page, "occlusion", "]");
   free(best), free(maps);
@@ -3651,7 +3639,7 @@ static void look_states(struct look *l) {
   const int steps = l->in.dim[0], classes = l->out.dim[0];
   const int units[3] = {1, n.dim[0], n.dim[1]}, answers[3] = {1, steps, classes};
   nn_real *share = allocate((size_t)(steps * classes), sizeof *share);
-  pictures(&l->page, "States", "gray", state_heads, NULL);
+  pictures(&l->page, "States", "gray", state_heads);
   for (int i = 0; i < l->shown; i++) {
     image_item(l, l->image[i]);
     nn_real *state = left_at(l->m, node, 1);
@@ -3714,10 +3702,12 @@ static void put_units(struct look *l, const struct stage *s, int node, int map,
             (int)p->column, (double)p->value, part[n][0], part[n][1], part[n][2], part[n][3]);
   }
   struct grid g = {.dim = l->dim, .n = n, .part = (const int (*)[4])part};
-  if (n) g.x = go_back(l, s->m, node, map, peaks, n, NN_RULE_DECONVNET);
-  put_grid(&l->page, n ? &g : NULL);
+  if (!n) json(&l->page.sections, most > 1 ? ",null,null" : ",null");
+  if (!n) return;
+  g.x = go_back(l, s->m, node, map, peaks, n, NN_RULE_DECONVNET);
+  put_grid(&l->page, &g);
   g.x = l->x, g.most = PIXELS, g.ink = "gray";
-  if (most > 1) put_grid(&l->page, n ? &g : NULL);
+  if (most > 1) put_grid(&l->page, &g);
 }
 
 /* Leads back what is strongest in each map: the nine strongest at the model's stage, as tiles; over
@@ -3734,13 +3724,13 @@ static void lead_back(struct look *l, int evolves) {
     nn_peak *peaks[MOST_STAGES];
     int shown = 0;
     if (one >= all) fail("%s has %d maps: --map 0 .. %d", n.name, all, all - 1);
-    pictures(&l->page, n.name, "signed", end - first > 1 ? l->heads : NULL, NULL);
+    pictures(&l->page, n.name, "signed", end - first > 1 ? l->heads : NULL);
     for (int s = first; s < end; s++)
       peaks[s] = strongest(l, l->stage[s].m, nodes[i], per_map);
     for (int k = 0; k < 2 * all && shown < (n.rank == 3 ? most : most / 4); k++) {
       const int map = k % all, active = peaks[l->own][map * per_map].value > 0;
       if (one < 0 ? active != (k < all) : k != one) continue;
-      item(&l->page, is_output ? word_of("%d: %s", map, short_name(l->m, map).text).text
+      item(&l->page, is_output ? line_of("%d: %s", map, class_name(l->m, map).text).text
                                : word_of("%d", map).text, active ? NULL : "not active", NULL);
       for (int s = first; s < end; s++)
         put_units(l, &l->stage[s], nodes[i], map, peaks[s] + map * per_map, per_map, &t);
@@ -3945,7 +3935,8 @@ static void look_confusion(struct look *l) {
   qsort(wrong_ones, (size_t)count, sizeof *wrong_ones, by_value);
   for (; shown < WORST && shown < count; shown++) worst[shown] = wrong_ones[shown].sample;
   if (shown)
-    show_answers(&l->page, "The worst mistakes", l->m, &l->d.test, worst, shown, "mistakes");
+    show_answers(&l->page, "The worst mistakes: their own class seems least probable", l->m,
+                 &l->d.test, worst, shown, "mistakes");
   free(counts), free(wrong_ones);
 }
 
@@ -4128,10 +4119,13 @@ static int look_command(struct settings *typed) {
     if (!is_set(typed, OPT_QUIET))
       fprintf(stderr, "%s: %s\n", looks[i].name, duration(now() - start).text);
   }
-  const double step = (double)l->stage[l->own].step;
-  const struct word at = step < 0 ? (struct word){""} : word_of("step %s, ", grouped(step).text);
-  json(&head, "$k", "summary", line_of("%s: %s%s test images of %s%s", l->path, at.text,
-       grouped(l->d.test.count).text, l->d.name, quick ? " (--quick)" : "").text);
+  const struct stage *own = &l->stage[l->own];
+  double right = 0;
+  for (int i = 0; i < l->d.test.count; i++) right += l->found[i] == label_of(&l->d.test, i);
+  json(&head, "$k", "summary", line_of("The model%s%s answers %s of %s test images right: %s%s",
+       own->step < 0 ? "" : " of step ", own->step < 0 ? "" : own->name.text,
+       percent(right / l->d.test.count).text, grouped(l->d.test.count).text, l->d.name,
+       quick ? " (--quick)" : "").text);
   if (l->of_run && !is_set(typed, OPT_OUT)) json(&head, ",'links':[['the run','../report.html']]");
   page_save(p, word_of("%s.html", what).text, line_of("Inside %s", l->path).text, head.data);
   printf("report: %s/%s.html\n", p->folder.text, what);

@@ -51,8 +51,9 @@ for csv in photo/look-quick/*.csv; do
     '{ gsub(/"[^"]*"/, "") } NF != n && n { exit 1 } { n = NF }' "$csv"
 done
 best=$(sed -n 's/.*best_step=\([0-9]*\) .*/\1/p' <("$nn" info photo/last.nn))
-ok 'it tells model, step and images' grep -q \
-  "\"summary\":\"photo/best.nn: step $best, 200 test images of drawn shapes gray, middle 28x28 (--quick)\"" $page
+share=$(awk -F, 'NR > 1 { n += $NR } END { printf "%.2f", n / 2 }' photo/look-quick/confusion.csv)
+ok 'it tells step, images and how many are right' grep -q "\"summary\":\"The model of step $best answers \
+$share % of 200 test images right: drawn shapes gray, middle 28x28 (--quick)\"" $page
 titles='Activations|Correspondence of parts|What each layer knows|Confusion and mistakes'
 ok 'what stands on stdout has its titles' test "$(grep -Exc "$titles" out)" = 4
 
@@ -130,12 +131,12 @@ cp digit/best.nn alone.nn
 run look all alone.nn --quick --quiet
 ok 'a model alone, its images by its notes' test $rc = 0 -a -s alone-look/all.html
 ok 'what needs a run is told' grep -q 'evolution: left out: there is but one model' err
-ok 'its step is not known' grep -q 'alone.nn: 200 test images of' alone-look/all.html
+ok 'its step is not known' grep -q 'The model answers .* of 200 test' alone-look/all.html
 run look confusion photo/snapshots/step-15.nn --quick --quiet --out seen
 ok 'a snapshot, with the data of its run' grep -q \
-  'photo/snapshots/step-15.nn: 200 test images of drawn shapes' seen/confusion.html
+  'Inside photo/snapshots/step-15.nn.*of 200 test images right: drawn shapes' seen/confusion.html
 run look confusion digit/last.nn --quick --quiet --out seen
-ok 'a checkpoint' grep -q 'digit/last.nn: step 60, 200 test' seen/confusion.html
+ok 'a checkpoint' grep -q 'Inside digit/last.nn.*of step 60 .* of 200 test' seen/confusion.html
 ok 'its folder is left alone' test ! -e digit/look-quick
 run look all row --quick
 ok 'a recurrent net' test $rc = 0 -a "$(sections row/look-quick/all.html | tr '\n' ' ')" = \
