@@ -376,6 +376,8 @@ addEventListener('load', () => {
       check('the most frequent mistake', map.closest('figure').querySelector('td:nth-child(3)')
         .innerText == String(most), most);
     }
+    const parted = all('.tile .soft').filter(e => / %$/.test(e.textContent));
+    check('a number and its sign stay in one line', !parted.length, parted.length);
     for (const row of all('.rows tr')) {
       const high = all('td canvas[role=img]', row).map(c => c.getBoundingClientRect().height);
       check('pictures of a row are equally high', Math.max(...high) - Math.min(...high) < 1 ||
