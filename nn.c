@@ -4571,7 +4571,7 @@ static void nn__direct_share(nn__conv_job *q)
   q->parts = alone && q->bands == 1 ? nn__max(1, nn__min((q->og + nr - 1) / nr, work >> 19)) : 1;
 }
 
-/* One share of an image: for each phase and group out[pixels,og] = windows[pixels,k] weights[k,og]. */
+/* Part of an image: for each phase and group out[pixels,og] = windows[pixels,k] weights[k,og]. */
 static void nn__direct_task(void *arg, size_t number, int thread)
 {
   const nn__conv_job *q = arg;
