@@ -972,7 +972,8 @@ static void need_notable(const char *name) {
   c.batch = c.inference = c.threads = 1, c.notes = strlen(name) + 8;
   nn_model *m = nn_create(&c);
   nn_relu(m, nn_input_vector(m, 1));
-  if (nn_build(m) || nn_set_note(m, "name", name))
+  if (!m || nn_build(m)) fail("out of memory");
+  if (nn_set_note(m, "name", name))
     fail("%s: a name that is not UTF-8, so that no model can note it", name);
   nn_destroy(m);
 }
@@ -3859,6 +3860,7 @@ static double probe_depth(const struct look *l, const nn_node_info *n, const str
   nn_config c = config_of(l->typed);
   nn_fit_options fit = nn_fit_default();
   nn_optimizer adam = nn_adam(.3 / sqrt((double)size_of(n)));
+  nn_weights result;
   nn_evaluation e;
   nn_message why;
   nn_model *m;
@@ -3875,7 +3877,8 @@ static double probe_depth(const struct look *l, const nn_node_info *n, const str
   nn_set_optimizer(m, &adam);
   must(m, nn_build(m));
   if (!trained) open_forget_gates(m, &l->s);
-  must(m, nn_load_weights(m, l->path, &weights, NULL));
+  const nn_status loaded = nn_load_weights(m, l->path, &weights, &result);
+  if (loaded != NN_ERR_SHAPE || result.found) must(m, loaded); /* what is below may have none */
   must(m, nn_fit(m, &d->train, &fit));
   must(m, nn_evaluate(m, &d->test, &e));
   nn_destroy(m);

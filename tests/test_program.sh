@@ -403,7 +403,7 @@ ok 'plateau: down where nothing gets better' test "$(rate 20 --schedule plateau 
 refused 2 'floor is above --lr' "${small[@]}" --schedule cosine --floor 1 --lr .1
 refused 2 'floor goes only with' "${small[@]}" --floor .1
 refused 2 'period goes only with' "${small[@]}" --schedule polynomial --period 3
-refused 1 'a plateau needs 0 < gamma < 1' "${small[@]}" --schedule plateau --gamma 1
+refused 1 'schedule.gamma is 1, must be above 0 and below 1' "${small[@]}" --schedule plateau --gamma 1
 
 # ---- validation, patience, weights to begin with ----
 run "${small[@]}" --cell mlp --epochs 3 --validation .2 --out validated
@@ -732,13 +732,13 @@ ok 'that these are others is told' test $rc = 0 -a "$(grep -c 'learned from othe
 run "${own[@]}" --test photos --out own2
 ok 'test images of their own' test $rc = 0 -a "$(grep -c 'held out' out)" = 0
 rm photos/dark/readme.txt
-mkdir -p photos/empty more/other
+mkdir -p photos/empty strange/other
 run "${own[@]}" --out own3
 ok 'a sub-folder without pictures is told' grep -q '^nn: photos: without pictures, and so no classes: empty$' err
 run predict own3 photos/light/3.pgm --top 1
 ok 'and takes no number' grep -Eq '^photos/light/3.pgm  light [01]' out
-rmdir photos/empty && cp photos/light/3.pgm more/other
-refused 1 'more has other sub-folders than the training images' "${own[@]}" --test more --out own4
+rmdir photos/empty && cp photos/light/3.pgm strange/other
+refused 1 'strange has other sub-folders than the training images' "${own[@]}" --test strange --out own4
 latin=$(printf 'f\374r')
 mkdir -p "foreign/$latin" "$latin" && cp photos/light/3.pgm "foreign/$latin"
 refused 1 ': a name that is not UTF-8' train --images foreign --out own4
