@@ -15459,10 +15459,10 @@ typedef struct nn__c_function {
   const char *name, *about, *text;
 } nn__c_function;
 #define NN__F(name, about, ...)                                                                   \
-  static const nn__c_function nn__f_text_##name = {#name, about, #__VA_ARGS__};
+  static const nn__c_function nn__f_##name##_text = {#name, about, #__VA_ARGS__};
 #define NN__Q(name, about, ...)                                                                   \
   __VA_ARGS__                                                                                     \
-  static const nn__c_function nn__q_text_##name = {#name, about, #__VA_ARGS__};
+  static const nn__c_function nn__q_##name##_text = {#name, about, #__VA_ARGS__};
 
 typedef int32_t nn__q_size; /* in C source as small as the largest allows */
 
@@ -16188,65 +16188,65 @@ static void nn__q_final(int8_t *y, const int16_t *h, int n, int32_t factor, int 
 
 /* ---- the calls ---------------------------------------------------------------------------- */
 
+/* The functions by kernels, each after those that it calls, in float and in int8 (none: there is
+ * none), with what the net passes: y, x, z and h are places, a .. e the step's arrays, s its sizes
+ * in a struct, n0 .. n9 single numbers, m a factor, f a float, p what a convolution gathers. Int8
+ * nets call those in Q, which the engine runs as they stand here. */
+#define NN__C_KERNEL_LIST(K, Q)                                                                   \
+  K(EXP, f_expf, (), f_expf) K(SIGMOID, f_sigmoid, (), none)                                      \
+  K(GELU, f_gelu, (), none) K(SOFTPLUS, f_softplus, (), none)                                     \
+  K(BYTE, none, (), q_byte) K(FIXED, none, (), q_fixed) K(OUT, c_act, (), q_out)                  \
+  Q(TAKE, none, (), take, (y, x, n0, f, n1))                                                      \
+  K(HOLD, f_hold, (), none)                                                                       \
+  Q(GIVE, f_hold, (y, x, n0), give, (y, x, n0, f, n1))                                            \
+  Q(EACH, f_each, (y, x, n0, n1), each, (y, x, a, n0))                                            \
+  K(DOT, none, (), q_dot) K(SUM, q_sum, (), q_sum) K(KEEP, f_keep, (), q_keep)                    \
+  K(WINDOW, q_window, (), q_window) K(GATHER, q_gather, (), q_gather)                             \
+  Q(CONV, q_conv, (y, p, x, a, b, n1, e, n0, s),                                                  \
+    conv, (y, p, x, a, b, c, d, n1, n2, n3, e, n0, s))                                            \
+  Q(TURNED, q_turned, (y, x, a, b, n0, s), turned, (y, x, a, b, c, d, n0, n1, n2, s))             \
+  Q(LINEAR, f_linear, (y, x, a, b, n2, n0, n1), linear, (y, x, a, b, c, d, n2, n3, n4, n0, n1))   \
+  K(FIRST, q_first, (), q_first)                                                                  \
+  Q(POOL, q_pool, (y, x, n0, n1, s), pool, (y, x, m, n2, n3, n4, n0, n1, s))                      \
+  Q(COPY, q_copy, (y, x, n0, n1, n2, n3, n4, n5, n6, n7, n8),                                     \
+    copy, (y, x, a, n0, n1, n2, n3, n4, n5, n6, n7, n8))                                          \
+  Q(CLEAR, q_clear, (h, n0), clear, (h, n0))                                                      \
+  Q(FILL, q_clear, (y, n0), fill, (y, n0, n1))                                                    \
+  Q(ADD, f_add, (y, x, z, n0), add, (y, x, z, n0, n1, n2, n3, n4, n5, n6))                        \
+  Q(MULTIPLY, f_multiply, (y, x, z, n0, n1, n2),                                                  \
+    multiply, (y, x, z, n0, n1, n2, n3, n4, n5, n6, n7))                                          \
+  K(SCALE, f_scale, (y, x, a, b, n0, n1, n2), none)                                               \
+  Q(PRELU, f_prelu, (y, x, a, n0, n1, n2), prelu, (y, x, a, n0, n1, n2, n3, n4, n5, n6))          \
+  Q(SHARES, q_softmax, (y, x, n0, n1), shares, (y, x, a, n0, n1))                                 \
+  Q(SOFTMAX, none, (), softmax, (y, y, n0, n1))                                                   \
+  Q(NORM, f_norm, (y, x, a, b, f, n0, n1, n2, n3), norm, (y, x, a, b, f, n0, n1, n2, n3, n4, n5)) \
+  Q(EMBED, q_embed, (y, x, a, n0, n1), embed, (y, x, a, n0, n1))                                  \
+  K(BETWEEN, q_between, (), q_between)                                                            \
+  Q(BLEND, f_blend, (y, x, n0, n1, n2, n3, n4), blend, (y, x, n0, n1, n2, n3, n4))                \
+  K(CELL, f_gate, (), q_cell)                                                                     \
+  Q(RNN, f_rnn, (y, h, x, a, b, c, d, n0, n1, n2), rnn, (y, h, x, a, b, c, d, m, s))              \
+  Q(LSTM, f_lstm, (y, h, x, a, b, c, d, n0, n1), lstm, (y, h, x, a, b, c, d, m, s))               \
+  Q(GRU, f_gru, (y, h, x, a, b, c, d, n0, n1), gru, (y, h, x, a, b, c, d, m, s))                  \
+  Q(BEGIN, f_hold, (h, x, n0), begin, (h, x, n0, n1, n2, n3))                                     \
+  Q(FINAL, f_hold, (y, h, n0), final, (y, h, n0, n1, n2, n3))
+
+#define NN__C_ENUM(name, ...) NN__C_##name,
 typedef enum nn__c_kernel {
-  NN__C_EXP, NN__C_SIGMOID, NN__C_GELU, NN__C_SOFTPLUS, NN__C_BYTE, NN__C_FIXED, NN__C_OUT,
-  NN__C_TAKE, NN__C_HOLD, NN__C_GIVE, NN__C_EACH, NN__C_DOT, NN__C_SUM, NN__C_KEEP, NN__C_WINDOW,
-  NN__C_GATHER, NN__C_CONV, NN__C_TURNED, NN__C_LINEAR, NN__C_FIRST, NN__C_POOL,
-  NN__C_COPY, NN__C_CLEAR, NN__C_FILL, NN__C_ADD, NN__C_MULTIPLY, NN__C_SCALE, NN__C_PRELU,
-  NN__C_SHARES, NN__C_SOFTMAX, NN__C_NORM, NN__C_EMBED, NN__C_BETWEEN, NN__C_BLEND, NN__C_CELL,
-  NN__C_RNN, NN__C_LSTM, NN__C_GRU, NN__C_BEGIN, NN__C_FINAL, NN__C_KERNELS
+  NN__C_KERNEL_LIST(NN__C_ENUM, NN__C_ENUM) NN__C_KERNELS
 } nn__c_kernel;
 
-/* The functions by kernels, each after those that it calls, in float and int8, and the arguments of
- * those that are called by the net: y, x, z and h are places, a .. e the step's arrays, s its sizes
- * in a struct, digits single numbers, m a factor, f a float, p what an int8 convolution gathers. */
 typedef struct nn__c_row {
+  const nn__c_function *function;
   const char *arguments;
-  const nn__c_function *function; /* NULL: there is none */
 } nn__c_row;
+static const nn__c_function nn__none_text = {NULL, NULL, NULL};
 static const nn__c_function nn__c_act_text = {
     "out", "The activations by their numbers; 0: none.", NULL}; /* see nn__c_act_lines */
+#define NN__C_ROW_K(name, f, f_args, q) {{&nn__##f##_text, #f_args}, {&nn__##q##_text, ""}},
+#define NN__C_ROW_Q(name, f, f_args, q, q_args)                                                   \
+  {{&nn__##f##_text, #f_args}, {&nn__q_##q##_text, #q_args}},
 static const nn__c_row nn__c_rows[NN__C_KERNELS][2] = {
-    [NN__C_EXP] = {{"", &nn__f_text_expf}, {"", &nn__f_text_expf}},
-    [NN__C_SIGMOID] = {{"", &nn__f_text_sigmoid}, {"", NULL}},
-    [NN__C_GELU] = {{"", &nn__f_text_gelu}, {"", NULL}},
-    [NN__C_SOFTPLUS] = {{"", &nn__f_text_softplus}, {"", NULL}},
-    [NN__C_BYTE] = {{"", NULL}, {"", &nn__q_text_byte}},
-    [NN__C_FIXED] = {{"", NULL}, {"", &nn__q_text_fixed}},
-    [NN__C_TAKE] = {{"", NULL}, {"yx0f1", &nn__q_text_take}},
-    [NN__C_HOLD] = {{"yx0", &nn__f_text_hold}, {"", NULL}},
-    [NN__C_GIVE] = {{"yx0", &nn__f_text_hold}, {"yx0f1", &nn__q_text_give}},
-    [NN__C_EACH] = {{"yx01", &nn__f_text_each}, {"yxa0", &nn__q_text_each}},
-    [NN__C_DOT] = {{"", NULL}, {"", &nn__q_text_dot}},
-    [NN__C_SUM] = {{"", &nn__q_text_sum}, {"", &nn__q_text_sum}},
-    [NN__C_OUT] = {{"", &nn__c_act_text}, {"", &nn__q_text_out}},
-    [NN__C_KEEP] = {{"", &nn__f_text_keep}, {"", &nn__q_text_keep}},
-    [NN__C_WINDOW] = {{"", &nn__q_text_window}, {"", &nn__q_text_window}},
-    [NN__C_GATHER] = {{"", &nn__q_text_gather}, {"", &nn__q_text_gather}},
-    [NN__C_CONV] = {{"ypxab1e0s", &nn__q_text_conv}, {"ypxabcd123e0s", &nn__q_text_conv}},
-    [NN__C_TURNED] = {{"yxab0s", &nn__q_text_turned}, {"yxabcd012s", &nn__q_text_turned}},
-    [NN__C_LINEAR] = {{"yxab201", &nn__f_text_linear}, {"yxabcd23401", &nn__q_text_linear}},
-    [NN__C_FIRST] = {{"", &nn__q_text_first}, {"", &nn__q_text_first}},
-    [NN__C_POOL] = {{"yx01s", &nn__q_text_pool}, {"yxm23401s", &nn__q_text_pool}},
-    [NN__C_COPY] = {{"yx012345678", &nn__q_text_copy}, {"yxa012345678", &nn__q_text_copy}},
-    [NN__C_CLEAR] = {{"h0", &nn__q_text_clear}, {"h0", &nn__q_text_clear}},
-    [NN__C_FILL] = {{"y0", &nn__q_text_clear}, {"y01", &nn__q_text_fill}},
-    [NN__C_ADD] = {{"yxz0", &nn__f_text_add}, {"yxz0123456", &nn__q_text_add}},
-    [NN__C_MULTIPLY] = {{"yxz012", &nn__f_text_multiply}, {"yxz01234567", &nn__q_text_multiply}},
-    [NN__C_SCALE] = {{"yxab012", &nn__f_text_scale}, {"", NULL}},
-    [NN__C_PRELU] = {{"yxa012", &nn__f_text_prelu}, {"yxa0123456", &nn__q_text_prelu}},
-    [NN__C_SHARES] = {{"yx01", &nn__q_text_softmax}, {"yxa01", &nn__q_text_shares}},
-    [NN__C_SOFTMAX] = {{"", NULL}, {"yy01", &nn__q_text_softmax}},
-    [NN__C_NORM] = {{"yxabf0123", &nn__f_text_norm}, {"yxabf012345", &nn__q_text_norm}},
-    [NN__C_EMBED] = {{"yxa01", &nn__q_text_embed}, {"yxa01", &nn__q_text_embed}},
-    [NN__C_BETWEEN] = {{"", &nn__q_text_between}, {"", &nn__q_text_between}},
-    [NN__C_BLEND] = {{"yx01234", &nn__f_text_blend}, {"yx01234", &nn__q_text_blend}},
-    [NN__C_CELL] = {{"", &nn__f_text_gate}, {"", &nn__q_text_cell}},
-    [NN__C_RNN] = {{"yhxabcd012", &nn__f_text_rnn}, {"yhxabcdms", &nn__q_text_rnn}},
-    [NN__C_LSTM] = {{"yhxabcd01", &nn__f_text_lstm}, {"yhxabcdms", &nn__q_text_lstm}},
-    [NN__C_GRU] = {{"yhxabcd01", &nn__f_text_gru}, {"yhxabcdms", &nn__q_text_gru}},
-    [NN__C_BEGIN] = {{"hx0", &nn__f_text_hold}, {"hx0123", &nn__q_text_begin}},
-    [NN__C_FINAL] = {{"yh0", &nn__f_text_hold}, {"yh0123", &nn__q_text_final}}};
+    NN__C_KERNEL_LIST(NN__C_ROW_K, NN__C_ROW_Q)};
 
 enum { NN__C_NUMBERS = 10, NN__C_SIZES = 24, NN__C_ARRAYS = 5 };
 
@@ -17008,55 +17008,39 @@ static void nn__c_make_step(nn__c *c, nn__c_step *s)
 
 static size_t nn__q_align(size_t bytes) { return (bytes + 15) / 16 * 16; }
 
-static int8_t *nn__q_at(const nn__c *c, int8_t *m, nn__c_place p, int64_t moved)
+/* A place, `moved` numbers on: the caller's, in float, or in the working memory. */
+static void *nn__q_at(const nn__c *c, int8_t *memory, float *in, float *out, nn__c_place p,
+                      int64_t moved)
 {
-  const int outside = p.array < 0 || p.array == c->last; /* the caller's, in float */
-  return outside ? m : m + c->step[p.array].y.offset + p.at + moved;
+  if (p.array < 0) return in + moved;
+  if (p.array == c->last) return out + moved;
+  return memory + c->step[p.array].y.offset + p.at + moved;
 }
 
 /* Turn t of a call. */
-static void nn__q_run_op(const nn__c *c, const nn__c_op *o, int t, int8_t *m, int16_t *states,
-                         const float *in, float *out)
+static void nn__q_run_op(const nn__c *net, const nn__c_op *o, int t, int8_t *memory,
+                         int16_t *states, float *in, float *out)
 {
-  const int64_t place = t, y_at = place * o->y_each, x_at = place * o->x_each;
-  int8_t *const y = nn__q_at(c, m, o->y, y_at);
-  const int8_t *const x = nn__q_at(c, m, o->x, x_at), *const z = nn__q_at(c, m, o->z, 0);
-  int16_t *const h = states + o->h, *const patch = states + c->states;
+  const int64_t turn = t;
   const nn__q_size *const n = o->n;
-  const int32_t factor = o->factor;
-  const void *const a = o->a[0].at, *const b = o->a[1].at, *const d = o->a[3].at;
-  const void *const k = o->a[2].at, *const e = o->a[4].at, *const s = o->size;
+  const nn__q_size n0 = n[0], n1 = n[1], n2 = n[2], n3 = n[3], n4 = n[4];
+  const nn__q_size n5 = n[5], n6 = n[6], n7 = n[7], n8 = n[8];
+  const int32_t m = o->factor;
+  const float f = o->real;
+  void *const y = nn__q_at(net, memory, in, out, o->y, turn * o->y_each);
+  const void *const x = nn__q_at(net, memory, in, out, o->x, turn * o->x_each);
+  const void *const z = nn__q_at(net, memory, in, out, o->z, 0);
+  int16_t *const h = states + o->h, *const p = states + net->states;
+  const void *array[NN__C_ARRAYS];
+  for (int k = 0; k < NN__C_ARRAYS; k++)
+    array[k] = o->a[k].at ? (char *)o->a[k].at + turn * o->a_each * o->a[k].bytes : NULL;
+  const void *const a = array[0], *const b = array[1], *const c = array[2], *const d = array[3];
+  const void *const e = array[4], *const s = o->size;
+#define NN__Q_SKIP(...)
+#define NN__Q_CASE(name, float_name, float_args, int8_name, int8_args)                            \
+  case NN__C_##name: nn__q_##int8_name int8_args; break;
   switch (o->kernel) {
-  case NN__C_TAKE: nn__q_take(y, in, n[0], o->real, n[1]); break;
-  case NN__C_GIVE: nn__q_give(out, x, n[0], o->real, n[1]); break;
-  case NN__C_SOFTMAX: nn__q_softmax(out + y_at, out + y_at, n[0], n[1]); break;
-  case NN__C_EACH: nn__q_each(y, x, a, n[0]); break;
-  case NN__C_CONV: nn__q_conv(y, patch, x, a, b, k, d, n[1], n[2], n[3], e, 0, s); break;
-  case NN__C_TURNED: nn__q_turned(y, x, a, b, k, d, n[0], n[1], n[2], s); break;
-  case NN__C_LINEAR: nn__q_linear(y, x, a, b, k, d, n[2], n[3], n[4], n[0], n[1]); break;
-  case NN__C_POOL: nn__q_pool(y, x, factor, n[2], n[3], n[4], n[0], n[1], s); break;
-  case NN__C_COPY:
-    nn__q_copy(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7], n[8]);
-    break;
-  case NN__C_FILL: nn__q_fill(y, n[0], n[1]); break;
-  case NN__C_ADD: nn__q_add(y, x, z, n[0], n[1], n[2], n[3], n[4], n[5], n[6]); break;
-  case NN__C_MULTIPLY:
-    nn__q_multiply(y, x, z, n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7]);
-    break;
-  case NN__C_PRELU: nn__q_prelu(y, x, a, n[0], n[1], n[2], n[3], n[4], n[5], n[6]); break;
-  case NN__C_SHARES: nn__q_shares(y, x, a, n[0], n[1]); break;
-  case NN__C_NORM:
-    nn__q_norm(y, x, (const int32_t *)a + place * o->a_each,
-               (const int32_t *)b + place * o->a_each, o->real, n[0], n[1], n[2], n[3], n[4], n[5]);
-    break;
-  case NN__C_EMBED: nn__q_embed(y, in + x_at, a, n[0], n[1]); break;
-  case NN__C_BLEND: nn__q_blend(y, x, n[0], n[1], n[2], n[3], n[4]); break;
-  case NN__C_RNN: nn__q_rnn(y, h, x, a, b, k, d, factor, s); break;
-  case NN__C_LSTM: nn__q_lstm(y, h, x, a, b, k, d, factor, s); break;
-  case NN__C_GRU: nn__q_gru(y, h, x, a, b, k, d, factor, s); break;
-  case NN__C_BEGIN: nn__q_begin(h, x, n[0], n[1], n[2], n[3]); break;
-  case NN__C_FINAL: nn__q_final(y, h, n[0], n[1], n[2], n[3]); break;
-  case NN__C_CLEAR: nn__q_clear(h, n[0]); break;
+    NN__C_KERNEL_LIST(NN__Q_SKIP, NN__Q_CASE)
   default: break;
   }
 }
@@ -17152,7 +17136,7 @@ static nn_status nn__q_watch(nn__q_batch *b, int last)
 }
 
 /* The calls of a stream's step, or behind its last; or of a whole sample. */
-static void nn__q_calls(nn_int8 *q, int head, char *memory, const float *x, float *y)
+static void nn__q_calls(nn_int8 *q, int head, char *memory, float *x, float *y)
 {
   int8_t *const m = (int8_t *)memory;
   int16_t *const h = (int16_t *)(void *)(memory + nn__q_align(q->c.memory));
@@ -17372,7 +17356,7 @@ static void nn__c_want(nn__c *c, const char *text)
 {
   for (int k = 0; k < NN__C_KERNELS; k++) {
     const nn__c_function *f = nn__c_function_of(c, k);
-    if (f && (nn__c_uses(text, f->name) || (k == NN__C_EXP && nn__c_uses(text, "tanhf"))))
+    if (f->name && (nn__c_uses(text, f->name) || (k == NN__C_EXP && nn__c_uses(text, "tanhf"))))
       c->wanted |= (uint64_t)1 << k;
   }
   for (size_t k = 0; k < sizeof nn__c_words / sizeof *nn__c_words; k++)
@@ -17563,7 +17547,8 @@ static void nn__c_call(nn__c *c, const nn__c_op *o)
   nn__c_say(c, "  $_%s(", row->function->name);
   for (const char *a = row->arguments; *a; a++) {
     const nn__c_array *array = &o->a[(unsigned)(*a - 'a') < NN__C_ARRAYS ? *a - 'a' : 0];
-    if (a > row->arguments) nn__c_text(c, c->column < 72 ? ", " : ",\n      ");
+    if (strchr("(, )", *a)) continue;
+    if (a > row->arguments + 1) nn__c_text(c, c->column < 72 ? ", " : ",\n      ");
     if (*a == 'y') nn__c_at(c, o->y, turns ? o->y_each : 0);
     else if (*a == 'x') nn__c_at(c, o->x, turns ? o->x_each : 0);
     else if (*a == 'z') nn__c_at(c, o->z, 0);
@@ -17572,7 +17557,7 @@ static void nn__c_call(nn__c *c, const nn__c_op *o)
     else if (*a == 's') nn__c_say(c, "&$_%s_sizes%s", name, o->tail);
     else if (*a == 'f') nn__c_float(c, (double)o->real);
     else if (*a == 'm') nn__c_say(c, "%d", o->factor);
-    else if (*a >= '0' && *a <= '9') nn__c_say(c, "%d", (int)o->n[*a - '0']);
+    else if (*a == 'n') nn__c_say(c, "%d", (int)o->n[*++a - '0']);
     else if (!array->suffix) nn__c_text(c, "0");
     else nn__c_say(c, "$_%s_%s%s", name, array->suffix, o->tail);
     if (*a >= 'a' && *a <= 'e' && array->suffix && turns && o->a_each)
