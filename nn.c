@@ -16726,17 +16726,13 @@ static void nn__c_window(nn__c *c, const nn__c_step *s, nn__c_op *o)
 }
 
 /* Convolutions and linear layers; in int8 also norms on their own, convolutions of one weight. */
-static void nn__c_product(nn__c *c, nn__c_step *s)
+static void nn__c_product(nn__c *c, nn__c_step *s, nn__c_op *o)
 {
   const nn__node *node = &c->m->node[s->node];
-  const int linear = node->kind == NN__LINEAR, turned = nn__is_turned(node);
+  const int linear = o->kernel == NN__C_LINEAR;
   const int in = (int)c->m->node[node->in[0]].cols, out = (int)node->cols;
   const int scaled = s->ahead >= 0 && nn__c_is_padded(node);
   const int no_bias = linear ? node->no_bias : node->window.no_bias;
-  nn__c_op *const o = nn__c_add(c, s, linear   ? NN__C_LINEAR
-                                      : turned ? NN__C_TURNED
-                                               : NN__C_CONV);
-  if (!o) return;
   if (linear) {
     o->times = c->stream ? 1 : (int)node->rows, o->y_each = out, o->x_each = in;
     NN__C_PASS(o, in, out);
@@ -16754,12 +16750,10 @@ static void nn__c_product(nn__c *c, nn__c_step *s)
   if (scaled) nn__c_reals(c, o, 4, "mean", NN__C_MEAN, 0, c->m->node[s->ahead].cols);
 }
 
-static void nn__c_pooling(nn__c *c, nn__c_step *s)
+static void nn__c_pooling(nn__c *c, nn__c_step *s, nn__c_op *o)
 {
   const nn__node *node = &c->m->node[s->node];
   const int average = nn__c_pool(c, node).average;
-  nn__c_op *const o = nn__c_add(c, s, NN__C_POOL);
-  if (!o) return;
   nn__c_window(c, s, o);
   NN__C_PASS(o, average, node->exclude_pad);
   if (!c->q) return;
@@ -16792,7 +16786,7 @@ static void nn__c_states(nn__c *c, const nn__c_step *s, int array, int way, doub
 }
 
 /* A layer of a cell, both ways if it goes both. */
-static void nn__c_cells(nn__c *c, nn__c_step *s)
+static void nn__c_cells(nn__c *c, nn__c_step *s, nn__c_kernel kernel)
 {
   static const char *const suffix[4] = {"weight_ih", "weight_hh", "bias_ih", "bias_hh"};
   const nn__node *node = &c->m->node[s->node];
@@ -16807,9 +16801,7 @@ static void nn__c_cells(nn__c *c, nn__c_step *s)
       nn__c_op *const clear = nn__c_add(c, s, NN__C_CLEAR);
       if (clear) NN__C_PASS(clear, (int)s->state.size);
     }
-    nn__c_op *const o = nn__c_add(c, s, node->kind == NN__GRU    ? NN__C_GRU
-                                        : node->kind == NN__LSTM ? NN__C_LSTM
-                                                                 : NN__C_RNN);
+    nn__c_op *const o = nn__c_add(c, s, kernel);
     if (!o) return;
     nn__text t = {o->tail, sizeof o->tail, 0};
     nn__put_string(&t, "_l"), nn__put_signed(&t, s->layer);
@@ -16828,15 +16820,13 @@ static void nn__c_cells(nn__c *c, nn__c_step *s)
 }
 
 /* Layer and group norms. */
-static void nn__c_norm(nn__c *c, nn__c_step *s)
+static void nn__c_norm(nn__c *c, nn__c_step *s, nn__c_op *o)
 {
   const nn__node *node = &c->m->node[s->node];
   const int image = node->rank == 3, group = node->kind == NN__GROUP_NORM;
   const int places = image ? (int)node->rows : 1, cols = (int)node->cols;
   const int rows = c->stream || image ? 1 : (int)node->rows;
   const int groups = group ? node->size : 1, n = cols / groups * places;
-  nn__c_op *const o = nn__c_add(c, s, NN__C_NORM);
-  if (!o) return;
   o->times = group ? groups : rows, o->y_each = o->x_each = n;
   if (group) o->a_each = cols / groups;
   NN__C_PASS(o, group ? rows : 1, image ? 0 : cols, n, group ? places : 1);
@@ -16849,32 +16839,13 @@ static void nn__c_norm(nn__c *c, nn__c_step *s)
   }
 }
 
-static nn__c_kernel nn__c_kernel_of(const nn__c_step *s, nn__kind kind)
-{
-  if (s->layer < 0) return NN__C_GIVE;
-  switch (kind) {
-  case NN__INPUT: return NN__C_TAKE;
-  case NN__ADD: return NN__C_ADD;
-  case NN__MULTIPLY: return NN__C_MULTIPLY;
-  case NN__BATCH_NORM:
-  case NN__NORMALISE: return NN__C_SCALE;
-  case NN__PRELU: return NN__C_PRELU;
-  case NN__SOFTMAX: return NN__C_SHARES;
-  case NN__BILINEAR: return NN__C_BLEND;
-  case NN__EMBEDDING: return NN__C_EMBED;
-  default: return NN__C_EACH;
-  }
-}
-
 /* Layers that treat each number, or each row, by itself, and the ends of the net. */
-static void nn__c_rows_of(nn__c *c, nn__c_step *s)
+static void nn__c_rows_of(nn__c *c, nn__c_step *s, nn__c_op *o)
 {
   const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
   const int each_row = c->m->node[node->in[node->inputs > 1]].rank < node->rank;
   const int places = node->rank == 3 ? (int)node->rows : 1, cols = (int)node->cols;
   const int size = (int)s->size;
-  nn__c_op *const o = nn__c_add(c, s, nn__c_kernel_of(s, node->kind));
-  if (!o) return;
   switch (o->kernel) {
   case NN__C_MULTIPLY: NN__C_PASS(o, size, each_row ? places : 1, each_row ? cols : size); break;
   case NN__C_PRELU: NN__C_PASS(o, size, places, node->size); break;
@@ -16927,21 +16898,15 @@ static void nn__c_carry(nn__c *c, const nn__c_step *s, int y_at, int from, int x
   if (in->scale != s->scale || in->zero != s->zero) nn__q_table(c, o, 0, -1, in, s);
 }
 
-static int nn__c_is_move(nn__kind kind)
-{
-  return kind == NN__LAST_STEP || kind == NN__REVERSE || kind == NN__SLICE || kind == NN__CONCAT ||
-         kind == NN__JOIN || kind == NN__TO_SEQUENCE || kind == NN__TO_IMAGE ||
-         kind == NN__PADDED || kind == NN__UPSAMPLE;
-}
-
 /* Layers that bring numbers to other places. */
-static void nn__c_move(nn__c *c, const nn__c_step *s)
+static void nn__c_move(nn__c *c, nn__c_step *s)
 {
   const nn__node *node = &c->m->node[s->node], *x = &c->m->node[node->in[0]];
   const nn__c_axes b = nn__c_axes_of(c, node);
   nn__c_axes a = nn__c_axes_of(c, x);
   const int axis = node->axis + 3 - node->rank;
   int begin = node->kind == NN__SLICE ? node->begin * a.step[axis] : 0;
+  if (c->q) s->scale = c->step[s->in[0]].scale, s->zero = c->step[s->in[0]].zero;
   switch (node->kind) {
   case NN__REVERSE:
   case NN__LAST_STEP: begin = (a.n[1] - 1) * a.n[2]; break;
@@ -16949,6 +16914,7 @@ static void nn__c_move(nn__c *c, const nn__c_step *s)
   case NN__JOIN: {
     const nn__c_axes z = nn__c_axes_of(c, &c->m->node[node->in[1]]);
     const int along = node->kind == NN__JOIN ? axis : node->rank == 3 ? 0 : 2;
+    if (c->q) nn__q_ranged(c, s, s->node);
     nn__c_carry(c, s, a.n[along] * b.step[along], 1, 0, z.n, b.step, z.step);
     nn__c_carry(c, s, 0, 0, 0, a.n, b.step, a.step);
     return;
@@ -16981,26 +16947,38 @@ static void nn__c_move(nn__c *c, const nn__c_step *s)
   nn__c_carry(c, s, 0, 0, begin, b.n, b.step, a.step);
 }
 
+/* What each layer is made of; an activation is NN__C_EACH. */
+static const unsigned char nn__c_kernels[NN__KIND_COUNT] = {
+    [NN__INPUT] = NN__C_TAKE, [NN__CONV2D] = NN__C_CONV, [NN__CONV_TRANSPOSE] = NN__C_TURNED,
+    [NN__LINEAR] = NN__C_LINEAR, [NN__MAX_POOL] = NN__C_POOL, [NN__AVG_POOL] = NN__C_POOL,
+    [NN__GLOBAL_MAX] = NN__C_POOL, [NN__GLOBAL_AVG] = NN__C_POOL, [NN__SOFTMAX] = NN__C_SHARES,
+    [NN__PRELU] = NN__C_PRELU, [NN__BATCH_NORM] = NN__C_SCALE, [NN__NORMALISE] = NN__C_SCALE,
+    [NN__LAYER_NORM] = NN__C_NORM, [NN__GROUP_NORM] = NN__C_NORM, [NN__ADD] = NN__C_ADD,
+    [NN__MULTIPLY] = NN__C_MULTIPLY, [NN__EMBEDDING] = NN__C_EMBED, [NN__BILINEAR] = NN__C_BLEND,
+    [NN__RNN] = NN__C_RNN, [NN__LSTM] = NN__C_LSTM, [NN__GRU] = NN__C_GRU,
+    [NN__CONCAT] = NN__C_COPY, [NN__JOIN] = NN__C_COPY, [NN__SLICE] = NN__C_COPY,
+    [NN__TO_SEQUENCE] = NN__C_COPY, [NN__TO_IMAGE] = NN__C_COPY, [NN__LAST_STEP] = NN__C_COPY,
+    [NN__REVERSE] = NN__C_COPY, [NN__PADDED] = NN__C_COPY, [NN__UPSAMPLE] = NN__C_COPY};
+
 static void nn__c_make_step(nn__c *c, nn__c_step *s)
 {
-  const nn__kind kind = s->layer < 0 ? NN__DROPOUT : c->m->node[s->node].kind;
-  const int joins = kind == NN__CONCAT || kind == NN__JOIN;
-  if (s->gone || kind == NN__FINAL_STATE) return; /* the cell has seen to it */
-  if (nn__c_is_move(kind)) {
-    const nn__c_step *from = c->q ? &c->step[s->in[0]] : s;
-    if (c->q && joins) nn__q_ranged(c, s, s->node);
-    else s->scale = from->scale, s->zero = from->zero;
+  const nn__kind kind = c->m->node[s->node].kind;
+  const nn__c_kernel kernel = s->layer < 0                           ? NN__C_GIVE
+                              : nn__is_act(kind)                     ? NN__C_EACH
+                              : c->q && nn__c_is_affine(kind)        ? NN__C_CONV
+                                                                     : nn__c_kernels[kind];
+  if (s->gone || (kind == NN__FINAL_STATE && s->layer >= 0)) return; /* the cell has seen to it */
+  if (kernel == NN__C_COPY) {
     nn__c_move(c, s);
-  } else if (nn__is_conv(kind) || kind == NN__LINEAR || (c->q && nn__c_is_affine(kind))) {
-    nn__c_product(c, s);
-  } else if (nn__c_is_pool(kind)) {
-    nn__c_pooling(c, s);
-  } else if (nn__is_cell(kind)) {
-    nn__c_cells(c, s);
-  } else if (kind == NN__LAYER_NORM || kind == NN__GROUP_NORM) {
-    nn__c_norm(c, s);
+  } else if (kernel >= NN__C_RNN && kernel <= NN__C_GRU) {
+    nn__c_cells(c, s, kernel);
   } else {
-    nn__c_rows_of(c, s);
+    nn__c_op *const o = nn__c_add(c, s, kernel);
+    if (!o) return;
+    if (kernel >= NN__C_CONV && kernel <= NN__C_LINEAR) nn__c_product(c, s, o);
+    else if (kernel == NN__C_POOL) nn__c_pooling(c, s, o);
+    else if (kernel == NN__C_NORM) nn__c_norm(c, s, o);
+    else nn__c_rows_of(c, s, o);
   }
 }
 
@@ -17315,29 +17293,19 @@ nn_status nn_int8_evaluate(nn_int8 *q, const nn_dataset *d, nn_int8_result *resu
 /* ---- as C source -------------------------------------------------------------------------- */
 
 /* Activations as expressions: %s the layer's number, then its second. */
-static const struct nn__c_act {
-  nn__kind kind;
-  const char *text;
-} nn__c_acts[] = {
-    {NN__RELU, "x < 0 ? 0 : x"},
-    {NN__LEAKY_RELU, "x > 0 ? x : %s * x"},
+static const char *const nn__c_acts[NN__KIND_COUNT] = {
+    [NN__RELU] = "x < 0 ? 0 : x",
+    [NN__LEAKY_RELU] = "x > 0 ? x : %s * x",
     /* exp(x) - 1 = 2 t/(1 - t), t = tanh(x/2), which near 0 keeps all digits */
-    {NN__ELU, "x > 0 ? x : %s * 2 * $_tanhf(x / 2) / (1 - $_tanhf(x / 2))"},
-    {NN__GELU, "$_gelu(x)"},
-    {NN__SILU, "x * $_sigmoid(x)"},
-    {NN__SOFTPLUS, "$_softplus(x)"},
-    {NN__HARD_SIGMOID, "x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6"},
-    {NN__HARD_SWISH, "x < -3 ? 0 : x > 3 ? x : x * (x + 3) / 6"},
-    {NN__CLAMP, "x < %s ? %s : x > %s ? %s : x"},
-    {NN__TANH, "$_tanhf(x)"},
-    {NN__SIGMOID, "$_sigmoid(x)"},
-};
-static const char *nn__c_act_of(nn__kind kind)
-{
-  const struct nn__c_act *row = nn__c_acts;
-  while (row->kind != kind) row++;
-  return row->text;
-}
+    [NN__ELU] = "x > 0 ? x : %s * 2 * $_tanhf(x / 2) / (1 - $_tanhf(x / 2))",
+    [NN__GELU] = "$_gelu(x)",
+    [NN__SILU] = "x * $_sigmoid(x)",
+    [NN__SOFTPLUS] = "$_softplus(x)",
+    [NN__HARD_SIGMOID] = "x < -3 ? 0 : x > 3 ? 1 : (x + 3) / 6",
+    [NN__HARD_SWISH] = "x < -3 ? 0 : x > 3 ? x : x * (x + 3) / 6",
+    [NN__CLAMP] = "x < %s ? %s : x > %s ? %s : x",
+    [NN__TANH] = "$_tanhf(x)",
+    [NN__SIGMOID] = "$_sigmoid(x)"};
 
 static int nn__c_uses(const char *text, const char *name)
 {
@@ -17374,7 +17342,7 @@ static void nn__c_wants(nn__c *c)
     const char *const text = nn__c_function_of(c, k)->text;
     if (text) nn__c_want(c, text);
     for (int i = 0; !text && i < c->m->nodes; i++)
-      if (c->act[i]) nn__c_want(c, nn__c_act_of(c->m->node[i].kind));
+      if (c->act[i]) nn__c_want(c, nn__c_acts[c->m->node[i].kind]);
   }
 }
 
@@ -17448,7 +17416,7 @@ static void nn__c_act_lines(nn__c *c)
     const nn__node *node = &c->m->node[i];
     if (c->act[i] <= number) continue;
     nn__c_say(c, "  case %d: return ", ++number);
-    const char *text = nn__c_act_of(node->kind);
+    const char *text = nn__c_acts[node->kind];
     for (int numbers = 0; *text; text++) {
       if (*text == '%') nn__c_float(c, numbers++ < 2 ? node->value : node->second), text++;
       else nn__c_text(c, (char[2]){*text, 0});
