@@ -15467,11 +15467,13 @@ typedef struct nn__c_function {
 typedef int32_t nn__q_size; /* in C source as small as the largest allows */
 
 /* Where int8 has other words than float: what makes output o of a sum (parameters, arguments, what
- * the sum begins with), what x is off by, a pool's mean, a copy from one scale to another. */
+ * the sum begins with), a linear layer's sum, what x is off by, a pool's mean, a copy from one
+ * scale to another. */
 #define NN__TAKES                                                                                 \
   const int32_t *b, const int32_t *m, const int8_t *table, int shift, int x_zero, int y_zero
 #define NN__GIVES m[o], table, shift, y_zero
 #define NN__BIAS b[o]
+#define NN__DOT nn__q_dot(b[o], w + o * in, x, in, x_zero)
 #define NN__ZERO (int16_t)x_zero
 #define NN__SCALES int32_t factor, int shift, int x_zero, int y_zero,
 #define NN__MEAN                                                                                  \
@@ -15487,6 +15489,7 @@ static const char *const nn__c_words[][3] = { /* below, in float and in int8 */
     {"int32_t", "float", "int32_t"},
     {"NN__TAKES", "const float *b, int act", NN__INT8(NN__TAKES)},
     {"NN__GIVES", "act", NN__INT8(NN__GIVES)}, {"NN__BIAS", "b ? b[o] : 0", NN__INT8(NN__BIAS)},
+    {"NN__DOT", "nn__f_sum(NN__BIAS, w + o * in, x, in)", NN__INT8(NN__DOT)},
     {"NN__ZERO", "0", NN__INT8(NN__ZERO)}, {"NN__SCALES ", "", NN__INT8(NN__SCALES) " "},
     {"NN__MEAN", "sum / (float)(all_h * all_w)", NN__INT8(NN__MEAN)},
     {"NN__TABLE ", "", NN__INT8(NN__TABLE) " "}, {"NN__SCALED", "v", NN__INT8(NN__SCALED)}};
@@ -15650,14 +15653,6 @@ NN__F(hold, "",
 static void nn__f_hold(float *y, const float *x, int n)
 {
   for (int k = 0; k < n; k++) y[k] = x[k];
-})
-
-NN__F(linear, "y[o] from b[o] + the sum over k of w[o][k] x[k]",
-static void nn__f_linear(float *y, const float *x, const float *w, const float *b, int act, int in,
-                         int out)
-{
-  for (int o = 0; o < out; o++)
-    y[o] = nn__f_out(nn__f_sum(b ? b[o] : 0, w + o * in, x, in), act);
 })
 
 NN__F(add, "",
@@ -15917,11 +15912,11 @@ static void nn__q_turned(int8_t *y, const int8_t *x, const int8_t *w, NN__TAKES,
   }
 })
 
-NN__Q(linear, "y[o] from b[o] + the sum over k of w[o][k] (x[k] - zero)",
+NN__Q(linear, "y[o] from b[o] + the sum over k of w[o][k] x[k]",
 static void nn__q_linear(int8_t *y, const int8_t *x, const int8_t *w, NN__TAKES, int in, int out)
 {
   for (int o = 0; o < out; o++)
-    y[o] = nn__q_out(nn__q_dot(b[o], w + o * in, x, in, x_zero), NN__GIVES);
+    y[o] = nn__q_out(NN__DOT, NN__GIVES);
 })
 
 NN__Q(pool,
@@ -16205,7 +16200,7 @@ static void nn__q_final(int8_t *y, const int16_t *h, int n, int32_t factor, int 
   Q(CONV, q_conv, (y, p, x, a, b, n1, e, n0, s),                                                  \
     conv, (y, p, x, a, b, c, d, n1, n2, n3, e, n0, s))                                            \
   Q(TURNED, q_turned, (y, x, a, b, n0, s), turned, (y, x, a, b, c, d, n0, n1, n2, s))             \
-  Q(LINEAR, f_linear, (y, x, a, b, n2, n0, n1), linear, (y, x, a, b, c, d, n2, n3, n4, n0, n1))   \
+  Q(LINEAR, q_linear, (y, x, a, b, n2, n0, n1), linear, (y, x, a, b, c, d, n2, n3, n4, n0, n1))   \
   K(FIRST, q_first, (), q_first)                                                                  \
   Q(POOL, q_pool, (y, x, n0, n1, s), pool, (y, x, m, n2, n3, n4, n0, n1, s))                      \
   Q(COPY, q_copy, (y, x, n0, n1, n2, n3, n4, n5, n6, n7, n8),                                     \
@@ -17452,31 +17447,29 @@ static void nn__c_functions(nn__c *c)
   }
 }
 
-/* A step's layer's name, which has letters, digits and "_-/", as a part of one in C. */
-static const char *nn__c_name(const nn__c *c, int step, nn_message *to)
+/* The name of an array of a call, or of its sizes: prefix, layer, what it is. A layer's name has
+ * letters, digits and "_-/"; one that is no name in C is its number. */
+static void nn__c_name(nn__c *c, const nn__c_op *o, const char *suffix)
 {
-  const int i = c->step[step].node;
+  const int i = c->step[o->step].node;
   const char *const name = c->m->node[i].name;
   const int numbered = !strncmp(name, "layer", 5) && name[5] >= '0' && name[5] <= '9';
-  if (strpbrk(name, "-/") || numbered) nn__words(to, "layer%d", i);
-  else nn__words(to, "%s", name);
-  return to->text;
+  if (strpbrk(name, "-/") || numbered) nn__c_say(c, "$_layer%d_%s%s", i, suffix, o->tail);
+  else nn__c_say(c, "$_%s_%s%s", name, suffix, o->tail);
 }
 
 /* The arrays of a call, and the struct of its sizes. */
 static void nn__c_constants(nn__c *c, const nn__c_op *o)
 {
-  nn_message layer, type;
-  const char *const name = nn__c_name(c, o->step, &layer);
   for (int k = 0; k < NN__C_ARRAYS; k++) {
     const nn__c_array *a = &o->a[k];
     const int8_t *const one = a->at;
     const int16_t *const two = a->at;
     const int32_t *const four = a->at;
     if (!a->suffix) continue;
-    nn__words(&type, a->at ? "int%d_t" : "float", 8 * a->bytes);
-    nn__c_say(c, "static const %s $_%s_%s%s[%zu] = {", type.text, name, a->suffix, o->tail,
-              a->count);
+    nn__c_say(c, a->at ? "static const int%d_t " : "static const float ", 8 * a->bytes);
+    nn__c_name(c, o, a->suffix);
+    nn__c_say(c, "[%zu] = {", a->count);
     for (size_t i = 0; i < a->count; i++) {
       nn__c_comma(c, i);
       if (!a->at) nn__c_float(c, nn__c_value(c, &c->step[o->step], a->what, a->param, i));
@@ -17485,8 +17478,9 @@ static void nn__c_constants(nn__c *c, const nn__c_op *o)
     nn__c_text(c, "\n};\n");
   }
   if (!o->sizes) return;
-  nn__c_say(c, "static const struct $_%s $_%s_sizes%s = {",
-            o->kernel < NN__C_CELL ? "window" : "cell", name, o->tail);
+  nn__c_say(c, "static const struct $_%s ", o->kernel < NN__C_CELL ? "window" : "cell");
+  nn__c_name(c, o, "sizes");
+  nn__c_text(c, " = {");
   for (int k = 0; k < o->sizes; k++) nn__c_comma(c, (size_t)k), nn__c_say(c, "%d", (int)o->size[k]);
   nn__c_text(c, "\n};\n");
 }
@@ -17507,8 +17501,6 @@ static void nn__c_call(nn__c *c, const nn__c_op *o)
 {
   const nn__c_row *row = &nn__c_rows[o->kernel][c->q != NULL];
   const int turns = o->times > 1;
-  nn_message layer;
-  const char *const name = nn__c_name(c, o->step, &layer);
   if (turns)
     nn__c_say(c, o->back ? "  for (int t = %d; t >= 0; t--)\n  "
                          : "  for (int t = 0; t < %d; t++)\n  ", o->times - o->back);
@@ -17522,24 +17514,21 @@ static void nn__c_call(nn__c *c, const nn__c_op *o)
     else if (*a == 'z') nn__c_at(c, o->z, 0);
     else if (*a == 'p' && c->q) nn__c_text(c, "$_patch");
     else if (*a == 'h' || *a == 'p') nn__c_say(c, c->stream || c->q ? "h + %zu" : "m + %zu", o->h);
-    else if (*a == 's') nn__c_say(c, "&$_%s_sizes%s", name, o->tail);
+    else if (*a == 's') nn__c_text(c, "&"), nn__c_name(c, o, "sizes");
     else if (*a == 'f') nn__c_float(c, (double)o->real);
     else if (*a == 'm') nn__c_say(c, "%d", o->factor);
     else if (*a == 'n') nn__c_say(c, "%d", (int)o->n[*++a - '0']);
     else if (!array->suffix) nn__c_text(c, "0");
-    else nn__c_say(c, "$_%s_%s%s", name, array->suffix, o->tail);
+    else nn__c_name(c, o, array->suffix);
     if (*a >= 'a' && *a <= 'e' && array->suffix && turns && o->a_each)
       nn__c_say(c, " + %d * t", o->a_each);
   }
   nn__c_text(c, ");\n");
 }
 
-static const char *nn__c_dims(const nn__node *node, nn_message *to)
+static void nn__c_dims(nn__c *c, const nn__node *node)
 {
-  if (node->rank == 3) nn__words(to, "%d x %d x %d", node->dim[0], node->dim[1], node->dim[2]);
-  else if (node->rank == 2) nn__words(to, "%d x %d", node->dim[0], node->dim[1]);
-  else nn__words(to, "%d", node->dim[0]);
-  return to->text;
+  for (int k = 0; k < node->rank; k++) nn__c_say(c, k ? " x %d" : " %d", node->dim[k]);
 }
 
 /* The calls of all steps, or in a stream of those ahead of the last step, or behind it; each step
@@ -17557,13 +17546,13 @@ static void nn__c_calls(nn__c *c, int head)
   for (int k = 0; k < c->steps; k++) {
     const nn__c_step *s = &c->step[k];
     const int joined[5] = {s->ahead, s->node, s->norm, s->act, s->pool};
-    nn_message dims;
     if (s->gone || s->head != head) continue;
     nn__c_text(c, "  /*");
     for (int i = 0; i < 5; i++)
       if (joined[i] >= 0) nn__c_say(c, " %s", c->m->node[joined[i]].name);
-    nn__c_say(c, "%s: %s */\n", s->layer > 0 ? " (next layer)" : "",
-              nn__c_dims(&c->m->node[s->pool >= 0 ? s->pool : s->node], &dims));
+    nn__c_text(c, s->layer > 0 ? " (next layer):" : ":");
+    nn__c_dims(c, &c->m->node[s->pool >= 0 ? s->pool : s->node]);
+    nn__c_text(c, " */\n");
     for (const nn__c_op *o = c->first; o; o = o->next)
       if (o->step == k) nn__c_call(c, o);
   }
@@ -17652,7 +17641,7 @@ static void nn__c_about(nn__c *c, nn_c_sizes sizes)
   const size_t in = x->rows * x->cols, out = y->rows * y->cols;
   const size_t step = x->rank == 2 ? x->cols : 1, answer = y->rank == 2 ? y->cols : out;
   const char *const classes = nn_note(m, "classes");
-  nn_message dims, name;
+  nn_message name;
   nn__c_text(c, "/* A net in plain C99, written by nn " NN_VERSION
                 ". Include it in a file of yours:\n *\n");
   nn__c_say(c, " *     static float x[%zu], y[%zu]; // as below, row by row\n", in, out);
@@ -17686,7 +17675,8 @@ static void nn__c_about(nn__c *c, nn_c_sizes sizes)
   for (int i = 0; i < m->nodes; i++) {
     const nn__node *node = &m->node[i];
     if (!c->users[i]) continue;
-    nn__c_say(c, " *   %s: %s", node->name, nn__c_dims(node, &dims));
+    nn__c_say(c, " *   %s:", node->name);
+    nn__c_dims(c, node);
     const double own = nn__macs(m, node);
     if (own > 0) nn__c_say(c, ", %llu multiply-adds", (unsigned long long)own);
     nn__c_text(c, "\n");
