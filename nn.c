@@ -12350,51 +12350,40 @@ static int nn__seen_of(const nn_model *m, const nn__node *y, int k, int from[4])
 {
   const nn__node *x = &m->node[y->in[k]];
   const nn__window_options *o = &y->window;
-  const int windows = y->kind == NN__CONV2D || y->kind == NN__MAX_POOL || y->kind == NN__AVG_POOL;
-  memcpy(from, y->seen, sizeof y->seen);
-  if (windows && !o->stride_h) {
-    for (int s = 0; s < 2; s++) {
-      const nn__axis a = {(size_t)x->dim[1 + s], (size_t)y->dim[1 + s], 0, 0, 0};
-      size_t length;
-      from[s] = (int)nn__window(&a, (size_t)y->seen[s], &length, &length);
-      from[s + 2] = (int)(nn__window(&a, (size_t)y->seen[s + 2], &length, &length) + length) - 1;
+  const int kernel[2] = {o->kernel_h, o->kernel_w}, dilation[2] = {o->dilation_h, o->dilation_w};
+  const int strides[2] = {o->stride_h, o->stride_w}, pads[2] = {o->pad_h, o->pad_w};
+  const int before = y->kind == NN__JOIN && k ? m->node[y->in[0]].dim[y->axis] : 0;
+  const int whole = y->rank != 3 || nn__kind_needs[y->kind] & NN__SEES_ALL;
+  for (int s = 0; s < 4; s++) { /* top, left, bottom, right */
+    const int axis = s % 2, end = s >= 2, at = y->seen[s], stride = strides[axis], pad = pads[axis];
+    const nn__axis even = {(size_t)x->dim[1 + axis], (size_t)y->dim[1 + axis], 0, 0, 0};
+    const int64_t reach = (int64_t)dilation[axis] * (kernel[axis] - 1), past = at + pad - reach;
+    size_t length;
+    nn_real share;
+    from[s] = at;
+    switch (y->kind) {
+    case NN__CONV2D: case NN__MAX_POOL: case NN__AVG_POOL:
+      if (stride) from[s] = at * stride - pad + (end ? (int)reach : 0);
+      else from[s] = (int)nn__window(&even, (size_t)at, &length, &length);
+      if (!stride && end) from[s] += (int)length - 1;
+      break;
+    case NN__CONV_TRANSPOSE: /* the rectangle round all that its taps meet */
+      from[s] = end ? (at + pad) / stride : past > 0 ? (int)((past + stride - 1) / stride) : 0;
+      break;
+    case NN__BILINEAR:
+      from[s] = (int)nn__between((size_t)at, (size_t)stride, even.size, &share);
+      from[s] += end && share > 0;
+      break;
+    case NN__UPSAMPLE: from[s] = at / stride; break;
+    case NN__PADDED: from[s] = at - pad; break;
+    case NN__SLICE: from[s] += y->axis == 1 + axis ? y->begin : 0; break;
+    case NN__JOIN: from[s] -= y->axis == 1 + axis ? before : 0; break;
+    default:
+      if (whole) from[s] = end ? x->dim[1 + axis] - 1 : 0;
     }
-  } else if (y->kind == NN__CONV_TRANSPOSE) { /* the rectangle round all that its taps meet */
-    for (int s = 0; s < 4; s++) {
-      const int64_t stride = s % 2 ? o->stride_w : o->stride_h;
-      const int64_t reach = s % 2 ? (int64_t)o->dilation_w * (o->kernel_w - 1)
-                                  : (int64_t)o->dilation_h * (o->kernel_h - 1);
-      const int64_t at = from[s] + (s % 2 ? o->pad_w : o->pad_h);
-      const int64_t first = at > reach ? (at - reach + stride - 1) / stride : 0;
-      from[s] = (int)(s < 2 ? first : at / stride);
-    }
-    if (from[0] > from[2] || from[1] > from[3]) return 0;
-  } else if (y->kind == NN__BILINEAR) {
-    for (int s = 0; s < 4; s++) {
-      const int factor = s % 2 ? o->stride_w : o->stride_h;
-      nn_real share;
-      from[s] = (int)nn__between((size_t)from[s], (size_t)factor, (size_t)x->dim[1 + s % 2],
-                                 &share) + (s >= 2 && share > 0);
-    }
-  } else if (y->kind == NN__UPSAMPLE) {
-    for (int s = 0; s < 4; s++) from[s] /= s % 2 ? o->stride_w : o->stride_h;
-  } else if (y->kind == NN__PADDED) {
-    for (int s = 0; s < 4; s++) from[s] -= s % 2 ? o->pad_w : o->pad_h;
-  } else if (y->kind == NN__SLICE && y->axis) {
-    from[y->axis - 1] += y->begin, from[y->axis + 1] += y->begin;
-  } else if (y->kind == NN__JOIN) {
-    const int before = k ? m->node[y->in[0]].dim[y->axis] : 0;
-    int *const side = from + y->axis - 1;
-    side[0] -= before, side[2] -= before;
-    if (side[2] < 0 || side[0] >= x->dim[y->axis]) return 0;
-  } else if (windows) {
-    from[0] = from[0] * o->stride_h - o->pad_h, from[1] = from[1] * o->stride_w - o->pad_w;
-    from[2] = from[2] * o->stride_h - o->pad_h + o->dilation_h * (o->kernel_h - 1);
-    from[3] = from[3] * o->stride_w - o->pad_w + o->dilation_w * (o->kernel_w - 1);
-  } else if (y->rank != 3 || nn__kind_needs[y->kind] & NN__SEES_ALL) {
-    from[0] = from[1] = 0, from[2] = x->dim[1] - 1, from[3] = x->dim[2] - 1;
   }
-  return 1;
+  return from[0] <= from[2] && from[1] <= from[3] && from[2] >= 0 && from[3] >= 0 &&
+         from[0] < x->dim[1] && from[1] < x->dim[2];
 }
 
 /* Back from the unit, node by node: each reader widens the window [top, bottom] x [left, right] of
@@ -12419,7 +12408,10 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
     for (int k = 0; k < y->inputs && seen[0] <= seen[2]; k++) {
       nn__node *x = &m->node[y->in[k]];
       int *to = x->seen, from[4];
-      if (x->rank != 3) continue; /* without places; whatever image it stems from is seen whole */
+      if (x->rank != 3) { /* without places; whatever image it stems from is seen whole */
+        memset(to, 0, sizeof none);
+        continue;
+      }
       if (!nn__seen_of(m, y, k, from)) continue;
       const int empty = to[2] < to[0];
       for (int s = 0; s < 4; s++) {
@@ -12428,8 +12420,6 @@ nn_status nn_receptive_field(nn_model *m, int node, int row, int column, int par
         if (empty || (s < 2 ? at < to[s] : at > to[s])) to[s] = at;
       }
     }
-    for (int k = 0; k < y->inputs && seen[0] <= seen[2]; k++)
-      if (m->node[y->in[k]].rank != 3) memset(m->node[y->in[k]].seen, 0, sizeof none);
   }
   const nn__node *in = &m->node[m->input[0]];
   const int *at = in->seen;

@@ -501,7 +501,10 @@ static void receptive_fields(void) {
         if (p % W > box[3]) box[3] = p % W;
       }
       CHECK_OK(nn_receptive_field(m, node, u / across, u % across, part));
-      if (box[2] < 0) continue; /* it sees zeros round the image alone */
+      if (box[2] < 0) { /* zeros round the image alone */
+        CHECK(whole || (part[0] == 0 && part[1] == 0 && part[2] == 0 && part[3] == 0));
+        continue;
+      }
       if (f.rank == 1) CHECK(part[0] == 0 && part[1] == 0 && part[2] == H && part[3] == W);
       if (whole || !strcmp(f.kind, "max_pool")) continue;
       CHECK_INT(part[0], box[0]);
