@@ -14983,6 +14983,7 @@ typedef struct nn__c {
   nn__c_op *first, **end; /* the calls */
   int *of, *users, *act; /* of each layer: the array that holds its output; layers that read it;
                             an activation's number, from 1 on, one for all that do the same */
+  size_t room;       /* bytes of step, of, users and act */
   int steps, last;   /* last: the step that writes the output */
   int stream;        /* one step of a sequence at a time */
   size_t memory, states, patch; /* numbers: floats, or bytes and halves; patch: the most that
@@ -15253,23 +15254,16 @@ static int nn__c_streams(const nn__c *c)
   return cells > 0;
 }
 
-static int nn__c_time(const nn__c *c, int k) { return c->step[k].head ? c->steps + k : k; }
-
-static size_t nn__c_size(const nn__c *c, const nn__c_step *s)
-{
-  const nn__node *node = &c->m->node[s->pool >= 0 ? s->pool : s->node];
-  const int one = node->rank == 2 && (c->stream || s->alone);
-  return one ? (size_t)node->dim[1] : node->rows * node->cols;
-}
-
 /* When each array is in use, and which layers write over their input. */
 static void nn__c_live(nn__c *c)
 {
   for (int k = 0; k < c->steps; k++) {
     nn__c_step *s = &c->step[k];
     const nn__node *node = &c->m->node[s->node];
-    s->size = nn__c_size(c, s);
-    s->y.first = s->y.last = s->state.first = s->state.last = nn__c_time(c, k);
+    const nn__node *made = s->pool >= 0 ? &c->m->node[s->pool] : node;
+    const int one = made->rank == 2 && (c->stream || s->alone), time = s->head ? c->steps + k : k;
+    s->size = one ? (size_t)made->dim[1] : made->rows * made->cols;
+    s->y.first = s->y.last = s->state.first = s->state.last = time;
     if (node->kind == NN__FINAL_STATE && s->layer >= 0) /* the cell's layers write it */
       s->y.first = c->of[node->in[0]] + 1 - c->m->node[node->in[0]].cell.layers;
     s->y.size = s->gone || k == c->last ? 0 : s->size, s->y.offset = SIZE_MAX;
@@ -15350,16 +15344,18 @@ static void nn__c_plan(nn__c *c)
     if (c->step[k].share >= 0) c->step[k].y.offset = c->step[c->step[k].share].y.offset;
 }
 
-static nn_status nn__c_room(nn__c *c, size_t *size)
+/* Before the plan: room for it. */
+static nn_status nn__c_open(nn__c *c, nn_model *m, nn_int8 *q)
 {
-  nn_model *const m = c->m;
   size_t steps = 1;
+  memset(c, 0, sizeof *c);
+  c->m = m, c->q = q, c->end = &c->first;
   for (int i = 0; i < m->nodes; i++)
     steps += nn__is_cell(m->node[i].kind) ? (size_t)m->node[i].cell.layers : 1;
-  *size = steps * sizeof *c->step + 3 * (size_t)m->nodes * sizeof *c->of;
-  c->step = nn__allocate(&m->config.allocator, *size);
+  c->room = steps * sizeof *c->step + 3 * (size_t)m->nodes * sizeof *c->of;
+  c->step = nn__allocate(&m->config.allocator, c->room);
   if (!c->step) return nn__error(m, NN_ERR_MEMORY, "export: out of memory");
-  memset(c->step, 0, *size);
+  memset(c->step, 0, c->room);
   c->of = (int *)(c->step + steps), c->users = c->of + m->nodes, c->act = c->users + m->nodes;
   return NN_OK;
 }
@@ -16291,6 +16287,12 @@ static void nn__c_forget(nn__c *c)
   c->first = NULL, c->end = &c->first;
 }
 
+static void nn__c_close(nn__c *c)
+{
+  nn__c_forget(c);
+  nn__release(&c->m->config.allocator, c->step, c->room);
+}
+
 /* Appends numbers to a call, and sizes to its struct. */
 static void nn__c_append(int *used, nn__q_size *to, const int *from, size_t count)
 {
@@ -16348,7 +16350,7 @@ typedef struct nn__q_range {
 
 struct nn_int8 {
   nn__c c;
-  size_t room, each; /* bytes: of the plan; of one thread's working memory */
+  size_t each;                         /* bytes of one thread's working memory */
   nn__q_range *range;                  /* of each layer */
   double *most, *sum, *quantum, *bias; /* of the weights of each output of a layer */
   char *work;
@@ -17224,9 +17226,8 @@ void nn_int8_free(nn_int8 *q)
 {
   if (!q) return;
   const nn_allocator from = q->c.m->config.allocator;
-  nn__c_forget(&q->c);
+  nn__c_close(&q->c);
   nn__release(&from, q->work, (size_t)q->c.m->context.pool.threads * q->each);
-  nn__release(&from, q->c.step, q->room);
   nn__release(&from, q, sizeof *q);
 }
 
@@ -17243,8 +17244,7 @@ nn_status nn_int8_create(nn_model *m, const nn_dataset *d, nn_int8 **out)
   nn_int8 *const q = nn__allocate(&m->config.allocator, sizeof *q);
   if (!q) return nn__error(m, NN_ERR_MEMORY, "int8: out of memory");
   memset(q, 0, sizeof *q);
-  q->c.end = &q->c.first, q->c.m = m, q->c.q = q;
-  nn_status status = nn__c_room(&q->c, &q->room);
+  nn_status status = nn__c_open(&q->c, m, q);
   if (status == NN_OK) status = nn__q_begin_net(q, d);
   if (status == NN_OK) {
     *out = q;
@@ -17374,10 +17374,11 @@ static void nn__c_lines(nn__c *c, const char *text)
   int parens = 0;
   for (const char *t = text; *t; t++) {
     const int opens = *t == '{', closes = *t == '}';
-    const int header = opens && used > 1 && line[used - 1] == ' ' && line[used - 2] == ')';
+    const int function = /* whose { has a line of its own */
+        opens && !indent && used > 1 && line[used - 1] == ' ' && line[used - 2] == ')';
     if (*t == ' ' && !used) continue;
-    if (header && !indent) line[--used] = 0; /* a function's { has a line of its own */
-    if (!(header && !indent) && used < sizeof line - 1) line[used++] = *t;
+    if (function) used--;
+    else if (used < sizeof line - 1) line[used++] = *t;
     parens += (*t == '(') - (*t == ')');
     const int ends = (*t == ';' && !parens) || opens || (closes && t[1] != ';');
     if (!ends && t[1]) continue;
@@ -17386,7 +17387,7 @@ static void nn__c_lines(nn__c *c, const char *text)
     for (size_t k = 0; k < indent; k++) nn__c_text(c, "  ");
     nn__c_wrap(c, line, indent);
     nn__c_text(c, "\n");
-    if (header && !indent) nn__c_text(c, "{\n");
+    if (function) nn__c_text(c, "{\n");
     indent += (size_t)opens;
     used = 0;
   }
@@ -17745,23 +17746,18 @@ nn_status nn_export_c(nn_model *m, const nn_c_options *options, nn_write write, 
   nn__io check;
   nn__export out;
   nn__c own, *const c = q ? &q->c : &own;
-  size_t room = 0;
   if (nn__exporter(&check, &out, m, write, user) != NN_OK) return m ? m->status : NN_ERR_ARGUMENT;
   if (!nn__c_good_prefix(prefix))
     return nn__error(m, NN_ERR_ARGUMENT, "export: the prefix %s is no name in C", prefix);
   if (q && q->c.m != m)
     return nn__error(m, NN_ERR_ARGUMENT, "export: the int8 net is another model's");
-  if (!q) {
-    memset(c, 0, sizeof *c);
-    c->m = m, c->end = &c->first;
-    if (nn__c_room(c, &room) != NN_OK) return m->status;
-  }
+  if (!q && nn__c_open(c, m, NULL) != NN_OK) return m->status;
   c->prefix = prefix;
   nn_c_sizes sizes;
   const nn_status status = nn__c_export(c, write, user, &sizes);
   if (status == NN_OK && options && options->sizes) *options->sizes = sizes;
   c->status = NN_OK;
-  if (!q) nn__c_forget(c), nn__release(&m->config.allocator, c->step, room);
+  if (!q) nn__c_close(c);
   return status;
 }
 
