@@ -4124,11 +4124,14 @@ static nn__conv nn__conv_of(const nn_model *m, const nn__node *node, size_t n)
 
 static int nn__depthwise(const nn__conv *c) { return c->groups > 1 && c->cg == 1 && c->og == 1; }
 
-/* Outputs along one axis; 0 when the window does not fit. */
-static int nn__out_size(int size, int pad, int kernel, int dilation, int stride)
+/* Windows along one axis, 0 when none fits; with `ceil` one more for what is left over, if it
+ * begins before the padding behind. */
+static int nn__out_size(int size, int pad, int kernel, int dilation, int stride, int ceil)
 {
   const int64_t room = (int64_t)size + 2 * (int64_t)pad - (int64_t)dilation * (kernel - 1) - 1;
-  return room < 0 ? 0 : (int)((size_t)room / (size_t)stride) + 1;
+  if (room < 0) return 0;
+  const size_t out = (size_t)room / (size_t)stride + 1, next = out * (size_t)stride;
+  return (int)out + (ceil && (size_t)room % (size_t)stride && next < (size_t)size + (size_t)pad);
 }
 
 /* Space for weights packed for one product: groups panels of k rows. */
@@ -4819,15 +4822,6 @@ typedef struct nn__axis {
 
 enum { NN__MAX_WINDOW = 32 }; /* largest pooling kernel */
 
-/* Windows along one axis, 0 when none fits; with `ceil` one more for what is left over, if it
- * begins before the padding behind. */
-static int nn__pool_size(int size, int pad, int kernel, int stride, int ceil)
-{
-  const int out = nn__out_size(size, pad, kernel, 1, stride);
-  const size_t left = ((size_t)size + 2 * (size_t)pad - (size_t)kernel) % (size_t)stride;
-  return out + (ceil && out && left && (int64_t)out * stride < (int64_t)size + pad);
-}
-
 /* The part of output i's window that lies inside, at least one pixel, for the padding is half a
  * window at most: its first pixel and its length. *whole: with the padding that it covers. */
 static size_t nn__window(const nn__axis *a, size_t i, size_t *length, size_t *whole)
@@ -5168,13 +5162,12 @@ static size_t nn__steps_after(const nn_model *m, const nn__node *node)
   const nn__node *x = &m->node[node->in[0]];
   const nn__window_options *o = &node->window;
   const size_t steps = (size_t)m->node_steps[node->in[0]], more = (size_t)m->node_steps[other];
-  if (node->kind == NN__CONV2D)
-    return (size_t)nn__out_size((int)steps, o->pad_h, o->kernel_h, o->dilation_h, o->stride_h);
   if (node->kind == NN__AVG_POOL && !o->stride_h) return node->rows; /* adaptive */
   if (node->kind == NN__PADDED) return steps + (size_t)o->pad_h + (size_t)o->kernel_h;
   if (node->kind == NN__UPSAMPLE) return steps * (size_t)o->stride_h;
-  if (node->kind == NN__MAX_POOL || node->kind == NN__AVG_POOL)
-    return (size_t)nn__pool_size((int)steps, o->pad_h, o->kernel_h, o->stride_h, node->ceil);
+  if (node->kind == NN__CONV2D || node->kind == NN__MAX_POOL || node->kind == NN__AVG_POOL)
+    return (size_t)nn__out_size((int)steps, o->pad_h, o->kernel_h, o->dilation_h, o->stride_h,
+                                node->kind != NN__CONV2D && node->ceil);
   if (node->kind == NN__JOIN && node->axis == 0) return steps + more;
   if (node->kind == NN__SLICE && node->axis == 0)
     return steps > (size_t)node->begin ? nn__min(steps - (size_t)node->begin, node->rows) : 0;
@@ -7354,24 +7347,27 @@ int nn_input_tokens(nn_model *m, int steps)
   return nn__input(m, NN__ROW(TOKENS), 1, steps, 1, 1);
 }
 
-/* The numbers of a convolution of either sort. */
-static int nn__conv_in_range(nn_model *m, const nn__node *node, const nn_conv2d_options *o)
+/* The numbers of a convolution of either sort, or of a pool. */
+static int nn__window_in_range(nn_model *m, const nn__node *node, const nn_conv2d_options *o)
 {
   if (!o) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name) > 0;
-  const int steps = node->rank == 2; /* the names of nn_conv1d_options */
+  const int steps = node->rank == 2; /* the names of nn_conv1d_options and nn_pool1d_options */
+  const int pools = node->kind == NN__MAX_POOL || node->kind == NN__AVG_POOL;
+  const int any = NN__MOST_SHORT, kernel = pools ? NN__MAX_WINDOW : any;
   const struct {
     const char *what;
-    int value, low;
-  } rule[] = {{"out", o->out, 1},
-              {steps ? "kernel" : "kernel_h", o->kernel_h, 1}, {"kernel_w", o->kernel_w, 1},
-              {steps ? "stride" : "stride_h", o->stride_h, 1}, {"stride_w", o->stride_w, 1},
-              {steps ? "pad" : "pad_h", o->pad_h, 0}, {"pad_w", o->pad_w, 0},
-              {steps ? "dilation" : "dilation_h", o->dilation_h, 1},
-              {"dilation_w", o->dilation_w, 1}, {"groups", o->groups, 1}};
+    int value, low, high;
+  } rule[] = {{"out", o->out, 1, NN__MAX_SIZE},
+              {steps ? "kernel" : "kernel_h", o->kernel_h, 1, kernel},
+              {"kernel_w", o->kernel_w, 1, kernel},
+              {steps ? "stride" : "stride_h", o->stride_h, 1, any},
+              {"stride_w", o->stride_w, 1, any},
+              {steps ? "pad" : "pad_h", o->pad_h, 0, pools ? o->kernel_h / 2 : any},
+              {"pad_w", o->pad_w, 0, pools ? o->kernel_w / 2 : any},
+              {steps ? "dilation" : "dilation_h", o->dilation_h, 1, any},
+              {"dilation_w", o->dilation_w, 1, any}, {"groups", o->groups, 1, any}};
   for (size_t i = 0; i < sizeof rule / sizeof *rule; i++)
-    if (!nn__in_range(m, node, rule[i].what, rule[i].value, rule[i].low,
-                      i ? NN__MOST_SHORT : NN__MAX_SIZE))
-      return 0;
+    if (!nn__in_range(m, node, rule[i].what, rule[i].value, rule[i].low, rule[i].high)) return 0;
   if (node->cols % (size_t)o->groups == 0 && o->out % o->groups == 0) return 1;
   return nn__fail(m, NN_ERR_SHAPE, "%s: groups %d must divide the channels %zu in and %d out",
                   node->name, o->groups, node->cols, o->out) > 0;
@@ -7392,6 +7388,32 @@ static nn_conv2d_options nn__window_of(const nn__node *node)
   return (nn_conv2d_options){(int)node->cols, w->kernel_h, w->kernel_w, w->stride_h, w->stride_w,
                              w->pad_h, w->pad_w, w->dilation_h, w->dilation_w, w->groups,
                              w->no_bias};
+}
+
+/* Takes a window that slides over an image or, one column wide, over a sequence, and the shape of
+ * what it gives, unless it does not fit. */
+static int nn__slides(nn_model *m, nn__node *node, const nn_conv2d_options *o, int ceil)
+{
+  const int h = (int)nn__image_height(node), w = (int)nn__image_width(node);
+  const char *const from = m->node[node->in[0]].name;
+  nn__shape_text t;
+  if (!nn__window_in_range(m, node, o)) return 0;
+  const int oh = nn__out_size(h, o->pad_h, o->kernel_h, o->dilation_h, o->stride_h, ceil);
+  const int ow = nn__out_size(w, o->pad_w, o->kernel_w, o->dilation_w, o->stride_w, ceil);
+  if (node->rank == 2 && (o->kernel_w != 1 || o->stride_w != 1 || o->pad_w || o->dilation_w != 1))
+    nn__fail(m, NN_ERR_SHAPE, "%s: a window over steps is one wide", node->name);
+  else if (!oh && node->rank == 2)
+    nn__fail(m, NN_ERR_SHAPE, "%s: a kernel of %d (dilation %d) does not fit the %d steps of %s "
+             "with padding %d", node->name, o->kernel_h, o->dilation_h, h, from, o->pad_h);
+  else if (!oh || !ow)
+    nn__fail(m, NN_ERR_SHAPE, "%s: a %dx%d kernel (dilation %dx%d) does not fit %s from %s with "
+             "padding %dx%d", node->name, o->kernel_h, o->kernel_w, o->dilation_h, o->dilation_w,
+             nn__shape(node, &t), from, o->pad_h, o->pad_w);
+  else {
+    nn__set_window(node, o);
+    nn__set_places(m, node, node->kind == NN__CONV2D ? o->out : (int)node->cols, oh, ow);
+  }
+  return m->broken == NN_OK;
 }
 
 /* Whether what a convolution from h x w pixels of c channels to `out` ones packs, pads and spreads
@@ -7419,26 +7441,10 @@ static int nn__conv_added(nn_model *m, nn__node *node, size_t from, size_t to)
 static int nn__conv_layer(nn_model *m, int x, int rank, const nn_conv2d_options *o)
 {
   nn__node *node = nn__on(m, NN__ROW(CONV2D), x, rank);
-  if (!node || !nn__conv_in_range(m, node, o)) return -1;
+  if (!node || !nn__slides(m, node, o, 0)) return -1;
   const nn__node *in = &m->node[x];
-  const int h = (int)nn__image_height(in), w = (int)nn__image_width(in);
-  if (rank == 2 && (o->kernel_w != 1 || o->stride_w != 1 || o->pad_w || o->dilation_w != 1))
-    return nn__fail(m, NN_ERR_SHAPE, "%s: a window over steps is one wide", node->name);
-  const int oh = nn__out_size(h, o->pad_h, o->kernel_h, o->dilation_h, o->stride_h);
-  const int ow = nn__out_size(w, o->pad_w, o->kernel_w, o->dilation_w, o->stride_w);
-  nn__shape_text t;
-  if (!oh && rank == 2)
-    return nn__fail(m, NN_ERR_SHAPE, "%s: a kernel of %d (dilation %d) does not fit the %d steps "
-                    "of %s with padding %d", node->name, o->kernel_h, o->dilation_h, h, in->name,
-                    o->pad_h);
-  if (!oh || !ow)
-    return nn__fail(m, NN_ERR_SHAPE, "%s: a %dx%d kernel (dilation %dx%d) does not fit %s from %s "
-                    "with padding %dx%d", node->name, o->kernel_h, o->kernel_w, o->dilation_h,
-                    o->dilation_w, nn__shape(in, &t), in->name, o->pad_h, o->pad_w);
-  if (nn__conv_too_large(o, (size_t)h, (size_t)w, in->cols, (size_t)o->out))
+  if (nn__conv_too_large(o, nn__image_height(in), nn__image_width(in), in->cols, node->cols))
     return nn__fail(m, NN_ERR_LIMIT, "%s: the convolution is too large", node->name);
-  nn__set_window(node, o);
-  nn__set_places(m, node, o->out, oh, ow);
   return nn__conv_added(m, node, node->cols, in->cols);
 }
 
@@ -7474,7 +7480,7 @@ int nn_conv_transpose2d_with(nn_model *m, int x, const nn_conv2d_options *o, int
                              int output_pad_w)
 {
   nn__node *node = nn__on(m, NN__ROW(CONV_TRANSPOSE), x, 3);
-  if (!node || !nn__conv_in_range(m, node, o)) return -1;
+  if (!node || !nn__window_in_range(m, node, o)) return -1;
   const int *const dim = m->node[x].dim;
   const int most_h = o->stride_h > o->dilation_h ? o->stride_h : o->dilation_h;
   const int most_w = o->stride_w > o->dilation_w ? o->stride_w : o->dilation_w;
@@ -7527,38 +7533,17 @@ int nn_linear_no_bias(nn_model *m, int x, int out) { return nn__linear(m, x, out
 
 /* Of an image, or, one column wide, of a sequence. */
 static int nn__pool_layer(nn_model *m, const nn__layer *row, int x, int rank,
-                          const nn_pool2d_options *options)
+                          const nn_pool2d_options *o)
 {
   nn__node *node = nn__on(m, row, x, rank);
   if (!node) return -1;
-  if (!options) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
-  const nn_pool2d_options o = *options;
-  const nn__node *in = &m->node[x];
-  if (o.exclude_pad && row->kind == NN__MAX_POOL)
+  if (!o) return nn__fail(m, NN_ERR_ARGUMENT, "%s: options are NULL", node->name);
+  if (o->exclude_pad && row->kind == NN__MAX_POOL)
     return nn__fail(m, NN_ERR_ARGUMENT, "%s: exclude_pad is of average pools alone", node->name);
-  if (!nn__in_range(m, node, "kernel", o.kernel_h, 1, NN__MAX_WINDOW) ||
-      !nn__in_range(m, node, "kernel", o.kernel_w, 1, NN__MAX_WINDOW) ||
-      !nn__in_range(m, node, "stride", o.stride_h, 1, NN__MOST_SHORT) ||
-      !nn__in_range(m, node, "stride", o.stride_w, 1, NN__MOST_SHORT) ||
-      !nn__in_range(m, node, "pad", o.pad_h, 0, o.kernel_h / 2) ||
-      !nn__in_range(m, node, "pad", o.pad_w, 0, o.kernel_w / 2))
-    return -1;
-  if (rank == 2 && (o.kernel_w != 1 || o.stride_w != 1))
-    return nn__fail(m, NN_ERR_SHAPE, "%s: a window over steps is one wide", node->name);
-  const int oh = nn__pool_size((int)nn__image_height(in), o.pad_h, o.kernel_h, o.stride_h, o.ceil);
-  const int ow = nn__pool_size((int)nn__image_width(in), o.pad_w, o.kernel_w, o.stride_w, o.ceil);
-  nn__shape_text t;
-  if (!oh && rank == 2)
-    return nn__fail(m, NN_ERR_SHAPE, "%s: a window of %d does not fit the %d steps of %s",
-                    node->name, o.kernel_h, in->dim[0], in->name);
-  if (!oh || !ow)
-    return nn__fail(m, NN_ERR_SHAPE, "%s: a %dx%d window does not fit %s from %s", node->name,
-                    o.kernel_h, o.kernel_w, nn__shape(in, &t), in->name);
-  const nn_conv2d_options window = {1, o.kernel_h, o.kernel_w, o.stride_h, o.stride_w, o.pad_h,
-                                    o.pad_w, 1, 1, 1, 0};
-  nn__set_window(node, &window);
-  node->ceil = o.ceil != 0, node->exclude_pad = o.exclude_pad != 0;
-  nn__set_places(m, node, (int)in->cols, oh, ow);
+  const nn_conv2d_options window = {1, o->kernel_h, o->kernel_w, o->stride_h, o->stride_w,
+                                    o->pad_h, o->pad_w, 1, 1, 1, 0};
+  if (!nn__slides(m, node, &window, o->ceil)) return -1;
+  node->ceil = o->ceil != 0, node->exclude_pad = o->exclude_pad != 0;
   return nn__added(m);
 }
 static int nn__pool1d(nn_model *m, const nn__layer *row, int x, const nn_pool1d_options *p)
@@ -7741,26 +7726,23 @@ int nn_prelu(nn_model *m, int x, int by_channel)
   return nn__added(m);
 }
 
-/* NULL: for the file's own numbers. */
+/* mean NULL: for the file's own numbers. */
 static int nn__normalise_layer(nn_model *m, int x, const nn_real *mean, const nn_real *scale)
 {
   nn__node *node = nn__on(m, NN__ROW(NORMALISE), x, 0);
   if (!node) return -1;
+  for (size_t i = 0; mean && i < node->cols; i++)
+    if (!nn__finite((double)mean[i]) || !nn__finite((double)scale[i]))
+      return nn__fail(m, NN_ERR_ARGUMENT, "%s: mean %g or scale %g of channel %zu is not finite",
+                      node->name, (double)mean[i], (double)scale[i], i);
   node->constants[0] = mean, node->constants[1] = scale;
   nn__add_pair(m, node, "mean", "scale", 1, 1);
   return nn__added(m);
 }
-
 int nn_normalise(nn_model *m, int x, const nn_real *mean, const nn_real *scale)
 {
-  const nn__node *node = nn__on(m, NN__ROW(NORMALISE), x, 0);
-  if (!node) return -1;
   if (!mean || !scale)
-    return nn__fail(m, NN_ERR_ARGUMENT, "%s: %s is NULL", node->name, mean ? "scale" : "mean");
-  for (size_t i = 0; i < m->node[x].cols; i++)
-    if (!nn__finite((double)mean[i]) || !nn__finite((double)scale[i]))
-      return nn__fail(m, NN_ERR_ARGUMENT, "%s: mean %g or scale %g of channel %zu is not finite",
-                      node->name, (double)mean[i], (double)scale[i], i);
+    return nn__fail(m, NN_ERR_ARGUMENT, "nn_normalise: %s is NULL", mean ? "scale" : "mean");
   return nn__normalise_layer(m, x, mean, scale);
 }
 

@@ -2220,7 +2220,7 @@ static void wrong_values(void) {
   REFUSED(NN_ERR_SHAPE, "needs a sequence", "", "", nn_avg_pool1d(m, image(m), 2, 2, 0));
   REFUSED(NN_ERR_SHAPE, "a kernel of 4 (dilation 1) does not fit the 3 steps of input1", "", "",
           nn_conv1d(m, nn_input_sequence(m, 3, 4), 2, 4, 1, 0));
-  REFUSED(NN_ERR_SHAPE, "a window of 4 does not fit the 3 steps of input1", "", "",
+  REFUSED(NN_ERR_SHAPE, "max_pool1: a kernel of 4 (dilation 1) does not fit the 3 steps", "", "",
           nn_max_pool1d(m, nn_input_sequence(m, 3, 4), 4, 1, 0));
   REFUSED(e, "upsample1: factor is 0", "", "", nn_upsample1d(m, nn_input_sequence(m, 3, 4), 0));
   REFUSED(e, "avg_pool1: steps is 0", "", "",
@@ -2298,8 +2298,8 @@ static void wrong_values(void) {
   for (int k = 0; k < 2 && sizeof(nn_real) == 4; k++) /* 0 and infinite as a float */
     REFUSED(e, "linear1", "above 0", "",
             nn_set_init(m, nn_linear(m, vector(m), 2), NN_INIT_HE_NORMAL, k ? 1e300 : 1e-300));
-  REFUSED(e, "normalise1", "mean", "", nn_normalise(m, vector(m), NULL, four));
-  REFUSED(e, "normalise1", "scale", "", nn_normalise(m, vector(m), four, NULL));
+  REFUSED(e, "nn_normalise", "mean", "", nn_normalise(m, vector(m), NULL, four));
+  REFUSED(e, "nn_normalise", "scale", "", nn_normalise(m, vector(m), four, NULL));
   REFUSED(e, "normalise1", "channel 2", "", nn_normalise(m, vector(m), four, odd));
   REFUSED(e, "linear1", "", "", nn_set_init(m, nn_linear(m, vector(m), 2), NN_INIT_CONSTANT, NAN));
 #ifndef NN_NO_TRAINING

@@ -546,7 +546,7 @@ static const struct {
     {"pads of nine", MODEL(IMAGE "1{1'x' 2'y' 4'MaxPool' 5{1'pads' 8<000000000000000000>}}" Y),
      "its pads: 9 numbers, not 4"},
     {"a list cut short", MODEL(IMAGE "1{1'x' 2'y' 4'MaxPool' 5{1'pads' 8<0080>}}" Y), "cut short"},
-    {"a pool without a window", MODEL(IMAGE "1{1'x' 2'y' 4'MaxPool'}" Y), "kernel is 0"},
+    {"a pool without a window", MODEL(IMAGE "1{1'x' 2'y' 4'MaxPool'}" Y), "kernel_h is 0"},
     {"axes that are none", MODEL(IMAGE "1{1'x' 2'y' 4'Transpose' 5{1'perm' 8:0 8:1 8:2 8:4}}" Y),
      "axis 4 of 4"},
     {"two axes of four", MODEL(IMAGE "1{1'x' 2'y' 4'Transpose' 5{1'perm' 8:0 8:1}}" Y),
