@@ -11170,30 +11170,26 @@ static uint8_t nn__luma(int red, int green, int blue) /* ITU-R BT.601, rounded *
   return (uint8_t)((299 * red + 587 * green + 114 * blue + 500) / 1000);
 }
 
-/* Checks the label of record k, in what messages call `name`. */
-static nn_status nn__cifar10_label(const uint8_t *record, size_t k, const char *name,
-                                   nn_message *why)
-{
-  if (*record <= 9) return NN_OK;
-  return nn__say(why, NN_ERR_FORMAT, "%s, byte %zu: label %d is not 0 .. 9", name, k * NN__CIFAR10,
-                 (int)*record);
-}
-
-/* A record's pixels, as they are or gray: returns where the next image goes. */
-static uint8_t *nn__cifar10_image(uint8_t *to, const uint8_t *record, int gray)
+/* Checks the label of record k of what messages call `name`, and puts its pixels, as they are or
+ * gray, at *to, which goes on to the next image. */
+static nn_status nn__cifar10_record(const uint8_t *record, size_t k, int gray, uint8_t **to,
+                                    const char *name, nn_message *why)
 {
   const uint8_t *r = record + 1, *g = r + 1024, *b = g + 1024;
-  if (!gray) memcpy(to, r, 3072);
-  for (int j = 0; gray && j < 1024; j++) to[j] = nn__luma(r[j], g[j], b[j]);
-  return to + (gray ? 1024 : 3072);
+  if (*record > 9)
+    return nn__say(why, NN_ERR_FORMAT, "%s, byte %zu: label %d is not 0 .. 9", name,
+                   k * NN__CIFAR10, (int)*record);
+  if (!gray) memcpy(*to, r, 3072);
+  for (int j = 0; gray && j < 1024; j++) (*to)[j] = nn__luma(r[j], g[j], b[j]);
+  *to += gray ? 1024 : 3072;
+  return NN_OK;
 }
 
 nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray, const nn_allocator *allocator,
                            nn_array *pixels, nn_array *labels, nn_message *why)
 {
-  const uint8_t *const record = bytes;
+  const uint8_t *record = bytes;
   const size_t count = size / NN__CIFAR10, dim[4] = {count, gray ? 1 : 3, 32, 32};
-  nn_status status = NN_OK;
   if (pixels) *pixels = nn__no_array;
   if (labels) *labels = nn__no_array;
   if (bytes == NULL || pixels == NULL || labels == NULL)
@@ -11201,19 +11197,16 @@ nn_status nn_cifar10_parse(const void *bytes, size_t size, int gray, const nn_al
   if (size == 0 || size % NN__CIFAR10)
     return nn__say(why, NN_ERR_FORMAT, "CIFAR-10 data, byte %zu: %zu bytes are not whole records "
                    "of 3073 bytes", count * NN__CIFAR10, size);
-  for (size_t i = 0; i < count && status == NN_OK; i++)
-    status = nn__cifar10_label(record + i * NN__CIFAR10, i, "CIFAR-10 data", why);
-  if (status != NN_OK) return status;
-  status = nn__make_array(pixels, NN_U8, 4, dim, allocator, "CIFAR-10 data", why);
+  nn_status status = nn__make_array(pixels, NN_U8, 4, dim, allocator, "CIFAR-10 data", why);
   if (status == NN_OK)
     status = nn__make_array(labels, NN_U8, 1, dim, allocator, "CIFAR-10 data", why);
-  if (status != NN_OK) return nn_array_free(pixels), status;
   uint8_t *to = pixels->data;
-  for (size_t i = 0; i < count; i++) {
-    ((uint8_t *)labels->data)[i] = record[i * NN__CIFAR10];
-    to = nn__cifar10_image(to, record + i * NN__CIFAR10, gray);
+  for (size_t i = 0; i < count && status == NN_OK; i++, record += NN__CIFAR10) {
+    ((uint8_t *)labels->data)[i] = *record;
+    status = nn__cifar10_record(record, i, gray, &to, "CIFAR-10 data", why);
   }
-  return NN_OK;
+  if (status != NN_OK) nn_array_free(pixels), nn_array_free(labels);
+  return status;
 }
 
 /* ---- files -------------------------------------------------------------------------------- */
@@ -11269,28 +11262,13 @@ static nn_status nn__read(FILE *f, const char *path, size_t at, void *to, size_t
                  nn__path_end(path), at + got);
 }
 
-nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *allocator, nn_array *out,
-                       nn_message *why)
-{
-  FILE *f;
-  size_t size;
-  if (out == NULL) return nn__say(why, NN_ERR_ARGUMENT, "no array to read into");
-  *out = nn__no_array;
-  nn_status status = nn__open(path, limit, &f, &size, why);
-  if (status != NN_OK) return status;
-  status = nn__make_array(out, NN_U8, 1, &size, allocator, nn__path_end(path), why);
-  if (status == NN_OK) status = nn__read(f, path, 0, out->data, size, why);
-  fclose(f);
-  if (status != NN_OK) nn_array_free(out);
-  return status;
-}
+#define NN__ARRAY_LIMIT (SIZE_MAX / 2 < 0xFFFFFFFFu ? SIZE_MAX / 2 : 0xFFFFFFFFu) /* 4 GiB */
 
 /* The header from the file's first bytes, which tell the format where read_head is NULL, then the
  * data straight to where they belong. */
-static nn_status nn__load_array(const char *path, nn__head_reader read_head,
+static nn_status nn__load_array(const char *path, size_t limit, nn__head_reader read_head,
                                 const nn_allocator *allocator, nn_array *out, nn_message *why)
 {
-  const size_t limit = SIZE_MAX / 2 < 0xFFFFFFFFu ? SIZE_MAX / 2 : 0xFFFFFFFFu; /* 4 GiB */
   unsigned char head[NN__HEAD];
   nn__io s = {0};
   size_t size;
@@ -11313,16 +11291,27 @@ static nn_status nn__load_array(const char *path, nn__head_reader read_head,
   return status;
 }
 
+/* A file's bytes as they are, without a header. */
+static void nn__no_head(nn__io *s, size_t size, nn_array *a)
+{
+  (void)s;
+  a->type = NN_U8, a->rank = 1, a->dim[0] = size;
+}
+nn_status nn_file_read(const char *path, size_t limit, const nn_allocator *allocator, nn_array *out,
+                       nn_message *why)
+{
+  return nn__load_array(path, limit, nn__no_head, allocator, out, why);
+}
 nn_status nn_idx_load(const char *path, const nn_allocator *allocator, nn_array *out,
                       nn_message *why)
 {
-  return nn__load_array(path, nn__idx_head, allocator, out, why);
+  return nn__load_array(path, NN__ARRAY_LIMIT, nn__idx_head, allocator, out, why);
 }
 
 nn_status nn_npy_load(const char *path, const nn_allocator *allocator, nn_array *out,
                       nn_message *why)
 {
-  return nn__load_array(path, nn__npy_head, allocator, out, why);
+  return nn__load_array(path, NN__ARRAY_LIMIT, nn__npy_head, allocator, out, why);
 }
 
 enum { NN__LONGEST_PATH = 1019 }; /* of a file to write, in bytes: it lies on the stack */
@@ -11619,8 +11608,8 @@ nn_status nn_dataset_load(const char *images, const char *labels, const nn_alloc
   if (!images || !labels || !out) return nn__say(why, NN_ERR_ARGUMENT, "a NULL argument");
   nn_array x = nn__no_array, y = nn__no_array;
   memset(out, 0, sizeof *out);
-  nn_status status = nn__load_array(images, NULL, allocator, &x, why);
-  if (status == NN_OK) status = nn__load_array(labels, NULL, allocator, &y, why);
+  nn_status status = nn__load_array(images, NN__ARRAY_LIMIT, NULL, allocator, &x, why);
+  if (status == NN_OK) status = nn__load_array(labels, NN__ARRAY_LIMIT, NULL, allocator, &y, why);
   if (status == NN_OK)
     status = nn__dataset_of(&x, &y, nn__path_end(images), nn__path_end(labels), out, why);
   nn_array_free(&x), nn_array_free(&y); /* empty, or what is of no use */
@@ -11665,9 +11654,9 @@ static nn_status nn__cifar10_load(const char *folder, int test, int gray, uint8_
       if (!fill) records[k] = now, dim[0] += now;
       for (size_t i = 0; fill && i < records[k] && status == NN_OK; i++) {
         status = nn__read(f, path.path, i * NN__CIFAR10, record, NN__CIFAR10, why);
-        if (status == NN_OK) status = nn__cifar10_label(record, i, nn__path_end(path.path), why);
         ((int32_t *)y->data)[done++] = *record;
-        pixels = nn__cifar10_image(pixels, record, gray);
+        if (status == NN_OK)
+          status = nn__cifar10_record(record, i, gray, &pixels, nn__path_end(path.path), why);
       }
       fclose(f);
     }

@@ -653,10 +653,11 @@ static void cifar10_malformed(void)
     CHECK(is_empty(&pixels) && is_empty(&labels));
     free(p);
   }
+  CHECK_INT(c.calls, 0);
   bytes[3073] = 10;
   CHECK_STATUS(nn_cifar10_parse(bytes, size, 1, &a, &pixels, &labels, &why), NN_ERR_FORMAT);
   CHECK_HAS(why.text, "byte 3073: label 10");
-  CHECK_INT(c.calls, 0);
+  CHECK(is_empty(&pixels) && is_empty(&labels) && c.live == 0);
   bytes[3073] = 0;
   for (int allowed = 0; allowed < 2; allowed++) {
     a = counting_allocator(&c, allowed);
