@@ -4368,24 +4368,21 @@ static const nn_real *nn__laid(const nn__conv_job *q, size_t number, nn_real *to
  *   data    the forward of dY with turned weights;
  *   weight  dg = G^T [ sum over tiles of (B^T d B) * (A dY A^T) ] G.
  * The transforms' coefficients reach 5.25 and 1/90, which costs accuracy: see NUMBERS in nn.h. */
-/* Element (j,i) of G: a_j^i / prod over l != j of (a_j - a_l); of infinity's row 1 at i = k - 1. */
-static nn_real nn__winograd_g(size_t j, size_t i, size_t k)
-{
-  static const double point[7] = {0, 1, -1, 2, -2, .5, -.5};
-  static const double share[7] = {1 / -1.0,       1 / -4.5,      1 / -4.5,     1 / 90.0,
-                                  1 / 90.0, 1 / 1.40625, 1 / 1.40625};
-  double power = 1;
-  if (j == 7) return i == k - 1;
-  for (size_t n = 0; n < i; n++) power *= point[j];
-  return (nn_real)(power * share[j]);
-}
-
-/* G, or `back` G^T. */
+/* G, or `back` G^T. Element (f,u) of G: a_f^u / prod over l != f of (a_f - a_l); of infinity's row
+ * 1 at u = k - 1. */
 static void nn__winograd_transform(nn__conv_job *q, int back)
 {
-  for (size_t f = 0; f < NN__TILE; f++)
-    for (size_t u = 0; u < q->conv->kh; u++)
-      *(back ? &q->transform[u][f] : &q->transform[f][u]) = nn__winograd_g(f, u, q->conv->kh);
+  static const double point[NN__TILE] = {0, 1, -1, 2, -2, .5, -.5};
+  static const double share[NN__TILE] = {1 / -1.0,       1 / -4.5,      1 / -4.5,     1 / 90.0,
+                                         1 / 90.0, 1 / 1.40625, 1 / 1.40625};
+  const size_t k = q->conv->kh;
+  for (size_t f = 0; f < NN__TILE; f++) {
+    double g = share[f];
+    for (size_t u = 0; u < k; u++, g *= point[f]) {
+      if (f == NN__TILE - 1) g = u == k - 1;
+      *(back ? &q->transform[u][f] : &q->transform[f][u]) = (nn_real)g;
+    }
+  }
 }
 
 /* to[f][panel][i][NR] = G w G^T, from w[oc, c, k, k]. */
@@ -4543,24 +4540,24 @@ static void nn__direct_pack(const nn__conv_job *q, nn_real *to)
         }
 }
 
-/* Where the runs of a window start in the image that is walked over; kept at `skip`. */
+/* Where the runs of a window start, phase by phase, in the image that is walked over; kept at
+ * `skip`. A tap (u,v) of output (i,j) meets i s + u d - p or, turned, (i + p - u d) / s. */
 static void nn__conv_places(nn__conv_job *q, size_t *skip)
 {
   const nn__conv *c = q->conv;
+  const size_t taps = c->kh * c->kw, run = taps / nn__conv_runs(c, q->turned);
+  const ptrdiff_t sign = q->turned ? 1 : -1;
   q->skip = skip;
-  const int split = nn__is_split(c, q->turned);
-  for (size_t phase = 0; split && phase < q->phases; phase++)
-    for (size_t tap = c->kh * c->kw; tap-- > 0;) {
+  for (size_t phase = 0; phase < q->phases; phase++)
+    for (size_t k = 0; k < taps; k += run) {
+      const size_t tap = q->turned ? taps - 1 - k : k;
       if (!nn__of_phase(q, tap, phase)) continue;
       const ptrdiff_t u = (ptrdiff_t)(tap / c->kw * c->dh), v = (ptrdiff_t)(tap % c->kw * c->dw);
-      const ptrdiff_t down = (ptrdiff_t)(phase / q->phases_w + c->ph) - u;
-      const ptrdiff_t right = (ptrdiff_t)(phase % q->phases_w + c->pw) - v;
+      const ptrdiff_t down = (ptrdiff_t)(phase / q->phases_w) + sign * ((ptrdiff_t)c->ph - u);
+      const ptrdiff_t right = (ptrdiff_t)(phase % q->phases_w) + sign * ((ptrdiff_t)c->pw - v);
       *skip++ = (size_t)(down / (ptrdiff_t)q->sh + q->top) * q->row +
                 (size_t)(right / (ptrdiff_t)q->sw + q->left) * q->c;
     }
-  for (size_t u = 0; !split && u < c->kh; u++)
-    for (size_t v = 0; v < c->runs / c->kh; v++)
-      *skip++ = u * c->dh * q->row + v * c->dw * q->c;
 }
 
 /* How an image that is walked over where it lies is shared out among tasks: in bands of rows or, if
@@ -4622,28 +4619,6 @@ static void nn__sum_rows(const nn__kernels *t, nn_real *sum, const nn_real *x, s
                         nn__min(256, rows - i), cols);
 }
 
-/* The images of one chunk, added up into the chunk's own partial: of each group dW[k,og] = the sum
- * over images of windows^T [k,pixels] dY[pixels,og]; and db[oc]. */
-static void nn__direct_weight_task(void *arg, size_t chunk, int thread)
-{
-  const nn__conv_job *q = arg;
-  const nn__conv *c = q->conv;
-  const size_t k = c->kh * c->kw * c->cg, pixels = c->oh * c->ow, nr = c->kernels->nr;
-  const size_t pixel = c->ow == 1 ? c->y_row : c->oc;
-  nn_real *dw = q->partial + chunk * nn__conv_partial(c), *db = dw + c->groups * k * c->og;
-  const nn__walk walk = {c->oh, c->ow, c->ow, q->skip, c->sw * c->c, pixel, 1};
-  memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
-  for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
-    const nn_real *x = nn__laid(q, i, nn__space_of(q, thread)), *dy = q->dy + i * c->y_image;
-    nn__sum_rows(c->kernels, db, dy, pixel, NULL, NULL, pixels, c->oc);
-    for (size_t g = 0; g < c->groups; g++) {
-      const nn__left rows = {x + g * c->cg, 0, SIZE_MAX, 0, 0, q->place};
-      nn__tiles_at(c->kernels, &walk, k, c->og, &rows, dy + g * c->og, nr, dw + g * k * c->og,
-                   c->og, nr, &nn__accumulate);
-    }
-  }
-}
-
 /* Where the rows of dW and of dY's images start in the image that is walked over. */
 static void nn__weight_places(nn__conv_job *q, size_t *list)
 {
@@ -4700,29 +4675,47 @@ static void nn__depthwise_task(void *arg, size_t number, int thread)
   if (q->finish.relu) NN__DO(t, activate)(NN__ACT_RELU, out, out, q->ow * q->c, 0, 0);
 }
 
-/* The images of one chunk: [taps, c], [c]. Row by row of dY, which stays in the cache. */
-static void nn__depthwise_weight_task(void *arg, size_t chunk, int thread)
+/* Adds one image's dW[taps,c], row by row of dY, which stays in the cache. */
+static void nn__depthwise_weights(const nn__conv_job *q, const nn_real *x, const nn_real *dy,
+                                  nn_real *dw)
 {
-  const nn__conv_job *q = arg;
   const nn__conv *c = q->conv;
-  const size_t row = c->kw * c->c;
-  nn_real *dw = q->partial + chunk * nn__conv_partial(c), *db = dw + c->kh * row;
   const nn__span alone = {0, 0, 1};
-  (void)thread;
-  memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
-  for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
-    const nn_real *x = q->x + i * c->x_image, *dy = q->dy + i * c->y_image;
-    nn__sum_rows(c->kernels, db, dy, c->ow == 1 ? c->y_row : c->c, NULL, NULL, c->oh * c->ow, c->c);
-    for (size_t r = 0; r < c->oh; r++, dy += c->y_row) {
-      const nn__span *rows = &q->down.span[r]; /* of X and of the window */
-      for (size_t u = 0; u < rows->count; u++)
-        nn__depthwise_add(c->kernels, c->c, &q->down, &alone, &q->across,
-                          x + (rows->a + u * c->dh) * c->x_row, 0, dy, dw + (rows->b + u) * row);
-    }
+  for (size_t r = 0; r < c->oh; r++, dy += c->y_row) {
+    const nn__span *rows = &q->down.span[r]; /* of X and of the window */
+    for (size_t u = 0; u < rows->count; u++)
+      nn__depthwise_add(c->kernels, c->c, &q->down, &alone, &q->across,
+                        x + (rows->a + u * c->dh) * c->x_row, 0, dy,
+                        dw + (rows->b + u) * c->kw * c->c);
   }
 }
 
 /* ---- forward and backward ----------------------------------------------------------------- */
+
+/* The images of one chunk, added up into the chunk's own partial: of each group dW[k,og] = the sum
+ * over images of windows^T [k,pixels] dY[pixels,og]; and db[oc]. */
+static void nn__weight_task(void *arg, size_t chunk, int thread)
+{
+  const nn__conv_job *q = arg;
+  const nn__conv *c = q->conv;
+  const size_t k = c->kh * c->kw * c->cg, nr = c->kernels->nr;
+  const size_t pixel = c->ow == 1 ? c->y_row : c->oc;
+  const int depthwise = nn__depthwise(c);
+  nn_real *dw = q->partial + chunk * nn__conv_partial(c), *db = dw + c->groups * k * c->og;
+  const nn__walk walk = {c->oh, c->ow, c->ow, q->skip, c->sw * c->c, pixel, 1};
+  memset(dw, 0, nn__conv_partial(c) * sizeof *dw);
+  for (size_t i = chunk * c->n / c->chunks; i < (chunk + 1) * c->n / c->chunks; i++) {
+    const nn_real *dy = q->dy + i * c->y_image;
+    nn__sum_rows(c->kernels, db, dy, pixel, NULL, NULL, c->oh * c->ow, c->oc);
+    if (depthwise) nn__depthwise_weights(q, q->x + i * c->x_image, dy, dw);
+    const nn_real *x = depthwise ? NULL : nn__laid(q, i, nn__space_of(q, thread));
+    for (size_t g = 0; !depthwise && g < c->groups; g++) {
+      const nn__left rows = {x + g * c->cg, 0, SIZE_MAX, 0, 0, q->place};
+      nn__tiles_at(c->kernels, &walk, k, c->og, &rows, dy + g * c->og, nr, dw + g * k * c->og,
+                   c->og, nr, &nn__accumulate);
+    }
+  }
+}
 
 /* Packs w for a forward or, turned, for the gradient of the data. */
 static void nn__conv_pack(nn_model *m, const nn__conv *c, int turned, const nn_real *w, nn_real *to)
@@ -4792,10 +4785,7 @@ static void nn__conv_backward_weights(nn_model *m, const nn__conv *c, const nn_r
   } else if (!nn__side(c)) {
     nn__weight_places(&q, list);
   }
-  nn__parallel(pool, c->chunks,
-               nn__side(c) ? nn__winograd_weight_task
-                       : depthwise ? nn__depthwise_weight_task : nn__direct_weight_task,
-               &q);
+  nn__parallel(pool, c->chunks, nn__side(c) ? nn__winograd_weight_task : nn__weight_task, &q);
   for (size_t chunk = 1; chunk < c->chunks; chunk++) /* in order: the same bits for any threads */
     NN__DO(c->kernels, add)(sum, sum, sum + chunk * partial, partial);
   if (db) NN__DO(c->kernels, add)(db, db, sum + partial - c->oc, c->oc);
