@@ -7542,42 +7542,28 @@ static int nn__pool1d(nn_model *m, const nn__layer *row, int x, const nn_pool1d_
   const nn_pool2d_options o = {p->kernel, 1, p->stride, 1, p->pad, 0, p->ceil, p->exclude_pad};
   return nn__pool_layer(m, row, x, 2, &o);
 }
-int nn_max_pool1d_with(nn_model *m, int x, const nn_pool1d_options *options)
-{
-  return nn__pool1d(m, NN__ROW(MAX_POOL), x, options);
-}
-int nn_avg_pool1d_with(nn_model *m, int x, const nn_pool1d_options *options)
-{
-  return nn__pool1d(m, NN__ROW(AVG_POOL), x, options);
-}
-int nn_max_pool1d(nn_model *m, int x, int kernel, int stride, int pad)
-{
-  const nn_pool1d_options o = {kernel, stride, pad, 0, 0};
-  return nn_max_pool1d_with(m, x, &o);
-}
-int nn_avg_pool1d(nn_model *m, int x, int kernel, int stride, int pad)
-{
-  const nn_pool1d_options o = {kernel, stride, pad, 0, 0};
-  return nn_avg_pool1d_with(m, x, &o);
-}
-int nn_max_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options)
-{
-  return nn__pool_layer(m, NN__ROW(MAX_POOL), x, 3, options);
-}
-int nn_avg_pool2d_with(nn_model *m, int x, const nn_pool2d_options *options)
-{
-  return nn__pool_layer(m, NN__ROW(AVG_POOL), x, 3, options);
-}
-int nn_max_pool2d(nn_model *m, int x, int kernel, int stride, int pad)
-{
-  const nn_pool2d_options o = {kernel, kernel, stride, stride, pad, pad, 0, 0};
-  return nn_max_pool2d_with(m, x, &o);
-}
-int nn_avg_pool2d(nn_model *m, int x, int kernel, int stride, int pad)
-{
-  const nn_pool2d_options o = {kernel, kernel, stride, stride, pad, pad, 0, 0};
-  return nn_avg_pool2d_with(m, x, &o);
-}
+/* nn_max_pool1d_with, nn_max_pool1d, nn_max_pool2d_with, nn_max_pool2d; and those of the mean. */
+#define NN__POOL(name, row)                                                                       \
+  int nn_##name##1d_with(nn_model *m, int x, const nn_pool1d_options *options)                    \
+  {                                                                                               \
+    return nn__pool1d(m, NN__ROW(row), x, options);                                               \
+  }                                                                                               \
+  int nn_##name##1d(nn_model *m, int x, int kernel, int stride, int pad)                          \
+  {                                                                                               \
+    const nn_pool1d_options o = {kernel, stride, pad, 0, 0};                                      \
+    return nn__pool1d(m, NN__ROW(row), x, &o);                                                    \
+  }                                                                                               \
+  int nn_##name##2d_with(nn_model *m, int x, const nn_pool2d_options *options)                    \
+  {                                                                                               \
+    return nn__pool_layer(m, NN__ROW(row), x, 3, options);                                        \
+  }                                                                                               \
+  int nn_##name##2d(nn_model *m, int x, int kernel, int stride, int pad)                          \
+  {                                                                                               \
+    const nn_pool2d_options o = {kernel, kernel, stride, stride, pad, pad, 0, 0};                 \
+    return nn__pool_layer(m, NN__ROW(row), x, 3, &o);                                             \
+  }
+NN__POOL(max_pool, MAX_POOL)
+NN__POOL(avg_pool, AVG_POOL)
 
 /* Of an image, or, one column wide, of a sequence. */
 static int nn__adaptive(nn_model *m, int x, int rank, int height, int width)
@@ -7937,18 +7923,6 @@ static int nn__cell_layer(nn_model *m, const nn__layer *row, int x, int state,
   }
   return nn__added(m);
 }
-int nn_rnn_with(nn_model *m, int x, const nn_recurrent_options *options)
-{
-  return nn__cell_layer(m, NN__ROW(RNN), x, -1, options);
-}
-int nn_lstm_with(nn_model *m, int x, const nn_recurrent_options *options)
-{
-  return nn__cell_layer(m, NN__ROW(LSTM), x, -1, options);
-}
-int nn_gru_with(nn_model *m, int x, const nn_recurrent_options *options)
-{
-  return nn__cell_layer(m, NN__ROW(GRU), x, -1, options);
-}
 /* With a state, where -1 is no node. */
 static int nn__cell_from(nn_model *m, const nn__layer *row, int x, int state,
                          const nn_recurrent_options *options)
@@ -7957,18 +7931,25 @@ static int nn__cell_from(nn_model *m, const nn__layer *row, int x, int state,
                                  nn__kind_text[row->kind], state);
   return nn__cell_layer(m, row, x, state, options);
 }
-int nn_rnn_from(nn_model *m, int x, int state, const nn_recurrent_options *options)
-{
-  return nn__cell_from(m, NN__ROW(RNN), x, state, options);
-}
-int nn_lstm_from(nn_model *m, int x, int state, const nn_recurrent_options *options)
-{
-  return nn__cell_from(m, NN__ROW(LSTM), x, state, options);
-}
-int nn_gru_from(nn_model *m, int x, int state, const nn_recurrent_options *options)
-{
-  return nn__cell_from(m, NN__ROW(GRU), x, state, options);
-}
+/* nn_rnn_with, nn_rnn_from, nn_rnn; likewise nn_lstm_with, .. */
+#define NN__CELL(name, row)                                                                       \
+  int nn_##name##_with(nn_model *m, int x, const nn_recurrent_options *options)                   \
+  {                                                                                               \
+    return nn__cell_layer(m, NN__ROW(row), x, -1, options);                                       \
+  }                                                                                               \
+  int nn_##name##_from(nn_model *m, int x, int state, const nn_recurrent_options *options)        \
+  {                                                                                               \
+    return nn__cell_from(m, NN__ROW(row), x, state, options);                                     \
+  }                                                                                               \
+  int nn_##name(nn_model *m, int x, int hidden)                                                   \
+  {                                                                                               \
+    const nn_recurrent_options o = {hidden, 1, 0, 0, 0, 0};                                       \
+    return nn__cell_layer(m, NN__ROW(row), x, -1, &o);                                            \
+  }
+NN__CELL(rnn, RNN)
+NN__CELL(lstm, LSTM)
+NN__CELL(gru, GRU)
+
 int nn_final_state(nn_model *m, int x)
 {
   nn__node *node = nn__on(m, NN__ROW(FINAL_STATE), x, 0);
@@ -7984,15 +7965,6 @@ int nn_final_state(nn_model *m, int x)
   cell->final = (int16_t)number;
   return number;
 }
-
-static int nn__plain_cell(nn_model *m, const nn__layer *row, int x, int hidden)
-{
-  const nn_recurrent_options o = {hidden, 1, 0, 0, 0, 0};
-  return nn__cell_layer(m, row, x, -1, &o);
-}
-int nn_rnn(nn_model *m, int x, int hidden) { return nn__plain_cell(m, NN__ROW(RNN), x, hidden); }
-int nn_lstm(nn_model *m, int x, int hidden) { return nn__plain_cell(m, NN__ROW(LSTM), x, hidden); }
-int nn_gru(nn_model *m, int x, int hidden) { return nn__plain_cell(m, NN__ROW(GRU), x, hidden); }
 
 int nn_last_step(nn_model *m, int x)
 {
@@ -11971,15 +11943,6 @@ static nn_status nn__forward_fresh(nn_model *m, const nn_batch *b, nn_mode mode)
 #endif
 #if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT
 
-/* The sample whose turn it is at a place of an epoch. */
-static int32_t nn__sample_at(const nn_model *m, const nn_dataset *d, int64_t epoch, int64_t place,
-                             int shuffle)
-{
-  return shuffle ? (int32_t)nn_shuffled(m->config.seed, (uint64_t)epoch, (uint32_t)d->count,
-                                        (uint32_t)place)
-                 : (int32_t)place;
-}
-
 /* n samples from `place` on to the stage, with what belongs to them and has room there, and the
  * batch that shows them to the model. answers: only what the losses compare with, where a set's
  * arrays allow it. */
@@ -12001,8 +11964,11 @@ static nn_status nn__stage(nn_model *m, const nn_dataset *d, const nn_augment *a
     const int some = n - from < AT_ONCE ? n - from : AT_ONCE;
     const size_t at = (size_t)from;
     int32_t index[AT_ONCE];
-    for (int i = 0; i < some; i++)
-      index[i] = nn__sample_at(m, d, epoch, place + from + i, shuffle);
+    for (int i = 0; i < some; i++) { /* the sample whose turn it is */
+      const uint32_t turn = (uint32_t)(place + from + i);
+      index[i] = (int32_t)(shuffle ? nn_shuffled(m->config.seed, (uint64_t)epoch,
+                                                 (uint32_t)d->count, turn) : turn);
+    }
     const nn_status status = nn__fetch(d, index, some,
                                        answers && !d->fill ? NULL : m->stage + at * each,
                                        b->labels ? m->stage_labels + at * labels : NULL,
