@@ -8956,7 +8956,7 @@ static void nn__plan_sharing(nn_model *m)
 {
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
-    node->users = 0, node->masked = 0, node->lossy = 0, node->across = 0;
+    node->users = 0, node->masked = 0, node->lossy = 0;
     node->fused = node->relu = node->folded = 0;
     if (nn__is_conv(node->kind)) node->norm = -1;
     for (int k = 0; k < node->inputs; k++) {
@@ -8977,6 +8977,7 @@ static void nn__plan_sharing(nn_model *m)
   }
 }
 
+#ifndef NN_NO_SIMD
 #ifndef NN__CACHED
 #define NN__CACHED ((size_t)1 << 19) /* reals; tests have it small */
 #endif
@@ -8985,13 +8986,13 @@ static void nn__plan_sharing(nn_model *m)
  * that spares more reading of activations than it costs of weights, in reals. It changes no bit. */
 static void nn__plan_ahead(nn_model *m)
 {
-  m->ahead = 0, m->few = m->config.batch;
-#ifndef NN_NO_SIMD
   const double batch = m->config.batch;
   double spared = 0, most = 0;
   int first = 0; /* that may not: it has lengths, is the caller's or, linear, sums in the order that
                     suits the number of rows */
   size_t largest = 1;
+  m->ahead = 0;
+  if (!nn__packs_once(m) || m->config.keep_activations) return;
   for (; first < m->nodes; first++) {
     const nn__node *node = &m->node[first];
     if (node->rank == 2 || node->kind == NN__TOKENS || node->kind == NN__CUSTOM ||
@@ -8999,9 +9000,8 @@ static void nn__plan_ahead(nn_model *m)
       break;
     largest = nn__max(largest, node->rows * node->cols);
   }
-  if (!nn__packs_once(m) || m->config.keep_activations) return;
   m->few = (int)nn__max(1, nn__min(NN__CACHED / largest, (size_t)m->config.batch));
-  for (int i = 0; i < first; i++) {
+  for (int i = 0; i < first && m->few < m->config.batch; i++) {
     nn__node *node = &m->node[i];
     const double y = batch * (double)(node->rows * node->cols);
     double weights = (double)nn__room_of(m, node).packed;
@@ -9009,18 +9009,16 @@ static void nn__plan_ahead(nn_model *m)
     spared += (y > (double)NN__CACHED ? y : 0) - weights * (batch / m->few - 1);
     if (spared > most) most = spared, m->ahead = i + 1;
   }
-  if (m->few == m->config.batch) m->ahead = 0;
-  for (int i = m->nodes; i-- > 0;) { /* what others read, and what lies in the same array */
+  for (int i = 0; i < m->ahead; i++) { /* inputs, and what is used later, hold a whole batch */
     nn__node *node = &m->node[i];
-    if (i < m->ahead && (nn__is_input(node->kind) || i == m->output)) node->across = 1;
-    for (int k = 0; k < node->inputs; k++)
-      if (i >= m->ahead && node->in[k] < m->ahead) m->node[node->in[k]].across = 1;
-    if (node->across && node->share >= 0) m->node[node->share].across = 1;
+    nn__piece *y = &node->piece[NN__Y];
+    node->across = node->share >= 0 ? m->node[node->share].across
+                                    : nn__is_input(node->kind) || y->last >= m->ahead;
+    if (!node->across) y->size = nn__round_up((size_t)m->few * node->rows * node->cols, 16);
+    else if (y->last >= y->first) nn__lives(m, i, NN__Y, 0, m->ahead - 1);
   }
-  for (int i = 0; i < m->ahead; i++)
-    if (m->node[i].share >= 0) m->node[i].across = m->node[m->node[i].share].across;
-#endif
 }
+#endif
 
 static void nn__plan_pieces(nn_model *m)
 {
@@ -9029,7 +9027,6 @@ static void nn__plan_pieces(nn_model *m)
   const size_t most = SIZE_MAX / sizeof(nn_real); /* more than nn__carve will count */
   const int training = !m->config.inference, keep_all = m->config.keep_activations;
   nn__plan_sharing(m);
-  nn__plan_ahead(m);
   m->scratch_size = m->thread_scratch_size = 0;
   for (int i = 0; i < count; i++) {
     nn__node *node = &m->node[i];
@@ -9038,9 +9035,7 @@ static void nn__plan_pieces(nn_model *m)
     if (!training) keep += room.scratch + nn__min(nn__times(room.thread_scratch, threads), most);
     m->scratch_size = training ? nn__max(m->scratch_size, room.scratch) : 0;
     m->thread_scratch_size = training ? nn__max(m->thread_scratch_size, room.thread_scratch) : 0;
-    const int few = i < m->ahead && !node->across;
-    const size_t y = few ? (size_t)m->few * node->rows * node->cols : nn__all_of(m, node);
-    const size_t size[4] = {y, keep, y, y};
+    const size_t y = nn__all_of(m, node), size[4] = {y, keep, y, y};
     for (int k = 0; k < NN__PIECES; k++) {
       const nn__piece unused = {nn__round_up(size[k], 16), SIZE_MAX, 0, -1};
       node->piece[k] = unused;
@@ -9053,8 +9048,7 @@ static void nn__plan_pieces(nn_model *m)
     if (!loss) {
       /* an input is copied in before anything runs */
       if (!nn__is_input(node->kind) || !nn__same_layout(node))
-        nn__lives(m, i, NN__Y, nn__is_input(node->kind) || node->across ? 0 : i,
-                  i < m->ahead && node->across ? m->ahead - 1 : i);
+        nn__lives(m, i, NN__Y, nn__is_input(node->kind) ? 0 : i, i);
       if (i == m->output || keep_all) nn__lives(m, i, NN__Y, keep_all ? 0 : i, end);
       if (wanted && (needs & NN__NEEDS_Y)) nn__lives(m, i, NN__Y, i, back);
       if (wanted) nn__lives(m, i, NN__DY, back, back);
@@ -9080,6 +9074,9 @@ static void nn__plan_pieces(nn_model *m)
       }
     }
   }
+#ifndef NN_NO_SIMD
+  nn__plan_ahead(m);
+#endif
   m->shared_size = nn__place(nn__node_piece, m, NN__PIECES * m->nodes);
 }
 
