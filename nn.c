@@ -8529,29 +8529,28 @@ nn_config nn_config_default(void)
   return c;
 }
 
-/* A model is one piece: itself, its layers and its parameters, as many as config allows. */
-enum { NN__TABLE_ALIGN = 16 };
-static size_t nn__nodes_at(void) { return nn__round_up(sizeof(nn_model), NN__TABLE_ALIGN); }
-static size_t nn__params_at(int nodes)
+/* A model is one piece: itself, its layers, its parameters and its layers' names, as many as config
+ * allows. Gives its size, 0 where a number is out of range; where the model is there, places them. */
+static size_t nn__place_tables(nn_model *m, const nn_config *c)
 {
-  return nn__nodes_at() + nn__round_up((size_t)nodes * sizeof(nn__node), NN__TABLE_ALIGN);
-}
-static size_t nn__names_at(int nodes, int params)
-{
-  return nn__params_at(nodes) + (size_t)params * sizeof(nn__param);
-}
-static size_t nn__names_room(const nn_config *c, int nodes)
-{
-  const size_t most = (size_t)nodes * NN__NAME_ROOM;
-  return c && c->names ? nn__min(c->names, most) : most;
-}
-size_t nn_model_size_for(const nn_config *config)
-{
-  const int nodes = config && config->most_nodes ? config->most_nodes : NN_MAX_NODES;
-  const int params = config && config->most_params ? config->most_params : NN_MAX_PARAMS;
+  enum { NN__TABLE_ALIGN = 16 };
+  const int nodes = c && c->most_nodes ? c->most_nodes : NN_MAX_NODES;
+  const int params = c && c->most_params ? c->most_params : NN_MAX_PARAMS;
   if (nodes < 2 || nodes > NN_MAX_NODES || params < 1 || params > NN_MAX_PARAMS) return 0;
-  return nn__round_up(nn__names_at(nodes, params) + nn__names_room(config, nodes), 8);
+  const size_t most = (size_t)nodes * NN__NAME_ROOM;
+  const size_t room = c && c->names ? nn__min(c->names, most) : most;
+  const size_t node = nn__round_up(sizeof *m, NN__TABLE_ALIGN);
+  const size_t param = node + nn__round_up((size_t)nodes * sizeof(nn__node), NN__TABLE_ALIGN);
+  const size_t names = param + (size_t)params * sizeof(nn__param);
+  if (m) {
+    char *const base = (char *)m;
+    m->node = (nn__node *)(void *)(base + node), m->param = (nn__param *)(void *)(base + param);
+    m->names = base + names;
+    m->config.most_nodes = nodes, m->config.most_params = params, m->config.names = room;
+  }
+  return nn__round_up(names + room, 8);
 }
+size_t nn_model_size_for(const nn_config *config) { return nn__place_tables(NULL, config); }
 size_t nn_model_size(void) { return nn_model_size_for(NULL); }
 
 /* Whether the caller's own layers and losses can be used, each of a name of its own. */
@@ -8577,10 +8576,9 @@ static int nn__good_tables(const nn_config *c)
  * Inline: where `why` is NULL no sentence is linked. */
 NN__INLINE nn_status nn__check_config(nn_config *c, const nn__kernels **kernels, nn_message *why)
 {
-  if (c->most_nodes < 0 || c->most_nodes > NN_MAX_NODES || c->most_params < 0 ||
-      c->most_params > NN_MAX_PARAMS)
-    return nn__say(why, NN_ERR_ARGUMENT, "config: most_nodes %d, most_params %d: must be 0..%d and "
-                   "0..%d", c->most_nodes, c->most_params, NN_MAX_NODES, NN_MAX_PARAMS);
+  if (!nn_model_size_for(c))
+    return nn__say(why, NN_ERR_ARGUMENT, "config: most_nodes %d, most_params %d: must be 2..%d and "
+                   "1..%d, or 0", c->most_nodes, c->most_params, NN_MAX_NODES, NN_MAX_PARAMS);
   if (!nn__good_tables(c))
     return nn__say(why, NN_ERR_ARGUMENT, "config: a custom layer or loss lacks a name of its own "
                    "or a callback, or their counts are below 0");
@@ -8600,19 +8598,13 @@ nn_model *nn_create_in(void *memory, size_t size, const nn_config *config)
 {
   nn_config c = config ? *config : nn_config_default();
   const nn__kernels *kernels;
-  const size_t wanted = nn_model_size_for(&c);
-  if (!memory || !wanted || size < wanted || !c.allocator.allocate != !c.allocator.release ||
+  if (!memory || size < nn_model_size_for(&c) || !c.allocator.allocate != !c.allocator.release ||
       nn__check_config(&c, &kernels, NULL) != NN_OK)
     return NULL;
   nn_model *m = memory;
   memset(m, 0, sizeof *m);
-  if (!c.most_nodes) c.most_nodes = NN_MAX_NODES;
-  if (!c.most_params) c.most_params = NN_MAX_PARAMS;
-  m->node = (nn__node *)(void *)((char *)memory + nn__nodes_at());
-  m->param = (nn__param *)(void *)((char *)memory + nn__params_at(c.most_nodes));
-  m->names = (char *)memory + nn__names_at(c.most_nodes, c.most_params);
-  c.names = nn__names_room(&c, c.most_nodes);
   m->config = c;
+  nn__place_tables(m, &c);
   m->config.isa = kernels->isa;
   m->context.kernels = kernels;
   m->context.pool.threads = 1;
