@@ -9119,38 +9119,21 @@ static size_t nn__input_size(const nn_model *m) /* reals of one sample of the fi
 }
 #endif
 
-/* Where each parameter and each node's arrays are, once the block is there: of the nodes in place
- * of their pieces. */
-static void nn__point(nn_model *m, char *names)
+/* Where a node's arrays are, once the block is there, in place of their pieces; and what it works
+ * in. An inference layer's scratch is part of its piece, so other layers' activations lie there
+ * while it does not run: first each thread's, then what it keeps, then that of all. Training layers
+ * share the model's. */
+static void nn__point(const nn_model *m, nn__node *node, const nn__room *room, nn_real *packed)
 {
-  nn_real *value[2] = {m->value, m->buffer};
-  for (int i = 0; i < m->params; i++) {
-    nn__param *p = &m->param[i];
-    p->name = names, names += nn__param_name(m, p, names);
-    p->value = m->config.in_place ? NULL : value[p->buffer];
-    if (p->value) value[p->buffer] += p->count;
-  }
-  for (int i = 0; i < m->nodes; i++) {
-    nn__node *node = &m->node[i];
-    const nn__node *owner = node->share < 0 ? NULL : &m->node[node->share]; /* one before it */
-    nn_real *at[NN__EXTRA + 1] = {NULL};
-    for (int k = 0; k < NN__PIECES; k++)
-      if (node->piece[k].last >= node->piece[k].first) at[k] = m->shared + node->piece[k].offset;
+  const nn__node *owner = node->share < 0 ? NULL : &m->node[node->share]; /* one before it */
+  nn_real *at[NN__EXTRA + 1] = {NULL};
+  for (int k = 0; k < NN__PIECES; k++)
+    if (node->piece[k].last >= node->piece[k].first) at[k] = m->shared + node->piece[k].offset;
 #ifndef NN_NO_TRAINING
-    node->dy = owner ? owner->dy : at[NN__DY], node->extra = at[NN__EXTRA];
+  node->dy = owner ? owner->dy : at[NN__DY], node->extra = at[NN__EXTRA];
 #endif
-    node->y = owner ? owner->y : at[NN__Y], node->keep = at[NN__KEEP], node->lengths = NULL;
-  }
-}
-
-/* What a node works in. An inference layer's scratch is part of its piece, so other layers'
- * activations lie there while it does not run: first each thread's, then what it keeps, then that
- * of all. Training layers share the model's. */
-static void nn__point_work(const nn_model *m, nn__node *node, const nn__room *room,
-                           nn_real *packed)
-{
-  node->packed = packed;
-  node->thread_scratch = node->keep, node->scratch = NULL;
+  node->y = owner ? owner->y : at[NN__Y], node->lengths = NULL, node->packed = packed;
+  node->keep = node->thread_scratch = at[NN__KEEP], node->scratch = NULL;
   if (!m->config.inference || !node->keep) return;
   node->keep += room->thread_scratch * (size_t)m->config.threads;
   node->scratch = node->keep + room->keep;
@@ -9180,7 +9163,7 @@ static size_t nn__layout(nn_model *m, char *base)
   m->border = nn__same_layout(out) ? NULL : nn__carve(&c, batch * out->rows * out->cols, real);
   m->lengths = nn__carve(&c, batch, sizeof(int32_t));
   m->notes = nn__carve(&c, m->notes_size, 1);
-  char *const names = nn__carve(&c, m->names_size, 1);
+  char *names = nn__carve(&c, m->names_size, 1);
 #if !defined NN_NO_TRAINING || !defined NN_NO_INSPECT /* what goes through a data set */
   if (m->inputs == 1 && ((NN__TRAINS && m->loss >= 0) || m->config.keep_activations)) {
     m->stage = nn__carve(&c, batch * nn__input_size(m), real);
@@ -9191,14 +9174,20 @@ static size_t nn__layout(nn_model *m, char *base)
   }
 #endif
   size_t sequences = 0;
-  if (base) nn__point(m, names);
+  nn_real *value[2] = {m->value, m->buffer};
+  for (int i = 0; base && i < m->params; i++) {
+    nn__param *p = &m->param[i];
+    p->name = names, names += nn__param_name(m, p, names);
+    p->value = m->config.in_place ? NULL : value[p->buffer];
+    if (p->value) value[p->buffer] += p->count;
+  }
   for (int i = 0; i < m->nodes; i++) {
     nn__node *node = &m->node[i];
     if (nn__is_cell(node->kind) && node->cell.carry)
       node->state = nn__carve(&c, nn__state_size(m, node), real);
     const nn__room room = nn__room_of(m, node);
     nn_real *const packed = room.packed ? nn__carve(&c, room.packed, real) : NULL;
-    if (base) nn__point_work(m, node, &room, packed);
+    if (base) nn__point(m, node, &room, packed);
     sequences += node->rank == 2;
 #ifndef NN_NO_TRAINING
     if (node->kind == NN__INPUT && m->config.input_gradient && !nn__same_layout(node))
@@ -9353,11 +9342,10 @@ static void nn__initialise(nn_model *m, uint64_t seed)
       if (norm) value = !strcmp(p->what, "weight") || !strcmp(p->what, "running_var");
       else if (init != NN_INIT_CONSTANT) value = (nn_real).25;
       for (size_t k = 0; k < p->count; k++) w[k] = value;
-    } else if (p->rank > 1 || own) {
-      nn__draw(m->context.kernels, node, init, init_value, p, p->count, &r, w);
     } else { /* biases: as wide as the default of the weights before them */
-      nn__draw(m->context.kernels, node, NN_INIT_DEFAULT, 0, &m->param[node->param], p->count, &r,
-               w);
+      const int bias = p->rank == 1 && !own;
+      nn__draw(m->context.kernels, node, bias ? NN_INIT_DEFAULT : init, init_value,
+               bias ? &m->param[node->param] : p, p->count, &r, w);
     }
   }
 }
