@@ -8530,7 +8530,7 @@ nn_config nn_config_default(void)
 }
 
 /* A model is one piece: itself, its layers, its parameters and its layers' names, as many as config
- * allows. Gives its size, 0 where a number is out of range; where the model is there, places them. */
+ * allows. Gives its size, 0 where a number is out of range, and places them in m, unless NULL. */
 static size_t nn__place_tables(nn_model *m, const nn_config *c)
 {
   enum { NN__TABLE_ALIGN = 16 };
@@ -9400,52 +9400,45 @@ int nn_find_node(const nn_model *m, const char *name)
   return -1;
 }
 
-/* A cell that carries its state, by name; NULL and the model's error if there is none. */
-static nn__node *nn__carrying(nn_model *m, const char *layer, const char *who)
+/* Copies between a cell's state, [layer][h, c][batch, hidden], and arrays [layers, n, hidden], each
+ * of which may be NULL. set: to the state, of *n samples, and the arrays are only read; else *n
+ * becomes how many it has. */
+static nn_status nn__exchange_state(nn_model *m, const char *layer, int set, int *n,
+                                    const nn_real *h, const nn_real *c)
 {
+  const char *const who = set ? "nn_set_state" : "nn_get_state";
+  if (!m) return NN_ERR_ARGUMENT;
   const int i = nn_find_node(m, layer);
   nn__node *node = i >= 0 ? &m->node[i] : NULL;
-  if (m->built && node && nn__is_cell(node->kind) && node->state) return node;
-  nn__error(m, !m->built || node ? NN_ERR_STATE : NN_ERR_ARGUMENT, "%s: %s %s", who,
-            layer ? layer : "NULL", !m->built ? "is not built" : node ? "carries no state"
-                                                                      : "is no layer");
-  return NULL;
-}
-
-/* Copies between a cell's state, [layer][h, c][batch, hidden], and arrays [layers, n, hidden], each
- * of which may be NULL. in: to the state, and the arrays are only read. */
-static void nn__copy_state(const nn_model *m, nn__node *node, int n, const nn_real *h,
-                           const nn_real *c, int in)
-{
-  const size_t room = (size_t)m->config.batch * node->cols, count = (size_t)n * node->cols;
+  if (!m->built || !node || !nn__is_cell(node->kind) || !node->state)
+    return nn__error(m, !m->built || node ? NN_ERR_STATE : NN_ERR_ARGUMENT, "%s: %s %s", who,
+                     layer ? layer : "NULL", !m->built ? "is not built" : node
+                                             ? "carries no state" : "is no layer");
+  if (set && (*n < 1 || *n > m->config.batch))
+    return nn__error(m, NN_ERR_ARGUMENT, "%s: %d samples, must be 1..%d (config.batch)", who, *n,
+                     m->config.batch);
+  if (set) memset(node->state, 0, nn__state_size(m, node) * sizeof *node->state);
+  if (set) node->state_n = *n;
+  else *n = node->state_n;
+  const size_t room = (size_t)m->config.batch * node->cols, count = (size_t)*n * node->cols;
   for (size_t k = 0; k < 2 * (size_t)node->cell.layers; k++) {
     const nn_real *const from = k % 2 && node->kind == NN__LSTM ? c : k % 2 ? NULL : h;
     nn_real *state = node->state + k * room, *user = (nn_real *)(uintptr_t)(const void *)from;
     if (user) user += k / 2 * count;
-    if (user) memcpy(in ? state : user, in ? user : state, count * sizeof *user);
+    if (user) memcpy(set ? state : user, set ? user : state, count * sizeof *user);
   }
+  return NN_OK;
 }
 
 nn_status nn_get_state(nn_model *m, const char *layer, int *n, nn_real *h, nn_real *c)
 {
-  nn__node *node = m ? nn__carrying(m, layer, "nn_get_state") : NULL;
-  if (!node) return m ? m->status : NN_ERR_ARGUMENT;
-  if (n) *n = node->state_n;
-  nn__copy_state(m, node, node->state_n, h, c, 0);
-  return NN_OK;
+  int unasked;
+  return nn__exchange_state(m, layer, 0, n ? n : &unasked, h, c);
 }
 
 nn_status nn_set_state(nn_model *m, const char *layer, int n, const nn_real *h, const nn_real *c)
 {
-  nn__node *node = m ? nn__carrying(m, layer, "nn_set_state") : NULL;
-  if (!node) return m ? m->status : NN_ERR_ARGUMENT;
-  if (n < 1 || n > m->config.batch)
-    return nn__error(m, NN_ERR_ARGUMENT, "nn_set_state: %d samples, must be 1..%d (config.batch)",
-                     n, m->config.batch);
-  memset(node->state, 0, nn__state_size(m, node) * sizeof *node->state);
-  nn__copy_state(m, node, n, h, c, 1);
-  node->state_n = n;
-  return NN_OK;
+  return nn__exchange_state(m, layer, 1, &n, h, c);
 }
 
 /* ---- build -------------------------------------------------------------------------------- */
@@ -10106,13 +10099,13 @@ static nn_status nn__bad_parameter(nn_model *m)
 {
   double value = 0;
   const nn__param *p = nn__first_bad(m, m->value, &value);
+  const char *const what = p ? "parameter " : "the optimizer's state of ";
   if (p && value != value && m->optimizer.eps < 1.2e-38 && m->optimizer.kind != NN_SGD)
     return nn__error(m, NN_ERR_DIVERGED, "step %lld: parameter %s is nan, for eps is %g and a "
                                          "gradient that was always 0 gives 0/0: set eps above 0",
                      (long long)m->steps, p->name, m->optimizer.eps);
-  if (p) return nn__diverged(m, NULL, "parameter ", p->name, value);
   for (int i = 0; i < m->slots && !p; i++) p = nn__first_bad(m, m->slot[i], &value);
-  return nn__diverged(m, NULL, "the optimizer's state of ", p ? p->name : "?", value);
+  return nn__diverged(m, NULL, what, p ? p->name : "?", value);
 }
 
 /* The reason is what is not finite first: what came in, a parameter, or a layer's output. */
@@ -17751,20 +17744,21 @@ static nn_status nn__check_kept(nn_model *m, const nn_fit_options *o)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: save_every %lld, save_seconds %g, validate_every "
                      "%lld, patience %lld, must be 0 or more", (long long)o->save_every,
                      o->save_seconds, (long long)o->validate_every, (long long)o->patience);
-  if (!o->path && (o->save_every || o->save_seconds > 0))
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: save_every or save_seconds without a path");
-  if (o->save_seconds > 0 && !o->clock)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: save_seconds without a clock");
-  if (!o->validation && (o->validate_every || o->best_path || o->patience))
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: %s without a validation set",
-                     o->best_path ? "best_path" : o->patience ? "patience" : "validate_every");
+  const char *const lacks =
+      !o->path && o->save_every ? "save_every without a path"
+      : !o->path && o->save_seconds > 0 ? "save_seconds without a path"
+      : o->save_seconds > 0 && !o->clock ? "save_seconds without a clock"
+      : o->validation ? NULL
+      : o->best_path ? "best_path without a validation set"
+      : o->patience ? "patience without a validation set"
+      : o->validate_every ? "validate_every without a validation set"
+      : m->optimizer.schedule.kind == NN_PLATEAU ? "a plateau without a validation set" : NULL;
+  if (lacks) return nn__error(m, NN_ERR_ARGUMENT, "fit: %s", lacks);
   static const char *const taken[] = {"", ".tmp", ".previous", ".damaged"};
   const size_t length = o->path && o->best_path ? strlen(o->path) : 0;
   for (size_t i = 0; length && i < sizeof taken / sizeof *taken; i++)
     if (!strncmp(o->best_path, o->path, length) && !strcmp(o->best_path + length, taken[i]))
       return nn__error(m, NN_ERR_ARGUMENT, "fit: best_path and path%s are the same", taken[i]);
-  if (!o->validation && m->optimizer.schedule.kind == NN_PLATEAU)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: a plateau without a validation set");
   return o->validation ? nn__check_dataset(m, o->validation, "fit: validation") : NN_OK;
 }
 
@@ -17787,6 +17781,8 @@ static nn_status nn__check_fit(nn_model *m, const nn_dataset *train, const nn_fi
                                int64_t batch)
 {
   const nn_augment *augment = &options->augment;
+  const nn_status fits = nn__check_dataset(m, train, "fit");
+  if (fits != NN_OK) return fits;
   const int32_t *lengths = train->fill ? NULL : train->lengths;
   if (m->config.inference) return nn__error(m, NN_ERR_STATE, "fit: config.inference is set");
   if (batch < 1 || batch > NN__MAX_BATCH)
@@ -17805,12 +17801,11 @@ static nn_status nn__check_fit(nn_model *m, const nn_dataset *train, const nn_fi
   if (!options->epochs && !options->steps && !options->patience && !options->on_step &&
       !options->on_epoch && !options->on_validation && !options->on_save)
     return nn__error(m, NN_ERR_ARGUMENT, "fit: no epochs, no steps, and no callback to stop it");
-  int lone = batch == 1 || train->count == 1 || (m->config.batch == 1 && !nn__shares_norms(m));
-  for (int i = 0; lone && i < train->count; i++)
-    lone = nn__lone_norm(m, 1, lengths ? lengths + nn__place_of(train, i) : NULL) != NULL;
-  if (lone)
-    return nn__error(m, NN_ERR_ARGUMENT, "fit: %s " NN__LONE,
-                     nn__lone_norm(m, 1, lengths ? lengths + nn__place_of(train, 0) : NULL)->name);
+  const nn__node *lone = NULL; /* in a batch of any one sample */
+  int alone = batch == 1 || train->count == 1 || (m->config.batch == 1 && !nn__shares_norms(m));
+  for (int i = 0; alone && i < train->count; i++, alone = lone != NULL)
+    lone = nn__lone_norm(m, 1, lengths ? lengths + nn__place_of(train, i) : NULL);
+  if (lone) return nn__error(m, NN_ERR_ARGUMENT, "fit: %s " NN__LONE, lone->name);
   if (!nn__augment_fits(augment))
     return nn__error(m, NN_ERR_ARGUMENT, "fit: augment.shift %d, augment.cutout %d, must be 0..%d",
                      augment->shift, augment->cutout, NN__AUGMENT_MOST);
@@ -18093,8 +18088,7 @@ nn_status nn_fit(nn_model *m, const nn_dataset *train, const nn_fit_options *opt
                                   ? p->batch : (int64_t)m->config.batch * nn__ranks(m);
   const int64_t batch = o->batch ? o->batch : usual_batch;
   nn__fit f = {m, train, o, p, 0, 0, 0, -1, p->step, 0};
-  nn_status status = nn__check_dataset(m, train, "fit");
-  if (status == NN_OK) status = nn__check_fit(m, train, o, batch);
+  nn_status status = nn__check_fit(m, train, o, batch);
   if (status == NN_OK) f.batch = (int)batch;
   if (status == NN_OK) status = nn__check_kept(m, o);
   if (status == NN_OK) status = nn__check_progress(m, p, train->count);

@@ -432,11 +432,13 @@ static void custom(void) {
   CHECK_STATUS(nn_load_memory(bytes.at, bytes.size, &c, &r, &why), NN_ERR_ARGUMENT);
   CHECK_HAS(why.text, "config: a custom layer or loss");
   c.custom_layers = known;
-  nn_config odd[4] = {c, c, c, c};
-  odd[0].batch = 0, odd[1].threads = -2, odd[2].notes = (size_t)1 << 25, odd[3].isa = NN_ISA_WASM;
-  const char *const said[4] = {"batch 0, must be 1..1048576", "threads -2, must be 0..",
-                               "notes 33554432, 0..16777216", "isa wasm with"};
-  for (int i = 0; i < 4 - nn_isa_available(NN_ISA_WASM); i++) {
+  nn_config odd[5] = {c, c, c, c, c};
+  odd[0].batch = 0, odd[1].threads = -2, odd[2].notes = (size_t)1 << 25, odd[3].most_nodes = 1;
+  odd[4].isa = NN_ISA_WASM;
+  const char *const said[5] = {"batch 0, must be 1..1048576", "threads -2, must be 0..",
+                               "notes 33554432, 0..16777216", "most_nodes 1, most_params 0: must",
+                               "isa wasm with"};
+  for (int i = 0; i < 5 - nn_isa_available(NN_ISA_WASM); i++) {
     CHECK(nn_load_memory(bytes.at, bytes.size, &odd[i], &r, &why) != NN_OK);
     CHECK_HAS(why.text, said[i]);
   }
