@@ -1496,7 +1496,8 @@ static const char *const play_lines[] = { /* data/play.html with the engine in i
 struct page {
   struct line folder;
   struct text sections, logs, tables, csv;
-  int items, grids, printed; /* of the present figure and item; tables on stdout */
+  struct word csv_name;             /* of the figure's file; "": none */
+  int is_open, items, grids, printed; /* a figure; its items; the last one's; tables on stdout */
 };
 
 static void json_string(struct text *t, const char *s) {
@@ -1567,28 +1568,30 @@ static void csv_text(struct text *t, const char *s) {
 }
 static void csv_end(struct text *t) { t->data[t->size - 1] = '\n'; }
 
+/* Ends the figure that is open, if one is, with its last item. What follows it calls this. */
+static void figure_end(struct page *p) {
+  if (!p->is_open) return;
+  text_put(&p->sections, p->items ? "]}]}" : "}");
+  if (*p->csv_name.text) text_save(&p->csv, in_folder(p->folder.text, p->csv_name.text).text);
+  p->is_open = 0;
+}
+
 static void section(struct page *p, const char *id, const char *title, const char *said,
                     int folded) {
+  figure_end(p);
   if (p->sections.size) text_put(&p->sections, "]}");
   json(&p->sections, ",\n{'id':$s,'title':$s$k,'folded':$j,'figures':[", id, title, "note", said,
        folded ? "true" : "false");
 }
 
-static struct text *figure(struct page *p, const char *kind, const char *title) {
-  json(&p->sections, ",\n{'kind':$s,'title':$s", kind, title);
+/* csv: the name of its file; NULL: none. What its kind has is to be added to the text. */
+static struct text *figure(struct page *p, const char *kind, const char *title, const char *csv) {
+  figure_end(p);
+  p->csv_name = word_of("%s%s", csv ? csv : "", csv ? ".csv" : "");
+  json(&p->sections, ",\n{'kind':$s,'title':$s$k", kind, title, "csv", p->csv_name.text);
   p->csv.size = 0;
-  p->items = 0;
+  p->is_open = 1, p->items = 0;
   return &p->sections;
-}
-/* csv: the name of its file; NULL: none. rest: the end of what the figure's kind has, as JSON. */
-static void figure_end(struct page *p, const char *csv, const char *rest) {
-  const struct word name = word_of("%s.csv", csv ? csv : "");
-  text_put(&p->sections, rest);
-  if (csv) {
-    json(&p->sections, ",'csv':$s", name.text);
-    text_save(&p->csv, in_folder(p->folder.text, name.text).text);
-  }
-  text_put(&p->sections, "}");
 }
 
 /* ---- tables ---- */
@@ -1599,18 +1602,24 @@ struct table {
   struct table_cell {
     char *text; /* NULL: the number; NAN: none */
     double number;
+    const char *link; /* of a row's first cell: where it leads to, "": nowhere; NULL: of no row */
   } *cells;
   size_t count;
 };
 
 static void put_number(struct table *t, double number) {
-  const struct table_cell c = {NULL, number};
+  const struct table_cell c = {NULL, number, NULL};
   t->cells = grow(t->cells, t->count, sizeof c);
   t->cells[t->count++] = c;
 }
 static void put_text(struct table *t, const char *text) {
   put_number(t, NAN);
   t->cells[t->count - 1].text = copy_of(text);
+}
+/* A row's first cell, in a table whose rows lead somewhere. */
+static void put_link(struct table *t, const char *text, const char *link) {
+  put_text(t, text);
+  t->cells[t->count - 1].link = link;
 }
 /* A row, or a part of one: for each letter of `form` a text (s), an int (i) or a double (n). */
 static void put_row(struct table *t, const char *form, ...) {
@@ -1684,14 +1693,14 @@ static int text_table(struct text *to, const struct table *t, int most) {
 enum { ON_STDOUT = 1, COLOURED = 2, CLOSED = 4, CURVES = 8, HEAT = 16, POINTS = 32 };
 #include "data/tables.inc"
 
-/* links: where the first cell of each row leads to, or NULL. best: the column whose best row comes
- * first, 0: none. CURVES: drawn as a series for each text in the first column, of column `best`
- * against the second, with POINTS as points. HEAT: as a heat map. Frees the table. */
+/* best: the column whose best row comes first, 0: none. CURVES: drawn as a series for each text in
+ * the first column, of column `best` against the second, with POINTS as points. HEAT: as a heat
+ * map. Frees the table. */
 static void show_table(struct page *p, struct table *t, const char *title, const char *csv, int how,
-                       const char *const *links, int best) {
+                       int best) {
   const size_t columns = columns_of(t);
   const char *kind = how & CURVES ? "curves" : how & HEAT ? "heat" : "table";
-  struct text *to = figure(p, kind, title), plain = {0};
+  struct text *to = figure(p, kind, title, csv), plain = {0};
   char name[128];
   json(to, ",'columns':[");
   for (size_t k = 0; k < columns; k++) {
@@ -1719,12 +1728,11 @@ static void show_table(struct page *p, struct table *t, const char *title, const
   if (how & CLOSED) json(to, ",'open':false");
   if (how & POINTS) json(to, ",'points':true");
   if (best) json(to, ",'best':$i", best);
-  if (links) {
+  if (t->count && t->cells->link) {
     json(to, ",'links':[");
-    for (size_t i = 0; i < t->count / columns; i++) json(to, ",$s", links[i]);
+    for (size_t i = 0; i < t->count; i += columns) json(to, ",$s", t->cells[i].link);
     json(to, "]");
   }
-  figure_end(p, csv, "");
   text_free(&plain);
   table_free(t);
 }
@@ -1741,26 +1749,26 @@ static void page_log(struct page *p, const char *name, const char *log) {
  * were of. points: several runs may be of one name. */
 static void show_logs(struct page *p, const char *const *names, const char *const *groups,
                       const char *test, int points) {
-  json(figure(p, "logs", "Curves"), ",'logs':$S,'groups':$S$k", names, groups, "test", test);
-  figure_end(p, NULL, points ? ",\"points\":true" : "");
+  json(figure(p, "logs", "Curves", NULL), ",'logs':$S,'groups':$S$k,'points':$j", names, groups,
+       "test", test, points ? "true" : "false");
 }
 
 /* ---- pictures ---- */
 
 /* heads: names of the grids of each row, up to a NULL; NULL: tiles. */
-static void pictures(struct page *p, const char *title, const char *ink, const char *const *heads) {
-  struct text *t = figure(p, "pictures", title);
+static void pictures(struct page *p, const char *title, const char *ink, const char *const *heads,
+                     const char *csv) {
+  struct text *t = figure(p, "pictures", title, csv);
   json(t, ",'ink':$s", ink);
   if (heads) json(t, ",'columns':$S", heads);
-  json(t, ",'items':[");
   text_put(&p->csv, "item,grid,place,value\n");
 }
+/* The next item, whose grids follow. */
 static void item(struct page *p, const char *label, const char *said, const char *mark) {
-  json(&p->sections, ",\n{'label':$s$k$k,'grids':[", label, "note", said, "mark", mark);
-  p->items++;
+  text_put(&p->sections, p->items++ ? "]}," : ",\"items\":[");
+  json(&p->sections, "\n{'label':$s$k$k,'grids':[", label, "note", said, "mark", mark);
   p->grids = 0;
 }
-static void item_end(struct page *p) { text_put(&p->sections, "]}"); }
 
 /* Arrays [n, channels, height, width] beside each other. */
 struct grid {
@@ -1802,7 +1810,7 @@ static void put_grid(struct page *p, const struct grid *g) {
 
 /* Its layers, as a diagram, each with the shape of its weights. */
 static void show_net(struct page *p, nn_model *m) {
-  struct text *t = figure(p, "net", "The network");
+  struct text *t = figure(p, "net", "The network", NULL);
   json(t, ",'layers':[");
   for (int i = 0; i <= nn_output_node(m); i++) {
     const nn_node_info n = node_of(m, i);
@@ -1818,22 +1826,21 @@ static void show_net(struct page *p, nn_model *m) {
     if (n.inputs > 1 || (n.inputs && n.input[0] != i - 1)) json(t, ",'from':$S", from);
     json(t, "}");
   }
-  figure_end(p, NULL, "]");
+  json(t, "]");
 }
 
 /* The first layer's filters in some models: columns, or NULL of one. */
 static void show_filters(struct page *p, nn_model *const *models, int count, const char *title,
                          const char *const *columns, const char *csv) {
   const nn_param w = first_weights(models[0]);
-  pictures(p, title, "signed", columns);
+  pictures(p, title, "signed", columns, csv);
+  if (!columns) json(&p->sections, ",'scale':'shared'");
   for (int f = 0; f < w.dim[0]; f++) {
     item(p, word_of("%d", f).text, NULL, NULL);
     for (int k = 0; k < count; k++)
       put_grid(p, &(struct grid){.dim = w.dim + 1, .x = first_weights(models[k]).value +
                                                         (size_t)f * w.count / (size_t)w.dim[0]});
-    item_end(p);
   }
-  figure_end(p, csv, columns ? "]" : "],\"scale\":\"shared\"");
 }
 
 /* Images with their classes and the model's answers; one that comes twice in a row only once. */
@@ -1844,7 +1851,7 @@ static void show_answers(struct page *p, const char *title, nn_model *m, const n
   nn_real *x = allocate((size_t)(dim[0] * dim[1] * dim[2] + classes), sizeof *x);
   nn_real *share = x + dim[0] * dim[1] * dim[2];
   const nn_batch b = {.n = 1, .x = {x}};
-  pictures(p, title, "gray", NULL);
+  pictures(p, title, "gray", NULL, csv);
   p->csv.size = 0;
   text_put(&p->csv, "image,class,taken_for,probability_of_class,probability_of_taken\n");
   for (int i = 0; i < count; i++) {
@@ -1858,12 +1865,10 @@ static void show_answers(struct page *p, const char *title, nn_model *m, const n
          line_of("%s %s", taken.text, percent((double)share[found]).text).text,
          found == label ? "right" : "wrong");
     put_grid(p, &(struct grid){.x = x, .dim = dim, .most = PIXELS});
-    item_end(p);
     text_add(&p->csv, "%d,", images[i]);
     csv_text(&p->csv, class.text), csv_text(&p->csv, taken.text);
     text_add(&p->csv, "%.6g,%.6g\n", (double)share[label], (double)share[found]);
   }
-  figure_end(p, csv, "]");
   free(x);
 }
 
@@ -1884,7 +1889,7 @@ static int64_t *show_confusion(struct page *p, nn_model *m, const nn_dataset *d)
     if (i % n == 0) put_text(&t, class_name(m, (int)(i / n)).text);
     put_number(&t, (double)counts[i]);
   }
-  show_table(p, &t, "Which classes are taken for which", "confusion", HEAT, NULL, 0);
+  show_table(p, &t, "Which classes are taken for which", "confusion", HEAT, 0);
   free(names), free(heads);
   return counts;
 }
@@ -1913,6 +1918,7 @@ static void write_page(const char *path, const char *const *lines, const struct 
 /* Writes the page with all that was shown, and empties it. head: more keys of the JSON. */
 static void page_save(struct page *p, const char *name, const char *title, const char *head) {
   struct text tables = {0}, data = {0};
+  figure_end(p);
   if (p->sections.size) text_put(&p->sections, "]}");
   text_put(&tables, "");
   for (const char *c = p->tables.size ? p->tables.data : ""; *c; c++)
@@ -2319,7 +2325,7 @@ static void write_report(struct run *r) {
   section(&p, "settings", "Settings", NULL, 1);
   put_row(&t, "ssssss", "command", nn_note(r->m, "command"), "data", nn_note(r->m, "data"),
           "images", data_line(r->d).text);
-  show_table(&p, &t, "Settings", NULL, 0, NULL, 0);
+  show_table(&p, &t, "Settings", NULL, 0, 0);
   page_save(&p, "report.html", line_of("%s on %s", net_name(&r->s), r->d->name).text, head.data);
   text_free(&head);
   r->paged = now();
@@ -2754,8 +2760,8 @@ enum state { NOT_RUN, OTHER_RUN, UNFINISHED, DAMAGED, DONE };
 
 struct trial {
   char name[160];
-  const struct group *group;   /* NULL: of a sweep */
-  const struct preset *preset;
+  const struct group *group;
+  const struct preset *preset; /* NULL: of a sweep */
   struct settings s;
   int unasked;         /* shown if it is done, not trained */
   enum state state;    /* of its runs the one that says most */
@@ -2788,6 +2794,7 @@ static struct trial *add_trial(struct study *st, const char *name, const struct 
   struct trial *t = &st->trials[st->count++];
   memset(t, 0, sizeof *t);
   snprintf(t->name, sizeof t->name, "%s", name);
+  t->group = groups; /* the sweep's */
   const int count = split(keep(line), words, 80), first = !base;
   if (base) t->s = *base;
   else set_standards(&t->s, find_command(words[0]));
@@ -2951,11 +2958,7 @@ static int take_run(struct study *st, struct trial *t, double seed, int asked) {
 
 /* ---- what is shown of them ---- */
 
-/* Whether a trial is shown, in a table of a study, and with the curves of a group, or NULL. */
-static int is_shown(const struct trial *t, int study, const struct group *g) {
-  return (!t->unasked || t->state >= DAMAGED) && (t->group ? t->group->study : SWEEP) == study &&
-         (!g || t->group == g);
-}
+static int is_shown(const struct trial *t) { return !t->unasked || t->state >= DAMAGED; }
 
 static double mean_of(const nn_moments *m) { return m->count ? m->mean : (double)NAN; }
 
@@ -2981,21 +2984,20 @@ static void put_verdict(struct table *to, const struct study *st, const struct t
 static int show_trials(struct study *st, int study, const char *id, const char *title) {
   const int compares = st->typed->command->bit == EXPERIMENT;
   struct table to = {compares ? compared_heads : row_heads, NULL, 0};
-  const char **links = allocate((size_t)st->count, sizeof *links);
   struct text runs = {0};
   int rows = 0;
   for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
     const nn_moments *a = &t->accuracy;
     const double spread = a->count > 1 ? 1 : (double)NAN; /* NAN times a figure that there is not */
-    if (!is_shown(t, study, NULL)) continue;
-    links[rows++] = t->link;
+    if (!is_shown(t) || t->group->study != study) continue;
+    rows++;
     runs.size = 0;
     text_add(&runs, "%d", (int)a->count);
     if (!a->count) text_add(&runs, " (%s)", state_names[t->state]);
     if (t->diverged) text_add(&runs, " (%d diverged)", t->diverged);
     else if (t->dead) text_add(&runs, " (%d dead: %s)", t->dead, t->stuck);
     if (t->damaged && a->count) text_add(&runs, " (and %d damaged)", t->damaged);
-    put_text(&to, t->name);
+    put_link(&to, t->name, t->link);
     if (compares) put_verdict(&to, st, t);
     put_row(&to, "nnnnnnsns", mean_of(a), spread * sqrt(a->m2 / fmax((double)a->count - 1, 1)),
             spread * a->min, spread * a->max, mean_of(&t->best), mean_of(&t->seconds), runs.data,
@@ -3007,24 +3009,23 @@ static int show_trials(struct study *st, int study, const char *id, const char *
   if (rows) section(&st->page, id, studies[study].title ? title : "Results", NULL, 0);
   if (rows)
     show_table(&st->page, &to, line_of("%s%s%s%s", title, quick, *said ? ". " : "", said).text, id,
-               study == DEMO_ROWS ? ON_STDOUT | COLOURED : ON_STDOUT, links, study == SWEEP);
+               study == DEMO_ROWS ? ON_STDOUT | COLOURED : ON_STDOUT, study == SWEEP);
   text_free(&runs);
-  free(links);
   return rows;
 }
 
-/* The curves of those of a group, or of all of a sweep (NULL). */
-static void show_curves(struct study *st, int study, const struct group *g) {
+/* The curves of those of a group. */
+static void show_curves(struct study *st, const struct group *g) {
   const char **names = allocate(2 * (size_t)st->count + 2, sizeof *names);
   const char **data = names + st->count + 1;
   int count = 0, several = 0, shown = 0;
   for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
-    if (!is_shown(t, study, g)) continue;
+    if (!is_shown(t) || t->group != g) continue;
     shown++;
     several |= t->accuracy.count > 1;
     if (t->accuracy.count) names[count] = t->name, data[count++] = t->data;
   }
-  if (shown) section(&st->page, "curves", g ? g->title : "Curves", g ? g->rows[0].remark : NULL, 0);
+  if (shown) section(&st->page, "curves", g->title, g->rows[0].remark, 0);
   if (shown) show_logs(&st->page, names, data, NULL, several);
   free(names);
 }
@@ -3041,20 +3042,16 @@ static int by_accuracy(const void *a, const void *b) {
 /* Test accuracy of a sweep's trials against an option. */
 static void show_axis(struct study *st, enum option o) {
   const char *const heads[] = {"", options[o].name, "test accuracy|percent", "row", NULL};
-  const char **links = allocate((size_t)st->count, sizeof *links);
   struct table to = {heads, NULL, 0};
-  int count = 0;
   for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
     if (!t->accuracy.count) continue;
-    links[count++] = t->link;
-    put_text(&to, "test accuracy");
+    put_link(&to, "test accuracy", t->link);
     if (options[o].kind == WHOLE || options[o].kind == REAL) put_number(&to, number_of(&t->s, o));
     else put_text(&to, t->s.v[o].text);
     put_row(&to, "ns", t->accuracy.mean, t->name);
   }
   show_table(&st->page, &to, word_of("Test accuracy against %s", options[o].name).text, NULL,
-             CURVES | POINTS, links, 2);
-  free(links);
+             CURVES | POINTS, 2);
 }
 
 /* The page: each study's table and the curves of its groups; of a sweep the best first, and
@@ -3070,11 +3067,10 @@ static void show_all(struct study *st, const char *title) {
       remove(in_folder(st->page.folder.text, word_of("%s.csv", id).text).text);
       continue;
     }
-    for (int g = 0; g < GROUPS && study != SWEEP; g++) show_curves(st, study, &groups[g]);
-    if (study != SWEEP) continue;
     for (int o = 0; o < OPTION_COUNT; o++)
       if (st->typed->v[o].several) show_axis(st, (enum option)o);
-    show_curves(st, study, NULL);
+    for (const struct group *g = groups; g < groups + GROUPS; g++)
+      if (g->study == study) show_curves(st, g);
   }
   for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
     others += t->unasked && t->state >= DAMAGED;
@@ -3326,6 +3322,7 @@ struct look {
   nn_model *m;
   int32_t image[AT_ONCE];    /* --images, else right ones, the first five of different classes */
   int images, shown;         /* shown: those that are looked at one by one */
+  int depth[NN_MAX_NODES], depths; /* what each layer with weights reads, and the output */
   nn_real *x;                /* room for AT_ONCE samples */
   int32_t *found;            /* the class of each test image by the model, */
   nn_real *share;            /* and the probabilities of all classes, [images, classes] */
@@ -3394,19 +3391,21 @@ static nn_real *left_at(nn_model *m, int node, int n) {
   return x;
 }
 
-/* What each layer with weights reads, and the output: the features at each depth. A layer that
- * copies, as dropout does here, goes by the name of the one before. */
-static int depths_of(nn_model *m, int nodes[NN_MAX_NODES]) {
-  int count = 0;
-  for (int i = 0; i <= nn_output_node(m); i++) {
-    const nn_node_info n = node_of(m, i);
+/* The features at each depth. A layer that copies, as dropout does here, goes by the name of the
+ * one before. */
+static void find_depths(struct look *l) {
+  for (int i = 0; i <= nn_output_node(l->m); i++) {
+    const nn_node_info n = node_of(l->m, i);
     int from = n.inputs == 1 && n.params ? n.input[0] : -1;
-    while (from > 0 && strstr("flatten dropout normalise", node_of(m, from).kind))
-      from = node_of(m, from).input[0];
-    if (from >= 0 && !(count && nodes[count - 1] == from)) nodes[count++] = from;
+    while (from > 0 && strstr("flatten dropout normalise", node_of(l->m, from).kind))
+      from = node_of(l->m, from).input[0];
+    if (from >= 0 && !(l->depths && l->depth[l->depths - 1] == from)) l->depth[l->depths++] = from;
   }
-  nodes[count++] = nn_output_node(m);
-  return count;
+  l->depth[l->depths++] = nn_output_node(l->m);
+}
+/* What comes before the answer; of a net without a hidden layer the image. */
+static int last_features(const struct look *l) {
+  return l->depth[l->depths > 1 ? l->depths - 2 : 0];
 }
 
 /* Goes back to the pixels from a place in a map in each of n samples, which l->x gets. What comes
@@ -3495,7 +3494,7 @@ static void show_histograms(struct look *l, const struct gathered *g, int node) 
   }
   if (is_relu) put_text(&t, "zeros");
   for (int i = 0; i < l->stages && is_relu; i++) put_number(&t, zeros_of(&g[i].moments[node]));
-  show_table(&l->page, &t, n.name, word_of("histograms-%s", n.name).text, HEAT, NULL, 0);
+  show_table(&l->page, &t, n.name, word_of("histograms-%s", n.name).text, HEAT, 0);
 }
 
 /* Rows for a stage's layers; of rectifiers the maps that are dead, never above 0. */
@@ -3524,7 +3523,7 @@ static void look_activations(struct look *l) {
     struct table t = {layer_heads, NULL, 0};
     for (int i = 0; i < l->stages; i++)
       if (way || i == l->own) put_layers(&t, l, &l->stage[i], &g[i]);
-    show_table(&l->page, &t, f->title, f->csv, f->how, NULL, f->column);
+    show_table(&l->page, &t, f->title, f->csv, f->how, f->column);
   }
   for (int k = 0; k <= nn_output_node(l->m); k++)
     if (g->moments[k].count) show_histograms(l, g, k);
@@ -3552,7 +3551,8 @@ static void look_saliency(struct look *l) {
   static const nn_rule rules[] = {NN_RULE_GRADIENT, NN_RULE_GUIDED, NN_RULE_DECONVNET};
   const int is_rectified = last_of(l->m, "relu") >= 0, plane[3] = {1, l->dim[1], l->dim[2]};
   nn_real *size = allocate((size_t)(plane[1] * plane[2]), sizeof *size);
-  pictures(&l->page, "Saliency", "signed", is_rectified ? saliency_heads : gradient_heads);
+  pictures(&l->page, "Saliency", "signed", is_rectified ? saliency_heads : gradient_heads,
+           "saliency");
   for (int i = 0; i < l->shown; i++) {
     const nn_peak from = {0, l->image[i], 0, 0};
     image_item(l, l->image[i]);
@@ -3564,9 +3564,7 @@ static void look_saliency(struct look *l) {
       greatest_size(back, l->dim[0], (size_t)(plane[1] * plane[2]), size);
       put_image(l, &(struct grid){.x = size, .dim = plane, .ink = "hot"});
     }
-    item_end(&l->page);
   }
-  figure_end(&l->page, "saliency", "]");
   free(size);
 }
 
@@ -3598,9 +3596,9 @@ static int nodes_of(const struct look *l, int beyond, int *nodes) {
 
 static void look_occlusion(struct look *l) {
   int nodes[NN_MAX_NODES], dim[3] = {1, 0, 0};
-  const int rows = nodes_of(l, 0, nodes), depth = rows ? rows + 1 : depths_of(l->m, nodes);
+  const int rows = nodes_of(l, 0, nodes);
   nn_occlusion_options o = {.side = square_of(l), .stride = 1, .fill = l->d.cover,
-                            .node = nodes[depth > 1 ? depth - 2 : 0]};
+                            .node = rows ? nodes[rows - 1] : last_features(l)};
   const nn_node_info n = node_of(l->m, o.node);
   const struct line said = line_of("The square has %d x %d pixels; the map is one of %s.", o.side,
                                    o.side, n.name);
@@ -3608,7 +3606,10 @@ static void look_occlusion(struct look *l) {
   const int size = dim[1] * dim[2];
   nn_real *maps = allocate(3 * (size_t)size, sizeof *maps);
   int32_t *best = allocate((size_t)size, sizeof *best);
-  pictures(&l->page, "Occlusion", "gray", occlusion_heads);
+  pictures(&l->page, "Occlusion", "gray", occlusion_heads, "occlusion");
+  json(&l->page.sections, ",'note':$s,'names':[", said.text);
+  for (int k = 0; k < l->out.dim[0]; k++) json(&l->page.sections, ",$s", class_name(l->m, k).text);
+  json(&l->page.sections, "]");
   for (int i = 0; i < l->shown; i++) {
     size_t strongest = 0;
     image_item(l, l->image[i]);
@@ -3624,12 +3625,8 @@ static void look_occlusion(struct look *l) {
       put_image(l, &(struct grid){.x = maps + k * size, .dim = dim,
                                   .ink = k < 2 ? "cold" : "classes",
                                   .most = k < 2 ? 0 : l->out.dim[0] - 1});
-    item_end(&l->page);
     free(left);
   }
-  json(&l->page.sections, "],'note':$s,'names':[", said.text);
-  for (int k = 0; k < l->out.dim[0]; k++) json(&l->page.sections, ",$s", class_name(l->m, k).text);
-  figure_end(&l->page, "occlusion", "]");
   free(best), free(maps);
 }
 
@@ -3640,7 +3637,7 @@ static void look_states(struct look *l) {
   const int steps = l->in.dim[0], classes = l->out.dim[0];
   const int units[3] = {1, n.dim[0], n.dim[1]}, answers[3] = {1, steps, classes};
   nn_real *share = allocate((size_t)(steps * classes), sizeof *share);
-  pictures(&l->page, "States", "gray", state_heads);
+  pictures(&l->page, "States", "gray", state_heads, "states");
   for (int i = 0; i < l->shown; i++) {
     image_item(l, l->image[i]);
     nn_real *state = left_at(l->m, node, 1);
@@ -3650,10 +3647,8 @@ static void look_states(struct look *l) {
     }
     put_grid(&l->page, &(struct grid){.x = state, .dim = units, .ink = "signed"});
     put_grid(&l->page, &(struct grid){.x = share, .dim = answers, .ink = "hot"});
-    item_end(&l->page);
     free(state);
   }
-  figure_end(&l->page, "states", "]");
   free(share);
 }
 
@@ -3725,7 +3720,7 @@ static void lead_back(struct look *l, int evolves) {
     nn_peak *peaks[MOST_STAGES];
     int shown = 0;
     if (one >= all) fail("%s has %d maps: --map 0 .. %d", n.name, all, all - 1);
-    pictures(&l->page, n.name, "signed", end - first > 1 ? l->heads : NULL);
+    pictures(&l->page, n.name, "signed", end - first > 1 ? l->heads : NULL, NULL);
     for (int s = first; s < end; s++)
       peaks[s] = strongest(l, l->stage[s].m, nodes[i], per_map);
     for (int k = 0; k < 2 * all && shown < (n.rank == 3 ? most : most / 4); k++) {
@@ -3735,13 +3730,11 @@ static void lead_back(struct look *l, int evolves) {
                                : word_of("%d", map).text, active ? NULL : "not active", NULL);
       for (int s = first; s < end; s++)
         put_units(l, &l->stage[s], nodes[i], map, peaks[s] + map * per_map, per_map, &t);
-      item_end(&l->page);
       shown++;
     }
-    figure_end(&l->page, NULL, "]");
     for (int s = first; s < end; s++) free(peaks[s]);
   }
-  show_table(&l->page, &t, "The units", evolves ? "evolution" : "deconv", CLOSED, NULL, 0);
+  show_table(&l->page, &t, "The units", evolves ? "evolution" : "deconv", CLOSED, 0);
 }
 static void look_deconv(struct look *l) { lead_back(l, 0); }
 static void look_evolution(struct look *l) { lead_back(l, 1); }
@@ -3751,9 +3744,7 @@ static void look_evolution(struct look *l) { lead_back(l, 1); }
 static void look_invariance(struct look *l) {
   const int n = l->images, plane = l->dim[1] * l->dim[2], classes = l->out.dim[0];
   const nn_batch b = {.n = n, .x = {l->x}};
-  int nodes[NN_MAX_NODES];
-  const int depth = depths_of(l->m, nodes);
-  const int ends[2] = {nodes[depth > 2], nodes[depth > 1 ? depth - 2 : 0]};
+  const int ends[2] = {l->depth[l->depths > 2], last_features(l)};
   nn_real *p = allocate((size_t)(n * classes), sizeof *p), *plain[2];
   take(l, l->m, l->image, n);
   nn_real *still = left_at(l->m, 0, n);
@@ -3786,7 +3777,7 @@ static void look_invariance(struct look *l) {
     for (int k = 0; k < 2; k++)
       show_table(&l->page, &t[k], word_of("%s: %s", moves[move].name, k ? "probability of the true "
                  "class" : "distance of the features").text,
-                 word_of("invariance-%d", 2 * move + k + 1).text, CURVES, NULL, 2);
+                 word_of("invariance-%d", 2 * move + k + 1).text, CURVES, 2);
   }
   free(still), free(plain[0]), free(plain[1]), free(p);
 }
@@ -3823,10 +3814,10 @@ static void look_correspondence(struct look *l) {
   struct word words[NN_MAX_NODES];
   const char *heads[2 * NN_MAX_NODES + 2] = {"covered part"};
   struct table t = {heads, NULL, 0};
-  int nodes[NN_MAX_NODES];
-  const int count = depths_of(l->m, nodes) - 2, side = square_of(l); /* not image and answer */
+  const int *nodes = l->depth + 1, count = l->depths - 2; /* not image and answer */
+  const int side = square_of(l);
   for (int k = 0; k < count; k++) {
-    words[k] = word_of("%.40s|", node_of(l->m, nodes[k + 1]).name);
+    words[k] = word_of("%.40s|", node_of(l->m, nodes[k]).name);
     heads[2 * k + 1] = words[k].text, heads[2 * k + 2] = "deviation|";
   }
   for (int part = 0; part < PARTS; part++) {
@@ -3839,12 +3830,12 @@ static void look_correspondence(struct look *l) {
         if (label_of(&l->d.test, i) == class) image[n++] = i;
       if (n < 2) continue;
       take(l, l->m, image, n);
-      cover_part(l, n, part, side, nodes + 1, count, &r, s);
+      cover_part(l, n, part, side, nodes, count, &r, s);
     }
     put_text(&t, parts[part].name);
     for (int k = 0; k < count; k++) put_row(&t, "nn", s[k].mean, nn_moments_deviation(&s[k]));
   }
-  show_table(&l->page, &t, "Correspondence of parts", "correspondence", ON_STDOUT, NULL, 0);
+  show_table(&l->page, &t, "Correspondence of parts", "correspondence", ON_STDOUT, 0);
 }
 
 /* ---- depth ---- */
@@ -3889,14 +3880,12 @@ static void look_depth(struct look *l) {
   struct table t = {depth_heads, NULL, 0}, curve = {depth_axes, NULL, 0};
   struct data other;
   char name[128];
-  int nodes[NN_MAX_NODES];
-  const int depth = depths_of(l->m, nodes);
   data_other(&other, &l->d, l->typed, l->dim);
   if (is_set(l->typed, OPT_MINIATURE)) data_thin(&other);
   snprintf(name, sizeof name, "this net on %s", other.name);
   const char *const names[3] = {"this net", "the same net untrained", name};
-  for (int k = 0; k < depth; k++) {
-    const nn_node_info n = node_of(l->m, nodes[k]);
+  for (int k = 0; k < l->depths; k++) {
+    const nn_node_info n = node_of(l->m, l->depth[k]);
     put_row(&t, "sn", line_of("%d: %s", k, k ? n.name : "the image").text, (double)size_of(&n));
     for (int way = 0; way < 3; way++) {
       const double v = probe_depth(l, &n, way == 2 ? &other : &l->d, way != 1);
@@ -3904,8 +3893,8 @@ static void look_depth(struct look *l) {
       put_row(&curve, "snn", names[way], (double)k, v);
     }
   }
-  show_table(&l->page, &curve, "Test accuracy of a linear classifier", NULL, CURVES, NULL, 2);
-  show_table(&l->page, &t, "What each layer knows", "depth", ON_STDOUT, NULL, 0);
+  show_table(&l->page, &curve, "Test accuracy of a linear classifier", NULL, CURVES, 2);
+  show_table(&l->page, &t, "What each layer knows", "depth", ON_STDOUT, 0);
   data_free(&other);
 }
 
@@ -3931,7 +3920,7 @@ static void look_confusion(struct look *l) {
     put_row(&t, "snnnn", class_name(l->m, i).text, row, own, row > 0 ? own / row : (double)NAN,
             column > 0 ? own / column : (double)NAN);
   }
-  show_table(&l->page, &t, "Confusion and mistakes", "classes", ON_STDOUT, NULL, 0);
+  show_table(&l->page, &t, "Confusion and mistakes", "classes", ON_STDOUT, 0);
   for (int i = 0; i < images; i++)
     if (l->found[i] != label_of(&l->d.test, i))
       wrong_ones[count++] = (nn_peak){-l->share[i * classes + label_of(&l->d.test, i)], i, 0, 0};
@@ -4098,15 +4087,15 @@ static int look_command(struct settings *typed) {
   l->share = allocate((size_t)l->d.test.count * size_of(&l->out), sizeof *l->share);
   must(l->m, nn_survey(l->m, &l->d.test, classify, l));
   choose_images(l);
+  find_depths(l);
   if (is_set(typed, OPT_OUT)) p->folder = path_of("%s", typed->v[OPT_OUT].text);
   else if (is_folder(model)) p->folder = path_of("%s/look%s", model, quick ? "-quick" : "");
   else p->folder = path_of("%.*s-look", (int)strlen(model) - 3 * ends_with(model, ".nn"), model);
   if (is_set(typed, OPT_OUT)) need_no_run(p->folder.text);
   make_folders(p->folder.text);
-  int nodes[NN_MAX_NODES];
   const int has[NEEDS] = {first_weights(l->m).value != NULL, last_of(l->m, "conv") >= 0,
                           l->stages > 1, l->in.rank == 2 && last_of(l->m, "rnn|lstm|gru") >= 0,
-                          depths_of(l->m, nodes) > 2};
+                          l->depths > 2};
   for (int i = first; i < end; i++) {
     const double start = now();
     const char *lacks_this = NULL;
