@@ -1326,6 +1326,10 @@ static int add_recurrent(nn_model *m, int x, const struct settings *s) {
                                                           : nn_gru_with(m, x, &o));
 }
 
+static int64_t count_or(const struct settings *s, enum option o, int64_t otherwise) {
+  return is_set(s, o) ? (int64_t)number_of(s, o) : otherwise;
+}
+
 static nn_optimizer optimizer_of(const struct settings *s, int64_t total) {
   const double rate = number_of(s, OPT_LR), momentum = number_of(s, OPT_MOMENTUM);
   nn_optimizer o = is_choice(s, OPT_OPTIMIZER, "adagrad")   ? nn_adagrad(rate)
@@ -1340,8 +1344,8 @@ static nn_optimizer optimizer_of(const struct settings *s, int64_t total) {
   o.schedule.kind = (nn_schedule_kind)whole_of(s, OPT_SCHEDULE); /* both have the same order */
   o.schedule.warmup = (int64_t)number_of(s, OPT_WARMUP);
   o.schedule.total = total;
-  o.schedule.period = is_set(s, OPT_PERIOD) ? (int64_t)number_of(s, OPT_PERIOD)
-                      : o.schedule.kind == NN_TRIANGULAR ? (total + 5) / 6 : (total + 2) / 3;
+  o.schedule.period = count_or(s, OPT_PERIOD, o.schedule.kind == NN_TRIANGULAR ? (total + 5) / 6
+                                                                               : (total + 2) / 3);
   o.schedule.gamma = number_of(s, OPT_GAMMA);
   o.schedule.floor = number_of(s, OPT_FLOOR);
   o.schedule.threshold = o.schedule.kind == NN_PLATEAU ? 1e-4 : 0; /* PyTorch's */
@@ -1495,7 +1499,7 @@ static const char *const play_lines[] = { /* data/play.html with the engine in i
 
 struct page {
   struct line folder;
-  struct text sections, logs, tables, csv;
+  struct text head, sections, logs, tables, csv; /* head: more keys of the page's JSON */
   struct word csv_name;             /* of the figure's file; "": none */
   int is_open, items, grids, printed; /* a figure; its items; the last one's; tables on stdout */
 };
@@ -1915,19 +1919,20 @@ static void write_page(const char *path, const char *const *lines, const struct 
   text_free(&page), text_free(&to);
 }
 
-/* Writes the page with all that was shown, and empties it. head: more keys of the JSON. */
-static void page_save(struct page *p, const char *name, const char *title, const char *head) {
+/* Writes the page with all that was shown, and empties it. */
+static void page_save(struct page *p, const char *name, const char *title) {
   struct text tables = {0}, data = {0};
   figure_end(p);
   if (p->sections.size) text_put(&p->sections, "]}");
-  text_put(&tables, "");
-  for (const char *c = p->tables.size ? p->tables.data : ""; *c; c++)
+  struct text *const parts[] = {&p->head, &p->logs, &p->sections, &p->tables, &p->csv, &tables};
+  for (int k = 0; k < 6; k++) text_put(parts[k], ""); /* for those without anything */
+  for (const char *c = p->tables.data; *c; c++)
     text_add(&tables, strchr("&<>", *c) ? "&#%d;" : "%c", *c);
-  json(&data, "{'nn':$s,'title':$s$j,'logs':{$j},\n'sections':[$j]}\n", NN_VERSION, title, head,
-       p->logs.size ? p->logs.data : "", p->sections.size ? p->sections.data : "");
+  json(&data, "{'nn':$s,'title':$s$j,'logs':{$j},\n'sections':[$j]}\n", NN_VERSION, title,
+       p->head.data, p->logs.data, p->sections.data);
   write_page(in_folder(p->folder.text, name).text, page_lines, &tables, &data);
-  text_free(&tables), text_free(&data);
-  text_free(&p->sections), text_free(&p->logs), text_free(&p->tables), text_free(&p->csv);
+  for (int k = 0; k < 6; k++) text_free(parts[k]);
+  text_free(&data);
 }
 
 /* ========================================== @@RUN ===========================================
@@ -1957,13 +1962,9 @@ struct run {
   char stuck[64];           /* a layer that says the same of every image */
   nn_message why;           /* it diverged */
   /* in a study: */
-  int differs;              /* the option in which it is another run; -1: its note is no command */
+  int differs;              /* the option in which it is another run */
   const char *again;        /* the words that go on with it; else NULL */
 };
-
-static int64_t count_or(const struct settings *s, enum option o, int64_t otherwise) {
-  return is_set(s, o) ? (int64_t)number_of(s, o) : otherwise;
-}
 
 static int diverged(const struct run *r) { return *r->why.text != 0; }
 static int is_done(const struct run *r) {
@@ -1996,12 +1997,11 @@ static struct line model_path(const char *operand) {
   if (is_weights(operand))
     fail("%s has weights alone, no layers: make a model of it by "
          "nn convert %s model.nn --net RUN|MODEL, which has the layers", operand, operand);
-  const struct line path = path_of(is_folder(operand) ? "%s/best.nn" : "%s", operand);
-  if (is_folder(operand) && !file_exists(path.text)) {
-    refuse_old(operand);
+  if (!is_folder(operand)) return path_of("%s", operand);
+  refuse_old(operand);
+  if (!holds(operand, "best.nn"))
     fail("%s is not the folder of a run: best.nn is missing", operand);
-  }
-  return path;
+  return in_folder(operand, "best.nn");
 }
 
 static int holds_run(const char *folder) {
@@ -2297,26 +2297,24 @@ static void show_run(struct page *p, const struct run *r) {
 static void write_report(struct run *r) {
   static const char *const log[] = {"run", NULL};
   struct table t = {setting_heads, NULL, 0};
-  struct page p = {.printed = 0};
-  struct text head = {0};
+  struct page p = {.folder = path_of("%s", r->folder)};
   const int ended = r->last.rows > 0, goes_on = !ended && !diverged(r) && !stop_signal;
-  p.folder = path_of("%s", r->folder);
   page_log(&p, "run", r->log.data);
-  json(&head, "$k", "summary", line_of("%s%s%s%s", r->d->said, *r->d->said ? " " : "",
+  json(&p.head, "$k", "summary", line_of("%s%s%s%s", r->d->said, *r->d->said ? " " : "",
        ended ? "In the end: " : "", ended ? result_line(r).text : "").text);
   if (!ended)
-    json(&head, "$k", "state", line_of("%s: step %s of %s", goes_on ? "Training" : stop_signal ?
+    json(&p.head, "$k", "state", line_of("%s: step %s of %s", goes_on ? "Training" : stop_signal ?
          "Stopped" : "Diverged", grouped((double)r->progress.step).text,
          grouped((double)r->total).text).text);
-  if (goes_on) json(&head, ",'refresh':5");
-  if (r->again) json(&head, ",'links':[['all rows','../../report.html']]");
+  if (goes_on) json(&p.head, ",'refresh':5");
+  if (r->again) json(&p.head, ",'links':[['all rows','../../report.html']]");
   else if (holds(r->folder, "look/all.html"))
-    json(&head, ",'links':[['what it has learned','look/all.html']]");
-  json(&head, ",'facts':[");
+    json(&p.head, ",'links':[['what it has learned','look/all.html']]");
+  json(&p.head, ",'facts':[");
   if (ended)
-    json(&head, "['test accuracy','percent',$n,'at the end'],['best','percent',$n,$s]",
+    json(&p.head, "['test accuracy','percent',$n,'at the end'],['best','percent',$n,$s]",
          r->last.accuracy, r->of_best.accuracy, word_of("chosen by %.40s", r->chosen_name).text);
-  json(&head, ",['time','seconds',$n,'without tests'],['parameters','count',$n],"
+  json(&p.head, ",['time','seconds',$n,'without tests'],['parameters','count',$n],"
        "['samples a second','text',$s]]", r->seconds, (double)parameter_count(r->m),
        samples_per_second(r).text);
   section(&p, "training", "Training", NULL, 0);
@@ -2326,8 +2324,7 @@ static void write_report(struct run *r) {
   put_row(&t, "ssssss", "command", nn_note(r->m, "command"), "data", nn_note(r->m, "data"),
           "images", data_line(r->d).text);
   show_table(&p, &t, "Settings", NULL, 0, 0);
-  page_save(&p, "report.html", line_of("%s on %s", net_name(&r->s), r->d->name).text, head.data);
-  text_free(&head);
+  page_save(&p, "report.html", line_of("%s on %s", net_name(&r->s), r->d->name).text);
   r->paged = now();
 }
 
@@ -2756,7 +2753,7 @@ struct group {
 enum { GROUPS = sizeof groups / sizeof *groups };
 
 /* What there is of a run, less first; it is worth showing from DAMAGED on. */
-enum state { NOT_RUN, OTHER_RUN, UNFINISHED, DAMAGED, DONE };
+enum state { NOT_RUN, STRANGE, OTHER_RUN, UNFINISHED, DAMAGED, DONE };
 
 struct trial {
   char name[160];
@@ -2860,9 +2857,8 @@ static enum state find_run(const struct study *st, const struct trial *t, double
   nn_load_result loaded;
   nn_message why;
   struct settings s;
-  enum state state = OTHER_RUN;
+  enum state state = STRANGE;
   memset(r, 0, sizeof *r);
-  r->differs = -1;
   r->s = t->s;
   give(&r->s, OPT_SEED, keep(word_of("%.0f", seed).text));
   strcpy(r->folder, path_of("%s/%s/seed-%.0f", st->page.folder.text, t->name, seed).text);
@@ -2875,7 +2871,8 @@ static enum state find_run(const struct study *st, const struct trial *t, double
     if (is_set(&r->s, o) && more > 0 && is_choice(&s, OPT_SCHEDULE, "constant"))
       s.v[o] = r->s.v[o]; /* it may be longer, if its rate does not go by its length */
     r->differs = differing(&s, &r->s, 0);
-    if (r->differs < 0) state = nn_note(loaded.model, "result") && !(more > 0) ? DONE : UNFINISHED;
+    state = r->differs >= 0 ? OTHER_RUN
+            : nn_note(loaded.model, "result") && !(more > 0) ? DONE : UNFINISHED;
   }
   if (state == DONE) r->m = loaded.model;
   else nn_destroy(loaded.model);
@@ -2920,10 +2917,9 @@ static enum state add_result(struct trial *t, nn_model *m) {
 static int take_run(struct study *st, struct trial *t, double seed, int asked) {
   struct run r;
   enum state state = find_run(st, t, seed, &r);
-  const int is_strange = state == OTHER_RUN && r.differs < 0;
-  const int trains = asked && st->lock && state != DONE && !is_strange;
+  const int trains = asked && st->lock && state != DONE && state != STRANGE;
   int stopped = 0;
-  if (asked && st->lock && is_strange)
+  if (asked && st->lock && state == STRANGE)
     note("%s: left out: last.nn notes no command line of this version", r.folder);
   if (trains && state == OTHER_RUN)
     fail("%s holds a run with other options (--%s): move it away, or give another --out", r.folder,
@@ -3033,9 +3029,8 @@ static void show_curves(struct study *st, const struct group *g) {
 /* The best first; what has no result last. */
 static int by_accuracy(const void *a, const void *b) {
   const struct trial *t = a, *u = b;
-  if (!t->accuracy.count || !u->accuracy.count)
-    return (int)(u->accuracy.count > 0) - (int)(t->accuracy.count > 0);
-  const double d = u->accuracy.mean - t->accuracy.mean;
+  const double d = (u->accuracy.count ? u->accuracy.mean : -1) -
+                   (t->accuracy.count ? t->accuracy.mean : -1);
   return d > 0 ? 1 : d < 0 ? -1 : strcmp(t->name, u->name);
 }
 
@@ -3076,18 +3071,10 @@ static void show_all(struct study *st, const char *title) {
     others += t->unasked && t->state >= DAMAGED;
     if (t->accuracy.count) page_log(&st->page, t->name, t->log.data);
   }
-  page_save(&st->page, "report.html", title, "");
+  page_save(&st->page, "report.html", title);
   printf("\n%d of %d runs were done before", st->before, st->asked);
   if (others) printf(", and %d row%s of earlier calls", others, others > 1 ? "s" : "");
   printf("; report: %s/report.html\n", st->page.folder.text);
-}
-
-static void study_free(struct study *st) {
-  for (int i = 0; i < st->count; i++) text_free(&st->trials[i].log);
-  data_free(&st->data);
-  text_free(&st->again);
-  leave_folder(st->lock);
-  free(st->trials);
 }
 
 /* Runs, skips or resumes every run of every trial that was asked for, and takes in what there is of
@@ -3294,7 +3281,9 @@ static int study_command(struct settings *typed, const char *const *words) {
   }
   if (is_set(typed, OPT_LIST)) list_rows(&st);
   else status = run_study(&st, title.text);
-  study_free(&st);
+  for (int i = 0; i < st.count; i++) text_free(&st.trials[i].log);
+  data_free(&st.data), text_free(&st.again), leave_folder(st.lock);
+  free(st.trials);
   return status;
 }
 
@@ -3997,7 +3986,6 @@ static void open_look(struct look *l) {
   const nn_dataset *d = &l->d.test;
   nn_message why;
   l->of_run = is_folder(path);
-  if (l->of_run) refuse_old(path);
   need_own(path);
   strcpy(l->path, model_path(path).text);
   const struct line checkpoint = path_of(l->of_run ? "%s/last.nn" : "%s", path);
@@ -4073,7 +4061,6 @@ static void choose_images(struct look *l) {
 static int look_command(struct settings *typed) {
   struct look *l = allocate(1, sizeof *l);
   struct page *p = &l->page;
-  struct text head = {0};
   const char *what = typed->operand[0], *model = typed->operand[1];
   const nn_message why = set_option(typed, OPT_WHAT, what);
   if (*why.text) refuse(typed, "'%s' %s", what, why.text);
@@ -4114,16 +4101,16 @@ static int look_command(struct settings *typed) {
   const struct stage *own = &l->stage[l->own];
   double right = 0;
   for (int i = 0; i < l->d.test.count; i++) right += l->found[i] == label_of(&l->d.test, i);
-  json(&head, "$k", "summary", line_of("The model%s%s answers %s of %s test images right: %s%s",
+  json(&p->head, "$k", "summary", line_of("The model%s%s answers %s of %s test images right: %s%s",
        own->step < 0 ? "" : " of step ", own->step < 0 ? "" : own->name.text,
        percent(right / l->d.test.count).text, grouped(l->d.test.count).text, l->d.name,
        quick ? " (--quick)" : "").text);
-  if (l->of_run && !is_set(typed, OPT_OUT)) json(&head, ",'links':[['the run','../report.html']]");
-  page_save(p, word_of("%s.html", what).text, line_of("Inside %s", l->path).text, head.data);
+  if (l->of_run && !is_set(typed, OPT_OUT))
+    json(&p->head, ",'links':[['the run','../report.html']]");
+  page_save(p, word_of("%s.html", what).text, line_of("Inside %s", l->path).text);
   printf("report: %s/%s.html\n", p->folder.text, what);
   for (int i = 0; i < l->stages; i++) nn_destroy(l->stage[i].m);
   data_free(&l->d);
-  text_free(&head);
   free(l->stage), free(l->found), free(l->share), free(l->x), free(l);
   return 0;
 }
