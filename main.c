@@ -2114,16 +2114,19 @@ static void add_row(struct run *r, const nn_evaluation *test) {
 
 /* ---- notes ---- */
 
-/* What a checkpoint needs beside what the engine keeps. */
-static void note_state(struct run *r) {
+/* Notes what a checkpoint needs beside what the engine keeps; nn_fit's callback before each. */
+static int note_state(void *user, nn_model *m, const nn_progress *p) {
+  struct run *r = user;
   const struct line state = line_of("%.17g %.17g %lld %lld", r->seconds, r->sum.loss,
                                     (long long)r->sum.correct, (long long)r->sum.rows);
-  must(r->m, nn_set_note(r->m, "state", state.text));
-  must(r->m, nn_set_note(r->m, "log", r->log.data));
+  must(m, nn_set_note(m, "state", state.text));
+  must(m, nn_set_note(m, "log", r->log.data));
+  r->saved = p->step;
+  return 0;
 }
 
 static void save_run(struct run *r) {
-  note_state(r);
+  note_state(r, r->m, &r->progress);
   must(r->m, nn_save_checkpoint(r->m, &r->progress, in_folder(r->folder, "last.nn").text));
 }
 
@@ -2378,15 +2381,6 @@ static int on_validation(void *user, nn_model *m, const nn_progress *p, const nn
   return 0;
 }
 
-/* Its callback before a checkpoint. */
-static int on_save(void *user, nn_model *m, const nn_progress *p) {
-  struct run *r = user;
-  (void)m;
-  note_state(r);
-  r->saved = p->step;
-  return 0;
-}
-
 /* Its clock, which it asks after a checkpoint: training goes on. */
 static double clock_of(void *user) { return ((struct run *)user)->mark = now(); }
 
@@ -2400,7 +2394,7 @@ static nn_status run_fit(struct run *r) {
       .keep_going = is_set(&r->s, OPT_KEEP_GOING), .validation = &r->chosen,
       .validate_every = r->test_every, .patience = count_or(&r->s, OPT_PATIENCE, 0),
       .on_gradient = on_gradient, .on_step = on_step, .on_validation = on_validation,
-      .on_save = on_save, .user = r};
+      .on_save = note_state, .user = r};
   read_augment(r->s.v[OPT_AUGMENT].text, &fit.augment);
   fit.augment.fill = r->d->mean;
   if (writes) {
@@ -2976,17 +2970,15 @@ static void put_verdict(struct table *to, const struct study *st, const struct t
           mean_of(&t->sparsity));
 }
 
-/* A study's trials as a table, with the means over their seeds; how many. */
+/* A study's trials as a table, with the means over their seeds; whether there are any. */
 static int show_trials(struct study *st, int study, const char *id, const char *title) {
   const int compares = st->typed->command->bit == EXPERIMENT;
   struct table to = {compares ? compared_heads : row_heads, NULL, 0};
   struct text runs = {0};
-  int rows = 0;
   for (const struct trial *t = st->trials; t < st->trials + st->count; t++) {
     const nn_moments *a = &t->accuracy;
     const double spread = a->count > 1 ? 1 : (double)NAN; /* NAN times a figure that there is not */
     if (!is_shown(t) || t->group->study != study) continue;
-    rows++;
     runs.size = 0;
     text_add(&runs, "%d", (int)a->count);
     if (!a->count) text_add(&runs, " (%s)", state_names[t->state]);
@@ -3002,6 +2994,7 @@ static int show_trials(struct study *st, int study, const char *id, const char *
   const char *quick = is_set(st->typed, OPT_MINIATURE)
                       ? ". A miniature (--quick), which proves nothing" : "";
   const char *said = st->data.said;
+  const int rows = to.count > 0;
   if (rows) section(&st->page, id, studies[study].title ? title : "Results", NULL, 0);
   if (rows)
     show_table(&st->page, &to, line_of("%s%s%s%s", title, quick, *said ? ". " : "", said).text, id,
@@ -3304,9 +3297,8 @@ struct look {
   struct stage {
     int64_t step;            /* -1: unknown */
     nn_model *m;
-    struct word name;        /* the step as a text, */
   } *stage;                  /* a run's start, snapshots and best model, or the only model */
-  const char *heads[MOST_STAGES + 1]; /* and all of these */
+  const char *heads[MOST_STAGES + 1]; /* their steps as texts */
   int stages, own;           /* own: the stage that is the model */
   nn_model *m;
   int32_t image[AT_ONCE];    /* --images, else right ones, the first five of different classes */
@@ -3363,15 +3355,13 @@ static nn_model *stage_model(const struct look *l, const char *path) {
   return m;
 }
 
-/* An inspecting forward of n samples in l->x. */
-static void inspect(const struct look *l, nn_model *m, int n) {
-  const nn_batch b = {.n = n, .x = {l->x}};
-  must(m, nn_forward(m, &b, NN_INSPECTING));
-}
-/* The same of test images by their numbers, which it puts there. */
+/* An inspecting forward of n samples in l->x; of test images by their numbers, which it puts there,
+ * unless image is NULL. */
 static void take(const struct look *l, nn_model *m, const int32_t *image, int n) {
-  if (nn_gather(&l->d.test, image, n, NULL, NULL, l->x, NULL)) fail("a sample cannot be read");
-  inspect(l, m, n);
+  const nn_batch b = {.n = n, .x = {l->x}};
+  if (image && nn_gather(&l->d.test, image, n, NULL, NULL, l->x, NULL))
+    fail("a sample cannot be read");
+  must(m, nn_forward(m, &b, NN_INSPECTING));
 }
 /* What that left of n samples at a node; freed by the caller. */
 static nn_real *left_at(nn_model *m, int node, int n) {
@@ -3788,7 +3778,7 @@ static void cover_part(const struct look *l, int n, int part, int side, const in
     }
     cover_square(l->x + (size_t)i * size_of(&l->in), l->dim, at[0], at[1], side, l->d.cover);
   }
-  inspect(l, l->m, n);
+  take(l, l->m, NULL, n);
   for (int k = 0; k < count; k++) {
     const size_t size = size_at(l->m, nodes[k]);
     nn_real *covered = left_at(l->m, nodes[k], n);
@@ -3949,7 +3939,7 @@ static int by_step(const void *a, const void *b) {
 
 static void add_stage(struct look *l, int64_t step, nn_model *m) {
   l->stage = grow(l->stage, (size_t)l->stages, sizeof *l->stage);
-  l->stage[l->stages++] = (struct stage){step, m, word_of("%lld", (long long)step)};
+  l->stage[l->stages++] = (struct stage){step, m};
 }
 static void add_snapshot(void *user, const char *path) {
   struct look *l = user;
@@ -4022,7 +4012,8 @@ static void open_look(struct look *l) {
   add_stage(l, step, l->m);
   if (l->of_run && step > 0) find_stages(l, path);
   nn_destroy(last.model);
-  for (int i = 0; i < l->stages; i++) l->heads[i] = l->stage[i].name.text;
+  for (int i = 0; i < l->stages; i++)
+    l->heads[i] = keep(word_of("%lld", (long long)l->stage[i].step).text);
 }
 
 /* Classes and probabilities of all test images. */
@@ -4098,11 +4089,11 @@ static int look_command(struct settings *typed) {
     if (!is_set(typed, OPT_QUIET))
       fprintf(stderr, "%s: %s\n", looks[i].name, duration(now() - start).text);
   }
-  const struct stage *own = &l->stage[l->own];
+  const int known = l->stage[l->own].step >= 0;
   double right = 0;
   for (int i = 0; i < l->d.test.count; i++) right += l->found[i] == label_of(&l->d.test, i);
   json(&p->head, "$k", "summary", line_of("The model%s%s answers %s of %s test images right: %s%s",
-       own->step < 0 ? "" : " of step ", own->step < 0 ? "" : own->name.text,
+       known ? " of step " : "", known ? l->heads[l->own] : "",
        percent(right / l->d.test.count).text, grouped(l->d.test.count).text, l->d.name,
        quick ? " (--quick)" : "").text);
   if (l->of_run && !is_set(typed, OPT_OUT))
