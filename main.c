@@ -1500,7 +1500,7 @@ static const char *const play_lines[] = { /* data/play.html with the engine in i
 struct page {
   struct line folder;
   struct text head, sections, logs, tables, csv; /* head: more keys of the page's JSON */
-  struct word csv_name;             /* of the figure's file; "": none */
+  struct word csv_name;               /* of the figure's file; "": none */
   int is_open, items, grids, printed; /* a figure; its items; the last one's; tables on stdout */
 };
 
@@ -2258,8 +2258,9 @@ static void tell_progress(struct run *r, int after_test) {
 
 /* ---- the report ---- */
 
-/* "test accuracy 99.13 % (best 99.20 % at epoch 9, chosen by validation images)" */
-static struct line result_line(const struct run *r) {
+/* "test accuracy 99.13 % (best 99.20 % at epoch 9, chosen by validation images)"; or, beside these
+ * two figures, "The best is the model of epoch 9, chosen by validation images" */
+static struct line result_line(const struct run *r, int beside) {
   const nn_progress *p = &r->progress;
   const double best = (double)p->best_step;
   const struct word at = is_set(&r->s, OPT_STEPS) ? word_of("step %s", grouped(best).text)
@@ -2275,6 +2276,8 @@ static struct line result_line(const struct run *r) {
   if (*r->stuck) bad = line_of("; the net is dead: %s for every image", r->stuck);
   else if (r->last.accuracy * r->d->classes < 1.05)
     bad = line_of("; that is no better than chance");
+  if (beside)
+    return line_of("The best is the model of %s%s%s%s", at.text, chosen.text, early.text, bad.text);
   return line_of("test accuracy %s (best %s at %s%s)%s%s", percent(r->last.accuracy).text,
                  percent(r->of_best.accuracy).text, at.text, chosen.text, early.text, bad.text);
 }
@@ -2304,7 +2307,7 @@ static void write_report(struct run *r) {
   const int ended = r->last.rows > 0, goes_on = !ended && !diverged(r) && !stop_signal;
   page_log(&p, "run", r->log.data);
   json(&p.head, "$k", "summary", line_of("%s%s%s%s", r->d->said, *r->d->said ? " " : "",
-       ended ? "In the end: " : "", ended ? result_line(r).text : "").text);
+       ended ? result_line(r, 1).text : "", ended ? "." : "").text);
   if (!ended)
     json(&p.head, "$k", "state", line_of("%s: step %s of %s", goes_on ? "Training" : stop_signal ?
          "Stopped" : "Diverged", grouped((double)r->progress.step).text,
@@ -2315,8 +2318,9 @@ static void write_report(struct run *r) {
     json(&p.head, ",'links':[['what it has learned','look/all.html']]");
   json(&p.head, ",'facts':[");
   if (ended)
-    json(&p.head, "['test accuracy','percent',$n,'at the end'],['best','percent',$n,$s]",
-         r->last.accuracy, r->of_best.accuracy, word_of("chosen by %.40s", r->chosen_name).text);
+    json(&p.head, "['test accuracy','percent',$n,$s],['best','percent',$n,$s]",
+         r->last.accuracy, word_of("at the end, of %s images", grouped(r->d->test.count).text).text,
+         r->of_best.accuracy, word_of("chosen by %.40s", r->chosen_name).text);
   json(&p.head, ",['time','seconds',$n,'without tests'],['parameters','count',$n],"
        "['samples a second','text',$s]]", r->seconds, (double)parameter_count(r->m),
        samples_per_second(r).text);
@@ -2687,7 +2691,7 @@ static int run_command(struct settings *typed) {
          "(%s)", r.folder);
   if (!stopped)
     printf("%s on %s: %s, %s parameters, %s of training; %s/report.html\n%s%s", net_name(&r.s),
-           d.name, result_line(&r).text, grouped((double)parameter_count(r.m)).text,
+           d.name, result_line(&r, 0).text, grouped((double)parameter_count(r.m)).text,
            duration(r.seconds).text, r.folder, d.said, *d.said ? "\n" : "");
   run_free(&r);
   data_free(&d);
@@ -2930,7 +2934,7 @@ static int take_run(struct study *st, struct trial *t, double seed, int asked) {
     stopped = run_train(&r);
     state = DONE;
     if (!stopped && !is_set(st->typed, OPT_QUIET))
-      fprintf(stderr, "%s, seed %.0f: %s%s, %s\n", t->name, seed, result_line(&r).text,
+      fprintf(stderr, "%s, seed %.0f: %s%s, %s\n", t->name, seed, result_line(&r, 0).text,
               diverged(&r) ? ", diverged" : "", duration(r.seconds).text);
   }
   if (state == DONE && !stopped) state = add_result(t, r.m);

@@ -11,6 +11,8 @@ sections() { grep -o '{"id":"[a-z-]*"' "$1" | cut -d '"' -f 4; } # those of a pa
 # ---- nets to look at: a convolutional one of photographs' kind, one of digits, a recurrent one ----
 run cifar10 --size 28 --gray --hidden 24 --batch 20 --steps 60 --snapshots 4 --quiet --out photo
 ok 'a net to look at' test $rc = 0
+ok 'its page tells its best model, and how many images tested it' grep -q \
+  '"summary":"[^"]*The best is the model of step .*"at the end, of [0-9,]* images"' photo/report.html
 run mnist --cell cnn --maps1 6 --maps2 5 --hidden 12 --batch 20 --steps 60 --quiet --out digit
 ok 'another' test $rc = 0
 run mnist --cell gru --hidden 12 --batch 4 --steps 1200 --quiet --snapshots 10 --out row
