@@ -439,7 +439,8 @@ static void keep(const nn_array *a, size_t size) {
     return;
   }
   for (int i = 0; i < a->rank; i++) count *= a->dim[i];
-  if (count != a->count || count * wide[a->type] > 4 * size) fuzz_fail("an array of another size", "");
+  if (count != a->count || count * wide[a->type] > 4 * size)
+    fuzz_fail("an array of another size", "");
   for (size_t i = 0; i < a->count * wide[a->type]; i++) sum ^= ((const uint8_t *)a->data)[i];
   touched = sum;
 }
