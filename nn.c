@@ -13697,13 +13697,13 @@ static int nn__group_next(nn__group *g)
 /* A file of weights, and the array of it that was read last. */
 typedef struct nn__bundle {
   nn__form form;
-  nn__file file;        /* its io is the cursor in the list; of our own files in the numbers, and */
-  nn__io list;          /* this one is in the list */
+  nn__file file;        /* its io is the cursor in the list */
   int count, index;     /* arrays, or what the list has beside them, in all and so far */
   nn_type type;
   nn_stored now;
   size_t begin, end;    /* the list; in an npz numbers end where it begins */
-  size_t data, numbers; /* safetensors: where the numbers begin, and their bytes */
+  size_t data, numbers; /* safetensors: where the numbers begin, and their bytes; of our own files
+                           data is where those of the next array do */
   nn_model *notes;      /* takes the metadata of safetensors; or NULL */
   nn__group *group;
   char text[NN__LONGEST_NAME + 1];
@@ -13721,40 +13721,43 @@ static void nn__is_now(nn__bundle *b, const nn_array *a, const unsigned char *by
 /* ---- our own files ------------------------------------------------------------------------ */
 
 /* An array in PARM's list: its name and shape. */
-static nn_array nn__own_entry(nn__bundle *b, nn__io *at)
+static nn_array nn__own_entry(nn__bundle *b)
 {
+  nn__io *const s = &b->file.io;
   nn_array a = nn__no_array;
   size_t bytes;
-  a.type = b->file.io.wide == 4 ? NN_F32 : NN_F64;
-  nn__io_text(at, "a name", b->text, NN_NAME_SIZE);
-  nn__io_int(at, "the rank", &a.rank, 1, 4);
+  a.type = s->wide == 4 ? NN_F32 : NN_F64;
+  nn__io_text(s, "a name", b->text, NN_NAME_SIZE);
+  nn__io_int(s, "the rank", &a.rank, 1, 4);
   for (int i = 0; i < a.rank; i++) {
     int dim = 0;
-    nn__io_size(at, &dim);
+    nn__io_size(s, &dim);
     a.dim[i] = (size_t)dim;
   }
   if (!nn__sizes_of(a.rank, a.dim, nn__type_size(a.type), &a.count, &bytes))
-    nn__io_fail(at, NN_ERR_LIMIT, "%s is too large", b->text);
+    nn__io_fail(s, NN_ERR_LIMIT, "%s is too large", b->text);
   return a;
 }
 
 static void nn__own_rewind(nn__bundle *b)
 {
   nn__io *const s = &b->file.io;
-  s->section = nn__section[NN__ARRAYS].tag;
-  s->at = b->file.begin[NN__ARRAYS], s->end = b->file.end[NN__ARRAYS];
+  nn__enter_section(&b->file, NN__ARRAYS);
   nn__io_int(s, "the number of arrays", &b->count, 0, INT_MAX);
-  b->list = *s;
-  for (int k = 0; k < b->count && s->status == NN_OK; k++) nn__own_entry(b, s);
+  const size_t list = s->at;
+  for (int k = 0; k < b->count && s->status == NN_OK; k++) nn__own_entry(b);
+  b->data = s->at, s->at = list;
 }
 
 static void nn__own_next(nn__bundle *b)
 {
   nn__io *const s = &b->file.io;
-  const nn_array a = nn__own_entry(b, &b->list);
-  if (s->status == NN_OK) s->status = b->list.status;
-  nn__is_now(b, &a, s->from + s->at);
+  const nn_array a = nn__own_entry(b);
+  const size_t list = s->at;
+  nn__is_now(b, &a, s->from + b->data);
+  s->at = b->data;
   nn__io_reals(s, NULL, a.count);
+  b->data = s->at, s->at = list;
 }
 
 /* ---- JSON, as much as safetensors has: objects of known depth, so nothing recurses ----------- */
@@ -18299,13 +18302,12 @@ typedef struct nn__onnx_value {
   int uses;     /* by operators that the output needs and that are still to be read */
 } nn__onnx_value;
 
-/* Where a parameter comes from: scale x, or scale/x, of the numbers of `from` from the first on;
- * without numbers all are `scale`. gates: their number, where they stand in ONNX's order. */
+/* Where a parameter comes from: scale x, or scale/x, of the numbers x of `from`; without numbers
+ * all are `scale`. */
 typedef struct nn__onnx_fill {
   nn__onnx_view from;
   double scale;
-  int64_t first;
-  int gates, invert;
+  int invert;
 } nn__onnx_fill;
 
 typedef struct nn__onnx_op {
@@ -19815,27 +19817,24 @@ static int nn__onnx_gather(nn__onnx_reader *r, nn__onnx_view *y)
 
 /* ---- cells --------------------------------------------------------------------------------- */
 
-/* The parameters of a new cell: W, R and B of each direction. */
-static int nn__onnx_cell_weights(nn__onnx_reader *r, int y, int64_t in)
+/* The parameters of a new cell, of each direction: W, R and the two halves of B. */
+static int nn__onnx_cell_weights(nn__onnx_reader *r, int y)
 {
-  static const int from[4] = {1, 2, 3, 3};
   const nn__node *node = &r->m->node[y];
-  const int64_t directions = (int64_t)nn__directions(node), hidden = node->cell.hidden;
-  const int64_t sums = (int64_t)nn__gates(node->kind) * hidden;
+  const int directions = (int)nn__directions(node);
+  const int sums = (int)nn__gates(node->kind) * node->cell.hidden;
   for (int k = 0; k < 4 * directions; k++) {
-    const int rank = k % 4 < 2 ? 3 : 2;
-    const int64_t wants[3] = {directions, rank == 3 ? sums : 2 * sums, k % 4 ? hidden : in};
-    const nn__onnx_view *v = nn__onnx_in(r, from[k % 4]);
-    nn__onnx_fill *const f = &r->fill[node->param + k];
-    for (int i = 0; i < rank && v; i++)
-      if (v->rank != rank || v->axis[i].size != wants[i])
-        return nn__onnx_fail(r, NN_ERR_SHAPE, "its input %d, of %lld numbers, has not the shape of "
-                             "its sizes", from[k % 4], (long long)nn__onnx_count(v));
-    if (!v) continue; /* zeros */
-    f->from = *v, f->scale = 1, f->gates = (int)nn__gates(node->kind);
-    f->first = k / 4 * nn__onnx_count(v) / directions + (k % 4 == 3 ? sums : 0);
+    const int part = k % 4, bias = part > 1, in = bias ? 3 : part + 1;
+    if (!nn__onnx_in(r, in)) continue; /* zeros */
+    nn__onnx_view v = *nn__onnx_in(r, in);
+    if (v.rank != 3 - bias || v.axis[0].size != directions || v.axis[1].size != sums * (1 + bias))
+      return nn__onnx_fail(r, NN_ERR_SHAPE, "its input %d, of %lld numbers, has not the shape of "
+                           "its sizes", in, (long long)nn__onnx_count(&v));
+    nn__onnx_cut(r, &v, 0, k / 4, 1, 1);
+    if (bias) nn__onnx_cut(r, &v, 1, part == 3 ? sums : 0, sums, 1);
+    nn__onnx_take(r, y, k, in, &v, 0);
   }
-  return 1;
+  return r->status == NN_OK;
 }
 
 /* What a cell ends with, of each direction. */
@@ -19868,11 +19867,11 @@ static int nn__onnx_read_cell(nn__onnx_reader *r, nn__onnx_view *y)
   c.hidden = nn__onnx_narrow(nn__onnx_is(r, "hidden_size"));
   c.carry = r->options->carry != 0, c.bidirectional = both;
   if (way && c.carry) return nn__onnx_refuse(r, "a cell that goes back cannot carry its state");
-  const int64_t in = y->axis[2].size, steps = y->axis[0].size, wide = c.hidden;
+  const int64_t steps = y->axis[0].size, wide = c.hidden;
   if (!nn__onnx_as(r, y, 2, sequence) ||
       (back && !nn__onnx_built(r, y, nn_reverse(r->m, y->node))) ||
       !nn__onnx_built(r, y, nn__cell_layer(r->m, nn__rows[kind], y->node, -1, &c)) ||
-      !nn__onnx_cell_weights(r, y->node, in))
+      !nn__onnx_cell_weights(r, y->node))
     return 0;
   const struct nn__onnx_places of[] = {
       {steps, wide * (1 + both), 0}, {1 + both, wide, 0}, {1, 0, 1}, {wide, 1, 0}};
@@ -20205,8 +20204,8 @@ static void nn__onnx_input(nn__onnx_reader *r, nn__pb p)
   const nn_open_options *s = r->options;
   nn__pb shape = nn__pb_get(r, tensor, 2).body;
   nn__field f;
-  int64_t size[5] = {0};
-  int low[4] = {1, 1, 1, 1}, rank = 0;
+  int64_t size[5] = {0, 1, 1, 1, 1};
+  int rank = 0;
   r->here = p.at;
   for (; nn__pb_next(r, &shape, &f); rank++)
     if (rank < 5) size[rank] = (int64_t)nn__pb_get(r, f.body, 1).value;
@@ -20215,19 +20214,18 @@ static void nn__onnx_input(nn__onnx_reader *r, nn__pb p)
   if (rank == 4 && s->height) size[2] = s->height;
   if (rank == 4 && s->width) size[3] = s->width;
   if ((rank == 3 || whole) && s->steps) size[1] = s->steps;
-  for (int i = 1; i < rank && rank < 5; i++) {
+  for (int i = 1; i < rank && rank < 5; i++)
     if (!size[i])
       nn__onnx_fail(r, NN_ERR_SHAPE, "axis %d of an input has no size, nor have the options", i);
-    low[i] = nn__onnx_narrow((double)size[i]);
-  }
   r->batch = size[0];
   if (rank < 2 || rank > (whole ? 2 : 4))
     nn__onnx_fail(r, NN_ERR_UNSUPPORTED, "an input of type %d and rank %d", sort, rank);
   if (r->status != NN_OK) return;
   v->rank = rank, v->dims = rank - 1, v->axis[0].size = v->axis[0].after = 1;
   for (int k = 0; k < v->dims; k++) v->mask[k] = 2u << k;
-  const int node = nn__input(r->m, nn__rows[whole ? NN__TOKENS : NN__INPUT], rank - 1, low[1],
-                             low[2], low[3]);
+  const int node = nn__input(r->m, nn__rows[whole ? NN__TOKENS : NN__INPUT], rank - 1,
+                             nn__onnx_narrow((double)size[1]), nn__onnx_narrow((double)size[2]),
+                             nn__onnx_narrow((double)size[3]));
   if (nn__onnx_became(r, v, node)) nn__onnx_call(r, node, name);
 }
 
@@ -20345,18 +20343,18 @@ static void nn__onnx_model_of(nn__onnx_reader *r, nn__pb p)
   if (!m->built) m->notes_size = nn__max(m->notes_size, room);
 }
 
-/* Numbers for a parameter. */
+/* Numbers for a parameter; a cell's come gate by gate, in ONNX's order. */
 static void nn__onnx_pour(const nn__onnx_reader *r, nn__param *p, const nn__onnx_fill *f)
 {
   const nn__kind kind = r->m->node[p->node].kind;
-  const size_t each = p->count / (size_t)(f->gates ? f->gates : 1);
-  for (size_t i = 0; i < p->count; i++) {
-    size_t gate = 0; /* where ONNX has ours */
-    while (f->gates && nn__onnx_gate(kind, gate) != i / each) gate++;
-    double x = 1;
-    if (f->from.sort == NN__ONNX_TENSOR)
-      x = nn__onnx_at(&f->from, f->first + (int64_t)(f->gates ? gate * each + i % each : i));
-    p->value[i] = (nn_real)(f->scale * (f->invert ? 1 / x : x));
+  const size_t each = p->count / (nn__is_cell(kind) ? nn__gates(kind) : 1);
+  const int given = f->from.sort == NN__ONNX_TENSOR;
+  for (size_t at = 0; at < p->count; at += each) {
+    nn_real *const to = p->value + nn__onnx_gate(kind, at / each) * each;
+    for (size_t i = 0; i < each; i++) {
+      const double x = given ? nn__onnx_at(&f->from, (int64_t)(at + i)) : 1;
+      to[i] = (nn_real)(f->scale * (f->invert ? 1 / x : x));
+    }
   }
 }
 
@@ -20854,24 +20852,24 @@ static void nn__onnx_cell(nn__onnx_writer *w)
   nn__onnx_ops(w, "Transpose s%d y perm=1,0,2", node->cell.layers);
 }
 
-/* An activation, of one operator or a row; another row: of a layer norm's two the one with weights,
- * or that without. */
+/* An activation, of one operator or a row; another row: the first that reads parameters, or none,
+ * as the layer has some or none. */
 static void nn__onnx_write_row(nn__onnx_writer *w)
 {
   const nn__node *node = w->node;
-  const char *ops = NULL;
-  for (int i = NN__ONNX_ROWS; i-- > 0;)
-    if (nn__onnx_row[i].kind == node->kind &&
-        (node->kind != NN__LAYER_NORM || !node->no_bias || !ops))
-      ops = nn__onnx_row[i].ops;
-  for (int i = 0; i < NN__ONNX_KNOWN && !ops; i++) {
+  for (int i = 0; i < NN__ONNX_ROWS; i++) {
+    const struct nn__onnx_row *row = &nn__onnx_row[i];
+    if (row->kind != node->kind || !strchr(row->ops, '$') != !node->params) continue;
+    nn__onnx_ops(w, row->ops);
+    return;
+  }
+  for (int i = 0; i < NN__ONNX_KNOWN; i++) {
     const struct nn__onnx_known *known = &nn__onnx_known[i];
     if (known->make == nn__onnx_activation && known->how == (int)node->kind)
       nn__onnx_ops(w, "%s x %s y %s", known->type, node->kind == NN__CLAMP ? "#v #w" : "",
                    node->kind == NN__HARD_SIGMOID ? "alpha=#s"
                    : *known->attributes           ? "alpha=#v" : "");
   }
-  if (ops) nn__onnx_ops(w, ops);
 }
 
 /* Layers whose numbers alone decide on their operators. */
@@ -20995,20 +20993,27 @@ static void nn__onnx_border(nn__onnx_writer *w, int field, const nn__node *node)
   nn__onnx_flush(w);
 }
 
-/* The first layer that ONNX has no operators for, and why; NULL: none. */
-static const nn__node *nn__onnx_unknown(const nn_model *m, const char **why)
+/* Whether a model can be written: it is whole, and ONNX has operators for each layer. */
+static nn_status nn__onnx_writable(const nn_model *m, int batch, nn_message *to)
 {
+  if (batch < 0) return nn__say(to, NN_ERR_ARGUMENT, "nn_save_onnx: batch is %d", batch);
+  if (!m->built) return nn__say(to, NN_ERR_STATE, "nn_save_onnx: not built");
+  const nn__param *absent = nn__absent(m);
+  if (absent) return nn__say(to, NN_ERR_STATE, "nn_save_onnx: %s " NN__ABSENT, absent->name);
   for (int i = 0; i < m->nodes; i++) {
     const nn__node *node = &m->node[i];
     const int of_steps = node->rank == 2;
-    *why = node->kind == NN__CUSTOM ? "is the program's own layer, which is no operator of ONNX"
-           : node->kind == NN__FINAL_STATE               ? "gives a final state"
-           : nn__is_cell(node->kind) && node->inputs > 1 ? "begins from a given state"
-           : of_steps && (node->kind == NN__PADDED || node->kind == NN__UPSAMPLE)
-               ? "adds or repeats steps" : NULL;
-    if (*why) return node;
+    const char *const why =
+        node->kind == NN__CUSTOM ? "is the program's own layer, which is no operator of ONNX"
+        : node->kind == NN__FINAL_STATE               ? "gives a final state"
+        : nn__is_cell(node->kind) && node->inputs > 1 ? "begins from a given state"
+        : of_steps && (node->kind == NN__PADDED || node->kind == NN__UPSAMPLE)
+            ? "adds or repeats steps" : NULL;
+    if (why)
+      return nn__say(to, NN_ERR_UNSUPPORTED, "nn_save_onnx: %s cannot be written: it %s",
+                     node->name, why);
   }
-  return NULL;
+  return NN_OK;
 }
 
 static void nn__onnx_graph(nn__onnx_writer *w)
@@ -21058,10 +21063,9 @@ static void nn__onnx_model(nn__onnx_writer *w, uint64_t graph)
 nn_status nn_export_onnx(const nn_model *m, int batch, nn_write write, void *user)
 {
   nn__onnx_writer w;
-  const char *why;
-  if (!m || !write || batch < 0) return NN_ERR_ARGUMENT;
-  if (!m->built || nn__absent(m)) return NN_ERR_STATE;
-  if (nn__onnx_unknown(m, &why)) return NN_ERR_UNSUPPORTED;
+  if (!m || !write) return NN_ERR_ARGUMENT;
+  const nn_status writable = nn__onnx_writable(m, batch, NULL);
+  if (writable != NN_OK) return writable;
   memset(&w, 0, sizeof w);
   w.m = m, w.batch = batch;
   nn__onnx_graph(&w);
@@ -21085,18 +21089,9 @@ static nn_status nn__onnx_named(nn_model *m, const char *batch, nn_write write, 
 nn_status nn_save_onnx(nn_model *m, int batch, const char *path)
 {
   if (!m) return NN_ERR_ARGUMENT;
-  if (!m->built) return nn__error(m, NN_ERR_STATE, "nn_save_onnx: not built");
-  const nn__param *absent = nn__absent(m);
-  const char *why;
-  const nn__node *unknown = nn__onnx_unknown(m, &why);
-  if (absent)
-    return nn__error(m, NN_ERR_STATE, "nn_save_onnx: %s is not there yet (config.in_place)",
-                     absent->name);
-  if (batch < 0) return nn__error(m, NN_ERR_ARGUMENT, "nn_save_onnx: batch is %d", batch);
-  if (unknown)
-    return nn__error(m, NN_ERR_UNSUPPORTED, "nn_save_onnx: %s cannot be written: it %s",
-                     unknown->name, why);
-  const nn_status status = nn__export_file(m, (const void *)&batch, path, nn__onnx_named);
+  nn_status status = nn__onnx_writable(m, batch, nn__message(m));
+  if (status != NN_OK) return m->status = status;
+  status = nn__export_file(m, (const void *)&batch, path, nn__onnx_named);
   if (status != NN_ERR_LIMIT) return status;
   return nn__error(m, status, "nn_save_onnx: an ONNX file has less than 2 GiB");
 }
