@@ -18185,30 +18185,93 @@ enum { NN__ONNX_WORD = 80 };
  *   #c         a number: see nn__onnx_number
  *   @1,2       whole numbers: @1, a list of one, @1 a scalar;   @f1,2  reals;   @f1*9  nine
  *   @          numbers of any sort, looked at later, in rows for reading alone
+ *   %c         a whole number within such a word: see nn__onnx_size; %y the layer's shape, 0, which
+ *              stands for the samples, ahead; h/w one of height and, but of a sequence, of width
  *   others     values between the layer's operators
  * and the values of attributes: 1 an integer, 1,2 or 1, integers, #c a real, letters a string,
  * letters and a comma strings, * the axes that a layer norm goes over.
- * These rows of several operators go both ways, like those of one in nn__onnx_known. The reader
- * finds the operators that a row lists, and tries the rows in this order, so one that begins like
- * another must come before it if it is longer. The writer takes the first of a kind. */
+ * The reader finds the operators that a row lists, and tries the rows in this order, so one that
+ * begins like another must come before it if it is longer. The writer takes the first of a kind
+ * that reads no parameter which the layer has not. Activations of one operator go both ways by
+ * their rows in nn__onnx_known. Behind a Pad stands a Sum of one: ONNX Runtime joins a Pad with the
+ * pool behind it, although there padding is no zeros but less than all else. */
+#define NN__ONNX_PAD(behind) "Pad x @0,0,%p/%P,0,0," behind " b;Sum b"
+#define NN__ONNX_SIZES " kernel_shape=%k/%K strides=%s/%S pads=%p/%P,%q/%Q"
+#define NN__ONNX_CONV NN__ONNX_SIZES " dilations=%d/%D group=%g"
+#define NN__ONNX_GROUPS "Reshape x @0,%n,-1 a;InstanceNormalization a @f1*%n @f0*%n b epsilon=#e;"
+#define NN__ONNX_STEPS " s%l W%l R%l B%l r%l hidden_size=%h"
+#define NN__ONNX_ONE_WAY ";Squeeze r%l @1, s%m"
+#define NN__ONNX_BOTH_WAYS /* [T,2,N,H] */                                                        \
+  " direction=bidirectional;Transpose r%l t%l perm=0,2,1,3;Reshape t%l @0,0,-1 s%m"
+enum { NN__ONNX_READ = -2, NN__ONNX_BOTH };
 static const struct nn__onnx_row {
   nn__kind kind;
   const char *ops;
+  int when; /* both ways; read alone; or written alone: 0, or where nn__onnx_when gives this */
 } nn__onnx_row[] = {
     {NN__LAYER_NORM, "ReduceMean x a axes=* keepdims=1;Sub x a b;Pow b #2 c;"
                      "ReduceMean c d axes=* keepdims=1;Add d #e f;Sqrt f g;Div b g h;Mul h $0 i;"
-                     "Add i $1 y"},
+                     "Add i $1 y", NN__ONNX_BOTH},
     {NN__LAYER_NORM, "ReduceMean x a axes=* keepdims=1;Sub x a b;Pow b #2 c;"
-                     "ReduceMean c d axes=* keepdims=1;Add d #e f;Sqrt f g;Div b g y"},
-    {NN__GELU, "Div x #r a;Erf a b;Add b #1 c;Mul x c d;Mul d #h y"},
-    {NN__SILU, "Sigmoid x a;Mul x a y"},
-    {NN__HARD_SWISH, "HardSigmoid x a alpha=#s;Mul x a y"},
-    {NN__NORMALISE, "Sub x $0 a;Mul a $1 y"},
-    {NN__NORMALISE, "Sub x $0 a;Div a $1 y"},
-    {NN__LINEAR, "MatMul x $0 a;Add a $1 y"},
+                     "ReduceMean c d axes=* keepdims=1;Add d #e f;Sqrt f g;Div b g y",
+     NN__ONNX_BOTH},
+    {NN__GELU, "Div x #r a;Erf a b;Add b #1 c;Mul x c d;Mul d #h y", NN__ONNX_BOTH},
+    {NN__SILU, "Sigmoid x a;Mul x a y", NN__ONNX_BOTH},
+    {NN__HARD_SWISH, "HardSigmoid x a alpha=#s;Mul x a y", NN__ONNX_BOTH},
+    {NN__NORMALISE, "Sub x $0 a;Mul a $1 y", NN__ONNX_BOTH},
+    {NN__NORMALISE, "Sub x $0 a;Div a $1 y", NN__ONNX_BOTH},
+    {NN__LINEAR, "MatMul x $0 a;Add a $1 y", NN__ONNX_READ},
     {NN__GROUP_NORM, "Reshape x @ a;InstanceNormalization a $2 $3 b;Reshape b @ c;Mul c $0 d;"
-                     "Add d $1 y"},
-    {NN__GROUP_NORM, "Reshape x @ a;InstanceNormalization a $2 $3 b;Reshape b @ y"},
+                     "Add d $1 y", NN__ONNX_READ},
+    {NN__GROUP_NORM, "Reshape x @ a;InstanceNormalization a $2 $3 b;Reshape b @ y", NN__ONNX_READ},
+    {NN__CONV2D, "Conv x $0 $1 y" NN__ONNX_CONV, 0},
+    {NN__CONV2D, "Conv x $0 y" NN__ONNX_CONV, 0},
+    {NN__CONV_TRANSPOSE, "ConvTranspose x $0 $1 y" NN__ONNX_CONV " output_padding=%o,%O", 0},
+    {NN__CONV_TRANSPOSE, "ConvTranspose x $0 y" NN__ONNX_CONV " output_padding=%o,%O", 0},
+    {NN__LINEAR, "Gemm x $0 $1 y transB=1", 1},
+    {NN__LINEAR, "Gemm x $0 y transB=1", 1},
+    {NN__LINEAR, "Transpose $0 a perm=1,0;MatMul x a b;Add b $1 y", 2},
+    {NN__LINEAR, "Transpose $0 a perm=1,0;MatMul x a y", 2},
+    {NN__GLOBAL_MAX, "ReduceMax x y axes=1, keepdims=0", 2},
+    {NN__GLOBAL_MAX, "GlobalMaxPool x a;Flatten a y axis=1", 3},
+    {NN__GLOBAL_AVG, "ReduceMean x y axes=1, keepdims=0", 2},
+    {NN__GLOBAL_AVG, "GlobalAveragePool x a;Flatten a y axis=1", 3},
+    {NN__SOFTMAX, "Softmax x y axis=2", 2},
+    {NN__SOFTMAX, "Softmax x y axis=1", 0},
+    {NN__PRELU, "PRelu x $0 y", 0},
+    {NN__BATCH_NORM, "BatchNormalization x $0 $1 $2 $3 y epsilon=#e", 0},
+    {NN__BATCH_NORM, "BatchNormalization x @f1*%c @f0*%c $0 $1 y epsilon=#e", 0},
+    {NN__GROUP_NORM, NN__ONNX_GROUPS "Reshape b @%y c;Mul c $0 d;Add d $1 y", 0},
+    {NN__GROUP_NORM, NN__ONNX_GROUPS "Reshape b @%y y", 0},
+    {NN__FLATTEN, "Flatten x y axis=1", 0},
+    {NN__RESHAPE, "Reshape x @%y y", 0},
+    {NN__TO_SEQUENCE, "Transpose x a perm=0,2,1,3;Reshape a @%y y", 1},
+    {NN__TO_SEQUENCE, "Transpose x a perm=0,3,1,2;Reshape a @%y y", 2},
+    {NN__TO_IMAGE, "Reshape x @0,%1,%0,%2 a;Transpose a y perm=0,2,1,3", 1},
+    {NN__TO_IMAGE, "Reshape x @0,%2,%0,%1 a;Transpose a y perm=0,2,3,1", 2},
+    {NN__ADD, "Add x z y", 0},
+    {NN__MULTIPLY, "Mul x z y", 1},
+    {NN__MULTIPLY, "Unsqueeze z @1, a;Mul x a y", 2},
+    {NN__MULTIPLY, "Unsqueeze z @2,3 a;Mul x a y", 3},
+    {NN__CONCAT, "Concat x z y axis=%a", 0},
+    {NN__JOIN, "Concat x z y axis=%a", 0},
+    {NN__EMBEDDING, "Gather $0 x y axis=0", 0},
+    {NN__LAST_STEP, "Gather x @-1 y axis=1", 0},
+    {NN__REVERSE, "Slice x @-1, @-9223372036854775807, @1, @-1, y", 0},
+    {NN__PADDED, NN__ONNX_PAD("%q/%Q") " y", 0},
+    {NN__SLICE, "Slice x @%b, @%e, @%a, y", 0},
+    {NN__UPSAMPLE, "Resize x - @f1,1,%s,%S y mode=nearest nearest_mode=floor "
+                   "coordinate_transformation_mode=asymmetric", 0},
+    {NN__BILINEAR, "Resize x - @f1,1,%s,%S y mode=linear "
+                   "coordinate_transformation_mode=half_pixel", 0},
+    {NN__LSTM, "LSTM" NN__ONNX_STEPS NN__ONNX_ONE_WAY, 1},
+    {NN__LSTM, "LSTM" NN__ONNX_STEPS NN__ONNX_BOTH_WAYS, 2},
+    {NN__GRU, "GRU" NN__ONNX_STEPS " linear_before_reset=1" NN__ONNX_ONE_WAY, 1},
+    {NN__GRU, "GRU" NN__ONNX_STEPS " linear_before_reset=1" NN__ONNX_BOTH_WAYS, 2},
+    {NN__RNN, "RNN" NN__ONNX_STEPS NN__ONNX_ONE_WAY, 1},
+    {NN__RNN, "RNN" NN__ONNX_STEPS NN__ONNX_BOTH_WAYS, 2},
+    {NN__RNN, "RNN" NN__ONNX_STEPS " activations=Relu," NN__ONNX_ONE_WAY, 3},
+    {NN__RNN, "RNN" NN__ONNX_STEPS " activations=Relu,Relu," NN__ONNX_BOTH_WAYS, 4},
 };
 enum { NN__ONNX_ROWS = sizeof nn__onnx_row / sizeof *nn__onnx_row };
 
@@ -20186,7 +20249,7 @@ static void nn__onnx_read_ops(nn__onnx_reader *r)
     if (last > i) r->status = NN_OK; /* it fails again when it is its turn */
     r->work = &r->op[i], r->here = r->op[i].body.at;
     for (int k = 0; k < NN__ONNX_ROWS && !matched && r->op[i].needed && r->status == NN_OK; k++)
-      matched = nn__onnx_match(r, i, &nn__onnx_row[k]);
+      matched = nn__onnx_row[k].when < 0 && nn__onnx_match(r, i, &nn__onnx_row[k]);
     if (r->op[i].needed && !matched && r->status == NN_OK) nn__onnx_read_op(r, &r->op[i]);
   }
   r->work = NULL;
@@ -20467,6 +20530,9 @@ typedef struct nn__onnx_writer {
   const nn_model *m;
   const nn__node *node; /* the layer at work */
   int batch, lists;     /* lists: @ words of the layer so far */
+  int layer;            /* of a cell */
+  nn__window_options window; /* with the padding that is written; that behind is on its own */
+  int behind[2];
   int turned;           /* x and y stand for its input and output with channels first */
   nn_write write;       /* NULL: only counts */
   void *user;
@@ -20681,14 +20747,46 @@ static void nn__onnx_attribute(nn__onnx_writer *w, char *word)
   nn__pb_close(w, start, 0);
 }
 
-/* Operators, as rows have them, with printf's letters. */
-static void nn__onnx_ops(nn__onnx_writer *w, const char *format, ...)
+/* A whole number of the layer; of a window's two the small letter is that of height. */
+static int nn__onnx_size(const nn__onnx_writer *w, char letter)
 {
+  static const char letters[] = "kKsSpPdDgqQ";
+  const nn__node *node = w->node;
+  const nn__window_options *o = &w->window;
+  const int size[] = {o->kernel_h, o->kernel_w, o->stride_h, o->stride_w, o->pad_h, o->pad_w,
+                      o->dilation_h, o->dilation_w, o->groups, w->behind[0], w->behind[1]};
+  switch (letter) {
+  case '0': case '1': case '2': return node->dim[letter - '0'];
+  case 'a': return node->axis + 1;
+  case 'b': return node->begin;
+  case 'e': return node->begin + node->dim[node->axis];
+  case 'c': return (int)node->cols;
+  case 'n': return node->size;
+  case 'h': return node->cell.hidden;
+  case 'l': return w->layer;
+  case 'm': return w->layer + 1;
+  case 'o': return node->output_pad_h;
+  case 'O': return node->output_pad_w;
+  default: return size[strchr(letters, letter) - letters];
+  }
+}
+
+/* Operators, as rows have them. */
+static void nn__onnx_ops(nn__onnx_writer *w, const char *row)
+{
+  const int rank = w->node->rank, *dim = w->node->dim;
   nn_message text;
-  va_list args;
-  va_start(args, format);
-  nn__format(text.text, sizeof text.text, format, args);
-  va_end(args);
+  nn__text t = {text.text, sizeof text.text, 0};
+  for (; *row; row++) {
+    const int places = *row != '%' ? 0 : *++row == 'y' ? rank : -1;
+    if (places < 0) nn__put_number(&t, (unsigned long long)nn__onnx_size(w, *row), 10);
+    else nn__put_char(&t, places ? '0' : *row);
+    for (int i = 0; i < places; i++) {
+      nn__put_char(&t, ',');
+      nn__put_number(&t, (unsigned long long)dim[w->turned ? rank - 1 - i : i], 10);
+    }
+  }
+  text.text[t.used] = 0;
   for (const char *ops = text.text;; ops++) {
     char word[NN__ONNX_WORD], next[NN__ONNX_WORD];
     nn_message name;
@@ -20731,82 +20829,73 @@ static void nn__onnx_means(nn__onnx_writer *w, const char *word, int in, int out
   }
 }
 
-/* Shapes by their rank. Behind a Pad stands a Sum of one: ONNX Runtime joins a Pad with the pool
- * behind it, although there padding is no zeros but less than all else. */
-static const char *const nn__onnx_shapes[] = {"", "@0,%d", "@0,%d,%d", "@0,%d,%d,%d"};
-#define NN__ONNX_PAD "Pad x @0,0,%d/%d,0,0,%d/%d b;Sum b"
-
-/* An operator with a window of these sizes, height/width, of which a sequence has the height alone.
- * `more`: further attributes. */
-static void nn__onnx_windowed(nn__onnx_writer *w, const char *op, const char *more,
-                            const nn__window_options *o, int behind_h, int behind_w)
+/* What tells rows of a kind apart. */
+static int nn__onnx_when(const nn__onnx_writer *w)
 {
-  nn__onnx_ops(w, "%s kernel_shape=%d/%d strides=%d/%d pads=%d/%d,%d/%d%s", op, o->kernel_h,
-               o->kernel_w, o->stride_h, o->stride_w, o->pad_h, o->pad_w, behind_h, behind_w, more);
+  const nn__node *node = w->node, *in = w->m->node;
+  if (nn__is_cell(node->kind)) return 1 + node->cell.bidirectional + 2 * node->cell.relu;
+  if (node->kind == NN__TO_SEQUENCE || node->kind == NN__TO_IMAGE) return 1 + node->axis;
+  if (node->kind == NN__MULTIPLY) return node->rank == in[node->in[1]].rank ? 1 : node->rank;
+  return in[node->in[0]].rank;
 }
 
-static void nn__onnx_convolve(nn__onnx_writer *w)
+/* A layer of one row, or an activation that is one operator. */
+static void nn__onnx_plain(nn__onnx_writer *w)
 {
-  const nn__node *node = w->node;
-  const nn__window_options *o = &node->window;
-  const int back = node->kind == NN__CONV_TRANSPOSE;
-  nn_message op, more;
-  nn__words(&op, "Conv%s x $0 %s y", back ? "Transpose" : "", o->no_bias ? "" : "$1");
-  nn__words(&more, " dilations=%d/%d group=%d", o->dilation_h, o->dilation_w, o->groups);
-  if (back)
-    nn__words(&more, " dilations=%d,%d group=%d output_padding=%d,%d", o->dilation_h,
-              o->dilation_w, o->groups, node->output_pad_h, node->output_pad_w);
-  nn__onnx_windowed(w, op.text, more.text, o, o->pad_h, o->pad_w);
+  const nn__kind kind = w->node->kind;
+  const int when = nn__onnx_when(w);
+  for (int i = 0; i < NN__ONNX_ROWS; i++) {
+    const struct nn__onnx_row *row = &nn__onnx_row[i];
+    const char *const last = strrchr(row->ops, '$'); /* of the parameters that it reads */
+    if (row->kind != kind || (row->when != NN__ONNX_BOTH && row->when && row->when != when) ||
+        (last && last[1] - '0' >= w->node->params))
+      continue;
+    nn__onnx_ops(w, row->ops);
+    return;
+  }
+  for (int i = 0; i < NN__ONNX_KNOWN; i++) {
+    const struct nn__onnx_known *known = &nn__onnx_known[i];
+    nn_message text;
+    if (known->make != nn__onnx_activation || known->how != (int)kind) continue;
+    nn__words(&text, "%s x %s y %s", known->type, kind == NN__CLAMP ? "#v #w" : "",
+              kind == NN__HARD_SIGMOID ? "alpha=#s" : *known->attributes ? "alpha=#v" : "");
+    nn__onnx_ops(w, text.text);
+  }
 }
 
 /* ceil and the zeros that count are written as padding behind, which all readers take alike. */
 static void nn__onnx_write_pool(nn__onnx_writer *w)
 {
   const nn__node *node = w->node, *x = &w->m->node[node->in[0]];
-  nn__window_options o = node->window;
+  nn__window_options *const o = &w->window;
   const int average = node->kind == NN__AVG_POOL, image = node->rank == 3;
   const int from[2] = {(int)nn__image_height(x), (int)nn__image_width(x)};
   const int to[2] = {(int)nn__image_height(node), (int)nn__image_width(node)};
-  int behind[2];
-  if (average && !o.stride_h && (from[0] % to[0] || from[1] % to[1])) {
+  if (average && !o->stride_h && (from[0] % to[0] || from[1] % to[1])) {
     nn__onnx_means(w, "rows", from[0], to[0], !image);
     if (image) nn__onnx_means(w, "columns", from[1], to[1], 1);
     nn__onnx_ops(w, image ? "MatMul rows x a;MatMul a columns y" : "MatMul x rows y");
     return;
   }
-  if (average && !o.stride_h) { /* adaptive, all windows alike */
-    o.kernel_h = o.stride_h = (uint16_t)(from[0] / to[0]);
-    o.kernel_w = o.stride_w = (uint16_t)(from[1] / to[1]);
+  if (average && !o->stride_h) { /* adaptive, all windows alike */
+    o->kernel_h = o->stride_h = (uint16_t)(from[0] / to[0]);
+    o->kernel_w = o->stride_w = (uint16_t)(from[1] / to[1]);
   }
   for (int i = 0; i < 2; i++) {
-    const int before = i ? o.pad_w : o.pad_h, kernel = i ? o.kernel_w : o.kernel_h;
-    const int reach = (to[i] - 1) * (i ? o.stride_w : o.stride_h) + kernel - from[i] - before;
-    behind[i] = reach > before ? reach : before;
+    const int before = i ? o->pad_w : o->pad_h, kernel = i ? o->kernel_w : o->kernel_h;
+    const int reach = (to[i] - 1) * (i ? o->stride_w : o->stride_h) + kernel - from[i] - before;
+    w->behind[i] = reach > before ? reach : before;
   }
-  const char *op = average ? "AveragePool x y" : "MaxPool x y", *counts = "";
-  if (average && !node->exclude_pad && (o.pad_h || o.pad_w)) {
-    counts = " count_include_pad=1";
-    if (behind[0] > o.pad_h || behind[1] > o.pad_w) { /* what is behind the padding does not */
-      nn__onnx_ops(w, NN__ONNX_PAD " a", o.pad_h, o.pad_w, o.pad_h, o.pad_w);
-      behind[0] -= o.pad_h, behind[1] -= o.pad_w, o.pad_h = o.pad_w = 0;
-      op = "AveragePool a y", counts = "";
-    }
+  const int counts = average && !node->exclude_pad && (o->pad_h || o->pad_w);
+  if (counts && (w->behind[0] > o->pad_h || w->behind[1] > o->pad_w)) {
+    nn__onnx_ops(w, NN__ONNX_PAD("%p/%P") " a"); /* what is behind the padding does not count */
+    w->behind[0] -= o->pad_h, w->behind[1] -= o->pad_w, o->pad_h = o->pad_w = 0;
+    nn__onnx_ops(w, "AveragePool a y" NN__ONNX_SIZES);
+  } else {
+    nn__onnx_ops(w, !average ? "MaxPool x y" NN__ONNX_SIZES
+                    : counts ? "AveragePool x y" NN__ONNX_SIZES " count_include_pad=1"
+                             : "AveragePool x y" NN__ONNX_SIZES);
   }
-  nn__onnx_windowed(w, op, counts, &o, behind[0], behind[1]);
-}
-
-/* Group norm: instance norm of what is one channel a group, then the channels' own factors. */
-static void nn__onnx_groups(nn__onnx_writer *w)
-{
-  const nn__node *node = w->node;
-  const int *d = node->dim, rank = node->rank, groups = node->size;
-  const size_t own[3] = {node->cols, 1, 1};
-  nn_message back;
-  for (int k = 0; k < node->params; k++) nn__onnx_param(w, k, rank, own);
-  nn__words(&back, nn__onnx_shapes[rank], (int)node->cols, rank == 3 ? d[1] : d[0], d[2]);
-  nn__onnx_ops(w, "Reshape x @0,%d,-1 a;InstanceNormalization a @f1*%d @f0*%d b "
-               "epsilon=#e;Reshape b %s %s", groups, groups, groups, back.text,
-               node->no_bias ? "y" : "c;Mul c $0 d;Add d $1 y");
 }
 
 /* Of layer k, for each direction: a parameter, or the two biases, gate by gate in ONNX's order. */
@@ -20831,143 +20920,36 @@ static void nn__onnx_gates(nn__onnx_writer *w, const char *sort, int k, int from
 
 static void nn__onnx_cell(nn__onnx_writer *w)
 {
-  const nn__node *node = w->node;
-  const char *const op = node->kind == NN__LSTM ? "LSTM" : node->kind == NN__GRU ? "GRU" : "RNN";
-  const int both = node->cell.bidirectional;
-  const char *const how = node->kind == NN__GRU ? " linear_before_reset=1"
-                          : !node->cell.relu    ? ""
-                          : both ? " activations=Relu,Relu," : " activations=Relu,";
   nn__onnx_ops(w, "Transpose x s0 perm=1,0,2");
-  for (int k = 0; k < node->cell.layers; k++) {
-    nn__onnx_gates(w, "W", k, 0, 1);
-    nn__onnx_gates(w, "R", k, 1, 1);
-    nn__onnx_gates(w, "B", k, 2, 2);
-    nn__onnx_ops(w, "%s s%d W%d R%d B%d r%d hidden_size=%d%s%s", op, k, k, k, k, k,
-                 node->cell.hidden, how, both ? " direction=bidirectional" : "");
-    if (both) /* [T,2,N,H] */
-      nn__onnx_ops(w, "Transpose r%d t%d perm=0,2,1,3;Reshape t%d @0,0,-1 s%d", k, k, k, k + 1);
-    else
-      nn__onnx_ops(w, "Squeeze r%d @1, s%d", k, k + 1);
+  for (w->layer = 0; w->layer < w->node->cell.layers; w->layer++) {
+    nn__onnx_gates(w, "W", w->layer, 0, 1);
+    nn__onnx_gates(w, "R", w->layer, 1, 1);
+    nn__onnx_gates(w, "B", w->layer, 2, 2);
+    nn__onnx_plain(w);
   }
-  nn__onnx_ops(w, "Transpose s%d y perm=1,0,2", node->cell.layers);
-}
-
-/* An activation, of one operator or a row; another row: the first that reads parameters, or none,
- * as the layer has some or none. */
-static void nn__onnx_write_row(nn__onnx_writer *w)
-{
-  const nn__node *node = w->node;
-  for (int i = 0; i < NN__ONNX_ROWS; i++) {
-    const struct nn__onnx_row *row = &nn__onnx_row[i];
-    if (row->kind != node->kind || !strchr(row->ops, '$') != !node->params) continue;
-    nn__onnx_ops(w, row->ops);
-    return;
-  }
-  for (int i = 0; i < NN__ONNX_KNOWN; i++) {
-    const struct nn__onnx_known *known = &nn__onnx_known[i];
-    if (known->make == nn__onnx_activation && known->how == (int)node->kind)
-      nn__onnx_ops(w, "%s x %s y %s", known->type, node->kind == NN__CLAMP ? "#v #w" : "",
-                   node->kind == NN__HARD_SIGMOID ? "alpha=#s"
-                   : *known->attributes           ? "alpha=#v" : "");
-  }
-}
-
-/* Layers whose numbers alone decide on their operators. */
-static void nn__onnx_plain(nn__onnx_writer *w)
-{
-  const nn__node *node = w->node, *x = &w->m->node[node->in[0]];
-  const nn__window_options *o = &node->window;
-  const int rank = node->rank, *dim = node->dim, *from = x->dim, columns = node->axis;
-  nn_message t;
-  switch (node->kind) {
-  case NN__LINEAR:
-    nn__onnx_ops(w, rank == 1       ? "Gemm x $0 %s y transB=1"
-                    : node->no_bias ? "Transpose $0 a perm=1,0;MatMul x a %s y"
-                                    : "Transpose $0 a perm=1,0;MatMul x a b;Add b %s y",
-                 node->no_bias ? "" : "$1");
-    break;
-  case NN__GLOBAL_MAX:
-  case NN__GLOBAL_AVG: {
-    const int mean = node->kind == NN__GLOBAL_AVG;
-    if (x->rank == 2)
-      nn__onnx_ops(w, "Reduce%s x y axes=1, keepdims=0", mean ? "Mean" : "Max");
-    else
-      nn__onnx_ops(w, "Global%sPool x a;Flatten a y axis=1", mean ? "Average" : "Max");
-    break;
-  }
-  case NN__SOFTMAX: nn__onnx_ops(w, "Softmax x y axis=%d", rank == 2 ? 2 : 1); break;
-  case NN__PRELU: nn__onnx_ops(w, "PRelu x $0 y"); break;
-  case NN__BATCH_NORM:
-    nn__onnx_ops(w, node->no_bias ? "BatchNormalization x @f1*%d @f0*%d $0 $1 y epsilon=#e"
-                                  : "BatchNormalization x $0 $1 $2 $3 y epsilon=#e",
-                 dim[rank == 2], dim[rank == 2]);
-    break;
-  case NN__FLATTEN: nn__onnx_ops(w, "Flatten x y axis=1"); break;
-  case NN__RESHAPE:
-    nn__words(&t, nn__onnx_shapes[rank], dim[0], dim[1], dim[2]);
-    nn__onnx_ops(w, "Reshape x %s y", t.text);
-    break;
-  case NN__TO_SEQUENCE:
-    nn__onnx_ops(w, "Transpose x a perm=%s;Reshape a @0,%d,%d y", columns ? "0,3,1,2" : "0,2,1,3",
-                 dim[0], dim[1]);
-    break;
-  case NN__TO_IMAGE:
-    nn__onnx_ops(w, "Reshape x @0,%d,%d,%d a;Transpose a y perm=%s", from[0], dim[0],
-                 from[1] / dim[0], columns ? "0,2,3,1" : "0,2,1,3");
-    break;
-  case NN__ADD: nn__onnx_ops(w, "Add x z y"); break;
-  case NN__MULTIPLY:
-    if (rank == w->m->node[node->in[1]].rank) nn__onnx_ops(w, "Mul x z y");
-    else nn__onnx_ops(w, "Unsqueeze z %s a;Mul x a y", rank == 3 ? "@2,3" : "@1,");
-    break;
-  case NN__CONCAT:
-  case NN__JOIN: nn__onnx_ops(w, "Concat x z y axis=%d", node->axis + 1); break;
-  case NN__EMBEDDING: nn__onnx_ops(w, "Gather $0 x y axis=0"); break;
-  case NN__LAST_STEP: nn__onnx_ops(w, "Gather x @-1 y axis=1"); break;
-  case NN__REVERSE:
-    nn__onnx_ops(w, "Slice x @-1, @-9223372036854775807, @1, @-1, y");
-    break;
-  case NN__PADDED:
-    nn__onnx_ops(w, NN__ONNX_PAD " y", o->pad_h, o->pad_w, dim[1] - from[1] - o->pad_h,
-                 dim[2] - from[2] - o->pad_w);
-    break;
-  case NN__SLICE:
-    nn__onnx_ops(w, "Slice x @%d, @%d, @%d, y", node->begin, node->begin + dim[node->axis],
-                 node->axis + 1);
-    break;
-  case NN__UPSAMPLE:
-  case NN__BILINEAR:
-    nn__onnx_ops(w, "Resize x - @f1,1,%d,%d y mode=%s", o->stride_h, o->stride_w,
-                 node->kind == NN__BILINEAR
-                     ? "linear coordinate_transformation_mode=half_pixel"
-                     : "nearest nearest_mode=floor coordinate_transformation_mode=asymmetric");
-    break;
-  default: nn__onnx_write_row(w);
-  }
+  nn__onnx_ops(w, "Transpose s%l y perm=1,0,2");
 }
 
 static void nn__onnx_layer(nn__onnx_writer *w)
 {
   const nn__node *node = w->node;
   const nn__kind kind = node->kind;
+  const int cell = nn__is_cell(kind), rank = node->rank, *from = w->m->node[node->in[0]].dim;
   const size_t own[3] = {kind == NN__PRELU ? (size_t)node->size : node->cols, 1, 1};
-  const int spread = kind == NN__NORMALISE || kind == NN__PRELU; /* over height and width */
-  const int turn = node->rank == 2 && (kind == NN__CONV2D || kind == NN__MAX_POOL ||
+  const int sizes = kind == NN__GROUP_NORM ? rank /* so that they spread over height and width */
+                    : kind == NN__NORMALISE || kind == NN__PRELU ? (rank == 3 ? 3 : 1) : 0;
+  const int turn = rank == 2 && (kind == NN__CONV2D || kind == NN__MAX_POOL ||
                    kind == NN__AVG_POOL || kind == NN__BATCH_NORM || kind == NN__GROUP_NORM);
   if (turn) nn__onnx_ops(w, "Transpose x in perm=0,2,1");
   w->turned = turn;
-  if (nn__is_cell(kind)) {
-    nn__onnx_cell(w);
-  } else if (kind == NN__MAX_POOL || kind == NN__AVG_POOL) {
-    nn__onnx_write_pool(w);
-  } else if (kind == NN__GROUP_NORM) {
-    nn__onnx_groups(w);
-  } else {
-    for (int k = 0; k < node->params; k++)
-      nn__onnx_param(w, k, !spread ? 0 : node->rank == 3 ? 3 : 1, own);
-    if (kind == NN__CONV2D || kind == NN__CONV_TRANSPOSE) nn__onnx_convolve(w);
-    else nn__onnx_plain(w);
-  }
+  w->window = node->window;
+  w->behind[0] = w->window.pad_h, w->behind[1] = w->window.pad_w;
+  for (int i = 0; i < 2 && kind == NN__PADDED; i++)
+    w->behind[i] = node->dim[1 + i] - from[1 + i] - w->behind[i];
+  for (int k = 0; k < node->params && !cell; k++) nn__onnx_param(w, k, sizes, own);
+  if (cell) nn__onnx_cell(w);
+  else if (kind == NN__MAX_POOL || kind == NN__AVG_POOL) nn__onnx_write_pool(w);
+  else nn__onnx_plain(w);
   w->turned = 0;
   if (turn) nn__onnx_ops(w, "Transpose out y perm=0,2,1");
 }
