@@ -18192,9 +18192,9 @@ enum { NN__ONNX_WORD = 80 };
  * letters and a comma strings, * the axes that a layer norm goes over.
  * The reader finds the operators that a row lists, and tries the rows in this order, so one that
  * begins like another must come before it if it is longer. The writer takes the first of a kind
- * that reads no parameter which the layer has not. Activations of one operator go both ways by
- * their rows in nn__onnx_known. Behind a Pad stands a Sum of one: ONNX Runtime joins a Pad with the
- * pool behind it, although there padding is no zeros but less than all else. */
+ * that reads no parameter which the layer has not. Behind a Pad stands a Sum of one: ONNX Runtime
+ * joins a Pad with the pool behind it, although there padding is no zeros but less than all else.
+ */
 #define NN__ONNX_PAD(behind) "Pad x @0,0,%p/%P,0,0," behind " b;Sum b"
 #define NN__ONNX_SIZES " kernel_shape=%k/%K strides=%s/%S pads=%p/%P,%q/%Q"
 #define NN__ONNX_CONV NN__ONNX_SIZES " dilations=%d/%D group=%g"
@@ -18236,6 +18236,14 @@ static const struct nn__onnx_row {
     {NN__GLOBAL_MAX, "GlobalMaxPool x a;Flatten a y axis=1", 3},
     {NN__GLOBAL_AVG, "ReduceMean x y axes=1, keepdims=0", 2},
     {NN__GLOBAL_AVG, "GlobalAveragePool x a;Flatten a y axis=1", 3},
+    {NN__RELU, "Relu x y", 0},
+    {NN__LEAKY_RELU, "LeakyRelu x y alpha=#v", 0},
+    {NN__ELU, "Elu x y alpha=#v", 0},
+    {NN__SOFTPLUS, "Softplus x y", 0},
+    {NN__CLAMP, "Clip x #v #w y", 0},
+    {NN__TANH, "Tanh x y", 0},
+    {NN__SIGMOID, "Sigmoid x y", 0},
+    {NN__HARD_SIGMOID, "HardSigmoid x y alpha=#s", 0},
     {NN__SOFTMAX, "Softmax x y axis=2", 2},
     {NN__SOFTMAX, "Softmax x y axis=1", 0},
     {NN__PRELU, "PRelu x $0 y", 0},
@@ -20839,27 +20847,18 @@ static int nn__onnx_when(const nn__onnx_writer *w)
   return in[node->in[0]].rank;
 }
 
-/* A layer of one row, or an activation that is one operator. */
+/* A layer by its row. */
 static void nn__onnx_plain(nn__onnx_writer *w)
 {
-  const nn__kind kind = w->node->kind;
+  const nn__node *node = w->node;
   const int when = nn__onnx_when(w);
   for (int i = 0; i < NN__ONNX_ROWS; i++) {
     const struct nn__onnx_row *row = &nn__onnx_row[i];
+    const int fits = row->when == NN__ONNX_BOTH || row->when == 0 || row->when == when;
     const char *const last = strrchr(row->ops, '$'); /* of the parameters that it reads */
-    if (row->kind != kind || (row->when != NN__ONNX_BOTH && row->when && row->when != when) ||
-        (last && last[1] - '0' >= w->node->params))
-      continue;
+    if (row->kind != node->kind || !fits || (last && last[1] - '0' >= node->params)) continue;
     nn__onnx_ops(w, row->ops);
     return;
-  }
-  for (int i = 0; i < NN__ONNX_KNOWN; i++) {
-    const struct nn__onnx_known *known = &nn__onnx_known[i];
-    nn_message text;
-    if (known->make != nn__onnx_activation || known->how != (int)kind) continue;
-    nn__words(&text, "%s x %s y %s", known->type, kind == NN__CLAMP ? "#v #w" : "",
-              kind == NN__HARD_SIGMOID ? "alpha=#s" : *known->attributes ? "alpha=#v" : "");
-    nn__onnx_ops(w, text.text);
   }
 }
 
