@@ -72,10 +72,12 @@ PRINTF_LIKE(2, 3) static void say(const char *command, const char *format, ...) 
 #define fail(...) (note(__VA_ARGS__), exit(1))
 #define wrong(command, ...) (say(command, __VA_ARGS__), exit(2)) /* a command line */
 
-static void *allocate(size_t count, size_t size) {
-  void *memory = calloc(count ? count : 1, size);
+static void *need_memory(void *memory) {
   if (!memory) fail("out of memory");
   return memory;
+}
+static void *allocate(size_t count, size_t size) {
+  return need_memory(calloc(count ? count : 1, size));
 }
 
 static char *copy_of(const char *s) { return strcpy(allocate(strlen(s) + 1, 1), s); }
@@ -97,10 +99,7 @@ static void forget(void) {
 
 /* An array with room for one element more; it doubles at 0, 1, 3, 7, .. */
 static void *grow(void *array, size_t count, size_t size) {
-  if (count & (count + 1)) return array;
-  array = realloc(array, (2 * count + 1) * size);
-  if (!array) fail("out of memory");
-  return array;
+  return count & (count + 1) ? array : need_memory(realloc(array, (2 * count + 1) * size));
 }
 
 /* A text that grows; size leaves out the closing zero. */
@@ -113,8 +112,7 @@ struct text {
 static char *text_room(struct text *t, size_t n) {
   if (n >= t->room - t->size) {
     t->room = 2 * t->room + n + 256;
-    t->data = realloc(t->data, t->room);
-    if (!t->data) fail("out of memory");
+    t->data = need_memory(realloc(t->data, t->room));
   }
   return t->data + t->size;
 }
@@ -183,7 +181,7 @@ static void text_append(const struct text *t, const char *path) {
 
 /* A path or a sentence, for one call. */
 struct line {
-  char text[PATH_SIZE];
+  char text[PATH_SIZE + 1]; /* so that a path that is too long can be told from the longest */
 };
 PRINTF_LIKE(1, 2) static struct line line_of(const char *format, ...) {
   struct line l;
@@ -194,15 +192,11 @@ PRINTF_LIKE(1, 2) static struct line line_of(const char *format, ...) {
   return l;
 }
 
-PRINTF_LIKE(1, 2) static struct line path_of(const char *format, ...) {
-  struct line path;
-  va_list list;
-  va_start(list, format);
-  const int size = vsnprintf(path.text, sizeof path.text, format, list);
-  va_end(list);
-  if (size < 0 || size >= PATH_SIZE) fail("a path is longer than %d bytes", PATH_SIZE - 1);
+static struct line whole_path(struct line path) {
+  if (strlen(path.text) >= PATH_SIZE) fail("a path is longer than %d bytes", PATH_SIZE - 1);
   return path;
 }
+#define path_of(...) whole_path(line_of(__VA_ARGS__))
 static struct line in_folder(const char *folder, const char *name) {
   return path_of("%s/%s", folder, name);
 }
@@ -488,12 +482,16 @@ static int leads_back(const char *path) {
   return 0;
 }
 
-/* What a folder holds, in order, hidden names left out, and a NULL behind them. */
-static char **names_in(const char *folder) {
+/* Calls back for each file of a folder and each folder in it, in order; without `enter` for the
+ * files of those folders, too. Hidden ones are left out, and links that lead back. */
+typedef void on_path(void *user, const char *path);
+static void visit(const char *folder, on_path *enter, on_path *call, void *user) {
+  static int deep;
   DIR *d = opendir(folder);
   char **names = NULL;
   size_t count = 0;
   if (!d) fail("%s: %s", folder, strerror(errno));
+  if (++deep > 64) fail("%.99s..: folders within folders, more than 64 deep", folder);
   for (struct dirent *e; (e = readdir(d)) != NULL;) {
     if (*e->d_name == '.') continue;
     names = grow(names, count, sizeof *names);
@@ -501,23 +499,19 @@ static char **names_in(const char *folder) {
   }
   closedir(d);
   if (count) qsort(names, count, sizeof *names, by_name);
-  names = grow(names, count, sizeof *names);
-  names[count] = NULL;
-  return names;
-}
-/* Calls back for each file of a folder and the folders in it. */
-static void each_file(const char *folder, void (*call)(void *user, const char *path), void *user) {
-  static int deep;
-  char **names = names_in(folder);
-  if (++deep > 64) fail("%.99s..: folders within folders, more than 64 deep", folder);
-  for (char **n = names; *n; free(*n++)) {
-    const struct line path = in_folder(folder, *n);
+  for (size_t i = 0; i < count; free(names[i++])) {
+    const struct line path = in_folder(folder, names[i]);
     if (!is_folder(path.text)) call(user, path.text);
-    else if (!leads_back(path.text)) each_file(path.text, call, user);
-    else note("left out: %s, a link to a folder that it is in", path.text);
+    else if (leads_back(path.text))
+      note("left out: %s, a link to a folder that it is in", path.text);
+    else if (enter) enter(user, path.text);
+    else visit(path.text, NULL, call, user);
   }
   free(names);
   deep--;
+}
+static void each_file(const char *folder, on_path *call, void *user) {
+  visit(folder, NULL, call, user);
 }
 
 /* ======================================= @@OPTIONS ==========================================
@@ -897,19 +891,18 @@ static struct text read_bytes(const char *path) {
   return (struct text){a.data, a.count, a.count};
 }
 
-/* The array of an npy or IDX file's bytes, which are freed. */
-static nn_array parse_array(struct text *file, const char *path) {
+/* The array of an npy or IDX file's bytes. */
+static nn_status parse_array(const struct text *file, nn_array *a, nn_message *why) {
   const int is_npy = file->size && *file->data == '\x93';
-  nn_array a;
-  nn_message why;
-  if ((is_npy ? nn_npy_parse : nn_idx_parse)(file->data, file->size, NULL, &a, &why))
-    fail("%s: %s", path, why.text);
-  text_free(file);
-  return a;
+  return (is_npy ? nn_npy_parse : nn_idx_parse)(file->data, file->size, NULL, a, why);
 }
 static nn_array read_array(const char *path) {
   struct text file = read_bytes(path);
-  return parse_array(&file, path);
+  nn_array a;
+  nn_message why;
+  if (parse_array(&file, &a, &why)) fail("%s: %s", path, why.text);
+  text_free(&file);
+  return a;
 }
 
 /* Whether no Huffman table of a JPEG has more than 256 codes: stb_image before 2.28 writes those
@@ -982,23 +975,27 @@ static void need_notable(const char *name) {
 struct album {
   struct text pixels, labels, names, empty; /* empty: sub-folders without pictures */
   int dim[3], classes, skipped, was[2];
-  char first[PATH_SIZE]; /* that was skipped */
+  struct line first; /* that was skipped */
 };
+static void skip_file(void *user, const char *path) {
+  struct album *a = user;
+  if (!a->skipped++) a->first = path_of("%s", path);
+}
 static void add_picture(void *user, const char *path) {
   struct album *a = user;
   struct text file = read_bytes(path);
   nn_dataset d;
   if (read_picture(&file, a->dim, &d, a->was)) {
-    const int32_t label = a->classes;
     text_bytes(&a->pixels, d.owned[0].data, (size_t)(d.channels * d.height * d.width));
-    text_bytes(&a->labels, (const char *)&label, sizeof label);
+    text_bytes(&a->labels, (const char *)&(int32_t){a->classes}, sizeof(int32_t));
     nn_dataset_free(&d);
-  } else if (!a->skipped++) {
-    strcpy(a->first, path_of("%s", path).text);
+  } else {
+    skip_file(a, path);
   }
   text_free(&file);
 }
-static void add_class(struct album *a, const char *path) {
+static void add_class(void *user, const char *path) {
+  struct album *a = user;
   const size_t before = a->labels.size;
   need_notable(path);
   if (strpbrk(path, "\n\t")) fail("%s: its folder's name has a control character", path);
@@ -1007,41 +1004,17 @@ static void add_class(struct album *a, const char *path) {
   else text_add(&a->names, a->classes++ ? "\n%s" : "%s", name_of(path));
 }
 
-/* --images and --labels, or --test and --test-labels. Pictures for tests have the shape and the
+/* A folder with a sub-folder of pictures for each class. Those for tests have the shape and the
  * classes of those for training. */
-static void load_own(struct data *d, nn_dataset *to, const struct settings *s, enum option images,
-                     enum option labels) {
-  const char *path = s->v[images].text;
-  const int side = d->train.count ? 0 : whole_or(s, OPT_SIDE, 0);
-  const nn_transform t = {.gray = is_set(s, OPT_GRAY)};
-  struct album a = {.classes = 0};
-  nn_message why;
-  if (!is_folder(path)) {
-    if (!is_set(s, labels) && !file_exists(path)) fail("%s: no such file or folder", path);
-    if (!is_set(s, labels))
-      refuse(s, "--%s is missing: %s is no folder of images", options[labels].name, path);
-    if (nn_dataset_load(path, s->v[labels].text, NULL, to, &why)) fail("%s", why.text);
-    if (t.gray && to->channels > 1 && nn_dataset_transform(to, &t, &why))
-      fail("%s: --gray: %s", path, why.text);
-    return;
-  }
-  if (is_set(s, labels)) refuse(s, "--%s does not go with a folder", options[labels].name);
-  if (d->train.count && !d->class_names.size)
-    fail("%s is a folder, whose classes have names: the training labels are numbers", path);
-  a.dim[0] = t.gray ? 1 : d->train.channels;
-  a.dim[1] = side ? side : d->train.height, a.dim[2] = side ? side : d->train.width;
-  char **names = names_in(path);
-  for (char **n = names; *n; free(*n++)) {
-    const struct line sub = in_folder(path, *n);
-    if (is_folder(sub.text)) add_class(&a, sub.text);
-    else if (!a.skipped++) strcpy(a.first, sub.text);
-  }
-  free(names);
+static void load_folder(struct data *d, nn_dataset *to, const char *path, int gray, int side) {
+  struct album a = {.dim = {gray ? 1 : d->train.channels, side, side}};
+  if (d->train.count) a.dim[1] = d->train.height, a.dim[2] = d->train.width;
+  visit(path, add_class, skip_file, &a);
   if (!a.classes)
     fail("%s has no sub-folders of pictures (PNG, JPEG, BMP, PGM, PPM), one for each class", path);
   if (a.skipped)
     note("%s: %d files left out that are no PNG, JPEG, BMP, PGM or PPM in a sub-folder; the first: "
-         "%s", path, a.skipped, a.first);
+         "%s", path, a.skipped, a.first.text);
   if (a.empty.size) note("%s: without pictures, and so no classes:%s", path, a.empty.data);
   text_free(&a.empty);
   if (d->class_names.size && strcmp(a.names.data, d->class_names.data) != 0)
@@ -1111,28 +1084,30 @@ static const struct place *find_place(struct data *d, const char *folder, int se
 static void load_known(struct data *d, const struct place *p, const struct wanted *w) {
   const int is_cifar = p && p->set == CIFAR10;
   const size_t side = w->side, each = w->channels * side * side;
+  d->classes = 10;
   for (int test = 0; test < 2; test++) {
     nn_dataset *to = test ? &d->test : &d->train;
-    const struct line images = in_folder(d->where, idx_files[2 * test]);
-    const struct line labels = in_folder(d->where, idx_files[2 * test + 1]);
+    const char *const *files = idx_files + 2 * test;
     nn_message why;
+    nn_status status;
     if (!p) {
       const size_t n = w->counts[test];
       nn_array x = {NN_U8, 4, {n, w->channels, side, side}, n * each, allocate(n, each), {0}};
       nn_array y = {NN_I32, 1, {n}, n, allocate(n, sizeof(int32_t)), {0}};
       w->draw(1 + (unsigned)test, (int)n, x.data, y.data);
-      if (nn_dataset_from_arrays(&x, &y, to, &why)) fail("%s", why.text);
-    } else if (is_cifar ? nn_dataset_load_cifar10(d->where, test, 0, NULL, to, &why)
-                        : nn_dataset_load(images.text, labels.text, NULL, to, &why)) {
-      fail("%s", why.text);
+      status = nn_dataset_from_arrays(&x, &y, to, &why);
+    } else if (is_cifar) {
+      status = nn_dataset_load_cifar10(d->where, test, 0, NULL, to, &why);
+    } else {
+      status = nn_dataset_load(in_folder(d->where, files[0]).text,
+                               in_folder(d->where, files[1]).text, NULL, to, &why);
     }
+    if (status) fail("%s", why.text);
+    take_in(d, to, d->classes, d->where, "");
   }
   snprintf(d->name, sizeof d->name, "%s%s", !p ? w->drawn : is_cifar ? "CIFAR-10 files" :
            "IDX images", p ? " of unknown origin" : "");
   if (is_cifar) text_put(&d->class_names, PHOTOS);
-  d->classes = 10;
-  take_in(d, &d->train, d->classes, d->where, "");
-  take_in(d, &d->test, d->classes, d->where, "");
   for (size_t i = 0; i < sizeof known_sets / sizeof *known_sets; i++)
     if (known_sets[i].crc == d->crc) {
       snprintf(d->name, sizeof d->name, "%s", known_sets[i].name);
@@ -1177,6 +1152,28 @@ static int find_known(struct data *d, const struct settings *s, int draws) {
 
 /* ---- all of them ---- */
 
+/* --images and --labels, or --test and --test-labels; how many classes they are of. */
+static int load_own(struct data *d, nn_dataset *to, const struct settings *s, enum option images,
+                    enum option labels) {
+  const char *path = s->v[images].text, *named = s->v[labels].text;
+  const int gray = is_set(s, OPT_GRAY);
+  nn_message why;
+  if (is_folder(path)) {
+    if (*named) refuse(s, "--%s does not go with a folder", options[labels].name);
+    if (d->train.count && !d->class_names.size)
+      fail("%s is a folder, whose classes have names: the training labels are numbers", path);
+    load_folder(d, to, path, gray, whole_or(s, OPT_SIDE, 0));
+  } else {
+    if (!*named && !file_exists(path)) fail("%s: no such file or folder", path);
+    if (!*named)
+      refuse(s, "--%s is missing: %s is no folder of images", options[labels].name, path);
+    if (nn_dataset_load(path, named, NULL, to, &why)) fail("%s", why.text);
+    if (gray && to->channels > 1 && nn_dataset_transform(to, &(nn_transform){.gray = 1}, &why))
+      fail("%s: --gray: %s", path, why.text);
+  }
+  return take_in(d, to, d->classes ? d->classes : MOST_CLASSES, path, named);
+}
+
 /* Says what may have been meant otherwise. */
 static void tell_own(const struct data *d, const char *path) {
   int first = MOST_CLASSES;
@@ -1192,8 +1189,7 @@ static void tell_own(const struct data *d, const char *path) {
 /* The images of one's own; a tenth is held out where none are given to test. */
 static void find_own(struct data *d, const struct settings *s) {
   const char *path = s->v[OPT_OWN_IMAGES].text;
-  load_own(d, &d->train, s, OPT_OWN_IMAGES, OPT_OWN_LABELS);
-  d->classes = take_in(d, &d->train, MOST_CLASSES, path, s->v[OPT_OWN_LABELS].text);
+  d->classes = load_own(d, &d->train, s, OPT_OWN_IMAGES, OPT_OWN_LABELS);
   if (d->classes < 2) fail("%s: all images are of one class", path);
   if (s->program) tell_own(d, path);
   strcpy(d->where, path_of("%s", path).text);
@@ -1204,7 +1200,6 @@ static void find_own(struct data *d, const struct settings *s) {
   snprintf(d->name, sizeof d->name, "%.*s", fits, own);
   if (is_set(s, OPT_TEST_IMAGES)) {
     load_own(d, &d->test, s, OPT_TEST_IMAGES, OPT_TEST_LABELS);
-    take_in(d, &d->test, d->classes, s->v[OPT_TEST_IMAGES].text, s->v[OPT_TEST_LABELS].text);
     return;
   }
   const nn_dataset all = d->train;
@@ -4227,14 +4222,13 @@ static int save_npy(void *user, const nn_stored *s) {
   if (nn_npy_save(path.text, &a, &why)) fail("%s", why.text);
   return 0;
 }
-static nn_status save_folder(nn_model *m, const char *names, const char *path) {
+static void save_folder(nn_model *m, const char *names, const char *path) {
   struct text npz = {0};
   if (is_folder(path) && holds_run(path)) fail("%s holds a run: give another folder", path);
   if (is_weights(path)) note("%s has npy files already: those with other names stay", path);
   must(m, nn_export_npz(m, names, append_bytes, &npz));
   nn_list_weights(npz.data, npz.size, save_npy, (void *)(uintptr_t)path, NULL);
   text_free(&npz);
-  return NN_OK;
 }
 
 /* C source, whose names begin with the file's where that may be a name in C. */
@@ -4247,23 +4241,12 @@ static nn_status save_source(nn_model *m, nn_int8 *q, nn_c_sizes *sizes, const c
   return nn_save_c(m, &o, path);
 }
 
-/* What the end of a name tells nn convert to write; -1: nothing that it knows. */
-enum form { TO_NN, TO_ONNX, TO_SAFETENSORS, TO_NPZ, TO_C, TO_FOLDER };
+/* What the end of a name tells nn convert to write: models first; -1: nothing that it knows. */
+enum form { TO_NN, TO_ONNX, TO_C, TO_SAFETENSORS, TO_NPZ, TO_FOLDER };
 static int form_of(const char *path) {
   const char *dot = strrchr(name_of(path), '.');
-  const int form = find_word(".nn|.onnx|.safetensors|.npz|.h", dot ? dot : "", NULL);
+  const int form = find_word(".nn|.onnx|.h|.safetensors|.npz", dot ? dot : "", NULL);
   return form < 0 && (ends_with(path, "/") || is_folder(path)) ? TO_FOLDER : form;
-}
-
-static nn_status save_form(nn_model *m, int form, const char *names, const char *path) {
-  switch (form) {
-  case TO_NN: return nn_save(m, path);
-  case TO_ONNX: return nn_save_onnx(m, 0, path);
-  case TO_SAFETENSORS: return nn_save_safetensors(m, names, path);
-  case TO_NPZ: return nn_save_npz(m, names, path);
-  case TO_C: return save_source(m, NULL, NULL, path);
-  default: return save_folder(m, names, path);
-  }
 }
 
 /* A row for an array: what it is called, its shape, and its bytes. */
@@ -4276,26 +4259,6 @@ static int put_array(void *user, const nn_stored *s) {
   return 0;
 }
 
-/* The arrays of a file of weights. */
-static struct table arrays_of(const struct text *file, const char *path) {
-  struct table t = {array_heads, NULL, 0};
-  double bytes = 0;
-  nn_message why;
-  if (nn_list_weights(file->data, file->size, put_array, &t, &why)) fail("%s: %s", path, why.text);
-  for (size_t i = 4; i < t.count; i += 5) bytes += t.cells[i].number;
-  for (size_t i = 4; i < t.count; i += 5) t.cells[i].number /= bytes;
-  return t;
-}
-
-/* Those of a model, with its own names. */
-static struct table model_arrays(nn_model *m) {
-  struct text file = {0};
-  must(m, nn_export_safetensors(m, NULL, append_bytes, &file));
-  struct table t = arrays_of(&file, "");
-  text_free(&file);
-  return t;
-}
-
 /* Prints a table in lines of at most so many columns, for which long texts lose their middle. */
 static void print_table(struct table *t, int columns) {
   struct text out = {0};
@@ -4305,19 +4268,35 @@ static void print_table(struct table *t, int columns) {
   text_free(&out), table_free(t);
 }
 
+/* Prints the arrays of a file of weights, in memory. */
+static void print_arrays(const struct text *file, const char *path) {
+  struct table t = {array_heads, NULL, 0};
+  double numbers = 0, bytes = 0;
+  nn_message why;
+  if (nn_list_weights(file->data, file->size, put_array, &t, &why)) fail("%s: %s", path, why.text);
+  for (size_t i = 0; i < t.count; i += 5)
+    numbers += t.cells[i + 3].number, bytes += t.cells[i + 4].number;
+  for (size_t i = 4; i < t.count; i += 5) t.cells[i].number /= bytes;
+  printf("%s: %zu arrays, %s numbers\n", path, t.count / 5, grouped(numbers).text);
+  print_table(&t, INT_MAX);
+}
+
+/* Those of a model, with its own names. */
+static void print_model_arrays(nn_model *m, const char *path) {
+  struct text file = {0};
+  must(m, nn_export_safetensors(m, NULL, append_bytes, &file));
+  print_arrays(&file, path);
+  text_free(&file);
+}
+
 /* Fills a net from a file of weights. Where they do not fit, both lists come before the error. */
 static void take_weights(nn_model *m, const char *path, const nn_weights_options *o,
                          const char *net) {
   nn_weights w;
   struct text file = read_weights(path);
   if (nn_load_weights_memory(m, file.data, file.size, o, &w)) {
-    if (nn_model_status(m) == NN_ERR_SHAPE || nn_model_status(m) == NN_ERR_ARGUMENT) {
-      struct table theirs = arrays_of(&file, path), ours = model_arrays(m);
-      printf("%s has:\n", path);
-      print_table(&theirs, INT_MAX);
-      printf("%s has:\n", net);
-      print_table(&ours, INT_MAX);
-    }
+    if (nn_model_status(m) == NN_ERR_SHAPE || nn_model_status(m) == NN_ERR_ARGUMENT)
+      print_arrays(&file, path), print_model_arrays(m, net);
     fail("%s: %s", path, nn_error(m));
   }
   text_free(&file);
@@ -4377,6 +4356,7 @@ static int convert_command(struct settings *s) {
   nn_config c = nn_config_default();
   struct text names = {0};
   nn_weights_options o = {.strict = 1, .by_order = by_order, .keras = is_set(s, OPT_KERAS)};
+  nn_status status = NN_OK;
   if (form < 0)
     refuse(s, "%s: the name of what is to be written ends in one of "
            ".nn, .onnx, .safetensors, .npz, .h, /", to);
@@ -4389,7 +4369,7 @@ static int convert_command(struct settings *s) {
   if (is_set(s, OPT_INT8) && form != TO_C)
     refuse(s, "--int8 is for C source: %s does not end in .h", to);
   if (is_set(s, OPT_NAMES) && by_order) refuse(s, "--names and --by-order exclude each other");
-  if (!comes_in && is_set(s, OPT_NAMES) && (form == TO_NN || form == TO_ONNX || form == TO_C))
+  if (!comes_in && is_set(s, OPT_NAMES) && form <= TO_C)
     refuse(s, "--names is for files of weights: %s and %s are models", from, to);
   const struct line net = model_path(comes_in ? s->v[OPT_NET].text : from);
   c.batch = c.inference = 1, c.notes = 1 << 20; /* metadata may be long */
@@ -4401,8 +4381,15 @@ static int convert_command(struct settings *s) {
   }
   o.names = names.data;
   if (comes_in) take_weights(m, from, &o, net.text);
+  const char *as = comes_in ? NULL : names.data;
   if (is_set(s, OPT_INT8)) save_int8(s, m, to);
-  else must(m, save_form(m, form, comes_in ? NULL : names.data, to));
+  else if (form == TO_NN) status = nn_save(m, to);
+  else if (form == TO_ONNX) status = nn_save_onnx(m, 0, to);
+  else if (form == TO_C) status = save_source(m, NULL, NULL, to);
+  else if (form == TO_SAFETENSORS) status = nn_save_safetensors(m, as, to);
+  else if (form == TO_NPZ) status = nn_save_npz(m, as, to);
+  else save_folder(m, as, to);
+  must(m, status);
   printf("%s: %d arrays\n", to, nn_param_count(m));
   text_free(&names);
   nn_destroy(m);
@@ -4412,14 +4399,11 @@ static int convert_command(struct settings *s) {
 static int info_command(const struct settings *s) {
   nn_optimizer o = nn_sgd(0, 0);
   nn_config c = nn_config_default();
-  double macs = 0, numbers = 0;
+  double macs = 0;
   size_t count;
   if (is_weights(s->operand[0])) {
     struct text file = read_weights(s->operand[0]);
-    struct table t = arrays_of(&file, s->operand[0]);
-    for (size_t i = 3; i < t.count; i += 5) numbers += t.cells[i].number;
-    printf("%s: %zu arrays, %s numbers\n", s->operand[0], t.count / 5, grouped(numbers).text);
-    print_table(&t, INT_MAX);
+    print_arrays(&file, s->operand[0]);
     text_free(&file);
     return 0;
   }
@@ -4448,7 +4432,7 @@ static int info_command(const struct settings *s) {
       printf(*c == '\n' ? ", " : "%c", iscntrl((unsigned char)*c) ? '?' : *c);
     putchar('\n');
   }
-  struct table layers = {net_heads, NULL, 0}, arrays = model_arrays(m);
+  struct table layers = {net_heads, NULL, 0};
   for (int i = 0; i < nn_node_count(m); i++) {
     const nn_node_info n = node_of(m, i);
     struct text from = {0};
@@ -4464,7 +4448,7 @@ static int info_command(const struct settings *s) {
   printf("%s multiply-adds and %s bytes of memory to classify one sample\n"
          "%s bytes of memory to train it a sample at a time\n", grouped(macs).text,
          grouped((double)to_classify).text, grouped((double)nn_memory(m)).text);
-  print_table(&arrays, INT_MAX);
+  print_model_arrays(m, path.text);
   nn_destroy(m);
   return 0;
 }
@@ -4476,15 +4460,14 @@ struct predictor {
   nn_model *m;
   nn_node_info in;
   int dim[3], classes, several; /* several: more than one file */
-  const char *folder;           /* that is walked; NULL: none */
+  int in_folder, label;         /* label: of files in a sub-folder that is named so; else -1 */
   int shown, right, labelled, unread, fitted;
-  struct line unknown; /* the last of its sub-folders that no class has the name of */
 };
 
 enum { BATCH = 256 };
 
-/* A line for each image of a set. label: of all that have none of their own; -1: there is none. */
-static void predict_set(struct predictor *p, const nn_dataset *d, const char *name, int32_t label) {
+/* A line for each image of a set. */
+static void predict_set(struct predictor *p, const nn_dataset *d, const char *name) {
   const int top = whole_of(p->s, OPT_TOP) < p->classes ? whole_of(p->s, OPT_TOP) : p->classes;
   const size_t each = (size_t)(p->dim[0] * p->dim[1] * p->dim[2]);
   nn_real *x = allocate(BATCH * (each + (size_t)top), sizeof *x), *share = x + BATCH * each;
@@ -4502,7 +4485,7 @@ static void predict_set(struct predictor *p, const nn_dataset *d, const char *na
       else printf("%s", name);
       for (int c = k * top; c < (k + 1) * top; c++)
         printf("  %s %.4f", class_name(p->m, found[c]).text, (double)share[c]);
-      if (d->labels) label = d->labels[first + k];
+      const int32_t label = d->labels ? d->labels[first + k] : p->label;
       if (label >= 0) {
         printf("  is %s", class_name(p->m, label).text);
         p->labelled++;
@@ -4515,22 +4498,6 @@ static void predict_set(struct predictor *p, const nn_dataset *d, const char *na
   free(x), free(found);
 }
 
-/* The class of images in a sub-folder of the folder that is walked, by its name; -1: none. */
-static int class_of(struct predictor *p, const char *path) {
-  const char *sub = p->folder ? path + strlen(p->folder) + 1 : "";
-  const struct line name = line_of("%.*s", (int)strcspn(sub, separators), sub);
-  struct line class;
-  if (!sub[strlen(name.text)]) return -1;
-  for (int k = 0; k < p->classes; k++) {
-    nn_class_name(p->m, k, class.text, sizeof class.text);
-    if (strcmp(class.text, name.text) == 0) return k;
-  }
-  if (strcmp(name.text, p->unknown.text) != 0)
-    note("%s/%s: the model has no class of this name to compare with", p->folder, name.text);
-  p->unknown = name;
-  return -1;
-}
-
 /* The images of an npy, IDX or CIFAR-10 file, with the labels that it or --labels has; what is
  * wrong, or "". */
 static struct line read_set(const struct predictor *p, const struct text *file, const char *name,
@@ -4541,8 +4508,7 @@ static struct line read_set(const struct predictor *p, const struct text *file, 
   nn_array a, labels = {.count = 0};
   nn_message why;
   if (is_cifar ? nn_cifar10_parse(file->data, file->size, dim[0] == 1, NULL, &a, &labels, &why)
-      : *file->data ? nn_npy_parse(file->data, file->size, NULL, &a, &why)
-                    : nn_idx_parse(file->data, file->size, NULL, &a, &why))
+               : parse_array(file, &a, &why))
     return line_of("%s: %s", name, why.text);
   if (a.rank == 2 && p->in.rank > 1 && a.dim[0] == (size_t)dim[1] && a.dim[1] == (size_t)dim[2])
     a.dim[2] = a.dim[1], a.dim[1] = a.dim[0], a.dim[0] = 1, a.rank = 3; /* one image */
@@ -4582,7 +4548,7 @@ static void predict_file(void *user, const char *name) {
   if (!is_input) nn_file_read(name, SIZE_MAX / 2, NULL, &bytes, &unread);
   struct text file = is_input ? read_bytes(name) : (struct text){bytes.data, bytes.count, 0};
   const int zeros = file.size && !*file.data &&
-                    (!p->folder || (file.size > 2 && !file.data[1] && file.data[2] >= 8));
+                    (!p->in_folder || (file.size > 2 && !file.data[1] && file.data[2] >= 8));
   struct line why = {""};
   if (*unread.text) {
     why = line_of("%s", unread.text);
@@ -4590,22 +4556,37 @@ static void predict_file(void *user, const char *name) {
     why = read_set(p, &file, name, &d);
   } else if (p->in.rank == 1 || !read_picture(&file, p->dim, &d, was)) {
     why = line_of("%s is no picture, npy, IDX or CIFAR-10 file", name);
-    is_wrong = !p->folder;
+    is_wrong = !p->in_folder;
   } else if (is_set(p->s, OPT_LABELS)) {
     refuse(p->s, "--labels is not for pictures: the folder that one is in is named as its class");
   } else if ((was[0] != dim[1] || was[1] != dim[2]) && !p->fitted++) {
     note("%s has %d x %d pixels: pictures are cut and scaled to %d x %d", name, was[1], was[0],
          dim[2], dim[1]);
   }
-  if (!*why.text) predict_set(p, &d, name, class_of(p, name));
+  if (!*why.text) predict_set(p, &d, name);
   else if (!p->several) fail("%s", why.text);
   else note("left out: %s", why.text), p->unread += is_wrong;
   nn_dataset_free(&d);
   text_free(&file);
 }
 
+/* Predicts what is in a sub-folder, which may be named as a class. */
+static void predict_class(void *user, const char *path) {
+  struct predictor *p = user;
+  const int before = p->shown;
+  struct line class = {""};
+  for (p->label = p->classes - 1; p->label >= 0; p->label--) {
+    nn_class_name(p->m, p->label, class.text, sizeof class.text);
+    if (strcmp(class.text, name_of(path)) == 0) break;
+  }
+  each_file(path, predict_file, p);
+  if (p->label < 0 && p->shown > before)
+    note("%s: the model has no class of this name to compare with", path);
+  p->label = -1;
+}
+
 static int predict_command(struct settings *s) {
-  struct predictor p = {.s = s};
+  struct predictor p = {.s = s, .label = -1};
   nn_node_info out;
   nn_config c = config_of(s);
   c.batch = BATCH;
@@ -4625,8 +4606,8 @@ static int predict_command(struct settings *s) {
   if (is_set(s, OPT_LABELS) && p.several)
     refuse(s, "--labels is for one file of images: in a folder sub-folders are named as classes");
   for (int i = 1; i < s->operands; i++) {
-    p.folder = is_folder(s->operand[i]) ? s->operand[i] : NULL;
-    if (p.folder) each_file(p.folder, predict_file, &p);
+    p.in_folder = is_folder(s->operand[i]);
+    if (p.in_folder) visit(s->operand[i], predict_class, predict_file, &p);
     else predict_file(&p, s->operand[i]);
   }
   if (p.labelled)

@@ -697,6 +697,8 @@ ln -s . sorted/again && ln -s ../../sorted sorted/gray/back
 run predict own sorted
 ok 'a folder that a link leads back to is not read again' test $rc = 0 -a "$(wc -l < out)" = 5 -a \
   "$(grep -Ec 'left out: sorted/(again|gray/back), a link to a folder that it is in' err)" = 2
+run train --images sorted --test sorted --steps 1 --batch 2 --cell mlp --hidden 2 --quiet --out linked
+ok 'nor is it a class' test $rc = 0 -a "$("$nn" info linked | grep -c '^classes: gray, light$')" = 1
 rm sorted/again sorted/gray/back
 echo GIF89a > moving.gif
 run predict own moving.gif photos/light/1.pgm nosuch.png folded.npy photos/dark/1.pgm
