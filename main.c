@@ -1181,9 +1181,10 @@ static void tell_own(const struct data *d, const char *path) {
   if (first)
     note("%s: its labels begin with %d, so no image is of the classes before", path, first);
   if (d->least < 0 || d->greatest > 1)
-    note("%s: its numbers are %g .. %g, not 0 .. 1 as pictures are taken: train on %s, or have "
-         "such numbers predicted alone", path, (double)d->least, (double)d->greatest,
-         d->least < 0 || d->greatest > 255 ? "numbers 0 .. 1" : "x.astype('uint8')");
+    note("%s: its numbers are %g .. %g, not 0 .. 1 as pictures are taken: train on %s", path,
+         (double)d->least, (double)d->greatest, d->least < 0 || d->greatest > 255
+         ? "numbers 0 .. 1, or have such numbers predicted alone"
+         : "x.astype('uint8'), or have pictures multiplied by 255");
 }
 
 /* The images of one's own; a tenth is held out where none are given to test. */
@@ -4107,6 +4108,17 @@ static int look_command(struct settings *typed) {
 
 /* ======================================= @@COMMANDS ========================================= */
 
+/* What the pixels 0 .. 1 of pictures are multiplied by for a net that has learned from numbers. */
+static nn_real pixel_factor(const nn_model *m) {
+  const char *range = nn_note(m, "range");
+  double low = 0, high = 1;
+  if (!range || sscanf(range, "%lf %lf", &low, &high) < 2 || (low >= 0 && high <= 1)) return 1;
+  if (!(low >= 0 && high <= 255))
+    fail("the net learned from numbers %g .. %g, which pictures do not have", low, high);
+  note("the net learned from numbers 0 .. %g: pixels are taken as 0 .. 255", high);
+  return 255;
+}
+
 /* Puts up to so many images of a set, as data/play.html reads them. */
 static void play_images(struct text *t, const char *key, const nn_dataset *d, int most) {
   const size_t each = (size_t)(d->channels * d->height * d->width);
@@ -4129,6 +4141,7 @@ static int play_command(struct settings *typed) {
   if (!play_lines[0]) fail("this program was built without the page for it: make web builds both");
   l->typed = typed;
   open_look(l);
+  const nn_real factor = pixel_factor(l->m);
   const int whole = (int)strlen(model), bare = whole - 3 * ends_with(model, ".nn");
   const struct line path = is_set(typed, OPT_OUT) ? in_folder(typed->v[OPT_OUT].text, "play.html")
                            : path_of("%.*s%cplay.html", is_folder(model) ? whole : bare, model,
@@ -4137,8 +4150,8 @@ static int play_command(struct settings *typed) {
   const size_t size = nn_save_size(l->m, NULL);
   void *bytes = allocate(size, 1);
   must(l->m, nn_save_memory(l->m, NULL, bytes, size));
-  json(&data, "{'nn':$s,'name':$s,'data':$s,'model':$b", NN_VERSION, l->path, l->d.name, bytes,
-       size);
+  json(&data, "{'nn':$s,'name':$s,'data':$s,'factor':$n,'model':$b", NN_VERSION, l->path, l->d.name,
+       (double)factor, bytes, size);
   play_images(&data, "test", &l->d.test, size_of(&l->in) == 784 ? 200 : 60);
   play_images(&data, "train", &l->d.train, size_of(&l->in) == 784 ? 600 : 0);
   text_put(&data, "}\n");
@@ -4460,6 +4473,7 @@ struct predictor {
   nn_model *m;
   nn_node_info in;
   int dim[3], classes, several; /* several: more than one file */
+  nn_real factor; /* of pixels; 0 before there are any */
   int in_folder, label;         /* label: of files in a sub-folder that is named so; else -1 */
   int shown, right, labelled, unread, fitted;
 };
@@ -4477,6 +4491,8 @@ static void predict_set(struct predictor *p, const nn_dataset *d, const char *na
     const nn_batch b = {.n = n, .x = {x}};
     for (int k = 0; k < n; k++) index[k] = first + k;
     must(p->m, nn_gather(d, index, n, NULL, NULL, x, NULL));
+    if (d->pixels && p->factor < 1) p->factor = pixel_factor(p->m);
+    for (size_t i = 0; d->pixels && i < (size_t)n * each; i++) x[i] *= p->factor;
     must(p->m, nn_predict_top(p->m, &b, top, found, share));
     for (int k = 0; k < n; k++) {
       if (isnan(share[k * top]))

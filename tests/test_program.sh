@@ -783,6 +783,21 @@ run train --images reals.npy --labels twenty.npy --cell mlp --hidden 4 --steps 2
 "$nn" convert reals scaled/ > out
 "$nn" info reals > info
 ok 'a model notes what its numbers are' grep -q '^range: 0 129.004$' info
+# Pictures half white, and the same numbers; where they are below 0 no picture has them.
+halved() { for ((i = 0; i < 1024; i++)); do if ((i < 512)); then printf "$1"; else printf "$2"; fi; done; }
+{ printf 'P5\n32 32\n255\n'; halved '\200' '\0'; } > halved.pgm
+{ npy '<f4' '1, 1, 32, 32'; halved '\0\0\0\103' '\0\0\0\0'; } > halved.npy
+run predict reals halved.npy
+ok 'numbers stay as they are' test $rc = 0 -a ! -s err
+cut -d ' ' -f 2- out > halved
+run predict reals halved.pgm halved.pgm
+ok 'a net of numbers above 1 gets pixels as 0 .. 255' test "$(cut -d ' ' -f 2- out | sort -u)" = "$(cat halved)" -a \
+  "$(grep -c 'learned from numbers 0 .. 129.004: pixels are taken as 0 .. 255' err)" = 1
+{ head -c 128 reals.npy; tail -c 81920 reals.npy | LC_ALL=C tr C '\303'; } > negative.npy
+run train --images negative.npy --labels twenty.npy --cell mlp --hidden 4 --steps 2 --quiet --out negative
+refused 1 'the net learned from numbers -129.004 .. .*, which pictures do not have' predict negative halved.pgm
+run predict negative negative.npy
+ok 'but arrays do' test $rc = 0 -a "$(wc -l < out)" = 20
 { npy '|u1' '20,'; classes 20 | tr '\0' '\1'; } > ones.npy
 run train --images reals.npy --labels ones.npy --cell mlp --hidden 4 --steps 2 --quiet --out ones
 ok 'labels that begin with 1 are told' grep -q 'reals.npy: its labels begin with 1,' err
