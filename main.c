@@ -82,24 +82,21 @@ static void *allocate(size_t count, size_t size) {
 
 static char *copy_of(const char *s) { return strcpy(allocate(strlen(s) + 1, 1), s); }
 
-/* Copies of texts that settings point to, which stay until the end. */
-static struct kept {
-  struct kept *before;
-  char text[];
-} *all_kept;
-static char *keep(const char *text) {
-  struct kept *k = allocate(1, sizeof *k + strlen(text) + 1);
-  k->before = all_kept;
-  all_kept = k;
-  return strcpy(k->text, text);
-}
-static void forget(void) {
-  for (struct kept *k; (k = all_kept) != NULL; free(k)) all_kept = k->before;
-}
-
 /* An array with room for one element more; it doubles at 0, 1, 3, 7, .. */
 static void *grow(void *array, size_t count, size_t size) {
   return count & (count + 1) ? array : need_memory(realloc(array, (2 * count + 1) * size));
+}
+
+/* Copies of texts that settings point to, which stay until the end. */
+static char **all_kept;
+static size_t kept_count;
+static char *keep(const char *text) {
+  all_kept = grow(all_kept, kept_count, sizeof *all_kept);
+  return all_kept[kept_count++] = copy_of(text);
+}
+static void forget(void) {
+  while (kept_count) free(all_kept[--kept_count]);
+  free(all_kept), all_kept = NULL;
 }
 
 /* A text that grows; size leaves out the closing zero. */
@@ -470,15 +467,12 @@ static const char *name_of(const char *path) {
 static int by_name(const void *a, const void *b) {
   return strcmp(*(char *const *)a, *(char *const *)b);
 }
-/* Whether a path ends in a link that leads back to a folder on the way to it. */
-static int leads_back(const char *path) {
-  struct stat s, above;
+/* Whether a path leads to one of these. */
+static int is_one_of(const struct stat *folder, int count, const char *path) {
+  struct stat s;
   if (stat(path, &s) || !s.st_ino) return 0; /* 0: the system has no such numbers */
-  for (const char *end = path + 1; *end; end++)
-    if (strchr(separators, *end) &&
-        stat(path_of("%.*s", (int)(end - path), path).text, &above) == 0 &&
-        above.st_ino == s.st_ino && above.st_dev == s.st_dev)
-      return 1;
+  for (int k = 0; k < count; k++)
+    if (folder[k].st_ino == s.st_ino && folder[k].st_dev == s.st_dev) return 1;
   return 0;
 }
 
@@ -486,12 +480,13 @@ static int leads_back(const char *path) {
  * files of those folders, too. Hidden ones are left out, and links that lead back. */
 typedef void on_path(void *user, const char *path);
 static void visit(const char *folder, on_path *enter, on_path *call, void *user) {
+  static struct stat way[64]; /* to this folder, and itself */
   static int deep;
   DIR *d = opendir(folder);
   char **names = NULL;
   size_t count = 0;
-  if (!d) fail("%s: %s", folder, strerror(errno));
-  if (++deep > 64) fail("%.99s..: folders within folders, more than 64 deep", folder);
+  if (deep == 64) fail("%.99s..: folders within folders, more than 64 deep", folder);
+  if (!d || stat(folder, &way[deep++])) fail("%s: %s", folder, strerror(errno));
   for (struct dirent *e; (e = readdir(d)) != NULL;) {
     if (*e->d_name == '.') continue;
     names = grow(names, count, sizeof *names);
@@ -502,7 +497,7 @@ static void visit(const char *folder, on_path *enter, on_path *call, void *user)
   for (size_t i = 0; i < count; free(names[i++])) {
     const struct line path = in_folder(folder, names[i]);
     if (!is_folder(path.text)) call(user, path.text);
-    else if (leads_back(path.text))
+    else if (is_one_of(way, deep, path.text))
       note("left out: %s, a link to a folder that it is in", path.text);
     else if (enter) enter(user, path.text);
     else visit(path.text, NULL, call, user);
@@ -1068,17 +1063,6 @@ static const char *named_place(const struct settings *s) {
   return place && *place ? place : NULL;
 }
 
-/* The first of some sets that is in a folder for data, or in its own folder there, which d->where
- * gets; NULL: none is. */
-static const struct place *find_place(struct data *d, const char *folder, int sets) {
-  for (const struct place *p = places; p < places + sizeof places / sizeof *places; p++) {
-    const char *first = wanted[p->set == CIFAR10].file;
-    strcpy(d->where, path_of("%s%s%s", folder, *p->folder ? "/" : "", p->folder).text);
-    if ((p->set & sets) && file_exists(in_folder(d->where, first).text)) return p;
-  }
-  return NULL;
-}
-
 /* Loads the images of that place, or draws them where it is NULL: from fixed seeds, for they are a
  * data set. Checks ten classes of them, and names them by their checksum if it is known. */
 static void load_known(struct data *d, const struct place *p, const struct wanted *w) {
@@ -1123,7 +1107,12 @@ static int find_known(struct data *d, const struct settings *s, int draws) {
   const struct wanted *w = &wanted[cifar];
   const char *place = named_place(s);
   const int sets = !cifar ? MNIST : gray && small ? CIFAR10 | GRAY28 : CIFAR10;
-  const struct place *found = find_place(d, place ? place : "data", sets);
+  const struct place *found = NULL;
+  for (size_t k = 0; k < sizeof places / sizeof *places && !found; k++) {
+    const char *folder = places[k].folder, *first = wanted[places[k].set == CIFAR10].file;
+    strcpy(d->where, path_of("%s%s%s", place ? place : "data", *folder ? "/" : "", folder).text);
+    if ((places[k].set & sets) && file_exists(in_folder(d->where, first).text)) found = &places[k];
+  }
   if (found) load_known(d, found, w);
   if (cifar && strstr(d->name, "MNIST")) { /* in files of the same names */
     if (draws < 2) fail("%s holds %s, which is not CIFAR-10", d->where, d->name);
@@ -4142,11 +4131,11 @@ static int play_command(struct settings *typed) {
   l->typed = typed;
   open_look(l);
   const nn_real factor = pixel_factor(l->m);
-  const int whole = (int)strlen(model), bare = whole - 3 * ends_with(model, ".nn");
-  const struct line path = is_set(typed, OPT_OUT) ? in_folder(typed->v[OPT_OUT].text, "play.html")
-                           : path_of("%.*s%cplay.html", is_folder(model) ? whole : bare, model,
-                                     is_folder(model) ? '/' : '-');
-  if (is_set(typed, OPT_OUT)) make_folders(typed->v[OPT_OUT].text);
+  const int bare = (int)strlen(model) - 3 * ends_with(model, ".nn");
+  const char *folder = is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : model;
+  if (is_set(typed, OPT_OUT)) make_folders(folder);
+  const struct line path = is_folder(folder) ? in_folder(folder, "play.html")
+                                             : path_of("%.*s-play.html", bare, model);
   const size_t size = nn_save_size(l->m, NULL);
   void *bytes = allocate(size, 1);
   must(l->m, nn_save_memory(l->m, NULL, bytes, size));
@@ -4483,7 +4472,7 @@ enum { BATCH = 256 };
 /* A line for each image of a set. */
 static void predict_set(struct predictor *p, const nn_dataset *d, const char *name) {
   const int top = whole_of(p->s, OPT_TOP) < p->classes ? whole_of(p->s, OPT_TOP) : p->classes;
-  const size_t each = (size_t)(p->dim[0] * p->dim[1] * p->dim[2]);
+  const size_t each = (size_t)(d->channels * d->height * d->width);
   nn_real *x = allocate(BATCH * (each + (size_t)top), sizeof *x), *share = x + BATCH * each;
   int32_t index[BATCH], *found = allocate(BATCH * (size_t)top, sizeof *found);
   for (int first = 0, n; first < d->count; first += n) {

@@ -150,7 +150,7 @@ static void after(int status, size_t allowed) {
     if (*line != '\n' && iscntrl((unsigned char)*line)) fuzz_fail("an odd character", said);
   if (!status && live_bytes) fuzz_fail("memory kept", "");
   while (first_block.after != &first_block) fuzz_free(&first_block.after->body);
-  all_kept = NULL; /* it is among them */
+  all_kept = NULL, kept_count = 0; /* they are among them */
 }
 
 /* ---- images to predict ---- */
