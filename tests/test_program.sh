@@ -748,8 +748,8 @@ refused 1 ': a name that is not UTF-8' train --images "$latin" --out own4
 mkdir -p 'foreign/a	b' && cp photos/light/3.pgm 'foreign/a	b'
 refused 1 'a.b: its folder.s name has a control character' train --images foreign --out own4
 ok 'refused before anything is written' test ! -e own4
-long=$(printf 'x'; for ((i = 0; i < 14; i++)); do printf '\346\227\245'; done) # 43 bytes
-mkdir signs && cp -r photos/dark "signs/$long" && cp -r photos/light "signs/y$long"
+japanese=$(printf 'x'; for ((i = 0; i < 14; i++)); do printf '\346\227\245'; done) # 43 bytes
+mkdir signs && cp -r photos/dark "signs/$japanese" && cp -r photos/light "signs/y$japanese"
 run train --images signs --steps 5 --batch 4 --cell mlp --hidden 8 --quiet --out signed
 run look confusion signed --quiet
 cat signed/report.html signed/look/* | iconv -f UTF-8 -t UTF-8 > signed.txt 2> err
