@@ -1892,7 +1892,8 @@ static void predict_rows(void) {
     memset(&b, 0, sizeof b);
     b.n = N, b.x[0] = x, b.lengths = image ? NULL : lengths;
     if (ready(m) && CHECK_OK(nn_predict(m, &b, label, share))) {
-      if (!soft) CHECK_SAME(nn_output(m), x, K * apart * sizeof *x); /* still the logits */
+      if (!soft) /* still the logits */
+        CHECK_SAME(nn_output(m), x, (size_t)(K * apart) * sizeof *x);
       CHECK_OK(nn_predict_top(m, &b, K, top, top_share));
       for (int r = 0; r < N * ROWS; r++) {
         const int at = image ? r / ROWS * K * ROWS + r % ROWS : r * K;
