@@ -476,8 +476,18 @@ static int is_one_of(const struct stat *folder, int count, const char *path) {
   return 0;
 }
 
+static int is_link(const char *path) {
+#ifdef S_ISLNK
+  struct stat s;
+  return lstat(path, &s) == 0 && S_ISLNK(s.st_mode);
+#else
+  return (void)path, 0;
+#endif
+}
+
 /* Calls back for each file of a folder and each folder in it, in order; without `enter` for the
- * files of those folders, too. Hidden ones are left out, and links that lead back. */
+ * files of those folders, too. Hidden ones are left out, links that lead back, and those of inner
+ * folders, which may lead to one another. */
 typedef void on_path(void *user, const char *path);
 static void visit(const char *folder, on_path *enter, on_path *call, void *user) {
   static struct stat way[64]; /* to this folder, and itself */
@@ -499,6 +509,8 @@ static void visit(const char *folder, on_path *enter, on_path *call, void *user)
     if (!is_folder(path.text)) call(user, path.text);
     else if (is_one_of(way, deep, path.text))
       note("left out: %s, a link to a folder that it is in", path.text);
+    else if (deep > 1 && is_link(path.text))
+      note("left out: %s, a link from an inner folder to another", path.text);
     else if (enter) enter(user, path.text);
     else visit(path.text, NULL, call, user);
   }
@@ -4097,12 +4109,13 @@ static int look_command(struct settings *typed) {
 
 /* ======================================= @@COMMANDS ========================================= */
 
-/* What the pixels 0 .. 1 of pictures are multiplied by for a net that has learned from numbers. */
-static nn_real pixel_factor(const nn_model *m) {
+/* What the pixels 0 .. 1 of pictures are multiplied by, where they may be, for a net that learned
+ * from numbers. */
+static nn_real pixel_factor(const nn_model *m, int may) {
   const char *range = nn_note(m, "range");
   double low = 0, high = 1;
   if (!range || sscanf(range, "%lf %lf", &low, &high) < 2 || (low >= 0 && high <= 1)) return 1;
-  if (!(low >= 0 && high <= 255))
+  if (!may || !(low >= 0 && high <= 255))
     fail("the net learned from numbers %g .. %g, which pictures do not have", low, high);
   note("the net learned from numbers 0 .. %g: pixels are taken as 0 .. 255", high);
   return 255;
@@ -4130,7 +4143,7 @@ static int play_command(struct settings *typed) {
   if (!play_lines[0]) fail("this program was built without the page for it: make web builds both");
   l->typed = typed;
   open_look(l);
-  const nn_real factor = pixel_factor(l->m);
+  const nn_real factor = pixel_factor(l->m, 1);
   const int bare = (int)strlen(model) - 3 * ends_with(model, ".nn");
   const char *folder = is_set(typed, OPT_OUT) ? typed->v[OPT_OUT].text : model;
   if (is_set(typed, OPT_OUT)) make_folders(folder);
@@ -4334,6 +4347,7 @@ static void save_int8(const struct settings *typed, nn_model *m, const char *pat
   const nn_c_options o = {NULL, NULL, &plain};
   struct text unused = {0};
   measuring_data(typed, m, &d);
+  if (d.train.pixels || d.test.pixels) pixel_factor(m, 0);
   draw_some(&d.train, THIN, d.thinned);
   must(m, nn_int8_create(m, &d.train, &q));
   must(m, nn_int8_evaluate(q, &d.test, &r));
@@ -4480,7 +4494,7 @@ static void predict_set(struct predictor *p, const nn_dataset *d, const char *na
     const nn_batch b = {.n = n, .x = {x}};
     for (int k = 0; k < n; k++) index[k] = first + k;
     must(p->m, nn_gather(d, index, n, NULL, NULL, x, NULL));
-    if (d->pixels && p->factor < 1) p->factor = pixel_factor(p->m);
+    if (d->pixels && p->factor < 1) p->factor = pixel_factor(p->m, 1);
     for (size_t i = 0; d->pixels && i < (size_t)n * each; i++) x[i] *= p->factor;
     must(p->m, nn_predict_top(p->m, &b, top, found, share));
     for (int k = 0; k < n; k++) {

@@ -9660,6 +9660,8 @@ static nn_status nn__run_layers(nn_model *m, const nn_batch *b, int training, in
   m->n = b->n;
   m->training = training == NN_INSPECTING ? NN_INSPECTING : training != 0;
 #ifndef NN_NO_TRAINING
+  if (nn__learning(m) && m->in_gradient)
+    return nn__error(m, NN_ERR_STATE, "forward for training: %s", nn__held(m));
   const nn__node *lone = nn__share_rows(m, n);
   if (nn__learning(m) && !lone && !nn__shares_norms(m)) lone = nn__lone_norm(m, n, nn__lengths(m));
   if (lone)
@@ -14562,8 +14564,8 @@ nn_status nn_load_weights_memory(nn_model *m, const void *bytes, size_t size,
   if (nn__bundle_of(&b, bytes, size, nn__message(m)) != NN_OK) return m->status = b.file.io.status;
   nn__match_arrays(&b, m, options, 0, result);
   if (b.file.io.status != NN_OK) return m->status = b.file.io.status;
-  const int lacks = result->missing + result->reshaped, others = result->unused + result->reshaped;
-  if (lacks && (options->strict || (!result->found && others)))
+  const int lacks = result->missing + result->reshaped;
+  if (lacks && (options->strict || !result->found))
     return nn__error(m, NN_ERR_SHAPE, "nn_load_weights: %d arrays missing%s%s, %d of another shape"
                      "%s%s, %d of the file unused%s%s", result->missing,
                      result->missing ? ", first " : "", result->first_missing, result->reshaped,

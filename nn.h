@@ -1593,8 +1593,8 @@ typedef struct nn_fit_options {
    * of what was left out); every whole epoch; a validation; before a checkpoint is written, which
    * notes may still get into. on_gradient stands between backward (of all parts of a batch) and
    * step. It may look at the gradients (nn_gradient_norm), scale them, sum them over machines, and
-   * run the model, each rank alone (nn_evaluate), but not train it nor keep a checkpoint of it
-   * (NN_ERR_STATE). An error that it gives ends nn_fit before the step, and is the model's, too. */
+   * run the model, each rank alone (nn_evaluate), but not in training mode; nor may it train it or
+   * keep a checkpoint of it (NN_ERR_STATE). An error that it gives ends nn_fit before the step. */
   nn_status (*on_gradient)(void *user, nn_model *m, const nn_progress *p);
   int (*on_step)(void *user, nn_model *m, const nn_progress *p, const nn_evaluation *step);
   int (*on_epoch)(void *user, nn_model *m, const nn_progress *p);

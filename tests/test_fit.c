@@ -1429,6 +1429,8 @@ static nn_status inside(void *user, nn_model *m, const nn_progress *p) {
     CHECK_HAS(nn_error(m), said);
     CHECK_STATUS(nn_train(m, &b, NULL, NULL), NN_ERR_STATE);
     CHECK_HAS(nn_error(m), said);
+    CHECK_STATUS(nn_forward(m, &b, NN_TRAINING), NN_ERR_STATE);
+    CHECK_HAS(nn_error(m), said);
     CHECK_STATUS(nn_step(m), NN_ERR_STATE);
     CHECK_STATUS(nn_set_ranks(m, NULL), NN_ERR_STATE);
     CHECK_HAS(nn_error(m), said);

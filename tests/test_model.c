@@ -320,6 +320,9 @@ static void open_until(void) {
   CHECK_STATUS(nn_load_weights_memory(n, other.at, other.size, &prefix, NULL), NN_ERR_SHAPE);
   CHECK_HAS(nn_error(n), "4 arrays missing, first stem/conv1.weight");
   CHECK_HAS(nn_error(n), "10 of the file unused, first conv1.weight");
+#ifndef NN_NO_EXPORT
+  CHECK_STATUS(nn_load_weights_memory(n, "\2\0\0\0\0\0\0\0{}", 10, NULL, NULL), NN_ERR_SHAPE);
+#endif
   CHECK_OK(nn_find_param(n, "stem/conv1.weight", &p));
   CHECK(p.value[0] == 5);
   nn_destroy(n);

@@ -700,6 +700,11 @@ ok 'a folder that a link leads back to is not read again' test $rc = 0 -a "$(wc 
 run train --images sorted --test sorted --steps 1 --batch 2 --cell mlp --hidden 2 --quiet --out linked
 ok 'nor is it a class' test $rc = 0 -a "$("$nn" info linked | grep -c '^classes: gray, light$')" = 1
 rm sorted/again sorted/gray/back
+ln -s ../gray sorted/light && ln -s ../light sorted/gray
+run predict own sorted
+ok 'nor do inner folders lead to one another' test $rc = 0 -a "$(wc -l < out)" = 5 -a \
+  "$(grep -c 'a link from an inner folder to another' err)" = 2
+rm sorted/light/gray sorted/gray/light
 echo GIF89a > moving.gif
 run predict own moving.gif photos/light/1.pgm nosuch.png folded.npy photos/dark/1.pgm
 ok 'what cannot be read does not keep the others from it' test $rc = 1 -a "$(cut -d ' ' -f 1 out | tr '\n' ' ')" = \
@@ -793,6 +798,9 @@ cut -d ' ' -f 2- out > halved
 run predict reals halved.pgm halved.pgm
 ok 'a net of numbers above 1 gets pixels as 0 .. 255' test "$(cut -d ' ' -f 2- out | sort -u)" = "$(cat halved)" -a \
   "$(grep -c 'learned from numbers 0 .. 129.004: pixels are taken as 0 .. 255' err)" = 1
+run convert reals reals.h --int8 --images photos
+ok 'pictures do not measure a net of numbers' test $rc = 1 -a ! -e reals.h -a \
+  "$(grep -c 'from numbers 0 .. 129.004, which pictures do not have' err)" = 1
 { head -c 128 reals.npy; tail -c 81920 reals.npy | LC_ALL=C tr C '\303'; } > negative.npy
 run train --images negative.npy --labels twenty.npy --cell mlp --hidden 4 --steps 2 --quiet --out negative
 refused 1 'the net learned from numbers -129.004 .. .*, which pictures do not have' predict negative halved.pgm
