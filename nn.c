@@ -8998,7 +8998,8 @@ static void nn__plan_ahead(nn_model *m)
     const double y = batch * (double)(node->rows * node->cols);
     double weights = (double)nn__room_of(m, node).packed;
     for (int k = 0; k < node->params; k++) weights += (double)m->param[node->param + k].count;
-    spared += (y > (double)NN__CACHED ? y : 0) - weights * (batch / m->few - 1);
+    if (node->share < 0 && y > (double)NN__CACHED) spared += y;
+    spared -= weights * (batch / m->few - 1);
     if (spared > most) most = spared, m->ahead = i + 1;
   }
   for (int i = 0; i < m->ahead; i++) { /* inputs, and what is used later, hold a whole batch */

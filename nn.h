@@ -1517,7 +1517,7 @@ NN_API nn_status nn_save_c(nn_model *m, const nn_c_options *options, const char 
  * Ranges are measured: net m is run on the first three quarters of d's samples, which should be in
  * random order; a thousand will do. Whole ranges are tried, and ranges without the outermost 1e-5,
  * 1e-4 and 1e-3 of the numbers at each end; the last quarter decides, by right answers if it has a
- * label for each row of the output (one below 0 is left out), then by the error of the outputs.
+ * label for each row of the output (no class: left out), then by the error of the outputs.
  * Sequences are taken at full length. A range holds 0: numbers far from it for their spread lose
  * their bits, and so do norms of numbers whose variance is far below eps. The relu of nn_rnn's
  * inner layers is taken to range as that of the last one.
