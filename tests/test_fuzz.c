@@ -446,7 +446,7 @@ static void keep(const nn_array *a, size_t size) {
 }
 
 static void run_array(const uint8_t *data, size_t size, int npy) {
-  nn_allocator allocator = counted(4 * size); /* a byte may become an int32 */
+  nn_allocator allocator = counted(5 * size); /* a byte beside the int32 of it */
   nn_message why;
   nn_array a;
   nn_status status = (npy ? nn_npy_parse : nn_idx_parse)(data, size, &allocator, &a, &why);
