@@ -13,6 +13,7 @@
 static struct {
   long live;           /* blocks */
   size_t bytes, bound; /* of all of them, and how many there may be */
+  size_t most;         /* there were at once */
   int broken;
 } heap;
 enum { BATCH = 2, REFUSED = 1 << 22 }; /* what is large but allowed is "out of memory" here */
@@ -23,6 +24,7 @@ static void *allocate(void *user, size_t size) {
   if (size > heap.bound || heap.bytes > heap.bound - size) heap.broken = 1;
   p = size > REFUSED ? NULL : malloc(size ? size : 1);
   if (p) heap.live++, heap.bytes += size;
+  if (heap.bytes > heap.most) heap.most = heap.bytes;
   return p;
 }
 
@@ -50,7 +52,7 @@ static void judge(nn_status status, const nn_message *why) {
 
 static nn_allocator counted(size_t bound) {
   nn_allocator a;
-  heap.bound = bound;
+  heap.bound = bound, heap.most = heap.bytes;
   a.allocate = allocate, a.release = release, a.user = NULL;
   return a;
 }
@@ -428,30 +430,38 @@ static size_t change_model(uint8_t *data, size_t size) {
 
 /* ---- arrays: IDX, npy, CIFAR-10 ---- */
 
-/* What was read is as large as it says, within the bytes there were, and can be touched. */
+/* What was read is as large as it says, within so many bytes, and can be touched; its bytes. */
 static volatile uint8_t touched;
-static void keep(const nn_array *a, size_t size) {
+static size_t keep(const nn_array *a, size_t most) {
   static const size_t wide[] = {0, 1, 4, 8, 4, 8};
   size_t count = 1;
   uint8_t sum = 0;
   if (a->rank < 0 || a->rank > 8 || a->type < NN_U8 || a->type > NN_F64) {
     fuzz_fail("not an array", "");
-    return;
+    return 0;
   }
   for (int i = 0; i < a->rank; i++) count *= a->dim[i];
-  if (count != a->count || count * wide[a->type] > 4 * size)
-    fuzz_fail("an array of another size", "");
-  for (size_t i = 0; i < a->count * wide[a->type]; i++) sum ^= ((const uint8_t *)a->data)[i];
+  const size_t bytes = count * wide[a->type];
+  if (count != a->count || bytes > most) fuzz_fail("an array of another size", "");
+  for (size_t i = 0; i < bytes; i++) sum ^= ((const uint8_t *)a->data)[i];
   touched = sum;
+  return bytes;
 }
 
+/* Numbers of a type that nn_type has not are there beside what they become: wider ones or, of u64,
+ * doubles. */
 static void run_array(const uint8_t *data, size_t size, int npy) {
-  nn_allocator allocator = counted(5 * size); /* a byte beside the int32 of it */
+  nn_allocator allocator = counted(5 * size);
   nn_message why;
   nn_array a;
   nn_status status = (npy ? nn_npy_parse : nn_idx_parse)(data, size, &allocator, &a, &why);
   judge(status, &why);
-  if (status == NN_OK) keep(&a, size);
+  if (status == NN_OK) {
+    const size_t bytes = keep(&a, 4 * size), beside = heap.most - bytes;
+    const int wider = a.type != NN_U8 && bytes + (a.type == NN_F64) > beside;
+    if (bytes && (beside ? beside > size || !wider : bytes > size))
+      fuzz_fail("more memory than the array takes", "");
+  }
   nn_array_free(&a);
   if (heap.live) fuzz_fail("memory kept", "");
 }
