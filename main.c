@@ -865,7 +865,7 @@ struct data {
   uint32_t crc;          /* of pixels and labels, so that a resumed run meets the same data */
   nn_real least, greatest; /* of images that are no bytes, and 0 */
   int classes, scaled;   /* scaled: the network gets (x - mean) scale of each channel */
-  nn_real mean[4], scale[4], cover[4]; /* cover: what hides a part, gray or black */
+  nn_real mean[4], scale[4]; /* mean: gray or black; what hides a part, too */
   struct text class_names; /* one a line, or empty */
   int32_t *index, thinned[THIN + THIN_TEST]; /* of a part held out, and of a part for --quick */
 };
@@ -1231,7 +1231,6 @@ static int data_find(struct data *d, const struct settings *s, int draws) {
   if (!mnist && (d->train.values || d->train.height != 32 || d->train.width != 32) &&
       nn_dataset_moments(&d->train, (size_t)d->train.channels, d->mean, d->scale))
     fail("%s: images with numbers that are too large", d->where);
-  memcpy(d->cover, d->mean, sizeof d->cover);
   return 1;
 }
 
@@ -3577,7 +3576,7 @@ static int nodes_of(const struct look *l, int beyond, int *nodes) {
 static void look_occlusion(struct look *l) {
   int nodes[NN_MAX_NODES], dim[3] = {1, 0, 0};
   const int rows = nodes_of(l, 0, nodes);
-  nn_occlusion_options o = {.side = square_of(l), .stride = 1, .fill = l->d.cover,
+  nn_occlusion_options o = {.side = square_of(l), .stride = 1, .fill = l->d.mean,
                             .node = rows ? nodes[rows - 1] : last_features(l)};
   const nn_node_info n = node_of(l->m, o.node);
   const struct line said = line_of("The square has %d x %d pixels; the map is one of %s.", o.side,
@@ -3739,7 +3738,7 @@ static void look_invariance(struct look *l) {
                                 move == 2 ? amount : 0};
       double mean = 0;
       for (int c = 0; c < n * l->dim[0]; c++)
-        move_plane(still + c * plane, l->dim[1], l->dim[2], &by, l->d.cover[c % l->dim[0]],
+        move_plane(still + c * plane, l->dim[1], l->dim[2], &by, l->d.mean[c % l->dim[0]],
                    l->x + c * plane);
       must(l->m, nn_predict(l->m, &b, NULL, p));
       for (int k = ends[0] == ends[1]; k < 2; k++) {
@@ -3777,7 +3776,7 @@ static void cover_part(const struct look *l, int n, int part, int side, const in
       at[k] = parts[part].at[k] < 0 ? (int)nn_random_below(r, (uint32_t)room + 1)
                                     : (int)(parts[part].at[k] * room + .5);
     }
-    cover_square(l->x + (size_t)i * size_of(&l->in), l->dim, at[0], at[1], side, l->d.cover);
+    cover_square(l->x + (size_t)i * size_of(&l->in), l->dim, at[0], at[1], side, l->d.mean);
   }
   take(l, l->m, NULL, n);
   for (int k = 0; k < count; k++) {

@@ -8971,11 +8971,11 @@ static void nn__plan_sharing(nn_model *m)
 
 #ifndef NN_NO_SIMD
 #ifndef NN__CACHED
-#define NN__CACHED ((size_t)1 << 19) /* reals; tests have it small */
+#define NN__CACHED ((size_t)1 << 19) /* reals for each thread; tests have it small */
 #endif
 /* Activations that come back from memory take longer than the sums of a small window. So an
- * inference model runs its first layers for as few samples at a time as fit the cache, as far as
- * that spares more reading of activations than it costs of weights, in reals. It changes no bit. */
+ * inference model runs its first layers for as few samples at a time as fit its threads' caches, as
+ * far as that spares more reading of activations than it costs of weights. It changes no bit. */
 static void nn__plan_ahead(nn_model *m)
 {
   const double batch = m->config.batch;
@@ -8992,7 +8992,8 @@ static void nn__plan_ahead(nn_model *m)
       break;
     largest = nn__max(largest, node->rows * node->cols);
   }
-  m->few = (int)nn__max(1, nn__min(NN__CACHED / largest, (size_t)m->config.batch));
+  const size_t few = nn__max(1, NN__CACHED / largest) * (size_t)m->config.threads;
+  m->few = (int)nn__min(few, (size_t)m->config.batch);
   for (int i = 0; i < first && m->few < m->config.batch; i++) {
     nn__node *node = &m->node[i];
     const double y = batch * (double)(node->rows * node->cols);

@@ -417,6 +417,17 @@ static void infinite_in_int8(void) {
   }
 }
 
+/* Checks that a net is off by less than this in int8, and ends it. */
+static void end_int8(nn_model *m, const nn_dataset *d, double most) {
+  nn_int8_result r;
+  nn_int8 *q;
+  CHECK_OK(nn_int8_create(m, d, &q));
+  CHECK_OK(nn_int8_evaluate(q, d, &r));
+  CHECK(r.error < most);
+  nn_int8_free(q);
+  nn_destroy(m);
+}
+
 /* Inputs far from 0, whose scaling goes into the biases of a cell's gates. */
 static void large_biases_in_int8(void) {
   static nn_real x[40 * 10 * 8];
@@ -426,19 +437,13 @@ static void large_biases_in_int8(void) {
     nn_config config = test_config();
     config.keep_activations = 1, config.batch = 8;
     nn_dataset d = values_of(x, 40, 1, 10, 8);
-    nn_int8_result r;
-    nn_int8 *q;
     nn_model *m = nn_create(&config);
     const int in = nn_normalise(m, nn_input_sequence(m, 10, 8), mean, scale);
     if (kind == 0) nn_rnn(m, in, 8);
     else if (kind == 1) nn_lstm(m, in, 8);
     else nn_gru(m, in, 8);
     CHECK_OK(nn_build(m));
-    CHECK_OK(nn_int8_create(m, &d, &q));
-    CHECK_OK(nn_int8_evaluate(q, &d, &r));
-    CHECK(r.error < .1);
-    nn_int8_free(q);
-    nn_destroy(m);
+    end_int8(m, &d, .1);
   }
 }
 
@@ -453,8 +458,6 @@ static void sums_in_int8(void) {
     const int steps = way < 2 ? 1 : STEPS, width = way == 0 ? MANY : way == 1 ? 2 : 1;
     nn_dataset d = values_of(x, 2, 1, steps, width);
     nn_model *m = nn_create(&config);
-    nn_int8_result r;
-    nn_int8 *q;
     nn_param p;
     for (int i = 0; i < 2 * steps * width; i++)
       x[i] = way == 0 ? (nn_real)(i / width) : (nn_real)((i * 7919 % 1009) / 1009.);
@@ -466,11 +469,7 @@ static void sums_in_int8(void) {
       for (size_t i = 0; i < p.count; i++)
         p.value[i] = way == 0 ? k ? MANY * 256 / (nn_real)255 : 1 : i || k ? 0 : (nn_real)1e-9;
     }
-    CHECK_OK(nn_int8_create(m, &d, &q));
-    CHECK_OK(nn_int8_evaluate(q, &d, &r));
-    CHECK(r.error < .02);
-    nn_int8_free(q);
-    nn_destroy(m);
+    end_int8(m, &d, .02);
   }
 }
 
